@@ -1,0 +1,139 @@
+# Aviary. `make help` lists what there is.
+#
+# One source, built in trees under build/: f32 and f64 (the two precisions), and the same two again with
+# sanitizers. ./aviary is the float32 program; it calls build/f64/aviary when float64 is asked for.
+
+PACKAGES := gcc libc6-dev make pkg-config liblua5.4-dev libcjson-dev libedit-dev libopenblas-serial-dev \
+            libcmocka-dev gnuplot-nox
+
+CC      ?= gcc
+PREFIX  ?= /usr/local
+SCALE   ?= small
+
+WARN    := -Wall -Wextra -Werror -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes \
+           -Wdouble-promotion
+COMMON  := -std=c11 -D_GNU_SOURCE -g $(WARN) -Iref -MMD -MP
+# The reference: no fused multiply-add, no fast math. The fast path may reorder sums.
+FLAGS_ref  := -O2 -ffp-contract=off
+FLAGS_fast := -O3 -fopenmp -ffp-contract=fast -fno-math-errno -fno-trapping-math -fno-signed-zeros \
+              -fassociative-math
+FLAGS_lua   = -O2 $(shell pkg-config --cflags lua5.4) -Ibuild
+FLAGS_test := -O1 -Itests
+
+BLAS_DIR := $(firstword $(wildcard /usr/lib/*/openblas-serial))
+LIBS = $(if $(BLAS_DIR),-L$(BLAS_DIR) -Wl$(comma)-rpath$(comma)$(BLAS_DIR)) -lopenblas -lcjson -lm -fopenmp
+LIBS_lua = $(shell pkg-config --libs lua5.4) -ledit -Wl,-E
+comma := ,
+
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer \
+            -DAVIARY_POISON -O1
+TREES := f32 f64 asan32 asan64
+TREE_f32    :=
+TREE_f64    := -DAVIARY_DOUBLE
+TREE_asan32 := $(SANITIZE)
+TREE_asan64 := $(SANITIZE) -DAVIARY_DOUBLE
+
+REF   := $(wildcard ref/*.c ref/engine/*.c ref/io/*.c)
+FAST  := $(wildcard ref/fast/*.c)
+LUA   := $(wildcard lua/*.c)
+TESTS := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
+TEST_LIB := $(filter-out tests/test_%,$(wildcard tests/*.c))
+
+.PHONY: all demo test lint asan install clean help deps
+all: aviary build/f64/aviary
+
+help:
+	@echo 'make            build ./aviary'
+	@echo 'make demo       train RWKV versions on MQAR and draw the result (SCALE=smoke: in seconds)'
+	@echo 'make test       all tests, in float32 and in float64'
+	@echo 'make asan       the same under the address, undefined and leak sanitizers'
+	@echo 'make lint       layering, file sizes, equation tags'
+	@echo 'make install    to PREFIX=$(PREFIX)'
+	@echo 'make clean      remove build/ and ./aviary; results in runs/ stay'
+
+# ---- packages ----
+
+# Installs what is missing. Without root it says what to type.
+deps: build/deps
+build/deps: Makefile
+	@mkdir -p build
+	@missing=; if command -v dpkg-query >/dev/null; then for p in $(PACKAGES); do \
+	  dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || missing="$$missing $$p"; \
+	  done; fi; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ]; then echo "Installing:$$missing"; \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing \
+	      >build/apt.log 2>&1 || { tail -5 build/apt.log; exit 1; }; \
+	  else echo "Missing packages. As root:  apt-get install$$missing"; exit 1; fi; fi
+	@touch $@
+
+# ---- trees ----
+
+build/commit.h: FORCE
+	@mkdir -p build
+	@id=$$(git rev-parse --short=10 HEAD 2>/dev/null || echo unknown); \
+	git diff --quiet HEAD -- ref lua experiments 2>/dev/null || id="$$id+"; \
+	text="#define AVIARY_COMMIT \"$$id\""; \
+	[ "$$text" = "$$(cat $@ 2>/dev/null)" ] || echo "$$text" >$@
+FORCE:
+
+define tree
+OBJ_$(1) := $$(REF:%.c=build/$(1)/%.o) $$(FAST:%.c=build/$(1)/%.o)
+build/$(1)/ref/fast/%.o: ref/fast/%.c | build/deps
+	@mkdir -p $$(@D)
+	$$(CC) $$(COMMON) $$(FLAGS_fast) $$(TREE_$(1)) -c $$< -o $$@
+build/$(1)/ref/%.o: ref/%.c | build/deps
+	@mkdir -p $$(@D)
+	$$(CC) $$(COMMON) $$(FLAGS_ref) $$(TREE_$(1)) -c $$< -o $$@
+build/$(1)/lua/%.o: lua/%.c | build/deps build/commit.h
+	@mkdir -p $$(@D)
+	$$(CC) $$(COMMON) $$(FLAGS_lua) $$(TREE_$(1)) -c $$< -o $$@
+build/$(1)/tests/%.o: tests/%.c | build/deps
+	@mkdir -p $$(@D)
+	$$(CC) $$(COMMON) $$(FLAGS_test) $$(TREE_$(1)) -c $$< -o $$@
+build/$(1)/librwkv.a: $$(OBJ_$(1))
+	@rm -f $$@
+	ar rcs $$@ $$^
+build/$(1)/aviary: $$(LUA:%.c=build/$(1)/%.o) build/$(1)/librwkv.a
+	$$(CC) $$(TREE_$(1)) $$^ $$(LIBS_lua) $$(LIBS) -o $$@
+build/$(1)/tests/test_%: build/$(1)/tests/test_%.o $$(TEST_LIB:%.c=build/$(1)/%.o) build/$(1)/librwkv.a
+	$$(CC) $$(TREE_$(1)) $$^ -lcmocka $$(LIBS) -o $$@
+-include $$(wildcard build/$(1)/*/*.d build/$(1)/*/*/*.d)
+endef
+$(foreach t,$(TREES),$(eval $(call tree,$(t))))
+.PRECIOUS: build/%.o
+
+build/f32/lua/main.o build/f64/lua/main.o build/asan32/lua/main.o build/asan64/lua/main.o: build/commit.h
+
+aviary: build/f32/aviary
+	cp build/f32/aviary $@.new && mv $@.new $@
+
+# ---- what people ask for ----
+
+tests_in = $(TESTS:%=build/$(1)/tests/%) build/$(1)/aviary
+
+test: all $(call tests_in,f32) $(call tests_in,f64)
+	@sh tests/run.sh build/f32 build/f64
+
+asan: $(call tests_in,asan32) $(call tests_in,asan64)
+	@sh tests/run.sh build/asan32 build/asan64
+
+lint:
+	@sh tests/lint.sh
+
+demo: all
+	@./aviary experiments/mqar_demo.lua --scale $(SCALE)
+	@gnuplot -e "out='runs/mqar_demo/mqar_demo'" plots/mqar_demo.gp
+	@echo "The picture: $(CURDIR)/runs/mqar_demo/mqar_demo.png (and .svg); the numbers: mqar_demo.tsv beside it"
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/aviary $(DESTDIR)$(PREFIX)/share/aviary
+	install aviary $(DESTDIR)$(PREFIX)/bin/aviary
+	install build/f64/aviary $(DESTDIR)$(PREFIX)/libexec/aviary/aviary64
+	cp -r --no-target-directory lua $(DESTDIR)$(PREFIX)/share/aviary/lua
+	rm -f $(DESTDIR)$(PREFIX)/share/aviary/lua/*.[ch]
+	cp -r --no-target-directory experiments $(DESTDIR)$(PREFIX)/share/aviary/experiments
+	cp -r --no-target-directory plots $(DESTDIR)$(PREFIX)/share/aviary/plots
+
+clean:
+	rm -rf build aviary

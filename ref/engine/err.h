@@ -1,0 +1,21 @@
+/* The error boundary. Whatever is wrong with a user's input ends in rwkv_fail, and surfaces where the
+   library was entered: as the return value of rwkv_protect in C, as an error in Lua. */
+#ifndef AVIARY_ERR_H
+#define AVIARY_ERR_H
+
+/* Runs fn(arg). Returns NULL if it came back, otherwise the message of the rwkv_fail that ended it
+   (valid until the next failure). Calls may nest. */
+const char *rwkv_protect(void (*fn)(void *arg), void *arg);
+
+/* Ends the current protected call with a message: the thing, what was expected, what was found.
+   Never call it inside a parallel region. */
+_Noreturn void rwkv_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* What to do with a failure outside of every rwkv_protect; the default prints it and exits with
+   status 1. The handler must not return. */
+void rwkv_on_fail(void (*handler)(const char *message));
+
+/* malloc that fails through rwkv_fail; the memory is zeroed. `what` names it in the message. */
+void *rwkv_alloc(unsigned long count, unsigned long size, const char *what);
+
+#endif

@@ -1,0 +1,26 @@
+/* The table through which every tape op reaches its kernel. It starts as the reference (all k_*);
+   a backend overrides single entries (ref/fast). The macro lists each entry once, so that the table,
+   its names and the tests that walk it cannot drift apart. */
+#ifndef AVIARY_OPS_H
+#define AVIARY_OPS_H
+
+#include "kernels.h"
+
+#define OPS(OP)                                                                                           \
+  OP(unary) OP(unary_backward) OP(binary) OP(binary_backward) OP(affine) OP(affine_backward)              \
+  OP(lerp) OP(lerp_backward) OP(linear) OP(linear_backward) OP(matmul) OP(matmul_backward)                \
+  OP(rows) OP(rows_backward) OP(norm) OP(norm_backward) OP(l2norm) OP(l2norm_backward)                    \
+  OP(shift) OP(shift_backward) OP(slice) OP(slice_add) OP(unslice) OP(unslice_add) OP(sum) OP(sum_backward)             \
+  OP(cross_entropy) OP(cross_entropy_backward) OP(argmax) OP(adamw) OP(sum_squares)                       \
+  OP(wkv4) OP(wkv4_backward) OP(wkv7) OP(wkv7_backward)
+
+#define OPS_FIELD(name) __typeof__(k_##name) *name;
+typedef struct {
+  OPS(OPS_FIELD)
+} Ops;
+#undef OPS_FIELD
+
+extern Ops ops;                 /* what the tape calls */
+extern const Ops reference_ops; /* all k_* */
+
+#endif

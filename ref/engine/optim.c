@@ -1,0 +1,78 @@
+#include "optim.h"
+
+#include "err.h"
+#include "ops.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void in_range(const char *name, double x, double low, double high)
+{
+  if (!(x >= low && x <= high)) rwkv_fail("adamw: %s is %g, expected %g to %g", name, x, low, high);
+}
+
+Optim *opt_new(const OptConfig *cfg, int count)
+{
+  in_range("lr", cfg->lr, 0, 1e6);
+  in_range("beta1", cfg->beta1, 0, 1 - 1e-12);
+  in_range("beta2", cfg->beta2, 0, 1 - 1e-12);
+  in_range("eps", cfg->eps, 1e-300, 1);
+  in_range("weight_decay", cfg->weight_decay, 0, 1e6);
+  in_range("clip", cfg->clip, 0, 1e300);
+  in_range("final", cfg->final, 0, 1);
+  Optim *o = rwkv_alloc(1, sizeof *o, "optimizer");
+  o->cfg = *cfg;
+  o->params = rwkv_alloc((size_t)count, sizeof *o->params, "optimizer");
+  o->count = count;
+  return o;
+}
+
+void opt_free(Optim *o)
+{
+  if (!o) return;
+  for (int i = 0; i < o->count; i++) {
+    free(o->params[i].m);
+    free(o->params[i].v);
+  }
+  free(o->params);
+  free(o);
+}
+
+void opt_add(Optim *o, int i, Tensor *p, double lr_scale, bool decay)
+{
+  o->params[i] = (OptParam){p, rwkv_alloc(p->n, sizeof(real), "Adam moments"),
+                            rwkv_alloc(p->n, sizeof(real), "Adam moments"), lr_scale, decay};
+}
+
+double opt_rate(const OptConfig *c, long step)
+{
+  if (step < c->warmup) return c->lr * (0.01 + 0.99 * (double)step / c->warmup);
+  if (c->total <= c->warmup) return c->lr;
+  double done = fmin(1, (double)(step - c->warmup) / (c->total - c->warmup));
+  return c->lr * (c->final + (1 - c->final) * 0.5 * (1 + cos(3.14159265358979323846 * done)));
+}
+
+double opt_step(Optim *o)
+{
+  const OptConfig *c = &o->cfg;
+  acc squares = 0;
+  for (int i = 0; i < o->count; i++) squares += ops.sum_squares(o->params[i].p->grad, o->params[i].p->n);
+  double norm = sqrt(squares);
+  if (!isfinite(norm)) rwkv_fail("the gradient is not finite at step %ld: nothing was changed", o->step);
+
+  acc scale = c->clip > 0 && norm > c->clip ? c->clip / norm : 1;
+  double rate = opt_rate(c, o->step++), n = (double)o->step;
+  for (int i = 0; i < o->count; i++) {
+    const OptParam *q = &o->params[i];
+    AdamStep s = {rate * q->lr_scale, c->beta1, c->beta2, c->eps, q->decay ? c->weight_decay : 0,
+                  1 - pow(c->beta1, n), 1 - pow(c->beta2, n)};
+    ops.adamw(q->p->data, q->m, q->v, q->p->grad, scale, &s, q->p->n);
+  }
+  return norm;
+}
+
+void opt_zero_grad(Optim *o)
+{
+  for (int i = 0; i < o->count; i++) memset(o->params[i].p->grad, 0, o->params[i].p->n * sizeof(real));
+}

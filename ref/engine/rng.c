@@ -1,0 +1,52 @@
+#include "rng.h"
+
+#include <math.h>
+
+void philox4x32(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2])
+{
+  uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
+  uint32_t k0 = key[0], k1 = key[1];
+  for (int round = 0; round < 10; round++) {
+    uint64_t p0 = (uint64_t)0xD2511F53u * c0, p1 = (uint64_t)0xCD9E8D57u * c2;
+    uint32_t n0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0, n2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
+    c0 = n0, c1 = (uint32_t)p1, c2 = n2, c3 = (uint32_t)p0;
+    k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
+  }
+  out[0] = c0, out[1] = c1, out[2] = c2, out[3] = c3;
+}
+
+Rng rng_new(uint64_t seed, uint64_t stream) { return (Rng){seed, stream, 0}; }
+
+Rng rng_named(uint64_t seed, const char *name)
+{
+  uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
+  for (; *name; name++) hash = (hash ^ (unsigned char)*name) * 0x100000001b3u;
+  return rng_new(seed, hash);
+}
+
+uint64_t rng_bits(Rng *r)
+{
+  uint64_t block = r->count / 2; /* one Philox block gives two 64-bit words */
+  uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)r->stream,
+                         (uint32_t)(r->stream >> 32)};
+  uint32_t key[2] = {(uint32_t)r->seed, (uint32_t)(r->seed >> 32)}, out[4];
+  philox4x32(out, counter, key);
+  int half = (int)(r->count++ % 2) * 2;
+  return (uint64_t)out[half] | (uint64_t)out[half + 1] << 32;
+}
+
+double rng_uniform(Rng *r) { return (double)(rng_bits(r) >> 11) * 0x1p-53; }
+
+double rng_normal(Rng *r) /* Box-Muller; the second value is thrown away, which keeps draws countable */
+{
+  double u = 1.0 - rng_uniform(r), angle = 6.283185307179586 * rng_uniform(r);
+  return sqrt(-2.0 * log(u)) * cos(angle);
+}
+
+uint64_t rng_below(Rng *r, uint64_t n)
+{
+  uint64_t limit = UINT64_MAX - UINT64_MAX % n, x;
+  do x = rng_bits(r);
+  while (x >= limit);
+  return x % n;
+}

@@ -1,0 +1,86 @@
+/* Tape ops of linear maps and table look-up. */
+#include "err.h"
+#include "node.h"
+#include "ops.h"
+
+#include <string.h>
+
+static Tensor *new_last_axis(Tape *tp, const Tensor *x, int size)
+{
+  int shape[MAX_AXES];
+  memcpy(shape, x->shape, sizeof shape);
+  shape[x->axes - 1] = size;
+  return tape_tensor(tp, x->axes, shape);
+}
+
+static void linear_backward(Node *nd)
+{
+  Tensor *x = nd->in[0], *w = nd->in[1], *bias = nd->in[2];
+  ops.linear_backward(node_grad(nd, x), node_grad(nd, w), node_grad(nd, bias), node_flow(nd->out[0]), x->data,
+                      w->data, nd->size[0], nd->size[1], nd->size[2]);
+}
+
+static Tensor *linear(Tape *tp, Tensor *x, Tensor *w, Tensor *bias)
+{
+  if (w->axes != 2 || x->axes < 1 || x->shape[x->axes - 1] != w->shape[1])
+    rwkv_fail("linear: x %s does not fit a weight %s [out,in]", tensor_shape(x), tensor_shape(w));
+  if (bias && bias->n != (size_t)w->shape[0])
+    rwkv_fail("linear: bias %s does not fit a weight %s [out,in]", tensor_shape(bias), tensor_shape(w));
+  size_t in = (size_t)w->shape[1], out = (size_t)w->shape[0], rows = in ? x->n / in : 0;
+  Tensor *y = new_last_axis(tp, x, w->shape[0]);
+  ops.linear(y->data, x->data, w->data, bias ? bias->data : NULL, rows, in, out);
+  Node *nd = bias ? NODE(tp, linear_backward, 3, 1, x, w, bias, y) : NODE(tp, linear_backward, 2, 1, x, w, y);
+  if (nd) nd->size[0] = rows, nd->size[1] = in, nd->size[2] = out;
+  return y;
+}
+
+Tensor *t_linear(Tape *tp, Tensor *x, Tensor *w) { return linear(tp, x, w, NULL); }
+Tensor *t_linear_bias(Tape *tp, Tensor *x, Tensor *w, Tensor *bias) { return linear(tp, x, w, bias); }
+
+static void matmul_backward(Node *nd)
+{
+  Tensor *x = nd->in[0], *m = nd->in[1];
+  ops.matmul_backward(node_grad(nd, x), node_grad(nd, m), node_flow(nd->out[0]), x->data, m->data, nd->size[0],
+                      nd->size[1], nd->size[2]);
+}
+
+Tensor *t_matmul(Tape *tp, Tensor *x, Tensor *m)
+{
+  if (m->axes != 2 || x->axes < 1 || x->shape[x->axes - 1] != m->shape[0])
+    rwkv_fail("matmul: x %s does not fit a matrix %s [in,out]", tensor_shape(x), tensor_shape(m));
+  size_t in = (size_t)m->shape[0], out = (size_t)m->shape[1], rows = in ? x->n / in : 0;
+  Tensor *y = new_last_axis(tp, x, m->shape[1]);
+  ops.matmul(y->data, x->data, m->data, rows, in, out);
+  Node *nd = NODE(tp, matmul_backward, 2, 1, x, m, y);
+  if (nd) nd->size[0] = rows, nd->size[1] = in, nd->size[2] = out;
+  return y;
+}
+
+static void rows_backward(Node *nd)
+{
+  real *gtable = node_grad(nd, nd->in[0]);
+  if (gtable) ops.rows_backward(gtable, node_flow(nd->out[0]), nd->index, nd->size[0], nd->size[1]);
+}
+
+Tensor *t_rows(Tape *tp, Tensor *table, const int *index, int axes, const int *shape)
+{
+  if (table->axes != 2) rwkv_fail("rows: the table is [rows,C], not %s", tensor_shape(table));
+  if (axes + 1 > MAX_AXES) rwkv_fail("rows: an index of shape %s has too many axes", shape_text(axes, shape));
+  size_t count = shape_count(axes, shape), C = (size_t)table->shape[1];
+  for (size_t i = 0; i < count; i++)
+    if (index[i] < 0 || index[i] >= table->shape[0])
+      rwkv_fail("rows: index %d at position %zu is outside 0..%d", index[i], i, table->shape[0] - 1);
+  int full[MAX_AXES];
+  memcpy(full, shape, (size_t)axes * sizeof *full);
+  full[axes] = table->shape[1];
+  Tensor *y = tape_tensor(tp, axes + 1, full);
+  ops.rows(y->data, table->data, index, count, C);
+  Node *nd = NODE(tp, rows_backward, 1, 1, table, y);
+  if (nd) {
+    int *copy = arena_alloc(&tp->arena, count * sizeof *copy);
+    memcpy(copy, index, count * sizeof *copy);
+    nd->index = copy;
+    nd->size[0] = count, nd->size[1] = C;
+  }
+  return y;
+}

@@ -1,0 +1,144 @@
+/* Tape ops that move numbers about: reshape, slice, concat, sum. */
+#include "err.h"
+#include "node.h"
+#include "ops.h"
+
+#include <string.h>
+
+/* A shape seen around one axis: [outer, size, inner]. Negative axes count from the end. */
+typedef struct {
+  int axis;
+  size_t outer, size, inner;
+} Around;
+
+static Around around(const char *op, const Tensor *x, int axis)
+{
+  Around a = {axis < 0 ? axis + x->axes : axis, 1, 1, 1};
+  if (a.axis < 0 || a.axis >= x->axes) rwkv_fail("%s: %s has no axis %d", op, tensor_shape(x), axis);
+  for (int d = 0; d < x->axes; d++)
+    *(d < a.axis ? &a.outer : d == a.axis ? &a.size : &a.inner) *= (size_t)x->shape[d];
+  return a;
+}
+
+Tensor *t_reshape(Tape *tp, Tensor *x, int axes, const int *shape)
+{
+  int full[MAX_AXES], free_axis = -1;
+  if (axes < 0 || axes > MAX_AXES) rwkv_fail("reshape: a tensor has 0 to %d axes, not %d", MAX_AXES, axes);
+  memcpy(full, shape, (size_t)axes * sizeof *full);
+  for (int d = 0; d < axes; d++)
+    if (full[d] == -1) {
+      if (free_axis >= 0) rwkv_fail("reshape: only one size may be left open");
+      free_axis = d;
+      full[d] = 1;
+    }
+  size_t n = shape_count(axes, full);
+  if (free_axis >= 0 && n > 0 && x->n % n == 0) full[free_axis] = (int)(x->n / n);
+  if (shape_count(axes, full) != x->n)
+    rwkv_fail("reshape: %s has %zu elements, %s does not", tensor_shape(x), x->n, shape_text(axes, shape));
+  Tensor *y = arena_alloc(&tp->arena, sizeof *y);
+  *y = *x;
+  y->grad = NULL;
+  y->base = x;
+  y->axes = axes;
+  memcpy(y->shape, full, (size_t)axes * sizeof *full);
+  return y;
+}
+
+static void slice_backward(Node *nd)
+{
+  real *gx = node_grad(nd, nd->in[0]);
+  const size_t *s = nd->size;
+  if (gx) ops.unslice_add(gx, node_flow(nd->out[0]), s[0], s[1], s[2], s[3], s[4]);
+}
+
+Tensor *t_slice(Tape *tp, Tensor *x, int axis, int from, int count)
+{
+  Around a = around("slice", x, axis);
+  if (from < 0 || count < 0 || from > x->shape[a.axis] - count)
+    rwkv_fail("slice: %d elements from %d are not within axis %d of %s", count, from, axis, tensor_shape(x));
+  int shape[MAX_AXES];
+  memcpy(shape, x->shape, sizeof shape);
+  shape[a.axis] = count;
+  Tensor *y = tape_tensor(tp, x->axes, shape);
+  ops.slice(y->data, x->data, a.outer, a.size, a.inner, (size_t)from, (size_t)count);
+  Node *nd = NODE(tp, slice_backward, 1, 1, x, y);
+  if (nd) {
+    size_t s[] = {a.outer, a.size, a.inner, (size_t)from, (size_t)count};
+    memcpy(nd->size, s, sizeof s);
+  }
+  return y;
+}
+
+static void concat_backward(Node *nd) /* one node for each part */
+{
+  real *gpart = node_grad(nd, nd->in[0]);
+  const size_t *s = nd->size;
+  if (gpart) ops.slice_add(gpart, node_flow(nd->out[0]), s[0], s[1], s[2], s[3], s[4]);
+}
+
+Tensor *t_concat(Tape *tp, Tensor **parts, int count, int axis)
+{
+  if (count < 1) rwkv_fail("concat: nothing to put together");
+  Around a = around("concat", parts[0], axis);
+  int shape[MAX_AXES];
+  memcpy(shape, parts[0]->shape, sizeof shape);
+  for (int i = 1; i < count; i++) {
+    if (parts[i]->axes != parts[0]->axes)
+      rwkv_fail("concat: %s and %s have different numbers of axes", tensor_shape(parts[0]), tensor_shape(parts[i]));
+    for (int d = 0; d < parts[0]->axes; d++)
+      if (d != a.axis && parts[i]->shape[d] != shape[d])
+        rwkv_fail("concat: %s and %s differ outside axis %d", tensor_shape(parts[0]), tensor_shape(parts[i]), axis);
+    shape[a.axis] += parts[i]->shape[a.axis];
+  }
+  Tensor *y = tape_tensor(tp, parts[0]->axes, shape);
+  size_t from = 0, size = (size_t)shape[a.axis];
+  for (int i = 0; i < count; i++) {
+    size_t part = (size_t)parts[i]->shape[a.axis];
+    ops.unslice(y->data, parts[i]->data, a.outer, size, a.inner, from, part);
+    Node *nd = NODE(tp, concat_backward, 1, 1, parts[i], y);
+    if (nd) {
+      size_t s[] = {a.outer, size, a.inner, from, part};
+      memcpy(nd->size, s, sizeof s);
+    }
+    from += part;
+  }
+  return y;
+}
+
+static void sum_backward(Node *nd)
+{
+  real *gx = node_grad(nd, nd->in[0]);
+  if (gx) ops.sum_backward(gx, node_flow(nd->out[0]), nd->number[0], nd->size[0], nd->size[1], nd->size[2]);
+}
+
+static Tensor *sum(Tape *tp, Tensor *x, double scale, Around a, int axes, const int *shape)
+{
+  Tensor *y = tape_tensor(tp, axes, shape);
+  ops.sum(y->data, x->data, scale, a.outer, a.size, a.inner);
+  Node *nd = NODE(tp, sum_backward, 1, 1, x, y);
+  if (nd) nd->number[0] = scale, nd->size[0] = a.outer, nd->size[1] = a.size, nd->size[2] = a.inner;
+  return y;
+}
+
+static Tensor *sum_axis(Tape *tp, Tensor *x, Around a, double scale, bool keep)
+{
+  int shape[MAX_AXES], axes = 0;
+  for (int d = 0; d < x->axes; d++) {
+    if (d != a.axis) shape[axes++] = x->shape[d];
+    else if (keep) shape[axes++] = 1;
+  }
+  return sum(tp, x, scale, a, axes, shape);
+}
+
+Tensor *t_sum(Tape *tp, Tensor *x, int axis, bool keep)
+{
+  return sum_axis(tp, x, around("sum", x, axis), 1, keep);
+}
+
+Tensor *t_mean(Tape *tp, Tensor *x, int axis, bool keep)
+{
+  Around a = around("mean", x, axis);
+  return sum_axis(tp, x, a, 1.0 / (double)a.size, keep);
+}
+
+Tensor *t_sum_all(Tape *tp, Tensor *x) { return sum(tp, x, 1, (Around){0, 1, x->n, 1}, 0, NULL); }

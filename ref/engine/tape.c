@@ -1,0 +1,121 @@
+#include "tape.h"
+
+#include "err.h"
+#include "node.h"
+#include "ops.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+Tape *tape_new(void)
+{
+  Tape *tp = rwkv_alloc(1, sizeof *tp, "tape");
+  tp->recording = true;
+  tp->generation = 1;
+  return tp;
+}
+
+void tape_free(Tape *tp)
+{
+  if (!tp) return;
+  arena_free(&tp->arena);
+  free(tp);
+}
+
+void tape_reset(Tape *tp)
+{
+  for (TapeWatcher *w = tp->watchers, *next; w; w = next) {
+    next = w->next;
+    w->before_reset(w);
+  }
+  tp->last = NULL;
+  tp->generation++;
+  arena_reset(&tp->arena);
+}
+
+Tensor *tape_tensor(Tape *tp, int axes, const int *shape)
+{
+  size_t n = shape_count(axes, shape);
+  Tensor *t = arena_alloc(&tp->arena, sizeof *t);
+  memset(t, 0, sizeof *t);
+  t->n = n;
+  t->axes = axes;
+  memcpy(t->shape, shape, (size_t)axes * sizeof *shape);
+  t->data = arena_alloc(&tp->arena, n * sizeof(real));
+  return t;
+}
+
+Tensor *tape_zeros(Tape *tp, int axes, const int *shape)
+{
+  Tensor *t = tape_tensor(tp, axes, shape);
+  memset(t->data, 0, t->n * sizeof(real));
+  return t;
+}
+
+Tensor *tape_copy(Tape *tp, const Tensor *t)
+{
+  Tensor *c = tape_tensor(tp, t->axes, t->shape);
+  memcpy(c->data, t->data, t->n * sizeof(real));
+  return c;
+}
+
+/* ---- nodes ---- */
+
+Node *node_new(Tape *tp, void (*backward)(Node *), int n_in, Tensor *const *in, int n_out, Tensor *const *out)
+{
+  bool needed = false;
+  for (int i = 0; i < n_in; i++) needed |= in[i]->needs_grad;
+  if (!needed || !tp->recording) return NULL;
+  Node *node = arena_alloc(&tp->arena, sizeof *node);
+  memset(node, 0, sizeof *node);
+  node->tape = tp;
+  node->backward = backward;
+  for (int i = 0; i < n_in; i++) {
+    if (in[i]->spent)
+      rwkv_fail("a tensor of shape %s comes from before backward(): no gradient can flow through it any "
+                "more (detach it, or compute it again)", tensor_shape(in[i]));
+    node->in[i] = in[i];
+  }
+  for (int i = 0; i < n_out; i++) {
+    node->out[i] = out[i];
+    out[i]->needs_grad = true;
+  }
+  node->prev = tp->last;
+  tp->last = node;
+  return node;
+}
+
+real *node_grad(Node *node, Tensor *t)
+{
+  if (!t || !t->needs_grad) return NULL;
+  if (t->base) return node_grad(node, t->base);
+  if (!t->grad) {
+    t->grad = arena_alloc(&node->tape->arena, t->n * sizeof(real));
+    memset(t->grad, 0, t->n * sizeof(real));
+  }
+  return t->grad;
+}
+
+real *node_flow(const Tensor *t)
+{
+  while (t->base) t = t->base;
+  return t->grad;
+}
+
+void tape_backward(Tape *tp, Tensor *loss)
+{
+  if (loss->n != 1) rwkv_fail("backward starts from a single number, not from shape %s", tensor_shape(loss));
+  if (!loss->needs_grad) rwkv_fail("backward: nothing that this number depends on needs a gradient");
+  if (loss->spent) rwkv_fail("backward was already run on this number");
+  Node start = {.tape = tp};
+  node_grad(&start, loss)[0] += 1;
+  for (Node *node = tp->last; node; node = node->prev) {
+    bool reached = false;
+    for (int i = 0; i < NODE_OUTPUTS && node->out[i]; i++) {
+      reached |= node_flow(node->out[i]) != NULL;
+      node->out[i]->spent = true;
+    }
+    if (reached) node->backward(node);
+  }
+  tp->last = NULL;
+}

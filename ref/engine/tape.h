@@ -1,0 +1,93 @@
+/* The tape: every operation is carried out at once and remembered, so that tape_backward can walk the
+   chain rule from a scalar back to the leaves. What the operations compute lives in the tape's arena
+   until the step ends.
+
+   Shapes in the comments: [..] any leading axes. Each t_* op fails with its name, what was expected and
+   what was found; its result needs a gradient if an operand does and the tape is recording. */
+#ifndef AVIARY_TAPE_H
+#define AVIARY_TAPE_H
+
+#include "arena.h"
+#include "kernels.h"
+#include "tensor.h"
+
+typedef struct Tape Tape;
+typedef struct Node Node;
+
+/* Called before the arena is rewound, for those who must save what lives in it. */
+typedef struct TapeWatcher {
+  void (*before_reset)(struct TapeWatcher *self);
+  struct TapeWatcher *next;
+} TapeWatcher;
+
+struct Tape {
+  Arena arena;
+  Node *last;          /* the most recent operation */
+  bool recording;      /* false: values only */
+  uint64_t generation; /* grows with every reset: tells whether a tensor is of this step */
+  TapeWatcher *watchers;
+};
+
+Tape *tape_new(void); /* recording */
+void tape_free(Tape *tp);
+void tape_reset(Tape *tp); /* ends the step: every tensor of the tape is gone */
+
+/* Adds d loss / d x to the gradient of every x that needs one. `loss` has one element. The part of the
+   tape that was walked is spent: its tensors can be read, but no further gradient can flow through. */
+void tape_backward(Tape *tp, Tensor *loss);
+
+Tensor *tape_tensor(Tape *tp, int axes, const int *shape); /* contents undefined */
+Tensor *tape_zeros(Tape *tp, int axes, const int *shape);
+Tensor *tape_copy(Tape *tp, const Tensor *t); /* a leaf without gradient */
+
+/* ---- pointwise; shapes broadcast from the last axis, as in NumPy ---- */
+Tensor *t_unary(Tape *tp, UnaryKind kind, Tensor *x);
+Tensor *t_binary(Tape *tp, BinaryKind kind, Tensor *a, Tensor *b);
+Tensor *t_affine(Tape *tp, Tensor *x, double scale, double offset); /* scale x + offset */
+Tensor *t_lerp(Tape *tp, Tensor *x, Tensor *p, Tensor *mu);         /* x + (p - x) mu; mu [C] or as x */
+
+static inline Tensor *t_add(Tape *tp, Tensor *a, Tensor *b) { return t_binary(tp, B_ADD, a, b); }
+static inline Tensor *t_sub(Tape *tp, Tensor *a, Tensor *b) { return t_binary(tp, B_SUB, a, b); }
+static inline Tensor *t_mul(Tape *tp, Tensor *a, Tensor *b) { return t_binary(tp, B_MUL, a, b); }
+static inline Tensor *t_exp(Tape *tp, Tensor *x) { return t_unary(tp, U_EXP, x); }
+static inline Tensor *t_neg(Tape *tp, Tensor *x) { return t_unary(tp, U_NEG, x); }
+static inline Tensor *t_tanh(Tape *tp, Tensor *x) { return t_unary(tp, U_TANH, x); }
+static inline Tensor *t_sigmoid(Tape *tp, Tensor *x) { return t_unary(tp, U_SIGMOID, x); }
+static inline Tensor *t_silu(Tape *tp, Tensor *x) { return t_unary(tp, U_SILU, x); }
+static inline Tensor *t_relu2(Tape *tp, Tensor *x) { return t_unary(tp, U_RELU2, x); }
+
+/* ---- linear maps and look-up ---- */
+Tensor *t_linear(Tape *tp, Tensor *x, Tensor *w);                    /* x [..,in], w [out,in] -> [..,out] */
+Tensor *t_linear_bias(Tape *tp, Tensor *x, Tensor *w, Tensor *bias); /* + bias [out] */
+Tensor *t_matmul(Tape *tp, Tensor *x, Tensor *m);                    /* x [..,in], m [in,out] -> [..,out] */
+Tensor *t_rows(Tape *tp, Tensor *table, const int *index, int axes, const int *shape);
+/* index: shape numbers, each 0 .. rows-1; table [rows,C] -> [shape..,C] */
+
+/* ---- normalisation over the last axis ---- */
+Tensor *t_layer_norm(Tape *tp, Tensor *x, Tensor *weight, Tensor *bias, double eps);
+Tensor *t_group_norm(Tape *tp, Tensor *x, int H, Tensor *weight, Tensor *bias, double eps);
+Tensor *t_l2norm(Tape *tp, Tensor *x, int H, double eps); /* each head divided by max(its length, eps) */
+
+/* ---- shapes ---- */
+Tensor *t_reshape(Tape *tp, Tensor *x, int axes, const int *shape); /* same memory; one size may be -1 */
+Tensor *t_slice(Tape *tp, Tensor *x, int axis, int from, int count);
+Tensor *t_concat(Tape *tp, Tensor **parts, int count, int axis);
+Tensor *t_sum(Tape *tp, Tensor *x, int axis, bool keep); /* keep: the axis stays, with size 1 */
+Tensor *t_mean(Tape *tp, Tensor *x, int axis, bool keep);
+Tensor *t_sum_all(Tape *tp, Tensor *x); /* -> [] */
+
+/* ---- time ---- */
+/* The rows before: x [B,T,C], *carry [B,C] -> [B,T,C]; *carry becomes the last row of x. */
+Tensor *t_shift(Tape *tp, Tensor *x, Tensor **carry);
+/* [v4.4]-[v4.6]: w u [C], k v [B,T,C]; state *a *b *p [B,C], before -> after. Returns y [B,T,C]. */
+Tensor *t_wkv4(Tape *tp, Tensor *w, Tensor *u, Tensor *k, Tensor *v, Tensor **a, Tensor **b, Tensor **p);
+/* [v7.8], [v7.9]: r w k v a b [B,T,C], w = log-decay <= 0; state *S [B,H,N value,N key], before -> after.
+   Returns y [B,T,C]. */
+Tensor *t_wkv7(Tape *tp, Tensor *r, Tensor *w, Tensor *k, Tensor *v, Tensor *a, Tensor *b, Tensor **S);
+
+/* ---- loss ---- */
+/* logits [..,V], one target a row, < 0 where it is not scored -> [] the mean over scored rows.
+   l2wrap: 0, or 1e-4 as the official trainers from v4 on have it; it changes the gradient only. */
+Tensor *t_cross_entropy(Tape *tp, Tensor *logits, const int *target, double l2wrap);
+
+#endif

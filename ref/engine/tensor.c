@@ -1,0 +1,81 @@
+#include "tensor.h"
+
+#include "err.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+size_t shape_count(int axes, const int *shape)
+{
+  if (axes < 0 || axes > MAX_AXES)
+    rwkv_fail("a tensor has 0 to %d axes, not %d", MAX_AXES, axes);
+  size_t n = 1;
+  for (int i = 0; i < axes; i++) {
+    if (shape[i] < 0) rwkv_fail("a tensor's size cannot be negative: %s", shape_text(axes, shape));
+    if (shape[i] && n > ((size_t)1 << 46) / (size_t)shape[i])
+      rwkv_fail("a tensor of shape %s is too large", shape_text(axes, shape));
+    n *= (size_t)shape[i];
+  }
+  return n;
+}
+
+Tensor *tensor_new(int axes, const int *shape)
+{
+  size_t n = shape_count(axes, shape);
+  Tensor *t = rwkv_alloc(1, sizeof *t, "tensor");
+  t->n = n;
+  t->axes = axes;
+  memcpy(t->shape, shape, (size_t)axes * sizeof *shape);
+  t->data = calloc(n ? n : 1, sizeof(real));
+  if (!t->data) {
+    free(t);
+    rwkv_fail("out of memory: a tensor of shape %s", shape_text(axes, shape));
+  }
+  return t;
+}
+
+void tensor_free(Tensor *t)
+{
+  if (!t) return;
+  free(t->data);
+  free(t->grad);
+  free(t);
+}
+
+void tensor_read(const Tensor *t, size_t from, size_t n, real *out)
+{
+  if (from > t->n || n > t->n - from)
+    rwkv_fail("read of %zu elements at %zu from a tensor of %zu", n, from, t->n);
+  if (n) memcpy(out, t->data + from, n * sizeof *out);
+}
+
+void tensor_write(Tensor *t, size_t from, size_t n, const real *in)
+{
+  if (from > t->n || n > t->n - from)
+    rwkv_fail("write of %zu elements at %zu to a tensor of %zu", n, from, t->n);
+  if (n) memcpy(t->data + from, in, n * sizeof *in);
+}
+
+void tensor_fill(Tensor *t, real value)
+{
+  for (size_t i = 0; i < t->n; i++) t->data[i] = value;
+}
+
+bool same_shape(const Tensor *a, const Tensor *b)
+{
+  return a->axes == b->axes && memcmp(a->shape, b->shape, (size_t)a->axes * sizeof(int)) == 0;
+}
+
+const char *shape_text(int axes, const int *shape)
+{
+  static char buffers[8][64];
+  static unsigned next;
+  char *text = buffers[next++ % 8], *p = text;
+  p += sprintf(p, "[");
+  for (int i = 0; i < axes && i < MAX_AXES; i++) p += sprintf(p, i ? ",%d" : "%d", shape[i]);
+  sprintf(p, "]");
+  return text;
+}
+
+const char *tensor_shape(const Tensor *t) { return shape_text(t->axes, t->shape); }

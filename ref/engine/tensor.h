@@ -1,0 +1,37 @@
+/* A tensor: numbers in row-major order under a shape of at most 4 axes. Axis 0 varies slowest. */
+#ifndef AVIARY_TENSOR_H
+#define AVIARY_TENSOR_H
+
+#include "num.h"
+
+enum { MAX_AXES = 4 };
+
+typedef struct Tensor Tensor;
+struct Tensor {
+  real *data;
+  real *grad;  /* same shape; NULL until something flows into it */
+  Tensor *base; /* not NULL: this is `base` under another shape, with the same data and gradient */
+  size_t n;    /* number of elements */
+  int axes;    /* 0 (a scalar) .. MAX_AXES */
+  int shape[MAX_AXES];
+  bool needs_grad;
+  bool spent; /* its part of the tape was used up by a backward pass */
+};
+
+/* A tensor with its own zeroed memory, freed by tensor_free. */
+Tensor *tensor_new(int axes, const int *shape);
+void tensor_free(Tensor *t);
+
+/* The only way to numbers for code outside the kernels: copies of n elements starting at `from`. */
+void tensor_read(const Tensor *t, size_t from, size_t n, real *out);
+void tensor_write(Tensor *t, size_t from, size_t n, const real *in);
+void tensor_fill(Tensor *t, real value);
+
+size_t shape_count(int axes, const int *shape); /* product; fails when it is negative or too large */
+bool same_shape(const Tensor *a, const Tensor *b);
+
+/* "[2,16,64]" in a small rotating buffer: good for a message, not for keeping. */
+const char *shape_text(int axes, const int *shape);
+const char *tensor_shape(const Tensor *t);
+
+#endif

@@ -1,0 +1,251 @@
+#include "golden.h"
+
+#include "engine/err.h"
+#include "engine/ops.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct {
+  Model *m;
+  StFile *file;
+  double tol;
+  GoldenLine *lines;
+  int count;
+  Tape *tp;
+  int B, T, *tokens, *targets; /* targets: NULL if the file has none */
+  State *sequence;             /* after the tokens, run at once */
+  Tensor *logits, *loss;
+  /* Token by token: the state after, and the logits [B,T,V]. v7 runs twice, because the official inference
+     code rounds its decay constant; [1] is with the rounded one. */
+  State *recurrent[2];
+  Tensor *stepwise[2];
+  int runs;
+} Run;
+
+/* The kinds that official inference code makes, and what they are called in the rounded run. */
+static const struct {
+  const char *kind, *rounded;
+} inference[] = {{"logits_rnn", "logits_rnn (0.606531)"},
+                 {"logits_rnn_f32", "logits_rnn_f32 (0.606531)"},
+                 {"state", "state (0.606531)"}};
+
+bool golden_line_ok(const GoldenLine *l) { return !l->problem[0] && l->worst <= l->tol; }
+
+static GoldenLine *find_line(Run *r, const char *kind)
+{
+  for (int i = 0; i < r->count; i++)
+    if (strcmp(r->lines[i].kind, kind) == 0) return &r->lines[i];
+  return NULL;
+}
+
+static GoldenLine *line_for(Run *r, const char *kind)
+{
+  if (find_line(r, kind)) return find_line(r, kind);
+  if (r->count == GOLDEN_MAX_LINES) rwkv_fail("%s: too many unknown tensors", st_path(r->file));
+  GoldenLine *l = &r->lines[r->count++];
+  *l = (GoldenLine){.tol = r->tol};
+  snprintf(l->kind, sizeof l->kind, "%s", kind);
+  return l;
+}
+
+static void problem(Run *r, const char *kind, const char *why)
+{
+  snprintf(line_for(r, kind)->problem, sizeof r->lines->problem, "%s", why);
+}
+
+/* |found - expected| in three measures; a NaN counts as infinitely wrong. */
+static void compare_numbers(GoldenLine *l, const char *name, const double *found, const double *expected, size_t n)
+{
+  for (size_t i = 0; i < n; i++) {
+    double error = fabs(found[i] - expected[i]), size = fabs(expected[i]);
+    if (isnan(error)) error = INFINITY;
+    double mixed = error / fmax(1, size), relative = error > 0 ? error / size : 0;
+    l->worst_abs = fmax(l->worst_abs, error);
+    l->worst_rel = fmax(l->worst_rel, relative);
+    if (mixed > l->worst || !l->at[0]) {
+      l->worst = mixed, l->index = i, l->found = found[i], l->expected = expected[i];
+      snprintf(l->at, sizeof l->at, "%s", name);
+    }
+  }
+  l->tensors++;
+}
+
+static void compare(Run *r, const char *kind, const StEntry *e, const Tensor *t, const real *values)
+{
+  GoldenLine *l = line_for(r, kind);
+  if (e->n != t->n) {
+    snprintf(l->problem, sizeof l->problem, "%s has %zu numbers, the model's has shape %s", e->name, e->n,
+             tensor_shape(t));
+    return;
+  }
+  double *expected = rwkv_alloc(2 * e->n, sizeof *expected, "golden numbers"), *found = expected + e->n;
+  st_read_doubles(r->file, e, expected);
+  for (size_t i = 0; i < e->n; i++) found[i] = values[i];
+  compare_numbers(l, e->name, found, expected, e->n);
+  free(expected);
+}
+
+/* ---- the runs ---- */
+
+static void read_tokens(Run *r)
+{
+  const StEntry *tokens = st_find(r->file, "tokens"), *targets = st_find(r->file, "targets");
+  if (!tokens || tokens->axes < 1 || tokens->axes > 2 || tokens->n < 1)
+    rwkv_fail("%s: no tensor \"tokens\" of shape [T] or [B,T]: not a golden file", st_path(r->file));
+  r->B = tokens->axes == 2 ? tokens->shape[0] : 1;
+  r->T = tokens->shape[tokens->axes - 1];
+  r->tokens = arena_alloc(&r->tp->arena, tokens->n * sizeof *r->tokens);
+  st_read_ints(r->file, tokens, r->tokens);
+  if (!targets) return;
+  if (targets->n != tokens->n) rwkv_fail("%s: %zu targets for %zu tokens", st_path(r->file), targets->n, tokens->n);
+  r->targets = arena_alloc(&r->tp->arena, targets->n * sizeof *r->targets);
+  st_read_ints(r->file, targets, r->targets);
+}
+
+static void zero_grads(Model *m)
+{
+  for (int i = 0; i < m->count; i++) memset(m->params[i].t->grad, 0, m->params[i].t->n * sizeof(real));
+}
+
+static void run_sequence(Run *r, double l2wrap)
+{
+  state_free(r->sequence);
+  r->sequence = NULL; /* should the next line fail */
+  r->sequence = state_new(r->m, r->B);
+  zero_grads(r->m);
+  r->tp->recording = true;
+  r->logits = model_logits(r->tp, r->m, r->tokens, r->B, r->T, r->sequence);
+  if (!r->targets) return;
+  r->loss = t_cross_entropy(r->tp, r->logits, r->targets, l2wrap);
+  tape_backward(r->tp, r->loss);
+}
+
+static void run_stepwise(Run *r, int run)
+{
+  State *st = r->recurrent[run] = state_new(r->m, r->B);
+  r->tp->recording = false;
+  r->m->rounded_decay = run == 1;
+  size_t V = (size_t)r->m->d.V, B = (size_t)r->B, T = (size_t)r->T;
+  r->stepwise[run] = tape_tensor(r->tp, 3, (int[]){r->B, r->T, r->m->d.V});
+  int *column = arena_alloc(&r->tp->arena, B * sizeof *column);
+  for (size_t t = 0; t < T; t++) {
+    for (size_t b = 0; b < B; b++) column[b] = r->tokens[b * T + t];
+    Tensor *row = model_logits(r->tp, r->m, column, r->B, 1, st); /* [B,1,V] */
+    ops.unslice(r->stepwise[run]->data, row->data, B, T, V, t, 1);
+  }
+  r->m->rounded_decay = false;
+}
+
+/* ---- what a name means ---- */
+
+static void compare_state(Run *r, const StEntry *e)
+{
+  char name[80], part[40];
+  int layer;
+  if (sscanf(e->name, "state.att.%d.%39s", &layer, part) == 2) snprintf(name, sizeof name, "%d.att_%s", layer, part);
+  else if (sscanf(e->name, "state.ffn.%d.%39s", &layer, part) == 2) snprintf(name, sizeof name, "%d.ffn_%s", layer, part);
+  else snprintf(name, sizeof name, "%s", e->name + strlen("state."));
+  int i = state_index(r->sequence, name);
+  compare(r, "state", e, r->sequence->now[i], r->sequence->now[i]->data);
+  for (int run = 0; run < r->runs; run++) {
+    Tensor *t = r->recurrent[run]->now[i];
+    compare(r, run ? inference[2].rounded : "state", e, t, t->data);
+  }
+}
+
+static void compare_stepwise(Run *r, const StEntry *e, const char *rounded)
+{
+  for (int run = 0; run < (rounded ? r->runs : 1); run++)
+    compare(r, run ? rounded : e->name, e, r->stepwise[run], r->stepwise[run]->data);
+}
+
+static void compare_grad(Run *r, const char *kind, const StEntry *e)
+{
+  Param *p = model_param(r->m, e->name + strlen(kind) + 1);
+  if (!p) problem(r, e->name, "the model has no such parameter");
+  else compare(r, kind, e, p->t, p->t->grad);
+}
+
+static bool starts(const char *name, const char *with) { return strncmp(name, with, strlen(with)) == 0; }
+
+static void compare_entry(Run *r, const StEntry *e)
+{
+  const char *name = e->name;
+  if (strcmp(name, "tokens") == 0 || strcmp(name, "targets") == 0 || starts(name, "grad_l2wrap.")) return;
+  if (strcmp(name, "logits_gpt") == 0) compare(r, name, e, r->logits, r->logits->data);
+  else if (strcmp(name, "logits_rnn_exact_w") == 0) compare_stepwise(r, e, NULL);
+  else if (strcmp(name, "logits_rnn") == 0) compare_stepwise(r, e, inference[0].rounded);
+  else if (strcmp(name, "logits_rnn_f32") == 0) compare_stepwise(r, e, inference[1].rounded);
+  else if (starts(name, "state.")) compare_state(r, e);
+  else if (!r->targets && (strcmp(name, "loss") == 0 || starts(name, "grad.")))
+    problem(r, name, "the file has no targets");
+  else if (strcmp(name, "loss") == 0) compare(r, name, e, r->loss, r->loss->data);
+  else if (starts(name, "grad.")) compare_grad(r, "grad", e);
+  else problem(r, name, "this command does not know what it is");
+}
+
+/* Of the exact and the rounded run, the one that the numbers were made with: the closer one. */
+static void choose_constant(Run *r)
+{
+  for (size_t i = 0; i < sizeof inference / sizeof *inference; i++) {
+    GoldenLine *exact = find_line(r, inference[i].kind), *rounded = find_line(r, inference[i].rounded);
+    if (!exact || !rounded) continue;
+    GoldenLine keep = rounded->worst < exact->worst ? *rounded : *exact;
+    if (rounded->worst < exact->worst) snprintf(keep.note, sizeof keep.note, "made with 0.606531 for e^-1/2");
+    snprintf(keep.kind, sizeof keep.kind, "%s", inference[i].kind);
+    *exact = keep;
+    *rounded = r->lines[--r->count];
+  }
+  GoldenLine *f32 = find_line(r, "logits_rnn_f32");
+  if (!f32) return;
+  f32->tol = fmax(r->tol, 1e-4);
+  snprintf(f32->note, sizeof f32->note, "tolerance 1e-4: made in float32");
+}
+
+static void every_gradient_there(Run *r)
+{
+  char name[120];
+  for (int i = 0; i < r->m->count; i++) {
+    const Param *p = &r->m->params[i];
+    snprintf(name, sizeof name, "grad.%s", p->name);
+    if (!p->unused && !st_find(r->file, name)) problem(r, name, "is not in the file");
+  }
+}
+
+static void verify(void *arg)
+{
+  Run *r = arg;
+  bool any_grad = false, any_l2wrap = false;
+  read_tokens(r);
+  run_sequence(r, 0);
+  r->runs = strcmp(r->m->version->name, "v7") == 0 ? 2 : 1;
+  for (int run = 0; run < r->runs; run++) run_stepwise(r, run);
+  for (int i = 0; i < st_count(r->file); i++) {
+    const StEntry *e = st_entry(r->file, i);
+    compare_entry(r, e);
+    any_grad |= starts(e->name, "grad.");
+    any_l2wrap |= starts(e->name, "grad_l2wrap.");
+  }
+  choose_constant(r);
+  if (any_grad) every_gradient_there(r);
+  if (!any_l2wrap) return;
+  run_sequence(r, 1e-4);
+  for (int i = 0; i < st_count(r->file); i++)
+    if (starts(st_entry(r->file, i)->name, "grad_l2wrap.")) compare_grad(r, "grad_l2wrap", st_entry(r->file, i));
+}
+
+int golden_verify(Model *m, StFile *golden, double tol, GoldenLine lines[GOLDEN_MAX_LINES])
+{
+  Run r = {.m = m, .file = golden, .tol = tol, .lines = lines, .tp = tape_new()};
+  const char *error = rwkv_protect(verify, &r);
+  state_free(r.sequence);
+  for (int run = 0; run < 2; run++) state_free(r.recurrent[run]);
+  tape_free(r.tp);
+  zero_grads(m);
+  m->rounded_decay = false;
+  if (error) rwkv_fail("%s", error);
+  return r.count;
+}

@@ -1,0 +1,128 @@
+#include "safetensors.h"
+
+#include "../engine/err.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct {
+  const void *data;
+  size_t size; /* bytes an element in memory */
+  size_t n;
+  bool ints;   /* int in memory, I64 in the file */
+} Part;
+
+struct StWriter {
+  char *path;
+  cJSON *header, *meta;
+  Part *parts;
+  int count, room;
+  size_t bytes; /* of data so far */
+};
+
+StWriter *st_create(const char *path)
+{
+  StWriter *w = rwkv_alloc(1, sizeof *w, "writer");
+  w->path = strdup(path);
+  w->header = cJSON_CreateObject();
+  w->meta = w->header ? cJSON_AddObjectToObject(w->header, "__metadata__") : NULL;
+  if (!w->path || !w->meta) {
+    st_abandon(w);
+    rwkv_fail("%s: out of memory", path);
+  }
+  return w;
+}
+
+void st_abandon(StWriter *w)
+{
+  if (!w) return;
+  cJSON_Delete(w->header);
+  free(w->parts);
+  free(w->path);
+  free(w);
+}
+
+static void put(StWriter *w, const char *name, const char *dtype, int axes, const int *shape, Part part, size_t stored)
+{
+  if (w->count == w->room) {
+    int room = w->room ? 2 * w->room : 64;
+    Part *parts = realloc(w->parts, (size_t)room * sizeof *parts);
+    if (!parts) rwkv_fail("out of memory");
+    w->parts = parts, w->room = room;
+  }
+  if (cJSON_GetObjectItemCaseSensitive(w->header, name)) rwkv_fail("%s: tensor \"%s\" twice", w->path, name);
+  part.n = shape_count(axes, shape);
+  double offsets[2] = {(double)w->bytes, (double)(w->bytes + part.n * stored)};
+  cJSON *e = cJSON_AddObjectToObject(w->header, name);
+  cJSON_AddStringToObject(e, "dtype", dtype);
+  cJSON_AddItemToObject(e, "shape", cJSON_CreateIntArray(shape, axes));
+  cJSON_AddItemToObject(e, "data_offsets", cJSON_CreateDoubleArray(offsets, 2));
+  w->parts[w->count++] = part;
+  w->bytes += part.n * stored;
+}
+
+void st_put(StWriter *w, const char *name, int axes, const int *shape, const real *data)
+{
+  put(w, name, sizeof(real) == 8 ? "F64" : "F32", axes, shape, (Part){data, sizeof(real), 0, false}, sizeof(real));
+}
+
+void st_put_doubles(StWriter *w, const char *name, int axes, const int *shape, const double *data)
+{
+  put(w, name, "F64", axes, shape, (Part){data, sizeof(double), 0, false}, sizeof(double));
+}
+
+void st_put_ints(StWriter *w, const char *name, int axes, const int *shape, const int *data)
+{
+  put(w, name, "I64", axes, shape, (Part){data, sizeof(int), 0, true}, sizeof(int64_t));
+}
+
+void st_put_meta(StWriter *w, const char *key, const char *text)
+{
+  cJSON_DeleteItemFromObjectCaseSensitive(w->meta, key);
+  cJSON_AddStringToObject(w->meta, key, text);
+}
+
+static bool write_part(FILE *f, const Part *p)
+{
+  if (!p->ints) return fwrite(p->data, p->size, p->n, f) == p->n;
+  for (size_t i = 0; i < p->n; i++) {
+    int64_t x = ((const int *)p->data)[i];
+    if (fwrite(&x, sizeof x, 1, f) != 1) return false;
+  }
+  return true;
+}
+
+static bool write_all(StWriter *w, FILE *f)
+{
+  char *text = cJSON_PrintUnformatted(w->header);
+  if (!text) return false;
+  size_t length = strlen(text), padded = (length + 7) / 8 * 8; /* data starts at a multiple of 8 */
+  unsigned char head[8];
+  for (int i = 0; i < 8; i++) head[i] = (unsigned char)((uint64_t)padded >> 8 * i);
+  bool ok = fwrite(head, 1, 8, f) == 8 && fprintf(f, "%-*s", (int)padded, text) == (int)padded;
+  cJSON_free(text);
+  for (int i = 0; ok && i < w->count; i++) ok = write_part(f, &w->parts[i]);
+  return ok && fflush(f) == 0 && fsync(fileno(f)) == 0;
+}
+
+void st_finish(StWriter *w)
+{
+  size_t room = strlen(w->path) + 32;
+  char *temporary = rwkv_alloc(1, room, "path");
+  snprintf(temporary, room, "%s.tmp%ld", w->path, (long)getpid());
+  FILE *f = fopen(temporary, "wb");
+  bool ok = f && write_all(w, f);
+  int error = errno;
+  if (f && fclose(f) && ok) ok = false, error = errno;
+  if (ok && rename(temporary, w->path)) ok = false, error = errno;
+  char path[400];
+  snprintf(path, sizeof path, "%s", w->path);
+  if (!ok) remove(temporary);
+  free(temporary);
+  st_abandon(w);
+  if (!ok) rwkv_fail("%s: could not be written: %s", path, strerror(error));
+}

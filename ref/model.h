@@ -1,0 +1,87 @@
+/* A model: a version's parameters at some sizes, and the run from tokens to logits or loss. */
+#ifndef AVIARY_MODEL_H
+#define AVIARY_MODEL_H
+
+#include "engine/optim.h"
+#include "io/safetensors.h"
+#include "version.h"
+
+typedef struct {
+  char name[80]; /* official: "blocks.0.att.key.weight" */
+  Tensor *t;     /* with gradient */
+  double lr_scale;
+  bool unused;   /* stands in the file, but nothing depends on it */
+} Param;
+
+struct Model {
+  const Version *version;
+  Dims d;
+  Param *params;
+  int count;
+  Outer outer;
+  void **blocks; /* [L], each the version's struct */
+  bool rounded_decay; /* v7: 0.606531 for e^{-1/2}, as the official inference code has it */
+};
+
+/* ---- versions ---- */
+const Version *const *version_list(void); /* ends with NULL */
+const Version *version_find(const char *name); /* fails, naming the versions there are */
+
+/* ---- models ---- */
+
+/* A new model with the official initialisation. d: V, C and L are required, the rest may be 0 for the
+   official defaults. The same seed gives the same numbers everywhere. */
+Model *model_new(const Version *version, const Dims *d, uint64_t seed);
+
+/* The model in a safetensors file. Version and sizes follow from the names and shapes alone; fails with
+   what is missing, left over or of the wrong shape for the version that comes closest. Tensors whose
+   name starts with "optim." (a checkpoint's) are passed over. */
+Model *model_load(StFile *f);
+void model_free(Model *m);
+
+Param *model_param(Model *m, const char *name); /* NULL if there is none */
+size_t model_param_count(const Model *m, bool with_unused);
+void model_write(const Model *m, StWriter *w); /* parameters under their names, config as metadata */
+
+/* The official trainer's groups: learning-rate multiples, and weight decay on matrices called ".weight". */
+Optim *model_optimizer(Model *m, const OptConfig *cfg);
+
+/* ---- state ---- */
+
+/* What a model remembers of the tokens so far: state_count tensors [B,..] a layer. After a recorded run
+   it holds tensors of the tape, so that gradient flows through it into earlier runs of the same step;
+   when the step ends it keeps the values. */
+typedef struct {
+  TapeWatcher watcher;
+  Tape *tape; /* attached to, or NULL */
+  const Version *version;
+  int L, B, count; /* count = L * version->state_count */
+  Tensor **own, **now;
+} State;
+
+State *state_new(const Model *m, int B); /* as before the first token */
+State *state_copy(const State *s);       /* values, without gradient */
+void state_free(State *s);
+void state_attach(State *s, Tape *tp); /* what happens to it next belongs to the tape */
+void state_detach(State *s); /* keeps the values, lets go of the tape */
+/* The tensor called "layer.name" ("0.att_kv"); fails with the names there are. */
+int state_index(const State *s, const char *name);
+size_t state_floats(const Model *m); /* numbers per sequence */
+
+/* ---- running ---- */
+
+/* tokens [B,T], each 0..V-1; st is read as the state before and left as the state after; T may be 1, and
+   a sequence may be cut anywhere. Returns what the head reads, [B,T,C]. */
+Tensor *model_hidden(Tape *tp, Model *m, const int *tokens, int B, int T, State *st);
+Tensor *model_logits(Tape *tp, Model *m, const int *tokens, int B, int T, State *st); /* [B,T,V] */
+
+typedef struct {
+  int scored, correct; /* positions with a target >= 0, and where the largest logit is the target's */
+} Score;
+
+/* Mean cross-entropy over the positions whose target is >= 0; logits are computed only there.
+   l2wrap: 0 or 1e-4, see t_cross_entropy. score may be NULL. */
+Tensor *model_loss(Tape *tp, Model *m, const int *tokens, const int *targets, int B, int T, State *st,
+                   double l2wrap, Score *score);
+
+#endif

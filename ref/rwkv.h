@@ -1,0 +1,39 @@
+/* Aviary: every RWKV in plain C. The one public header: a table of contents.
+
+   engine/err.h      rwkv_protect, rwkv_fail        every failure surfaces at one boundary
+   engine/rng.h      rng_*                          random numbers that are functions of (seed, stream, n)
+   engine/tensor.h   tensor_*                       numbers under a shape
+   engine/kernels.h  k_*                            the arithmetic, as plain loops, forward beside backward
+   engine/tape.h     t_*, tape_*                    the same with shapes checked and gradients recorded
+   engine/optim.h    opt_*                          AdamW
+   version.h         Version, Dims                  what makes a version; one file each:
+     v4.c v7.c         parameters, initial values, time mixing, channel mixing
+     wkv4.c wkv7.c     the recurrences
+   model.h           model_*, state_*               tokens -> logits, loss; files; state in and out
+   golden.h          golden_verify                  a model against official numbers
+   io/safetensors.h  st_*                           the file format of models and numbers
+   fast/fast.h       fast_enable                    the same kernels, fast
+
+   A first program:
+
+     Dims d = {.V = 256, .C = 64, .L = 2};
+     Model *m = model_new(version_find("v7"), &d, 1);
+     Tape *tp = tape_new();
+     State *st = state_new(m, 1);
+     Tensor *logits = model_logits(tp, m, tokens, 1, T, st);   // [1,T,256], st is now the state after
+*/
+#ifndef AVIARY_RWKV_H
+#define AVIARY_RWKV_H
+
+#include "engine/err.h"
+#include "engine/ops.h"
+#include "engine/optim.h"
+#include "engine/rng.h"
+#include "engine/tape.h"
+#include "engine/tensor.h"
+#include "fast/fast.h"
+#include "golden.h"
+#include "io/safetensors.h"
+#include "model.h"
+
+#endif
