@@ -309,6 +309,42 @@ void model_write(const Model *m, StWriter *w)
   }
 }
 
+void opt_write(const Optim *o, const Model *m, StWriter *w)
+{
+  char name[100];
+  for (int i = 0; i < o->count; i++) {
+    const Tensor *t = m->params[i].t;
+    snprintf(name, sizeof name, "optim.m.%s", m->params[i].name);
+    st_put(w, name, t->axes, t->shape, o->params[i].m);
+    snprintf(name, sizeof name, "optim.v.%s", m->params[i].name);
+    st_put(w, name, t->axes, t->shape, o->params[i].v);
+  }
+  snprintf(name, sizeof name, "%ld", o->step);
+  st_put_meta(w, "optim.step", name);
+}
+
+static const StEntry *moment(StFile *f, const char *which, const Param *p)
+{
+  char name[100];
+  snprintf(name, sizeof name, "optim.%s.%s", which, p->name);
+  const StEntry *e = st_find(f, name);
+  if (!e || e->n != p->t->n) rwkv_fail("%s: not a checkpoint of this model: %s is %s", st_path(f), name,
+                                       e ? "of another size" : "missing");
+  return e;
+}
+
+void opt_restore(Optim *o, Model *m, StFile *f)
+{
+  const char *step = st_meta(f, "optim.step");
+  if (!step) rwkv_fail("%s: not a checkpoint: it holds no optimizer", st_path(f));
+  for (int i = 0; i < o->count; i++) moment(f, "m", &m->params[i]), moment(f, "v", &m->params[i]);
+  for (int i = 0; i < o->count; i++) {
+    st_read(f, moment(f, "m", &m->params[i]), o->params[i].m);
+    st_read(f, moment(f, "v", &m->params[i]), o->params[i].v);
+  }
+  o->step = strtol(step, NULL, 10);
+}
+
 /* ---- running ---- */
 
 Tensor *model_hidden(Tape *tp, Model *m, const int *tokens, int B, int T, State *st)

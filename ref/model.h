@@ -46,6 +46,10 @@ void model_write(const Model *m, StWriter *w); /* parameters under their names, 
 /* The official trainer's groups: learning-rate multiples, and weight decay on matrices called ".weight". */
 Optim *model_optimizer(Model *m, const OptConfig *cfg);
 
+/* An optimizer in a checkpoint: tensors "optim.m.NAME" and "optim.v.NAME", and its step. */
+void opt_write(const Optim *o, const Model *m, StWriter *w);
+void opt_restore(Optim *o, Model *m, StFile *f); /* fails, changing nothing, if something is missing */
+
 /* ---- state ---- */
 
 /* What a model remembers of the tokens so far: state_count tensors [B,..] a layer. After a recorded run

@@ -4,7 +4,8 @@
 
 /* Puts the fast kernels into `ops`, or the reference ones back. */
 void fast_enable(int on);
-/* Threads that the fast kernels use: 1 to 256. Results do not depend on it. */
+/* Threads that the fast kernels use: 1 to 256; at first as many as there are processors. Results do not
+   depend on it. */
 void fast_set_threads(int n);
 int fast_threads(void);
 

@@ -1,0 +1,93 @@
+#include "bind.h"
+
+static lua_State *running; /* where a failure of the library surfaces */
+
+static void raise(const char *message) { luaL_error(running, "%s", message); }
+
+static int guard(lua_State *L)
+{
+  running = L;
+  return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
+int guarded_pcall(lua_State *L, int arguments, int results)
+{
+  int status = lua_pcall(L, arguments, results, 0);
+  running = L;
+  return status;
+}
+
+void add_functions(lua_State *L, const luaL_Reg *f)
+{
+  for (; f && f->name; f++) {
+    lua_pushcfunction(L, f->func);
+    lua_pushcclosure(L, guard, 1);
+    lua_setfield(L, -2, f->name);
+  }
+}
+
+void add_class(lua_State *L, const char *name, const luaL_Reg *methods, const luaL_Reg *metamethods)
+{
+  luaL_newmetatable(L, name);
+  add_functions(L, metamethods);
+  lua_newtable(L);
+  add_functions(L, methods);
+  lua_setfield(L, -2, "__index");
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "__metatable"); /* scripts cannot reach the metamethods */
+  lua_pop(L, 1);
+}
+
+double number_field(lua_State *L, int table, const char *name, double otherwise)
+{
+  int type = lua_getfield(L, table, name), ok;
+  double x = type == LUA_TNIL ? otherwise : lua_tonumberx(L, -1, &ok);
+  if (type != LUA_TNIL && !ok) luaL_error(L, "%s: expected a number, found a %s", name, lua_typename(L, type));
+  lua_pop(L, 1);
+  return x;
+}
+
+int integer_field(lua_State *L, int table, const char *name, int otherwise)
+{
+  double x = number_field(L, table, name, otherwise);
+  if (!(x >= -2147483648.0 && x <= 2147483647.0) || x != (int)x)
+    luaL_error(L, "%s: expected a whole number, found %f", name, x);
+  return (int)x;
+}
+
+void known_fields(lua_State *L, int table, const char *function, const char *const *names)
+{
+  lua_pushnil(L);
+  while (lua_next(L, table)) {
+    lua_pop(L, 1);
+    const char *key = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+    int i = 0;
+    while (key && names[i] && strcmp(names[i], key)) i++;
+    if (key && names[i]) continue;
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    for (i = 0; names[i]; i++) {
+      luaL_addstring(&b, i ? ", " : "");
+      luaL_addstring(&b, names[i]);
+    }
+    luaL_pushresult(&b);
+    luaL_error(L, "%s does not know the option '%s'; it knows: %s", function, key ? key : "?", lua_tostring(L, -1));
+  }
+}
+
+int luaopen_rwkv_core(lua_State *L)
+{
+  rwkv_on_fail(raise);
+  lua_newtable(L);
+  open_step(L);
+  open_tensor(L);
+  open_tensor_ops(L);
+  open_tokens(L);
+  open_model(L);
+  open_state(L);
+  open_optim(L);
+  open_rng(L);
+  open_golden(L);
+  open_system(L);
+  return 1;
+}

@@ -1,0 +1,87 @@
+/* What the bindings share. They turn Lua values into arguments and results into Lua values; they do no
+   arithmetic on tensor data.
+
+   Lifetimes. What a script creates (rwkv.tensor, rwkv.model, ...) lives as long as the script holds it.
+   What it computes lives in the tape's arena until the step ends: opt:step() ends it, and the next
+   computation begins a new one. A handle that has outlived its step raises an error. */
+#ifndef AVIARY_BIND_H
+#define AVIARY_BIND_H
+
+#include "rwkv.h"
+
+#include <lauxlib.h>
+#include <string.h>
+#include <lua.h>
+
+/* ---- registration and errors (bind.c) ---- */
+
+/* Adds functions to the table on top of the stack, each behind the guard through which a rwkv_fail
+   becomes a Lua error at the script's line. */
+void add_functions(lua_State *L, const luaL_Reg *functions);
+/* A new metatable `name` with methods (as __index) and metamethods. */
+void add_class(lua_State *L, const char *name, const luaL_Reg *methods, const luaL_Reg *metamethods);
+/* lua_pcall for bindings that call back into Lua: afterwards failures surface in L again. */
+int guarded_pcall(lua_State *L, int arguments, int results);
+
+/* ---- the step (bind_step.c) ---- */
+
+Tape *step_tape(lua_State *L); /* the tape to compute on; begins a new step if the last one has ended */
+void step_end(lua_State *L);   /* the next computation may forget all tensors of this step */
+void step_pin(lua_State *L, int index); /* keeps the value alive until the step's memory is gone */
+uint64_t step_scope(lua_State *L);      /* identifies the innermost lifetime; see step_alive */
+bool step_alive(lua_State *L, uint64_t scope);
+void open_step(lua_State *L);
+
+/* ---- tensors (bind_tensor.c) ---- */
+
+typedef struct {
+  Tensor *t;
+  bool owned;     /* freed with the handle */
+  uint64_t scope; /* for a tensor of the tape: the lifetime it belongs to; otherwise 0 */
+} TensorHandle;
+
+Tensor *check_tensor(lua_State *L, int index); /* for reading; raises if it is stale */
+Tensor *check_operand(lua_State *L, int index); /* the same, pinned: for use on the tape */
+Tensor *opt_operand(lua_State *L, int index);  /* NULL for nil and none */
+int push_step(lua_State *L, Tensor *t);        /* a tensor of the tape; returns 1 */
+int push_owned(lua_State *L, Tensor *t);       /* a tensor for the handle to free */
+int push_borrowed(lua_State *L, Tensor *t, int owner); /* lives as long as the value at `owner` */
+bool is_tensor(lua_State *L, int index);
+int axis_argument(lua_State *L, int index, const Tensor *t); /* 1.. or -1.. -> 0..; raises */
+int shape_arguments(lua_State *L, int first, int shape[MAX_AXES]); /* numbers or one table; returns axes */
+void open_tensor(lua_State *L);     /* creation, access, printing */
+void open_tensor_ops(lua_State *L); /* operators and methods that compute */
+
+/* ---- integers: tokens and targets (bind_tokens.c) ---- */
+
+typedef struct {
+  int B, T;
+  int id[];
+} Tokens;
+
+/* Tokens at index: a Tokens value, a list {3,1,4} (one sequence) or a list of lists of equal length. A
+   list is replaced on the stack by a Tokens value, so it lives as long as the call. */
+const Tokens *check_tokens(lua_State *L, int index, const char *what);
+void open_tokens(lua_State *L);
+
+/* ---- the rest ---- */
+
+Model *check_model(lua_State *L, int index);
+State *check_state(lua_State *L, int index);
+void push_state(lua_State *L, State *s); /* a state for the handle to free */
+Optim *check_optim(lua_State *L, int index);
+double number_field(lua_State *L, int table, const char *name, double otherwise); /* raises on non-numbers */
+int integer_field(lua_State *L, int table, const char *name, int otherwise);
+/* Raises on a key of the table that is not in the list (ends with NULL): a misspelt option is an error. */
+void known_fields(lua_State *L, int table, const char *function, const char *const *names);
+
+void open_model(lua_State *L);
+void open_state(lua_State *L);
+void open_optim(lua_State *L);
+void open_rng(lua_State *L);
+void open_golden(lua_State *L);
+void open_system(lua_State *L);
+
+int luaopen_rwkv_core(lua_State *L);
+
+#endif

@@ -1,0 +1,90 @@
+/* Random numbers: rwkv.rng(seed, stream) gives the same numbers on every machine. */
+#include "bind.h"
+
+static const char class[] = "rwkv.rng";
+
+static Rng *check_rng(lua_State *L, int index) { return luaL_checkudata(L, index, class); }
+
+static int make(lua_State *L) /* rng(seed or 0, stream: a name, or 0, 1, ...) */
+{
+  uint64_t seed = (uint64_t)luaL_optinteger(L, 1, 0);
+  Rng value = lua_type(L, 2) == LUA_TSTRING ? rng_named(seed, lua_tostring(L, 2))
+                                            : rng_new(seed, (uint64_t)luaL_optinteger(L, 2, 0));
+  Rng *r = lua_newuserdatauv(L, sizeof *r, 0);
+  *r = value;
+  luaL_setmetatable(L, class);
+  return 1;
+}
+
+static int uniform(lua_State *L) /* r:uniform() in [0,1); r:uniform(low, high) */
+{
+  Rng *r = check_rng(L, 1);
+  double low = luaL_optnumber(L, 2, 0), high = luaL_optnumber(L, 3, 1);
+  lua_pushnumber(L, low + (high - low) * rng_uniform(r));
+  return 1;
+}
+
+static int normal(lua_State *L) /* r:normal(mean or 0, deviation or 1) */
+{
+  Rng *r = check_rng(L, 1);
+  lua_pushnumber(L, luaL_optnumber(L, 2, 0) + luaL_optnumber(L, 3, 1) * rng_normal(r));
+  return 1;
+}
+
+static int integer(lua_State *L) /* r:integer(low, high): both included */
+{
+  Rng *r = check_rng(L, 1);
+  lua_Integer low = luaL_checkinteger(L, 2), high = luaL_checkinteger(L, 3);
+  if (high < low) return luaL_error(L, "integer: nothing lies from %I to %I", low, high);
+  uint64_t n = (uint64_t)high - (uint64_t)low + 1;
+  lua_pushinteger(L, (lua_Integer)((uint64_t)low + (n ? rng_below(r, n) : rng_bits(r))));
+  return 1;
+}
+
+static int shuffle(lua_State *L) /* r:shuffle(list) -> list, in place */
+{
+  Rng *r = check_rng(L, 1);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  for (lua_Integer i = luaL_len(L, 2); i > 1; i--) {
+    lua_Integer j = (lua_Integer)rng_below(r, (uint64_t)i) + 1;
+    lua_geti(L, 2, i);
+    lua_geti(L, 2, j);
+    lua_seti(L, 2, i);
+    lua_seti(L, 2, j);
+  }
+  lua_settop(L, 2);
+  return 1;
+}
+
+/* r:tensor("normal" or "uniform", shape...): mean 0, deviation 1; or in [0,1) */
+static int tensor(lua_State *L)
+{
+  Rng *r = check_rng(L, 1);
+  int kind = luaL_checkoption(L, 2, "normal", (const char *const[]){"normal", "uniform", NULL});
+  int shape[MAX_AXES], axes = shape_arguments(L, 3, shape);
+  push_owned(L, NULL);
+  Tensor *t = tensor_new(axes, shape);
+  ((TensorHandle *)lua_touserdata(L, -1))->t = t;
+  for (size_t i = 0; i < t->n; i++) {
+    real x = (real)(kind == 0 ? rng_normal(r) : rng_uniform(r));
+    tensor_write(t, i, 1, &x);
+  }
+  return 1;
+}
+
+static int count(lua_State *L) /* r:count() -> draws so far; r:count(n) goes to draw n */
+{
+  Rng *r = check_rng(L, 1);
+  if (!lua_isnoneornil(L, 2)) r->count = (uint64_t)luaL_checkinteger(L, 2);
+  lua_pushinteger(L, (lua_Integer)r->count);
+  return 1;
+}
+
+void open_rng(lua_State *L)
+{
+  add_class(L, class,
+            (luaL_Reg[]){{"uniform", uniform}, {"normal", normal}, {"integer", integer}, {"shuffle", shuffle},
+                         {"tensor", tensor}, {"count", count}, {NULL, NULL}},
+            NULL);
+  add_functions(L, (luaL_Reg[]){{"rng", make}, {NULL, NULL}});
+}

@@ -1,0 +1,102 @@
+/* The state of a model between runs. */
+#include "bind.h"
+
+static const char class[] = "rwkv.state";
+
+State *check_state(lua_State *L, int index)
+{
+  State **s = luaL_checkudata(L, index, class);
+  if (!*s) luaL_argerror(L, index, "this state is gone");
+  return *s;
+}
+
+void push_state(lua_State *L, State *s)
+{
+  State **h = lua_newuserdatauv(L, sizeof *h, 0); /* a failed allocation here would leak s: tolerable */
+  *h = s;
+  luaL_setmetatable(L, class);
+}
+
+static int make(lua_State *L) /* m:state(batch or 1) -> the state before the first token */
+{
+  const Model *m = check_model(L, 1);
+  lua_Integer B = luaL_optinteger(L, 2, 1);
+  if (B < 1 || B > 1 << 24) return luaL_error(L, "state: a batch of %I", B);
+  push_state(L, state_new(m, (int)B));
+  return 1;
+}
+
+static int copy(lua_State *L) /* s:copy() -> values without gradient */
+{
+  push_state(L, state_copy(check_state(L, 1)));
+  return 1;
+}
+
+static int detach(lua_State *L) /* s:detach() -> s, cut off from the tape */
+{
+  state_detach(check_state(L, 1));
+  lua_settop(L, 1);
+  return 1;
+}
+
+static int get(lua_State *L) /* s:get("0.att_kv") -> a copy of [B,..] */
+{
+  const State *s = check_state(L, 1);
+  const Tensor *t = s->now[state_index(s, luaL_checkstring(L, 2))];
+  push_owned(L, NULL);
+  Tensor *c = tensor_new(t->axes, t->shape);
+  ((TensorHandle *)lua_touserdata(L, -1))->t = c;
+  tensor_write(c, 0, t->n, t->data);
+  return 1;
+}
+
+static int set(lua_State *L) /* s:set("0.att_kv", tensor) -> s; the state lets go of the tape */
+{
+  State *s = check_state(L, 1);
+  int i = state_index(s, luaL_checkstring(L, 2));
+  const Tensor *t = check_tensor(L, 3);
+  if (!same_shape(t, s->now[i]))
+    return luaL_error(L, "set: %s is %s, found %s", lua_tostring(L, 2), tensor_shape(s->now[i]), tensor_shape(t));
+  state_detach(s);
+  tensor_write(s->now[i], 0, t->n, t->data);
+  lua_settop(L, 1);
+  return 1;
+}
+
+static int names(lua_State *L) /* s:names() -> {"0.att_xx", ...} */
+{
+  const State *s = check_state(L, 1);
+  lua_createtable(L, s->count, 0);
+  for (int i = 0; i < s->count; i++) {
+    int n = s->version->state_count;
+    lua_pushfstring(L, "%d.%s", i / n, s->version->state[i % n].name);
+    lua_seti(L, -2, i + 1);
+  }
+  return 1;
+}
+
+static int to_string(lua_State *L)
+{
+  const State *s = check_state(L, 1);
+  lua_pushfstring(L, "state of %s, %d layers, batch %d", s->version->name, s->L, s->B);
+  return 1;
+}
+
+static int collect(lua_State *L)
+{
+  State **s = luaL_checkudata(L, 1, class);
+  state_free(*s);
+  *s = NULL;
+  return 0;
+}
+
+void open_state(lua_State *L)
+{
+  add_class(L, class,
+            (luaL_Reg[]){{"copy", copy}, {"detach", detach}, {"get", get}, {"set", set}, {"names", names}, {NULL, NULL}},
+            (luaL_Reg[]){{"__tostring", to_string}, {"__gc", collect}, {NULL, NULL}});
+  luaL_getmetatable(L, "rwkv.model");
+  lua_getfield(L, -1, "__index");
+  add_functions(L, (luaL_Reg[]){{"state", make}, {NULL, NULL}});
+  lua_pop(L, 2);
+}

@@ -1,0 +1,138 @@
+/* The step: one tape for the whole program, and who outlives what.
+
+   A lifetime is a number. The innermost one is where new tensors belong; rwkv.no_grad opens one inside
+   another. A tensor is alive while its lifetime is open. */
+#include "bind.h"
+
+enum { MAX_DEPTH = 100 };
+
+typedef struct {
+  Tape *tape;
+  bool ended;                 /* by opt:step(): the next computation starts afresh */
+  uint64_t next, open[MAX_DEPTH];
+  int depth;                  /* open[0 .. depth-1] are the open lifetimes */
+  lua_Integer pins;           /* entries of the table of pinned values */
+} Step;
+
+static const char key_step = 's', key_pins = 'p'; /* addresses in the registry */
+
+static Step *step_of(lua_State *L)
+{
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_step);
+  Step *s = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return s;
+}
+
+static void unpin(lua_State *L, Step *s, lua_Integer down_to)
+{
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_pins);
+  for (; s->pins > down_to; s->pins--) {
+    lua_pushnil(L);
+    lua_rawseti(L, -2, s->pins);
+  }
+  lua_pop(L, 1);
+}
+
+Tape *step_tape(lua_State *L)
+{
+  Step *s = step_of(L);
+  if (s->ended && s->depth == 1) {
+    tape_reset(s->tape);
+    unpin(L, s, 0);
+    s->open[0] = ++s->next;
+    s->ended = false;
+  }
+  return s->tape;
+}
+
+void step_end(lua_State *L) { step_of(L)->ended = true; }
+
+void step_pin(lua_State *L, int index)
+{
+  Step *s = step_of(L);
+  index = lua_absindex(L, index);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_pins);
+  lua_pushvalue(L, index);
+  lua_rawseti(L, -2, ++s->pins);
+  lua_pop(L, 1);
+}
+
+uint64_t step_scope(lua_State *L)
+{
+  Step *s = step_of(L);
+  return s->open[s->depth - 1];
+}
+
+bool step_alive(lua_State *L, uint64_t scope)
+{
+  Step *s = step_of(L);
+  for (int i = 0; i < s->depth; i++)
+    if (s->open[i] == scope) return true;
+  return false;
+}
+
+/* no_grad(f, ...) -> what f(...) returns. Inside, nothing is recorded; at the end the memory of what was
+   computed is free again. Tensors that are returned are copied out. */
+static int no_grad(lua_State *L)
+{
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  Tape *tape = step_tape(L);
+  Step *s = step_of(L);
+  if (s->depth == MAX_DEPTH) return luaL_error(L, "no_grad: nested more than %d deep", MAX_DEPTH);
+  ArenaMark mark = arena_mark(&tape->arena);
+  lua_Integer pins = s->pins;
+  bool recording = tape->recording;
+  s->open[s->depth++] = ++s->next;
+  tape->recording = false;
+
+  int status = guarded_pcall(L, lua_gettop(L) - 1, LUA_MULTRET);
+  for (int i = 1; status == LUA_OK && i <= lua_gettop(L); i++)
+    if (is_tensor(L, i) && ((TensorHandle *)lua_touserdata(L, i))->scope == step_scope(L)) {
+      const Tensor *t = check_tensor(L, i);
+      Tensor *copy = tensor_new(t->axes, t->shape);
+      push_owned(L, copy);
+      tensor_write(copy, 0, t->n, t->data);
+      lua_replace(L, i);
+    }
+
+  tape->recording = recording;
+  s->depth--;
+  unpin(L, s, pins);
+  arena_rewind(&tape->arena, mark);
+  return status == LUA_OK ? lua_gettop(L) : lua_error(L);
+}
+
+/* end_step(): as opt:step() does, for loops without an optimizer */
+static int end_step(lua_State *L)
+{
+  step_end(L);
+  return 0;
+}
+
+static int memory(lua_State *L) /* bytes that the tape holds */
+{
+  lua_pushinteger(L, (lua_Integer)arena_bytes(&step_of(L)->tape->arena));
+  return 1;
+}
+
+static int collect(lua_State *L)
+{
+  tape_free(((Step *)lua_touserdata(L, 1))->tape);
+  return 0;
+}
+
+void open_step(lua_State *L)
+{
+  Step *s = lua_newuserdatauv(L, sizeof *s, 0);
+  *s = (Step){.next = 1, .open = {1}, .depth = 1};
+  lua_newtable(L);
+  lua_pushcfunction(L, collect);
+  lua_setfield(L, -2, "__gc");
+  s->tape = tape_new();
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_step);
+  lua_newtable(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_pins);
+  add_functions(L, (luaL_Reg[]){{"no_grad", no_grad}, {"end_step", end_step}, {"tape_bytes", memory}, {NULL, NULL}});
+}

@@ -1,0 +1,98 @@
+/* The machine and the build: backend, threads, precision, clock, files. */
+#include "bind.h"
+
+#include "program.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static int backend(lua_State *L) /* backend() -> name; backend("fast" or "reference") */
+{
+  static bool fast;
+  if (!lua_isnoneornil(L, 1)) {
+    fast = luaL_checkoption(L, 1, NULL, (const char *const[]){"reference", "fast", NULL}) == 1;
+    fast_enable(fast);
+  }
+  lua_pushstring(L, fast ? "fast" : "reference");
+  return 1;
+}
+
+static int threads(lua_State *L) /* threads() -> number; threads(n) */
+{
+  if (!lua_isnoneornil(L, 1)) {
+    lua_Integer n = luaL_checkinteger(L, 1);
+    if (n < 1 || n > 256) return luaL_error(L, "threads: %I, expected 1 to 256", n);
+    fast_set_threads((int)n);
+  }
+  lua_pushinteger(L, fast_threads());
+  return 1;
+}
+
+static int now(lua_State *L) /* time() -> seconds, for differences */
+{
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  lua_pushnumber(L, (double)t.tv_sec + 1e-9 * (double)t.tv_nsec);
+  return 1;
+}
+
+static int is_terminal(lua_State *L) /* is_terminal() -> whether a person watches the error output */
+{
+  lua_pushboolean(L, isatty(2));
+  return 1;
+}
+
+static int make_directory(lua_State *L) /* mkdir(path): with all above it; no error if it is there */
+{
+  const char *path = luaL_checkstring(L, 1);
+  lua_pushstring(L, path);
+  for (const char *p = path; *p;) {
+    size_t n = strcspn(p + 1, "/") + 1;
+    lua_pushlstring(L, path, (size_t)(p - path) + n);
+    if (mkdir(lua_tostring(L, -1), 0777) && errno != EEXIST)
+      return luaL_error(L, "mkdir: %s: %s", lua_tostring(L, -1), strerror(errno));
+    lua_pop(L, 1);
+    p += n;
+  }
+  return 0;
+}
+
+/* write_file(path, text): whole or not at all (a temporary file, renamed) */
+static int write_file(lua_State *L)
+{
+  size_t n;
+  const char *path = luaL_checkstring(L, 1), *text = luaL_checklstring(L, 2, &n);
+  const char *temporary = lua_pushfstring(L, "%s.tmp%d", path, (int)getpid());
+  FILE *f = fopen(temporary, "wb");
+  bool ok = f && fwrite(text, 1, n, f) == n;
+  int error = errno;
+  if (f && fclose(f) && ok) ok = false, error = errno;
+  if (ok && rename(temporary, path)) ok = false, error = errno;
+  if (ok) return 0;
+  remove(temporary);
+  return luaL_error(L, "write_file: %s: %s", path, strerror(error));
+}
+
+static int need_double(lua_State *L) /* need_double(): goes on in the float64 program, from the start */
+{
+#ifndef AVIARY_DOUBLE
+  program_become_double(L);
+#endif
+  (void)L;
+  return 0;
+}
+
+void open_system(lua_State *L)
+{
+  add_functions(L, (luaL_Reg[]){{"backend", backend}, {"threads", threads}, {"time", now},
+                                {"is_terminal", is_terminal}, {"mkdir", make_directory},
+                                {"write_file", write_file}, {"need_double", need_double}, {NULL, NULL}});
+  lua_pushliteral(L, REAL_NAME);
+  lua_setfield(L, -2, "precision");
+  lua_pushstring(L, program_commit());
+  lua_setfield(L, -2, "commit");
+}

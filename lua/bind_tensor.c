@@ -1,0 +1,339 @@
+/* Tensors as Lua values: creation, access, printing. Axes count from 1, or from -1 at the end. */
+#include "bind.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static const char class[] = "rwkv.tensor";
+
+bool is_tensor(lua_State *L, int index) { return luaL_testudata(L, index, class) != NULL; }
+
+Tensor *check_tensor(lua_State *L, int index)
+{
+  TensorHandle *h = luaL_checkudata(L, index, class);
+  if (!h->t || (h->scope && !step_alive(L, h->scope)))
+    luaL_argerror(L, index, "this tensor was computed in a step that is over; take its numbers with :item() "
+                            "or :tolist() before, or hold on to them with :keep()");
+  return h->t;
+}
+
+Tensor *check_operand(lua_State *L, int index)
+{
+  Tensor *t = check_tensor(L, index);
+  if (!((TensorHandle *)lua_touserdata(L, index))->scope) step_pin(L, index);
+  return t;
+}
+
+Tensor *opt_operand(lua_State *L, int index) { return lua_isnoneornil(L, index) ? NULL : check_operand(L, index); }
+
+static TensorHandle *new_handle(lua_State *L)
+{
+  TensorHandle *h = lua_newuserdatauv(L, sizeof *h, 1);
+  *h = (TensorHandle){NULL, false, 0};
+  luaL_setmetatable(L, class);
+  return h;
+}
+
+int push_step(lua_State *L, Tensor *t)
+{
+  TensorHandle *h = new_handle(L);
+  h->t = t;
+  h->scope = step_scope(L);
+  return 1;
+}
+
+int push_owned(lua_State *L, Tensor *t)
+{
+  TensorHandle *h = new_handle(L);
+  h->t = t;
+  h->owned = true;
+  return 1;
+}
+
+int push_borrowed(lua_State *L, Tensor *t, int owner)
+{
+  owner = lua_absindex(L, owner);
+  TensorHandle *h = new_handle(L);
+  h->t = t;
+  lua_pushvalue(L, owner);
+  lua_setiuservalue(L, -2, 1);
+  return 1;
+}
+
+int axis_argument(lua_State *L, int index, const Tensor *t)
+{
+  lua_Integer axis = luaL_checkinteger(L, index);
+  if (axis < 0) axis += t->axes + 1;
+  if (axis < 1 || axis > t->axes)
+    luaL_error(L, "axis %I: shape %s has axes 1 to %d (or -1 to -%d from the end)", luaL_checkinteger(L, index),
+               tensor_shape(t), t->axes, t->axes);
+  return (int)axis - 1;
+}
+
+int shape_arguments(lua_State *L, int first, int shape[MAX_AXES])
+{
+  bool table = lua_istable(L, first);
+  lua_Integer axes = table ? luaL_len(L, first) : lua_gettop(L) - first + 1;
+  if (axes > MAX_AXES) luaL_error(L, "a tensor has at most %d axes, not %I", MAX_AXES, axes);
+  for (int i = 0; i < axes; i++) {
+    int whole;
+    if (table) lua_geti(L, first, i + 1);
+    else lua_pushvalue(L, first + i);
+    lua_Integer n = lua_tointegerx(L, -1, &whole);
+    if (!whole || n < -1 || n > 2147483647)
+      luaL_error(L, "size %d of the shape: expected a whole number, found %s", i + 1, luaL_tolstring(L, -1, NULL));
+    shape[i] = (int)n;
+    lua_pop(L, 1);
+  }
+  return (int)axes;
+}
+
+/* ---- creation ---- */
+
+static Tensor *new_owned(lua_State *L, int axes, const int *shape)
+{
+  push_owned(L, NULL);
+  Tensor *t = tensor_new(axes, shape);
+  ((TensorHandle *)lua_touserdata(L, -1))->t = t;
+  return t;
+}
+
+/* Reads a nested list into the tensor, depth first. */
+static void read_nested(lua_State *L, int table, Tensor *t, int axis, size_t *at)
+{
+  int ok;
+  luaL_checkstack(L, 4, "tensor");
+  if (axis == t->axes) {
+    real x = (real)lua_tonumberx(L, table, &ok);
+    if (!ok) luaL_error(L, "tensor: element %d is a %s, expected a number", (int)*at + 1, luaL_typename(L, table));
+    tensor_write(t, (*at)++, 1, &x);
+    return;
+  }
+  if (!lua_istable(L, table) || luaL_len(L, table) != t->shape[axis])
+    luaL_error(L, "tensor: lists of different lengths (expected shape %s)", tensor_shape(t));
+  for (int i = 1; i <= t->shape[axis]; i++) {
+    lua_geti(L, table, i);
+    read_nested(L, lua_gettop(L), t, axis + 1, at);
+    lua_pop(L, 1);
+  }
+}
+
+static int make_tensor(lua_State *L) /* tensor(nested list or number) */
+{
+  int shape[MAX_AXES], axes = 0;
+  luaL_checkany(L, 1);
+  lua_pushvalue(L, 1);
+  while (lua_istable(L, -1)) {
+    if (axes == MAX_AXES) return luaL_error(L, "tensor: lists nested more than %d deep", MAX_AXES);
+    lua_Integer n = luaL_len(L, -1);
+    if (n < 0 || n > 2147483647) return luaL_error(L, "tensor: a list of length %I", n);
+    shape[axes++] = (int)n;
+    if (lua_geti(L, -1, 1) == LUA_TNIL) break;
+  }
+  size_t at = 0;
+  Tensor *t = new_owned(L, axes, shape);
+  int result = lua_gettop(L);
+  read_nested(L, 1, t, 0, &at);
+  lua_pushvalue(L, result);
+  return 1;
+}
+
+static int make_full(lua_State *L) /* full(value, shape...) */
+{
+  int shape[MAX_AXES], axes = shape_arguments(L, 2, shape);
+  real value = (real)luaL_checknumber(L, 1);
+  tensor_fill(new_owned(L, axes, shape), value);
+  return 1;
+}
+
+static int make_zeros(lua_State *L) /* zeros(shape...) */
+{
+  int shape[MAX_AXES], axes = shape_arguments(L, 1, shape);
+  new_owned(L, axes, shape);
+  return 1;
+}
+
+static int make_ones(lua_State *L) /* ones(shape...) */
+{
+  lua_pushnumber(L, 1);
+  lua_insert(L, 1);
+  return make_full(L);
+}
+
+static int keep(lua_State *L) /* t:keep() -> a copy of the values that outlives the step */
+{
+  const Tensor *t = check_tensor(L, 1);
+  Tensor *copy = new_owned(L, t->axes, t->shape);
+  tensor_write(copy, 0, t->n, t->data);
+  return 1;
+}
+
+static int requires_grad(lua_State *L) /* t:requires_grad([on]) -> t */
+{
+  TensorHandle *h = luaL_checkudata(L, 1, class);
+  Tensor *t = check_tensor(L, 1);
+  if (h->scope) return luaL_error(L, "requires_grad: only what was created, not computed, can be a leaf (use :keep())");
+  t->needs_grad = lua_isnone(L, 2) || lua_toboolean(L, 2);
+  if (t->needs_grad && !t->grad) t->grad = rwkv_alloc(t->n, sizeof(real), "gradient");
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* ---- access ---- */
+
+static int item(lua_State *L) /* t:item() -> the number of a tensor with one element */
+{
+  const Tensor *t = check_tensor(L, 1);
+  real x;
+  if (t->n != 1) return luaL_error(L, "item: shape %s has %I elements, expected one", tensor_shape(t), (lua_Integer)t->n);
+  tensor_read(t, 0, 1, &x);
+  lua_pushnumber(L, x);
+  return 1;
+}
+
+static void push_nested(lua_State *L, const Tensor *t, int axis, size_t *at)
+{
+  luaL_checkstack(L, 4, "tolist");
+  if (axis == t->axes) {
+    real x;
+    tensor_read(t, (*at)++, 1, &x);
+    lua_pushnumber(L, x);
+    return;
+  }
+  lua_createtable(L, t->shape[axis], 0);
+  for (int i = 1; i <= t->shape[axis]; i++) {
+    push_nested(L, t, axis + 1, at);
+    lua_seti(L, -2, i);
+  }
+}
+
+static int tolist(lua_State *L) /* t:tolist() -> nested lists */
+{
+  size_t at = 0;
+  push_nested(L, check_tensor(L, 1), 0, &at);
+  return 1;
+}
+
+static int set(lua_State *L) /* t:set(number, tensor of the same shape, or nested list) -> t */
+{
+  Tensor *t = check_tensor(L, 1);
+  if (is_tensor(L, 2)) {
+    const Tensor *from = check_tensor(L, 2);
+    if (!same_shape(t, from))
+      return luaL_error(L, "set: found shape %s, expected %s", tensor_shape(from), tensor_shape(t));
+    tensor_write(t, 0, t->n, from->data);
+  } else if (lua_type(L, 2) == LUA_TNUMBER) {
+    tensor_fill(t, (real)lua_tonumber(L, 2));
+  } else {
+    luaL_checktype(L, 2, LUA_TTABLE);
+    Tensor *from = new_owned(L, t->axes, t->shape); /* t stays whole if the list is not */
+    size_t at = 0;
+    read_nested(L, 2, from, 0, &at);
+    tensor_write(t, 0, t->n, from->data);
+  }
+  lua_settop(L, 1);
+  return 1;
+}
+
+static int shape(lua_State *L) /* t:shape() -> {sizes} */
+{
+  const Tensor *t = check_tensor(L, 1);
+  lua_createtable(L, t->axes, 0);
+  for (int i = 0; i < t->axes; i++) {
+    lua_pushinteger(L, t->shape[i]);
+    lua_seti(L, -2, i + 1);
+  }
+  return 1;
+}
+
+static int size(lua_State *L) /* t:size() -> elements; t:size(axis) -> size of that axis */
+{
+  const Tensor *t = check_tensor(L, 1);
+  lua_pushinteger(L, lua_isnoneornil(L, 2) ? (lua_Integer)t->n : t->shape[axis_argument(L, 2, t)]);
+  return 1;
+}
+
+static int grad(lua_State *L) /* t:grad() -> a copy of the gradient, or nil */
+{
+  Tensor *t = check_tensor(L, 1), *root = t;
+  while (root->base) root = root->base;
+  if (!root->grad) return lua_pushnil(L), 1;
+  tensor_write(new_owned(L, t->axes, t->shape), 0, t->n, root->grad);
+  return 1;
+}
+
+static int zero_grad(lua_State *L) /* t:zero_grad() -> t */
+{
+  Tensor *t = check_tensor(L, 1);
+  for (size_t i = 0; t->grad && i < t->n; i++) t->grad[i] = 0;
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* ---- printing ---- */
+
+static void add_number(luaL_Buffer *b, double x)
+{
+  char text[40];
+  snprintf(text, sizeof text, x == floor(x) && fabs(x) < 1e15 ? "%.0f" : "%.5g", x);
+  luaL_addstring(b, text);
+}
+
+/* Long axes are cut in the middle: 1 2 3 .. 9 */
+static void add_values(luaL_Buffer *b, const Tensor *t, int axis, size_t from)
+{
+  if (axis == t->axes) {
+    real x;
+    tensor_read(t, from, 1, &x);
+    add_number(b, (double)x);
+    return;
+  }
+  size_t step = 1;
+  for (int d = axis + 1; d < t->axes; d++) step *= (size_t)t->shape[d];
+  luaL_addchar(b, '{');
+  for (int i = 0; i < t->shape[axis]; i++) {
+    bool cut = t->shape[axis] > 8 && i == 4;
+    if (i) luaL_addstring(b, ", ");
+    if (cut) {
+      luaL_addstring(b, "..");
+      i = t->shape[axis] - 3;
+      continue;
+    }
+    add_values(b, t, axis + 1, from + (size_t)i * step);
+  }
+  luaL_addchar(b, '}');
+}
+
+static int to_string(lua_State *L)
+{
+  TensorHandle *h = luaL_checkudata(L, 1, class);
+  if (!h->t || (h->scope && !step_alive(L, h->scope))) return lua_pushliteral(L, "tensor (of a step that is over)"), 1;
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  luaL_addstring(&b, "tensor");
+  luaL_addstring(&b, tensor_shape(h->t));
+  luaL_addchar(&b, ' ');
+  if (h->t->n == 0) luaL_addstring(&b, "{}");
+  else add_values(&b, h->t, 0, 0);
+  luaL_pushresult(&b);
+  return 1;
+}
+
+static int collect(lua_State *L)
+{
+  TensorHandle *h = luaL_checkudata(L, 1, class);
+  if (h->owned) tensor_free(h->t);
+  h->t = NULL;
+  return 0;
+}
+
+void open_tensor(lua_State *L)
+{
+  add_class(L, class,
+            (luaL_Reg[]){{"item", item}, {"tolist", tolist}, {"set", set}, {"shape", shape}, {"size", size},
+                         {"grad", grad}, {"zero_grad", zero_grad}, {"keep", keep}, {"requires_grad", requires_grad},
+                         {NULL, NULL}},
+            (luaL_Reg[]){{"__tostring", to_string}, {"__gc", collect}, {NULL, NULL}});
+  add_functions(L, (luaL_Reg[]){{"tensor", make_tensor}, {"zeros", make_zeros}, {"ones", make_ones},
+                                {"full", make_full}, {NULL, NULL}});
+}

@@ -1,0 +1,109 @@
+/* Tokens and targets: integers in an array [B,T]. */
+#include "bind.h"
+
+static const char class[] = "rwkv.tokens";
+
+static Tokens *new_tokens(lua_State *L, lua_Integer B, lua_Integer T, const char *what)
+{
+  if (B < 1 || T < 1 || B > (1 << 28) / T)
+    luaL_error(L, "%s: [%I,%I], expected at least one sequence of one token", what, B, T);
+  Tokens *t = lua_newuserdatauv(L, sizeof *t + (size_t)(B * T) * sizeof *t->id, 0);
+  t->B = (int)B, t->T = (int)T;
+  luaL_setmetatable(L, class);
+  return t;
+}
+
+static void read_row(lua_State *L, int table, int *out, lua_Integer T, const char *what, lua_Integer row)
+{
+  if (luaL_len(L, table) != T)
+    luaL_error(L, "%s: sequence %I has %I entries, the first one has %I", what, row, luaL_len(L, table), T);
+  for (lua_Integer i = 1; i <= T; i++) {
+    int whole;
+    lua_geti(L, table, i);
+    lua_Integer id = lua_tointegerx(L, -1, &whole);
+    if (!whole || id < -2147483647 || id > 2147483647)
+      luaL_error(L, "%s[%I][%I]: expected a whole number, found %s", what, row, i, luaL_tolstring(L, -1, NULL));
+    out[i - 1] = (int)id;
+    lua_pop(L, 1);
+  }
+}
+
+const Tokens *check_tokens(lua_State *L, int index, const char *what)
+{
+  const Tokens *given = luaL_testudata(L, index, class);
+  if (given) return given;
+  if (!lua_istable(L, index))
+    luaL_error(L, "%s: expected a list of numbers or a list of lists, found a %s", what, luaL_typename(L, index));
+  bool nested = lua_geti(L, index, 1) == LUA_TTABLE;
+  lua_Integer B = nested ? luaL_len(L, index) : 1, T = luaL_len(L, nested ? -1 : index);
+  lua_pop(L, 1);
+  Tokens *t = new_tokens(L, B, T, what);
+  for (lua_Integer b = 1; b <= B; b++) {
+    if (nested) {
+      if (lua_geti(L, index, b) != LUA_TTABLE) luaL_error(L, "%s: sequence %I is not a list", what, b);
+    } else
+      lua_pushvalue(L, index);
+    read_row(L, lua_gettop(L), t->id + (b - 1) * T, T, what, b);
+    lua_pop(L, 1);
+  }
+  lua_replace(L, index);
+  return t;
+}
+
+static int make(lua_State *L) /* tokens(list or list of lists) */
+{
+  lua_settop(L, 1);
+  check_tokens(L, 1, "tokens");
+  return 1;
+}
+
+static int tolist(lua_State *L) /* t:tolist() -> list of lists */
+{
+  const Tokens *t = luaL_checkudata(L, 1, class);
+  lua_createtable(L, t->B, 0);
+  for (int b = 0; b < t->B; b++) {
+    lua_createtable(L, t->T, 0);
+    for (int i = 0; i < t->T; i++) {
+      lua_pushinteger(L, t->id[b * t->T + i]);
+      lua_seti(L, -2, i + 1);
+    }
+    lua_seti(L, -2, b + 1);
+  }
+  return 1;
+}
+
+static int shape(lua_State *L) /* t:shape() -> {B, T} */
+{
+  const Tokens *t = luaL_checkudata(L, 1, class);
+  lua_createtable(L, 2, 0);
+  lua_pushinteger(L, t->B);
+  lua_seti(L, -2, 1);
+  lua_pushinteger(L, t->T);
+  lua_seti(L, -2, 2);
+  return 1;
+}
+
+static int rows(lua_State *L) /* t:rows(first, last) -> the sequences first..last, both included */
+{
+  const Tokens *t = luaL_checkudata(L, 1, class);
+  lua_Integer first = luaL_checkinteger(L, 2), last = luaL_optinteger(L, 3, first);
+  if (first < 1 || last < first || last > t->B)
+    return luaL_error(L, "rows: %I to %I is not within 1 to %d", first, last, t->B);
+  Tokens *part = new_tokens(L, last - first + 1, t->T, "rows");
+  memcpy(part->id, t->id + (first - 1) * t->T, (size_t)part->B * (size_t)part->T * sizeof *part->id);
+  return 1;
+}
+
+static int to_string(lua_State *L)
+{
+  const Tokens *t = luaL_checkudata(L, 1, class);
+  lua_pushfstring(L, "tokens[%d,%d]", t->B, t->T);
+  return 1;
+}
+
+void open_tokens(lua_State *L)
+{
+  add_class(L, class, (luaL_Reg[]){{"tolist", tolist}, {"shape", shape}, {"rows", rows}, {NULL, NULL}},
+            (luaL_Reg[]){{"__tostring", to_string}, {NULL, NULL}});
+  add_functions(L, (luaL_Reg[]){{"tokens", make}, {NULL, NULL}});
+}

@@ -1,0 +1,36 @@
+-- aviary verify WEIGHTS.safetensors GOLDEN.safetensors [--tol 1e-10] [--single]
+-- Compares a model with golden numbers, in float64 (--single: in float32). Exit status 0 only if
+-- everything in the golden file was compared and is within the tolerance.
+local rwkv = require "rwkv"
+
+local ok, o = pcall(rwkv.options, arg, { tol = 1e-10, single = false })
+if not ok or #o ~= 2 then
+  io.stderr:write((ok and "" or "verify: " .. o .. "\n")
+    .. "usage: aviary verify WEIGHTS.safetensors GOLDEN.safetensors [--tol 1e-10] [--single]\n")
+  os.exit(1)
+end
+if not o.single then rwkv.need_double() end
+
+rwkv.backend "reference"
+local model = rwkv.load(o[1])
+local lines = rwkv.verify(model, o[2], o.tol)
+print(("%s in %s, tolerance %g on |found - expected| / max(1, |expected|)"):format(model, rwkv.precision, o.tol))
+print(("%-20s %7s  %-9s %-9s  %s"):format("kind", "tensors", "absolute", "relative", "worst at"))
+
+local good, worst = #lines > 0, nil
+for _, l in ipairs(lines) do
+  good = good and l.ok
+  if l.problem ~= "" then
+    print(("%-20s  FAILED: %s"):format(l.kind, l.problem))
+  else
+    print(("%-20s %7d  %-9.2e %-9.2e  %s[%d]%s%s"):format(l.kind, l.tensors, l.worst_abs, l.worst_rel, l.at, l.index,
+      l.note ~= "" and "  (" .. l.note .. ")" or "",
+      l.ok and "" or ("  FAILED: found %.17g, expected %.17g"):format(l.found, l.expected)))
+    -- a kind with a tolerance of its own is judged by it, and counts for the last line only if it fails
+    local counts = l.tol == o.tol or not l.ok
+    if counts and (not worst or l.worst > worst.worst) then worst = l end
+  end
+end
+print(good and "every number of the file was compared: all within tolerance" or "NOT all within tolerance")
+print(worst and ("worst=%.3g at %s[%d]"):format(worst.worst, worst.at, worst.index) or "worst=nan at nothing[0]")
+os.exit(good and 0 or 1, true)

@@ -1,0 +1,214 @@
+/* aviary: Lua 5.4 with every RWKV in it.
+
+     aviary script.lua [arguments]    runs a script
+     aviary -e 'code'                 runs a line of Lua
+     aviary COMMAND [arguments]       runs lua/cmd/COMMAND.lua
+     aviary                           reads and runs line by line                               */
+#include "bind.h"
+#include "program.h"
+
+#include "commit.h"
+
+#include <lualib.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static char **argument_vector;
+static lua_State *interrupted_state;
+
+const char *program_commit(void) { return AVIARY_COMMIT; }
+
+/* ---- where things are ---- */
+
+/* The directory of this program, without the last slash. */
+static void program_directory(char *out, size_t size)
+{
+  ssize_t n = readlink("/proc/self/exe", out, size - 1);
+  out[n > 0 ? n : 0] = 0;
+  char *slash = strrchr(out, '/');
+  if (slash) *slash = 0;
+}
+
+const char *program_home(void)
+{
+  static char home[4096];
+  char directory[3900], probe[4200];
+  const char *given = getenv("AVIARY_HOME");
+  program_directory(directory, sizeof directory);
+  const char *places[] = {"", "/../..", "/../share/aviary", "/../../share/aviary"};
+  for (int i = given ? -1 : 0; i < 4; i++) {
+    snprintf(home, sizeof home, "%s%s", i < 0 ? given : directory, i < 0 ? "" : places[i]);
+    snprintf(probe, sizeof probe, "%s/lua/rwkv/init.lua", home);
+    if (access(probe, R_OK) == 0) return home;
+  }
+  return NULL;
+}
+
+void program_become_double(lua_State *L)
+{
+  char directory[3900], path[4200];
+  program_directory(directory, sizeof directory);
+  const char *places[] = {"build/f64/aviary", "../f64/aviary", "../libexec/aviary/aviary64"};
+  fflush(NULL);
+  for (int i = 0; i < 3; i++) {
+    snprintf(path, sizeof path, "%s/%s", directory, places[i]);
+    if (access(path, X_OK) == 0) execv(path, argument_vector);
+  }
+  luaL_error(L, "this needs the float64 program, which is not beside this one; `make` builds it as "
+                "build/f64/aviary");
+}
+
+/* ---- running ---- */
+
+static void stop(lua_State *L, lua_Debug *at)
+{
+  (void)at;
+  lua_sethook(L, NULL, 0, 0);
+  luaL_error(L, "interrupted");
+}
+
+static void on_interrupt(int signal_number)
+{
+  signal(signal_number, SIG_DFL); /* a second Ctrl-C kills */
+  lua_sethook(interrupted_state, stop, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+}
+
+static int add_traceback(lua_State *L)
+{
+  const char *message = lua_tostring(L, 1);
+  if (!message) message = luaL_tolstring(L, 1, NULL);
+  luaL_traceback(L, L, message, 1);
+  return 1;
+}
+
+int call_interruptible(lua_State *L, int arguments, int results)
+{
+  int base = lua_gettop(L) - arguments;
+  lua_pushcfunction(L, add_traceback);
+  lua_insert(L, base);
+  interrupted_state = L;
+  signal(SIGINT, on_interrupt);
+  int status = lua_pcall(L, arguments, results, base);
+  signal(SIGINT, SIG_DFL);
+  lua_remove(L, base);
+  return status;
+}
+
+/* The global `arg`, as the stand-alone Lua has it: arg[0] the script, arg[1].. what follows. */
+static void set_arguments(lua_State *L, char **argv, int script, int argc)
+{
+  lua_newtable(L);
+  for (int i = 0; i < argc; i++) {
+    lua_pushstring(L, argv[i]);
+    lua_seti(L, -2, i - script);
+  }
+  lua_setglobal(L, "arg");
+}
+
+static int run_file(lua_State *L, const char *path)
+{
+  return luaL_loadfile(L, path) || call_interruptible(L, 0, 0);
+}
+
+/* A command by name, or NULL if there is none. */
+static const char *command_path(lua_State *L, const char *name)
+{
+  if (!program_home() || strpbrk(name, "/.")) return NULL;
+  const char *path = lua_pushfstring(L, "%s/lua/cmd/%s.lua", program_home(), name);
+  return access(path, R_OK) == 0 ? path : NULL;
+}
+
+static int usage(FILE *to)
+{
+  fputs("usage: aviary script.lua [arguments]    run a script\n"
+        "       aviary -e 'code'                 run a line of Lua\n"
+        "       aviary COMMAND [arguments]       run a command; `aviary help` lists them\n"
+        "       aviary                           type Lua, line by line\n"
+        "options before these:\n"
+        "       --double                         compute in float64\n"
+        "       --backend fast|reference         the kernels (default: fast in float32, reference in float64)\n"
+        "       --threads N                      for the fast kernels\n", to);
+  return to == stderr;
+}
+
+static int run(lua_State *L, int argc, char **argv, int i)
+{
+  if (i >= argc) {
+    repl(L);
+    return LUA_OK;
+  }
+  if (strcmp(argv[i], "-e") == 0 && i + 1 < argc) {
+    set_arguments(L, argv, i + 1, argc);
+    return luaL_loadbuffer(L, argv[i + 1], strlen(argv[i + 1]), "=(command line)") || call_interruptible(L, 0, 0);
+  }
+  const char *command = command_path(L, argv[i]);
+  set_arguments(L, argv, i, argc);
+  return run_file(L, command ? command : argv[i]);
+}
+
+/* Options of the program itself; returns where the rest begins, or -1. */
+static int read_options(lua_State *L, int argc, char **argv)
+{
+  int i = 1;
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "rwkv.core");
+  lua_call(L, 1, 1);
+  for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
+    if (strcmp(argv[i], "--double") == 0) {
+#ifndef AVIARY_DOUBLE
+      program_become_double(L);
+#endif
+      continue;
+    }
+    if (i + 1 >= argc || (strcmp(argv[i], "--backend") && strcmp(argv[i], "--threads"))) return -1;
+    lua_getfield(L, -1, argv[i] + 2);
+    lua_pushstring(L, argv[i + 1]);
+    lua_call(L, 1, 0);
+    i++;
+  }
+  return i;
+}
+
+static int start(lua_State *L) /* (argc, argv): everything, protected */
+{
+  int argc = (int)lua_tointeger(L, 1);
+  char **argv = lua_touserdata(L, 2);
+  luaL_openlibs(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_pushcfunction(L, luaopen_rwkv_core);
+  lua_setfield(L, -2, "rwkv.core");
+  if (!program_home()) return luaL_error(L, "cannot find lua/rwkv beside the program; set AVIARY_HOME");
+  lua_getglobal(L, "package");
+  lua_pushfstring(L, "%s/lua/?.lua;%s/lua/?/init.lua;%s/?.lua;./?.lua", program_home(), program_home(), program_home());
+  lua_setfield(L, -2, "path");
+#ifndef AVIARY_DOUBLE
+  if (luaL_dostring(L, "require('rwkv.core').backend('fast')")) return lua_error(L);
+#endif
+  lua_settop(L, 0);
+  int i = read_options(L, argc, argv);
+  if (i < 0) return lua_pushinteger(L, argc == 2 && strcmp(argv[1], "--help") == 0 ? usage(stdout) : usage(stderr)), 1;
+  int status = run(L, argc, argv, i);
+  if (status != LUA_OK) {
+    fflush(stdout);
+    fprintf(stderr, "aviary: %s\n", lua_tostring(L, -1));
+  }
+  lua_pushinteger(L, status != LUA_OK);
+  return 1;
+}
+
+int main(int argc, char **argv)
+{
+  argument_vector = argv;
+  lua_State *L = luaL_newstate();
+  if (!L) return fprintf(stderr, "aviary: out of memory\n"), 1;
+  lua_pushcfunction(L, start);
+  lua_pushinteger(L, argc);
+  lua_pushlightuserdata(L, argv);
+  int status = lua_pcall(L, 2, 1, 0);
+  if (status != LUA_OK) fprintf(stderr, "aviary: %s\n", lua_tostring(L, -1));
+  int result = status == LUA_OK ? (int)lua_tointeger(L, -1) : 1;
+  lua_close(L);
+  return result;
+}

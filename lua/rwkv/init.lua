@@ -1,0 +1,7 @@
+-- The module `rwkv`: the C core and what is written on top of it in Lua. See docs/.
+local rwkv = require "rwkv.core"
+
+rwkv.progress = require "rwkv.progress"
+rwkv.options = require "rwkv.options"
+
+return rwkv

@@ -1,0 +1,37 @@
+-- Command-line options for scripts:
+--   local o = rwkv.options(arg, { scale = "small", seed = 0, fast = false })
+-- reads --scale X --seed N --fast over the defaults. A number stays a number; an unknown option or a
+-- missing value is an error. What is left over stands in o[1], o[2], ...
+return function(arguments, defaults)
+  local o, i = {}, 1
+  for name, value in pairs(defaults) do o[name] = value end
+  local function known()
+    local names = {}
+    for name in pairs(defaults) do names[#names + 1] = "--" .. name:gsub("_", "-") end
+    table.sort(names)
+    return table.concat(names, " ")
+  end
+  while arguments[i] do
+    local name = arguments[i]:match "^%-%-(.+)$"
+    if not name then
+      o[#o + 1] = arguments[i]
+    else
+      name = name:gsub("-", "_")
+      local default = defaults[name]
+      if default == nil then error(("unknown option %s; there are: %s"):format(arguments[i], known()), 0) end
+      if type(default) == "boolean" then
+        o[name] = true
+      else
+        i = i + 1
+        local value = arguments[i]
+        if value == nil then error(("option --%s needs a value"):format(name), 0) end
+        if type(default) == "number" then
+          value = tonumber(value) or error(("option --%s: expected a number, found '%s'"):format(name, value), 0)
+        end
+        o[name] = value
+      end
+    end
+    i = i + 1
+  end
+  return o
+end

@@ -1,0 +1,23 @@
+# The look that all figures share. Colours: Okabe and Ito's, which colour-blind readers can tell apart.
+set encoding utf8
+set datafile separator "\t"
+set datafile commentschars "#"
+set border 3 lc rgb "#404040"
+set tics nomirror out scale 0.6 textcolor rgb "#202020"
+set grid ytics lc rgb "#e4e4e4" lt 1 lw 0.7
+set key top left Left reverse samplen 2 spacing 1.2 noopaque
+set style fill solid 0.9 noborder
+
+# One colour, dash and point a version, the same in every figure.
+style_versions = "v1 v2 v3 v4 v5.0 v5.1 v5.2 v6 v6a v6b v7"
+style_colours = "#999999 #bbbbbb #777777 #0072B2 #56B4E9 #56B4E9 #56B4E9 #009E73 #009E73 #009E73 #D55E00"
+style_points = "1 2 3 5 6 8 7 9 10 11 13"
+style_dashes = "3 4 2 1 3 4 1 1 3 4 1"
+style_index(v) = sum [i = 1:words(style_versions)] (word(style_versions, i) eq v ? i : 0)
+colour(v) = style_index(v) ? word(style_colours, style_index(v)) : "#CC79A7"
+point(v) = style_index(v) ? int(word(style_points, style_index(v))) : 4
+dash(v) = style_index(v) ? int(word(style_dashes, style_index(v))) : 1
+
+# The comment lines at the head of a TSV file: how it was made. And its versions, in order.
+made_by(file) = system(sprintf("sed -n 's/^# //p' '%s' | head -2", file))
+versions_in(file) = system(sprintf("awk -F'\\t' '!/^#/ && $1 != \"version\" && !seen[$1]++ {print $1}' '%s'", file))

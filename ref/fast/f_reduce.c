@@ -1,0 +1,177 @@
+/* Sums, and the optimiser. */
+#include "f_inside.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- down the columns ---- */
+
+enum { PARTS = 32 };
+
+typedef struct {
+  acc (*sum)[SUMS][TILE]; /* [PARTS], one for each block of rows */
+  ColumnJob *job;
+  const void *arg;
+  size_t rows, block, col0, col1;
+} Columns;
+
+static void column_part(const void *arg, size_t from, size_t to)
+{
+  const Columns *q = arg;
+  for (size_t i = from; i < to; i++)
+    q->job(q->arg, q->sum[i], i * q->block, smaller(q->rows, (i + 1) * q->block), q->col0, q->col1);
+}
+
+void fast_columns(real *const out[SUMS], size_t rows, size_t C, ColumnJob *job, const void *arg)
+{
+  acc sum[PARTS][SUMS][TILE]; /* 128 KiB */
+  for (size_t col0 = 0; col0 < C; col0 += TILE) {
+    size_t col1 = smaller(C, col0 + TILE), width = col1 - col0;
+    size_t block = pieces(rows, PARTS), least = pieces(HEAVY, width);
+    if (block < least) block = least;
+    size_t parts = pieces(rows, block);
+    for (size_t i = 0; i < parts; i++)
+      for (int s = 0; s < SUMS; s++) memset(sum[i][s], 0, width * sizeof(acc));
+    fast_for(parts, 1, column_part, &(Columns){sum, job, arg, rows, block, col0, col1});
+    for (int s = 0; s < SUMS; s++)
+      for (size_t c = 0; out[s] && c < width; c++) {
+        acc total = 0;
+        for (size_t i = 0; i < parts; i++) total += sum[i][s][c];
+        out[s][col0 + c] += (real)total;
+      }
+  }
+}
+
+/* ---- over everything ---- */
+
+typedef struct {
+  acc *sum;
+  const real *x;
+  size_t n, block;
+  bool squares;
+} Total;
+
+JOB static void total_part(const void *arg, size_t from, size_t to)
+{
+  const Total *q = arg;
+  for (size_t p = from; p < to; p++) {
+    size_t end = smaller(q->n, (p + 1) * q->block);
+    const real *x = q->x;
+    acc sum = 0;
+    if (q->squares) {
+      SIMD_SUM(sum)
+      for (size_t i = p * q->block; i < end; i++) sum += (acc)x[i] * (acc)x[i];
+    } else {
+      SIMD_SUM(sum)
+      for (size_t i = p * q->block; i < end; i++) sum += (acc)x[i];
+    }
+    q->sum[p] = sum;
+  }
+}
+
+static acc total(const real *x, size_t n, bool squares)
+{
+  acc sum[PARTS], all = 0;
+  size_t block = pieces(n, PARTS);
+  if (block < LIGHT) block = LIGHT;
+  size_t parts = pieces(n, block);
+  fast_for(parts, 1, total_part, &(Total){sum, x, n, block, squares});
+  for (size_t p = 0; p < parts; p++) all += sum[p];
+  return all;
+}
+
+acc f_sum_squares(const real *x, size_t n) { return total(x, n, true); }
+
+/* ---- along an axis ---- */
+
+typedef struct {
+  real *out;
+  const real *in;
+  acc scale;
+  size_t size, inner;
+} Sum;
+
+JOB static void sum_rows(const void *arg, size_t from, size_t to) /* inner = 1 */
+{
+  const Sum *q = arg;
+  for (size_t o = from; o < to; o++) {
+    const real *x = q->in + o * q->size;
+    acc sum = 0;
+    SIMD_SUM(sum)
+    for (size_t s = 0; s < q->size; s++) sum += (acc)x[s];
+    q->out[o] = (real)(q->scale * sum);
+  }
+}
+
+static void sum_columns(const void *arg, size_t from, size_t to)
+{
+  const Sum *q = arg;
+  k_sum(q->out + from * q->inner, q->in + from * q->size * q->inner, q->scale, to - from, q->size, q->inner);
+}
+
+void f_sum(real *y, const real *x, acc scale, size_t outer, size_t size, size_t inner)
+{
+  Sum q = {y, x, scale, size, inner};
+  if (outer == 1 && inner == 1)
+    y[0] = (real)(scale * total(x, size, false));
+  else
+    fast_for(outer, pieces(LIGHT, at_least_1(size * inner)), inner == 1 ? sum_rows : sum_columns, &q);
+}
+
+JOB static void sum_back(const void *arg, size_t from, size_t to)
+{
+  const Sum *q = arg;
+  real scale = (real)q->scale;
+  for (size_t o = from; o < to; o++)
+    for (size_t s = 0; s < q->size; s++) {
+      real *gx = q->out + (o * q->size + s) * q->inner;
+      const real *g = q->in + o * q->inner;
+      for (size_t i = 0; i < q->inner; i++) gx[i] += scale * g[i];
+    }
+}
+
+JOB static void sum_rows_back(const void *arg, size_t from, size_t to)
+{
+  const Sum *q = arg;
+  for (size_t o = from; o < to; o++) {
+    real *gx = q->out + o * q->size, g = (real)(q->scale * (acc)q->in[o]);
+    for (size_t s = 0; s < q->size; s++) gx[s] += g;
+  }
+}
+
+void f_sum_backward(real *gx, const real *g, acc scale, size_t outer, size_t size, size_t inner)
+{
+  Sum q = {gx, g, scale, size, inner};
+  fast_for(outer, pieces(LIGHT, at_least_1(size * inner)), inner == 1 ? sum_rows_back : sum_back, &q);
+}
+
+/* ---- AdamW: every element by itself, in double as the reference ---- */
+
+typedef struct {
+  real *p, *m, *v;
+  const real *g;
+  acc scale;
+  const AdamStep *step;
+} Adam;
+
+JOB static void adam(const void *arg, size_t from, size_t to)
+{
+  const Adam *q = arg;
+  real *restrict p = q->p, *restrict m = q->m, *restrict v = q->v;
+  const real *restrict g = q->g;
+  const AdamStep s = *q->step;
+  acc scale = q->scale;
+  SIMD
+  for (size_t i = from; i < to; i++) {
+    acc gi = scale * (acc)g[i];
+    m[i] = (real)(s.beta1 * (acc)m[i] + (1 - s.beta1) * gi);
+    v[i] = (real)(s.beta2 * (acc)v[i] + (1 - s.beta2) * gi * gi);
+    acc mean = (acc)m[i] / s.unbias1, deviation = sqrt((acc)v[i] / s.unbias2);
+    p[i] = (real)((acc)p[i] - s.lr * (s.decay * (acc)p[i] + mean / (deviation + s.eps)));
+  }
+}
+
+void f_adamw(real *p, real *m, real *v, const real *g, acc scale, const AdamStep *step, size_t n)
+{
+  fast_for(n, HEAVY, adam, &(Adam){p, m, v, g, scale, step});
+}

@@ -1,0 +1,64 @@
+/* Pointwise functions of one operand. */
+#include "f_math.h"
+
+typedef struct {
+  real *out;
+  const real *x, *y, *g;
+  UnaryKind kind;
+} Args;
+
+/* y[i] = f(x[i]); gx[i] += g[i] df(x[i], y[i]): one loop for each function */
+#define MAP(f) \
+  for (size_t i = from; i < to; i++) { real x = q->x[i]; q->out[i] = (f); } break
+#define MAP_BACK(df) \
+  for (size_t i = from; i < to; i++) { real x = q->x[i], y = q->y[i]; (void)x, (void)y; q->out[i] += q->g[i] * (df); } break
+
+JOB static void forward(const void *arg, size_t from, size_t to)
+{
+  const Args *q = arg;
+  switch (q->kind) {
+  case U_NEG: MAP(-x);
+  case U_EXP: MAP(fast_exp(x));
+  case U_SQUARE: MAP(x * x);
+  case U_ABS: MAP(fast_abs(x));
+  case U_TANH: MAP(fast_tanh(x));
+  case U_SIGMOID: MAP(fast_sigmoid(x));
+  case U_SILU: MAP(x * fast_sigmoid(x));
+  case U_RELU: MAP(fast_max(x, 0));
+  case U_RELU2: MAP(x > 0 ? x * x : 0);
+  default: k_unary(q->out + from, q->x + from, to - from, q->kind); /* rare ones: the reference, in parallel */
+  }
+}
+
+JOB static void backward(const void *arg, size_t from, size_t to)
+{
+  const Args *q = arg;
+  switch (q->kind) {
+  case U_NEG: MAP_BACK(-1);
+  case U_EXP: MAP_BACK(y);
+  case U_SQUARE: MAP_BACK(2 * x);
+  case U_ABS: MAP_BACK(x > 0 ? (real)1 : x < 0 ? (real)-1 : (real)0);
+  case U_TANH: MAP_BACK(1 - y * y);
+  case U_SIGMOID: MAP_BACK(y * (1 - y));
+  case U_SILU: MAP_BACK(fast_sigmoid(x) + y * (1 - fast_sigmoid(x)));
+  case U_RELU: MAP_BACK(x > 0 ? (real)1 : (real)0);
+  case U_RELU2: MAP_BACK(x > 0 ? 2 * x : (real)0);
+  default: k_unary_backward(q->out + from, q->g + from, q->x + from, q->y + from, to - from, q->kind);
+  }
+}
+
+static size_t grain(UnaryKind kind)
+{
+  bool light = kind == U_NEG || kind == U_SQUARE || kind == U_ABS || kind == U_RELU || kind == U_RELU2;
+  return light ? LIGHT : HEAVY;
+}
+
+void f_unary(real *y, const real *x, size_t n, UnaryKind kind)
+{
+  fast_for(n, grain(kind), forward, &(Args){.out = y, .x = x, .kind = kind});
+}
+
+void f_unary_backward(real *gx, const real *g, const real *x, const real *y, size_t n, UnaryKind kind)
+{
+  fast_for(n, grain(kind), backward, &(Args){gx, x, y, g, kind});
+}

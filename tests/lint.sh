@@ -1,0 +1,61 @@
+#!/bin/sh
+# The house rules that a machine can check. Prints every breach; exit status 1 if there is one.
+bad=0
+breach() { echo "lint: $*"; bad=1; }
+
+# ref/ knows nothing of Lua; the bindings do no arithmetic on tensor data.
+grep -rlE '#include *[<"](lua|lauxlib|lualib)' ref && breach 'ref/ includes Lua (above)'
+grep -nE '(->|\.)data *\[|(->|\.)grad *\[[^]]*\] *[-+*/]=' lua/*.c && breach 'lua/ computes on tensor data (above)'
+
+# A file includes only what stands before it:
+#   num err arena rng < tensor < kernels, ops < tape (t_*, node) < optim < io < versions, model < golden < lua
+layer() {
+  case $1 in
+    */engine/num.h | */engine/err.[ch] | */engine/arena.[ch] | */engine/rng.[ch]) echo 1 ;;
+    */engine/tensor.[ch]) echo 2 ;;
+    */engine/kernels.h | */engine/k_*.c | */engine/ops.[ch] | ref/wkv*.c) echo 3 ;;
+    */fast/*) echo 4 ;;
+    */engine/tape.[ch] | */engine/node.h | */engine/t_*.c | */engine/optim.[ch]) echo 4 ;;
+    */io/*) echo 5 ;;
+    ref/version.h | ref/init.c | ref/v[0-9]*.c | ref/model*.[ch] | ref/state.c) echo 6 ;;
+    ref/golden.[ch]) echo 7 ;;
+    ref/rwkv.h) echo 8 ;;
+    *) echo 0 ;;
+  esac
+}
+for f in ref/*.[ch] ref/*/*.[ch]; do
+  own=$(layer "$f")
+  [ "$own" = 0 ] && breach "$f has no place in the order of layers (tests/lint.sh)"
+  sed -n 's/^#include "\(.*\)"/\1/p' "$f" | while read -r i; do
+    path=$(realpath --relative-to=. "$(dirname "$f")/$i")
+    [ -f "$path" ] || path=ref/$i
+    other=$(layer "$path")
+    [ "$other" -le "$own" ] || echo "$f (layer $own) includes $path (layer $other)"
+  done
+done >build/lint.txt
+[ -s build/lint.txt ] && { cat build/lint.txt; breach 'an include goes against the order of layers (above)'; }
+
+# Equation tags: every tag cited in the code stands in PAPER_NOTES.md, and every tag there is cited.
+grep -rohE '\[v[0-9]+(\.[0-9a-z]+)?\.[0-9]+\]' ref | sort -u >build/tags_code.txt
+grep -ohE '\[v[0-9]+(\.[0-9a-z]+)?\.[0-9]+\]' PAPER_NOTES.md | sort -u >build/tags_notes.txt
+for t in $(comm -23 build/tags_code.txt build/tags_notes.txt); do breach "tag $t is cited in ref/ but not in PAPER_NOTES.md"; done
+for t in $(comm -13 build/tags_code.txt build/tags_notes.txt); do breach "tag $t of PAPER_NOTES.md is cited nowhere in ref/"; done
+
+# Sizes that can be read in one go.
+for f in ref/*.[ch] ref/*/*.[ch] lua/*.[ch]; do
+  n=$(wc -l <"$f")
+  [ "$n" -le 400 ] || breach "$f has $n lines; the aim is 300, the limit 400"
+done
+awk 'length($0) > 120 {print FILENAME ":" FNR ": longer than 120 columns"; n++} END {exit n > 0}' \
+  ref/*.[ch] ref/*/*.[ch] lua/*.[ch] tests/*.[ch] || breach 'long lines (above)'
+
+# Every documentation link leads somewhere.
+for f in README.md PAPER_NOTES.md docs/*.md; do
+  grep -oE '\]\([^)#:]+\)' "$f" | tr -d '])(' | while read -r to; do
+    [ -e "$(dirname "$f")/$to" ] || echo "$f: $to does not exist"
+  done
+done >build/lint.txt
+[ -s build/lint.txt ] && { cat build/lint.txt; breach 'dead links (above)'; }
+
+[ "$bad" = 0 ] && echo 'lint: clean'
+exit "$bad"
