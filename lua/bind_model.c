@@ -11,7 +11,9 @@ static const struct {
     {"layers", offsetof(Dims, L)},    {"vocab", offsetof(Dims, V)},      {"dim", offsetof(Dims, C)},
     {"dim_att", offsetof(Dims, A)},   {"dim_ffn", offsetof(Dims, F)},    {"head_size", offsetof(Dims, N)},
     {"decay_rank", offsetof(Dims, Dw)}, {"iclr_rank", offsetof(Dims, Da)}, {"value_rank", offsetof(Dims, Dv)},
-    {"gate_rank", offsetof(Dims, Dg)},
+    {"gate_rank", offsetof(Dims, Dg)},  {"mix_rank", offsetof(Dims, Dm)},  {"head_qk", offsetof(Dims, Q)},
+    {"ctx", offsetof(Dims, ctx)},       {"pre_ffn", offsetof(Dims, pre_ffn)},
+    {"tiny_att_layer", offsetof(Dims, tiny_layer)}, {"tiny_att", offsetof(Dims, tiny)},
 };
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
@@ -208,9 +210,12 @@ static int param_count(lua_State *L) /* m:param_count(with_unused or false) */
   return 1;
 }
 
-static int count_state_floats(lua_State *L) /* m:state_floats() -> numbers a sequence */
+/* m:state_floats(tokens or 0) -> numbers a sequence; the state of v1-v3 grows with the tokens seen */
+static int count_state_floats(lua_State *L)
 {
-  lua_pushinteger(L, (lua_Integer)state_floats(check_model(L, 1)));
+  lua_Integer tokens = luaL_optinteger(L, 2, 0);
+  if (tokens < 0 || tokens > 2147483647) return luaL_error(L, "state_floats: %I tokens", tokens);
+  lua_pushinteger(L, (lua_Integer)state_floats(check_model(L, 1), (int)tokens));
   return 1;
 }
 

@@ -68,8 +68,7 @@ static int names(lua_State *L) /* s:names() -> {"0.att_xx", ...} */
   const State *s = check_state(L, 1);
   lua_createtable(L, s->count, 0);
   for (int i = 0; i < s->count; i++) {
-    int n = s->version->state_count;
-    lua_pushfstring(L, "%d.%s", i / n, s->version->state[i % n].name);
+    lua_pushstring(L, state_name(s, i));
     lua_seti(L, -2, i + 1);
   }
   return 1;

@@ -6,6 +6,18 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* ---- where parameters stand ---- */
+
+bool everywhere(const Dims *d, int layer) { return (void)d, (void)layer, true; }
+bool first(const Dims *d, int layer) { return (void)d, layer == 0; }
+bool not_first(const Dims *d, int layer) { return (void)d, layer > 0; }
+bool has_pre_ffn(const Dims *d, int layer) { return layer == 0 && d->pre_ffn; }
+bool has_att(const Dims *d, int layer) { return !has_pre_ffn(d, layer); }
+bool has_tiny(const Dims *d, int layer) { return d->tiny_layer > 0 && (layer < 0 || layer + 1 == d->tiny_layer); }
+bool has_copy_head(const Dims *d, int layer) { return (void)layer, d->Q > 0; }
+
+/* ---- values ---- */
+
 void init_fill(const Init *in)
 {
   for (size_t i = 0; i < in->n; i++) in->out[i] = in->gain;
@@ -53,6 +65,62 @@ void init_ortho_wide(const Init *in)
   init_orthogonal(&scaled);
 }
 
+void init_ortho_root(const Init *in)
+{
+  Init scaled = *in;
+  scaled.gain *= sqrt(fmax(in->rows, in->cols));
+  init_orthogonal(&scaled);
+}
+
+void init_mix(const Init *in)
+{
+  for (size_t c = 0; c < in->n; c++) in->out[c] = (double)channel_power(in, c, in->gain * ratio_1_to_almost0(in));
+}
+
+void init_mix_v(const Init *in)
+{
+  float more = (float)(0.3 * ratio_0_to_1(in));
+  for (size_t c = 0; c < in->n; c++) in->out[c] = (double)(channel_power(in, c, ratio_1_to_almost0(in)) + more);
+}
+
+static void one_minus(const Init *in)
+{
+  for (size_t c = 0; c < in->n; c++) in->out[c] = (double)(1.0f - (float)in->out[c]);
+}
+
+void init_prev_mix(const Init *in)
+{
+  init_mix(in);
+  one_minus(in);
+}
+
+void init_prev_mix_v(const Init *in)
+{
+  init_mix_v(in);
+  one_minus(in);
+}
+
+static void decay_ramp(const Init *in, double from, double range)
+{
+  for (size_t i = 0; i < in->n; i++)
+    in->out[i] = from + range * pow(part_of_last(in, i), 0.7 + 1.3 * ratio_0_to_1(in));
+}
+
+void init_decay_v4(const Init *in) { decay_ramp(in, -5, 8); }
+void init_decay_v5(const Init *in) { decay_ramp(in, -6, 5); }
+
+void init_first(const Init *in)
+{
+  for (size_t c = 0; c < in->n; c++)
+    in->out[c] = (double)((float)log(0.3) + ((float)((c + 1) % 3) - 1) * 0.5f);
+}
+
+void init_bonus(const Init *in)
+{
+  for (size_t i = 0; i < in->n; i++)
+    in->out[i] = ratio_0_to_1(in) * (1 - part_of_last(in, i)) + ((double)((i + 1) % 3) - 1) * 0.1;
+}
+
 void init_ln_x(const Init *in)
 {
   double scale = pow((1.0 + in->layer) / in->d->L, 0.7);
@@ -66,6 +134,8 @@ float channel_power(const Init *in, size_t c, double power)
 {
   return powf((float)((double)c / in->d->C), (float)power);
 }
+
+double part_of_last(const Init *in, size_t i) { return in->n > 1 ? (double)i / (double)(in->n - 1) : 0; }
 
 int *dim_at(Dims *d, size_t offset) { return (int *)(void *)((char *)d + offset); }
 

@@ -18,8 +18,8 @@ struct Model {
   Dims d;
   Param *params;
   int count;
-  Outer outer;
-  void **blocks; /* [L], each the version's struct */
+  void *outer;   /* the version's structs of parameters: around the blocks, */
+  void **blocks; /* [L] and of each block */
   bool rounded_decay; /* v7: 0.606531 for e^{-1/2}, as the official inference code has it */
 };
 
@@ -52,14 +52,15 @@ void opt_restore(Optim *o, Model *m, StFile *f); /* fails, changing nothing, if 
 
 /* ---- state ---- */
 
-/* What a model remembers of the tokens so far: state_count tensors [B,..] a layer. After a recorded run
+/* What a model remembers of the tokens so far: state_count tensors [B,..] a layer, then outer_state_count
+   for the whole. Those of v1-v3 grow with every token. After a recorded run
    it holds tensors of the tape, so that gradient flows through it into earlier runs of the same step;
    when the step ends it keeps the values. */
 typedef struct {
   TapeWatcher watcher;
   Tape *tape; /* attached to, or NULL */
   const Version *version;
-  int L, B, count; /* count = L * version->state_count */
+  int L, B, count;
   Tensor **own, **now;
 } State;
 
@@ -68,16 +69,16 @@ State *state_copy(const State *s);       /* values, without gradient */
 void state_free(State *s);
 void state_attach(State *s, Tape *tp); /* what happens to it next belongs to the tape */
 void state_detach(State *s); /* keeps the values, lets go of the tape */
-/* The tensor called "layer.name" ("0.att_kv"); fails with the names there are. */
+/* The tensor called "layer.name" ("0.att_kv") or "name" ("hk"); fails with the names there are. */
 int state_index(const State *s, const char *name);
-size_t state_floats(const Model *m); /* numbers per sequence */
+const char *state_name(const State *s, int index); /* in a static buffer */
+size_t state_floats(const Model *m, int tokens); /* numbers per sequence, after so many tokens */
 
 /* ---- running ---- */
 
 /* tokens [B,T], each 0..V-1; st is read as the state before and left as the state after; T may be 1, and
-   a sequence may be cut anywhere. Returns what the head reads, [B,T,C]. */
-Tensor *model_hidden(Tape *tp, Model *m, const int *tokens, int B, int T, State *st);
-Tensor *model_logits(Tape *tp, Model *m, const int *tokens, int B, int T, State *st); /* [B,T,V] */
+   a sequence may be cut anywhere. Returns logits [B,T,V]. */
+Tensor *model_logits(Tape *tp, Model *m, const int *tokens, int B, int T, State *st);
 
 typedef struct {
   int scored, correct; /* positions with a target >= 0, and where the largest logit is the target's */

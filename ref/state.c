@@ -1,5 +1,5 @@
 /* What a model remembers between runs. */
-#include "model.h"
+#include "model_build.h"
 
 #include "engine/err.h"
 
@@ -9,14 +9,33 @@
 
 static void before_reset(TapeWatcher *w) { state_detach((State *)(void *)w); }
 
+/* The spec of entry i: of a layer, or of the whole (layer = -1). */
+static const StateSpec *spec_of(const Version *v, int L, int i, int *layer)
+{
+  int in_layers = L * v->state_count;
+  *layer = i < in_layers ? i / v->state_count : -1;
+  return i < in_layers ? &v->state[i % v->state_count] : &v->outer_state[i - in_layers];
+}
+
+/* Without the batch axis; all 0 where it does not stand. */
+static void state_shape(const StateSpec *spec, const Dims *d, int layer, int shape[MAX_AXES])
+{
+  resolve_shape(&spec->shape, d, shape);
+  for (int a = 0; a < spec->shape.axes && !spec->where(d, layer); a++) shape[a] = 0;
+}
+
 static State *state_empty(const Version *v, int L, int B)
 {
   State *s = rwkv_alloc(1, sizeof *s, "state");
   s->watcher.before_reset = before_reset;
   s->version = v;
-  s->L = L, s->B = B, s->count = L * v->state_count;
-  s->own = calloc((size_t)s->count, sizeof *s->own);
-  s->now = calloc((size_t)s->count, sizeof *s->now);
+  s->L = L, s->B = B, s->count = L * v->state_count + v->outer_state_count;
+  s->own = calloc((size_t)s->count + 1, sizeof *s->own);
+  s->now = calloc((size_t)s->count + 1, sizeof *s->now);
+  if (!s->own || !s->now) {
+    free(s->own), free(s->now), free(s);
+    rwkv_fail("out of memory: a state");
+  }
   return s;
 }
 
@@ -29,13 +48,11 @@ typedef struct {
 static void build(void *arg)
 {
   New *n = arg;
-  const Version *v = n->m->version;
-  n->s = state_empty(v, n->m->d.L, n->B);
+  n->s = state_empty(n->m->version, n->m->d.L, n->B);
   for (int i = 0; i < n->s->count; i++) {
-    const StateSpec *spec = &v->state[i % v->state_count];
-    Dims d = n->m->d;
-    int shape[MAX_AXES] = {n->B};
-    for (int a = 0; a < spec->shape.axes; a++) shape[a + 1] = *dim_at(&d, spec->shape.size[a]);
+    int layer, shape[MAX_AXES + 1] = {n->B};
+    const StateSpec *spec = spec_of(n->m->version, n->m->d.L, i, &layer);
+    state_shape(spec, &n->m->d, layer, shape + 1);
     n->s->own[i] = n->s->now[i] = tensor_new(spec->shape.axes + 1, shape);
     tensor_fill(n->s->own[i], (real)spec->start);
   }
@@ -77,6 +94,11 @@ void state_detach(State *s)
   if (!s->tape) return;
   for (int i = 0; i < s->count; i++)
     if (s->now[i] != s->own[i]) {
+      if (!same_shape(s->now[i], s->own[i])) { /* a history that has grown */
+        Tensor *grown = tensor_new(s->now[i]->axes, s->now[i]->shape);
+        tensor_free(s->own[i]);
+        s->own[i] = grown;
+      }
       memcpy(s->own[i]->data, s->now[i]->data, s->own[i]->n * sizeof(real));
       s->now[i] = s->own[i];
     }
@@ -96,27 +118,36 @@ void state_free(State *s)
   free(s);
 }
 
+const char *state_name(const State *s, int index)
+{
+  static char name[64];
+  int layer;
+  const StateSpec *spec = spec_of(s->version, s->L, index, &layer);
+  if (layer < 0) snprintf(name, sizeof name, "%s", spec->name);
+  else snprintf(name, sizeof name, "%d.%s", layer, spec->name);
+  return name;
+}
+
 int state_index(const State *s, const char *name)
 {
-  int layer, n = s->version->state_count, after = 0;
   char known[256] = "";
-  if (sscanf(name, "%d.%n", &layer, &after) == 1 && after && layer >= 0 && layer < s->L)
-    for (int i = 0; i < n; i++)
-      if (strcmp(name + after, s->version->state[i].name) == 0) return layer * n + i;
-  for (int i = 0; i < n; i++)
+  for (int i = 0; i < s->count; i++)
+    if (strcmp(name, state_name(s, i)) == 0) return i;
+  for (int i = 0; i < s->version->state_count; i++)
     snprintf(known + strlen(known), sizeof known - strlen(known), " %s", s->version->state[i].name);
   rwkv_fail("the state has no \"%s\"; it is a layer 0..%d, a dot and one of:%s", name, s->L - 1, known);
 }
 
-size_t state_floats(const Model *m)
+size_t state_floats(const Model *m, int tokens)
 {
   Dims d = m->d;
+  d.history = tokens;
   size_t n = 0;
-  for (int i = 0; i < m->version->state_count; i++) {
-    size_t size = 1;
-    const ShapeSpec *s = &m->version->state[i].shape;
-    for (int a = 0; a < s->axes; a++) size *= (size_t)*dim_at(&d, s->size[a]);
-    n += size;
+  for (int i = 0; i < d.L * m->version->state_count + m->version->outer_state_count; i++) {
+    int layer, shape[MAX_AXES];
+    const StateSpec *spec = spec_of(m->version, d.L, i, &layer);
+    state_shape(spec, &d, layer, shape);
+    n += shape_count(spec->shape.axes, shape);
   }
-  return n * (size_t)d.L;
+  return n;
 }

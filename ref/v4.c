@@ -1,5 +1,6 @@
 /* RWKV-4 "Dove" (Peng et al. 2023, arXiv:2305.13048; official code RWKV-v4neo/src/model.py).
-   Everything in it is a vector: the state of a layer is five rows of C numbers. */
+   Everything in it is a vector: the state of a layer is five rows of numbers. Options of the official
+   code that some models use: a copy head, tiny attention at one layer, a second channel mix in block 0. */
 #include "version.h"
 
 #include "engine/err.h"
@@ -8,70 +9,62 @@
 
 /* ---- parameters ---- */
 
-static void init_mix_k(const Init *in) /* (c/C)^(1 - layer/L) */
+static void init_pre_mix(const Init *in) /* as layer 0's channel mix */
 {
-  for (size_t c = 0; c < in->n; c++) in->out[c] = (double)channel_power(in, c, ratio_1_to_almost0(in));
+  Init same = *in;
+  same.gain = 1;
+  init_mix(&same);
 }
 
-static void init_mix_v(const Init *in)
-{
-  for (size_t c = 0; c < in->n; c++)
-    in->out[c] = (double)(channel_power(in, c, ratio_1_to_almost0(in)) + (float)(0.3 * ratio_0_to_1(in)));
-}
-
-static void init_mix_r(const Init *in)
-{
-  for (size_t c = 0; c < in->n; c++) in->out[c] = (double)channel_power(in, c, 0.5 * ratio_1_to_almost0(in));
-}
-
-static void init_decay(const Init *in) /* from fast (-5) to slow channels; later layers remember longer */
-{
-  double last = in->n > 1 ? (double)(in->n - 1) : 1;
-  for (size_t c = 0; c < in->n; c++)
-    in->out[c] = -5 + 8 * pow((double)c / last, 0.7 + 1.3 * ratio_0_to_1(in));
-}
-
-static void init_first(const Init *in)
-{
-  for (size_t c = 0; c < in->n; c++) in->out[c] = (double)((float)log(0.3) + ((float)((c + 1) % 3) - 1) * 0.5f);
-}
+#define V4_OUTER(P)                                                                       \
+  OUTER_BASE(P, init_uniform, 6e-4)                                                       \
+  P(head, "head.weight", S2(V, C), everywhere, init_ortho_wide, 0.5, 1)                   \
+  OUTER_COPY_HEAD(P)
 
 #define V4_BLOCK(P)                                                                       \
-  P(ln0_w, "ln0.weight", S1(C), FIRST, init_fill, 1, 1)                                   \
-  P(ln0_b, "ln0.bias", S1(C), FIRST, init_fill, 0, 1)                                     \
-  P(ln1_w, "ln1.weight", S1(C), EVERY, init_fill, 1, 1)                                   \
-  P(ln1_b, "ln1.bias", S1(C), EVERY, init_fill, 0, 1)                                     \
-  P(ln2_w, "ln2.weight", S1(C), EVERY, init_fill, 1, 1)                                   \
-  P(ln2_b, "ln2.bias", S1(C), EVERY, init_fill, 0, 1)                                     \
-  P(decay, "att.time_decay", S1(A), EVERY, init_decay, 0, 2)                              \
-  P(first, "att.time_first", S1(A), EVERY, init_first, 0, 3)                              \
-  P(mix_k, "att.time_mix_k", S3(one, one, C), EVERY, init_mix_k, 0, 1)                    \
-  P(mix_v, "att.time_mix_v", S3(one, one, C), EVERY, init_mix_v, 0, 1)                    \
-  P(mix_r, "att.time_mix_r", S3(one, one, C), EVERY, init_mix_r, 0, 1)                    \
-  P(key, "att.key.weight", S2(A, C), EVERY, init_fill, 0, 1)                              \
-  P(value, "att.value.weight", S2(A, C), EVERY, init_ortho_wide, 1, 1)                    \
-  P(receptance, "att.receptance.weight", S2(A, C), EVERY, init_fill, 0, 1)                \
-  P(output, "att.output.weight", S2(C, A), EVERY, init_fill, 0, 1)                        \
-  P(ffn_mix_k, "ffn.time_mix_k", S3(one, one, C), EVERY, init_mix_k, 0, 1)                \
-  P(ffn_mix_r, "ffn.time_mix_r", S3(one, one, C), EVERY, init_mix_k, 0, 1)                \
-  P(ffn_key, "ffn.key.weight", S2(F, C), EVERY, init_ortho_wide, 1, 1)                    \
-  P(ffn_receptance, "ffn.receptance.weight", S2(C, C), EVERY, init_fill, 0, 1)            \
-  P(ffn_value, "ffn.value.weight", S2(C, F), EVERY, init_fill, 0, 1)
+  BLOCK_NORMS(P)                                                                          \
+  P(decay, "att.time_decay", S1(A), has_att, init_decay_v4, 0, 2)                         \
+  P(first, "att.time_first", S1(A), has_att, init_first, 0, 3)                            \
+  P(mix_k, "att.time_mix_k", S3(one, one, C), has_att, init_mix, 1, 1)                    \
+  P(mix_v, "att.time_mix_v", S3(one, one, C), has_att, init_mix_v, 0, 1)                  \
+  P(mix_r, "att.time_mix_r", S3(one, one, C), has_att, init_mix, 0.5, 1)                  \
+  P(key, "att.key.weight", S2(A, C), has_att, init_fill, 0, 1)                            \
+  P(value, "att.value.weight", S2(A, C), has_att, init_ortho_wide, 1, 1)                  \
+  P(receptance, "att.receptance.weight", S2(A, C), has_att, init_fill, 0, 1)              \
+  P(output, "att.output.weight", S2(C, A), has_att, init_fill, 0, 1)                      \
+  PRE_FFN(P)                                                                              \
+  P(ffn_mix_k, "ffn.time_mix_k", S3(one, one, C), everywhere, init_mix, 1, 1)             \
+  P(ffn_mix_r, "ffn.time_mix_r", S3(one, one, C), everywhere, init_mix, 1, 1)             \
+  P(ffn_key, "ffn.key.weight", S2(F, C), everywhere, init_ortho_wide, 1, 1)               \
+  P(ffn_receptance, "ffn.receptance.weight", S2(C, C), everywhere, init_fill, 0, 1)       \
+  P(ffn_value, "ffn.value.weight", S2(C, F), everywhere, init_fill, 0, 1)                 \
+  P(tiny_ln_w, "tiny_ln.weight", S1(C), has_tiny, init_fill, 1, 1)                        \
+  P(tiny_ln_b, "tiny_ln.bias", S1(C), has_tiny, init_fill, 0, 1)                          \
+  P(tiny_q, "tiny_q.weight", S2(tiny, C), has_tiny, init_ortho_wide, 1, 1)                   \
+  P(tiny_k, "tiny_k.weight", S2(tiny, C), has_tiny, init_ortho_wide, 1, 1)                   \
+  P(tiny_v, "tiny_v.weight", S2(C, C), has_tiny, init_ortho_wide, 1, 1)
 
 typedef struct {
   V4_BLOCK(PARAM_FIELD)
 } V4Block;
-
 #define BLOCK V4Block
 static const ParamSpec params[] = {V4_BLOCK(PARAM_SPEC)};
 #undef BLOCK
-static const ParamSpec outer[] = {OUTER(OUTER_SPEC, 6e-4)};
+#define BLOCK Outer
+static const ParamSpec outer_params[] = {V4_OUTER(PARAM_SPEC)};
+#undef BLOCK
 
-enum { ATT_XX, ATT_AA, ATT_BB, ATT_PP, FFN_XX };
+enum { ATT_XX, ATT_AA, ATT_BB, ATT_PP, FFN_XX, TINY_K, TINY_V };
 static const StateSpec state[] = {
-    [ATT_XX] = {"att_xx", S1(C), 0}, [ATT_AA] = {"att_aa", S1(A), 0},      [ATT_BB] = {"att_bb", S1(A), 0},
-    [ATT_PP] = {"att_pp", S1(A), -1e38}, [FFN_XX] = {"ffn_xx", S1(C), 0},
+    [ATT_XX] = {"att_xx", S1(C), everywhere, 0},
+    [ATT_AA] = {"att_aa", S1(A), has_att, 0},
+    [ATT_BB] = {"att_bb", S1(A), has_att, 0},
+    [ATT_PP] = {"att_pp", S1(A), has_att, -1e38},
+    [FFN_XX] = {"ffn_xx", S1(C), everywhere, 0},
+    [TINY_K] = {"tiny_k", S2(history, tiny), has_tiny, 0},
+    [TINY_V] = {"tiny_v", S2(history, C), has_tiny, 0},
 };
+static const StateSpec outer_state[] = {COPY_STATE};
 
 /* ---- the computation ---- */
 
@@ -92,41 +85,48 @@ static Tensor *time_mix(Tape *tp, const V4Block *p, Tensor *x, Tensor **st)
   return t_linear(tp, t_mul(tp, r, wkv), p->output);       /* [v4.7]  [B,T,C] */
 }
 
-static Tensor *channel_mix(Tape *tp, const V4Block *p, Tensor *x, Tensor **st)
+/* [v4.10]  sum over the positions so far of (q.k_u) / sqrt(width) v_u: attention without a softmax, whose
+   values come from the raw embedding */
+static Tensor *tiny_attention(Pass *ps, const V4Block *p, Tensor *x, Tensor **st)
 {
-  Tensor *prev = t_shift(tp, x, &st[FFN_XX]);
-  Tensor *xk = t_lerp(tp, prev, x, p->ffn_mix_k);
-  Tensor *xr = t_lerp(tp, prev, x, p->ffn_mix_r);
-  Tensor *k = t_relu2(tp, t_linear(tp, xk, p->ffn_key));   /* [v4.8]  [B,T,F] */
-  Tensor *r = t_sigmoid(tp, t_linear(tp, xr, p->ffn_receptance));
-  return t_mul(tp, r, t_linear(tp, k, p->ffn_value));      /* [v4.9] */
+  Tape *tp = ps->tp;
+  Tensor *h = t_layer_norm(tp, x, p->tiny_ln_w, p->tiny_ln_b, 1e-5);
+  Tensor *q = t_affine(tp, t_linear(tp, h, p->tiny_q), 1 / sqrt(ps->d->tiny), 0);
+  return t_linear_attention(tp, q, t_linear(tp, h, p->tiny_k), t_linear(tp, ps->emb, p->tiny_v), &st[TINY_K],
+                            &st[TINY_V]);
 }
 
-static Tensor *block(Pass *ps, const void *params_, int layer, Tensor *x, Tensor **st)
+static Tensor *run(Pass *ps, const void *block, int layer, Tensor *x, Tensor **st)
 {
-  const V4Block *p = params_;
+  const V4Block *p = block;
   Tape *tp = ps->tp;
-  if (layer == 0) x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);
-  x = t_add(tp, x, time_mix(tp, p, t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5), st));
-  return t_add(tp, x, channel_mix(tp, p, t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5), st));
+  if (layer == 0) {
+    ps->emb = x;
+    x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);
+  }
+  Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
+  Tensor *mixed = p->pre_key ? channel_mix(tp, h, &st[ATT_XX], p->pre_mix_k, p->pre_mix_r, p->pre_key,
+                                           p->pre_receptance, p->pre_value)
+                             : time_mix(tp, p, h, st);
+  x = t_add(tp, x, mixed);
+  h = t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5);
+  x = t_add(tp, x, channel_mix(tp, h, &st[FFN_XX], p->ffn_mix_k, p->ffn_mix_r, p->ffn_key, /* [v4.8] [v4.9] */
+                               p->ffn_receptance, p->ffn_value));
+  return p->tiny_q ? t_add(tp, x, tiny_attention(ps, p, x, st)) : x;
 }
 
 static void complete(Dims *d)
 {
   if (!d->A) d->A = d->C;
   if (!d->F) d->F = 4 * d->C;
+  if (d->tiny_layer > d->L) rwkv_fail("v4: tiny attention at layer %d of %d", d->tiny_layer, d->L);
+  if (d->tiny_layer && !d->tiny) d->tiny = 64;
 }
 
 const Version version_v4 = {
-    .name = "v4",
-    .title = "RWKV-4 Dove",
-    .outer = outer,
-    .outer_count = sizeof outer / sizeof *outer,
-    .params = params,
-    .param_count = sizeof params / sizeof *params,
-    .block_size = sizeof(V4Block),
-    .state = state,
-    .state_count = sizeof state / sizeof *state,
-    .complete = complete,
-    .block = block,
+    .name = "v4", .title = "RWKV-4 Dove",
+    .outer = outer_params, .outer_count = COUNT(outer_params), .outer_size = sizeof(Outer),
+    .block = params, .block_count = COUNT(params), .block_size = sizeof(V4Block),
+    .state = state, .state_count = COUNT(state), .outer_state = outer_state, .outer_state_count = COUNT(outer_state),
+    .complete = complete, .embed = outer_embed, .run = run, .logits = outer_logits,
 };

@@ -9,13 +9,6 @@
 
 /* ---- parameters ---- */
 
-/* mixes: 1 - (c/C)^(gain (1 - layer/L)) */
-static void init_mix(const Init *in)
-{
-  for (size_t c = 0; c < in->n; c++)
-    in->out[c] = (double)(1.0f - channel_power(in, c, in->gain * ratio_1_to_almost0(in)));
-}
-
 static void init_ffn_mix(const Init *in)
 {
   for (size_t c = 0; c < in->n; c++)
@@ -60,57 +53,57 @@ static void init_k_k(const Init *in)
   for (size_t c = 0; c < in->n; c++) in->out[c] = (double)(0.71f - ramp(in, c) * 0.1f);
 }
 
+#define V7_OUTER(P)                                                                       \
+  OUTER_BASE(P, init_uniform, 1e-4)                                                       \
+  P(head, "head.weight", S2(V, C), everywhere, init_ortho_wide, 0.5, 1)
+
 #define V7_BLOCK(P)                                                                       \
-  P(ln0_w, "ln0.weight", S1(C), FIRST, init_fill, 1, 1)                                   \
-  P(ln0_b, "ln0.bias", S1(C), FIRST, init_fill, 0, 1)                                     \
-  P(ln1_w, "ln1.weight", S1(C), EVERY, init_fill, 1, 1)                                   \
-  P(ln1_b, "ln1.bias", S1(C), EVERY, init_fill, 0, 1)                                     \
-  P(ln2_w, "ln2.weight", S1(C), EVERY, init_fill, 1, 1)                                   \
-  P(ln2_b, "ln2.bias", S1(C), EVERY, init_fill, 0, 1)                                     \
-  P(x_r, "att.x_r", S3(one, one, C), EVERY, init_mix, 0.2, 1)                             \
-  P(x_w, "att.x_w", S3(one, one, C), EVERY, init_mix, 0.9, 1)                             \
-  P(x_k, "att.x_k", S3(one, one, C), EVERY, init_mix, 0.7, 1)                             \
-  P(x_v, "att.x_v", S3(one, one, C), EVERY, init_mix, 0.7, 1)                             \
-  P(x_a, "att.x_a", S3(one, one, C), EVERY, init_mix, 0.9, 1)                             \
-  P(x_g, "att.x_g", S3(one, one, C), EVERY, init_mix, 0.2, 1)                             \
-  P(w0, "att.w0", S3(one, one, C), EVERY, init_w0, 0, 2)                                  \
-  P(w1, "att.w1", S2(C, Dw), EVERY, init_fill, 0, 1)                                      \
-  P(w2, "att.w2", S2(Dw, C), EVERY, init_ortho_wide, 0.1, 1)                              \
-  P(a0, "att.a0", S3(one, one, C), EVERY, init_a0, 0, 1)                                  \
-  P(a1, "att.a1", S2(C, Da), EVERY, init_fill, 0, 1)                                      \
-  P(a2, "att.a2", S2(Da, C), EVERY, init_ortho_wide, 0.1, 1)                              \
-  P(v0, "att.v0", S3(one, one, C), NOT_FIRST, init_v0, 0, 1)                              \
-  P(v1, "att.v1", S2(C, Dv), NOT_FIRST, init_fill, 0, 1)                                  \
-  P(v2, "att.v2", S2(Dv, C), NOT_FIRST, init_ortho_wide, 0.1, 1)                          \
-  P(g1, "att.g1", S2(C, Dg), EVERY, init_fill, 0, 1)                                      \
-  P(g2, "att.g2", S2(Dg, C), EVERY, init_ortho_wide, 0.1, 1)                              \
-  P(k_k, "att.k_k", S3(one, one, C), EVERY, init_k_k, 0, 1)                               \
-  P(k_a, "att.k_a", S3(one, one, C), EVERY, init_fill, 1.02, 1)                           \
-  P(r_k, "att.r_k", S2(H, N), EVERY, init_fill, -0.04, 1)                                 \
-  P(receptance, "att.receptance.weight", S2(C, C), EVERY, init_orthogonal, 1, 1)          \
-  P(key, "att.key.weight", S2(C, C), EVERY, init_orthogonal, 0.1, 1)                      \
-  P(value, "att.value.weight", S2(C, C), EVERY, init_orthogonal, 1, 1)                    \
-  P(output, "att.output.weight", S2(C, C), EVERY, init_fill, 0, 1)                        \
-  P(ln_x_w, "att.ln_x.weight", S1(C), EVERY, init_ln_x, 0, 1)                             \
-  P(ln_x_b, "att.ln_x.bias", S1(C), EVERY, init_fill, 0, 1)                               \
-  P(ffn_x_k, "ffn.x_k", S3(one, one, C), EVERY, init_ffn_mix, 0, 1)                       \
-  P(ffn_key, "ffn.key.weight", S2(F, C), EVERY, init_orthogonal, 1, 1)                    \
-  P(ffn_value, "ffn.value.weight", S2(C, F), EVERY, init_fill, 0, 1)
+  BLOCK_NORMS(P)                                                                          \
+  P(x_r, "att.x_r", S3(one, one, C), everywhere, init_prev_mix, 0.2, 1)                   \
+  P(x_w, "att.x_w", S3(one, one, C), everywhere, init_prev_mix, 0.9, 1)                   \
+  P(x_k, "att.x_k", S3(one, one, C), everywhere, init_prev_mix, 0.7, 1)                   \
+  P(x_v, "att.x_v", S3(one, one, C), everywhere, init_prev_mix, 0.7, 1)                   \
+  P(x_a, "att.x_a", S3(one, one, C), everywhere, init_prev_mix, 0.9, 1)                   \
+  P(x_g, "att.x_g", S3(one, one, C), everywhere, init_prev_mix, 0.2, 1)                   \
+  P(w0, "att.w0", S3(one, one, C), everywhere, init_w0, 0, 2)                             \
+  P(w1, "att.w1", S2(C, Dw), everywhere, init_fill, 0, 1)                                 \
+  P(w2, "att.w2", S2(Dw, C), everywhere, init_ortho_wide, 0.1, 1)                         \
+  P(a0, "att.a0", S3(one, one, C), everywhere, init_a0, 0, 1)                             \
+  P(a1, "att.a1", S2(C, Da), everywhere, init_fill, 0, 1)                                 \
+  P(a2, "att.a2", S2(Da, C), everywhere, init_ortho_wide, 0.1, 1)                         \
+  P(v0, "att.v0", S3(one, one, C), not_first, init_v0, 0, 1)                              \
+  P(v1, "att.v1", S2(C, Dv), not_first, init_fill, 0, 1)                                  \
+  P(v2, "att.v2", S2(Dv, C), not_first, init_ortho_wide, 0.1, 1)                          \
+  P(g1, "att.g1", S2(C, Dg), everywhere, init_fill, 0, 1)                                 \
+  P(g2, "att.g2", S2(Dg, C), everywhere, init_ortho_wide, 0.1, 1)                         \
+  P(k_k, "att.k_k", S3(one, one, C), everywhere, init_k_k, 0, 1)                          \
+  P(k_a, "att.k_a", S3(one, one, C), everywhere, init_fill, 1.02, 1)                      \
+  P(r_k, "att.r_k", S2(H, N), everywhere, init_fill, -0.04, 1)                            \
+  P(receptance, "att.receptance.weight", S2(C, C), everywhere, init_orthogonal, 1, 1)     \
+  P(key, "att.key.weight", S2(C, C), everywhere, init_orthogonal, 0.1, 1)                 \
+  P(value, "att.value.weight", S2(C, C), everywhere, init_orthogonal, 1, 1)               \
+  P(output, "att.output.weight", S2(C, C), everywhere, init_fill, 0, 1)                   \
+  P(ln_x_w, "att.ln_x.weight", S1(C), everywhere, init_ln_x, 0, 1)                        \
+  P(ln_x_b, "att.ln_x.bias", S1(C), everywhere, init_fill, 0, 1)                          \
+  P(ffn_x_k, "ffn.x_k", S3(one, one, C), everywhere, init_ffn_mix, 0, 1)                  \
+  P(ffn_key, "ffn.key.weight", S2(F, C), everywhere, init_orthogonal, 1, 1)               \
+  P(ffn_value, "ffn.value.weight", S2(C, F), everywhere, init_fill, 0, 1)
 
 typedef struct {
   V7_BLOCK(PARAM_FIELD)
 } V7Block;
-
 #define BLOCK V7Block
 static const ParamSpec params[] = {V7_BLOCK(PARAM_SPEC)};
 #undef BLOCK
-static const ParamSpec outer[] = {OUTER(OUTER_SPEC, 1e-4)};
+#define BLOCK Outer
+static const ParamSpec outer_params[] = {V7_OUTER(PARAM_SPEC)};
+#undef BLOCK
 
 enum { ATT_XX, ATT_KV, FFN_XX };
 static const StateSpec state[] = {
-    [ATT_XX] = {"att_xx", S1(C), 0},
-    [ATT_KV] = {"att_kv", S3(H, N, N), 0}, /* S [H, value, key]: the transpose of v5 and v6 */
-    [FFN_XX] = {"ffn_xx", S1(C), 0},
+    [ATT_XX] = {"att_xx", S1(C), everywhere, 0},
+    [ATT_KV] = {"att_kv", S3(H, N, N), everywhere, 0}, /* S [H, value, key]: the transpose of v5 and v6 */
+    [FFN_XX] = {"ffn_xx", S1(C), everywhere, 0},
 };
 
 /* ---- the computation ---- */
@@ -169,20 +162,20 @@ static Tensor *time_mix(Pass *ps, const V7Block *p, int layer, Tensor *x, Tensor
   return t_linear(tp, t_mul(tp, y, g), p->output);                         /* [v7.11] */
 }
 
-static Tensor *channel_mix(Pass *ps, const V7Block *p, Tensor *x, Tensor **st)
+static Tensor *mix_channels(Pass *ps, const V7Block *p, Tensor *x, Tensor **st)
 {
   Tape *tp = ps->tp;
   Tensor *xk = t_lerp(tp, x, t_shift(tp, x, &st[FFN_XX]), p->ffn_x_k);
   return t_linear(tp, t_relu2(tp, t_linear(tp, xk, p->ffn_key)), p->ffn_value); /* [v7.12] */
 }
 
-static Tensor *block(Pass *ps, const void *params_, int layer, Tensor *x, Tensor **st)
+static Tensor *run(Pass *ps, const void *block, int layer, Tensor *x, Tensor **st)
 {
-  const V7Block *p = params_;
+  const V7Block *p = block;
   Tape *tp = ps->tp;
   if (layer == 0) x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);
   x = t_add(tp, x, time_mix(ps, p, layer, t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5), st));
-  return t_add(tp, x, channel_mix(ps, p, t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5), st));
+  return t_add(tp, x, mix_channels(ps, p, t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5), st));
 }
 
 /* max(32, 32 round(f/32)), the official trainer's rule for LoRA ranks */
@@ -201,15 +194,9 @@ static void complete(Dims *d)
 }
 
 const Version version_v7 = {
-    .name = "v7",
-    .title = "RWKV-7 Goose",
-    .outer = outer,
-    .outer_count = sizeof outer / sizeof *outer,
-    .params = params,
-    .param_count = sizeof params / sizeof *params,
-    .block_size = sizeof(V7Block),
-    .state = state,
-    .state_count = sizeof state / sizeof *state,
-    .complete = complete,
-    .block = block,
+    .name = "v7", .title = "RWKV-7 Goose",
+    .outer = outer_params, .outer_count = COUNT(outer_params), .outer_size = sizeof(Outer),
+    .block = params, .block_count = COUNT(params), .block_size = sizeof(V7Block),
+    .state = state, .state_count = COUNT(state),
+    .complete = complete, .embed = outer_embed, .run = run, .logits = outer_logits,
 };

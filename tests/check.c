@@ -178,6 +178,7 @@ typedef struct {
   void *ctx;
   Tensor **leaves;
   int n;
+  Tape *tape;                       /* reset for every run */
   size_t total, out;                /* numbers in all leaves, in the output */
   double *projection, *start, *gradient, *direction;
   double rounding;                  /* of the projected output: the least that can be told apart */
@@ -190,13 +191,11 @@ typedef struct {
 
 static double *evaluate(const Check *c, bool recording, size_t *n)
 {
-  Tape *tp = tape_new();
-  tp->recording = recording;
-  Tensor *y = c->f(tp, c->leaves, c->ctx);
-  double *values = doubles_of(y);
+  tape_reset(c->tape);
+  c->tape->recording = recording;
+  Tensor *y = c->f(c->tape, c->leaves, c->ctx);
   if (n) *n = y->n;
-  tape_free(tp);
-  return values;
+  return doubles_of(y);
 }
 
 static double projected(const Check *c)
@@ -209,11 +208,12 @@ static double projected(const Check *c)
 
 static void backward_once(const Check *c)
 {
-  Tape *tp = tape_new();
+  Tape *tp = c->tape;
+  tape_reset(tp);
+  tp->recording = true;
   Tensor *y = c->f(tp, c->leaves, c->ctx), *onto = tape_tensor(tp, y->axes, y->shape);
   for (size_t i = 0; i < c->out; i++) onto->data[i] = (real)c->projection[i];
   tape_backward(tp, t_sum_all(tp, t_mul(tp, y, onto)));
-  tape_free(tp);
 }
 
 static void read_gradient(const Check *c, double *to)
@@ -263,7 +263,7 @@ static double directional_error(const Check *c)
   error = (8 * error - wider) / (12 * h); /* cancels the h^3 term of the central difference */
   for (size_t at = 0; at < c->total; at++) size += pow(c->gradient[at] * c->direction[at], 2);
   double seen = fmax(sqrt(size), fabs(change) / (2 * h));
-  error = fabs(error) / fmax(seen, 4 * c->rounding / h / GRADIENT_TOL);
+  error = fabs(error) / fmax(seen, 8 * c->rounding / h / GRADIENT_TOL);
   return isfinite(error) ? error : HUGE_VAL;
 }
 
@@ -313,7 +313,7 @@ static double accumulation_error(Check *c)
 GradientErrors gradient_errors(GradFunction *f, void *ctx, Tensor **leaves, int n)
 {
   GradientErrors errors = {.leaf = -1};
-  Check c = {.f = f, .ctx = ctx, .leaves = leaves, .n = n};
+  Check c = {.f = f, .ctx = ctx, .leaves = leaves, .n = n, .tape = tape_new()};
   Rng rng = rng_named(7, "check_gradient");
   for (int i = 0; i < n; i++) c.total += leaves[i]->n;
   c.start = rwkv_alloc(c.total, sizeof(double), "leaves");
@@ -331,6 +331,7 @@ GradientErrors gradient_errors(GradFunction *f, void *ctx, Tensor **leaves, int 
   free(c.gradient);
   free(c.direction);
   free(c.projection);
+  tape_free(c.tape);
   return errors;
 }
 

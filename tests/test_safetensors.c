@@ -72,7 +72,8 @@ static void open_must_fail(const char *path, const char *text)
 
 static bool same_bits(double a, double b) { return memcmp(&a, &b, sizeof a) == 0; }
 
-static const double awkward[] = {0, -0.0, 1, -1.5, 0.1, 1e300, -1e-300, 5e-324, INFINITY, -INFINITY, NAN, 1.0 / 3};
+static const double awkward[] = {0,      -0.0,     1,         -1.5, 0.1, 1e300,
+                                 -1e-300, 5e-324, INFINITY, -INFINITY, NAN, 1.0 / 3};
 enum { AWKWARD = sizeof awkward / sizeof *awkward };
 
 static void check_entry(const StFile *f, const char *name, StType type, int axes, const int *shape, size_t n)
@@ -273,8 +274,10 @@ static void all_sixteen_bit_floats(void **state)
     uint32_t wide = (uint32_t)i << 16;
     float b, h = half_by_bits(i);
     memcpy(&b, &wide, 4);
-    if (!(isnan(h) ? isnan(half[i]) : same_bits(half[i], (double)h))) fail_msg("F16 %04x read as %g", i, half[i]);
-    if (!(isnan(b) ? isnan(brain[i]) : same_bits(brain[i], (double)b))) fail_msg("BF16 %04x read as %g", i, brain[i]);
+    bool same = isnan(h) ? isnan(half[i]) : same_bits(half[i], (double)h);
+    if (!same) fail_msg("F16 %04x read as %g", i, half[i]);
+    same = isnan(b) ? isnan(brain[i]) : same_bits(brain[i], (double)b);
+    if (!same) fail_msg("BF16 %04x read as %g", i, brain[i]);
   }
   assert_true(half[0x3c00] == 1 && half[0xc000] == -2 && half[1] == 0x1p-24 && half[0x7bff] == 65504);
   assert_true(half[0x03ff] == 1023 * 0x1p-24 && half[0x0400] == 0x1p-14 && half[0x7c00] == (double)INFINITY);
@@ -339,7 +342,7 @@ static void integers_beyond_int(void **state)
   const char *path = files_path("large.safetensors");
   int64_t large[2] = {2147483648, 1};
   int out[2];
-  files_write_st(path, "{\"big\":{\"dtype\":\"I64\",\"shape\":[2],\"data_offsets\":[0,16]}}", large, sizeof large);
+  files_write_st(path, "{\"big\":{\"dtype\":\"I64\",\"shape\":[2],\"data_offsets\":[0,16]}}", large, 16);
   Call c = {.path = path, .file = st_open(path), .out = out};
   c.entry = st_find(c.file, "big");
   must_fail(call_read_ints, &c, (const char *const[]){path, "big", "32 bits", NULL});

@@ -115,9 +115,44 @@ typedef struct {
 void k_adamw(real *p, real *m, real *v, const real *g, acc scale, const AdamStep *step, size_t n);
 acc k_sum_squares(const real *x, size_t n);
 
-/* ---- the recurrences (ref/wkv4.c, ref/wkv7.c) ---- */
+/* ---- the copy head of v1-v4 (k_copy.c) ---- */
 
-/* Tokens between two states that wkv7 keeps for its backward pass. */
+/* y [rows,V]: for each row and each position u < limit[row] of its sequence, (q . k_u) / D is added on
+   token u. k [B,U,D], token [B,U]; row i is of sequence batch[i]. */
+void k_copy_scores(real *y, const real *q, const real *k, const int *token, const int *batch, const int *limit,
+                   size_t rows, size_t U, size_t D, size_t V);
+void k_copy_scores_backward(real *gq, real *gk, const real *g, const real *q, const real *k, const int *token,
+                            const int *batch, const int *limit, size_t rows, size_t U, size_t D, size_t V);
+
+/* y_t = sum_{u <= t} (q_t.k_u) v_u for the last T of U positions: q [B,T,D], k [B,U,D], v [B,U,C], y [B,T,C] */
+void k_linear_attention(real *y, const real *q, const real *k, const real *v, size_t B, size_t T, size_t U,
+                        size_t D, size_t C);
+void k_linear_attention_backward(real *gq, real *gk, real *gv, const real *g, const real *q, const real *k,
+                                 const real *v, size_t B, size_t T, size_t U, size_t D, size_t C);
+
+/* ---- the recurrences (ref/wkv*.c) ---- */
+
+/* [v1.4]. k v [B,U,H,N], y [B,T,H,N] for the last T <= U <= ctx positions; w alpha beta [H,ctx] */
+void k_wkv1(real *y, const real *w, const real *alpha, const real *beta, const real *k, const real *v,
+            size_t B, size_t T, size_t U, size_t H, size_t N, size_t ctx);
+typedef struct {
+  real *w, *alpha, *beta, *k, *v;
+} Wkv1Grads;
+void k_wkv1_backward(const Wkv1Grads *out, const real *gy, const real *w, const real *alpha, const real *beta,
+                     const real *k, const real *v, size_t B, size_t T, size_t U, size_t H, size_t N, size_t ctx);
+
+/* [v2.4], [v2.5]. w [C] log-decay, u [C]; e > 0, v, y [B,T,C]; state a b [B,C] before (0), after (1).
+   trace [B,T,2,C] keeps a, b before each token; may be NULL. */
+void k_wkv2(real *y, real *a1, real *b1, real *trace, const real *w, const real *u, const real *e,
+            const real *v, const real *a0, const real *b0, acc eps, size_t B, size_t T, size_t C);
+typedef struct {
+  real *w, *u, *e, *v, *a0, *b0;
+} Wkv2Grads;
+void k_wkv2_backward(const Wkv2Grads *out, const real *gy, const real *ga1, const real *gb1, const real *trace,
+                     const real *w, const real *u, const real *e, const real *v, acc eps, size_t B, size_t T,
+                     size_t C);
+
+/* Tokens between two states that wkv6 and wkv7 keep for their backward pass. */
 enum { WKV_SEGMENT = 16 };
 
 /* [v4.4]-[v4.6]; r is applied outside. w [C] = -exp(time_decay) <= 0 (log-decay per step), u [C];
@@ -133,6 +168,18 @@ typedef struct {
 void k_wkv4_backward(const Wkv4Grads *out, const real *gy, const real *ga1, const real *gb1,
                      const real *gp1, const real *trace, const real *w, const real *u, const real *k,
                      const real *v, size_t B, size_t T, size_t C);
+
+/* [v5.4], [v5.5]. r k v y [B,T,H,N]; w = log-decay <= 0, [H,N] (decay_rows = 1) or [B,T,H,N] (B T);
+   u [H,N]; state S [B,H,N key,N value] before (0), after (1); segments as in wkv7 */
+void k_wkv6(real *y, real *S1, real *segments, const real *r, const real *w, const real *k, const real *v,
+            const real *u, const real *S0, size_t B, size_t T, size_t H, size_t N, size_t decay_rows);
+typedef struct {
+  real *r, *w, *k, *v, *u, *S0;
+} Wkv6Grads;
+size_t k_wkv6_scratch(size_t N);
+void k_wkv6_backward(const Wkv6Grads *out, real *scratch, const real *gy, const real *gS1, const real *segments,
+                     const real *r, const real *w, const real *k, const real *v, const real *u, size_t B, size_t T,
+                     size_t H, size_t N, size_t decay_rows);
 
 /* [v7.8]. r w k v a b y [B,T,H,N], w = log-decay <= 0; state S [B,H,N value,N key] before (0), after (1).
    segments [B,H,ceil(T/WKV_SEGMENT),N,N] keeps the state before each segment; may be NULL. */

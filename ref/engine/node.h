@@ -11,7 +11,7 @@ struct Node {
   Node *prev;
   Tape *tape;
   Tensor *in[NODE_INPUTS], *out[NODE_OUTPUTS];
-  size_t size[6];    /* whatever sizes the backward needs */
+  size_t size[6];     /* whatever sizes the backward needs */
   double number[2];  /* scales, eps */
   int kind;
   void *saved;       /* in the tape's arena */

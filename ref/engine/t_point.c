@@ -79,6 +79,11 @@ Tensor *t_affine(Tape *tp, Tensor *x, double scale, double offset)
   return y;
 }
 
+Tensor *t_clamp(Tape *tp, Tensor *x, double low, double high)
+{
+  return t_binary(tp, B_MIN, t_binary(tp, B_MAX, x, tape_number(tp, low)), tape_number(tp, high));
+}
+
 static void lerp_backward(Node *nd)
 {
   Tensor *x = nd->in[0], *p = nd->in[1], *mu = nd->in[2];

@@ -105,6 +105,11 @@ Tensor *t_concat(Tape *tp, Tensor **parts, int count, int axis)
   return y;
 }
 
+Tensor *t_append(Tape *tp, Tensor *history, Tensor *x)
+{
+  return history->n ? t_concat(tp, (Tensor *[]){history, x}, 2, 1) : x;
+}
+
 static void sum_backward(Node *nd)
 {
   real *gx = node_grad(nd, nd->in[0]);

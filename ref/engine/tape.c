@@ -52,6 +52,13 @@ Tensor *tape_zeros(Tape *tp, int axes, const int *shape)
   return t;
 }
 
+Tensor *tape_number(Tape *tp, double value)
+{
+  Tensor *t = tape_tensor(tp, 0, NULL);
+  t->data[0] = (real)value;
+  return t;
+}
+
 Tensor *tape_copy(Tape *tp, const Tensor *t)
 {
   Tensor *c = tape_tensor(tp, t->axes, t->shape);

@@ -38,12 +38,14 @@ void tape_backward(Tape *tp, Tensor *loss);
 
 Tensor *tape_tensor(Tape *tp, int axes, const int *shape); /* contents undefined */
 Tensor *tape_zeros(Tape *tp, int axes, const int *shape);
+Tensor *tape_number(Tape *tp, double value);   /* shape [] */
 Tensor *tape_copy(Tape *tp, const Tensor *t); /* a leaf without gradient */
 
 /* ---- pointwise; shapes broadcast from the last axis, as in NumPy ---- */
 Tensor *t_unary(Tape *tp, UnaryKind kind, Tensor *x);
 Tensor *t_binary(Tape *tp, BinaryKind kind, Tensor *a, Tensor *b);
 Tensor *t_affine(Tape *tp, Tensor *x, double scale, double offset); /* scale x + offset */
+Tensor *t_clamp(Tape *tp, Tensor *x, double low, double high);      /* no gradient where it is cut */
 Tensor *t_lerp(Tape *tp, Tensor *x, Tensor *p, Tensor *mu);         /* x + (p - x) mu; mu [C] or as x */
 
 static inline Tensor *t_add(Tape *tp, Tensor *a, Tensor *b) { return t_binary(tp, B_ADD, a, b); }
@@ -54,6 +56,7 @@ static inline Tensor *t_neg(Tape *tp, Tensor *x) { return t_unary(tp, U_NEG, x);
 static inline Tensor *t_tanh(Tape *tp, Tensor *x) { return t_unary(tp, U_TANH, x); }
 static inline Tensor *t_sigmoid(Tape *tp, Tensor *x) { return t_unary(tp, U_SIGMOID, x); }
 static inline Tensor *t_silu(Tape *tp, Tensor *x) { return t_unary(tp, U_SILU, x); }
+static inline Tensor *t_mish(Tape *tp, Tensor *x) { return t_unary(tp, U_MISH, x); }
 static inline Tensor *t_relu2(Tape *tp, Tensor *x) { return t_unary(tp, U_RELU2, x); }
 
 /* ---- linear maps and look-up ---- */
@@ -72,6 +75,7 @@ Tensor *t_l2norm(Tape *tp, Tensor *x, int H, double eps); /* each head divided b
 Tensor *t_reshape(Tape *tp, Tensor *x, int axes, const int *shape); /* same memory; one size may be -1 */
 Tensor *t_slice(Tape *tp, Tensor *x, int axis, int from, int count);
 Tensor *t_concat(Tape *tp, Tensor **parts, int count, int axis);
+Tensor *t_append(Tape *tp, Tensor *history, Tensor *x); /* along axis 1; the history may be empty */
 Tensor *t_sum(Tape *tp, Tensor *x, int axis, bool keep); /* keep: the axis stays, with size 1 */
 Tensor *t_mean(Tape *tp, Tensor *x, int axis, bool keep);
 Tensor *t_sum_all(Tape *tp, Tensor *x); /* -> [] */
@@ -79,11 +83,30 @@ Tensor *t_sum_all(Tape *tp, Tensor *x); /* -> [] */
 /* ---- time ---- */
 /* The rows before: x [B,T,C], *carry [B,C] -> [B,T,C]; *carry becomes the last row of x. */
 Tensor *t_shift(Tape *tp, Tensor *x, Tensor **carry);
+/* [v1.4]: w alpha beta [H,ctx] (or with axes of size 1), k > 0, v [B,T,C]; *keys, *values [B,before,C] are
+   those of the positions so far, and grow by k, v; before + T <= ctx. Returns y [B,T,C]. */
+Tensor *t_wkv1(Tape *tp, Tensor *w, Tensor *alpha, Tensor *beta, int H, Tensor *k, Tensor *v, Tensor **keys,
+               Tensor **values);
+/* [v2.4], [v2.5]: w u [C], e > 0, v [B,T,C]; state *a *b [B,C], before -> after. Returns y [B,T,C]. */
+Tensor *t_wkv2(Tape *tp, Tensor *w, Tensor *u, Tensor *e, Tensor *v, double eps, Tensor **a, Tensor **b);
+/* [v5.4], [v5.5]: r k v [B,T,C]; w = log-decay <= 0, C numbers (constant) or [B,T,C]; u C numbers;
+   state *S [B,H,N key,N value], before -> after. Returns y [B,T,C]. */
+Tensor *t_wkv6(Tape *tp, Tensor *r, Tensor *w, Tensor *k, Tensor *v, Tensor *u, Tensor **S);
 /* [v4.4]-[v4.6]: w u [C], k v [B,T,C]; state *a *b *p [B,C], before -> after. Returns y [B,T,C]. */
 Tensor *t_wkv4(Tape *tp, Tensor *w, Tensor *u, Tensor *k, Tensor *v, Tensor **a, Tensor **b, Tensor **p);
 /* [v7.8], [v7.9]: r w k v a b [B,T,C], w = log-decay <= 0; state *S [B,H,N value,N key], before -> after.
    Returns y [B,T,C]. */
 Tensor *t_wkv7(Tape *tp, Tensor *r, Tensor *w, Tensor *k, Tensor *v, Tensor *a, Tensor *b, Tensor **S);
+
+/* ---- attention without a softmax ---- */
+/* q [rows,D] or [B,T,D]; k [B,U,D] and tokens [B,U] of all positions so far, of which the last T are this
+   run's. row[i] (0 .. B T-1) says which position of [B,T] row i is of; NULL: all of them. A row sees the
+   positions up to its own. -> [count,V], zero but for copied tokens. */
+Tensor *t_copy_scores(Tape *tp, Tensor *q, Tensor *k, const Tensor *tokens, int T, const int *row, int count, int V);
+
+/* Attention without a softmax: y_t = sum_{u <= t} (q_t.k_u) v_u. q k [B,T,D], v [B,T,C]; *keys [B,before,D] and
+   *values [B,before,C] are those of the positions so far, and grow by k, v. Returns y [B,T,C]. */
+Tensor *t_linear_attention(Tape *tp, Tensor *q, Tensor *k, Tensor *v, Tensor **keys, Tensor **values);
 
 /* ---- loss ---- */
 /* logits [..,V], one target a row, < 0 where it is not scored -> [] the mean over scored rows.

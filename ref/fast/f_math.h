@@ -19,28 +19,30 @@ INLINE real fast_tanh(real x) { return tanh(x); }
 
 INLINE real fast_abs(real x) { return __builtin_fabsf(x); }
 
-/* 2^n for -126 <= n <= 127: n in the place of the exponent */
-INLINE float power_of_two(int32_t n)
+/* The bits of a float, and back. */
+INLINE uint32_t bits_of(float x)
 {
-  union {
-    uint32_t bits;
-    float value;
-  } u = {(uint32_t)(n + 127) << 23};
-  return u.value;
+  union { float x; uint32_t bits; } u = {x};
+  return u.bits;
+}
+
+INLINE float of_bits(uint32_t bits)
+{
+  union { uint32_t bits; float x; } u = {bits};
+  return u.x;
 }
 
 /* e^x = 2^n e^r with |r| <= ln(2)/2; coefficients as in Cephes (Moshier). Beyond the bounds the result is
-   0 or infinity in any case; a NaN passes them. */
+   0 or infinity in any case; a NaN passes them, and everything after. */
 INLINE float fast_exp(float x)
 {
+  const float shift = 12582912.0f; /* 1.5 * 2^23: what is added to it is rounded to an integer */
   float in = x < -104.0f ? -104.0f : x;
   in = in > 89.0f ? 89.0f : in;
-  in = in != in ? 0.0f : in; /* a NaN has no integer part */
-  float scaled = in * 1.44269504f;
-  int32_t n = (int32_t)(scaled + (scaled < 0 ? -0.5f : 0.5f)), half = n / 2;
-  float fn = (float)n;
-  float r = EXACTLY(in - fn * 0.693359375f);
-  r = EXACTLY(r - fn * -2.12194440e-4f);
+  int32_t whole = (int32_t)(bits_of(in * 1.44269504f + shift) - bits_of(shift)), half = whole / 2;
+  float n = (float)whole; /* and not "- shift": the compiler may cancel that, it reorders sums here */
+  float r = EXACTLY(in - n * 0.693359375f); /* ln 2 in two parts, the first with few bits */
+  r = EXACTLY(r - n * -2.12194440e-4f);
   float p = 1.9875691500e-4f;
   p = p * r + 1.3981999507e-3f;
   p = p * r + 8.3334519073e-3f;
@@ -48,8 +50,8 @@ INLINE float fast_exp(float x)
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = EXACTLY(p * (r * r) + r) + 1.0f;
-  float y = EXACTLY(p * power_of_two(half)) * power_of_two(n - half); /* in two steps: 2^n may be no float */
-  return x != x ? x : y;
+  /* times 2^n in two steps, as 2^n may be no float: n goes to the place of the exponent */
+  return EXACTLY(p * of_bits((uint32_t)(half + 127) << 23)) * of_bits((uint32_t)(whole - half + 127) << 23);
 }
 
 /* Near 0 a polynomial, elsewhere 1 - 2 / (e^{2|x|} + 1). */

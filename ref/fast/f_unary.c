@@ -13,7 +13,7 @@ typedef struct {
 #define MAP_BACK(df) \
   for (size_t i = from; i < to; i++) { real x = q->x[i], y = q->y[i]; (void)x, (void)y; q->out[i] += q->g[i] * (df); } break
 
-JOB static void forward(const void *arg, size_t from, size_t to)
+JOB static void unary_map(const void *arg, size_t from, size_t to)
 {
   const Args *q = arg;
   switch (q->kind) {
@@ -30,7 +30,7 @@ JOB static void forward(const void *arg, size_t from, size_t to)
   }
 }
 
-JOB static void backward(const void *arg, size_t from, size_t to)
+JOB static void unary_back(const void *arg, size_t from, size_t to)
 {
   const Args *q = arg;
   switch (q->kind) {
@@ -55,10 +55,10 @@ static size_t grain(UnaryKind kind)
 
 void f_unary(real *y, const real *x, size_t n, UnaryKind kind)
 {
-  fast_for(n, grain(kind), forward, &(Args){.out = y, .x = x, .kind = kind});
+  fast_for(n, grain(kind), unary_map, &(Args){.out = y, .x = x, .kind = kind});
 }
 
 void f_unary_backward(real *gx, const real *g, const real *x, const real *y, size_t n, UnaryKind kind)
 {
-  fast_for(n, grain(kind), backward, &(Args){gx, x, y, g, kind});
+  fast_for(n, grain(kind), unary_back, &(Args){gx, x, y, g, kind});
 }

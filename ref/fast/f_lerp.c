@@ -1,0 +1,110 @@
+/* y = scale x + offset, and z = x + (p - x) mu. */
+#include "f_inside.h"
+
+/* ---- affine ---- */
+
+typedef struct {
+  real *out;
+  const real *in;
+  real scale, offset;
+} Affine;
+
+JOB static void affine(const void *arg, size_t from, size_t to)
+{
+  const Affine *q = arg;
+  real scale = q->scale, offset = q->offset;
+  for (size_t i = from; i < to; i++) q->out[i] = scale * q->in[i] + offset;
+}
+
+JOB static void affine_back(const void *arg, size_t from, size_t to)
+{
+  const Affine *q = arg;
+  real scale = q->scale;
+  for (size_t i = from; i < to; i++) q->out[i] += scale * q->in[i];
+}
+
+void f_affine(real *y, const real *x, acc scale, acc offset, size_t n)
+{
+  fast_for(n, LIGHT, affine, &(Affine){y, x, (real)scale, (real)offset});
+}
+
+void f_affine_backward(real *gx, const real *g, acc scale, size_t n)
+{
+  fast_for(n, LIGHT, affine_back, &(Affine){gx, g, (real)scale, 0});
+}
+
+/* ---- lerp ---- */
+
+typedef struct {
+  real *z, *gx, *gp, *gmu;
+  const real *g, *x, *p, *mu;
+  size_t C;
+} Lerp;
+
+JOB static void lerp_rows(const void *arg, size_t from, size_t to) /* mu [C] */
+{
+  const Lerp *q = arg;
+  for (size_t i = from; i < to; i++) {
+    const real *x = q->x + i * q->C, *p = q->p + i * q->C, *mu = q->mu;
+    real *z = q->z + i * q->C;
+    for (size_t c = 0; c < q->C; c++) z[c] = x[c] + (p[c] - x[c]) * mu[c];
+  }
+}
+
+JOB static void lerp_line(const void *arg, size_t from, size_t to) /* mu as x */
+{
+  const Lerp *q = arg;
+  for (size_t i = from; i < to; i++) q->z[i] = q->x[i] + (q->p[i] - q->x[i]) * q->mu[i];
+}
+
+void f_lerp(real *z, const real *x, const real *p, const real *mu, size_t rows, size_t mu_rows, size_t C)
+{
+  Lerp q = {.z = z, .x = x, .p = p, .mu = mu, .C = C};
+  if (mu_rows == rows) fast_for(rows * C, LIGHT, lerp_line, &q);
+  else if (mu_rows == 1) fast_for(rows, pieces(LIGHT, at_least_1(C)), lerp_rows, &q);
+  else k_lerp(z, x, p, mu, rows, mu_rows, C);
+}
+
+JOB static void lerp_back_line(const void *arg, size_t from, size_t to)
+{
+  const Lerp *q = arg;
+  const real *g = q->g, *mu = q->mu;
+  if (q->gx)
+    for (size_t i = from; i < to; i++) q->gx[i] += g[i] * (1 - mu[i]);
+  if (q->gp)
+    for (size_t i = from; i < to; i++) q->gp[i] += g[i] * mu[i];
+  if (q->gmu)
+    for (size_t i = from; i < to; i++) q->gmu[i] += g[i] * (q->p[i] - q->x[i]);
+}
+
+/* One walk over the rows for all three gradients: g, x and p are too large to be read twice. */
+JOB static void lerp_back_rows(const void *arg, acc (*sum)[TILE], size_t row0, size_t row1, size_t col0, size_t col1)
+{
+  const Lerp *q = arg;
+  const real *mu = q->mu + col0;
+  size_t n = col1 - col0;
+  acc *s = sum[0];
+  for (size_t i = row0; i < row1; i++) {
+    size_t at = i * q->C + col0;
+    const real *g = q->g + at, *x = q->x + at, *p = q->p + at;
+    if (q->gx) {
+      real *restrict gx = q->gx + at;
+      for (size_t c = 0; c < n; c++) gx[c] += g[c] * (1 - mu[c]);
+    }
+    if (q->gp) {
+      real *restrict gp = q->gp + at;
+      for (size_t c = 0; c < n; c++) gp[c] += g[c] * mu[c];
+    }
+    if (q->gmu)
+      for (size_t c = 0; c < n; c++) s[c] += (acc)(g[c] * (p[c] - x[c]));
+  }
+}
+
+void f_lerp_backward(real *gx, real *gp, real *gmu, const real *g, const real *x, const real *p, const real *mu,
+                     size_t rows, size_t mu_rows, size_t C)
+{
+  Lerp q = {NULL, gx, gp, gmu, g, x, p, mu, C};
+  if (mu_rows == rows) fast_for(rows * C, LIGHT, lerp_back_line, &q);
+  else if (mu_rows == 1) fast_columns((real *[SUMS]){gmu}, rows, C, lerp_back_rows, &q);
+  else k_lerp_backward(gx, gp, gmu, g, x, p, mu, rows, mu_rows, C);
+}

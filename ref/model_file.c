@@ -1,0 +1,196 @@
+/* Models in files: which version a file is, reading, writing, checkpoints. */
+#include "model_build.h"
+
+#include "engine/err.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A file is of the version whose parameter list it fills. How far a file is from a version: the number of tensors that do not fit, and the first of them. */
+typedef struct {
+  const Version *version;
+  StFile *file;
+  Dims d;
+  int known, misfits;
+  char problem[400];
+} Fit;
+
+static void misfit(Fit *fit, const char *text)
+{
+  if (fit->misfits++ == 0) snprintf(fit->problem, sizeof fit->problem, "%s", text);
+}
+
+static void fit_param(void *ctx, const ParamSpec *spec, const char *name, int layer, bool expected)
+{
+  Fit *fit = ctx;
+  const StEntry *e = st_find(fit->file, name);
+  char text[400];
+  (void)layer;
+  if (!e) {
+    snprintf(text, sizeof text, "%s is missing", name);
+    if (expected) misfit(fit, text);
+    return;
+  }
+  if (!expected && spec->where != not_first) return; /* counts as left over */
+  fit->known++;
+
+  int extra = e->axes - spec->shape.axes, want[MAX_AXES]; /* [C] may stand for [1,1,C] and back */
+  bool fits = true;
+  for (int i = 0; i < extra; i++) fits &= e->shape[i] == 1;
+  for (int i = 0; i < spec->shape.axes; i++) {
+    int found = i + extra >= 0 ? e->shape[i + extra] : 1, *size = dim_at(&fit->d, spec->shape.size[i]);
+    if (*size == 0) *size = found;
+    fits &= *size == found;
+  }
+  if (!fits) {
+    resolve_shape(&spec->shape, &fit->d, want);
+    snprintf(text, sizeof text, "%s has shape %s, expected %s", name, shape_text(e->axes, e->shape),
+             shape_text(spec->shape.axes, want));
+    misfit(fit, text);
+  }
+}
+
+/* What can be told from names alone: the number of blocks and the options. */
+static Dims options_of(StFile *f)
+{
+  Dims d = {.one = 1, .four = 4, .five = 5};
+  char name[80];
+  for (int i = 0; i < st_count(f); i++) {
+    int layer;
+    if (sscanf(st_entry(f, i)->name, "blocks.%d.", &layer) == 1 && layer >= d.L && layer < 1 << 16) d.L = layer + 1;
+  }
+  for (int layer = 0; layer < d.L && !d.tiny_layer; layer++) {
+    snprintf(name, sizeof name, "blocks.%d.tiny_q.weight", layer);
+    if (st_find(f, name)) d.tiny_layer = layer + 1;
+  }
+  d.pre_ffn = st_find(f, "blocks.0.ffnPre.key.weight") != NULL;
+  const StEntry *head_q = st_find(f, "head_q.weight");
+  if (head_q && head_q->axes == 2) d.Q = head_q->shape[0];
+  return d;
+}
+
+/* Tensors that are no parameters: a checkpoint's moments, and buffers of the official v1-v4 modules. */
+static bool is_parameter(const char *name)
+{
+  size_t n = strlen(name);
+  return strncmp(name, "optim.", 6) != 0 && !(n >= 9 && strcmp(name + n - 9, "copy_mask") == 0) &&
+         !(n >= 9 && strcmp(name + n - 9, "tiny_mask") == 0);
+}
+
+static void left_over(Fit *fit, int total)
+{
+  if (fit->known < total) {
+    char text[400];
+    snprintf(text, sizeof text, "%d tensors of the file have no place in it", total - fit->known);
+    misfit(fit, text);
+    fit->misfits += total - fit->known - 1;
+  }
+}
+
+static Fit closest_version(StFile *f)
+{
+  Fit best = {.misfits = -1};
+  const Dims options = options_of(f);
+  int total = 0;
+  for (int i = 0; i < st_count(f); i++) total += is_parameter(st_entry(f, i)->name);
+  for (const Version *const *v = version_list(); *v; v++) {
+    Fit fit = {.version = *v, .file = f, .d = options};
+    for_each_param(*v, &options, fit_param, &fit);
+    left_over(&fit, total);
+    if (best.misfits < 0 || fit.misfits < best.misfits) best = fit;
+  }
+  return best;
+}
+
+typedef struct {
+  Fit *fit;
+  Model *result;
+} Load;
+
+static void load_param(void *ctx, const ParamSpec *spec, const char *name, int layer, bool expected)
+{
+  Load *l = ctx;
+  const StEntry *e = st_find(l->fit->file, name);
+  if (!e) return;
+  model_add_param(l->result, spec, name, layer, !expected);
+  st_read(l->fit->file, e, l->result->params[l->result->count - 1].t->data);
+}
+
+static void build(void *arg)
+{
+  Load *l = arg;
+  l->result = model_empty(l->fit->version, &l->fit->d);
+  for_each_param(l->fit->version, &l->fit->d, load_param, l);
+}
+
+Model *model_load(StFile *f)
+{
+  Fit fit = closest_version(f);
+  if (fit.d.L < 1) rwkv_fail("%s: no tensor is called \"blocks.0...\": not an RWKV model", st_path(f));
+  if (fit.misfits)
+    rwkv_fail("%s: not a model of any version; %s comes closest, but %s%s", st_path(f), fit.version->name,
+              fit.problem, fit.misfits > 1 ? " (and more)" : "");
+  fit.version->complete(&fit.d);
+  Load l = {.fit = &fit};
+  const char *error = rwkv_protect(build, &l);
+  if (error) {
+    model_free(l.result);
+    rwkv_fail("%s", error);
+  }
+  return l.result;
+}
+
+void model_write(const Model *m, StWriter *w)
+{
+  char text[32];
+  const struct {
+    const char *name;
+    int value;
+  } sizes[] = {{"n_layer", m->d.L}, {"n_embd", m->d.C}, {"vocab_size", m->d.V}, {"head_size", m->d.N}};
+  st_put_meta(w, "version", m->version->name);
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    snprintf(text, sizeof text, "%d", sizes[i].value);
+    if (sizes[i].value) st_put_meta(w, sizes[i].name, text);
+  }
+  for (int i = 0; i < m->count; i++) {
+    const Tensor *t = m->params[i].t;
+    st_put(w, m->params[i].name, t->axes, t->shape, t->data);
+  }
+}
+
+void opt_write(const Optim *o, const Model *m, StWriter *w)
+{
+  char name[100];
+  for (int i = 0; i < o->count; i++) {
+    const Tensor *t = m->params[i].t;
+    snprintf(name, sizeof name, "optim.m.%s", m->params[i].name);
+    st_put(w, name, t->axes, t->shape, o->params[i].m);
+    snprintf(name, sizeof name, "optim.v.%s", m->params[i].name);
+    st_put(w, name, t->axes, t->shape, o->params[i].v);
+  }
+  snprintf(name, sizeof name, "%ld", o->step);
+  st_put_meta(w, "optim.step", name);
+}
+
+static const StEntry *moment(StFile *f, const char *which, const Param *p)
+{
+  char name[100];
+  snprintf(name, sizeof name, "optim.%s.%s", which, p->name);
+  const StEntry *e = st_find(f, name);
+  if (!e || e->n != p->t->n) rwkv_fail("%s: not a checkpoint of this model: %s is %s", st_path(f), name,
+                                       e ? "of another size" : "missing");
+  return e;
+}
+
+void opt_restore(Optim *o, Model *m, StFile *f)
+{
+  const char *step = st_meta(f, "optim.step");
+  if (!step) rwkv_fail("%s: not a checkpoint: it holds no optimizer", st_path(f));
+  for (int i = 0; i < o->count; i++) moment(f, "m", &m->params[i]), moment(f, "v", &m->params[i]);
+  for (int i = 0; i < o->count; i++) {
+    st_read(f, moment(f, "m", &m->params[i]), o->params[i].m);
+    st_read(f, moment(f, "v", &m->params[i]), o->params[i].v);
+  }
+  o->step = strtol(step, NULL, 10);
+}

@@ -1,0 +1,167 @@
+/* RWKV-1 (2021; official code RWKV-v1/src/model.py, model type 'RWKV'). There is no recurrence yet: the
+   time mixing is a weighted sum over all earlier tokens, with learned weights for every distance up to
+   ctx_len. Linear maps have biases, the head can copy tokens. */
+#include "version.h"
+
+#include "engine/err.h"
+
+#include <math.h>
+
+/* ---- parameters ---- */
+
+/* One curve of exponentials per head, e^(-distance s), from steep to flat; the last head is all ones. */
+static void init_time_w(const Init *in)
+{
+  int H = in->rows, ctx = in->cols;
+  for (int h = 0; h < H; h++)
+    for (int j = 0; j < ctx; j++) {
+      double s = h < H - 1 ? pow(ctx, -(h + 1.0) / (H - 1.0)) : 0;
+      in->out[h * ctx + j] = exp(-(ctx - 1 - j) * s);
+    }
+}
+
+#define V1_OUTER(P)                                                                        \
+  P(emb, "tok_emb.weight", S2(V, C), everywhere, init_ortho_root, 0.4, 1)                         \
+  P(time_out, "time_out", S3(one, ctx, one), everywhere, init_fill, 1, 1)                  \
+  P(ln_f_w, "ln_f.weight", S1(C), everywhere, init_fill, 1, 1)                             \
+  P(ln_f_b, "ln_f.bias", S1(C), everywhere, init_fill, 0, 1)                               \
+  P(head, "head.weight", S2(V, C), everywhere, init_ortho_wide, 0.4, 1)                    \
+  P(head_q, "head_q.weight", S2(Q, C), everywhere, init_ortho_wide, 0.01, 1)               \
+  P(head_q_b, "head_q.bias", S1(Q), everywhere, init_fill, 0, 1)                           \
+  P(head_k, "head_k.weight", S2(Q, C), everywhere, init_ortho_wide, 0.01, 1)               \
+  P(head_k_b, "head_k.bias", S1(Q), everywhere, init_fill, 0, 1)
+
+#define V1_BLOCK(P)                                                                        \
+  P(ln1_w, "ln1.weight", S1(C), everywhere, init_fill, 1, 1)                               \
+  P(ln1_b, "ln1.bias", S1(C), everywhere, init_fill, 0, 1)                                 \
+  P(ln2_w, "ln2.weight", S1(C), everywhere, init_fill, 1, 1)                               \
+  P(ln2_b, "ln2.bias", S1(C), everywhere, init_fill, 0, 1)                                 \
+  P(time_w, "attn.time_w", S2(H, ctx), everywhere, init_time_w, 0, 1)                      \
+  P(time_alpha, "attn.time_alpha", S3(H, one, ctx), everywhere, init_fill, 1, 1)           \
+  P(time_beta, "attn.time_beta", S3(H, ctx, one), everywhere, init_fill, 1, 1)             \
+  P(time_gamma, "attn.time_gamma", S2(ctx, one), everywhere, init_fill, 1, 1)              \
+  P(key, "attn.key.weight", S2(A, C), everywhere, init_fill, 0, 1)                         \
+  P(key_b, "attn.key.bias", S1(A), everywhere, init_fill, 0, 1)                            \
+  P(value, "attn.value.weight", S2(A, C), everywhere, init_ortho_wide, 1, 1)               \
+  P(value_b, "attn.value.bias", S1(A), everywhere, init_fill, 0, 1)                        \
+  P(receptance, "attn.receptance.weight", S2(A, C), everywhere, init_fill, 0, 1)           \
+  P(receptance_b, "attn.receptance.bias", S1(A), everywhere, init_fill, 0, 1)              \
+  P(output, "attn.output.weight", S2(C, A), everywhere, init_fill, 0, 1)                   \
+  P(output_b, "attn.output.bias", S1(C), everywhere, init_fill, 0, 1)                      \
+  P(mlp_key, "mlp.key.weight", S2(F, C), everywhere, init_ortho_wide, 1, 1)                \
+  P(mlp_key_b, "mlp.key.bias", S1(F), everywhere, init_fill, 0, 1)                         \
+  P(mlp_value, "mlp.value.weight", S2(F, C), everywhere, init_ortho_wide, 1, 1)            \
+  P(mlp_value_b, "mlp.value.bias", S1(F), everywhere, init_fill, 0, 1)                     \
+  P(mlp_weight, "mlp.weight.weight", S2(C, F), everywhere, init_fill, 0, 1)                \
+  P(mlp_weight_b, "mlp.weight.bias", S1(C), everywhere, init_fill, 0, 1)                   \
+  P(mlp_receptance, "mlp.receptance.weight", S2(C, C), everywhere, init_fill, 0, 1)        \
+  P(mlp_receptance_b, "mlp.receptance.bias", S1(C), everywhere, init_fill, 0, 1)
+
+typedef struct {
+  V1_OUTER(PARAM_FIELD)
+} V1Outer;
+#define BLOCK V1Outer
+static const ParamSpec outer_params[] = {V1_OUTER(PARAM_SPEC)};
+#undef BLOCK
+
+typedef struct {
+  V1_BLOCK(PARAM_FIELD)
+} V1Block;
+#define BLOCK V1Block
+static const ParamSpec params[] = {V1_BLOCK(PARAM_SPEC)};
+#undef BLOCK
+
+/* Nothing can be forgotten: the state is the history. */
+enum { ATT_XX, ATT_K, ATT_V, MLP_XX };
+static const StateSpec state[] = {
+    [ATT_XX] = {"att_xx", S1(C), everywhere, 0},
+    [ATT_K] = {"att_k", S2(history, A), everywhere, 0},
+    [ATT_V] = {"att_v", S2(history, A), everywhere, 0},
+    [MLP_XX] = {"mlp_xx", S1(C), everywhere, 0},
+};
+static const StateSpec outer_state[] = {COPY_STATE};
+
+/* ---- the computation ---- */
+
+/* The first half of the channels comes from the token before. */
+static Tensor *half_shift(Tape *tp, Tensor *x, Tensor **carry)
+{
+  int C = x->shape[2], half = C / 2;
+  Tensor *prev = t_shift(tp, x, carry);
+  return t_concat(tp, (Tensor *[]){t_slice(tp, prev, 2, 0, half), t_slice(tp, x, 2, half, C - half)}, 2, 2);
+}
+
+static Tensor *time_mix(Pass *ps, const V1Block *p, Tensor *x, Tensor **st)
+{
+  Tape *tp = ps->tp;
+  int before = st[ATT_K]->shape[1];                                        /* positions already seen */
+  Tensor *z = half_shift(tp, x, &st[ATT_XX]);                              /* [v1.1] */
+  Tensor *k = t_exp(tp, t_clamp(tp, t_linear_bias(tp, z, p->key, p->key_b), -60, 30)); /* [v1.2]  [B,T,A] */
+  Tensor *v = t_linear_bias(tp, z, p->value, p->value_b);                  /* [v1.3] */
+  Tensor *r = t_sigmoid(tp, t_linear_bias(tp, z, p->receptance, p->receptance_b));
+  Tensor *y = t_wkv1(tp, p->time_w, p->time_alpha, p->time_beta, ps->d->H, k, v, &st[ATT_K], &st[ATT_V]);
+  y = t_linear_bias(tp, t_mul(tp, r, y), p->output, p->output_b);          /* [v1.5]  [B,T,C] */
+  return t_mul(tp, y, t_slice(tp, p->time_gamma, 0, before, ps->T));       /* gamma [T,1] */
+}
+
+static Tensor *mlp(Pass *ps, const V1Block *p, Tensor *x, Tensor **st)
+{
+  Tape *tp = ps->tp;
+  Tensor *z = half_shift(tp, x, &st[MLP_XX]);
+  Tensor *k = t_mish(tp, t_linear_bias(tp, z, p->mlp_key, p->mlp_key_b));  /* [v1.6]  [B,T,F] */
+  Tensor *v = t_linear_bias(tp, z, p->mlp_value, p->mlp_value_b);
+  Tensor *r = t_sigmoid(tp, t_linear_bias(tp, z, p->mlp_receptance, p->mlp_receptance_b));
+  return t_mul(tp, r, t_linear_bias(tp, t_mul(tp, k, v), p->mlp_weight, p->mlp_weight_b));
+}
+
+static Tensor *run(Pass *ps, const void *block, int layer, Tensor *x, Tensor **st)
+{
+  const V1Block *p = block;
+  Tape *tp = ps->tp;
+  (void)layer;
+  x = t_add(tp, x, time_mix(ps, p, t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5), st));
+  return t_add(tp, x, mlp(ps, p, t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5), st));
+}
+
+static Tensor *embed(Pass *ps)
+{
+  return t_rows(ps->tp, ((const V1Outer *)ps->outer)->emb, ps->tokens, 2, (int[]){ps->B, ps->T});
+}
+
+static Tensor *logits(Pass *ps, Tensor *x, const int *row, int count)
+{
+  const V1Outer *p = ps->outer;
+  Tape *tp = ps->tp;
+  int flat[] = {ps->B * ps->T, ps->d->C}, before = ps->outer_state[COPY_KEYS]->shape[1];
+  Tensor *y = t_layer_norm(tp, x, p->ln_f_w, p->ln_f_b, 1e-5);             /* [B,T,C] */
+  Tensor *scaled = t_mul(tp, y, t_slice(tp, p->time_out, 1, before, ps->T));
+  Tensor *k = t_linear_bias(tp, y, p->head_k, p->head_k_b);                /* of y before time_out */
+  if (row) {
+    y = t_rows(tp, t_reshape(tp, y, 2, flat), row, 1, &count);
+    scaled = t_rows(tp, t_reshape(tp, scaled, 2, flat), row, 1, &count);
+  }
+  Tensor *q = t_linear_bias(tp, y, p->head_q, p->head_q_b);
+  return add_copies(ps, t_linear(tp, scaled, p->head), q, k, row, count);  /* [v1.7] */
+}
+
+static void complete(Dims *d)
+{
+  if (!d->A) d->A = d->C;
+  if (!d->F) d->F = 5 * d->C / 2;
+  if (!d->Q) d->Q = 256;
+  if (!d->ctx) d->ctx = 1024;
+  if (!d->H && !d->N) d->H = d->A >= 128 && d->A % 64 == 0 ? d->A / 64 : 2;
+  complete_heads("v1", d, 64);
+  if (d->H < 2) { /* the initial time_w needs two heads; one head of the size asked for becomes two halves */
+    if (d->N % 2) rwkv_fail("v1: at least 2 heads are needed, found one of size %d", d->N);
+    d->H = 2, d->N /= 2;
+  }
+}
+
+const Version version_v1 = {
+    .name = "v1", .title = "RWKV-1",
+    .outer = outer_params, .outer_count = COUNT(outer_params), .outer_size = sizeof(V1Outer),
+    .block = params, .block_count = COUNT(params), .block_size = sizeof(V1Block),
+    .state = state, .state_count = COUNT(state), .outer_state = outer_state, .outer_state_count = COUNT(outer_state),
+    .complete = complete, .embed = embed, .run = run, .logits = logits,
+};

@@ -1,0 +1,119 @@
+/* RWKV-2 (2022; official code RWKV-v2-RNN/src/model.py). The first RWKV that is an RNN: the weights of
+   the past are exponentials, so two sums carry all of it. The residual stream itself is normalised. */
+#include "version.h"
+
+#include "engine/err.h"
+
+#include <math.h>
+
+/* ---- parameters ---- */
+
+/* log(f1 f2^(7 c/(C-1))): the faster the smaller c, with hand-tuned f1 and f2 for every layer. The
+   official code divides by L-2; in a model of two layers that part is 0 here. */
+static void init_decay(const Init *in)
+{
+  int i = in->layer, L = in->d->L;
+  double along = L != 2 ? (i - 1.0) / (L - 2.0) : 0;
+  double f1 = 3.0 - 1.8 * along + (i == 1 ? 0.5 : 0), f2 = 0.65 - 0.25 * along;
+  if (i == L - 2) f2 = 0.4;
+  if (i == L - 1) f2 = 0.37;
+  for (size_t c = 0; c < in->n; c++) in->out[c] = log(f1 * pow(f2, 7 * part_of_last(in, c)));
+}
+
+static void init_half(const Init *in) /* the first half of the channels from the token before */
+{
+  for (size_t c = 0; c < in->n; c++) in->out[c] = c < in->n / 2 ? 0 : 1;
+}
+
+static void init_log_0_3(const Init *in)
+{
+  for (size_t c = 0; c < in->n; c++) in->out[c] = log(0.3);
+}
+
+#define V2_OUTER(P)                                                                       \
+  OUTER_BASE(P, init_ortho_root, 1e-4)                                                           \
+  P(head, "head.weight", S2(V, C), everywhere, init_ortho_wide, 0.5, 1)                   \
+  OUTER_COPY_HEAD(P)
+
+#define V2_BLOCK(P)                                                                       \
+  P(ln1_w, "ln1.weight", S1(C), everywhere, init_fill, 1, 1)                              \
+  P(ln1_b, "ln1.bias", S1(C), everywhere, init_fill, 0, 1)                                \
+  P(ln2_w, "ln2.weight", S1(C), everywhere, init_fill, 1, 1)                              \
+  P(ln2_b, "ln2.bias", S1(C), everywhere, init_fill, 0, 1)                                \
+  P(decay, "att.time_decay", S2(C, one), has_att, init_decay, 0, 1)                       \
+  P(first, "att.time_first", S2(C, one), has_att, init_log_0_3, 0, 1)                     \
+  P(mix, "att.time_mix", S3(one, one, C), has_att, init_half, 0, 1)                       \
+  P(key, "att.key.weight", S2(C, C), has_att, init_fill, 0, 1)                            \
+  P(value, "att.value.weight", S2(C, C), has_att, init_ortho_wide, 1, 1)                  \
+  P(receptance, "att.receptance.weight", S2(C, C), has_att, init_fill, 0, 1)              \
+  P(output, "att.output.weight", S2(C, C), has_att, init_fill, 0, 1)                      \
+  P(pre_mix, "ffnPre.time_mix", S3(one, one, C), has_pre_ffn, init_half, 0, 1)            \
+  P(pre_key, "ffnPre.key.weight", S2(F, C), has_pre_ffn, init_ortho_wide, 1, 1)           \
+  P(pre_receptance, "ffnPre.receptance.weight", S2(C, C), has_pre_ffn, init_fill, 0, 1)   \
+  P(pre_value, "ffnPre.value.weight", S2(C, F), has_pre_ffn, init_fill, 0, 1)             \
+  P(ffn_mix, "ffn.time_mix", S3(one, one, C), everywhere, init_half, 0, 1)                \
+  P(ffn_key, "ffn.key.weight", S2(F, C), everywhere, init_ortho_wide, 1, 1)               \
+  P(ffn_receptance, "ffn.receptance.weight", S2(C, C), everywhere, init_fill, 0, 1)       \
+  P(ffn_value, "ffn.value.weight", S2(C, F), everywhere, init_fill, 0, 1)
+
+typedef struct {
+  V2_BLOCK(PARAM_FIELD)
+} V2Block;
+#define BLOCK V2Block
+static const ParamSpec params[] = {V2_BLOCK(PARAM_SPEC)};
+#undef BLOCK
+#define BLOCK Outer
+static const ParamSpec outer_params[] = {V2_OUTER(PARAM_SPEC)};
+#undef BLOCK
+
+enum { ATT_XX, ATT_AA, ATT_BB, FFN_XX };
+static const StateSpec state[] = {
+    [ATT_XX] = {"att_xx", S1(C), everywhere, 0},
+    [ATT_AA] = {"att_aa", S1(C), has_att, 0},
+    [ATT_BB] = {"att_bb", S1(C), has_att, 0},
+    [FFN_XX] = {"ffn_xx", S1(C), everywhere, 0},
+};
+static const StateSpec outer_state[] = {COPY_STATE};
+
+/* ---- the computation ---- */
+
+static Tensor *time_mix(Tape *tp, const V2Block *p, Tensor *x, Tensor **st)
+{
+  Tensor *prev = t_shift(tp, x, &st[ATT_XX]);                              /* [B,T,C] */
+  Tensor *z = t_lerp(tp, prev, x, p->mix);                                 /* [v2.1]  one mix for k, v and r */
+  Tensor *e = t_exp(tp, t_binary(tp, B_MIN, t_linear(tp, z, p->key), tape_number(tp, 60))); /* [v2.2] */
+  Tensor *v = t_linear(tp, z, p->value);
+  Tensor *r = t_sigmoid(tp, t_linear(tp, z, p->receptance));
+  Tensor *w = t_neg(tp, t_exp(tp, p->decay));                              /* [v2.3]  log-decay per step */
+  Tensor *y = t_wkv2(tp, w, p->first, e, v, 1e-16, &st[ATT_AA], &st[ATT_BB]);
+  return t_linear(tp, t_mul(tp, r, y), p->output);
+}
+
+static Tensor *run(Pass *ps, const void *block, int layer, Tensor *x, Tensor **st)
+{
+  const V2Block *p = block;
+  Tape *tp = ps->tp;
+  (void)layer;
+  x = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);                       /* [v2.8]  not pre-norm: x itself */
+  Tensor *mixed = p->pre_key ? channel_mix(tp, x, &st[ATT_XX], p->pre_mix, p->pre_mix, p->pre_key,
+                                           p->pre_receptance, p->pre_value)
+                             : time_mix(tp, p, x, st);
+  x = t_add(tp, x, mixed);
+  x = t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5);
+  return t_add(tp, x, channel_mix(tp, x, &st[FFN_XX], p->ffn_mix, p->ffn_mix, p->ffn_key, p->ffn_receptance,
+                                  p->ffn_value));
+}
+
+static void complete(Dims *d)
+{
+  if (!d->F) d->F = 4 * d->C;
+  if (!d->Q) d->Q = 256;
+}
+
+const Version version_v2 = {
+    .name = "v2", .title = "RWKV-2",
+    .outer = outer_params, .outer_count = COUNT(outer_params), .outer_size = sizeof(Outer),
+    .block = params, .block_count = COUNT(params), .block_size = sizeof(V2Block),
+    .state = state, .state_count = COUNT(state), .outer_state = outer_state, .outer_state_count = COUNT(outer_state),
+    .complete = complete, .embed = outer_embed, .run = run, .logits = outer_logits,
+};

@@ -1,0 +1,148 @@
+/* RWKV-5 "Eagle" (Peng et al. 2024, arXiv:2404.05892; official code: 5.0 and 5.1 RWKV-v4neo/src/model.py,
+   5.2 RWKV-v5/src/model.py). The state of a head becomes a matrix S [N key, N value]; exponentials of
+   keys and the denominator are gone, a group norm takes their place.
+     5.0  one decay and one bonus per head, the bonus as an exponential; no gate
+     5.1  the bonus as it is; a gate
+     5.2  a decay and a bonus for every key channel                                                 */
+#include "version.h"
+
+#include "engine/err.h"
+
+/* ---- parameters ---- */
+
+static void init_bonus_per_head(const Init *in) /* layer/(L-1) (1 - h/(H-1)) */
+{
+  for (size_t h = 0; h < in->n; h++) in->out[h] = ratio_0_to_1(in) * (1 - part_of_last(in, h));
+}
+
+#define V5_OUTER(P, emb_range)                                                            \
+  OUTER_BASE(P, init_uniform, emb_range)                                                  \
+  P(head, "head.weight", S2(V, C), everywhere, init_ortho_wide, 0.5, 1)
+
+/* key_gain and ffn_key_init: what 5.0 and 5.1 do otherwise than 5.2 */
+#define V5_COMMON(P, key_gain, ffn_key_init)                                              \
+  BLOCK_NORMS(P)                                                                          \
+  P(mix_k, "att.time_mix_k", S3(one, one, C), everywhere, init_mix, 1, 1)                 \
+  P(mix_v, "att.time_mix_v", S3(one, one, C), everywhere, init_mix_v, 0, 1)               \
+  P(mix_r, "att.time_mix_r", S3(one, one, C), everywhere, init_mix, 0.5, 1)               \
+  P(receptance, "att.receptance.weight", S2(A, C), everywhere, init_ortho_wide, 1, 1)     \
+  P(key, "att.key.weight", S2(A, C), everywhere, init_ortho_wide, key_gain, 1)            \
+  P(value, "att.value.weight", S2(A, C), everywhere, init_ortho_wide, 1, 1)               \
+  P(output, "att.output.weight", S2(C, A), everywhere, init_fill, 0, 1)                   \
+  P(ln_x_w, "att.ln_x.weight", S1(A), everywhere, init_ln_x, 0, 1)                        \
+  P(ln_x_b, "att.ln_x.bias", S1(A), everywhere, init_fill, 0, 1)                          \
+  P(ffn_mix_k, "ffn.time_mix_k", S3(one, one, C), everywhere, init_mix, 1, 1)             \
+  P(ffn_mix_r, "ffn.time_mix_r", S3(one, one, C), everywhere, init_mix, 1, 1)             \
+  P(ffn_key, "ffn.key.weight", S2(F, C), everywhere, ffn_key_init, 1, 1)                  \
+  P(ffn_receptance, "ffn.receptance.weight", S2(C, C), everywhere, init_fill, 0, 1)       \
+  P(ffn_value, "ffn.value.weight", S2(C, F), everywhere, init_fill, 0, 1)
+
+#define V5_GATE(P, gain)                                                                  \
+  P(mix_g, "att.time_mix_g", S3(one, one, C), everywhere, init_mix, 0.5, 1)               \
+  P(gate, "att.gate.weight", S2(A, C), everywhere, init_ortho_wide, gain, 1)
+
+#define V5_0_BLOCK(P)                                                                     \
+  V5_COMMON(P, 1, init_ortho_wide)                                                        \
+  P(decay, "att.time_decay", S1(H), everywhere, init_decay_v5, 0, 2)                      \
+  P(first, "att.time_first", S1(H), everywhere, init_fill, -3.0, 3)
+
+#define V5_1_BLOCK(P)                                                                     \
+  V5_COMMON(P, 1, init_ortho_wide)                                                        \
+  V5_GATE(P, 1)                                                                           \
+  P(decay, "att.time_decay", S1(H), everywhere, init_decay_v5, 0, 2)                      \
+  P(faaaa, "att.time_faaaa", S1(H), everywhere, init_bonus_per_head, 0, 1)
+
+#define V5_2_BLOCK(P)                                                                     \
+  V5_COMMON(P, 0.1, init_orthogonal)                                                      \
+  V5_GATE(P, 0.1)                                                                         \
+  P(decay, "att.time_decay", S2(H, N), everywhere, init_decay_v5, 0, 2)                   \
+  P(faaaa, "att.time_faaaa", S2(H, N), everywhere, init_bonus, 0, 1)
+
+typedef struct {
+  V5_COMMON(PARAM_FIELD, 0, 0)
+  V5_GATE(PARAM_FIELD, 0) /* NULL in 5.0 */
+  Tensor *decay, *first, *faaaa;
+} V5Block;
+#define BLOCK V5Block
+static const ParamSpec params_5_0[] = {V5_0_BLOCK(PARAM_SPEC)};
+static const ParamSpec params_5_1[] = {V5_1_BLOCK(PARAM_SPEC)};
+static const ParamSpec params_5_2[] = {V5_2_BLOCK(PARAM_SPEC)};
+#undef BLOCK
+#define BLOCK Outer
+static const ParamSpec outer_neo[] = {V5_OUTER(PARAM_SPEC, 6e-4)};
+static const ParamSpec outer_5_2[] = {V5_OUTER(PARAM_SPEC, 1e-4)};
+#undef BLOCK
+
+enum { ATT_XX, ATT_KV, FFN_XX };
+static const StateSpec state[] = {
+    [ATT_XX] = {"att_xx", S1(C), everywhere, 0},
+    [ATT_KV] = {"att_kv", S3(H, N, N), everywhere, 0}, /* S [H, key, value] */
+    [FFN_XX] = {"ffn_xx", S1(C), everywhere, 0},
+};
+
+/* ---- the computation ---- */
+
+/* One number per head [H] becomes one per channel [H,N]. */
+static Tensor *per_channel(Pass *ps, Tensor *x)
+{
+  int H = ps->d->H, N = ps->d->N;
+  if (x->n == (size_t)H * (size_t)N) return x;
+  return t_add(ps->tp, t_reshape(ps->tp, x, 2, (int[]){H, 1}), tape_zeros(ps->tp, 2, (int[]){H, N}));
+}
+
+static Tensor *time_mix(Pass *ps, const V5Block *p, Tensor *x, Tensor **st)
+{
+  Tape *tp = ps->tp;
+  Tensor *prev = t_shift(tp, x, &st[ATT_XX]);                              /* [B,T,C] */
+  Tensor *xk = t_lerp(tp, prev, x, p->mix_k);                              /* [v5.1]  mu x_t + (1 - mu) x_{t-1} */
+  Tensor *xv = t_lerp(tp, prev, x, p->mix_v);
+  Tensor *xr = t_lerp(tp, prev, x, p->mix_r);
+
+  Tensor *r = t_linear(tp, xr, p->receptance);                             /* [B,T,A], no sigmoid */
+  Tensor *k = t_linear(tp, xk, p->key);                                    /* no exponential */
+  Tensor *v = t_linear(tp, xv, p->value);
+
+  Tensor *w = per_channel(ps, t_neg(tp, t_exp(tp, p->decay)));             /* [v5.2]  log-decay, < 0 */
+  Tensor *u = per_channel(ps, p->first ? t_exp(tp, p->first) : p->faaaa);  /* [v5.3]  bonus */
+  Tensor *y = t_wkv6(tp, r, w, k, v, u, &st[ATT_KV]);                      /* [v5.4] [v5.5] */
+
+  y = t_group_norm(tp, y, ps->d->H, p->ln_x_w, p->ln_x_b, 64e-5);          /* [v5.6] */
+  if (p->gate) y = t_mul(tp, y, t_silu(tp, t_linear(tp, t_lerp(tp, prev, x, p->mix_g), p->gate))); /* [v5.7] */
+  return t_linear(tp, y, p->output);
+}
+
+static Tensor *run(Pass *ps, const void *block, int layer, Tensor *x, Tensor **st)
+{
+  const V5Block *p = block;
+  Tape *tp = ps->tp;
+  if (layer == 0) x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);
+  x = t_add(tp, x, time_mix(ps, p, t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5), st));
+  Tensor *h = t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5);
+  return t_add(tp, x, channel_mix(tp, h, &st[FFN_XX], p->ffn_mix_k, p->ffn_mix_r, p->ffn_key,
+                                  p->ffn_receptance, p->ffn_value));
+}
+
+static void complete_neo(Dims *d)
+{
+  if (!d->A) d->A = d->C;
+  if (!d->F) d->F = 4 * d->C;
+  complete_heads("v5", d, 64);
+}
+
+static void complete_5_2(Dims *d)
+{
+  if (!d->A) d->A = d->C;
+  if (!d->F) d->F = 7 * d->C / 2 / 32 * 32; /* 3.5 C, down to a multiple of 32 */
+  if (!d->F) d->F = 4 * d->C;
+  complete_heads("v5.2", d, 64);
+}
+
+#define V5(name_, title_, outer_, params_, complete_)                                                    \
+  {.name = name_, .title = title_, .outer = outer_, .outer_count = COUNT(outer_),                        \
+   .outer_size = sizeof(Outer), .block = params_, .block_count = COUNT(params_),                         \
+   .block_size = sizeof(V5Block), .state = state, .state_count = COUNT(state), .complete = complete_,    \
+   .embed = outer_embed, .run = run, .logits = outer_logits}
+
+const Version version_v5_0 = V5("v5.0", "RWKV-5.0", outer_neo, params_5_0, complete_neo);
+const Version version_v5_1 = V5("v5.1", "RWKV-5.1", outer_neo, params_5_1, complete_neo);
+const Version version_v5_2 = V5("v5.2", "RWKV-5.2 Eagle", outer_5_2, params_5_2, complete_5_2);

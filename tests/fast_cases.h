@@ -1,0 +1,545 @@
+/* The cases of test_fast.c: one function for each op of the table (ref/engine/ops.h).
+
+   To add one for a new op: write `static void c_<op>(Run *r)`, which takes its operands from in(), out()
+   and their like (the same numbers in every run), calls the op once inside TIMED through r->o, and takes
+   its sizes from r->variant (or from r->bench, where it is timed); then add a line to `cases`. An op
+   without a case fails the test. */
+#ifndef FAST_CASES_H
+#define FAST_CASES_H
+
+#include "engine/ops.h"
+#include "engine/rng.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef enum { PLAIN, EXTREME, WITH_NAN } Mode;
+
+/* One call of one op. */
+typedef struct {
+  const Ops *o;
+  int variant, last;  /* 0 .. last: which of the case's shapes and kinds */
+  Mode mode;
+  unsigned nulls;     /* PLAIN: bit i: the i-th optional operand is NULL */
+  int nan;            /* WITH_NAN: the operand that has one */
+  bool bench;
+  Rng rng;
+  int buffers, optional, operands;
+  struct Buffer { char *memory, *data; size_t count, size; char type; } buffer[32];
+  double seconds;     /* bench: for one call */
+} Run;
+
+/* ---- operands (test_fast.c) ---- */
+
+static double seconds_now(void);
+/* count elements between guard zones; type: 'r' real, 'a' acc, 'i' int, 'w' work space, not compared */
+static void *buffer(Run *r, size_t count, char type);
+/* Random numbers of mean 0; EXTREME: many are 0, `wide` times as large, or tiny. WITH_NAN: one of the
+   numbers of one operand is NaN. */
+static real *in(Run *r, size_t n, double scale, double wide);
+static bool left_out(Run *r); /* whether the next optional operand or gradient is NULL */
+static real *grad(Run *r, size_t n); /* not zero at first, or NULL */
+
+#define OUT(r, n) ((real *)buffer(r, n, 'r'))
+#define TIMED(r, call)                                                            \
+  do {                                                                            \
+    double start_ = seconds_now();                                                \
+    int calls_ = 0;                                                               \
+    do { call; calls_++; } while ((r)->bench && (calls_ < 3 || seconds_now() - start_ < 0.05)); \
+    (r)->seconds = (seconds_now() - start_) / calls_;                             \
+  } while (0)
+
+/* ---- sizes ---- */
+
+typedef struct { size_t rows, C; } Sheet;
+static const Sheet sheets[] = {{1, 1}, {3, 17}, {17, 3}, {1, 130}, {65, 64}, {64, 65}, {130, 130}, {1100, 65}, {5, 300}};
+enum { SHEETS = sizeof sheets / sizeof *sheets };
+static Sheet sheet(const Run *r) { return r->bench ? (Sheet){4096, 64} : sheets[r->variant % SHEETS]; }
+
+static const size_t lengths[] = {1, 3, 17, 64, 65, 130, 20011};
+enum { LENGTHS = sizeof lengths / sizeof *lengths };
+static size_t length_of(const Run *r) { return r->bench ? 4096 * 64 : lengths[r->variant % LENGTHS]; }
+
+/* ---- pointwise ---- */
+
+static UnaryKind unary_kind(const Run *r) { return r->bench ? U_TANH : (UnaryKind)(r->variant / LENGTHS); }
+
+static real *unary_in(Run *r, size_t n)
+{
+  real *x = in(r, n, 1, 40);
+  UnaryKind kind = unary_kind(r);
+  if (kind == U_LOG || kind == U_SQRT)
+    for (size_t i = 0; i < n; i++) x[i] = (real)fabs((double)x[i]) + (real)1e-3;
+  if (r->mode == EXTREME && n > 16 && kind != U_MISH && kind != U_SILU) x[5] = (real)INFINITY, x[6] = (real)-INFINITY;
+  return x;
+}
+
+static void c_unary(Run *r)
+{
+  size_t n = length_of(r);
+  real *x = unary_in(r, n), *y = OUT(r, n);
+  TIMED(r, r->o->unary(y, x, n, unary_kind(r)));
+}
+
+static void c_unary_backward(Run *r)
+{
+  size_t n = length_of(r);
+  real *x = unary_in(r, n), *y = in(r, n, 1, 1), *g = in(r, n, 1, 1000), *gx = grad(r, n);
+  reference_ops.unary(y, x, n, unary_kind(r));
+  for (size_t i = 0; i < n; i++)
+    if (isinf(x[i]) || isinf(y[i])) x[i] = 1, y[i] = (real)unary_table[unary_kind(r)].f(1);
+  if (gx) TIMED(r, r->o->unary_backward(gx, g, x, y, n, unary_kind(r)));
+}
+
+static const Broadcast casts[] = {
+    {{1, 1, 1, 1}, {0, 0, 0, 0}, {0, 0, 0, 0}},         {{1, 1, 1, 17}, {0, 0, 0, 1}, {0, 0, 0, 1}},
+    {{5, 13, 20, 33}, {8580, 660, 33, 1}, {8580, 660, 33, 1}}, /* equal */
+    {{1, 64, 65, 65}, {0, 4225, 65, 1}, {0, 0, 0, 1}},         /* [C] */
+    {{1, 64, 65, 65}, {0, 0, 0, 1}, {0, 4225, 65, 1}},         /* [C] first */
+    {{3, 7, 5, 17}, {595, 85, 17, 1}, {0, 0, 17, 1}},          /* [H,N] */
+    {{3, 70, 5, 33}, {11550, 165, 33, 1}, {350, 5, 1, 0}},     /* [..,1] */
+    {{3, 70, 5, 33}, {350, 5, 1, 0}, {11550, 165, 33, 1}},     /* [..,1] first */
+    {{1, 1, 1, 130}, {0, 0, 0, 1}, {0, 0, 0, 0}},              /* a number */
+    {{1, 3, 17, 3}, {0, 51, 3, 1}, {0, 3, 0, 1}},              /* in the middle */
+    {{1, 1, 17, 65}, {0, 0, 0, 1}, {0, 0, 1, 0}},              /* outer: row by column */
+    {{1, 2, 3, 300}, {0, 900, 300, 1}, {0, 0, 300, 1}},
+};
+enum { CASTS = sizeof casts / sizeof *casts };
+static const Broadcast bench_cast = {{1, 64, 64, 64}, {0, 4096, 64, 1}, {0, 0, 0, 1}};
+
+static void binary_in(Run *r, const Broadcast **s, BinaryKind *kind, real **a, real **b, size_t *na, size_t *nb)
+{
+  *s = r->bench ? &bench_cast : &casts[r->variant % CASTS];
+  *kind = r->bench ? B_MUL : (BinaryKind)(r->variant / CASTS);
+  *na = *nb = 1;
+  for (int d = 0; d < 4; d++) {
+    if ((*s)->step_a[d]) *na *= (size_t)(*s)->n[d];
+    if ((*s)->step_b[d]) *nb *= (size_t)(*s)->n[d];
+  }
+  *a = in(r, *na, 1, 1e4);
+  *b = in(r, *nb, 1, 1e4);
+  for (size_t i = 0; *kind == B_DIV && i < *nb; i++) (*b)[i] += (*b)[i] < 0 ? (real)-0.1 : (real)0.1;
+}
+
+static size_t cast_size(const Broadcast *s) { return (size_t)s->n[0] * (size_t)s->n[1] * (size_t)s->n[2] * (size_t)s->n[3]; }
+
+static void c_binary(Run *r)
+{
+  const Broadcast *s;
+  BinaryKind kind;
+  real *a, *b;
+  size_t na, nb;
+  binary_in(r, &s, &kind, &a, &b, &na, &nb);
+  real *y = OUT(r, cast_size(s));
+  TIMED(r, r->o->binary(y, a, b, s, kind));
+}
+
+static void c_binary_backward(Run *r)
+{
+  const Broadcast *s;
+  BinaryKind kind;
+  real *a, *b;
+  size_t na, nb;
+  binary_in(r, &s, &kind, &a, &b, &na, &nb);
+  real *g = in(r, cast_size(s), 1, 1), *ga = grad(r, na), *gb = grad(r, nb);
+  TIMED(r, r->o->binary_backward(ga, gb, g, a, b, s, kind));
+}
+
+static void c_affine(Run *r)
+{
+  size_t n = length_of(r);
+  real *x = in(r, n, 1, 1e6), *y = OUT(r, n);
+  TIMED(r, r->o->affine(y, x, -0.75, 1.25, n));
+}
+
+static void c_affine_backward(Run *r)
+{
+  size_t n = length_of(r);
+  real *g = in(r, n, 1, 1e6), *gx = grad(r, n);
+  if (gx) TIMED(r, r->o->affine_backward(gx, g, -0.75, n));
+}
+
+static size_t mu_rows(const Run *r, Sheet s)
+{
+  int how = r->variant / SHEETS;
+  return r->bench || how == 0 ? 1 : how == 1 ? s.rows : s.rows % 5 == 0 ? 5 : 1;
+}
+
+static void c_lerp(Run *r)
+{
+  Sheet s = sheet(r);
+  size_t n = s.rows * s.C;
+  real *x = in(r, n, 1, 1e3), *p = in(r, n, 1, 1e3), *mu = in(r, mu_rows(r, s) * s.C, 0.5, 2), *z = OUT(r, n);
+  TIMED(r, r->o->lerp(z, x, p, mu, s.rows, mu_rows(r, s), s.C));
+}
+
+static void c_lerp_backward(Run *r)
+{
+  Sheet s = sheet(r);
+  size_t n = s.rows * s.C, m = mu_rows(r, s) * s.C;
+  real *x = in(r, n, 1, 1e3), *p = in(r, n, 1, 1e3), *mu = in(r, m, 0.5, 2), *g = in(r, n, 1, 1e3);
+  real *gx = grad(r, n), *gp = grad(r, n), *gmu = grad(r, m);
+  TIMED(r, r->o->lerp_backward(gx, gp, gmu, g, x, p, mu, s.rows, mu_rows(r, s), s.C));
+}
+
+/* ---- linear maps ---- */
+
+static const size_t maps[][3] = {{1, 1, 1}, {1, 3, 17}, {3, 17, 3}, {17, 64, 65}, {65, 65, 64}, {130, 3, 130}, {4, 700, 130},
+                                 {2, 300, 500}, {700, 64, 32}, {300, 130, 300}, {7, 300, 17}, {1, 400, 1030}};
+enum { MAPS = sizeof maps / sizeof *maps };
+static const size_t *map(const Run *r)
+{
+  static const size_t bench[] = {4096, 64, 64};
+  return r->bench ? bench : maps[r->variant % MAPS];
+}
+
+static void linear(Run *r, bool matmul)
+{
+  const size_t *n = map(r);
+  bool with_bias = !matmul && r->variant >= MAPS;
+  real *x = in(r, n[0] * n[1], 1, 100), *w = in(r, n[1] * n[2], 1, 100), *bias = in(r, n[2], 1, 100);
+  real *y = OUT(r, n[0] * n[2]);
+  if (matmul) TIMED(r, r->o->matmul(y, x, w, n[0], n[1], n[2]));
+  else TIMED(r, r->o->linear(y, x, w, with_bias ? bias : NULL, n[0], n[1], n[2]));
+}
+
+static void linear_backward(Run *r, bool matmul)
+{
+  const size_t *n = map(r);
+  real *x = in(r, n[0] * n[1], 1, 100), *w = in(r, n[1] * n[2], 1, 100), *g = in(r, n[0] * n[2], 1, 100);
+  real *gx = grad(r, n[0] * n[1]), *gw = grad(r, n[1] * n[2]);
+  if (matmul) {
+    TIMED(r, r->o->matmul_backward(gx, gw, g, x, w, n[0], n[1], n[2]));
+  } else {
+    real *gbias = r->bench ? NULL : grad(r, n[2]);
+    TIMED(r, r->o->linear_backward(gx, gw, gbias, g, x, w, n[0], n[1], n[2]));
+  }
+}
+
+static void c_linear(Run *r) { linear(r, false); }
+static void c_matmul(Run *r) { linear(r, true); }
+static void c_linear_backward(Run *r) { linear_backward(r, false); }
+static void c_matmul_backward(Run *r) { linear_backward(r, true); }
+
+static int *indices(Run *r, size_t n, size_t below, bool with_minus_1)
+{
+  int *index = buffer(r, n, 'i');
+  for (size_t i = 0; i < n; i++) index[i] = (int)rng_below(&r->rng, below + with_minus_1) - with_minus_1;
+  return index;
+}
+
+static void c_rows(Run *r)
+{
+  Sheet s = sheet(r);
+  real *table = in(r, 50 * s.C, 1, 1e6), *y = OUT(r, s.rows * s.C);
+  int *index = indices(r, s.rows, 50, false);
+  TIMED(r, r->o->rows(y, table, index, s.rows, s.C));
+}
+
+static void c_rows_backward(Run *r)
+{
+  Sheet s = sheet(r);
+  real *g = in(r, s.rows * s.C, 1, 1e3), *gtable = grad(r, 50 * s.C);
+  int *index = indices(r, s.rows, 50, false);
+  if (gtable) TIMED(r, r->o->rows_backward(gtable, g, index, s.rows, s.C));
+}
+
+/* ---- norms ---- */
+
+static size_t heads(const Run *r) { return r->variant >= SHEETS ? 3 : 1; }
+
+static void c_norm(Run *r)
+{
+  Sheet s = sheet(r);
+  size_t H = heads(r), C = H * s.C;
+  real *x = in(r, s.rows * C, 1, 1e4), *weight = in(r, C, 1, 10), *bias = in(r, C, 1, 10), *y = OUT(r, s.rows * C);
+  acc *stats = buffer(r, s.rows * H * 2, 'a');
+  TIMED(r, r->o->norm(y, stats, x, weight, bias, 1e-5, s.rows, H, s.C));
+}
+
+static void c_norm_backward(Run *r)
+{
+  Sheet s = sheet(r);
+  size_t H = heads(r), C = H * s.C, n = s.rows * C;
+  real *x = in(r, n, 1, 1e4), *weight = in(r, C, 1, 10), *g = in(r, n, 1, 100), *y = buffer(r, n, 'w');
+  acc *stats = buffer(r, s.rows * H * 2, 'a');
+  reference_ops.norm(y, stats, x, weight, weight, 1e-5, s.rows, H, s.C);
+  real *gx = grad(r, n), *gweight = grad(r, C), *gbias = grad(r, C);
+  TIMED(r, r->o->norm_backward(gx, gweight, gbias, g, stats, x, weight, s.rows, H, s.C));
+}
+
+static real *l2norm_in(Run *r, Sheet s)
+{
+  real *x = in(r, s.rows * s.C, 1, 1e4);
+  if (s.rows > 1 && r->mode == EXTREME) /* a vector of nothing, and one that is shorter than eps */
+    for (size_t c = 0; c < s.C; c++) x[c] = 0, x[s.C + c] = (real)1e-20;
+  return x;
+}
+
+static void c_l2norm(Run *r)
+{
+  Sheet s = sheet(r);
+  real *x = l2norm_in(r, s), *y = OUT(r, s.rows * s.C);
+  TIMED(r, r->o->l2norm(y, x, 1e-12, s.rows, s.C));
+}
+
+static void c_l2norm_backward(Run *r)
+{
+  Sheet s = sheet(r);
+  real *x = l2norm_in(r, s), *g = in(r, s.rows * s.C, 1, 10), *gx = grad(r, s.rows * s.C);
+  for (size_t c = 0; s.rows > 1 && r->mode == EXTREME && c < 2 * s.C; c++) g[c] *= (real)1e-10;
+  if (gx) TIMED(r, r->o->l2norm_backward(gx, g, x, 1e-12, s.rows, s.C));
+}
+
+/* ---- shift, slices, sums ---- */
+
+typedef struct { size_t B, T, C; } Cube;
+static const Cube cubes[] = {{1, 1, 1}, {2, 3, 17}, {3, 17, 3}, {1, 130, 65}, {9, 65, 64}, {2, 1, 130}, {70, 1, 300}, {1, 40003, 1}};
+enum { CUBES = sizeof cubes / sizeof *cubes };
+static Cube cube(const Run *r) { return r->bench ? (Cube){64, 64, 64} : cubes[r->variant % CUBES]; }
+
+static void c_shift(Run *r)
+{
+  Cube s = cube(r);
+  real *x = in(r, s.B * s.T * s.C, 1, 1e6), *carry = in(r, s.B * s.C, 1, 1), *prev = OUT(r, s.B * s.T * s.C);
+  TIMED(r, r->o->shift(prev, x, carry, s.B, s.T, s.C));
+}
+
+static void c_shift_backward(Run *r)
+{
+  Cube s = cube(r);
+  real *g = in(r, s.B * s.T * s.C, 1, 1e6), *gx = grad(r, s.B * s.T * s.C), *gcarry = grad(r, s.B * s.C);
+  TIMED(r, r->o->shift_backward(gx, gcarry, g, s.B, s.T, s.C));
+}
+
+static void slices(Run *r, __typeof__(k_slice) *op, bool back)
+{
+  Cube s = cube(r); /* the second half of the middle axis */
+  size_t from = s.T / 2, count = s.T - from;
+  size_t small = s.B * count * s.C, large = s.B * s.T * s.C;
+  real *source = in(r, back ? small : large, 1, 1e6), *to = in(r, back ? large : small, 1, 1);
+  TIMED(r, op(to, source, s.B, s.T, s.C, from, count));
+}
+
+static void c_slice(Run *r) { slices(r, r->o->slice, false); }
+static void c_slice_add(Run *r) { slices(r, r->o->slice_add, false); }
+static void c_unslice(Run *r) { slices(r, r->o->unslice, true); }
+static void c_unslice_add(Run *r) { slices(r, r->o->unslice_add, true); }
+
+static void c_sum(Run *r)
+{
+  Cube s = cube(r);
+  size_t inner = r->variant >= CUBES ? 1 : s.C, size = inner == 1 ? s.C * s.T : s.T;
+  real *x = in(r, s.B * s.T * s.C, 1, 1e3), *y = OUT(r, s.B * inner);
+  TIMED(r, r->o->sum(y, x, 0.3, s.B, size, inner));
+}
+
+static void c_sum_backward(Run *r)
+{
+  Cube s = cube(r);
+  size_t inner = r->variant >= CUBES ? 1 : s.C, size = inner == 1 ? s.C * s.T : s.T;
+  real *g = in(r, s.B * inner, 1, 1e3), *gx = grad(r, s.B * s.T * s.C);
+  if (gx) TIMED(r, r->o->sum_backward(gx, g, 0.3, s.B, size, inner));
+}
+
+/* ---- loss ---- */
+
+static Sheet loss_sheet(const Run *r) { return r->bench ? (Sheet){512, 256} : sheet(r); }
+
+static void c_cross_entropy(Run *r)
+{
+  Sheet s = loss_sheet(r);
+  real *x = in(r, s.rows * s.C, 3, 100), *loss = OUT(r, 1);
+  int *target = indices(r, s.rows, s.C, s.rows > 4);
+  acc *log_sum = buffer(r, s.rows, 'a');
+  TIMED(r, r->o->cross_entropy(loss, log_sum, x, target, s.rows, s.C));
+}
+
+static void c_cross_entropy_backward(Run *r)
+{
+  Sheet s = loss_sheet(r);
+  real *x = in(r, s.rows * s.C, 3, 100), loss, *gx = grad(r, s.rows * s.C);
+  int *target = indices(r, s.rows, s.C, s.rows > 4);
+  acc *log_sum = buffer(r, s.rows, 'a');
+  reference_ops.cross_entropy(&loss, log_sum, x, target, s.rows, s.C);
+  if (gx)
+    TIMED(r, r->o->cross_entropy_backward(gx, 0.7, log_sum, x, target, r->variant >= SHEETS ? 1e-2 : 0, s.rows, s.C));
+}
+
+static void c_argmax(Run *r)
+{
+  Sheet s = loss_sheet(r);
+  real *x = in(r, s.rows * s.C, 1, 1e3);
+  for (size_t i = 0; r->variant >= SHEETS && i < s.rows * s.C; i++) x[i] = (real)rint((double)x[i]); /* ties */
+  int *best = buffer(r, s.rows, 'i');
+  TIMED(r, r->o->argmax(best, x, s.rows, s.C));
+}
+
+/* ---- optimiser ---- */
+
+static void c_adamw(Run *r)
+{
+  size_t n = length_of(r);
+  real *g = in(r, n, 1, 1e3), *p = in(r, n, 1, 1), *m = in(r, n, 0.1, 1), *v = in(r, n, 0.1, 1);
+  for (size_t i = 0; i < n; i++) v[i] *= v[i];
+  AdamStep step = {1e-3, 0.9, 0.99, 1e-8, 0.1, 0.5, 0.3};
+  TIMED(r, r->o->adamw(p, m, v, g, 0.5, &step, n));
+}
+
+static void c_sum_squares(Run *r)
+{
+  real *x = in(r, length_of(r), 1, 1e6);
+  acc *y = buffer(r, 1, 'a');
+  TIMED(r, y[0] = r->o->sum_squares(x, length_of(r)));
+}
+
+/* ---- recurrences ---- */
+
+/* log-decay <= 0; EXTREME: none at all, next to none, and all at once */
+static real *log_decay(Run *r, size_t n, double scale)
+{
+  static const real bounds[] = {0, (real)-1e-8, -30, -2000};
+  real *w = in(r, n, scale, 1);
+  for (size_t i = 0; i < n; i++)
+    w[i] = r->mode == EXTREME && i % 5 < 4 ? bounds[i % 5] : -(real)fabs((double)w[i]);
+  return w;
+}
+
+static const Cube wkv4_cubes[] = {{1, 1, 1}, {2, 3, 17}, {3, 65, 64}, {1, 17, 65}, {2, 130, 130}, {5, 40, 3}};
+enum { WKV4_CUBES = sizeof wkv4_cubes / sizeof *wkv4_cubes };
+
+typedef struct { Cube s; real *k, *v, *w, *u, *a, *b, *p; } Wkv4In;
+
+static Wkv4In wkv4_in(Run *r)
+{
+  Cube s = r->bench ? (Cube){64, 64, 64} : wkv4_cubes[r->variant % WKV4_CUBES];
+  size_t n = s.B * s.T * s.C, m = s.B * s.C;
+  Wkv4In q = {s, in(r, n, 1, 60), in(r, n, 1, 10), log_decay(r, s.C, 1), in(r, s.C, 1, 20),
+              in(r, m, 1, 1), in(r, m, 1, 1), in(r, m, 1, 30)};
+  bool fresh = r->variant >= WKV4_CUBES; /* the state before the first token */
+  for (size_t i = 0; i < m; i++) q.b[i] = fresh ? 0 : (real)fabs((double)q.b[i]) + (real)0.1;
+  for (size_t i = 0; fresh && i < m; i++) q.a[i] = 0, q.p[i] = (real)-1e38;
+  return q;
+}
+
+static void c_wkv4(Run *r)
+{
+  Wkv4In q = wkv4_in(r);
+  Cube s = q.s;
+  size_t n = s.B * s.T * s.C, m = s.B * s.C;
+  real *y = OUT(r, n), *a1 = OUT(r, m), *b1 = OUT(r, m), *p1 = OUT(r, m), *trace = left_out(r) ? NULL : OUT(r, 3 * n);
+  TIMED(r, r->o->wkv4(y, a1, b1, p1, trace, q.w, q.u, q.k, q.v, q.a, q.b, q.p, s.B, s.T, s.C));
+}
+
+static void c_wkv4_backward(Run *r)
+{
+  Wkv4In q = wkv4_in(r);
+  Cube s = q.s;
+  size_t n = s.B * s.T * s.C, m = s.B * s.C;
+  real *trace = buffer(r, 3 * n, 'w'), *y = buffer(r, n + 3 * m, 'w');
+  k_wkv4(y, y + n, y + n + m, y + n + 2 * m, trace, q.w, q.u, q.k, q.v, q.a, q.b, q.p, s.B, s.T, s.C);
+  real *gy = in(r, n, 1, 1), *ga = in(r, m, 1, 1), *gb = in(r, m, 1, 1), *gp = in(r, m, 1, 1);
+  if (left_out(r)) ga = gp = NULL;
+  if (left_out(r)) gy = NULL;
+  Wkv4Grads out = {grad(r, s.C), grad(r, s.C), grad(r, n), grad(r, n), grad(r, m), grad(r, m), grad(r, m)};
+  TIMED(r, r->o->wkv4_backward(&out, gy, ga, gb, gp, trace, q.w, q.u, q.k, q.v, s.B, s.T, s.C));
+}
+
+typedef struct { size_t B, T, H, N; } Heads;
+static const Heads all_heads[] = {{1, 1, 1, 1}, {2, 3, 1, 3}, {1, 17, 2, 17}, {3, 33, 2, 64}, {1, 16, 1, 64},
+                                  {1, 20, 1, 65}, {1, 18, 1, 130}, {1, 2, 1, 260}};
+enum { HEADS = sizeof all_heads / sizeof *all_heads };
+static Heads heads_of(const Run *r) { return r->bench ? (Heads){64, 64, 1, 64} : all_heads[r->variant % HEADS]; }
+
+typedef struct { size_t n, state; real *r, *w, *k, *v, *a, *b, *S; } Wkv7In;
+
+/* As RWKV-7 has it: a = -kappa of length 1, b = kappa times a rate in (0,1). */
+static Wkv7In wkv7_in(Run *r, Heads s)
+{
+  size_t n = s.B * s.T * s.H * s.N, state = s.B * s.H * s.N * s.N;
+  Wkv7In q = {n, state, in(r, n, 1, 30), log_decay(r, n, 0.3), in(r, n, 1, 30), in(r, n, 1, 30),
+              in(r, n, 1, 1), in(r, n, 1, 1), in(r, state, 1, 30)};
+  for (size_t i = 0; i < n; i += s.N) {
+    double square = 1e-12;
+    for (size_t j = 0; j < s.N; j++) square += (double)q.a[i + j] * (double)q.a[i + j];
+    for (size_t j = 0; j < s.N; j++) {
+      q.a[i + j] = (real)((double)q.a[i + j] / sqrt(square));
+      q.b[i + j] = -q.a[i + j] / (real)(1 + exp((double)q.b[i + j]));
+    }
+  }
+  return q;
+}
+
+static size_t segment_count(Heads s) { return (s.T + WKV_SEGMENT - 1) / WKV_SEGMENT; }
+
+static void c_wkv7(Run *r)
+{
+  Heads s = heads_of(r);
+  Wkv7In q = wkv7_in(r, s);
+  real *y = OUT(r, q.n), *S1 = OUT(r, q.state), *segments = left_out(r) ? NULL : OUT(r, segment_count(s) * q.state);
+  TIMED(r, r->o->wkv7(y, S1, segments, q.r, q.w, q.k, q.v, q.a, q.b, q.S, s.B, s.T, s.H, s.N));
+}
+
+static void c_wkv7_backward(Run *r)
+{
+  Heads s = heads_of(r);
+  Wkv7In q = wkv7_in(r, s);
+  real *segments = buffer(r, segment_count(s) * q.state, 'w'), *y = buffer(r, q.n + q.state, 'w');
+  k_wkv7(y, y + q.n, segments, q.r, q.w, q.k, q.v, q.a, q.b, q.S, s.B, s.T, s.H, s.N);
+  real *scratch = buffer(r, s.B * s.H * k_wkv7_scratch(s.N), 'w'), *gy = in(r, q.n, 1, 1), *gS = in(r, q.state, 1, 1);
+  if (left_out(r)) gS = NULL;
+  if (left_out(r)) gy = NULL;
+  Wkv7Grads out = {grad(r, q.n), grad(r, q.n), grad(r, q.n), grad(r, q.n), grad(r, q.n), grad(r, q.n), grad(r, q.state)};
+  TIMED(r, r->o->wkv7_backward(&out, scratch, gy, gS, segments, q.r, q.w, q.k, q.v, q.a, q.b, s.B, s.T, s.H, s.N));
+}
+
+/* ---- the table ---- */
+
+typedef struct {
+  const char *op;
+  void (*run)(Run *r);
+  int variants;
+  const char *shape; /* of the bench */
+} Case;
+
+#define CASE(op, variants, shape) {#op, c_##op, variants, shape}
+static const Case cases[] = {
+    CASE(unary, LENGTHS * UNARY_COUNT, "tanh [64,64,64]"),
+    CASE(unary_backward, LENGTHS * UNARY_COUNT, "tanh [64,64,64]"),
+    CASE(binary, CASTS * BINARY_COUNT, "[64,64,64] * [64]"),
+    CASE(binary_backward, CASTS * BINARY_COUNT, "[64,64,64] * [64]"),
+    CASE(affine, LENGTHS, "[64,64,64]"),
+    CASE(affine_backward, LENGTHS, "[64,64,64]"),
+    CASE(lerp, 3 * SHEETS, "[64,64,64], mu [64]"),
+    CASE(lerp_backward, 3 * SHEETS, "[64,64,64], mu [64]"),
+    CASE(linear, 2 * MAPS, "[4096,64] [64,64]"),
+    CASE(linear_backward, MAPS, "[4096,64] [64,64]"),
+    CASE(matmul, MAPS, "[4096,64] [64,64]"),
+    CASE(matmul_backward, MAPS, "[4096,64] [64,64]"),
+    CASE(rows, SHEETS, "4096 of [50,64]"),
+    CASE(rows_backward, SHEETS, "4096 of [50,64]"),
+    CASE(norm, 2 * SHEETS, "[4096,64]"),
+    CASE(norm_backward, 2 * SHEETS, "[4096,64]"),
+    CASE(l2norm, SHEETS, "[4096,64]"),
+    CASE(l2norm_backward, SHEETS, "[4096,64]"),
+    CASE(shift, CUBES, "[64,64,64]"),
+    CASE(shift_backward, CUBES, "[64,64,64]"),
+    CASE(slice, CUBES, "[64,64,64]"),
+    CASE(slice_add, CUBES, "[64,64,64]"),
+    CASE(unslice, CUBES, "[64,64,64]"),
+    CASE(unslice_add, CUBES, "[64,64,64]"),
+    CASE(sum, 2 * CUBES, "[64,64,64] over T"),
+    CASE(sum_backward, 2 * CUBES, "[64,64,64] over T"),
+    CASE(cross_entropy, SHEETS, "[512,256]"),
+    CASE(cross_entropy_backward, 2 * SHEETS, "[512,256]"),
+    CASE(argmax, 2 * SHEETS, "[512,256]"),
+    CASE(adamw, LENGTHS, "262144"),
+    CASE(sum_squares, LENGTHS, "262144"),
+    CASE(wkv4, 2 * WKV4_CUBES, "B T C 64"),
+    CASE(wkv4_backward, 2 * WKV4_CUBES, "B T C 64"),
+    CASE(wkv7, HEADS, "B T N 64, H 1"),
+    CASE(wkv7_backward, HEADS, "B T N 64, H 1"),
+};
+enum { CASES = sizeof cases / sizeof *cases };
+
+#endif

@@ -1,0 +1,142 @@
+-- Models from Lua: making, running, training, saving, states.
+local rwkv = require "rwkv"
+local check = require "tests.lua.lib.check"
+local test, equal, fails = check.test, check.equal, check.fails
+rwkv.backend "reference"
+
+local function small(version, seed)
+  return rwkv.model { version = version, layers = 2, dim = 16, head_size = 8, vocab = 11, seed = seed or 1 }
+end
+
+-- Official initial values are full of zeros; this makes every parameter matter.
+local function stir(model)
+  local rng = rwkv.rng(99)
+  for _, t in model:parameters() do
+    t:set(rwkv.no_grad(function() return t + rng:tensor("normal", t:shape()) * 0.3 end))
+  end
+  return model
+end
+
+local tokens = { { 1, 2, 3, 4, 5, 6 }, { 6, 5, 4, 3, 2, 1 } }
+
+test("options are checked", function()
+  fails(function() rwkv.model { version = "v9", layers = 1, dim = 8, vocab = 4 } end, "v9", "v4")
+  fails(function() rwkv.model { version = "v4", layer = 1 } end, "'layer'", "layers")
+  fails(function() rwkv.model { version = "v4", layers = 1, dim = 8 } end, "vocab")
+  fails(function() rwkv.model { version = "v4", layers = 1.5, dim = 8, vocab = 4 } end, "layers", "whole number")
+  fails(function() rwkv.model { version = "v7", layers = 1, dim = 60, head_size = 64, vocab = 4 } end, "60")
+  fails(function() rwkv.model { version = "v7", layers = 1, dim = "x", vocab = 4 } end, "dim")
+end)
+
+for _, version in ipairs(rwkv.versions()) do
+  test(version .. ": cutting a sequence changes nothing", function()
+    local model = stir(small(version))
+    rwkv.no_grad(function()
+      local whole, state = model:forward(tokens)
+      for cut = 1, 5 do
+        local first, second = {}, {}
+        for b, row in ipairs(tokens) do
+          first[b], second[b] = { table.unpack(row, 1, cut) }, { table.unpack(row, cut + 1) }
+        end
+        local a, st = model:forward(first)
+        local b, st2 = model:forward(second, st)
+        equal(rwkv.concat({ a, b }, 2):tolist(), whole:tolist())
+        for _, name in ipairs(state:names()) do equal(st2:get(name):tolist(), state:get(name):tolist()) end
+      end
+    end)
+  end)
+
+  test(version .. ": it learns, and a checkpoint goes on with the same numbers", function()
+    local path = os.tmpname()
+    local model = small(version)
+    local function train(m, opt, steps, losses)
+      for _ = 1, steps do
+        local loss = m:loss(tokens, { { 2, 3, 4, 5, 6, 7 }, { 5, 4, 3, 2, 1, -100 } })
+        opt:zero_grad()
+        loss:backward()
+        opt:step()
+        losses[#losses + 1] = loss:item()
+      end
+      return losses
+    end
+    local options = { lr = 1e-2, warmup = 2, weight_decay = 0.1, clip = 1 }
+    local opt = rwkv.adamw(model, options)
+    train(model, opt, 10, {})
+    model:save(path, { optimizer = opt, meta = { note = "ten steps" } })
+    local straight = train(model, opt, 10, {})
+    local again = rwkv.load(path)
+    local opt2 = rwkv.adamw(again, options)
+    opt2:restore(path)
+    equal(opt2:steps(), 10)
+    equal(train(again, opt2, 10, {}), straight)
+    assert(straight[10] < math.log(11) * 0.9, "loss " .. straight[10])
+    os.remove(path)
+  end)
+end
+
+test("parameters by name", function()
+  local model = small "v7"
+  local names = {}
+  for name, t in model:parameters() do names[name] = t:size() end
+  equal(names["blocks.1.att.w0"], 16)
+  local w0 = model:param "blocks.1.att.w0"
+  w0:set(-3)
+  equal(model:param("blocks.1.att.w0"):tolist()[1][1][1], -3)
+  fails(function() model:param "w0" end, "w0")
+  model = nil
+  collectgarbage()
+  equal(w0:shape(), { 1, 1, 16 }) -- the handle keeps its model alive
+end)
+
+test("states", function()
+  local model = stir(small "v7")
+  local state = model:state(2)
+  rwkv.no_grad(function() model:forward(tokens, state) end)
+  local copy = state:copy()
+  local kv = state:get "0.att_kv"
+  equal(kv:shape(), { 2, 2, 8, 8 })
+  state:set("0.att_kv", kv * 0)
+  equal(copy:get("0.att_kv"):tolist(), kv:tolist())
+  fails(function() state:get "0.nothing" end, "att_kv")
+  fails(function() state:set("0.att_kv", rwkv.zeros(1)) end, "[2,2,8,8]")
+  fails(function() model:forward({ 1 }, state) end, "batch of 2")
+  fails(function() small("v4"):forward(tokens, state) end, "another model")
+end)
+
+test("gradient flows through the state inside a step, values survive it", function()
+  local model = stir(small "v4")
+  local a, b = { 1, 2, 3 }, { 4, 5, 6 }
+  local _, state = model:forward(a)
+  model:loss(b, { 5, 6, 7 }, { state = state }):backward()
+  local through = model:param("emb.weight"):grad():tolist()
+  model:zero_grad()
+  rwkv.end_step()
+  model:loss({ 1, 2, 3, 4, 5, 6 }, { -100, -100, -100, 5, 6, 7 }):backward()
+  equal(through, model:param("emb.weight"):grad():tolist(), rwkv.precision == "float64" and 1e-12 or 1e-4)
+  rwkv.end_step()
+  model:forward { 1 } -- a new step begins: the state of the old one keeps its values
+  model:zero_grad()
+  assert(math.abs(state:get("1.att_xx"):sum():item()) > 0)
+end)
+
+test("targets: ignored ones, and all of them", function()
+  local model = stir(small "v7")
+  local loss, score = model:loss({ 1, 2, 3 }, { -100, 4, -100 })
+  equal(score.scored, 1)
+  local none = model:loss({ 1, 2, 3 }, { -100, -100, -100 })
+  equal(none:item(), 0)
+  fails(function() model:loss({ 1, 2 }, { 1 }) end, "[1,2]", "[1,1]")
+  fails(function() model:loss({ 1, 2 }, { 1, 11 }) end, "11")
+  fails(function() model:forward { 1, 2.5 } end, "2.5")
+  fails(function() model:forward { { 1, 2 }, { 3 } } end, "sequence 2")
+  fails(function() model:forward {} end, "at least one")
+  assert(loss:item() > 0)
+end)
+
+test("the optimizer says what it does not know", function()
+  local model = small "v4"
+  fails(function() rwkv.adamw(model, { learning_rate = 1 }) end, "learning_rate", "lr")
+  fails(function() rwkv.adamw(model, { lr = -1 }) end, "lr")
+  fails(function() rwkv.adamw(model, { betas = { 0.9 } }) end, "betas")
+  fails(function() rwkv.adamw(model, {}):restore "/nonexistent" end, "/nonexistent")
+end)

@@ -1,0 +1,139 @@
+-- Tensors from Lua: creation, arithmetic, gradients, lifetimes, errors.
+local rwkv = require "rwkv"
+local check = require "tests.lua.lib.check"
+local test, equal, fails = check.test, check.equal, check.fails
+local tol = rwkv.precision == "float64" and 1e-14 or 1e-6
+
+test("creation and access", function()
+  local t = rwkv.tensor { { 1, 2, 3 }, { 4, 5, 6 } }
+  equal(t:shape(), { 2, 3 })
+  equal(t:size(), 6)
+  equal(t:size(1), 2)
+  equal(t:size(-1), 3)
+  equal(t:tolist(), { { 1, 2, 3 }, { 4, 5, 6 } })
+  equal(rwkv.tensor(7):item(), 7)
+  equal(rwkv.zeros(2, 2):tolist(), { { 0, 0 }, { 0, 0 } })
+  equal(rwkv.ones { 3 }:tolist(), { 1, 1, 1 })
+  equal(rwkv.full(2.5, 1, 2):tolist(), { { 2.5, 2.5 } })
+  equal(tostring(t), "tensor[2,3] {{1, 2, 3}, {4, 5, 6}}")
+  equal(rwkv.tensor {}:size(), 0)
+end)
+
+test("bad creation is refused", function()
+  fails(function() rwkv.tensor { { 1, 2 }, { 3 } } end, "different lengths")
+  fails(function() rwkv.tensor { { 1, "x" } } end, "expected a number")
+  fails(function() rwkv.tensor { { { { { 1 } } } } } end, "more than 4")
+  fails(function() rwkv.zeros(2, -3) end, "whole number")
+  fails(function() rwkv.zeros(1e9, 1e9, 1e9) end, "too large")
+  fails(function() rwkv.zeros(0 / 0) end, "whole number")
+  fails(function() rwkv.zeros(1, 1, 1, 1, 1) end, "at most 4")
+  fails(function() rwkv.zeros(2.5) end, "whole number")
+  fails(function() rwkv.tensor { 1, 2 }:item() end, "expected one")
+end)
+
+test("operators and broadcasting", function()
+  local a = rwkv.tensor { { 1, 2 }, { 3, 4 } }
+  equal((a + 1):tolist(), { { 2, 3 }, { 4, 5 } })
+  equal((1 - a):tolist(), { { 0, -1 }, { -2, -3 } })
+  equal((a * rwkv.tensor { 10, 100 }):tolist(), { { 10, 200 }, { 30, 400 } })
+  equal((a / a):tolist(), { { 1, 1 }, { 1, 1 } })
+  equal((-a):tolist(), { { -1, -2 }, { -3, -4 } })
+  equal((rwkv.tensor { { 1 }, { 2 } } * rwkv.tensor { { 3, 4 } }):tolist(), { { 3, 4 }, { 6, 8 } })
+  equal(a:maximum(2.5):tolist(), { { 2.5, 2.5 }, { 3, 4 } })
+  fails(function() return a + rwkv.tensor { 1, 2, 3 } end, "add", "[2,2]", "[3]")
+end)
+
+test("methods", function()
+  local x = rwkv.tensor { { -1, 0.5 } }
+  equal(x:sigmoid():tolist(), { { 1 / (1 + math.exp(1)), 1 / (1 + math.exp(-0.5)) } }, tol)
+  equal(x:relu2():tolist(), { { 0, 0.25 } }, tol)
+  equal(x:linear(rwkv.tensor { { 1, 2 }, { 3, 4 }, { 5, 6 } }):tolist(), { { 0, -1, -2 } }, tol)
+  equal(x:matmul(rwkv.tensor { { 1, 2, 3 }, { 4, 5, 6 } }):tolist(), { { 1, 0.5, 0 } }, tol)
+  equal(x:lerp(rwkv.tensor { { 1, 1 } }, rwkv.tensor { 0.5, 1 }):tolist(), { { 0, 1 } }, tol)
+  equal(x:reshape(2, -1):shape(), { 2, 1 })
+  local y = rwkv.tensor { { 1, 2, 3 }, { 4, 5, 6 } }
+  equal(y:slice(2, 2, 3):tolist(), { { 2, 3 }, { 5, 6 } })
+  equal(y:slice(-2, -1):tolist(), { { 4, 5, 6 } })
+  equal(rwkv.concat({ y, y }, 1):shape(), { 4, 3 })
+  equal(y:sum():item(), 21)
+  equal(y:sum(1):tolist(), { 5, 7, 9 })
+  equal(y:mean(2, true):tolist(), { { 2 }, { 5 } }, tol)
+  equal(y:mean():item(), 3.5, tol)
+  equal(y:argmax(), { 2, 2 })
+  fails(function() y:sum(3) end, "axis 3")
+  fails(function() y:slice(2, 2, 9) end, "not within")
+  fails(function() y:reshape(4, 2) end, "reshape")
+end)
+
+test("gradients", function()
+  local x = rwkv.tensor { 1, 2, 3 }:requires_grad()
+  local loss = (x * x * 2):sum()
+  loss:backward()
+  equal(x:grad():tolist(), { 4, 8, 12 }, tol)
+  fails(function() loss:backward() end, "already run")
+  local again = (x * x):sum()
+  again:backward() -- gradients accumulate
+  equal(x:grad():tolist(), { 6, 12, 18 }, tol)
+  equal(x:zero_grad():grad():tolist(), { 0, 0, 0 })
+  fails(function() (x * 1):backward() end, "single number")
+  rwkv.end_step()
+end)
+
+test("a tensor of a step that is over raises", function()
+  local x = rwkv.tensor { 1, 2 }:requires_grad()
+  local y = x * 3
+  local kept = y:keep()
+  rwkv.end_step()
+  equal(y:tolist(), { 3, 6 }) -- still there: nothing new was computed
+  local z = x * 2
+  fails(function() y:item() end, "step that is over")
+  fails(function() return y + z end, "step that is over")
+  fails(function() return tostring(y):item() end)
+  equal(tostring(y), "tensor (of a step that is over)")
+  equal(kept:tolist(), { 3, 6 })
+end)
+
+test("no_grad records nothing and gives its memory back", function()
+  local x = rwkv.tensor { 1, 2 }:requires_grad()
+  local before = rwkv.tape_bytes()
+  local inner
+  local y, n = rwkv.no_grad(function()
+    inner = x * 2
+    for _ = 1, 1000 do local _ = rwkv.zeros(10000) + 1 end
+    return inner, 42
+  end)
+  equal(y:tolist(), { 2, 4 })
+  equal(n, 42)
+  fails(function() inner:tolist() end, "step that is over")
+  fails(function() y:sum():backward() end, "needs a gradient")
+  for _ = 1, 100 do rwkv.no_grad(function() return (rwkv.zeros(100000) + 1):sum() end) end
+  assert(rwkv.tape_bytes() <= before + (64 << 20), "memory grows")
+  fails(function() rwkv.no_grad(function() error "inside" end) end, "inside")
+  equal((x * 1):tolist(), { 1, 2 }) -- works on afterwards
+end)
+
+test("collected operands stay alive while the tape needs them", function()
+  local w = rwkv.tensor { 2, 3 }:requires_grad()
+  local y = w * rwkv.full(5, 2) -- the second operand has no other owner
+  y = y:reshape(2, 1)
+  collectgarbage()
+  collectgarbage()
+  y:sum():backward()
+  equal(w:grad():tolist(), { 5, 5 })
+end)
+
+test("errors carry the script's line", function()
+  local _, message = pcall(function() return rwkv.tensor { 1 }:linear(rwkv.zeros(2, 3)) end)
+  assert(message:find "test_tensor.lua:%d+: linear", message)
+end)
+
+test("random numbers are functions of seed and stream", function()
+  local a, b = rwkv.rng(5, "x"), rwkv.rng(5, "x")
+  for _ = 1, 10 do equal(a:uniform(), b:uniform()) end
+  assert(rwkv.rng(5, "y"):uniform() ~= rwkv.rng(5, "x"):uniform())
+  a:count(3)
+  b:count(3)
+  equal(a:integer(1, 1000000), b:integer(1, 1000000))
+  equal(rwkv.rng(1):tensor("normal", 2, 3):shape(), { 2, 3 })
+  fails(function() a:integer(3, 2) end, "nothing lies")
+end)

@@ -1,0 +1,90 @@
+#include "models.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool version_uses(const Version *v, size_t size)
+{
+  Dims d = {.one = 1, .V = 16, .C = 64, .L = 4};
+  v->complete(&d);
+  return *dim_at(&d, size) != 0;
+}
+
+Dims small_dims(const Version *v, int variant)
+{
+  static const struct {
+    int C, N, L, V, Dw, Da, Dv, Dg;
+  } sizes[SMALL_SIZES] = {{15, 5, 3, 13, 3, 4, 2, 6}, {9, 3, 2, 11, 2, 5, 3, 4}, {8, 2, 1, 17, 5, 3, 2, 1}};
+  int C = sizes[variant].C, heads = sizes[variant].N, dw = sizes[variant].Dw, da = sizes[variant].Da;
+  Dims d = {.L = sizes[variant].L, .V = sizes[variant].V, .C = C};
+  if (version_uses(v, offsetof(Dims, N)) || version_uses(v, offsetof(Dims, H))) d.N = heads;
+  if (version_uses(v, offsetof(Dims, Dw))) d.Dw = dw;
+  if (version_uses(v, offsetof(Dims, Da))) d.Da = da;
+  if (version_uses(v, offsetof(Dims, Dv))) d.Dv = sizes[variant].Dv;
+  if (version_uses(v, offsetof(Dims, Dg))) d.Dg = sizes[variant].Dg;
+  return d;
+}
+
+Model *random_model(const Version *v, const Dims *d, uint64_t seed)
+{
+  Model *m = model_new(v, d, seed);
+  for (int i = 0; i < m->count; i++) {
+    Tensor *t = m->params[i].t;
+    Rng r = rng_named(seed + 1, m->params[i].name);
+    for (size_t j = 0; j < t->n; j++) t->data[j] += (real)(0.25 * rng_normal(&r));
+  }
+  return m;
+}
+
+Model *small_model(const Version *v, int variant)
+{
+  Dims d = small_dims(v, variant);
+  return random_model(v, &d, 100 + (uint64_t)variant);
+}
+
+int *random_tokens(uint64_t seed, int n, int V)
+{
+  Rng r = rng_named(seed, "tokens");
+  int *tokens = calloc((size_t)n, sizeof *tokens);
+  for (int i = 0; i < n; i++) tokens[i] = (int)rng_below(&r, (uint64_t)V);
+  tokens[n - 1] = 0;
+  tokens[0] = V - 1;
+  return tokens;
+}
+
+void zero_model_grads(Model *m)
+{
+  for (int i = 0; i < m->count; i++) memset(m->params[i].t->grad, 0, m->params[i].t->n * sizeof(real));
+}
+
+double *model_grads(const Model *m, size_t *n)
+{
+  *n = model_param_count(m, true);
+  double *all = calloc(*n, sizeof *all), *next = all;
+  for (int i = 0; i < m->count; i++)
+    for (size_t j = 0; j < m->params[i].t->n; j++) *next++ = (double)m->params[i].t->grad[j];
+  return all;
+}
+
+bool same_states(const State *a, const State *b)
+{
+  if (a->count != b->count) return false;
+  for (int i = 0; i < a->count; i++)
+    if (!same_shape(a->now[i], b->now[i]) ||
+        memcmp(a->now[i]->data, b->now[i]->data, a->now[i]->n * sizeof(real)) != 0)
+      return false;
+  return true;
+}
+
+real *logits_of(Model *m, const int *tokens, int B, int T, State *st)
+{
+  Tape *tp = tape_new();
+  tp->recording = false;
+  Tensor *t = model_logits(tp, m, tokens, B, T, st);
+  real *out = calloc(t->n, sizeof *out);
+  tensor_read(t, 0, t->n, out);
+  tape_reset(tp);
+  tape_free(tp);
+  return out;
+}

@@ -1,0 +1,31 @@
+/* Small models with nothing special about them, for tests that loop over all versions. */
+#ifndef AVIARY_TEST_MODELS_H
+#define AVIARY_TEST_MODELS_H
+
+#include "model.h"
+
+/* Whether the version has this size, which is to say a default for it: version_uses(v, offsetof(Dims, N)). */
+bool version_uses(const Version *v, size_t size);
+
+enum { SMALL_SIZES = 3 };
+/* Sizes that fit the version: odd, different from each other, three variants with 3, 2 and 1 layers. */
+Dims small_dims(const Version *v, int variant);
+
+/* The official initial values hold zero matrices, through which no error would show. So every number is
+   moved by a random amount. */
+Model *random_model(const Version *v, const Dims *d, uint64_t seed);
+Model *small_model(const Version *v, int variant);
+
+/* n tokens below V, among them 0 and V-1; for free(). */
+int *random_tokens(uint64_t seed, int n, int V);
+
+void zero_model_grads(Model *m);
+/* All gradients one after the other, as doubles; for free(). */
+double *model_grads(const Model *m, size_t *n);
+
+/* Bit for bit: values of both states, as the next run would read them. */
+bool same_states(const State *a, const State *b);
+/* Logits [B,T,V] on a tape of their own, the state left as after; for free(). */
+real *logits_of(Model *m, const int *tokens, int B, int T, State *st);
+
+#endif

@@ -1,0 +1,49 @@
+/* One case of a tape op: how to run it on random leaves, and its value written down a second time.
+   check_op compares the values, checks the gradients, and checks each leaf's again with all other leaves
+   constant (kernels leave out what is not asked for). */
+#ifndef AVIARY_OP_CASE_H
+#define AVIARY_OP_CASE_H
+
+#include "check.h"
+
+/* A case says what it has; the rest is meant to be 0. */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+
+enum { CASE_LEAVES = 8 };
+
+typedef struct {
+  int axes, shape[MAX_AXES];
+} Shape;
+
+#define SCALAR {0, {0}}
+#define SHAPE(...) {(int)(sizeof((int[]){__VA_ARGS__}) / sizeof(int)), {__VA_ARGS__}}
+#define COUNT_OF(a) (sizeof(a) / sizeof *(a))
+
+typedef struct OpCase OpCase;
+struct OpCase {
+  const char *name;
+  Tensor *(*run)(Tape *tp, Tensor **leaf, const OpCase *c);
+  void (*want)(double *y, double *const *x, const OpCase *c); /* y starts as zeros */
+  void (*fill)(Tensor **leaf, const OpCase *c, Rng *rng);     /* NULL: standard normal */
+  int leaves;
+  Shape leaf[CASE_LEAVES];
+  int arg[5];
+  double number[2];
+  const int *index;
+  double loosen; /* of VALUE_TOL; 0 means 1 */
+};
+
+void check_op(const OpCase *c);
+void check_value(const OpCase *c); /* the value alone */
+/* The run fails with this message. */
+void check_op_fails(const OpCase *c, const char *message);
+
+void new_leaves(Tensor **leaf, const OpCase *c, bool needs_grad);
+
+size_t count_of(const Shape *s);
+int axis_of(const Shape *s, int axis); /* negative: from the end */
+/* Flat index and coordinates. */
+void unravel(size_t at, const Shape *s, int *coordinate);
+size_t ravel(const int *coordinate, const Shape *s);
+
+#endif
