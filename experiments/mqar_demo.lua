@@ -38,7 +38,7 @@ end
 -- Trains one version; returns its rows. `path` without ending: of its results and its checkpoint.
 local function run(version, path)
   local model = rwkv.model{ version = version, layers = config.layers, dim = config.dim,
-    head_size = config.head_size, vocab = config.vocab, seed = config.seed }
+    head_size = config.head_size, vocab = config.vocab, ctx = config.seq, seed = config.seed }
   local rows, seen, seconds = {}, 0, 0
   local function optimizer()
     return rwkv.adamw(model, { lr = config.lr, betas = { config.beta1, config.beta2 }, eps = config.eps,
@@ -55,7 +55,7 @@ local function run(version, path)
 
   local function record(loss)
     local row = { version = version, examples = seen, accuracy = test_accuracy(model), loss = loss,
-      commit = rwkv.commit, parameters = model:param_count(), state_floats = model:state_floats(),
+      commit = rwkv.commit, parameters = model:param_count(), state_floats = model:state_floats(config.seq),
       backend = rwkv.backend(), seconds = seconds }
     for name, value in pairs(config) do row[name] = row[name] or value end
     rows[#rows + 1] = row
@@ -83,7 +83,7 @@ local function run(version, path)
     end
   end
   bar:finish(("accuracy %.3f, loss %.3f, %d parameters, state %d floats"):format(rows[#rows].accuracy,
-    rows[#rows].loss, model:param_count(), model:state_floats()))
+    rows[#rows].loss, model:param_count(), model:state_floats(config.seq)))
   return rows
 end
 

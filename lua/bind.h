@@ -49,6 +49,7 @@ int push_borrowed(lua_State *L, Tensor *t, int owner); /* lives as long as the v
 bool is_tensor(lua_State *L, int index);
 int axis_argument(lua_State *L, int index, const Tensor *t); /* 1.. or -1.. -> 0..; raises */
 int shape_arguments(lua_State *L, int first, int shape[MAX_AXES]); /* numbers or one table; returns axes */
+int tensor_to_string(lua_State *L); /* the metamethod (bind_print.c) */
 void open_tensor(lua_State *L);     /* creation, access, printing */
 void open_tensor_ops(lua_State *L); /* operators and methods that compute */
 

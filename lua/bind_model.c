@@ -32,21 +32,68 @@ static Model **new_handle(lua_State *L)
   return m;
 }
 
-static int make(lua_State *L) /* model{version=, layers=, dim=, vocab=, head_size=, ..., seed=} */
+/* The version and sizes in the table at index; sets *seed. */
+static const Version *read_sizes(lua_State *L, int index, const char *function, Dims *d, double *seed)
 {
-  const char *known[SIZES + 3] = {"version", "seed"};
-  luaL_checktype(L, 1, LUA_TTABLE);
-  for (int i = 0; i < SIZES; i++) known[i + 2] = sizes[i].name;
-  known_fields(L, 1, "rwkv.model", known);
-  lua_getfield(L, 1, "version");
+  const char *known[SIZES + 4] = {"version", "seed", "tokens"};
+  luaL_checktype(L, index, LUA_TTABLE);
+  for (int i = 0; i < SIZES; i++) known[i + 3] = sizes[i].name;
+  known_fields(L, index, function, known);
+  lua_getfield(L, index, "version");
   const char *name = lua_tostring(L, -1);
   const Version *v = version_find(name ? name : "(none)");
-  Dims d = {.one = 1};
-  for (int i = 0; i < SIZES; i++) *dim_at(&d, sizes[i].dim) = integer_field(L, 1, sizes[i].name, 0);
-  double seed = number_field(L, 1, "seed", 0);
-  if (!(seed >= 0 && seed <= 9007199254740992.0)) return luaL_error(L, "seed: expected 0 to 2^53, found %f", seed);
+  lua_pop(L, 1);
+  *d = (Dims){.one = 1};
+  for (int i = 0; i < SIZES; i++) *dim_at(d, sizes[i].dim) = integer_field(L, index, sizes[i].name, 0);
+  *seed = number_field(L, index, "seed", 0);
+  if (!(*seed >= 0 && *seed <= 9007199254740992.0)) luaL_error(L, "seed: expected 0 to 2^53, found %f", *seed);
+  return v;
+}
+
+static void push_config(lua_State *L, const Version *v, const Dims *d)
+{
+  Dims copy = *d;
+  lua_newtable(L);
+  lua_pushstring(L, v->name);
+  lua_setfield(L, -2, "version");
+  for (int i = 0; i < SIZES; i++) {
+    int n = *dim_at(&copy, sizes[i].dim);
+    if (!n) continue;
+    lua_pushinteger(L, n);
+    lua_setfield(L, -2, sizes[i].name);
+  }
+}
+
+static int make(lua_State *L) /* model{version=, layers=, dim=, vocab=, head_size=, ..., seed=} */
+{
+  Dims d;
+  double seed;
+  const Version *v = read_sizes(L, 1, "rwkv.model", &d, &seed);
   Model **m = new_handle(L);
   *m = model_new(v, &d, (uint64_t)seed);
+  return 1;
+}
+
+/* describe{version=, ..., tokens=} -> counts and the complete config, without making the model */
+static int describe(lua_State *L)
+{
+  Dims d;
+  double seed;
+  const Version *v = read_sizes(L, 1, "rwkv.describe", &d, &seed);
+  int tokens = integer_field(L, 1, "tokens", 0);
+  d = version_complete(v, &d);
+  Counts c = version_counts(v, &d, tokens < 0 ? 0 : tokens);
+  push_config(L, v, &d);
+  lua_pushstring(L, v->title);
+  lua_setfield(L, -2, "title");
+  lua_pushinteger(L, (lua_Integer)c.params);
+  lua_setfield(L, -2, "parameters");
+  lua_pushinteger(L, (lua_Integer)c.unused);
+  lua_setfield(L, -2, "unused");
+  lua_pushinteger(L, (lua_Integer)c.state);
+  lua_setfield(L, -2, "state_floats");
+  lua_pushnumber(L, c.flops);
+  lua_setfield(L, -2, "flops_per_token");
   return 1;
 }
 
@@ -191,16 +238,8 @@ static int param(lua_State *L) /* m:param(name) -> the parameter itself; fails i
 
 static int config(lua_State *L) /* m:config() -> {version =, layers =, dim =, ...} */
 {
-  Model *m = check_model(L, 1);
-  lua_newtable(L);
-  lua_pushstring(L, m->version->name);
-  lua_setfield(L, -2, "version");
-  for (int i = 0; i < SIZES; i++) {
-    int n = *dim_at(&m->d, sizes[i].dim);
-    if (!n) continue;
-    lua_pushinteger(L, n);
-    lua_setfield(L, -2, sizes[i].name);
-  }
+  const Model *m = check_model(L, 1);
+  push_config(L, m->version, &m->d);
   return 1;
 }
 
@@ -213,9 +252,10 @@ static int param_count(lua_State *L) /* m:param_count(with_unused or false) */
 /* m:state_floats(tokens or 0) -> numbers a sequence; the state of v1-v3 grows with the tokens seen */
 static int count_state_floats(lua_State *L)
 {
+  const Model *m = check_model(L, 1);
   lua_Integer tokens = luaL_optinteger(L, 2, 0);
   if (tokens < 0 || tokens > 2147483647) return luaL_error(L, "state_floats: %I tokens", tokens);
-  lua_pushinteger(L, (lua_Integer)state_floats(check_model(L, 1), (int)tokens));
+  lua_pushinteger(L, (lua_Integer)version_state_floats(m->version, &m->d, (int)tokens));
   return 1;
 }
 
@@ -259,5 +299,5 @@ void open_model(lua_State *L)
                          {"config", config}, {"param_count", param_count}, {"state_floats", count_state_floats},
                          {"zero_grad", zero_grad}, {"save", save}, {NULL, NULL}},
             (luaL_Reg[]){{"__tostring", to_string}, {"__gc", collect}, {NULL, NULL}});
-  add_functions(L, (luaL_Reg[]){{"model", make}, {"load", load}, {"versions", versions}, {NULL, NULL}});
+  add_functions(L, (luaL_Reg[]){{"model", make}, {"describe", describe}, {"load", load}, {"versions", versions}, {NULL, NULL}});
 }

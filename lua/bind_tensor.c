@@ -1,7 +1,6 @@
 /* Tensors as Lua values: creation, access, printing. Axes count from 1, or from -1 at the end. */
 #include "bind.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 static const char class[] = "rwkv.tensor";
@@ -270,55 +269,6 @@ static int zero_grad(lua_State *L) /* t:zero_grad() -> t */
   return 1;
 }
 
-/* ---- printing ---- */
-
-static void add_number(luaL_Buffer *b, double x)
-{
-  char text[40];
-  snprintf(text, sizeof text, x == floor(x) && fabs(x) < 1e15 ? "%.0f" : "%.5g", x);
-  luaL_addstring(b, text);
-}
-
-/* Long axes are cut in the middle: 1 2 3 .. 9 */
-static void add_values(luaL_Buffer *b, const Tensor *t, int axis, size_t from)
-{
-  if (axis == t->axes) {
-    real x;
-    tensor_read(t, from, 1, &x);
-    add_number(b, (double)x);
-    return;
-  }
-  size_t step = 1;
-  for (int d = axis + 1; d < t->axes; d++) step *= (size_t)t->shape[d];
-  luaL_addchar(b, '{');
-  for (int i = 0; i < t->shape[axis]; i++) {
-    bool cut = t->shape[axis] > 8 && i == 4;
-    if (i) luaL_addstring(b, ", ");
-    if (cut) {
-      luaL_addstring(b, "..");
-      i = t->shape[axis] - 3;
-      continue;
-    }
-    add_values(b, t, axis + 1, from + (size_t)i * step);
-  }
-  luaL_addchar(b, '}');
-}
-
-static int to_string(lua_State *L)
-{
-  TensorHandle *h = luaL_checkudata(L, 1, class);
-  if (!h->t || (h->scope && !step_alive(L, h->scope))) return lua_pushliteral(L, "tensor (of a step that is over)"), 1;
-  luaL_Buffer b;
-  luaL_buffinit(L, &b);
-  luaL_addstring(&b, "tensor");
-  luaL_addstring(&b, tensor_shape(h->t));
-  luaL_addchar(&b, ' ');
-  if (h->t->n == 0) luaL_addstring(&b, "{}");
-  else add_values(&b, h->t, 0, 0);
-  luaL_pushresult(&b);
-  return 1;
-}
-
 static int collect(lua_State *L)
 {
   TensorHandle *h = luaL_checkudata(L, 1, class);
@@ -333,7 +283,7 @@ void open_tensor(lua_State *L)
             (luaL_Reg[]){{"item", item}, {"tolist", tolist}, {"set", set}, {"shape", shape}, {"size", size},
                          {"grad", grad}, {"zero_grad", zero_grad}, {"keep", keep}, {"requires_grad", requires_grad},
                          {NULL, NULL}},
-            (luaL_Reg[]){{"__tostring", to_string}, {"__gc", collect}, {NULL, NULL}});
+            (luaL_Reg[]){{"__tostring", tensor_to_string}, {"__gc", collect}, {NULL, NULL}});
   add_functions(L, (luaL_Reg[]){{"tensor", make_tensor}, {"zeros", make_zeros}, {"ones", make_ones},
                                 {"full", make_full}, {NULL, NULL}});
 }

@@ -199,6 +199,32 @@ static int op_wkv4(lua_State *L) /* wkv4(w, u, k, v, a, b, p) -> y, a, b, p */
   return 4;
 }
 
+static int op_wkv2(lua_State *L) /* wkv2(w, u, e, v, a, b, eps) -> y, a, b */
+{
+  Tape *tp = step_tape(L);
+  Tensor *in[6];
+  for (int i = 0; i < 6; i++) in[i] = check_operand(L, i + 1);
+  push_step(L, t_wkv2(tp, in[0], in[1], in[2], in[3], luaL_optnumber(L, 7, 1e-8), &in[4], &in[5]));
+  for (int i = 4; i < 6; i++) push_step(L, in[i]);
+  return 3;
+}
+
+static int op_wkv6(lua_State *L) /* wkv6(r, w, k, v, u, S) -> y, S */
+{
+  Tape *tp = step_tape(L);
+  Tensor *in[6];
+  for (int i = 0; i < 6; i++) in[i] = check_operand(L, i + 1);
+  push_step(L, t_wkv6(tp, in[0], in[1], in[2], in[3], in[4], &in[5]));
+  return push_step(L, in[5]) + 1;
+}
+
+static int op_clamp(lua_State *L) /* x:clamp(low, high): no gradient where it is cut */
+{
+  Tape *tp = step_tape(L);
+  Tensor *x = check_operand(L, 1);
+  return push_step(L, t_clamp(tp, x, luaL_checknumber(L, 2), luaL_checknumber(L, 3)));
+}
+
 static int op_wkv7(lua_State *L) /* wkv7(r, w, k, v, a, b, S) -> y, S */
 {
   Tape *tp = step_tape(L);
@@ -219,7 +245,7 @@ void open_tensor_ops(lua_State *L)
   static const luaL_Reg methods[] = {
       {"exp", op_exp}, {"log", op_log}, {"sqrt", op_sqrt}, {"square", op_square}, {"abs", op_abs},
       {"tanh", op_tanh}, {"sigmoid", op_sigmoid}, {"silu", op_silu}, {"relu", op_relu}, {"relu2", op_relu2},
-      {"softplus", op_softplus}, {"mish", op_mish}, {"maximum", op_maximum}, {"minimum", op_minimum},
+      {"softplus", op_softplus}, {"mish", op_mish}, {"maximum", op_maximum}, {"minimum", op_minimum}, {"clamp", op_clamp},
       {"lerp", op_lerp}, {"linear", op_linear}, {"matmul", op_matmul}, {"layer_norm", op_layer_norm},
       {"group_norm", op_group_norm}, {"l2norm", op_l2norm}, {"reshape", op_reshape}, {"slice", op_slice},
       {"sum", op_sum}, {"mean", op_mean}, {"argmax", op_argmax}, {"embed", op_embed},
@@ -231,5 +257,6 @@ void open_tensor_ops(lua_State *L)
   lua_getfield(L, -1, "__index");
   add_functions(L, methods);
   lua_pop(L, 2);
-  add_functions(L, (luaL_Reg[]){{"concat", op_concat}, {"wkv4", op_wkv4}, {"wkv7", op_wkv7}, {NULL, NULL}});
+  add_functions(L, (luaL_Reg[]){{"concat", op_concat}, {"wkv2", op_wkv2}, {"wkv4", op_wkv4}, {"wkv6", op_wkv6},
+                                {"wkv7", op_wkv7}, {NULL, NULL}});
 }

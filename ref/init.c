@@ -74,18 +74,18 @@ void init_ortho_root(const Init *in)
 
 void init_mix(const Init *in)
 {
-  for (size_t c = 0; c < in->n; c++) in->out[c] = (double)channel_power(in, c, in->gain * ratio_1_to_almost0(in));
+  for (size_t c = 0; c < in->n; c++) in->out[c] = channel_power(in, c, in->gain * ratio_1_to_almost0(in));
 }
 
 void init_mix_v(const Init *in)
 {
-  float more = (float)(0.3 * ratio_0_to_1(in));
-  for (size_t c = 0; c < in->n; c++) in->out[c] = (double)(channel_power(in, c, ratio_1_to_almost0(in)) + more);
+  for (size_t c = 0; c < in->n; c++)
+    in->out[c] = channel_power(in, c, ratio_1_to_almost0(in)) + 0.3 * ratio_0_to_1(in);
 }
 
 static void one_minus(const Init *in)
 {
-  for (size_t c = 0; c < in->n; c++) in->out[c] = (double)(1.0f - (float)in->out[c]);
+  for (size_t c = 0; c < in->n; c++) in->out[c] = 1 - in->out[c];
 }
 
 void init_prev_mix(const Init *in)
@@ -112,7 +112,7 @@ void init_decay_v5(const Init *in) { decay_ramp(in, -6, 5); }
 void init_first(const Init *in)
 {
   for (size_t c = 0; c < in->n; c++)
-    in->out[c] = (double)((float)log(0.3) + ((float)((c + 1) % 3) - 1) * 0.5f);
+    in->out[c] = log(0.3) + ((double)((c + 1) % 3) - 1) * 0.5;
 }
 
 void init_bonus(const Init *in)
@@ -130,9 +130,9 @@ void init_ln_x(const Init *in)
 double ratio_0_to_1(const Init *in) { return in->d->L > 1 ? (double)in->layer / (in->d->L - 1) : 0; }
 double ratio_1_to_almost0(const Init *in) { return 1.0 - (double)in->layer / in->d->L; }
 
-float channel_power(const Init *in, size_t c, double power)
+double channel_power(const Init *in, size_t c, double power)
 {
-  return powf((float)((double)c / in->d->C), (float)power);
+  return pow((double)c / in->d->C, power);
 }
 
 double part_of_last(const Init *in, size_t i) { return in->n > 1 ? (double)i / (double)(in->n - 1) : 0; }

@@ -105,18 +105,24 @@ static void build(void *arg)
   for_each_param(n->version, &n->d, new_param, n);
 }
 
-Model *model_new(const Version *v, const Dims *d, uint64_t seed)
+Dims version_complete(const Version *v, const Dims *d)
 {
-  New n = {.version = v, .d = *d, .seed = seed};
+  Dims full = *d;
   if (d->V < 1 || d->C < 1 || d->L < 1)
     rwkv_fail("%s: vocab %d, dim %d and layers %d must all be at least 1", v->name, d->V, d->C, d->L);
   if (d->V > 1 << 24 || d->C > 1 << 20 || d->L > 1 << 16)
     rwkv_fail("%s: vocab %d, dim %d, layers %d: that is beyond any sense", v->name, d->V, d->C, d->L);
   for (size_t at = 0; at < sizeof(Dims); at += sizeof(int))
-    if (*dim_at(&n.d, at) < 0 || *dim_at(&n.d, at) > 1 << 24)
-      rwkv_fail("%s: a size of %d is not possible", v->name, *dim_at(&n.d, at));
-  n.d.one = 1, n.d.four = 4, n.d.five = 5, n.d.history = 0;
-  v->complete(&n.d);
+    if (*dim_at(&full, at) < 0 || *dim_at(&full, at) > 1 << 24)
+      rwkv_fail("%s: a size of %d is not possible", v->name, *dim_at(&full, at));
+  full.one = 1, full.four = 4, full.five = 5, full.history = 0;
+  v->complete(&full);
+  return full;
+}
+
+Model *model_new(const Version *v, const Dims *d, uint64_t seed)
+{
+  New n = {.version = v, .d = version_complete(v, d), .seed = seed};
   const char *error = rwkv_protect(build, &n);
   if (error) {
     model_free(n.result);

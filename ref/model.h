@@ -27,6 +27,18 @@ struct Model {
 const Version *const *version_list(void); /* ends with NULL */
 const Version *version_find(const char *name); /* fails, naming the versions there are */
 
+typedef struct {
+  size_t params, unused; /* numbers that matter, and v7's block 0 value residual as some files hold it */
+  size_t state;          /* numbers per sequence, after `tokens` tokens */
+  double flops;          /* of the forward pass for one token: 2 per weight of a linear map, and the mixing */
+} Counts;
+
+/* d: complete (see Version.complete). Nothing is allocated. */
+Counts version_counts(const Version *v, const Dims *d, int tokens);
+size_t version_state_floats(const Version *v, const Dims *d, int tokens);
+/* Checks V, C, L and fills in the rest, as model_new does. */
+Dims version_complete(const Version *v, const Dims *d);
+
 /* ---- models ---- */
 
 /* A new model with the official initialisation. d: V, C and L are required, the rest may be 0 for the
@@ -72,7 +84,6 @@ void state_detach(State *s); /* keeps the values, lets go of the tape */
 /* The tensor called "layer.name" ("0.att_kv") or "name" ("hk"); fails with the names there are. */
 int state_index(const State *s, const char *name);
 const char *state_name(const State *s, int index); /* in a static buffer */
-size_t state_floats(const Model *m, int tokens); /* numbers per sequence, after so many tokens */
 
 /* ---- running ---- */
 

@@ -138,14 +138,14 @@ int state_index(const State *s, const char *name)
   rwkv_fail("the state has no \"%s\"; it is a layer 0..%d, a dot and one of:%s", name, s->L - 1, known);
 }
 
-size_t state_floats(const Model *m, int tokens)
+size_t version_state_floats(const Version *v, const Dims *sizes, int tokens)
 {
-  Dims d = m->d;
+  Dims d = *sizes;
   d.history = tokens;
   size_t n = 0;
-  for (int i = 0; i < d.L * m->version->state_count + m->version->outer_state_count; i++) {
+  for (int i = 0; i < d.L * v->state_count + v->outer_state_count; i++) {
     int layer, shape[MAX_AXES];
-    const StateSpec *spec = spec_of(m->version, d.L, i, &layer);
+    const StateSpec *spec = spec_of(v, d.L, i, &layer);
     state_shape(spec, &d, layer, shape);
     n += shape_count(spec->shape.axes, shape);
   }

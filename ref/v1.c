@@ -158,10 +158,13 @@ static void complete(Dims *d)
   }
 }
 
+/* scores with w, alpha, beta, k and v, and the two sums, for every earlier token */
+static double mixing_flops(const Dims *d, int tokens) { return 6.0 * d->A * (tokens + 1); }
+
 const Version version_v1 = {
     .name = "v1", .title = "RWKV-1",
     .outer = outer_params, .outer_count = COUNT(outer_params), .outer_size = sizeof(V1Outer),
     .block = params, .block_count = COUNT(params), .block_size = sizeof(V1Block),
     .state = state, .state_count = COUNT(state), .outer_state = outer_state, .outer_state_count = COUNT(outer_state),
-    .complete = complete, .embed = embed, .run = run, .logits = logits,
+    .complete = complete, .mixing_flops = mixing_flops, .embed = embed, .run = run, .logits = logits,
 };

@@ -95,10 +95,12 @@ static void complete(Dims *d)
   if (!d->Q) d->Q = 256;
 }
 
+static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 12.0 * d->C; }
+
 const Version version_v3 = {
     .name = "v3", .title = "RWKV-3",
     .outer = outer_params, .outer_count = COUNT(outer_params), .outer_size = sizeof(Outer),
     .block = params, .block_count = COUNT(params), .block_size = sizeof(V3Block),
     .state = state, .state_count = COUNT(state), .outer_state = outer_state, .outer_state_count = COUNT(outer_state),
-    .complete = complete, .embed = outer_embed, .run = run, .logits = outer_logits,
+    .complete = complete, .mixing_flops = mixing_flops, .embed = outer_embed, .run = run, .logits = outer_logits,
 };

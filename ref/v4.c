@@ -123,10 +123,12 @@ static void complete(Dims *d)
   if (d->tiny_layer && !d->tiny) d->tiny = 64;
 }
 
+static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 22.0 * d->A; }
+
 const Version version_v4 = {
     .name = "v4", .title = "RWKV-4 Dove",
     .outer = outer_params, .outer_count = COUNT(outer_params), .outer_size = sizeof(Outer),
     .block = params, .block_count = COUNT(params), .block_size = sizeof(V4Block),
     .state = state, .state_count = COUNT(state), .outer_state = outer_state, .outer_state_count = COUNT(outer_state),
-    .complete = complete, .embed = outer_embed, .run = run, .logits = outer_logits,
+    .complete = complete, .mixing_flops = mixing_flops, .embed = outer_embed, .run = run, .logits = outer_logits,
 };

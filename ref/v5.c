@@ -137,11 +137,13 @@ static void complete_5_2(Dims *d)
   complete_heads("v5.2", d, 64);
 }
 
+static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 5.0 * d->A * d->N; }
+
 #define V5(name_, title_, outer_, params_, complete_)                                                    \
   {.name = name_, .title = title_, .outer = outer_, .outer_count = COUNT(outer_),                        \
    .outer_size = sizeof(Outer), .block = params_, .block_count = COUNT(params_),                         \
    .block_size = sizeof(V5Block), .state = state, .state_count = COUNT(state), .complete = complete_,    \
-   .embed = outer_embed, .run = run, .logits = outer_logits}
+   .mixing_flops = mixing_flops, .embed = outer_embed, .run = run, .logits = outer_logits}
 
 const Version version_v5_0 = V5("v5.0", "RWKV-5.0", outer_neo, params_5_0, complete_neo);
 const Version version_v5_1 = V5("v5.1", "RWKV-5.1", outer_neo, params_5_1, complete_neo);

@@ -14,7 +14,7 @@
 static void init_ffn_mix(const Init *in) /* 1 - (c/C)^((1 - layer/L)^3) */
 {
   for (size_t c = 0; c < in->n; c++)
-    in->out[c] = (double)(1.0f - channel_power(in, c, pow(ratio_1_to_almost0(in), 3)));
+    in->out[c] = 1 - channel_power(in, c, pow(ratio_1_to_almost0(in), 3));
 }
 
 #define V6_OUTER(P)                                                                       \
@@ -166,11 +166,13 @@ static void complete_a(Dims *d)
   complete_mixes(d, 5);
 }
 
+static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 5.0 * d->A * d->N; }
+
 #define V6(name_, title_, params_, complete_)                                                            \
   {.name = name_, .title = title_, .outer = outer_params, .outer_count = COUNT(outer_params),            \
    .outer_size = sizeof(Outer), .block = params_, .block_count = COUNT(params_),                         \
    .block_size = sizeof(V6Block), .state = state, .state_count = COUNT(state), .complete = complete_,    \
-   .embed = outer_embed, .run = run, .logits = outer_logits}
+   .mixing_flops = mixing_flops, .embed = outer_embed, .run = run, .logits = outer_logits}
 
 const Version version_v6 = V6("v6", "RWKV-6 Finch", params_6, complete);
 const Version version_v6a = V6("v6a", "RWKV-6.0a", params_6a, complete_a);

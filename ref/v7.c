@@ -12,45 +12,39 @@
 static void init_ffn_mix(const Init *in)
 {
   for (size_t c = 0; c < in->n; c++)
-    in->out[c] = (double)(1.0f - channel_power(in, c, pow(ratio_1_to_almost0(in), 4)));
+    in->out[c] = 1 - channel_power(in, c, pow(ratio_1_to_almost0(in), 4));
 }
 
 /* from -1/2 to 1/2 over the channels */
-static float ramp(const Init *in, size_t c)
-{
-  return (float)((in->n > 1 ? (double)c / (double)(in->n - 1) : 0) - 0.5);
-}
+static double ramp(const Init *in, size_t c) { return part_of_last(in, c) - 0.5; }
 
 /* from -1 to 1 inside each head, signed square */
-static float zigzag(const Init *in, size_t c)
+static double zigzag(const Init *in, size_t c)
 {
-  double half = (in->d->N - 1) / 2.0;
-  float z = half > 0 ? (float)(((double)(c % (size_t)in->d->N) - half) / half) : 0;
-  return z * fabsf(z);
+  size_t N = (size_t)in->d->N;
+  double half = (double)(N - 1) / 2, z = N > 1 ? ((double)(c % N) - half) / half : 0;
+  return z * fabs(z);
 }
 
 static void init_w0(const Init *in)
 {
-  for (size_t c = 0; c < in->n; c++) {
-    double at = in->n > 1 ? (double)c / (double)(in->n - 1) : 0;
-    float base = (float)(-6 + 6 * pow(at, 1 + pow(ratio_0_to_1(in), 0.3)));
-    in->out[c] = (double)(base + 0.5f + zigzag(in, c) * 2.5f);
-  }
+  for (size_t c = 0; c < in->n; c++)
+    in->out[c] = -6 + 6 * pow(part_of_last(in, c), 1 + pow(ratio_0_to_1(in), 0.3)) + 0.5 + 2.5 * zigzag(in, c);
 }
 
 static void init_a0(const Init *in)
 {
-  for (size_t c = 0; c < in->n; c++) in->out[c] = (double)(-0.19f + zigzag(in, c) * 0.3f + ramp(in, c) * 0.4f);
+  for (size_t c = 0; c < in->n; c++) in->out[c] = -0.19 + 0.3 * zigzag(in, c) + 0.4 * ramp(in, c);
 }
 
 static void init_v0(const Init *in)
 {
-  for (size_t c = 0; c < in->n; c++) in->out[c] = (double)(0.73f - ramp(in, c) * 0.4f);
+  for (size_t c = 0; c < in->n; c++) in->out[c] = 0.73 - 0.4 * ramp(in, c);
 }
 
 static void init_k_k(const Init *in)
 {
-  for (size_t c = 0; c < in->n; c++) in->out[c] = (double)(0.71f - ramp(in, c) * 0.1f);
+  for (size_t c = 0; c < in->n; c++) in->out[c] = 0.71 - 0.1 * ramp(in, c);
 }
 
 #define V7_OUTER(P)                                                                       \
@@ -193,10 +187,12 @@ static void complete(Dims *d)
   complete_heads("v7", d, 64);
 }
 
+static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 9.0 * d->C * d->N; }
+
 const Version version_v7 = {
     .name = "v7", .title = "RWKV-7 Goose",
     .outer = outer_params, .outer_count = COUNT(outer_params), .outer_size = sizeof(Outer),
     .block = params, .block_count = COUNT(params), .block_size = sizeof(V7Block),
     .state = state, .state_count = COUNT(state),
-    .complete = complete, .embed = outer_embed, .run = run, .logits = outer_logits,
+    .complete = complete, .mixing_flops = mixing_flops, .embed = outer_embed, .run = run, .logits = outer_logits,
 };

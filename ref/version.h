@@ -103,6 +103,7 @@ typedef struct {
   int state_count, outer_state_count;
   /* Fills in what was left open with the official defaults; fails on sizes that cannot be. */
   void (*complete)(Dims *d);
+  double (*mixing_flops)(const Dims *d, int tokens); /* of a layer's recurrence, for a token after so many */
   Tensor *(*embed)(Pass *ps); /* tokens -> [B,T,C] */
   /* One block: x [B,T,C] -> [B,T,C]. state[i] as listed in `state`, before -> after. */
   Tensor *(*run)(Pass *ps, const void *block, int layer, Tensor *x, Tensor **state);
@@ -178,8 +179,8 @@ void init_ln_x(const Init *in);       /* ((1 + layer) / L)^0.7 */
 /* layer / (L-1), and 0 in a model of one layer (where the official code divides by zero) */
 double ratio_0_to_1(const Init *in);
 double ratio_1_to_almost0(const Init *in); /* 1 - layer / L */
-/* (c/C)^power in float32, as torch computes it */
-float channel_power(const Init *in, size_t c, double power);
+/* (c/C)^power */
+double channel_power(const Init *in, size_t c, double power);
 double part_of_last(const Init *in, size_t i); /* i / (n-1), and 0 for n = 1 */
 
 int *dim_at(Dims *d, size_t offset);

@@ -255,12 +255,8 @@ static void verify_rounded(const char *path, int digits, int lowest)
 static void half_precision(void **state)
 {
   (void)state;
-  if (!files_exist("../shared/golden/v7.bf16.golden.safetensors")) {
-    printf("SKIPPED ../shared/golden/v7.bf16.golden.safetensors: the file is not there\n");
-    skip();
-  }
-  verify_rounded("../shared/golden/v7.bf16.golden.safetensors", 7, -126);
-  verify_rounded("../shared/golden/v7.fp16.golden.safetensors", 10, -14);
+  verify_rounded("tests/golden/v7.bf16.golden.safetensors", 7, -126);
+  verify_rounded("tests/golden/v7.fp16.golden.safetensors", 10, -14);
 }
 
 /* ---- small models that somebody trained ---- */

@@ -206,7 +206,7 @@ static double *segment_grads(Model *m, const int *tokens, const int *targets, in
     else second[b * rest + t - cut] = tokens[i], late[b * rest + t - cut] = targets[i];
   }
   zero_model_grads(m);
-  if (how != AT_ONCE) model_hidden(tp, m, first, B, cut, st);
+  if (how != AT_ONCE) model_logits(tp, m, first, B, cut, st);
   if (how == DETACHED) state_detach(st);
   Tensor *l = how == AT_ONCE ? model_loss(tp, m, tokens, all, B, T, st, 0, NULL)
                              : model_loss(tp, m, second, late, B, rest, st, 0, NULL);
@@ -810,17 +810,21 @@ static void counts(void **state)
     assert_int_equal(model_param_count(m, false), params); /* a new model has nothing that is unused */
     State *st = state_new(m, 3);
     for (int i = 0; i < st->count; i++) floats += st->own[i]->n;
-    assert_int_equal(3 * state_floats(m), floats);
+    assert_int_equal(3 * state_floats(m, 0), floats);
+    free(logits_of(m, (const int[]){0, 1, 2, 3, 2, 1}, 3, 2, st));
+    floats = 0; /* v1, v2 and v3 remember every token */
+    for (int i = 0; i < st->count; i++) floats += st->own[i]->n;
+    assert_int_equal(3 * state_floats(m, 2), floats);
     state_free(st);
     model_free(m);
   }
   Dims d = {.V = 10, .C = 8, .L = 2, .N = 4};
   Model *m = model_new(version_find("v7"), &d, 1);
-  assert_int_equal(state_floats(m), 2 * (8 + 2 * 4 * 4 + 8));
+  assert_int_equal(state_floats(m, 100), 2 * (8 + 2 * 4 * 4 + 8));
   model_free(m);
   d = (Dims){.V = 10, .C = 8, .L = 3, .A = 6};
   m = model_new(version_find("v4"), &d, 1);
-  assert_int_equal(state_floats(m), 3 * (2 * 8 + 3 * 6));
+  assert_int_equal(state_floats(m, 100), 3 * (2 * 8 + 3 * 6));
   model_free(m);
 }
 
@@ -842,7 +846,7 @@ static double official_scale(const char *version, const char *name)
 static void optimizer_groups(void **state)
 {
   (void)state;
-  const OptConfig cfg = {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .weight_decay = 0.1, .final = 1};
+  const OptConfig cfg = {.lr = 1e-3, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .weight_decay = 1, .final = 1};
   FOR_VERSIONS(v) {
     Model *m = small_model(v, 0);
     Optim *o = model_optimizer(m, &cfg);

@@ -118,7 +118,8 @@ static void round_trip(void **state)
   StFile *f = st_open(path);
   assert_string_equal(st_path(f), path);
   assert_int_equal(st_count(f), 7);
-  for (int i = 1; i < st_count(f); i++) assert_true(strcmp(st_entry(f, i - 1)->name, st_entry(f, i)->name) < 0);
+  for (int i = 1; i < st_count(f); i++)
+    assert_true(strcmp(st_entry(f, i - 1)->name, st_entry(f, i)->name) < 0);
   check_entry(f, "doubles", ST_F64, 2, (int[]){3, 4}, 12);
   check_entry(f, "reals", own, 4, (int[]){1, 3, 2, 2}, 12);
   check_entry(f, "ints", ST_I64, 1, (int[]){5}, 5);
@@ -579,7 +580,7 @@ static void broken_lengths(void **state)
   st_close(f);
 }
 
-/* A name with a zero character must not pass for the name before it, nor be cut short unnoticed into a twin. */
+/* A name with a zero character inside must not be cut short into a twin of another. */
 static void zero_in_a_name(void **state)
 {
   (void)state;

@@ -51,8 +51,8 @@ INLINE real slope(BinaryKind kind, bool by_b, real g, real a, real b)
   case B_SUB: return by_b ? -g : g;
   case B_MUL: return g * (by_b ? a : b);
   case B_DIV: return by_b ? -g * (a / b / b) : g / b;
-  case B_MAX: return g * (real)((a >= b) != by_b);
-  default: return g * (real)((a <= b) != by_b);
+  case B_MAX: return (a >= b) != by_b ? g : zero_like(g);
+  default: return (a <= b) != by_b ? g : zero_like(g);
   }
 }
 

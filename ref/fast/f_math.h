@@ -11,6 +11,9 @@
 /* As fmax: a NaN loses. */
 INLINE real fast_max(real a, real b) { return b > a || a != a ? b : a; }
 
+/* g times 0: NaN where g is no number. (gcc 12 makes 0 of g * 0 under -fno-signed-zeros.) */
+INLINE real zero_like(real g) { return g - g; }
+
 #ifdef AVIARY_DOUBLE
 INLINE real fast_abs(real x) { return fabs(x); }
 INLINE real fast_exp(real x) { return exp(x); }
@@ -33,7 +36,7 @@ INLINE float of_bits(uint32_t bits)
 }
 
 /* e^x = 2^n e^r with |r| <= ln(2)/2; coefficients as in Cephes (Moshier). Beyond the bounds the result is
-   0 or infinity in any case; a NaN passes them, and everything after. */
+   0 or infinity in any case; a NaN passes them. */
 INLINE float fast_exp(float x)
 {
   const float shift = 12582912.0f; /* 1.5 * 2^23: what is added to it is rounded to an integer */
@@ -50,8 +53,9 @@ INLINE float fast_exp(float x)
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = EXACTLY(p * (r * r) + r) + 1.0f;
-  /* times 2^n in two steps, as 2^n may be no float: n goes to the place of the exponent */
-  return EXACTLY(p * of_bits((uint32_t)(half + 127) << 23)) * of_bits((uint32_t)(whole - half + 127) << 23);
+  /* times 2^n in two steps, as 2^n may be no float: added to the exponent, then multiplied */
+  float y = of_bits(bits_of(p) + ((uint32_t)half << 23)) * of_bits((uint32_t)(whole - half + 127) << 23);
+  return x != x ? x : y;
 }
 
 /* Near 0 a polynomial, elsewhere 1 - 2 / (e^{2|x|} + 1). */

@@ -8,10 +8,19 @@ typedef struct {
 } Args;
 
 /* y[i] = f(x[i]); gx[i] += g[i] df(x[i], y[i]): one loop for each function */
-#define MAP(f) \
-  for (size_t i = from; i < to; i++) { real x = q->x[i]; q->out[i] = (f); } break
-#define MAP_BACK(df) \
-  for (size_t i = from; i < to; i++) { real x = q->x[i], y = q->y[i]; (void)x, (void)y; q->out[i] += q->g[i] * (df); } break
+#define MAP(f)                             \
+  for (size_t i = from; i < to; i++) {     \
+    real x = q->x[i];                      \
+    q->out[i] = (f);                       \
+  }                                        \
+  break
+#define MAP_BACK(g_df)                             \
+  for (size_t i = from; i < to; i++) {             \
+    real x = q->x[i], y = q->y[i], g = q->g[i];    \
+    (void)x, (void)y;                              \
+    q->out[i] += (g_df);                           \
+  }                                                \
+  break
 
 JOB static void unary_map(const void *arg, size_t from, size_t to)
 {
@@ -34,15 +43,15 @@ JOB static void unary_back(const void *arg, size_t from, size_t to)
 {
   const Args *q = arg;
   switch (q->kind) {
-  case U_NEG: MAP_BACK(-1);
-  case U_EXP: MAP_BACK(y);
-  case U_SQUARE: MAP_BACK(2 * x);
-  case U_ABS: MAP_BACK(x > 0 ? (real)1 : x < 0 ? (real)-1 : (real)0);
-  case U_TANH: MAP_BACK(1 - y * y);
-  case U_SIGMOID: MAP_BACK(y * (1 - y));
-  case U_SILU: MAP_BACK(fast_sigmoid(x) + y * (1 - fast_sigmoid(x)));
-  case U_RELU: MAP_BACK(x > 0 ? (real)1 : (real)0);
-  case U_RELU2: MAP_BACK(x > 0 ? 2 * x : (real)0);
+  case U_NEG: MAP_BACK(-g);
+  case U_EXP: MAP_BACK(g * y);
+  case U_SQUARE: MAP_BACK(g * 2 * x);
+  case U_ABS: MAP_BACK(x > 0 ? g : x < 0 ? -g : zero_like(g));
+  case U_TANH: MAP_BACK(g * (1 - y * y));
+  case U_SIGMOID: MAP_BACK(g * (y * (1 - y)));
+  case U_SILU: MAP_BACK(g * (fast_sigmoid(x) + y * (1 - fast_sigmoid(x))));
+  case U_RELU: MAP_BACK(x > 0 ? g : zero_like(g));
+  case U_RELU2: MAP_BACK(x > 0 ? g * 2 * x : zero_like(g));
   default: k_unary_backward(q->out + from, q->g + from, q->x + from, q->y + from, to - from, q->kind);
   }
 }
