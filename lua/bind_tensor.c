@@ -184,7 +184,8 @@ static int item(lua_State *L) /* t:item() -> the number of a tensor with one ele
 {
   const Tensor *t = check_tensor(L, 1);
   real x;
-  if (t->n != 1) return luaL_error(L, "item: shape %s has %I elements, expected one", tensor_shape(t), (lua_Integer)t->n);
+  if (t->n != 1)
+    return luaL_error(L, "item: shape %s has %I elements, expected one", tensor_shape(t), (lua_Integer)t->n);
   tensor_read(t, 0, 1, &x);
   lua_pushnumber(L, x);
   return 1;

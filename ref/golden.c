@@ -145,10 +145,13 @@ static void compare_state(Run *r, const StEntry *e)
 {
   char name[80], part[40];
   int layer;
-  if (sscanf(e->name, "state.att.%d.%39s", &layer, part) == 2) snprintf(name, sizeof name, "%d.att_%s", layer, part);
-  else if (sscanf(e->name, "state.ffnPre.%d.%39s", &layer, part) == 2) snprintf(name, sizeof name, "%d.att_%s", layer, part);
-  else if (sscanf(e->name, "state.ffn.%d.%39s", &layer, part) == 2) snprintf(name, sizeof name, "%d.ffn_%s", layer, part);
-  else snprintf(name, sizeof name, "%s", e->name + strlen("state."));
+  const char *n = e->name;
+  if (sscanf(n, "state.att.%d.%39s", &layer, part) == 2 || sscanf(n, "state.ffnPre.%d.%39s", &layer, part) == 2)
+    snprintf(name, sizeof name, "%d.att_%s", layer, part);
+  else if (sscanf(n, "state.ffn.%d.%39s", &layer, part) == 2)
+    snprintf(name, sizeof name, "%d.ffn_%s", layer, part);
+  else
+    snprintf(name, sizeof name, "%s", n + strlen("state."));
   int i = state_index(r->sequence, name);
   compare(r, "state", e, r->sequence->now[i], r->sequence->now[i]->data);
   for (int run = 0; run < r->runs; run++) {

@@ -176,9 +176,8 @@ Optim *model_optimizer(Model *m, const OptConfig *cfg)
 /* ---- running ---- */
 
 /* tokens [B,T] -> the output of the last block, [B,T,C] */
-static Tensor *run_blocks(Pass *ps, State *st)
+static Tensor *run_blocks(Pass *ps, const Model *m, State *st)
 {
-  const Model *m = ps->model;
   if (ps->B < 1 || ps->T < 1) rwkv_fail("tokens [%d,%d]: at least one sequence of one token is needed", ps->B, ps->T);
   if (st->version != m->version || st->L != m->d.L)
     rwkv_fail("the state is of another model: %s, %d layers", st->version->name, st->L);
@@ -196,14 +195,14 @@ static Tensor *run_blocks(Pass *ps, State *st)
 
 static Pass pass(Tape *tp, Model *m, const int *tokens, int B, int T, State *st)
 {
-  return (Pass){.tp = tp, .model = m, .d = &m->d, .outer = m->outer, .tokens = tokens, .B = B, .T = T,
+  return (Pass){.tp = tp, .d = &m->d, .outer = m->outer, .tokens = tokens, .B = B, .T = T, .rounded_decay = m->rounded_decay,
                 .outer_state = st->now + st->L * m->version->state_count};
 }
 
 Tensor *model_logits(Tape *tp, Model *m, const int *tokens, int B, int T, State *st)
 {
   Pass ps = pass(tp, m, tokens, B, T, st);
-  Tensor *x = run_blocks(&ps, st);
+  Tensor *x = run_blocks(&ps, m, st);
   Tensor *logits = m->version->logits(&ps, x, NULL, 0);
   if (!tp->recording) state_detach(st);
   return logits;
@@ -213,7 +212,7 @@ Tensor *model_loss(Tape *tp, Model *m, const int *tokens, const int *targets, in
                    double l2wrap, Score *score)
 {
   Pass ps = pass(tp, m, tokens, B, T, st);
-  Tensor *x = run_blocks(&ps, st);
+  Tensor *x = run_blocks(&ps, m, st);
   int scored = 0, *row = arena_alloc(&tp->arena, (size_t)(B * T) * sizeof *row),
       *target = arena_alloc(&tp->arena, (size_t)(B * T) * sizeof *target);
   for (int i = 0; i < B * T; i++)

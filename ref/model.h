@@ -13,7 +13,7 @@ typedef struct {
   bool unused;   /* stands in the file, but nothing depends on it */
 } Param;
 
-struct Model {
+typedef struct {
   const Version *version;
   Dims d;
   Param *params;
@@ -21,7 +21,7 @@ struct Model {
   void *outer;   /* the version's structs of parameters: around the blocks, */
   void **blocks; /* [L] and of each block */
   bool rounded_decay; /* v7: 0.606531 for e^{-1/2}, as the official inference code has it */
-};
+} Model;
 
 /* ---- versions ---- */
 const Version *const *version_list(void); /* ends with NULL */

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A file is of the version whose parameter list it fills. How far a file is from a version: the number of tensors that do not fit, and the first of them. */
+/* A file is of the version whose parameter list it fills. How far it is from one: the number of tensors
+   that do not fit, and the first of them. */
 typedef struct {
   const Version *version;
   StFile *file;

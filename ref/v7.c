@@ -1,7 +1,7 @@
 /* RWKV-7 "Goose" (Peng et al. 2025, arXiv:2503.14456; official code RWKV-v5/src/model.py, class
    RWKV_Tmix_x070). The state of a head is a matrix S [N value, N key]; every token removes part of what
    is stored under one key before it writes under another. */
-#include "model.h"
+#include "version.h"
 
 #include "engine/err.h"
 
@@ -136,7 +136,7 @@ static Tensor *time_mix(Pass *ps, const V7Block *p, int layer, Tensor *x, Tensor
 
   /* [v7.3]  log-decay w = -e^{-1/2} sigmoid(w0 + tanh(xw w1) w2), nats per step: e^w in (0.545, 1) */
   Tensor *d = t_add(tp, t_matmul(tp, t_tanh(tp, t_matmul(tp, xw, p->w1)), p->w2), p->w0);
-  Tensor *w = t_affine(tp, t_sigmoid(tp, d), ps->model->rounded_decay ? -0.606531 : -exp(-0.5), 0);
+  Tensor *w = t_affine(tp, t_sigmoid(tp, d), ps->rounded_decay ? -0.606531 : -exp(-0.5), 0);
 
   if (layer == 0)                                                          /* [v7.4]  value residual */
     ps->v_first = v;

@@ -78,12 +78,9 @@ typedef struct {
   double start; /* value before the first token */
 } StateSpec;
 
-typedef struct Model Model;
-
 /* One run of a model over tokens [B,T]: what the blocks share. */
 typedef struct {
   Tape *tp;
-  const Model *model;
   const Dims *d;
   const void *outer;     /* the parameters around the blocks */
   Tensor **outer_state;
@@ -91,6 +88,7 @@ typedef struct {
   int B, T;
   Tensor *emb;     /* v4: the raw embedding, [B,T,C] */
   Tensor *v_first; /* v7: the values of block 0, [B,T,C] */
+  bool rounded_decay; /* v7: 0.606531 for e^{-1/2}, as the official inference code has it */
 } Pass;
 
 typedef struct {

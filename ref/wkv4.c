@@ -27,7 +27,7 @@ void k_wkv4(real *y, real *a1, real *b1, real *p1, real *trace, const real *w, c
         y[at] = (real)((old_weight * (acc)a + now_weight * vt) / (old_weight * (acc)b + now_weight));
 
         acc faded = (acc)p + (acc)w[c]; /* [v4.5]  A <- e^w A + e^k v,  [v4.6]  B <- e^w B + e^k */
-        q = fmax(faded, kt);
+        q = (real)fmax(faded, kt); /* as it will be stored: a, b and p belong together */
         acc keep = exp(faded - q), add = exp(kt - q);
         a = (real)(keep * (acc)a + add * vt);
         b = (real)(keep * (acc)b + add);
@@ -54,7 +54,7 @@ void k_wkv4_backward(const Wkv4Grads *out, const real *gy, const real *ga1, cons
             p = trace[(row * 3 + 2) * C + c];
         acc kt = k[at], vt = v[at], gk = 0, gv = 0;
 
-        acc faded = p + (acc)w[c], q = fmax(faded, kt); /* the update [v4.5], [v4.6] */
+        acc faded = p + (acc)w[c], q = (real)fmax(faded, kt); /* the update [v4.5], [v4.6] */
         acc keep = exp(faded - q), add = exp(kt - q);
         acc gkeep = (ga * a + gb * b) * keep;  /* by the exponent of keep */
         acc gadd = (ga * vt + gb) * add;       /* by the exponent of add */

@@ -23,16 +23,20 @@ double worst_difference_double(const double *got, const double *want, size_t n, 
 {
   double worst = -1, difference2 = 0, want2 = 0;
   size_t ignored;
-  if (!at) at = &ignored;
+  if (!at)
+    at = &ignored;
   *at = 0;
   for (size_t i = 0; i < n; i++) {
     double d = fabs(got[i] - want[i]);
-    if (mode == SAME_NONFINITE && both_the_same_nonfinite(got[i], want[i])) continue;
-    if (!isfinite(got[i]) || !isfinite(want[i])) return *at = i, HUGE_VAL;
+    if (mode == SAME_NONFINITE && both_the_same_nonfinite(got[i], want[i]))
+      continue;
+    if (!isfinite(got[i]) || !isfinite(want[i]))
+      return *at = i, HUGE_VAL;
     difference2 += d * d;
     want2 += fmax(want[i] * want[i], 1e-6);
     d /= fmax(1, fabs(want[i]));
-    if (d > worst) worst = d, *at = i;
+    if (d > worst)
+      worst = d, *at = i;
   }
   return fmax(fmax(worst, 0), want2 > 0 ? sqrt(difference2 / want2) : 0);
 }
@@ -40,7 +44,8 @@ double worst_difference_double(const double *got, const double *want, size_t n, 
 static double *to_doubles(const real *x, size_t n)
 {
   double *copy = rwkv_alloc(n, sizeof *copy, "doubles");
-  for (size_t i = 0; i < n; i++) copy[i] = x[i];
+  for (size_t i = 0; i < n; i++)
+    copy[i] = x[i];
   return copy;
 }
 
@@ -104,14 +109,16 @@ void check_tensor(const char *what, const Tensor *t, const double *want, double 
 
 void random_fill(real *x, size_t n, Rng *rng, double scale)
 {
-  for (size_t i = 0; i < n; i++) x[i] = (real)(scale * rng_normal(rng));
+  for (size_t i = 0; i < n; i++)
+    x[i] = (real)(scale * rng_normal(rng));
 }
 
 Tensor *new_leaf(int axes, const int *shape, bool needs_grad)
 {
   Tensor *t = tensor_new(axes, shape);
   t->needs_grad = needs_grad;
-  if (needs_grad) t->grad = rwkv_alloc(t->n, sizeof(real), "gradient");
+  if (needs_grad)
+    t->grad = rwkv_alloc(t->n, sizeof(real), "gradient");
   return t;
 }
 
@@ -124,13 +131,15 @@ Tensor *random_leaf(int axes, const int *shape, Rng *rng, double scale, bool nee
 
 void free_leaves(Tensor **leaves, int n)
 {
-  for (int i = 0; i < n; i++) tensor_free(leaves[i]);
+  for (int i = 0; i < n; i++)
+    tensor_free(leaves[i]);
 }
 
 void zero_grads(Tensor **leaves, int n)
 {
   for (int i = 0; i < n; i++)
-    if (leaves[i]->grad) memset(leaves[i]->grad, 0, leaves[i]->n * sizeof(real));
+    if (leaves[i]->grad)
+      memset(leaves[i]->grad, 0, leaves[i]->n * sizeof(real));
 }
 
 double *doubles_of(const Tensor *t)
@@ -146,7 +155,8 @@ Tensor *flat_concat(Tape *tp, Tensor **parts, int count)
 {
   Tensor *flat[8];
   assert_true(count <= 8);
-  for (int i = 0; i < count; i++) flat[i] = t_reshape(tp, parts[i], 1, (int[]){(int)parts[i]->n});
+  for (int i = 0; i < count; i++)
+    flat[i] = t_reshape(tp, parts[i], 1, (int[]){(int)parts[i]->n});
   return t_concat(tp, flat, count, 0);
 }
 
@@ -161,8 +171,10 @@ bool fails_with(void (*fn)(void *), void *arg, const char *substring)
 void expect_failure(void (*fn)(void *), void *arg, const char *substring)
 {
   const char *message = rwkv_protect(fn, arg);
-  if (!message) fail_msg("nothing failed, expected \"%s\"", substring);
-  if (!strstr(message, substring)) fail_msg("failed with \"%s\", expected \"%s\"", message, substring);
+  if (!message)
+    fail_msg("nothing failed, expected \"%s\"", substring);
+  if (!strstr(message, substring))
+    fail_msg("failed with \"%s\", expected \"%s\"", message, substring);
 }
 
 static void fail_the_test(const char *message) { fail_msg("%s", message); }
@@ -178,15 +190,15 @@ typedef struct {
   void *ctx;
   Tensor **leaves;
   int n;
-  Tape *tape;                       /* reset for every run */
-  size_t total, out;                /* numbers in all leaves, in the output */
+  Tape *tape; /* reset for every run */
+  size_t total, out; /* numbers in all leaves, in the output */
   double *projection, *start, *gradient, *direction;
-  double rounding;                  /* of the projected output: the least that can be told apart */
+  double rounding; /* of the projected output: the least that can be told apart */
 } Check;
 
 /* Walks all numbers of all leaves: i the leaf, e the element, at its place in the flat arrays. */
-#define EACH_ELEMENT(c, i, e, at)                          \
-  for (size_t i = 0, at = 0; i < (size_t)(c)->n; i++)      \
+#define EACH_ELEMENT(c, i, e, at)                                                                            \
+  for (size_t i = 0, at = 0; i < (size_t)(c)->n; i++)                                                        \
     for (size_t e = 0; e < (c)->leaves[i]->n; e++, at++)
 
 static double *evaluate(const Check *c, bool recording, size_t *n)
@@ -194,14 +206,16 @@ static double *evaluate(const Check *c, bool recording, size_t *n)
   tape_reset(c->tape);
   c->tape->recording = recording;
   Tensor *y = c->f(c->tape, c->leaves, c->ctx);
-  if (n) *n = y->n;
+  if (n)
+    *n = y->n;
   return doubles_of(y);
 }
 
 static double projected(const Check *c)
 {
   double *y = evaluate(c, false, NULL), sum = 0;
-  for (size_t i = 0; i < c->out; i++) sum += y[i] * c->projection[i];
+  for (size_t i = 0; i < c->out; i++)
+    sum += y[i] * c->projection[i];
   free(y);
   return sum;
 }
@@ -212,7 +226,8 @@ static void backward_once(const Check *c)
   tape_reset(tp);
   tp->recording = true;
   Tensor *y = c->f(tp, c->leaves, c->ctx), *onto = tape_tensor(tp, y->axes, y->shape);
-  for (size_t i = 0; i < c->out; i++) onto->data[i] = (real)c->projection[i];
+  for (size_t i = 0; i < c->out; i++)
+    onto->data[i] = (real)c->projection[i];
   tape_backward(tp, t_sum_all(tp, t_mul(tp, y, onto)));
 }
 
@@ -225,7 +240,8 @@ static void read_gradient(const Check *c, double *to)
    sign do not cancel. */
 static void choose_direction(Check *c, Rng *rng, int only)
 {
-  EACH_ELEMENT(c, i, e, at) {
+  EACH_ELEMENT(c, i, e, at)
+  {
     double d = (0.5 + 0.5 * rng_uniform(rng)) * (rng_below(rng, 2) ? 1 : -1);
     bool moves = c->leaves[i]->needs_grad && (only < 0 || (size_t)only == i);
     c->direction[at] = moves ? d : 0;
@@ -237,7 +253,8 @@ static void choose_direction(Check *c, Rng *rng, int only)
 static double move(const Check *c, double step)
 {
   double expected = 0;
-  EACH_ELEMENT(c, i, e, at) {
+  EACH_ELEMENT(c, i, e, at)
+  {
     real *x = &c->leaves[i]->data[e];
     *x = (real)(c->start[at] + step * c->direction[at]);
     expected += ((double)*x - c->start[at]) * c->gradient[at];
@@ -261,7 +278,8 @@ static double directional_error(const Check *c)
   double change, wider_change, size = 0;
   double error = mismatch(c, h, &change), wider = mismatch(c, 2 * h, &wider_change);
   error = (8 * error - wider) / (12 * h); /* cancels the h^3 term of the central difference */
-  for (size_t at = 0; at < c->total; at++) size += pow(c->gradient[at] * c->direction[at], 2);
+  for (size_t at = 0; at < c->total; at++)
+    size += pow(c->gradient[at] * c->direction[at], 2);
   double seen = fmax(sqrt(size), fabs(change) / (2 * h));
   error = fabs(error) / fmax(seen, 8 * c->rounding / h / GRADIENT_TOL);
   return isfinite(error) ? error : HUGE_VAL;
@@ -271,10 +289,12 @@ static void along_directions(Check *c, Rng *rng, GradientErrors *errors)
 {
   for (int d = 0; d < DIRECTIONS + c->n; d++) {
     int leaf = d < DIRECTIONS ? -1 : d - DIRECTIONS;
-    if (leaf >= 0 && !c->leaves[leaf]->needs_grad) continue;
+    if (leaf >= 0 && !c->leaves[leaf]->needs_grad)
+      continue;
     choose_direction(c, rng, leaf);
     double error = directional_error(c);
-    if (error > errors->directional) errors->directional = error, errors->leaf = leaf;
+    if (error > errors->directional)
+      errors->directional = error, errors->leaf = leaf;
   }
 }
 
@@ -303,7 +323,8 @@ static double accumulation_error(Check *c)
   read_gradient(c, c->gradient);
   backward_once(c);
   read_gradient(c, twice);
-  for (size_t at = 0; at < c->total; at++) twice[at] /= 2;
+  for (size_t at = 0; at < c->total; at++)
+    twice[at] /= 2;
   double error = worst_difference_double(twice, c->gradient, c->total, FINITE_ONLY, NULL);
   free(twice);
   EACH_ELEMENT(c, i, e, at) if (c->leaves[i]->needs_grad) c->leaves[i]->grad[e] = (real)c->gradient[at];
@@ -315,7 +336,8 @@ GradientErrors gradient_errors(GradFunction *f, void *ctx, Tensor **leaves, int 
   GradientErrors errors = {.leaf = -1};
   Check c = {.f = f, .ctx = ctx, .leaves = leaves, .n = n, .tape = tape_new()};
   Rng rng = rng_named(7, "check_gradient");
-  for (int i = 0; i < n; i++) c.total += leaves[i]->n;
+  for (int i = 0; i < n; i++)
+    c.total += leaves[i]->n;
   c.start = rwkv_alloc(c.total, sizeof(double), "leaves");
   c.gradient = rwkv_alloc(c.total, sizeof(double), "gradient");
   c.direction = rwkv_alloc(c.total, sizeof(double), "direction");
@@ -324,7 +346,7 @@ GradientErrors gradient_errors(GradFunction *f, void *ctx, Tensor **leaves, int 
   project(&c, &rng, &errors);
   errors.accumulated = accumulation_error(&c);
   EACH_ELEMENT(&c, i, e, at)
-    errors.moved = fmax(errors.moved, fabs((double)leaves[i]->data[e] - c.start[at]));
+  errors.moved = fmax(errors.moved, fabs((double)leaves[i]->data[e] - c.start[at]));
   along_directions(&c, &rng, &errors);
 
   free(c.start);
@@ -338,8 +360,10 @@ GradientErrors gradient_errors(GradFunction *f, void *ctx, Tensor **leaves, int 
 void check_gradient(const char *what, GradFunction *f, void *ctx, Tensor **leaves, int n)
 {
   GradientErrors e = gradient_errors(f, ctx, leaves, n);
-  if (!(e.unrecorded <= 0)) fail_msg("%s: without recording the values differ by %.3g", what, e.unrecorded);
-  if (!(e.moved <= 0)) fail_msg("%s: the leaves were changed by %.3g", what, e.moved);
+  if (!(e.unrecorded <= 0))
+    fail_msg("%s: without recording the values differ by %.3g", what, e.unrecorded);
+  if (!(e.moved <= 0))
+    fail_msg("%s: the leaves were changed by %.3g", what, e.moved);
   if (!(e.accumulated <= VALUE_TOL))
     fail_msg("%s: gradients do not accumulate over two backward passes: off by %.3g", what, e.accumulated);
   if (!(e.directional <= GRADIENT_TOL))

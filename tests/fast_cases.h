@@ -34,7 +34,7 @@ typedef struct {
 static double seconds_now(void);
 /* count elements between guard zones; type: 'r' real, 'a' acc, 'i' int, 'w' work space, not compared */
 static void *buffer(Run *r, size_t count, char type);
-/* Random numbers of mean 0; EXTREME: many are 0, `wide` times as large, or tiny. WITH_NAN: one of the
+/* Random numbers of mean 0 and deviation `scale`; EXTREME: many are 0, `wide` times as large, or tiny. WITH_NAN: one of the
    numbers of one operand is NaN. */
 static real *in(Run *r, size_t n, double scale, double wide);
 static bool left_out(Run *r); /* whether the next optional operand or gradient is NULL */
@@ -52,7 +52,7 @@ static real *grad(Run *r, size_t n); /* not zero at first, or NULL */
 /* ---- sizes ---- */
 
 typedef struct { size_t rows, C; } Sheet;
-static const Sheet sheets[] = {{1, 1}, {3, 17}, {17, 3}, {1, 130}, {65, 64}, {64, 65}, {130, 130}, {1100, 65}, {5, 300}};
+static const Sheet sheets[] = {{1, 1}, {3, 17}, {17, 3}, {1, 130}, {65, 64}, {64, 65}, {130, 130}, {300, 65}, {5, 300}};
 enum { SHEETS = sizeof sheets / sizeof *sheets };
 static Sheet sheet(const Run *r) { return r->bench ? (Sheet){4096, 64} : sheets[r->variant % SHEETS]; }
 
@@ -93,12 +93,12 @@ static void c_unary_backward(Run *r)
 
 static const Broadcast casts[] = {
     {{1, 1, 1, 1}, {0, 0, 0, 0}, {0, 0, 0, 0}},         {{1, 1, 1, 17}, {0, 0, 0, 1}, {0, 0, 0, 1}},
-    {{5, 13, 20, 33}, {8580, 660, 33, 1}, {8580, 660, 33, 1}}, /* equal */
-    {{1, 64, 65, 65}, {0, 4225, 65, 1}, {0, 0, 0, 1}},         /* [C] */
-    {{1, 64, 65, 65}, {0, 0, 0, 1}, {0, 4225, 65, 1}},         /* [C] first */
+    {{5, 13, 20, 13}, {3380, 260, 13, 1}, {3380, 260, 13, 1}}, /* equal */
+    {{1, 8, 65, 33}, {0, 2145, 33, 1}, {0, 0, 0, 1}},         /* [C] */
+    {{1, 8, 65, 33}, {0, 0, 0, 1}, {0, 2145, 33, 1}},         /* [C] first */
     {{3, 7, 5, 17}, {595, 85, 17, 1}, {0, 0, 17, 1}},          /* [H,N] */
-    {{3, 70, 5, 33}, {11550, 165, 33, 1}, {350, 5, 1, 0}},     /* [..,1] */
-    {{3, 70, 5, 33}, {350, 5, 1, 0}, {11550, 165, 33, 1}},     /* [..,1] first */
+    {{3, 40, 5, 33}, {6600, 165, 33, 1}, {200, 5, 1, 0}},     /* [..,1] */
+    {{3, 40, 5, 33}, {200, 5, 1, 0}, {6600, 165, 33, 1}},     /* [..,1] first */
     {{1, 1, 1, 130}, {0, 0, 0, 1}, {0, 0, 0, 0}},              /* a number */
     {{1, 3, 17, 3}, {0, 51, 3, 1}, {0, 3, 0, 1}},              /* in the middle */
     {{1, 1, 17, 65}, {0, 0, 0, 1}, {0, 0, 1, 0}},              /* outer: row by column */
@@ -185,7 +185,7 @@ static void c_lerp_backward(Run *r)
 /* ---- linear maps ---- */
 
 static const size_t maps[][3] = {{1, 1, 1}, {1, 3, 17}, {3, 17, 3}, {17, 64, 65}, {65, 65, 64}, {130, 3, 130}, {4, 700, 130},
-                                 {2, 300, 500}, {700, 64, 32}, {300, 130, 300}, {7, 300, 17}, {1, 400, 1030}};
+                                 {2, 300, 500}, {700, 64, 32}, {270, 33, 300}, {7, 300, 17}, {1, 400, 1030}};
 enum { MAPS = sizeof maps / sizeof *maps };
 static const size_t *map(const Run *r)
 {
@@ -262,8 +262,8 @@ static void c_norm_backward(Run *r)
   Sheet s = sheet(r);
   size_t H = heads(r), C = H * s.C, n = s.rows * C;
   real *x = in(r, n, 1, 1e4), *weight = in(r, C, 1, 10), *g = in(r, n, 1, 100), *y = buffer(r, n, 'w');
-  acc *stats = buffer(r, s.rows * H * 2, 'a');
-  reference_ops.norm(y, stats, x, weight, weight, 1e-5, s.rows, H, s.C);
+  acc *stats = buffer(r, s.rows * H * 2, 'a'), eps = s.C == 1 ? 1 : 1e-5; /* of one number only rounding is left */
+  reference_ops.norm(y, stats, x, weight, weight, eps, s.rows, H, s.C);
   real *gx = grad(r, n), *gweight = grad(r, C), *gbias = grad(r, C);
   TIMED(r, r->o->norm_backward(gx, gweight, gbias, g, stats, x, weight, s.rows, H, s.C));
 }
@@ -500,45 +500,46 @@ typedef struct {
   void (*run)(Run *r);
   int variants;
   const char *shape; /* of the bench */
+  double loose;      /* multiple of the usual tolerance, for long chains of rounding */
 } Case;
 
-#define CASE(op, variants, shape) {#op, c_##op, variants, shape}
+#define CASE(op, variants, shape, loose) {#op, c_##op, variants, shape, loose}
 static const Case cases[] = {
-    CASE(unary, LENGTHS * UNARY_COUNT, "tanh [64,64,64]"),
-    CASE(unary_backward, LENGTHS * UNARY_COUNT, "tanh [64,64,64]"),
-    CASE(binary, CASTS * BINARY_COUNT, "[64,64,64] * [64]"),
-    CASE(binary_backward, CASTS * BINARY_COUNT, "[64,64,64] * [64]"),
-    CASE(affine, LENGTHS, "[64,64,64]"),
-    CASE(affine_backward, LENGTHS, "[64,64,64]"),
-    CASE(lerp, 3 * SHEETS, "[64,64,64], mu [64]"),
-    CASE(lerp_backward, 3 * SHEETS, "[64,64,64], mu [64]"),
-    CASE(linear, 2 * MAPS, "[4096,64] [64,64]"),
-    CASE(linear_backward, MAPS, "[4096,64] [64,64]"),
-    CASE(matmul, MAPS, "[4096,64] [64,64]"),
-    CASE(matmul_backward, MAPS, "[4096,64] [64,64]"),
-    CASE(rows, SHEETS, "4096 of [50,64]"),
-    CASE(rows_backward, SHEETS, "4096 of [50,64]"),
-    CASE(norm, 2 * SHEETS, "[4096,64]"),
-    CASE(norm_backward, 2 * SHEETS, "[4096,64]"),
-    CASE(l2norm, SHEETS, "[4096,64]"),
-    CASE(l2norm_backward, SHEETS, "[4096,64]"),
-    CASE(shift, CUBES, "[64,64,64]"),
-    CASE(shift_backward, CUBES, "[64,64,64]"),
-    CASE(slice, CUBES, "[64,64,64]"),
-    CASE(slice_add, CUBES, "[64,64,64]"),
-    CASE(unslice, CUBES, "[64,64,64]"),
-    CASE(unslice_add, CUBES, "[64,64,64]"),
-    CASE(sum, 2 * CUBES, "[64,64,64] over T"),
-    CASE(sum_backward, 2 * CUBES, "[64,64,64] over T"),
-    CASE(cross_entropy, SHEETS, "[512,256]"),
-    CASE(cross_entropy_backward, 2 * SHEETS, "[512,256]"),
-    CASE(argmax, 2 * SHEETS, "[512,256]"),
-    CASE(adamw, LENGTHS, "262144"),
-    CASE(sum_squares, LENGTHS, "262144"),
-    CASE(wkv4, 2 * WKV4_CUBES, "B T C 64"),
-    CASE(wkv4_backward, 2 * WKV4_CUBES, "B T C 64"),
-    CASE(wkv7, HEADS, "B T N 64, H 1"),
-    CASE(wkv7_backward, HEADS, "B T N 64, H 1"),
+    CASE(unary, LENGTHS * UNARY_COUNT, "tanh [64,64,64]", 1),
+    CASE(unary_backward, LENGTHS * UNARY_COUNT, "tanh [64,64,64]", 1),
+    CASE(binary, CASTS * BINARY_COUNT, "[64,64,64] * [64]", 1),
+    CASE(binary_backward, CASTS * BINARY_COUNT, "[64,64,64] * [64]", 1),
+    CASE(affine, LENGTHS, "[64,64,64]", 1),
+    CASE(affine_backward, LENGTHS, "[64,64,64]", 1),
+    CASE(lerp, 3 * SHEETS, "[64,64,64], mu [64]", 1),
+    CASE(lerp_backward, 3 * SHEETS, "[64,64,64], mu [64]", 1),
+    CASE(linear, 2 * MAPS, "[4096,64] [64,64]", 1),
+    CASE(linear_backward, MAPS, "[4096,64] [64,64]", 1),
+    CASE(matmul, MAPS, "[4096,64] [64,64]", 1),
+    CASE(matmul_backward, MAPS, "[4096,64] [64,64]", 1),
+    CASE(rows, SHEETS, "4096 of [50,64]", 1),
+    CASE(rows_backward, SHEETS, "4096 of [50,64]", 1),
+    CASE(norm, 2 * SHEETS, "[4096,64]", 1),
+    CASE(norm_backward, 2 * SHEETS, "[4096,64]", 1),
+    CASE(l2norm, SHEETS, "[4096,64]", 1),
+    CASE(l2norm_backward, SHEETS, "[4096,64]", 1),
+    CASE(shift, CUBES, "[64,64,64]", 1),
+    CASE(shift_backward, CUBES, "[64,64,64]", 1),
+    CASE(slice, CUBES, "[64,64,64]", 1),
+    CASE(slice_add, CUBES, "[64,64,64]", 1),
+    CASE(unslice, CUBES, "[64,64,64]", 1),
+    CASE(unslice_add, CUBES, "[64,64,64]", 1),
+    CASE(sum, 2 * CUBES, "[64,64,64] over T", 1),
+    CASE(sum_backward, 2 * CUBES, "[64,64,64] over T", 1),
+    CASE(cross_entropy, SHEETS, "[512,256]", 1),
+    CASE(cross_entropy_backward, 2 * SHEETS, "[512,256]", 1),
+    CASE(argmax, 2 * SHEETS, "[512,256]", 1),
+    CASE(adamw, LENGTHS, "262144", 1),
+    CASE(sum_squares, LENGTHS, "262144", 1),
+    CASE(wkv4, 2 * WKV4_CUBES, "B T C 64", 1),
+    CASE(wkv4_backward, 2 * WKV4_CUBES, "B T C 64", 4),
+    CASE(wkv7, HEADS, "B T N 64, H 1", 1),
+    CASE(wkv7_backward, HEADS, "B T N 64, H 1", 1),
 };
 enum { CASES = sizeof cases / sizeof *cases };
 

@@ -11,18 +11,30 @@ bool version_uses(const Version *v, size_t size)
   return *dim_at(&d, size) != 0;
 }
 
+static void set_if_used(const Version *v, Dims *d, size_t size, int value)
+{
+  if (version_uses(v, size)) *dim_at(d, size) = value;
+}
+
+static bool is(const Version *v, const char *name) { return strcmp(v->name, name) == 0; }
+
 Dims small_dims(const Version *v, int variant)
 {
   static const struct {
     int C, N, L, V, Dw, Da, Dv, Dg;
-  } sizes[SMALL_SIZES] = {{15, 5, 3, 13, 3, 4, 2, 6}, {9, 3, 2, 11, 2, 5, 3, 4}, {8, 2, 1, 17, 5, 3, 2, 1}};
-  int C = sizes[variant].C, heads = sizes[variant].N, dw = sizes[variant].Dw, da = sizes[variant].Da;
-  Dims d = {.L = sizes[variant].L, .V = sizes[variant].V, .C = C};
-  if (version_uses(v, offsetof(Dims, N)) || version_uses(v, offsetof(Dims, H))) d.N = heads;
-  if (version_uses(v, offsetof(Dims, Dw))) d.Dw = dw;
-  if (version_uses(v, offsetof(Dims, Da))) d.Da = da;
-  if (version_uses(v, offsetof(Dims, Dv))) d.Dv = sizes[variant].Dv;
-  if (version_uses(v, offsetof(Dims, Dg))) d.Dg = sizes[variant].Dg;
+  } sizes[SMALL_SIZES] = {
+      {15, 5, 3, 13, 3, 4, 2, 6}, {9, 3, 2, 11, 2, 5, 3, 4}, {8, 2, 1, 17, 5, 3, 2, 1}, {6, 3, 2, 9, 1, 2, 3, 4}};
+  Dims d = {.L = sizes[variant].L, .V = sizes[variant].V, .C = sizes[variant].C};
+  set_if_used(v, &d, offsetof(Dims, N), sizes[variant].N);
+  set_if_used(v, &d, offsetof(Dims, Dw), sizes[variant].Dw);
+  set_if_used(v, &d, offsetof(Dims, Da), sizes[variant].Da);
+  set_if_used(v, &d, offsetof(Dims, Dv), sizes[variant].Dv);
+  set_if_used(v, &d, offsetof(Dims, Dg), sizes[variant].Dg);
+  set_if_used(v, &d, offsetof(Dims, Dm), sizes[variant].Da);
+  set_if_used(v, &d, offsetof(Dims, Q), 4 + variant);
+  set_if_used(v, &d, offsetof(Dims, ctx), SMALL_LENGTH);
+  if (variant == 3) d.pre_ffn = is(v, "v3") || is(v, "v4");
+  if (variant == 3 && is(v, "v4")) d.tiny_layer = 2, d.tiny = 4, d.Q = 5;
   return d;
 }
 
@@ -32,7 +44,10 @@ Model *random_model(const Version *v, const Dims *d, uint64_t seed)
   for (int i = 0; i < m->count; i++) {
     Tensor *t = m->params[i].t;
     Rng r = rng_named(seed + 1, m->params[i].name);
-    for (size_t j = 0; j < t->n; j++) t->data[j] += (real)(0.25 * rng_normal(&r));
+    for (size_t j = 0; j < t->n; j++) {
+      if (!(fabs((double)t->data[j]) < 100)) t->data[j] = 0; /* v3 initialises ffnPre's mixes to infinity */
+      t->data[j] += (real)(0.25 * rng_normal(&r));
+    }
   }
   return m;
 }

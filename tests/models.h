@@ -7,8 +7,9 @@
 /* Whether the version has this size, which is to say a default for it: version_uses(v, offsetof(Dims, N)). */
 bool version_uses(const Version *v, size_t size);
 
-enum { SMALL_SIZES = 3 };
-/* Sizes that fit the version: odd, different from each other, three variants with 3, 2 and 1 layers. */
+enum { SMALL_SIZES = 4, SMALL_LENGTH = 24 };
+/* Sizes that fit the version: odd, different from each other, variants with 3, 2, 1 and 2 layers, for
+   sequences of at most SMALL_LENGTH; the last one with the options that the version has. */
 Dims small_dims(const Version *v, int variant);
 
 /* The official initial values hold zero matrices, through which no error would show. So every number is

@@ -76,7 +76,8 @@ static void the_handler_hears_what_is_unprotected(void **state)
   heard[0] = 0;
   rwkv_protect(fail_with, "protected");
   assert_string_equal(heard, "");
-  if (setjmp(handled) == 0) fail_with("open");
+  if (setjmp(handled) == 0)
+    fail_with("open");
   assert_string_equal(heard, "open is 3, expected 4");
   unprotected_failures_fail_the_test();
 }
@@ -119,7 +120,8 @@ static void alloc_gives_zeros_or_fails(void **state)
 {
   (void)state;
   char *p = rwkv_alloc(100, 3, "text");
-  for (int i = 0; i < 300; i++) assert_int_equal(p[i], 0);
+  for (int i = 0; i < 300; i++)
+    assert_int_equal(p[i], 0);
   free(p);
   p = rwkv_alloc(0, 4, "nothing");
   assert_non_null(p);
@@ -143,7 +145,8 @@ static void arena_pieces_are_aligned_and_apart(void **state)
   }
   for (int i = 0; i < N; i++)
     for (size_t j = 0; j < sizes[i]; j++)
-      if (p[i][j] != i + 1) fail_msg("piece %d was overwritten at %zu", i, j);
+      if (p[i][j] != i + 1)
+        fail_msg("piece %d was overwritten at %zu", i, j);
   arena_free(&a);
   assert_int_equal(arena_bytes(&a), 0);
 }
@@ -180,24 +183,27 @@ static void rewound_memory_is_poisoned(void **state)
   Arena a = {0};
   ArenaMark empty = arena_mark(&a);
   real *x = arena_alloc(&a, 10 * sizeof *x);
-  for (int i = 0; i < 10; i++) x[i] = 1;
+  for (int i = 0; i < 10; i++)
+    x[i] = 1;
   arena_rewind(&a, empty);
-  for (int i = 0; i < 10; i++) assert_true(isnan(x[i]));
+  for (int i = 0; i < 10; i++)
+    assert_true(isnan(x[i]));
   arena_free(&a);
 }
 #endif
 
 static void a_step(Arena *a, const size_t *sizes, int n)
 {
-  for (int i = 0; i < n; i++) memset(arena_alloc(a, sizes[i]), 1, sizes[i] < 64 ? sizes[i] : 64);
+  for (int i = 0; i < n; i++)
+    memset(arena_alloc(a, sizes[i]), 1, sizes[i] < 64 ? sizes[i] : 64);
 }
 
 static void a_second_identical_step_asks_for_nothing(void **state)
 {
   (void)state;
   static const size_t MB = (size_t)1 << 20;
-  const size_t plain[] = {5 * MB, 5 * MB, 100, 7 * MB, 3 * MB}, large[] = {100, 30 * MB, 5 * MB, 9 * MB, 100, 8 * MB},
-               mixed[] = {7 * MB, 7 * MB, 17 * MB, MB};
+  const size_t plain[] = {5 * MB, 5 * MB, 100, 7 * MB, 3 * MB},
+               large[] = {100, 30 * MB, 5 * MB, 9 * MB, 100, 8 * MB}, mixed[] = {7 * MB, 7 * MB, 17 * MB, MB};
   const size_t *steps[] = {plain, large, mixed};
   const int counts[] = {5, 6, 4};
   for (int s = 0; s < 3; s++) {
@@ -281,7 +287,8 @@ static void uniform_numbers(void **state)
     sum += u, squares += u * u, lag += (u - 0.5) * (before - 0.5), before = u;
     bins[(int)(u * BINS)]++;
   }
-  for (int i = 0; i < BINS; i++) chi += pow(bins[i] - N / BINS, 2) / (N / BINS);
+  for (int i = 0; i < BINS; i++)
+    chi += pow(bins[i] - N / BINS, 2) / (N / BINS);
   assert_true(fabs(sum / N - 0.5) < 4 * sqrt(1.0 / 12 / N));
   assert_true(fabs(squares / N - 1.0 / 3) < 4 * sqrt(4.0 / 45 / N));
   assert_true(fabs(lag / N) < 4 / 12.0 / sqrt(N));
@@ -298,7 +305,8 @@ static void normal_numbers(void **state)
   for (int i = 0; i < N; i++) {
     double x = rng_normal(&r);
     assert_true(isfinite(x));
-    for (int m = 1; m <= 4; m++) moment[m] += pow(x, m) / N;
+    for (int m = 1; m <= 4; m++)
+      moment[m] += pow(x, m) / N;
     beyond2 += fabs(x) > 2;
   }
   assert_true(fabs(moment[1]) < 4 / sqrt(N));
@@ -322,7 +330,8 @@ static void below_is_in_range_and_even(void **state)
       seen[x]++;
     }
     double expected = (double)N / (double)n;
-    for (uint64_t x = 0; x < n; x++) assert_true(fabs(seen[x] - expected) <= 4.5 * sqrt(expected));
+    for (uint64_t x = 0; x < n; x++)
+      assert_true(fabs(seen[x] - expected) <= 4.5 * sqrt(expected));
   }
   /* With n = 3/4 of 2^64 a bare remainder would fall below 2^62 half of the time, not a third. */
   uint64_t n = (uint64_t)3 << 62;
@@ -366,13 +375,15 @@ static void shapes_and_counts(void **state)
   assert_int_equal(shape_count(2, (int[]){0, 7}), 0);
   assert_string_equal(shape_text(0, NULL), "[]");
   assert_string_equal(shape_text(4, (int[]){1, -2, 2147483647, 4}), "[1,-2,2147483647,4]");
-  Tensor *a = tensor_new(2, (int[]){2, 3}), *b = tensor_new(2, (int[]){3, 2}), *c = tensor_new(3, (int[]){2, 3, 1});
+  Tensor *a = tensor_new(2, (int[]){2, 3}), *b = tensor_new(2, (int[]){3, 2}),
+         *c = tensor_new(3, (int[]){2, 3, 1});
   Tensor *scalar = tensor_new(0, NULL);
   assert_string_equal(tensor_shape(a), "[2,3]");
   assert_true(same_shape(a, a) && same_shape(scalar, scalar));
   assert_false(same_shape(a, b) || same_shape(a, c) || same_shape(a, scalar));
   assert_int_equal(scalar->n, 1);
-  for (size_t i = 0; i < a->n; i++) assert_true(a->data[i] == 0);
+  for (size_t i = 0; i < a->n; i++)
+    assert_true(a->data[i] == 0);
   free_leaves((Tensor *[]){a, b, c, scalar}, 4);
   tensor_free(NULL);
 }
@@ -421,7 +432,8 @@ static void reading_and_writing_stay_inside(void **state)
   assert_memory_equal(out, ((real[]){0, 0, 1, 2, 3, 0, 0, 0}), sizeof out);
   tensor_read(t, 6, 0, out);
   tensor_fill(t, 5);
-  for (int i = 0; i < 6; i++) assert_true(t->data[i] == 5);
+  for (int i = 0; i < 6; i++)
+    assert_true(t->data[i] == 5);
   static const size_t bad[][2] = {{0, 7}, {6, 1}, {7, 0}, {5, 2}, {SIZE_MAX, 2}, {2, SIZE_MAX}};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     Access a = {t, bad[i][0], bad[i][1]};
@@ -459,7 +471,8 @@ static void save(TapeWatcher *self)
 {
   Saver *s = (Saver *)self;
   s->calls++;
-  if (s->watched) s->saved = s->watched->data[0];
+  if (s->watched)
+    s->saved = s->watched->data[0];
   s->watched = NULL;
 }
 
@@ -497,7 +510,8 @@ static void a_steady_loop_holds_no_more_memory(void **state)
   (void)state;
   Tape *tp = tape_new();
   Rng rng = rng_new(1, 1);
-  Tensor *leaf[] = {random_leaf(3, (int[]){8, 64, 64}, &rng, 0.1, true), random_leaf(4, (int[]){8, 4, 16, 16}, &rng, 0.1, true)};
+  Tensor *leaf[] = {random_leaf(3, (int[]){8, 64, 64}, &rng, 0.1, true),
+                    random_leaf(4, (int[]){8, 4, 16, 16}, &rng, 0.1, true)};
   one_step(tp, leaf);
   size_t held = arena_bytes(&tp->arena);
   for (int i = 0; i < 3; i++) {
@@ -536,7 +550,8 @@ static void backward_wants_one_number(void **state)
   (void)state;
   Tape *tp = tape_new();
   Tensor *x = new_leaf(2, (int[]){2, 3}, true);
-  expect_failure(run_backward, &(On){tp, t_exp(tp, x)}, "backward starts from a single number, not from shape [2,3]");
+  expect_failure(run_backward, &(On){tp, t_exp(tp, x)},
+                 "backward starts from a single number, not from shape [2,3]");
   tensor_free(x);
   tape_free(tp);
 }

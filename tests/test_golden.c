@@ -120,13 +120,17 @@ static void verify_beside(Model *m, const char *base)
   assert_non_null(line(lines, count, "grad"));
 }
 
-/* Whether the file says that it is of a version there is ("v6_0" is of v6). */
+/* Whether the file says that it is of a version there is ("v5_0" is v5.0, "v6_0" is of v6). */
 static bool of_known_version(const StFile *f)
 {
   const char *version = f ? st_meta(f, "version") : NULL;
   if (!version) return true; /* so that it counts as a failure */
-  for (int i = 0; version_list()[i]; i++)
-    if (strncmp(version, version_list()[i]->name, strlen(version_list()[i]->name)) == 0) return true;
+  for (int i = 0; version_list()[i]; i++) {
+    const char *name = version_list()[i]->name;
+    size_t same = 0;
+    while (name[same] && (name[same] == version[same] || (name[same] == '.' && version[same] == '_'))) same++;
+    if (!name[same]) return true;
+  }
   return false;
 }
 

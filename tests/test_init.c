@@ -151,7 +151,12 @@ static void all_different(const Model *m, const bool *random)
     }
 }
 
-static bool starts(const char *text, const char *with) { return strncmp(text, with, strlen(with)) == 0; }
+/* "v5_0" is v5.0, "v6_0" is of v6 */
+static bool is_of(const char *text, const char *version)
+{
+  while (*version && (*text == *version || (*text == '_' && *version == '.'))) text++, version++;
+  return !*version;
+}
 
 static void compare_file(const char *path)
 {
@@ -160,7 +165,7 @@ static void compare_file(const char *path)
   if (error) {
     bool known = false;
     const char *version = l.file ? st_meta(l.file, "version") : NULL;
-    for (int i = 0; version_list()[i]; i++) known |= version && starts(version, version_list()[i]->name);
+    for (int i = 0; version_list()[i]; i++) known |= version && is_of(version, version_list()[i]->name);
     if (known || !version) fail_msg("%s", error);
     printf("SKIPPED %s: there is no version %s\n", path, version);
     st_close(l.file);

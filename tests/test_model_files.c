@@ -25,7 +25,7 @@ typedef struct {
   const char *reshape;           /* parameter with a shape of its own: */
   int axes, shape[MAX_AXES];
   const char *extra[4];          /* tensors [3] that do not belong */
-  bool flat, deep;               /* without axes of size 1 in front; with two more of them */
+  bool flat, deep;               /* without axes of size 1 in front; vectors with two of them */
   bool meta;
 } Edit;
 
@@ -43,7 +43,7 @@ static void put_param(StWriter *w, const Param *p, const Edit *e)
     return;
   }
   while (e->flat && skip_axes < axes - 1 && from[skip_axes] == 1) skip_axes++;
-  int more = e->deep && axes + 2 <= MAX_AXES ? 2 : 0;
+  int more = e->deep && axes == 1 ? 2 : 0;
   for (int i = 0; i < more; i++) shape[i] = 1;
   for (int i = skip_axes; i < axes; i++) shape[more + i - skip_axes] = from[i];
   st_put(w, name, axes - skip_axes + more, shape, p->t->data);
@@ -180,6 +180,9 @@ static void sizes_from_shapes(void **state)
       if (version_uses(v, offsetof(Dims, Da))) d.Da = 5;
       if (version_uses(v, offsetof(Dims, Dv))) d.Dv = 3;
       if (version_uses(v, offsetof(Dims, Dg))) d.Dg = 9;
+      if (version_uses(v, offsetof(Dims, Q))) d.Q = 8;
+      if (version_uses(v, offsetof(Dims, Dm))) d.Dm = 2;
+      if (version_uses(v, offsetof(Dims, ctx))) d.ctx = 19;
       if (strcmp(v->name, "v4") == 0) d.A = 10;
       Model *m = random_model(v, &d, (uint64_t)L);
       Model *back = loaded(write_edited(m, &(Edit){.meta = false}));

@@ -17,7 +17,8 @@
 
 static void check_all(const OpCase *cases, size_t n)
 {
-  for (size_t i = 0; i < n; i++) check_op(&cases[i]);
+  for (size_t i = 0; i < n; i++)
+    check_op(&cases[i]);
 }
 
 /* ---- unary ---- */
@@ -26,20 +27,34 @@ static double again(UnaryKind kind, double x)
 {
   double e = exp(x), e2 = (1 + e) * (1 + e);
   switch (kind) {
-  case U_NEG: return 0 - x;
-  case U_EXP: return 1 / exp(-x);
-  case U_LOG: return log2(x) * log(2);
-  case U_SQRT: return pow(x, 0.5);
-  case U_SQUARE: return pow(x, 2);
-  case U_ABS: return x < 0 ? -x : x;
-  case U_TANH: return (e * e - 1) / (e * e + 1);
-  case U_SIGMOID: return e / (1 + e);
-  case U_SILU: return x * e / (1 + e);
-  case U_RELU: return x < 0 ? 0 : x;
-  case U_RELU2: return x < 0 ? 0 : x * x;
-  case U_SOFTPLUS: return log(1 + e);
-  case U_MISH: return x * (e2 - 1) / (e2 + 1);
-  case UNARY_COUNT: break;
+  case U_NEG:
+    return 0 - x;
+  case U_EXP:
+    return 1 / exp(-x);
+  case U_LOG:
+    return log2(x) * log(2);
+  case U_SQRT:
+    return pow(x, 0.5);
+  case U_SQUARE:
+    return pow(x, 2);
+  case U_ABS:
+    return x < 0 ? -x : x;
+  case U_TANH:
+    return (e * e - 1) / (e * e + 1);
+  case U_SIGMOID:
+    return e / (1 + e);
+  case U_SILU:
+    return x * e / (1 + e);
+  case U_RELU:
+    return x < 0 ? 0 : x;
+  case U_RELU2:
+    return x < 0 ? 0 : x * x;
+  case U_SOFTPLUS:
+    return log(1 + e);
+  case U_MISH:
+    return x * (e2 - 1) / (e2 + 1);
+  case UNARY_COUNT:
+    break;
   }
   return NAN;
 }
@@ -51,7 +66,8 @@ static Tensor *run_unary(Tape *tp, Tensor **leaf, const OpCase *c)
 
 static void want_unary(double *y, double *const *x, const OpCase *c)
 {
-  for (size_t i = 0; i < count_of(&c->leaf[0]); i++) y[i] = again((UnaryKind)c->arg[0], x[0][i]);
+  for (size_t i = 0; i < count_of(&c->leaf[0]); i++)
+    y[i] = again((UnaryKind)c->arg[0], x[0][i]);
 }
 
 /* Both signs, but not within 0.2 of the kinks at 0. */
@@ -70,7 +86,8 @@ static void unary_ops(void **state)
   static const Shape shapes[] = {SHAPE(2, 3, 5), SHAPE(17), SHAPE(1), SCALAR, SHAPE(1, 3, 1, 2)};
   for (int kind = 0; kind < UNARY_COUNT; kind++)
     for (size_t s = 0; s < COUNT_OF(shapes); s++)
-      check_op(&(OpCase){unary_table[kind].name, run_unary, want_unary, fill_around_zero, 1, {shapes[s]}, {kind}});
+      check_op(
+          &(OpCase){unary_table[kind].name, run_unary, want_unary, fill_around_zero, 1, {shapes[s]}, {kind}});
 }
 
 static void unary_ops_at_extremes(void **state)
@@ -80,11 +97,25 @@ static void unary_ops_at_extremes(void **state)
     UnaryKind kind;
     double x, y, slope;
   } points[] = {
-      {U_SIGMOID, 1000, 1, 0},  {U_SIGMOID, -1000, 0, 0}, {U_TANH, 1000, 1, 0},        {U_TANH, -1000, -1, 0},
-      {U_SILU, 1000, 1000, 1},  {U_SILU, -1000, 0, 0},    {U_SOFTPLUS, 1000, 1000, 1}, {U_SOFTPLUS, -1000, 0, 0},
-      {U_MISH, 1000, 1000, 1},  {U_MISH, -1000, 0, 0},    {U_EXP, -1000, 0, 0},        {U_RELU, -1e30, 0, 0},
-      {U_RELU, 1e30, 1e30, 1},  {U_RELU2, 1e15, 1e30, 2e15}, {U_RELU2, 0, 0, 0},       {U_SOFTPLUS, 0, 0.6931471805599453, 0.5},
-      {U_SILU, 0, 0, 0.5},      {U_MISH, 0, 0, 0.6},      {U_LOG, 1e30, 69.07755278982137, 1e-30},
+      {U_SIGMOID, 1000, 1, 0},
+      {U_SIGMOID, -1000, 0, 0},
+      {U_TANH, 1000, 1, 0},
+      {U_TANH, -1000, -1, 0},
+      {U_SILU, 1000, 1000, 1},
+      {U_SILU, -1000, 0, 0},
+      {U_SOFTPLUS, 1000, 1000, 1},
+      {U_SOFTPLUS, -1000, 0, 0},
+      {U_MISH, 1000, 1000, 1},
+      {U_MISH, -1000, 0, 0},
+      {U_EXP, -1000, 0, 0},
+      {U_RELU, -1e30, 0, 0},
+      {U_RELU, 1e30, 1e30, 1},
+      {U_RELU2, 1e15, 1e30, 2e15},
+      {U_RELU2, 0, 0, 0},
+      {U_SOFTPLUS, 0, 0.6931471805599453, 0.5},
+      {U_SILU, 0, 0, 0.5},
+      {U_MISH, 0, 0, 0.6},
+      {U_LOG, 1e30, 69.07755278982137, 1e-30},
   };
   for (size_t i = 0; i < COUNT_OF(points); i++) {
     Tape *tp = tape_new();
@@ -107,7 +138,8 @@ static void unary_ops_pass_nan_on(void **state)
   Tensor *x = tape_zeros(tp, 1, (int[]){1});
   x->data[0] = (real)NAN;
   for (int kind = 0; kind < UNARY_COUNT; kind++)
-    if (!isnan(t_unary(tp, (UnaryKind)kind, x)->data[0])) fail_msg("%s swallows a NaN", unary_table[kind].name);
+    if (!isnan(t_unary(tp, (UnaryKind)kind, x)->data[0]))
+      fail_msg("%s swallows a NaN", unary_table[kind].name);
   tape_free(tp);
 }
 
@@ -153,13 +185,20 @@ static const Shape pairs[][2] = {
 static double combine(BinaryKind kind, double a, double b)
 {
   switch (kind) {
-  case B_ADD: return a + b;
-  case B_SUB: return a - b;
-  case B_MUL: return a * b;
-  case B_DIV: return a * (1 / b);
-  case B_MAX: return a > b ? a : b;
-  case B_MIN: return a < b ? a : b;
-  case BINARY_COUNT: break;
+  case B_ADD:
+    return a + b;
+  case B_SUB:
+    return a - b;
+  case B_MUL:
+    return a * b;
+  case B_DIV:
+    return a * (1 / b);
+  case B_MAX:
+    return a > b ? a : b;
+  case B_MIN:
+    return a < b ? a : b;
+  case BINARY_COUNT:
+    break;
   }
   return NAN;
 }
@@ -178,7 +217,8 @@ static Shape broadcast_of(const Shape *a, const Shape *b)
 static size_t place_in(const Shape *operand, const int *coordinate, const Shape *result)
 {
   int own[MAX_AXES], dropped = result->axes - operand->axes;
-  for (int d = 0; d < operand->axes; d++) own[d] = operand->shape[d] == 1 ? 0 : coordinate[d + dropped];
+  for (int d = 0; d < operand->axes; d++)
+    own[d] = operand->shape[d] == 1 ? 0 : coordinate[d + dropped];
   return ravel(own, operand);
 }
 
@@ -207,7 +247,8 @@ static void fill_combs(Tensor **leaf, const OpCase *c, Rng *rng)
 {
   for (int i = 0; i < c->leaves; i++)
     for (size_t e = 0; e < leaf[i]->n; e++)
-      leaf[i]->data[e] = (real)(0.5 * ((double)rng_below(rng, 9) - 4) + 0.25 * i + 0.1 * (rng_uniform(rng) - 0.5));
+      leaf[i]->data[e] =
+          (real)(0.5 * ((double)rng_below(rng, 9) - 4) + 0.25 * i + 0.1 * (rng_uniform(rng) - 0.5));
 }
 
 static void binary_ops(void **state)
@@ -237,7 +278,8 @@ static void an_operand_may_be_used_twice(void **state)
 {
   (void)state;
   for (int kind = 0; kind < BINARY_COUNT; kind++)
-    check_op(&(OpCase){"with itself", run_with_itself, want_with_itself, fill_combs, 1, {SHAPE(3, 5)}, {kind}});
+    check_op(
+        &(OpCase){"with itself", run_with_itself, want_with_itself, fill_combs, 1, {SHAPE(3, 5)}, {kind}});
 }
 
 static void a_tie_passes_its_gradient_on_once(void **state)
@@ -247,7 +289,8 @@ static void a_tie_passes_its_gradient_on_once(void **state)
     Tape *tp = tape_new();
     Tensor *a = new_leaf(1, (int[]){3}, true), *b = new_leaf(1, (int[]){3}, true);
     tape_backward(tp, t_sum_all(tp, t_binary(tp, (BinaryKind)kind, a, b)));
-    for (int i = 0; i < 3; i++) assert_true(a->grad[i] + b->grad[i] == 1);
+    for (int i = 0; i < 3; i++)
+      assert_true(a->grad[i] + b->grad[i] == 1);
     tensor_free(a);
     tensor_free(b);
     tape_free(tp);
@@ -263,7 +306,8 @@ static Tensor *run_affine(Tape *tp, Tensor **leaf, const OpCase *c)
 
 static void want_affine(double *y, double *const *x, const OpCase *c)
 {
-  for (size_t i = 0; i < count_of(&c->leaf[0]); i++) y[i] = c->number[1] + x[0][i] * c->number[0];
+  for (size_t i = 0; i < count_of(&c->leaf[0]); i++)
+    y[i] = c->number[1] + x[0][i] * c->number[0];
 }
 
 static Tensor *run_lerp(Tape *tp, Tensor **leaf, const OpCase *c)
@@ -319,8 +363,10 @@ static void want_linear(double *y, double *const *x, const OpCase *c)
 {
   size_t out = (size_t)c->leaf[1].shape[0], in = (size_t)c->leaf[1].shape[1];
   for (size_t i = 0; i < count_of(&c->leaf[0]) / in * out; i++) {
-    if (c->leaves == 3) y[i] = x[2][i % out];
-    for (size_t j = 0; j < in; j++) y[i] += x[0][i / out * in + j] * x[1][i % out * in + j];
+    if (c->leaves == 3)
+      y[i] = x[2][i % out];
+    for (size_t j = 0; j < in; j++)
+      y[i] += x[0][i / out * in + j] * x[1][i % out * in + j];
   }
 }
 
@@ -333,7 +379,8 @@ static void want_matmul(double *y, double *const *x, const OpCase *c)
 {
   size_t in = (size_t)c->leaf[1].shape[0], out = (size_t)c->leaf[1].shape[1];
   for (size_t i = 0; i < count_of(&c->leaf[0]) / in * out; i++)
-    for (size_t j = 0; j < in; j++) y[i] += x[0][i / out * in + j] * x[1][j * out + i % out];
+    for (size_t j = 0; j < in; j++)
+      y[i] += x[0][i / out * in + j] * x[1][j * out + i % out];
 }
 
 static Tensor *run_rows(Tape *tp, Tensor **leaf, const OpCase *c)
@@ -344,8 +391,10 @@ static Tensor *run_rows(Tape *tp, Tensor **leaf, const OpCase *c)
 static void want_rows(double *y, double *const *x, const OpCase *c)
 {
   size_t C = (size_t)c->leaf[0].shape[1], count = 1;
-  for (int d = 0; d < c->arg[0]; d++) count *= (size_t)c->arg[1 + d];
-  for (size_t i = 0; i < count * C; i++) y[i] = x[0][(size_t)c->index[i / C] * C + i % C];
+  for (int d = 0; d < c->arg[0]; d++)
+    count *= (size_t)c->arg[1 + d];
+  for (size_t i = 0; i < count * C; i++)
+    y[i] = x[0][(size_t)c->index[i / C] * C + i % C];
 }
 
 static void linear_maps(void **state)
@@ -390,7 +439,8 @@ static void want_norm(double *y, double *const *x, const OpCase *c)
     double sum = 0, squares = 0; /* variance as E(x - x')^2 / 2 over all pairs: no mean in it */
     for (size_t j = 0; j < N; j++) {
       sum += group[j];
-      for (size_t l = 0; l < N; l++) squares += pow(group[j] - group[l], 2);
+      for (size_t l = 0; l < N; l++)
+        squares += pow(group[j] - group[l], 2);
     }
     double variance = squares / (double)(2 * N * N);
     y[i] = (x[0][i] - sum / (double)N) / sqrt(variance + c->number[0]) * x[1][i % C] + x[2][i % C];
@@ -407,7 +457,8 @@ static void want_l2norm(double *y, double *const *x, const OpCase *c)
   size_t N = (size_t)(c->leaf[0].shape[c->leaf[0].axes - 1] / c->arg[0]);
   for (size_t i = 0; i < count_of(&c->leaf[0]); i++) {
     double squares = 0;
-    for (size_t j = 0; j < N; j++) squares += pow(x[0][i / N * N + j], 2);
+    for (size_t j = 0; j < N; j++)
+      squares += pow(x[0][i / N * N + j], 2);
     y[i] = x[0][i] / (sqrt(squares) > c->number[0] ? sqrt(squares) : c->number[0]);
   }
 }
@@ -433,17 +484,73 @@ static void normalisation(void **state)
   (void)state;
   static const OpCase cases[] = {
       {"layer_norm", run_norm, want_norm, fill_spread, 3, {SHAPE(2, 3, 5), SHAPE(5), SHAPE(5)}, {0}, {1e-5}},
-      {"layer_norm, 17", run_norm, want_norm, fill_spread, 3, {SHAPE(3, 17), SHAPE(17), SHAPE(17)}, {0}, {1e-5}},
-      {"layer_norm of a row", run_norm, want_norm, fill_spread, 3, {SHAPE(5), SHAPE(5), SHAPE(5)}, {0}, {0.1}},
-      {"layer_norm, C = 1", run_norm, want_norm, fill_spread, 3, {SHAPE(3, 1), SHAPE(1), SHAPE(1)}, {0}, {1e-2}},
-      {"group_norm, H = 1", run_norm, want_norm, fill_spread, 3, {SHAPE(2, 2, 5), SHAPE(5), SHAPE(5)}, {1}, {1e-3}},
-      {"group_norm, H = 3", run_norm, want_norm, fill_spread, 3, {SHAPE(2, 2, 15), SHAPE(15), SHAPE(15)}, {3}, {1e-3}},
-      {"group_norm, H = 2", run_norm, want_norm, fill_spread, 3, {SHAPE(6), SHAPE(6), SHAPE(1, 6)}, {2}, {1e-3}},
-      {"group_norm, H = C", run_norm, want_norm, fill_spread, 3, {SHAPE(3, 4), SHAPE(4), SHAPE(4)}, {4}, {1e-2}},
+      {"layer_norm, 17",
+       run_norm,
+       want_norm,
+       fill_spread,
+       3,
+       {SHAPE(3, 17), SHAPE(17), SHAPE(17)},
+       {0},
+       {1e-5}},
+      {"layer_norm of a row",
+       run_norm,
+       want_norm,
+       fill_spread,
+       3,
+       {SHAPE(5), SHAPE(5), SHAPE(5)},
+       {0},
+       {0.1}},
+      {"layer_norm, C = 1",
+       run_norm,
+       want_norm,
+       fill_spread,
+       3,
+       {SHAPE(3, 1), SHAPE(1), SHAPE(1)},
+       {0},
+       {1e-2}},
+      {"group_norm, H = 1",
+       run_norm,
+       want_norm,
+       fill_spread,
+       3,
+       {SHAPE(2, 2, 5), SHAPE(5), SHAPE(5)},
+       {1},
+       {1e-3}},
+      {"group_norm, H = 3",
+       run_norm,
+       want_norm,
+       fill_spread,
+       3,
+       {SHAPE(2, 2, 15), SHAPE(15), SHAPE(15)},
+       {3},
+       {1e-3}},
+      {"group_norm, H = 2",
+       run_norm,
+       want_norm,
+       fill_spread,
+       3,
+       {SHAPE(6), SHAPE(6), SHAPE(1, 6)},
+       {2},
+       {1e-3}},
+      {"group_norm, H = C",
+       run_norm,
+       want_norm,
+       fill_spread,
+       3,
+       {SHAPE(3, 4), SHAPE(4), SHAPE(4)},
+       {4},
+       {1e-2}},
       {"l2norm", run_l2norm, want_l2norm, fill_spread, 1, {SHAPE(2, 3, 5)}, {1}, {1e-12}},
       {"l2norm, H = 3", run_l2norm, want_l2norm, fill_spread, 1, {SHAPE(2, 2, 15)}, {3}, {1e-12}},
       {"l2norm, N = 1", run_l2norm, want_l2norm, fill_around_zero, 1, {SHAPE(17)}, {17}, {1e-12}},
-      {"l2norm below and above eps", run_l2norm, want_l2norm, fill_short_and_long, 1, {SHAPE(2, 15)}, {3}, {1}},
+      {"l2norm below and above eps",
+       run_l2norm,
+       want_l2norm,
+       fill_short_and_long,
+       1,
+       {SHAPE(2, 15)},
+       {3},
+       {1}},
   };
   check_all(cases, COUNT_OF(cases));
 }
@@ -492,7 +599,8 @@ static Tensor *run_reshape(Tape *tp, Tensor **leaf, const OpCase *c)
   assert_ptr_equal(y->data, leaf[0]->data);
   assert_int_equal(y->axes, c->arg[0]);
   for (int d = 0; d < y->axes; d++)
-    if (c->arg[1 + d] >= 0) assert_int_equal(y->shape[d], c->arg[1 + d]);
+    if (c->arg[1 + d] >= 0)
+      assert_int_equal(y->shape[d], c->arg[1 + d]);
   return y;
 }
 
@@ -542,7 +650,8 @@ static void want_concat(double *y, double *const *x, const OpCase *c)
 {
   Shape whole = c->leaf[0];
   int axis = axis_of(&whole, c->arg[0]), from = 0, at[MAX_AXES];
-  for (int p = 1; p < c->leaves; p++) whole.shape[axis] += c->leaf[p].shape[axis];
+  for (int p = 1; p < c->leaves; p++)
+    whole.shape[axis] += c->leaf[p].shape[axis];
   for (int p = 0; p < c->leaves; p++) {
     for (size_t i = 0; i < count_of(&c->leaf[p]); i++) {
       unravel(i, &c->leaf[p], at);
@@ -584,7 +693,13 @@ static void reshape_slice_concat(void **state)
       {"slice all", run_slice, want_slice, NULL, 1, {SHAPE(17)}, {0, 0, 17}},
       {"concat first axis", run_concat, want_concat, NULL, 3, {SHAPE(1, 5), SHAPE(3, 5), SHAPE(2, 5)}, {0}},
       {"concat middle axis", run_concat, want_concat, NULL, 2, {SHAPE(2, 1, 3), SHAPE(2, 4, 3)}, {1}},
-      {"concat last axis", run_concat, want_concat, NULL, 3, {SHAPE(2, 3, 1), SHAPE(2, 3, 5), SHAPE(2, 3, 1)}, {-1}},
+      {"concat last axis",
+       run_concat,
+       want_concat,
+       NULL,
+       3,
+       {SHAPE(2, 3, 1), SHAPE(2, 3, 5), SHAPE(2, 3, 1)},
+       {-1}},
       {"concat axis -2", run_concat, want_concat, NULL, 2, {SHAPE(3, 2), SHAPE(1, 2)}, {-2}},
       {"concat one", run_concat, want_concat, NULL, 1, {SHAPE(3, 2)}, {1}},
       {"concat twice the same", run_twice_in_concat, NULL, NULL, 1, {SHAPE(3, 2)}, {1}},
@@ -600,7 +715,8 @@ static Tensor *run_sum(Tape *tp, Tensor **leaf, const OpCase *c)
   bool keep = c->arg[1], mean = c->arg[2];
   Tensor *y = mean ? t_mean(tp, leaf[0], c->arg[0], keep) : t_sum(tp, leaf[0], c->arg[0], keep);
   assert_int_equal(y->axes, leaf[0]->axes - !keep);
-  if (keep) assert_int_equal(y->shape[axis_of(&c->leaf[0], c->arg[0])], 1);
+  if (keep)
+    assert_int_equal(y->shape[axis_of(&c->leaf[0], c->arg[0])], 1);
   return y;
 }
 
@@ -625,7 +741,8 @@ static Tensor *run_sum_all(Tape *tp, Tensor **leaf, const OpCase *c)
 
 static void want_sum_all(double *y, double *const *x, const OpCase *c)
 {
-  for (size_t i = 0; i < count_of(&c->leaf[0]); i++) y[0] += x[0][i];
+  for (size_t i = 0; i < count_of(&c->leaf[0]); i++)
+    y[0] += x[0][i];
 }
 
 static void sums_and_means(void **state)
@@ -635,7 +752,8 @@ static void sums_and_means(void **state)
   for (size_t s = 0; s < COUNT_OF(shapes); s++) {
     for (int axis = -shapes[s].axes; axis < shapes[s].axes; axis++)
       for (int how = 0; how < 4; how++)
-        check_op(&(OpCase){how / 2 ? "mean" : "sum", run_sum, want_sum, NULL, 1, {shapes[s]}, {axis, how % 2, how / 2}});
+        check_op(&(OpCase){
+            how / 2 ? "mean" : "sum", run_sum, want_sum, NULL, 1, {shapes[s]}, {axis, how % 2, how / 2}});
     check_op(&(OpCase){"sum_all", run_sum_all, want_sum_all, NULL, 1, {shapes[s]}});
   }
   check_op(&(OpCase){"sum_all", run_sum_all, want_sum_all, NULL, 1, {SCALAR}});
@@ -653,9 +771,11 @@ static void empty_tensors(void **state)
   Tensor *loss = t_sum_all(tp, y);
   assert_true(loss->data[0] == 0);
   tape_backward(tp, loss);
-  for (int i = 0; i < 3; i++) assert_true(row->grad[i] == 0);
+  for (int i = 0; i < 3; i++)
+    assert_true(row->grad[i] == 0);
   Tensor *sum = t_sum(tp, none, 0, false);
-  for (int i = 0; i < 3; i++) assert_true(sum->data[i] == 0);
+  for (int i = 0; i < 3; i++)
+    assert_true(sum->data[i] == 0);
   assert_int_equal(t_slice(tp, row, 0, 3, 0)->n, 0);
   free_leaves((Tensor *[]){none, row}, 2);
   tape_free(tp);
@@ -692,8 +812,10 @@ static void want_cross_entropy(double *y, double *const *x, const OpCase *c)
   size_t V = (size_t)c->leaf[0].shape[c->leaf[0].axes - 1], scored = 0;
   for (size_t i = 0; i < count_of(&c->leaf[0]) / V; i++) {
     double sum = 0;
-    if (c->index[i] < 0) continue;
-    for (size_t j = 0; j < V; j++) sum += exp(x[0][i * V + j]);
+    if (c->index[i] < 0)
+      continue;
+    for (size_t j = 0; j < V; j++)
+      sum += exp(x[0][i * V + j]);
     y[0] -= log(exp(x[0][i * V + (size_t)c->index[i]]) / sum);
     scored++;
   }
@@ -705,7 +827,13 @@ static void cross_entropy(void **state)
   (void)state;
   static const OpCase cases[] = {
       {"cross_entropy", run_cross_entropy, want_cross_entropy, NULL, 1, {SHAPE(6, 5)}, .index = targets},
-      {"cross_entropy [B,T,V]", run_cross_entropy, want_cross_entropy, NULL, 1, {SHAPE(2, 3, 17)}, .index = targets},
+      {"cross_entropy [B,T,V]",
+       run_cross_entropy,
+       want_cross_entropy,
+       NULL,
+       1,
+       {SHAPE(2, 3, 17)},
+       .index = targets},
       {"cross_entropy [V]", run_cross_entropy, want_cross_entropy, NULL, 1, {SHAPE(3)}, .index = targets},
   };
   check_all(cases, COUNT_OF(cases));
@@ -729,7 +857,8 @@ static void nothing_scored(void **state)
   Rng rng = rng_new(1, 1);
   Tensor *x = random_leaf(2, (int[]){3, 5}, &rng, 1, true);
   assert_true(loss_and_gradient(x, (int[]){-1, -2, -1}, 1e-4, 1) == 0);
-  for (size_t i = 0; i < x->n; i++) assert_true(x->grad[i] == 0);
+  for (size_t i = 0; i < x->n; i++)
+    assert_true(x->grad[i] == 0);
   tensor_free(x);
 }
 
@@ -743,8 +872,10 @@ static void huge_logits(void **state)
   check_number("loss", loss_and_gradient(x, (int[]){1, 2}, 0, 1), (2e4 + log(3)) / 2, VALUE_TOL);
   check_tensor("values", x, (double[]){1e4, -1e4, 0, -1e4, -1e4, -1e4}, 0);
   double *g = calloc(6, sizeof *g);
-  for (int i = 0; i < 6; i++) g[i] = x->grad[i];
-  check_close_double("gradient", g, (double[]){0.5, -0.5, 0, third / 2, third / 2, third / 2 - 0.5}, 6, VALUE_TOL);
+  for (int i = 0; i < 6; i++)
+    g[i] = x->grad[i];
+  check_close_double("gradient", g, (double[]){0.5, -0.5, 0, third / 2, third / 2, third / 2 - 0.5}, 6,
+                     VALUE_TOL);
   free(g);
   tensor_free(x);
 }
@@ -761,14 +892,18 @@ static void l2wrap_changes_the_gradient_only(void **state)
   for (int incoming = 1; incoming <= 3; incoming += 2) {
     double plain[R * V], added[R * V], want[R * V] = {0};
     double loss = loss_and_gradient(x, targets, 0, incoming);
-    for (int i = 0; i < R * V; i++) plain[i] = x->grad[i];
+    for (int i = 0; i < R * V; i++)
+      plain[i] = x->grad[i];
     assert_true(loss_and_gradient(x, targets, l2wrap, incoming) == loss);
-    for (int i = 0; i < R * V; i++) added[i] = (double)x->grad[i] - plain[i];
+    for (int i = 0; i < R * V; i++)
+      added[i] = (double)x->grad[i] - plain[i];
     for (int i = 0; i < R; i++) {
       int best = 0;
       for (int j = 1; j < V; j++)
-        if (x->data[i * V + j] > x->data[i * V + best]) best = j;
-      if (targets[i] >= 0) want[i * V + best] = l2wrap * (double)x->data[i * V + best] / scored;
+        if (x->data[i * V + j] > x->data[i * V + best])
+          best = j;
+      if (targets[i] >= 0)
+        want[i * V + best] = l2wrap * (double)x->data[i * V + best] / scored;
     }
     check_close_double("l2wrap", added, want, R * V, VALUE_TOL);
   }

@@ -26,7 +26,10 @@ static void check_refusals(const Refusal *refusals, size_t n)
 }
 
 static Tensor *add(Tape *tp, Tensor **x, const OpCase *c) { return (void)c, t_add(tp, x[0], x[1]); }
-static Tensor *divide(Tape *tp, Tensor **x, const OpCase *c) { return (void)c, t_binary(tp, B_DIV, x[0], x[1]); }
+static Tensor *divide(Tape *tp, Tensor **x, const OpCase *c)
+{
+  return (void)c, t_binary(tp, B_DIV, x[0], x[1]);
+}
 static Tensor *lerp(Tape *tp, Tensor **x, const OpCase *c) { return (void)c, t_lerp(tp, x[0], x[1], x[2]); }
 
 static void pointwise(void **state)
@@ -64,7 +67,8 @@ static void linear_maps(void **state)
   static const Refusal refusals[] = {
       {"linear: x [2,3] does not fit a weight [3,2] [out,in]",
        {.run = linear, .leaves = 2, .leaf = {SHAPE(2, 3), SHAPE(3, 2)}}},
-      {"linear: x [] does not fit a weight [1,1]", {.run = linear, .leaves = 2, .leaf = {SCALAR, SHAPE(1, 1)}}},
+      {"linear: x [] does not fit a weight [1,1]",
+       {.run = linear, .leaves = 2, .leaf = {SCALAR, SHAPE(1, 1)}}},
       {"linear: x [3] does not fit a weight [3]", {.run = linear, .leaves = 2, .leaf = {SHAPE(3), SHAPE(3)}}},
       {"linear: bias [3] does not fit a weight [2,3] [out,in]",
        {.run = linear, .leaves = 3, .leaf = {SHAPE(3), SHAPE(2, 3), SHAPE(3)}}},
@@ -72,7 +76,8 @@ static void linear_maps(void **state)
        {.run = matmul, .leaves = 2, .leaf = {SHAPE(2, 3), SHAPE(2, 3)}}},
       {"matmul: x [3] does not fit a matrix [3,1,1]",
        {.run = matmul, .leaves = 2, .leaf = {SHAPE(3), SHAPE(3, 1, 1)}}},
-      {"rows: the table is [rows,C], not [4]", {.run = rows, .leaves = 1, .leaf = {SHAPE(4)}, .arg = {1, 3}, .index = low}},
+      {"rows: the table is [rows,C], not [4]",
+       {.run = rows, .leaves = 1, .leaf = {SHAPE(4)}, .arg = {1, 3}, .index = low}},
       {"rows: index -1 at position 2 is outside 0..3",
        {.run = rows, .leaves = 1, .leaf = {SHAPE(4, 2)}, .arg = {1, 3}, .index = low}},
       {"rows: index 4 at position 0 is outside 0..3",
@@ -85,7 +90,8 @@ static void linear_maps(void **state)
 
 static Tensor *norm(Tape *tp, Tensor **x, const OpCase *c)
 {
-  return c->arg[0] ? t_group_norm(tp, x[0], c->arg[0], x[1], x[2], 1e-5) : t_layer_norm(tp, x[0], x[1], x[2], 1e-5);
+  return c->arg[0] ? t_group_norm(tp, x[0], c->arg[0], x[1], x[2], 1e-5)
+                   : t_layer_norm(tp, x[0], x[1], x[2], 1e-5);
 }
 static Tensor *negative_heads(Tape *tp, Tensor **x, const OpCase *c)
 {
@@ -106,19 +112,27 @@ static void normalisation(void **state)
       {"norm: [2,4] cannot be split into -2 heads",
        {.run = negative_heads, .leaves = 3, .leaf = {SHAPE(2, 4), SHAPE(4), SHAPE(4)}}},
       {"norm: [] cannot be split into 1 heads", {.run = norm, .leaves = 3, .leaf = {SCALAR, SCALAR, SCALAR}}},
-      {"l2norm: [5] cannot be split into 2 heads", {.run = l2norm, .leaves = 1, .leaf = {SHAPE(5)}, .arg = {2}}},
-      {"l2norm: [5] cannot be split into 0 heads", {.run = l2norm, .leaves = 1, .leaf = {SHAPE(5)}, .arg = {0}}},
+      {"l2norm: [5] cannot be split into 2 heads",
+       {.run = l2norm, .leaves = 1, .leaf = {SHAPE(5)}, .arg = {2}}},
+      {"l2norm: [5] cannot be split into 0 heads",
+       {.run = l2norm, .leaves = 1, .leaf = {SHAPE(5)}, .arg = {0}}},
   };
   check_refusals(refusals, COUNT_OF(refusals));
 }
 
-static Tensor *reshape(Tape *tp, Tensor **x, const OpCase *c) { return t_reshape(tp, x[0], c->arg[0], c->arg + 1); }
+static Tensor *reshape(Tape *tp, Tensor **x, const OpCase *c)
+{
+  return t_reshape(tp, x[0], c->arg[0], c->arg + 1);
+}
 static Tensor *slice(Tape *tp, Tensor **x, const OpCase *c)
 {
   return t_slice(tp, x[0], c->arg[0], c->arg[1], c->arg[2]);
 }
 static Tensor *concat(Tape *tp, Tensor **x, const OpCase *c) { return t_concat(tp, x, c->leaves, c->arg[0]); }
-static Tensor *concat_nothing(Tape *tp, Tensor **x, const OpCase *c) { return (void)c, t_concat(tp, x, 0, 0); }
+static Tensor *concat_nothing(Tape *tp, Tensor **x, const OpCase *c)
+{
+  return (void)c, t_concat(tp, x, 0, 0);
+}
 static Tensor *sum(Tape *tp, Tensor **x, const OpCase *c) { return t_sum(tp, x[0], c->arg[0], false); }
 static Tensor *mean(Tape *tp, Tensor **x, const OpCase *c) { return t_mean(tp, x[0], c->arg[0], false); }
 
@@ -133,9 +147,12 @@ static void shapes(void **state)
        {.run = reshape, .leaves = 1, .leaf = {SHAPE(2, 3)}, .arg = {2, 4, -1}}},
       {"reshape: only one size may be left open",
        {.run = reshape, .leaves = 1, .leaf = {SHAPE(2, 3)}, .arg = {2, -1, -1}}},
-      {"cannot be negative: [-2,-3]", {.run = reshape, .leaves = 1, .leaf = {SHAPE(2, 3)}, .arg = {2, -2, -3}}},
-      {"reshape: a tensor has 0 to 4 axes, not -1", {.run = reshape, .leaves = 1, .leaf = {SHAPE(6)}, .arg = {-1}}},
-      {"reshape: a tensor has 0 to 4 axes, not 5", {.run = reshape, .leaves = 1, .leaf = {SHAPE(6)}, .arg = {5}}},
+      {"cannot be negative: [-2,-3]",
+       {.run = reshape, .leaves = 1, .leaf = {SHAPE(2, 3)}, .arg = {2, -2, -3}}},
+      {"reshape: a tensor has 0 to 4 axes, not -1",
+       {.run = reshape, .leaves = 1, .leaf = {SHAPE(6)}, .arg = {-1}}},
+      {"reshape: a tensor has 0 to 4 axes, not 5",
+       {.run = reshape, .leaves = 1, .leaf = {SHAPE(6)}, .arg = {5}}},
       {"slice: 2 elements from 2 are not within axis 1 of [2,3]",
        {.run = slice, .leaves = 1, .leaf = {SHAPE(2, 3)}, .arg = {1, 2, 2}}},
       {"slice: 1 elements from -1 are not within axis 0 of [2,3]",
@@ -151,7 +168,8 @@ static void shapes(void **state)
        {.run = concat, .leaves = 2, .leaf = {SHAPE(2, 3), SHAPE(2)}}},
       {"concat: [2,3] and [2,4] differ outside axis 0",
        {.run = concat, .leaves = 2, .leaf = {SHAPE(2, 3), SHAPE(2, 4)}}},
-      {"concat: [2,3] has no axis 2", {.run = concat, .leaves = 2, .leaf = {SHAPE(2, 3), SHAPE(2, 3)}, .arg = {2}}},
+      {"concat: [2,3] has no axis 2",
+       {.run = concat, .leaves = 2, .leaf = {SHAPE(2, 3), SHAPE(2, 3)}, .arg = {2}}},
       {"sum: [] has no axis 0", {.run = sum, .leaves = 1, .leaf = {SCALAR}}},
       {"sum: [2,3] has no axis 2", {.run = sum, .leaves = 1, .leaf = {SHAPE(2, 3)}, .arg = {2}}},
       {"mean: [2,3] has no axis -3", {.run = mean, .leaves = 1, .leaf = {SHAPE(2, 3)}, .arg = {-3}}},
@@ -183,8 +201,10 @@ static void time_shift(void **state)
        {.run = shift, .leaves = 2, .leaf = {SHAPE(3, 4), SHAPE(3, 4)}}},
       {"shift: x is [2,0,4], expected [B,T,C], none of them 0",
        {.run = shift, .leaves = 2, .leaf = {SHAPE(2, 0, 4), SHAPE(2, 4)}}},
-      {"shift: carry is [4], expected [2,4]", {.run = shift, .leaves = 2, .leaf = {SHAPE(2, 3, 4), SHAPE(4)}}},
-      {"shift: carry is [2,3], expected [2,4]", {.run = shift, .leaves = 2, .leaf = {SHAPE(2, 3, 4), SHAPE(2, 3)}}},
+      {"shift: carry is [4], expected [2,4]",
+       {.run = shift, .leaves = 2, .leaf = {SHAPE(2, 3, 4), SHAPE(4)}}},
+      {"shift: carry is [2,3], expected [2,4]",
+       {.run = shift, .leaves = 2, .leaf = {SHAPE(2, 3, 4), SHAPE(2, 3)}}},
   };
   check_refusals(refusals, COUNT_OF(refusals));
 }
@@ -204,34 +224,49 @@ static void check_each_operand(OpCase c, const char *const *messages)
 static void recurrences(void **state)
 {
   (void)state;
+  check_each_operand((OpCase){.run = wkv4,
+                              .leaves = 7,
+                              .leaf = {SHAPE(4), SHAPE(4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 4),
+                                       SHAPE(2, 4), SHAPE(2, 4)}},
+                     (const char *[]){"wkv4: w is [2,3,5], expected [4]", "wkv4: u is [2,3,5], expected [4]",
+                                      "wkv4: v is [2,3,4], expected [2,3,5] like k",
+                                      "wkv4: v is [2,3,5], expected [2,3,4] like k",
+                                      "wkv4: state a is [2,3,5], expected [2,4]",
+                                      "wkv4: state b is [2,3,5], expected [2,4]",
+                                      "wkv4: state p is [2,3,5], expected [2,4]"});
   check_each_operand(
-      (OpCase){.run = wkv4, .leaves = 7, .leaf = {SHAPE(4), SHAPE(4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 4),
-                                                  SHAPE(2, 4), SHAPE(2, 4)}},
-      (const char *[]){"wkv4: w is [2,3,5], expected [4]", "wkv4: u is [2,3,5], expected [4]",
-                       "wkv4: v is [2,3,4], expected [2,3,5] like k", "wkv4: v is [2,3,5], expected [2,3,4] like k",
-                       "wkv4: state a is [2,3,5], expected [2,4]", "wkv4: state b is [2,3,5], expected [2,4]",
-                       "wkv4: state p is [2,3,5], expected [2,4]"});
-  check_each_operand(
-      (OpCase){.run = wkv7, .leaves = 7, .leaf = {SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4),
-                                                  SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 2, 2, 2)}},
-      (const char *[]){"wkv7: r is [2,3,5], expected [2,3,4] like k", "wkv7: w is [2,3,5], expected [2,3,4] like k",
-                       "wkv7: state S is [2,2,2,2], but k is [2,3,5]", "wkv7: v is [2,3,5], expected [2,3,4] like k",
-                       "wkv7: a is [2,3,5], expected [2,3,4] like k", "wkv7: b is [2,3,5], expected [2,3,4] like k",
-                       "wkv7: state S is [2,3,5], expected [B,H,N,N]"});
+      (OpCase){.run = wkv7,
+               .leaves = 7,
+               .leaf = {SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4),
+                        SHAPE(2, 3, 4), SHAPE(2, 2, 2, 2)}},
+      (const char *[]){
+          "wkv7: r is [2,3,5], expected [2,3,4] like k", "wkv7: w is [2,3,5], expected [2,3,4] like k",
+          "wkv7: state S is [2,2,2,2], but k is [2,3,5]", "wkv7: v is [2,3,5], expected [2,3,4] like k",
+          "wkv7: a is [2,3,5], expected [2,3,4] like k", "wkv7: b is [2,3,5], expected [2,3,4] like k",
+          "wkv7: state S is [2,3,5], expected [B,H,N,N]"});
   static const Refusal refusals[] = {
       {"wkv4: k is [3,4], expected [B,T,C], none of them 0",
-       {.run = wkv4, .leaves = 7, .leaf = {SHAPE(4), SHAPE(4), SHAPE(3, 4), SHAPE(3, 4), SHAPE(3, 4), SHAPE(3, 4), SHAPE(3, 4)}}},
+       {.run = wkv4,
+        .leaves = 7,
+        .leaf = {SHAPE(4), SHAPE(4), SHAPE(3, 4), SHAPE(3, 4), SHAPE(3, 4), SHAPE(3, 4), SHAPE(3, 4)}}},
       {"wkv7: state S is [2,2,2,3], expected [2,2,2,2]",
-       {.run = wkv7, .leaves = 7, .leaf = {SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4),
-                                           SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 2, 2, 3)}}},
+       {.run = wkv7,
+        .leaves = 7,
+        .leaf = {SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4),
+                 SHAPE(2, 3, 4), SHAPE(2, 2, 2, 3)}}},
       {"wkv7: state S is [1,2,2,2], expected [2,2,2,2]",
-       {.run = wkv7, .leaves = 7, .leaf = {SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4),
-                                           SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(1, 2, 2, 2)}}},
+       {.run = wkv7,
+        .leaves = 7,
+        .leaf = {SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4),
+                 SHAPE(2, 3, 4), SHAPE(1, 2, 2, 2)}}},
   };
   check_refusals(refusals, COUNT_OF(refusals));
 }
 
-static Tensor *cross_entropy(Tape *tp, Tensor **x, const OpCase *c) { return t_cross_entropy(tp, x[0], c->index, 0); }
+static Tensor *cross_entropy(Tape *tp, Tensor **x, const OpCase *c)
+{
+  return t_cross_entropy(tp, x[0], c->index, 0);
+}
 
 static void loss(void **state)
 {

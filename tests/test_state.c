@@ -332,13 +332,13 @@ static void run_that_fails(void **state)
     Model *m = small_model(v, 0);
     Tensor *last = NULL; /* a matrix of the last layer: the ones before it have run by then */
     for (int i = 0; i < m->count; i++)
-      if (m->params[i].t->axes == 2 && m->params[i].t->shape[1] > 1) last = m->params[i].t;
+      if (m->params[i].t->axes == 2 && strstr(m->params[i].name, ".weight")) last = m->params[i].t;
     int axes = last->axes;
     Call c = {tape_new(), m, state_new(m, B)};
     last->axes = 4;
     const char *message = rwkv_protect(run_badly, &c);
     last->axes = axes;
-    assert_non_null(message);
+    if (!message) fail_msg("%s: nothing failed", v->name);
     tape_reset(c.tp);
     assert_int_equal(watchers(c.tp), 0);
     model_logits(c.tp, m, tokens, B, T, c.s);

@@ -19,7 +19,8 @@ enum { OUTPUT = 1, STATE = 2, BOTH = 3 };
 static Tensor *chosen(Tape *tp, int what, Tensor *y, Tensor **state, int n)
 {
   Tensor *parts[4] = {y};
-  for (int i = 0; i < n; i++) parts[i + 1] = state[i];
+  for (int i = 0; i < n; i++)
+    parts[i + 1] = state[i];
   return flat_concat(tp, what & OUTPUT ? parts : parts + 1, (what & OUTPUT ? 1 : 0) + (what & STATE ? n : 0));
 }
 
@@ -37,19 +38,24 @@ static void want_shift(double *y, double *const *x, const OpCase *c)
   int B = c->leaf[0].shape[0], T = c->leaf[0].shape[1], C = c->leaf[0].shape[2];
   if (c->arg[0] & OUTPUT)
     for (int b = 0; b < B; b++) {
-      for (int i = 0; i < C; i++) *y++ = x[1][b * C + i];
-      for (int i = 0; i < (T - 1) * C; i++) *y++ = x[0][b * T * C + i];
+      for (int i = 0; i < C; i++)
+        *y++ = x[1][b * C + i];
+      for (int i = 0; i < (T - 1) * C; i++)
+        *y++ = x[0][b * T * C + i];
     }
   if (c->arg[0] & STATE)
     for (int b = 0; b < B; b++)
-      for (int i = 0; i < C; i++) *y++ = x[0][((b + 1) * T - 1) * C + i];
+      for (int i = 0; i < C; i++)
+        *y++ = x[0][((b + 1) * T - 1) * C + i];
 }
 
 static void shift(void **state)
 {
   (void)state;
-  static const Shape sizes[][2] = {{SHAPE(2, 5, 3), SHAPE(2, 3)}, {SHAPE(1, 1, 1), SHAPE(1, 1)},
-                                   {SHAPE(3, 1, 5), SHAPE(3, 5)}, {SHAPE(1, 17, 2), SHAPE(1, 2)}};
+  static const Shape sizes[][2] = {{SHAPE(2, 5, 3), SHAPE(2, 3)},
+                                   {SHAPE(1, 1, 1), SHAPE(1, 1)},
+                                   {SHAPE(3, 1, 5), SHAPE(3, 5)},
+                                   {SHAPE(1, 17, 2), SHAPE(1, 2)}};
   for (size_t s = 0; s < COUNT_OF(sizes); s++)
     for (int what = OUTPUT; what <= BOTH; what++)
       check_op(&(OpCase){"shift", run_shift, want_shift, NULL, 2, {sizes[s][0], sizes[s][1]}, {what}});
@@ -104,7 +110,8 @@ static void want_wkv4(double *y, double *const *x, const OpCase *c)
     }
   for (int i = 0; c->arg[0] & STATE && i < BC; i++) {
     double p = -INFINITY;
-    for (int s = -1; s < T; s++) p = fmax(p, exponent4(x, c, i / C, i % C, s, T));
+    for (int s = -1; s < T; s++)
+      p = fmax(p, exponent4(x, c, i / C, i % C, s, T));
     sums4(&top, &bottom, x, c, i / C, i % C, T);
     y[i] = (double)(top * expl(-(long double)p));
     y[BC + i] = (double)(bottom * expl(-(long double)p));
@@ -118,11 +125,13 @@ static bool clear_winner4(double *const *x, const OpCase *c, int b, int ch)
 {
   int T = c->leaf[K4].shape[1], best = -1;
   for (int s = 0; s < T; s++)
-    if (exponent4(x, c, b, ch, s, T) > exponent4(x, c, b, ch, best, T)) best = s;
+    if (exponent4(x, c, b, ch, s, T) > exponent4(x, c, b, ch, best, T))
+      best = s;
   for (int s = -1; s < T; s++) {
     double gap = exponent4(x, c, b, ch, best, T) - exponent4(x, c, b, ch, s, T);
     int age = 2 * T - s - best;
-    if (s != best && gap < 2 * GRADIENT_STEP * (2 + age)) return false;
+    if (s != best && gap < 2 * GRADIENT_STEP * (2 + age))
+      return false;
   }
   return true;
 }
@@ -132,7 +141,8 @@ static bool clear_winner4(double *const *x, const OpCase *c, int b, int ch)
 static void fill_wkv4(Tensor **leaf, const OpCase *c, Rng *rng)
 {
   int B = c->leaf[K4].shape[0], T = c->leaf[K4].shape[1], C = c->leaf[K4].shape[2];
-  for (int i = 0; i < C; i++) leaf[W4]->data[i] = (real)(-0.05 - 1.5 * rng_uniform(rng));
+  for (int i = 0; i < C; i++)
+    leaf[W4]->data[i] = (real)(-0.05 - 1.5 * rng_uniform(rng));
   for (int i = 0; i < B * C; i++) {
     leaf[B4]->data[i] = (real)(0.5 + rng_uniform(rng));
     leaf[P4]->data[i] += (real)c->number[1];
@@ -143,18 +153,23 @@ static void fill_wkv4(Tensor **leaf, const OpCase *c, Rng *rng)
       for (int t = 0; t < T; t++)
         leaf[K4]->data[(i / C * T + t) * C + i % C] = (real)(c->number[0] * rng_normal(rng));
       double *x[LEAVES4];
-      for (int l = 0; l < LEAVES4; l++) x[l] = doubles_of(leaf[l]);
+      for (int l = 0; l < LEAVES4; l++)
+        x[l] = doubles_of(leaf[l]);
       clear = clear_winner4(x, c, i / C, i % C);
-      for (int l = 0; l < LEAVES4; l++) free(x[l]);
+      for (int l = 0; l < LEAVES4; l++)
+        free(x[l]);
     }
   }
 }
 
 static OpCase case_wkv4(const char *name, int B, int T, int C, int what, double spread, double p)
 {
-  return (OpCase){name, run_wkv4, want_wkv4, fill_wkv4, LEAVES4,
-                  {SHAPE(C), SHAPE(C), SHAPE(B, T, C), SHAPE(B, T, C), SHAPE(B, C), SHAPE(B, C), SHAPE(B, C)},
-                  {what}, {spread, p}, .loosen = 4};
+  return (OpCase){
+      name,       run_wkv4,
+      want_wkv4,  fill_wkv4,
+      LEAVES4,    {SHAPE(C), SHAPE(C), SHAPE(B, T, C), SHAPE(B, T, C), SHAPE(B, C), SHAPE(B, C), SHAPE(B, C)},
+      {what},     {spread, p},
+      .loosen = 4};
 }
 
 static void wkv4(void **state)
@@ -178,7 +193,8 @@ static Tensor *run_wkv4_cut(Tape *tp, Tensor **leaf, const OpCase *c)
   Tensor *abp[] = {leaf[A4], leaf[B4], leaf[P4]}, *y[2];
   for (int part = 0; part < 2; part++) {
     int from = part ? cut : 0, count = part ? T - cut : cut;
-    y[part] = wkv4_on(tp, leaf, t_slice(tp, leaf[K4], 1, from, count), t_slice(tp, leaf[V4], 1, from, count), abp);
+    y[part] =
+        wkv4_on(tp, leaf, t_slice(tp, leaf[K4], 1, from, count), t_slice(tp, leaf[V4], 1, from, count), abp);
   }
   return chosen(tp, c->arg[0], t_concat(tp, y, 2, 1), abp, 3);
 }
@@ -199,7 +215,8 @@ static void check_same(const OpCase *c, const OpCase *other, double tol)
     tape_backward(tp[i], t_sum_all(tp[i], t_mul(tp[i], y[i], onto)));
   }
   assert_memory_equal(y[0]->data, y[1]->data, y[0]->n * sizeof(real)); /* bit for bit */
-  for (int l = 0; l < c->leaves; l++) check_close(c->name, leaf[1][l]->grad, leaf[0][l]->grad, leaf[0][l]->n, tol);
+  for (int l = 0; l < c->leaves; l++)
+    check_close(c->name, leaf[1][l]->grad, leaf[0][l]->grad, leaf[0][l]->n, tol);
   for (int i = 0; i < 2; i++) {
     free_leaves(leaf[i], c->leaves);
     tape_free(tp[i]);
@@ -211,7 +228,8 @@ static void wkv4_may_be_cut_anywhere(void **state)
   (void)state;
   OpCase whole = case_wkv4("wkv4 cut", 2, 19, 3, BOTH, 1, 0), cut = whole;
   cut.run = run_wkv4_cut;
-  for (cut.arg[1] = 1; cut.arg[1] < 19; cut.arg[1] += 4) check_same(&whole, &cut, 20 * VALUE_TOL);
+  for (cut.arg[1] = 1; cut.arg[1] < 19; cut.arg[1] += 4)
+    check_same(&whole, &cut, 20 * VALUE_TOL);
   cut.arg[1] = 7;
   check_op(&cut);
 }
@@ -256,12 +274,16 @@ static void wkv4_from_nothing(void **state)
     tensor_fill(leaf[P4], (real)nothing[i]);
     Tape *tp = tape_new();
     Tensor *y = c.run(tp, leaf, &c);
-    for (int b = 0; b < 2; b++) check_close("first", y->data + b * 18, leaf[V4]->data + b * 18, 3, 0);
-    for (size_t j = 0; j < y->n; j++) assert_true(isfinite(y->data[j]));
+    for (int b = 0; b < 2; b++)
+      check_close("first", y->data + b * 18, leaf[V4]->data + b * 18, 3, 0);
+    for (size_t j = 0; j < y->n; j++)
+      assert_true(isfinite(y->data[j]));
     tape_backward(tp, t_sum_all(tp, y));
     for (int l = 0; l < LEAVES4; l++)
-      for (size_t j = 0; j < leaf[l]->n; j++) assert_true(isfinite(leaf[l]->grad[j]));
-    for (size_t j = 0; j < leaf[P4]->n; j++) assert_true(leaf[P4]->grad[j] == 0);
+      for (size_t j = 0; j < leaf[l]->n; j++)
+        assert_true(isfinite(leaf[l]->grad[j]));
+    for (size_t j = 0; j < leaf[P4]->n; j++)
+      assert_true(leaf[P4]->grad[j] == 0);
     free_leaves(leaf, LEAVES4);
     tape_free(tp);
   }
@@ -297,7 +319,8 @@ static void through7(long double *row, double *const *x, const Sizes7 *z, int b,
 {
   int at = ((b * z->T + t) * z->H + h) * z->N;
   long double along = 0;
-  for (int j = 0; j < z->N; j++) along += row[j] * (long double)x[A7][at + j];
+  for (int j = 0; j < z->N; j++)
+    along += row[j] * (long double)x[A7][at + j];
   for (int j = 0; j < z->N; j++)
     row[j] = row[j] * expl((long double)x[W7][at + j]) + along * (long double)x[B7][at + j];
 }
@@ -309,17 +332,23 @@ static Matrix state7(double *const *x, const Sizes7 *z, int b, int h, int t)
   Matrix S = {0};
   for (int i = 0; i < z->N; i++) {
     long double row[MOST_N];
-    for (int j = 0; j < z->N; j++) row[j] = (long double)x[S7][((b * z->H + h) * z->N + i) * z->N + j];
-    for (int q = 0; q <= t; q++) through7(row, x, z, b, q, h);
-    for (int j = 0; j < z->N; j++) S.at[i][j] = row[j];
+    for (int j = 0; j < z->N; j++)
+      row[j] = (long double)x[S7][((b * z->H + h) * z->N + i) * z->N + j];
+    for (int q = 0; q <= t; q++)
+      through7(row, x, z, b, q, h);
+    for (int j = 0; j < z->N; j++)
+      S.at[i][j] = row[j];
   }
   for (int s = 0; s <= t; s++) {
     int at = ((b * z->T + s) * z->H + h) * z->N;
     long double key[MOST_N];
-    for (int j = 0; j < z->N; j++) key[j] = (long double)x[K7][at + j];
-    for (int q = s + 1; q <= t; q++) through7(key, x, z, b, q, h);
+    for (int j = 0; j < z->N; j++)
+      key[j] = (long double)x[K7][at + j];
+    for (int q = s + 1; q <= t; q++)
+      through7(key, x, z, b, q, h);
     for (int i = 0; i < z->N; i++)
-      for (int j = 0; j < z->N; j++) S.at[i][j] += (long double)x[V7][at + i] * key[j];
+      for (int j = 0; j < z->N; j++)
+        S.at[i][j] += (long double)x[V7][at + i] * key[j];
   }
   return S;
 }
@@ -334,13 +363,15 @@ static void want_wkv7(double *y, double *const *x, const OpCase *c)
         const double *r = x[R7] + ((b * z.T + t) * z.H + h) * z.N;
         for (int i = 0; i < z.N; i++) {
           long double sum = 0;
-          for (int j = 0; j < z.N; j++) sum += S.at[i][j] * (long double)r[j];
+          for (int j = 0; j < z.N; j++)
+            sum += S.at[i][j] * (long double)r[j];
           *y++ = (double)sum;
         }
       }
   for (int bh = 0; c->arg[0] & STATE && bh < z.B * z.H; bh++) {
     Matrix S = state7(x, &z, bh / z.H, bh % z.H, z.T - 1);
-    for (int i = 0; i < z.N * z.N; i++) *y++ = (double)S.at[i / z.N][i % z.N];
+    for (int i = 0; i < z.N * z.N; i++)
+      *y++ = (double)S.at[i / z.N][i % z.N];
   }
 }
 
@@ -358,16 +389,21 @@ static void fill_wkv7(Tensor **leaf, const OpCase *c, Rng *rng)
 static OpCase case_wkv7(const char *name, int B, int T, int H, int N, int what)
 {
   int C = H * N;
-  return (OpCase){name, run_wkv7, want_wkv7, fill_wkv7, LEAVES7,
-                  {SHAPE(B, T, C), SHAPE(B, T, C), SHAPE(B, T, C), SHAPE(B, T, C), SHAPE(B, T, C), SHAPE(B, T, C),
-                   SHAPE(B, H, N, N)},
-                  {what}, .loosen = 10};
+  return (OpCase){name,
+                  run_wkv7,
+                  want_wkv7,
+                  fill_wkv7,
+                  LEAVES7,
+                  {SHAPE(B, T, C), SHAPE(B, T, C), SHAPE(B, T, C), SHAPE(B, T, C), SHAPE(B, T, C),
+                   SHAPE(B, T, C), SHAPE(B, H, N, N)},
+                  {what},
+                  .loosen = 10};
 }
 
 static void wkv7(void **state)
 {
   (void)state;
-  static const int sizes[][4] = {{2, 5, 2, 3}, {1, 1, 1, 1}, {3, 1, 2, 5}, {1, 15, 1, 3}, {1, 16, 1, 3},
+  static const int sizes[][4] = {{2, 5, 2, 3},  {1, 1, 1, 1},  {3, 1, 2, 5},  {1, 15, 1, 3}, {1, 16, 1, 3},
                                  {1, 17, 3, 2}, {2, 33, 1, 5}, {2, 40, 2, 3}, {1, 48, 1, 1}, {1, 3, 17, 1}};
   for (size_t s = 0; s < COUNT_OF(sizes); s++)
     for (int what = OUTPUT; what <= BOTH; what++) {
@@ -385,7 +421,8 @@ static Tensor *run_wkv7_cut(Tape *tp, Tensor **leaf, const OpCase *c)
   Tensor *S = leaf[S7], *y[2];
   for (int part = 0; part < 2; part++) {
     Tensor *x[S7];
-    for (int l = 0; l < S7; l++) x[l] = t_slice(tp, leaf[l], 1, part ? cut : 0, part ? T - cut : cut);
+    for (int l = 0; l < S7; l++)
+      x[l] = t_slice(tp, leaf[l], 1, part ? cut : 0, part ? T - cut : cut);
     y[part] = t_wkv7(tp, x[R7], x[W7], x[K7], x[V7], x[A7], x[B7], &S);
   }
   return chosen(tp, c->arg[0], t_concat(tp, y, 2, 1), &S, 1);
@@ -409,7 +446,8 @@ static Tensor *run_wkv7_kappa(Tape *tp, Tensor **leaf, const OpCase *c)
 {
   Tensor *S = leaf[S7], *kappa = t_l2norm(tp, leaf[A7], sizes7(c).H, 1e-12);
   Tensor *iclr = t_sigmoid(tp, leaf[B7]);
-  Tensor *y = t_wkv7(tp, leaf[R7], leaf[W7], leaf[K7], leaf[K7], t_neg(tp, kappa), t_mul(tp, kappa, iclr), &S);
+  Tensor *y =
+      t_wkv7(tp, leaf[R7], leaf[W7], leaf[K7], leaf[K7], t_neg(tp, kappa), t_mul(tp, kappa, iclr), &S);
   return chosen(tp, c->arg[0], y, &S, 1);
 }
 

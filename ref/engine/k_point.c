@@ -26,9 +26,9 @@ static acc f_sigmoid(acc x) { return sigmoid(x); }
 static acc d_sigmoid(acc x, acc y) { return (void)x, y * (1 - y); }
 static acc f_silu(acc x) { return x * sigmoid(x); }
 static acc d_silu(acc x, acc y) { return sigmoid(x) + y * (1 - sigmoid(x)); }
-static acc f_relu(acc x) { return fmax(x, 0); }
+static acc f_relu(acc x) { return x < 0 ? 0 : x; } /* NaN stays NaN */
 static acc d_relu(acc x, acc y) { return (void)y, x > 0 ? 1 : 0; }
-static acc f_relu2(acc x) { return x > 0 ? x * x : 0; }
+static acc f_relu2(acc x) { return x < 0 ? 0 : x * x; }
 static acc d_relu2(acc x, acc y) { return (void)y, x > 0 ? 2 * x : 0; }
 static acc f_softplus(acc x) { return softplus(x); }
 static acc d_softplus(acc x, acc y) { return (void)y, sigmoid(x); }
@@ -65,8 +65,8 @@ static acc f_add(acc a, acc b) { return a + b; }
 static acc f_sub(acc a, acc b) { return a - b; }
 static acc f_mul(acc a, acc b) { return a * b; }
 static acc f_div(acc a, acc b) { return a / b; }
-static acc f_max(acc a, acc b) { return a >= b ? a : b; }
-static acc f_min(acc a, acc b) { return a <= b ? a : b; }
+static acc f_max(acc a, acc b) { return a >= b || a != a ? a : b; }
+static acc f_min(acc a, acc b) { return a <= b || a != a ? a : b; }
 static acc d_one(acc a, acc b) { return (void)a, (void)b, 1; }
 static acc d_minus_one(acc a, acc b) { return (void)a, (void)b, -1; }
 static acc d_first(acc a, acc b) { return (void)b, a; }

@@ -21,6 +21,8 @@ Optim *opt_new(const OptConfig *cfg, int count)
   in_range("weight_decay", cfg->weight_decay, 0, 1e6);
   in_range("clip", cfg->clip, 0, 1e300);
   in_range("final", cfg->final, 0, 1);
+  in_range("warmup", cfg->warmup, 0, 1e9);
+  in_range("total", cfg->total, 0, 1e9);
   Optim *o = rwkv_alloc(1, sizeof *o, "optimizer");
   o->cfg = *cfg;
   o->params = rwkv_alloc((size_t)count, sizeof *o->params, "optimizer");

@@ -5,7 +5,7 @@
 #include "tensor.h"
 
 typedef struct {
-  double lr;           /* peak learning rate, > 0 */
+  double lr;           /* peak learning rate, >= 0 */
   double beta1, beta2; /* [0, 1) */
   double eps;          /* > 0 */
   double weight_decay; /* >= 0; decoupled, only where OptParam.decay says so */

@@ -26,7 +26,7 @@ static Tensor *linear(Tape *tp, Tensor *x, Tensor *w, Tensor *bias)
     rwkv_fail("linear: x %s does not fit a weight %s [out,in]", tensor_shape(x), tensor_shape(w));
   if (bias && bias->n != (size_t)w->shape[0])
     rwkv_fail("linear: bias %s does not fit a weight %s [out,in]", tensor_shape(bias), tensor_shape(w));
-  size_t in = (size_t)w->shape[1], out = (size_t)w->shape[0], rows = in ? x->n / in : 0;
+  size_t in = (size_t)w->shape[1], out = (size_t)w->shape[0], rows = shape_count(x->axes - 1, x->shape);
   Tensor *y = new_last_axis(tp, x, w->shape[0]);
   ops.linear(y->data, x->data, w->data, bias ? bias->data : NULL, rows, in, out);
   Node *nd = bias ? NODE(tp, linear_backward, 3, 1, x, w, bias, y) : NODE(tp, linear_backward, 2, 1, x, w, y);
@@ -48,7 +48,7 @@ Tensor *t_matmul(Tape *tp, Tensor *x, Tensor *m)
 {
   if (m->axes != 2 || x->axes < 1 || x->shape[x->axes - 1] != m->shape[0])
     rwkv_fail("matmul: x %s does not fit a matrix %s [in,out]", tensor_shape(x), tensor_shape(m));
-  size_t in = (size_t)m->shape[0], out = (size_t)m->shape[1], rows = in ? x->n / in : 0;
+  size_t in = (size_t)m->shape[0], out = (size_t)m->shape[1], rows = shape_count(x->axes - 1, x->shape);
   Tensor *y = new_last_axis(tp, x, m->shape[1]);
   ops.matmul(y->data, x->data, m->data, rows, in, out);
   Node *nd = NODE(tp, matmul_backward, 2, 1, x, m, y);
@@ -71,7 +71,7 @@ Tensor *t_rows(Tape *tp, Tensor *table, const int *index, int axes, const int *s
     if (index[i] < 0 || index[i] >= table->shape[0])
       rwkv_fail("rows: index %d at position %zu is outside 0..%d", index[i], i, table->shape[0] - 1);
   int full[MAX_AXES];
-  memcpy(full, shape, (size_t)axes * sizeof *full);
+  if (axes) memcpy(full, shape, (size_t)axes * sizeof *full);
   full[axes] = table->shape[1];
   Tensor *y = tape_tensor(tp, axes + 1, full);
   ops.rows(y->data, table->data, index, count, C);

@@ -22,9 +22,9 @@ static Around around(const char *op, const Tensor *x, int axis)
 
 Tensor *t_reshape(Tape *tp, Tensor *x, int axes, const int *shape)
 {
-  int full[MAX_AXES], free_axis = -1;
+  int full[MAX_AXES] = {0}, free_axis = -1;
   if (axes < 0 || axes > MAX_AXES) rwkv_fail("reshape: a tensor has 0 to %d axes, not %d", MAX_AXES, axes);
-  memcpy(full, shape, (size_t)axes * sizeof *full);
+  if (axes) memcpy(full, shape, (size_t)axes * sizeof *full);
   for (int d = 0; d < axes; d++)
     if (full[d] == -1) {
       if (free_axis >= 0) rwkv_fail("reshape: only one size may be left open");
@@ -40,7 +40,7 @@ Tensor *t_reshape(Tape *tp, Tensor *x, int axes, const int *shape)
   y->grad = NULL;
   y->base = x;
   y->axes = axes;
-  memcpy(y->shape, full, (size_t)axes * sizeof *full);
+  memcpy(y->shape, full, sizeof full);
   return y;
 }
 

@@ -40,7 +40,7 @@ Tensor *tape_tensor(Tape *tp, int axes, const int *shape)
   memset(t, 0, sizeof *t);
   t->n = n;
   t->axes = axes;
-  memcpy(t->shape, shape, (size_t)axes * sizeof *shape);
+  if (axes) memcpy(t->shape, shape, (size_t)axes * sizeof *shape);
   t->data = arena_alloc(&tp->arena, n * sizeof(real));
   return t;
 }
@@ -68,6 +68,12 @@ Tensor *tape_copy(Tape *tp, const Tensor *t)
 
 /* ---- nodes ---- */
 
+static bool is_spent(const Tensor *t)
+{
+  while (t->base) t = t->base;
+  return t->spent;
+}
+
 Node *node_new(Tape *tp, void (*backward)(Node *), int n_in, Tensor *const *in, int n_out, Tensor *const *out)
 {
   bool needed = false;
@@ -78,7 +84,7 @@ Node *node_new(Tape *tp, void (*backward)(Node *), int n_in, Tensor *const *in, 
   node->tape = tp;
   node->backward = backward;
   for (int i = 0; i < n_in; i++) {
-    if (in[i]->spent)
+    if (is_spent(in[i]))
       rwkv_fail("a tensor of shape %s comes from before backward(): no gradient can flow through it any "
                 "more (detach it, or compute it again)", tensor_shape(in[i]));
     node->in[i] = in[i];
@@ -113,7 +119,7 @@ void tape_backward(Tape *tp, Tensor *loss)
 {
   if (loss->n != 1) rwkv_fail("backward starts from a single number, not from shape %s", tensor_shape(loss));
   if (!loss->needs_grad) rwkv_fail("backward: nothing that this number depends on needs a gradient");
-  if (loss->spent) rwkv_fail("backward was already run on this number");
+  if (is_spent(loss)) rwkv_fail("backward was already run on this number, or on one computed after it");
   Node start = {.tape = tp};
   node_grad(&start, loss)[0] += 1;
   for (Node *node = tp->last; node; node = node->prev) {

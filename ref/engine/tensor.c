@@ -26,7 +26,7 @@ Tensor *tensor_new(int axes, const int *shape)
   Tensor *t = rwkv_alloc(1, sizeof *t, "tensor");
   t->n = n;
   t->axes = axes;
-  memcpy(t->shape, shape, (size_t)axes * sizeof *shape);
+  if (axes) memcpy(t->shape, shape, (size_t)axes * sizeof *shape); /* shape may be NULL for a scalar */
   t->data = calloc(n ? n : 1, sizeof(real));
   if (!t->data) {
     free(t);

@@ -10,9 +10,8 @@ typedef struct {
 
 INLINE Weights weights(real p, real k)
 {
-  real e = fast_exp(-fast_abs(p - k));
-  bool first = p >= k;
-  return (Weights){fast_max(p, k), first ? 1 : e, first ? e : k > p ? 1 : e}; /* a NaN: all weights are it */
+  real e = fast_exp(-fast_abs(p - k)); /* NaN where one of them is: only that one's weight becomes it */
+  return (Weights){fast_max(p, k), !(p < k) && p == p ? 1 : e, !(k < p) && k == k ? 1 : e};
 }
 
 typedef struct {
@@ -93,7 +92,7 @@ INLINE void token_back(const Backward *q, Lanes *g, size_t row, size_t c0, size_
     real a = tr[i], b = tr[C + i], faded = tr[2 * C + i] + w[i];
     Weights up = weights(faded, k[i]);
     real gkeep = (g->a[i] * a + g->b[i] * b) * up.old, gadd = (g->a[i] * v[i] + g->b[i]) * up.now;
-    real gq = g->p[i] - gkeep - gadd;
+    real gq = EXACTLY(g->p[i] - gkeep - gadd); /* or gkeep would cancel below, and a NaN with it */
     gv[i] = g->a[i] * up.now;
     gk[i] = gadd + (k[i] > faded ? gq : 0);
     g->p[i] = gkeep + (k[i] > faded ? 0 : gq);

@@ -83,7 +83,10 @@ static void read_entry(StFile *f, const cJSON *j, StEntry *e, size_t data_from, 
   e->from = data_from + (size_t)from;
 }
 
-static int by_name(const void *a, const void *b) { return strcmp(((const StEntry *)a)->name, ((const StEntry *)b)->name); }
+static int by_name(const void *a, const void *b)
+{
+  return strcmp(((const StEntry *)a)->name, ((const StEntry *)b)->name);
+}
 
 static int by_place(const void *a, const void *b)
 {
@@ -152,9 +155,11 @@ StFile *st_open(const char *path)
   if (fread(head, 1, 8, stream) != 8) bad(f, "too short for a safetensors file (%ld bytes)", size);
   uint64_t length = 0;
   for (int i = 7; i >= 0; i--) length = length << 8 | head[i];
-  if (length > (uint64_t)size - 8) bad(f, "the header should be %llu bytes, the file has %ld: not safetensors, or truncated",
-                                       (unsigned long long)length, size);
-  if (length > max_header) bad(f, "the header of %llu bytes is larger than the format allows", (unsigned long long)length);
+  if (length > (uint64_t)size - 8)
+    bad(f, "the header should be %llu bytes, the file has %ld: not safetensors, or truncated",
+        (unsigned long long)length, size);
+  if (length > max_header)
+    bad(f, "the header of %llu bytes is larger than the format allows", (unsigned long long)length);
   text = malloc((size_t)length + 1);
   if (!text) bad(f, "out of memory");
   bool whole_header = fread(text, 1, (size_t)length, stream) == length;
