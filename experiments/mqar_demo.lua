@@ -6,7 +6,7 @@ local rwkv = require "rwkv"
 local tsv = require "rwkv.tsv"
 local mqar = require "experiments.tasks.mqar"
 
-local o = rwkv.options(arg, { scale = "small", versions = table.concat(rwkv.versions(), " "), seed = 0,
+local o = rwkv.options(arg, { scale = "small", versions = "v1 v2 v3 v4 v5.0 v5.1 v5.2 v6 v7", seed = 0,
   out = "runs/mqar_demo" })
 local scales = {
   smoke = { examples = 256, every = 128, tests = 50, dim = 32, vocab = 64, seq = 32, pairs = 4 },

@@ -299,5 +299,6 @@ void open_model(lua_State *L)
                          {"config", config}, {"param_count", param_count}, {"state_floats", count_state_floats},
                          {"zero_grad", zero_grad}, {"save", save}, {NULL, NULL}},
             (luaL_Reg[]){{"__tostring", to_string}, {"__gc", collect}, {NULL, NULL}});
-  add_functions(L, (luaL_Reg[]){{"model", make}, {"describe", describe}, {"load", load}, {"versions", versions}, {NULL, NULL}});
+  add_functions(L, (luaL_Reg[]){{"model", make}, {"describe", describe}, {"load", load},
+                                {"versions", versions}, {NULL, NULL}});
 }

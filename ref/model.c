@@ -195,7 +195,8 @@ static Tensor *run_blocks(Pass *ps, const Model *m, State *st)
 
 static Pass pass(Tape *tp, Model *m, const int *tokens, int B, int T, State *st)
 {
-  return (Pass){.tp = tp, .d = &m->d, .outer = m->outer, .tokens = tokens, .B = B, .T = T, .rounded_decay = m->rounded_decay,
+  return (Pass){.tp = tp, .d = &m->d, .outer = m->outer, .tokens = tokens, .B = B, .T = T,
+                .rounded_decay = m->rounded_decay,
                 .outer_state = st->now + st->L * m->version->state_count};
 }
 

@@ -51,7 +51,7 @@ awk 'length($0) > 120 {print FILENAME ":" FNR ": longer than 120 columns"; n++} 
   ref/*.[ch] ref/*/*.[ch] lua/*.[ch] tests/*.[ch] || breach 'long lines (above)'
 
 # Every documentation link leads somewhere.
-for f in README.md PAPER_NOTES.md docs/*.md; do
+for f in README.md PAPER_NOTES.md lua/doc/*.md; do
   grep -oE '\]\([^)#:]+\)' "$f" | tr -d '])(' | while read -r to; do
     [ -e "$(dirname "$f")/$to" ] || echo "$f: $to does not exist"
   done

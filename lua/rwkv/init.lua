@@ -1,4 +1,4 @@
--- The module `rwkv`: the C core and what is written on top of it in Lua. See docs/.
+-- The module `rwkv`: the C core and what is written on top of it in Lua. See lua/doc/.
 local rwkv = require "rwkv.core"
 
 rwkv.progress = require "rwkv.progress"
