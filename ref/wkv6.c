@@ -47,8 +47,9 @@ void k_wkv6(real *y, real *S1, real *segments, const real *r, const real *w, con
     }
 }
 
-/* Per head: the gradient G by the state, and the states of one segment. */
-size_t k_wkv6_scratch(size_t N) { return (1 + WKV_SEGMENT) * N * N; }
+/* Per head: the gradient G by the state, the states of one segment, and room for a faster kernel to sum up
+   gradients by u and w. */
+size_t k_wkv6_scratch(size_t N) { return (1 + WKV_SEGMENT) * N * N + 2 * N; }
 
 /* One token backwards: S is the state before it, G enters as the gradient by the state after it. */
 static void step_backward(real *G, const Wkv6Grads *out, size_t at, size_t w_at, const real *gy, const real *S,

@@ -393,7 +393,79 @@ static void c_sum_squares(Run *r)
   TIMED(r, y[0] = r->o->sum_squares(x, length_of(r)));
 }
 
+/* ---- attention ---- */
+
+static const size_t copies[][5] = {{1, 1, 1, 1, 2}, {3, 2, 5, 17, 9}, {17, 3, 64, 65, 130}}; /* rows B U D V */
+enum { COPIES = sizeof copies / sizeof *copies };
+
+static void copy_scores(Run *r, bool back)
+{
+  static const size_t at_bench[] = {512, 64, 64, 64, 256};
+  const size_t *n = r->bench ? at_bench : copies[r->variant], rows = n[0], B = n[1], U = n[2], D = n[3], V = n[4];
+  real *q = in(r, rows * D, 1, 100), *k = in(r, B * U * D, 1, 100);
+  int *token = indices(r, B * U, V, false), *batch = indices(r, rows, B, false), *limit = indices(r, rows, U + 1, false);
+  if (!back) {
+    real *y = OUT(r, rows * V);
+    TIMED(r, r->o->copy_scores(y, q, k, token, batch, limit, rows, U, D, V));
+  } else {
+    real *g = in(r, rows * V, 1, 1), *gq = grad(r, rows * D), *gk = grad(r, B * U * D);
+    TIMED(r, r->o->copy_scores_backward(gq, gk, g, q, k, token, batch, limit, rows, U, D, V));
+  }
+}
+
+static void c_copy_scores(Run *r) { copy_scores(r, false); }
+static void c_copy_scores_backward(Run *r) { copy_scores(r, true); }
+
+static const size_t attentions[][5] = {{1, 1, 1, 1, 1}, {2, 3, 5, 17, 3}, {3, 17, 17, 3, 65}, {1, 1, 64, 65, 130}};
+enum { ATTENTIONS = sizeof attentions / sizeof *attentions }; /* B T U D C */
+
+static void linear_attention(Run *r, bool back)
+{
+  static const size_t at_bench[] = {64, 64, 64, 8, 64};
+  const size_t *n = r->bench ? at_bench : attentions[r->variant], B = n[0], T = n[1], U = n[2], D = n[3], C = n[4];
+  real *q = in(r, B * T * D, 1, 100), *k = in(r, B * U * D, 1, 100), *v = in(r, B * U * C, 1, 100);
+  if (!back) {
+    real *y = OUT(r, B * T * C);
+    TIMED(r, r->o->linear_attention(y, q, k, v, B, T, U, D, C));
+  } else {
+    real *g = in(r, B * T * C, 1, 1), *gq = grad(r, B * T * D), *gk = grad(r, B * U * D), *gv = grad(r, B * U * C);
+    TIMED(r, r->o->linear_attention_backward(gq, gk, gv, g, q, k, v, B, T, U, D, C));
+  }
+}
+
+static void c_linear_attention(Run *r) { linear_attention(r, false); }
+static void c_linear_attention_backward(Run *r) { linear_attention(r, true); }
+
 /* ---- recurrences ---- */
+
+static real *positive(real *x, size_t n)
+{
+  for (size_t i = 0; i < n; i++) x[i] = (real)fabs((double)x[i]) + (real)1e-3;
+  return x;
+}
+
+static const size_t wkv1_sizes[][6] = {{1, 1, 1, 1, 1, 1}, {2, 3, 5, 2, 17, 9}, {3, 17, 17, 1, 64, 20}, {1, 1, 40, 5, 13, 65}};
+enum { WKV1_SIZES = sizeof wkv1_sizes / sizeof *wkv1_sizes }; /* B T U H N ctx */
+
+static void wkv1(Run *r, bool back)
+{
+  static const size_t at_bench[] = {64, 64, 64, 1, 64, 64};
+  const size_t *s = r->bench ? at_bench : wkv1_sizes[r->variant], B = s[0], T = s[1], U = s[2], H = s[3], N = s[4], ctx = s[5];
+  size_t n = B * T * H * N, all = B * U * H * N, m = H * ctx;
+  real *w = in(r, m, 1, 10), *alpha = in(r, m, 1, 10), *beta = in(r, m, 1, 10);
+  real *k = positive(in(r, all, 1, 1e3), all), *v = in(r, all, 1, 10);
+  if (!back) {
+    real *y = OUT(r, n);
+    TIMED(r, r->o->wkv1(y, w, alpha, beta, k, v, B, T, U, H, N, ctx));
+  } else {
+    real *gy = in(r, n, 1, 1);
+    Wkv1Grads out = {grad(r, m), grad(r, m), grad(r, m), grad(r, all), grad(r, all)};
+    TIMED(r, r->o->wkv1_backward(&out, gy, w, alpha, beta, k, v, B, T, U, H, N, ctx));
+  }
+}
+
+static void c_wkv1(Run *r) { wkv1(r, false); }
+static void c_wkv1_backward(Run *r) { wkv1(r, true); }
 
 /* log-decay <= 0; EXTREME: none at all, next to none, and all at once */
 static real *log_decay(Run *r, size_t n, double scale)
@@ -445,6 +517,35 @@ static void c_wkv4_backward(Run *r)
   TIMED(r, r->o->wkv4_backward(&out, gy, ga, gb, gp, trace, q.w, q.u, q.k, q.v, s.B, s.T, s.C));
 }
 
+typedef struct { Cube s; size_t n, m; real *e, *v, *w, *u, *a, *b; } Wkv2In;
+
+static Wkv2In wkv2_in(Run *r)
+{
+  Cube s = r->bench ? (Cube){64, 64, 64} : wkv4_cubes[r->variant % WKV4_CUBES];
+  size_t n = s.B * s.T * s.C, m = s.B * s.C;
+  return (Wkv2In){s, n, m, positive(in(r, n, 1, 1e4), n), in(r, n, 1, 10), log_decay(r, s.C, 1), in(r, s.C, 1, 5),
+                  in(r, m, 1, 1), positive(in(r, m, 1, 1), m)};
+}
+
+static void c_wkv2(Run *r)
+{
+  Wkv2In q = wkv2_in(r);
+  real *y = OUT(r, q.n), *a1 = OUT(r, q.m), *b1 = OUT(r, q.m), *trace = left_out(r) ? NULL : OUT(r, 2 * q.n);
+  TIMED(r, r->o->wkv2(y, a1, b1, trace, q.w, q.u, q.e, q.v, q.a, q.b, 1e-9, q.s.B, q.s.T, q.s.C));
+}
+
+static void c_wkv2_backward(Run *r)
+{
+  Wkv2In q = wkv2_in(r);
+  real *trace = buffer(r, 2 * q.n, 'w'), *y = buffer(r, q.n + 2 * q.m, 'w');
+  k_wkv2(y, y + q.n, y + q.n + q.m, trace, q.w, q.u, q.e, q.v, q.a, q.b, 1e-9, q.s.B, q.s.T, q.s.C);
+  real *gy = in(r, q.n, 1, 1), *ga = in(r, q.m, 1, 1), *gb = in(r, q.m, 1, 1);
+  if (left_out(r)) ga = NULL;
+  if (left_out(r)) gy = NULL;
+  Wkv2Grads out = {grad(r, q.s.C), grad(r, q.s.C), grad(r, q.n), grad(r, q.n), grad(r, q.m), grad(r, q.m)};
+  TIMED(r, r->o->wkv2_backward(&out, gy, ga, gb, trace, q.w, q.u, q.e, q.v, 1e-9, q.s.B, q.s.T, q.s.C));
+}
+
 typedef struct { size_t B, T, H, N; } Heads;
 static const Heads all_heads[] = {{1, 1, 1, 1}, {2, 3, 1, 3}, {1, 17, 2, 17}, {3, 33, 2, 64}, {1, 16, 1, 64},
                                   {1, 20, 1, 65}, {1, 18, 1, 130}, {1, 2, 1, 260}};
@@ -493,6 +594,38 @@ static void c_wkv7_backward(Run *r)
   TIMED(r, r->o->wkv7_backward(&out, scratch, gy, gS, segments, q.r, q.w, q.k, q.v, q.a, q.b, s.B, s.T, s.H, s.N));
 }
 
+/* v6 with a decay for every token; in the second half of the variants v5 with one for all */
+typedef struct { size_t n, state, decay_rows, decays; real *r, *w, *k, *v, *u, *S; } Wkv6In;
+
+static Wkv6In wkv6_in(Run *r, Heads s)
+{
+  size_t C = s.H * s.N, n = s.B * s.T * C, state = n / s.T * s.N, rows = r->variant >= HEADS ? 1 : s.B * s.T;
+  return (Wkv6In){n, state, rows, rows * C, in(r, n, 1, 30), log_decay(r, rows * C, 0.5), in(r, n, 1, 30), in(r, n, 1, 30),
+                  in(r, C, 1, 10), in(r, state, 1, 30)};
+}
+
+static void c_wkv6(Run *r)
+{
+  Heads s = heads_of(r);
+  Wkv6In q = wkv6_in(r, s);
+  real *y = OUT(r, q.n), *S1 = OUT(r, q.state), *segments = left_out(r) ? NULL : OUT(r, segment_count(s) * q.state);
+  TIMED(r, r->o->wkv6(y, S1, segments, q.r, q.w, q.k, q.v, q.u, q.S, s.B, s.T, s.H, s.N, q.decay_rows));
+}
+
+static void c_wkv6_backward(Run *r)
+{
+  Heads s = heads_of(r);
+  Wkv6In q = wkv6_in(r, s);
+  real *segments = buffer(r, segment_count(s) * q.state, 'w'), *y = buffer(r, q.n + q.state, 'w');
+  k_wkv6(y, y + q.n, segments, q.r, q.w, q.k, q.v, q.u, q.S, s.B, s.T, s.H, s.N, q.decay_rows);
+  real *scratch = buffer(r, s.B * s.H * k_wkv6_scratch(s.N), 'w'), *gy = in(r, q.n, 1, 1), *gS = in(r, q.state, 1, 1);
+  if (left_out(r)) gS = NULL;
+  if (left_out(r)) gy = NULL;
+  Wkv6Grads out = {grad(r, q.n), grad(r, q.decays), grad(r, q.n), grad(r, q.n), grad(r, s.H * s.N), grad(r, q.state)};
+  TIMED(r, r->o->wkv6_backward(&out, scratch, gy, gS, segments, q.r, q.w, q.k, q.v, q.u, s.B, s.T, s.H, s.N,
+                               q.decay_rows));
+}
+
 /* ---- the table ---- */
 
 typedef struct {
@@ -500,7 +633,7 @@ typedef struct {
   void (*run)(Run *r);
   int variants;
   const char *shape; /* of the bench */
-  double loose;      /* multiple of the usual tolerance, for long chains of rounding */
+  double loose;      /* multiple of the usual tolerance, for long chains of rounding and cancellation */
 } Case;
 
 #define CASE(op, variants, shape, loose) {#op, c_##op, variants, shape, loose}
@@ -536,8 +669,18 @@ static const Case cases[] = {
     CASE(argmax, 2 * SHEETS, "[512,256]", 1),
     CASE(adamw, LENGTHS, "262144", 1),
     CASE(sum_squares, LENGTHS, "262144", 1),
+    CASE(copy_scores, COPIES, "512 rows, U D 64, V 256", 1),
+    CASE(copy_scores_backward, COPIES, "512 rows, U D 64, V 256", 1),
+    CASE(linear_attention, ATTENTIONS, "B T C 64, D 8", 1),
+    CASE(linear_attention_backward, ATTENTIONS, "B T C 64, D 8", 1),
+    CASE(wkv1, WKV1_SIZES, "B T N 64, H 1", 1),
+    CASE(wkv1_backward, WKV1_SIZES, "B T N 64, H 1", 1),
+    CASE(wkv2, WKV4_CUBES, "B T C 64", 1),
+    CASE(wkv2_backward, WKV4_CUBES, "B T C 64", 1),
+    CASE(wkv6, 2 * HEADS, "B T N 64, H 1", 1),
+    CASE(wkv6_backward, 2 * HEADS, "B T N 64, H 1", 1),
     CASE(wkv4, 2 * WKV4_CUBES, "B T C 64", 1),
-    CASE(wkv4_backward, 2 * WKV4_CUBES, "B T C 64", 4),
+    CASE(wkv4_backward, 2 * WKV4_CUBES, "B T C 64", 10),
     CASE(wkv7, HEADS, "B T N 64, H 1", 1),
     CASE(wkv7_backward, HEADS, "B T N 64, H 1", 1),
 };

@@ -23,7 +23,11 @@ Dims small_dims(const Version *v, int variant)
   static const struct {
     int C, N, L, V, Dw, Da, Dv, Dg;
   } sizes[SMALL_SIZES] = {
-      {15, 5, 3, 13, 3, 4, 2, 6}, {9, 3, 2, 11, 2, 5, 3, 4}, {8, 2, 1, 17, 5, 3, 2, 1}, {6, 3, 2, 9, 1, 2, 3, 4}};
+      {15, 5, 3, 13, 3, 4, 2, 6},
+      {9, 3, 2, 11, 2, 5, 3, 4},
+      {8, 2, 1, 17, 5, 3, 2, 1},
+      {6, 3, 2, 9, 1, 2, 3, 4},
+  };
   Dims d = {.L = sizes[variant].L, .V = sizes[variant].V, .C = sizes[variant].C};
   set_if_used(v, &d, offsetof(Dims, N), sizes[variant].N);
   set_if_used(v, &d, offsetof(Dims, Dw), sizes[variant].Dw);

@@ -30,7 +30,7 @@ static const struct {
     {"logits_rnn", 2e-5},         /* 1.4e-6 */
     {"logits_rnn_exact_w", 2e-5}, /* 1.2e-6 */
     {"logits_rnn_f32", 4e-5},     /* 3.8e-6; made in float32, so in float64 as well: 3.6e-6 */
-    {"state", 2e-5},              /* 1.3e-6 */
+    {"state", 2.5e-4},            /* 2.5e-5: v4's a and b are scaled by e^-p, and p is near 70 */
     {"loss", 3e-7},               /* 2.6e-8 */
     {"grad", 2e-5},               /* 1.6e-6 */
     {"grad_l2wrap", 6e-6},        /* 5.6e-7 */

@@ -38,8 +38,8 @@ INLINE real value(BinaryKind kind, real a, real b)
   case B_SUB: return a - b;
   case B_MUL: return a * b;
   case B_DIV: return a / b;
-  case B_MAX: return a >= b ? a : b;
-  default: return a <= b ? a : b;
+  case B_MAX: return a >= b || a != a ? a : b;
+  default: return a <= b || a != a ? a : b;
   }
 }
 

@@ -9,7 +9,7 @@
 #include <math.h>
 
 /* As fmax: a NaN loses. */
-INLINE real fast_max(real a, real b) { return b > a || a != a ? b : a; }
+INLINE acc fast_max(acc a, acc b) { return b > a || a != a ? b : a; }
 
 /* g times 0: NaN where g is no number. (gcc 12 makes 0 of g * 0 under -fno-signed-zeros.) */
 INLINE real zero_like(real g) { return g - g; }

@@ -33,8 +33,8 @@ JOB static void unary_map(const void *arg, size_t from, size_t to)
   case U_TANH: MAP(fast_tanh(x));
   case U_SIGMOID: MAP(fast_sigmoid(x));
   case U_SILU: MAP(x * fast_sigmoid(x));
-  case U_RELU: MAP(fast_max(x, 0));
-  case U_RELU2: MAP(x > 0 ? x * x : 0);
+  case U_RELU: MAP(x < 0 ? 0 : x);
+  case U_RELU2: MAP(x < 0 ? 0 : x * x);
   default: k_unary(q->out + from, q->x + from, to - from, q->kind); /* rare ones: the reference, in parallel */
   }
 }

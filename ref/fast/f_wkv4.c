@@ -1,17 +1,17 @@
-/* RWKV-4's recurrence: the loop over channels goes inside, the one over time outside. Of the two weights
-   e^{p-q} and e^{k-q} with q = max(p, k) one is always 1 and the other e^{-|p-k|}: one exponential. */
+/* RWKV-4's recurrence: the loop over channels goes inside, the one over time outside. */
 #include "f_math.h"
 
 enum { LANE = 16 }; /* channels of one piece */
 
 typedef struct {
-  real q, old, now; /* the larger exponent, and e^{p-q}, e^{k-q} */
+  real q, old, now; /* the larger exponent as it is stored, and e^{p-q}, e^{k-q} */
 } Weights;
 
-INLINE Weights weights(real p, real k)
+/* Exponents in double: they may be large, and their rounding would count in full. */
+INLINE Weights weights(acc p, acc k)
 {
-  real e = fast_exp(-fast_abs(p - k)); /* NaN where one of them is: only that one's weight becomes it */
-  return (Weights){fast_max(p, k), !(p < k) && p == p ? 1 : e, !(k < p) && k == k ? 1 : e};
+  real q = (real)fast_max(p, k);
+  return (Weights){q, fast_exp((real)(p - (acc)q)), fast_exp((real)(k - (acc)q))};
 }
 
 typedef struct {
@@ -37,9 +37,9 @@ INLINE void forward_lanes(const Forward *q, size_t bi, size_t c0, size_t n)
     real *restrict y = q->y + row * C + c0;
     SIMD
     for (size_t i = 0; i < n; i++) {
-      Weights out = weights(p[i], u[i] + k[i]); /* [v4.4] */
+      Weights out = weights(p[i], (acc)u[i] + (acc)k[i]); /* [v4.4] */
       y[i] = (out.old * a[i] + out.now * v[i]) / (out.old * b[i] + out.now);
-      Weights up = weights(p[i] + w[i], k[i]);  /* [v4.5] [v4.6] */
+      Weights up = weights((acc)p[i] + (acc)w[i], k[i]);  /* [v4.5] [v4.6] */
       a[i] = up.old * a[i] + up.now * v[i];
       b[i] = up.old * b[i] + up.now;
       p[i] = up.q;
@@ -55,8 +55,7 @@ JOB static void wkv4_forward(const void *arg, size_t from, size_t to)
   size_t across = pieces(q->C, LANE);
   for (size_t i = from; i < to; i++) {
     size_t c0 = i % across * LANE;
-    if (c0 + LANE <= q->C) forward_lanes(q, i / across, c0, LANE);
-    else forward_lanes(q, i / across, c0, q->C - c0);
+    forward_lanes(q, i / across, c0, smaller(LANE, q->C - c0));
   }
 }
 
@@ -75,9 +74,10 @@ typedef struct {
   size_t B, T, C;
 } Backward;
 
-/* n channels; gradients by the state after the token, and by w and u, over time */
+/* n channels; gradients by the state after the token, and by w and u over time. In double: they are
+   differences that cancel, carried through many steps. */
 typedef struct {
-  real a[LANE], b[LANE], p[LANE], w[LANE], u[LANE];
+  acc a[LANE], b[LANE], p[LANE], w[LANE], u[LANE];
 } Lanes;
 
 /* As k_wkv4_backward, where the reasons stand. */
@@ -86,39 +86,40 @@ INLINE void token_back(const Backward *q, Lanes *g, size_t row, size_t c0, size_
   size_t C = q->C, at = row * C + c0;
   const real *tr = q->trace + row * 3 * C + c0, *k = q->k + at, *v = q->v + at, *w = q->w + c0, *u = q->u + c0;
   const real *gy = q->gy ? q->gy + at : NULL;
-  real gk[LANE], gv[LANE];
+  acc gk[LANE], gv[LANE];
   SIMD
   for (size_t i = 0; i < n; i++) { /* the update [v4.5] [v4.6] */
-    real a = tr[i], b = tr[C + i], faded = tr[2 * C + i] + w[i];
-    Weights up = weights(faded, k[i]);
-    real gkeep = (g->a[i] * a + g->b[i] * b) * up.old, gadd = (g->a[i] * v[i] + g->b[i]) * up.now;
-    real gq = EXACTLY(g->p[i] - gkeep - gadd); /* or gkeep would cancel below, and a NaN with it */
-    gv[i] = g->a[i] * up.now;
-    gk[i] = gadd + (k[i] > faded ? gq : 0);
-    g->p[i] = gkeep + (k[i] > faded ? 0 : gq);
+    acc a = tr[i], b = tr[C + i], kt = k[i], faded = (acc)tr[2 * C + i] + (acc)w[i];
+    Weights up = weights(faded, kt);
+    acc keep = up.old, add = up.now;
+    acc gkeep = (g->a[i] * a + g->b[i] * b) * keep, gadd = (g->a[i] * (acc)v[i] + g->b[i]) * add;
+    acc gq = EXACTLY(g->p[i] - gkeep - gadd); /* or gkeep would cancel below, and a NaN with it */
+    gv[i] = g->a[i] * add;
+    gk[i] = gadd + (kt > faded ? gq : 0);
+    g->p[i] = gkeep + (kt > faded ? 0 : gq);
     g->w[i] += g->p[i];
-    g->a[i] *= up.old;
-    g->b[i] *= up.old;
+    g->a[i] *= keep;
+    g->b[i] *= keep;
   }
   if (gy) {
     SIMD
     for (size_t i = 0; i < n; i++) { /* the read-out [v4.4] */
-      real a = tr[i], b = tr[C + i];
-      Weights out = weights(tr[2 * C + i], u[i] + k[i]);
-      real den = out.old * b + out.now, y = (out.old * a + out.now * v[i]) / den, gd = gy[i] / den;
-      real gnow = gd * (v[i] - y) * out.now;
-      g->a[i] += gd * out.old;
-      g->b[i] -= gd * out.old * y;
-      g->p[i] += gd * out.old * (a - y * b);
-      gv[i] += gd * out.now;
+      acc a = tr[i], b = tr[C + i], vt = v[i];
+      Weights out = weights(tr[2 * C + i], (acc)u[i] + (acc)k[i]);
+      acc old = out.old, now = out.now, den = old * b + now, y = (old * a + now * vt) / den, gd = (acc)gy[i] / den;
+      acc gnow = gd * (vt - y) * now;
+      g->a[i] += gd * old;
+      g->b[i] -= gd * old * y;
+      g->p[i] += gd * old * (a - y * b);
+      gv[i] += gd * now;
       gk[i] += gnow;
       g->u[i] += gnow;
     }
   }
   if (q->out->k)
-    for (size_t i = 0; i < n; i++) q->out->k[at + i] += gk[i];
+    for (size_t i = 0; i < n; i++) q->out->k[at + i] += (real)gk[i];
   if (q->out->v)
-    for (size_t i = 0; i < n; i++) q->out->v[at + i] += gv[i];
+    for (size_t i = 0; i < n; i++) q->out->v[at + i] += (real)gv[i];
 }
 
 INLINE void backward_lanes(const Backward *q, size_t c0, size_t n)
@@ -134,10 +135,10 @@ INLINE void backward_lanes(const Backward *q, size_t c0, size_t n)
     }
     for (size_t t = q->T; t-- > 0;) token_back(q, &g, bi * q->T + t, c0, n);
     for (size_t i = 0; i < n; i++) {
-      if (q->out->a0) q->out->a0[at + i] += g.a[i];
-      if (q->out->b0) q->out->b0[at + i] += g.b[i];
-      if (q->out->p0) q->out->p0[at + i] += g.p[i];
-      gw[i] += (acc)g.w[i], gu[i] += (acc)g.u[i];
+      if (q->out->a0) q->out->a0[at + i] += (real)g.a[i];
+      if (q->out->b0) q->out->b0[at + i] += (real)g.b[i];
+      if (q->out->p0) q->out->p0[at + i] += (real)g.p[i];
+      gw[i] += g.w[i], gu[i] += g.u[i];
     }
   }
   for (size_t i = 0; i < n; i++) {
@@ -149,10 +150,8 @@ INLINE void backward_lanes(const Backward *q, size_t c0, size_t n)
 JOB static void wkv4_backward(const void *arg, size_t from, size_t to)
 {
   const Backward *q = arg;
-  for (size_t c0 = from * LANE; c0 < q->C && c0 < to * LANE; c0 += LANE) {
-    if (c0 + LANE <= q->C) backward_lanes(q, c0, LANE);
-    else backward_lanes(q, c0, q->C - c0);
-  }
+  for (size_t c0 = from * LANE; c0 < q->C && c0 < to * LANE; c0 += LANE)
+    backward_lanes(q, c0, smaller(LANE, q->C - c0));
 }
 
 /* Over channels only: w and u collect from all sequences. */
