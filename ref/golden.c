@@ -56,13 +56,17 @@ static void problem(Run *r, const char *kind, const char *why)
   snprintf(line_for(r, kind)->problem, sizeof r->lines->problem, "%s", why);
 }
 
-/* |found - expected| in three measures; a NaN counts as infinitely wrong. */
+/* |found - expected| in three measures; a NaN counts as infinitely wrong. `worst` is relative to the
+   number or to its tensor's largest, whichever is more, but that within 1e-6 and 1: small gradients count. */
 static void compare_numbers(GoldenLine *l, const char *name, const double *found, const double *expected, size_t n)
 {
+  double scale = 1e-6;
+  for (size_t i = 0; i < n; i++) scale = fmax(scale, fabs(expected[i]));
+  scale = fmin(scale, 1);
   for (size_t i = 0; i < n; i++) {
     double error = fabs(found[i] - expected[i]), size = fabs(expected[i]);
     if (isnan(error)) error = INFINITY;
-    double mixed = error / fmax(1, size), relative = error > 0 ? error / size : 0;
+    double mixed = error / fmax(scale, size), relative = error > 0 ? error / size : 0;
     l->worst_abs = fmax(l->worst_abs, error);
     l->worst_rel = fmax(l->worst_rel, relative);
     if (mixed > l->worst || !l->at[0]) {
@@ -185,7 +189,7 @@ static void compare_entry(Run *r, const StEntry *e)
   else if (strcmp(name, "logits_rnn_f32") == 0) compare_stepwise(r, e, inference[1].rounded);
   else if (starts(name, "state.")) compare_state(r, e);
   else if (!r->targets && (strcmp(name, "loss") == 0 || starts(name, "grad.")))
-    problem(r, name, "the file has no targets");
+    problem(r, starts(name, "grad.") ? "grad" : name, "the file has no targets");
   else if (strcmp(name, "loss") == 0) compare(r, name, e, r->loss, r->loss->data);
   else if (starts(name, "grad.")) compare_grad(r, "grad", e);
   else problem(r, name, "this command does not know what it is");
@@ -211,11 +215,13 @@ static void choose_constant(Run *r)
 
 static void every_gradient_there(Run *r)
 {
-  char name[120];
+  char name[160];
   for (int i = 0; i < r->m->count; i++) {
     const Param *p = &r->m->params[i];
     snprintf(name, sizeof name, "grad.%s", p->name);
-    if (!p->unused && !st_find(r->file, name)) problem(r, name, "is not in the file");
+    if (p->unused || st_find(r->file, name)) continue;
+    strcat(name, " is not in the file");
+    problem(r, "grad", name);
   }
 }
 

@@ -179,8 +179,7 @@ Optim *model_optimizer(Model *m, const OptConfig *cfg)
 static Tensor *run_blocks(Pass *ps, const Model *m, State *st)
 {
   if (ps->B < 1 || ps->T < 1) rwkv_fail("tokens [%d,%d]: at least one sequence of one token is needed", ps->B, ps->T);
-  if (st->version != m->version || st->L != m->d.L)
-    rwkv_fail("the state is of another model: %s, %d layers", st->version->name, st->L);
+  state_check(st, m);
   if (st->B != ps->B) rwkv_fail("the state is for a batch of %d, the tokens are [%d,%d]", st->B, ps->B, ps->T);
   for (int i = 0; i < ps->B * ps->T; i++)
     if (ps->tokens[i] < 0 || ps->tokens[i] >= m->d.V)

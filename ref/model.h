@@ -79,6 +79,7 @@ typedef struct {
 State *state_new(const Model *m, int B); /* as before the first token */
 State *state_copy(const State *s);       /* values, without gradient */
 void state_free(State *s);
+void state_check(const State *s, const Model *m); /* fails unless it is a state of such a model */
 void state_attach(State *s, Tape *tp); /* what happens to it next belongs to the tape */
 void state_detach(State *s); /* keeps the values, lets go of the tape */
 /* The tensor called "layer.name" ("0.att_kv") or "name" ("hk"); fails with the names there are. */

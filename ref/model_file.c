@@ -59,7 +59,7 @@ static Dims options_of(StFile *f)
   char name[80];
   for (int i = 0; i < st_count(f); i++) {
     int layer;
-    if (sscanf(st_entry(f, i)->name, "blocks.%d.", &layer) == 1 && layer >= d.L && layer < 1 << 16) d.L = layer + 1;
+    if (sscanf(st_entry(f, i)->name, "blocks.%d.", &layer) == 1 && layer >= d.L && layer < st_count(f)) d.L = layer + 1;
   }
   for (int layer = 0; layer < d.L && !d.tiny_layer; layer++) {
     snprintf(name, sizeof name, "blocks.%d.tiny_q.weight", layer);
@@ -79,11 +79,35 @@ static bool is_parameter(const char *name)
          !(n >= 9 && strcmp(name + n - 9, "tiny_mask") == 0);
 }
 
+typedef struct {
+  const char *name;
+  bool found;
+} Seek;
+
+static void seek_param(void *ctx, const ParamSpec *spec, const char *name, int layer, bool expected)
+{
+  Seek *s = ctx;
+  (void)layer;
+  s->found |= (expected || spec->where == not_first) && strcmp(name, s->name) == 0;
+}
+
+/* The first tensor of the file that the version has no place for. */
+static const char *homeless(const Fit *fit)
+{
+  for (int i = 0; i < st_count(fit->file); i++) {
+    Seek s = {st_entry(fit->file, i)->name, false};
+    if (!is_parameter(s.name)) continue;
+    for_each_param(fit->version, &fit->d, seek_param, &s);
+    if (!s.found) return s.name;
+  }
+  return "?";
+}
+
 static void left_over(Fit *fit, int total)
 {
   if (fit->known < total) {
-    char text[400];
-    snprintf(text, sizeof text, "%d tensors of the file have no place in it", total - fit->known);
+    char text[400] = "";
+    if (fit->misfits == 0) snprintf(text, sizeof text, "the file's %.200s has no place in it", homeless(fit));
     misfit(fit, text);
     fit->misfits += total - fit->known - 1;
   }
@@ -125,16 +149,26 @@ static void build(void *arg)
   for_each_param(l->fit->version, &l->fit->d, load_param, l);
 }
 
+static void complete(void *arg)
+{
+  Fit *fit = arg;
+  fit->version->complete(&fit->d);
+}
+
 Model *model_load(StFile *f)
 {
+  for (int i = 0; i < st_count(f); i++)
+    if (st_entry(f, i)->n == 0 && is_parameter(st_entry(f, i)->name))
+      rwkv_fail("%s: tensor \"%s\" is empty", st_path(f), st_entry(f, i)->name);
   Fit fit = closest_version(f);
   if (fit.d.L < 1) rwkv_fail("%s: no tensor is called \"blocks.0...\": not an RWKV model", st_path(f));
   if (fit.misfits)
     rwkv_fail("%s: not a model of any version; %s comes closest, but %s%s", st_path(f), fit.version->name,
               fit.problem, fit.misfits > 1 ? " (and more)" : "");
-  fit.version->complete(&fit.d);
+  const char *error = rwkv_protect(complete, &fit);
+  if (error) rwkv_fail("%s: %s", st_path(f), error);
   Load l = {.fit = &fit};
-  const char *error = rwkv_protect(build, &l);
+  error = rwkv_protect(build, &l);
   if (error) {
     model_free(l.result);
     rwkv_fail("%s", error);

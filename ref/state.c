@@ -80,6 +80,20 @@ State *state_copy(const State *s)
   return c;
 }
 
+void state_check(const State *s, const Model *m)
+{
+  if (s->version != m->version || s->L != m->d.L)
+    rwkv_fail("the state is of another model: %s, %d layers", s->version->name, s->L);
+  for (int i = 0; i < s->count; i++) {
+    int layer, shape[MAX_AXES];
+    const StateSpec *spec = spec_of(s->version, s->L, i, &layer);
+    state_shape(spec, &m->d, layer, shape);
+    for (int a = 0; a < spec->shape.axes; a++)
+      if (s->now[i]->shape[a + 1] != shape[a] && spec->shape.size[a] != offsetof(Dims, history))
+        rwkv_fail("the state is of another model: its %s is %s", state_name(s, i), tensor_shape(s->now[i]));
+  }
+}
+
 void state_attach(State *s, Tape *tp)
 {
   if (s->tape == tp) return;

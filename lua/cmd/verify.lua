@@ -14,7 +14,8 @@ if not o.single then rwkv.need_double() end
 rwkv.backend "reference"
 local model = rwkv.load(o[1])
 local lines = rwkv.verify(model, o[2], o.tol)
-print(("%s in %s, tolerance %g on |found - expected| / max(1, |expected|)"):format(model, rwkv.precision, o.tol))
+print(("%s in %s, tolerance %g relative to a number or to its tensor's largest (at most 1)"):format(model,
+  rwkv.precision, o.tol))
 print(("%-20s %7s  %-9s %-9s  %s"):format("kind", "tensors", "absolute", "relative", "worst at"))
 
 local good, worst = #lines > 0, nil

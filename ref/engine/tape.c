@@ -18,6 +18,7 @@ Tape *tape_new(void)
 void tape_free(Tape *tp)
 {
   if (!tp) return;
+  tape_reset(tp); /* whoever watches saves what it needs */
   arena_free(&tp->arena);
   free(tp);
 }

@@ -71,7 +71,7 @@ static void read_entry(StFile *f, const cJSON *j, StEntry *e, size_t data_from, 
   {
     if (e->axes == ST_MAX_AXES) bad(f, "tensor \"%s\" has more than %d axes", e->name, ST_MAX_AXES);
     if (!whole(s, 2147483647, &size)) bad(f, "tensor \"%s\" has a size that is not a whole number", e->name);
-    if (size > 0 && e->n > data_size / (size_t)size) bad(f, "tensor \"%s\" is larger than the file", e->name);
+    if (size > 0 && e->n > SIZE_MAX / 8 / (size_t)size) bad(f, "tensor \"%s\" is larger than the file", e->name);
     e->shape[e->axes++] = (int)size;
     e->n *= (size_t)size;
   }

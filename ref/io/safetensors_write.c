@@ -59,7 +59,7 @@ static void put(StWriter *w, const char *name, const char *dtype, int axes, cons
   double offsets[2] = {(double)w->bytes, (double)(w->bytes + part.n * stored)};
   cJSON *e = cJSON_AddObjectToObject(w->header, name);
   cJSON_AddStringToObject(e, "dtype", dtype);
-  cJSON_AddItemToObject(e, "shape", cJSON_CreateIntArray(shape, axes));
+  cJSON_AddItemToObject(e, "shape", axes ? cJSON_CreateIntArray(shape, axes) : cJSON_CreateArray());
   cJSON_AddItemToObject(e, "data_offsets", cJSON_CreateDoubleArray(offsets, 2));
   w->parts[w->count++] = part;
   w->bytes += part.n * stored;
