@@ -44,7 +44,7 @@ static GoldenLine *find_line(Run *r, const char *kind)
 static GoldenLine *line_for(Run *r, const char *kind)
 {
   if (find_line(r, kind)) return find_line(r, kind);
-  if (r->count == GOLDEN_MAX_LINES) rwkv_fail("%s: too many unknown tensors", st_path(r->file));
+  if (r->count == GOLDEN_MAX_LINES) return &r->lines[r->count - 1]; /* enough is wrong by now to share a line */
   GoldenLine *l = &r->lines[r->count++];
   *l = (GoldenLine){.tol = r->tol};
   snprintf(l->kind, sizeof l->kind, "%s", kind);
@@ -215,13 +215,11 @@ static void choose_constant(Run *r)
 
 static void every_gradient_there(Run *r)
 {
-  char name[160];
+  char name[120];
   for (int i = 0; i < r->m->count; i++) {
     const Param *p = &r->m->params[i];
     snprintf(name, sizeof name, "grad.%s", p->name);
-    if (p->unused || st_find(r->file, name)) continue;
-    strcat(name, " is not in the file");
-    problem(r, "grad", name);
+    if (!p->unused && !st_find(r->file, name)) problem(r, name, "is not in the file");
   }
 }
 
