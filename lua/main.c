@@ -198,8 +198,18 @@ static int start(lua_State *L) /* (argc, argv): everything, protected */
   return 1;
 }
 
+/* Threads that wait shall sleep, not spin: on a machine that has something else to do spinning makes
+   training ten times slower. libgomp reads this before main, hence the second start. */
+static void let_threads_sleep(char **argv)
+{
+  if (getenv("OMP_WAIT_POLICY")) return;
+  setenv("OMP_WAIT_POLICY", "passive", 1);
+  execv("/proc/self/exe", argv); /* if it fails, all works but the waiting */
+}
+
 int main(int argc, char **argv)
 {
+  let_threads_sleep(argv);
   argument_vector = argv;
   lua_State *L = luaL_newstate();
   if (!L) return fprintf(stderr, "aviary: out of memory\n"), 1;

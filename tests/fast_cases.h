@@ -34,8 +34,8 @@ typedef struct {
 static double seconds_now(void);
 /* count elements between guard zones; type: 'r' real, 'a' acc, 'i' int, 'w' work space, not compared */
 static void *buffer(Run *r, size_t count, char type);
-/* Random numbers of mean 0 and deviation `scale`; EXTREME: many are 0, `wide` times as large, or tiny. WITH_NAN: one of the
-   numbers of one operand is NaN. */
+/* Random numbers of mean 0 and deviation `scale`. EXTREME: many are 0, `wide` times as large, or tiny.
+   WITH_NAN: a number of one operand is NaN. */
 static real *in(Run *r, size_t n, double scale, double wide);
 static bool left_out(Run *r); /* whether the next optional operand or gradient is NULL */
 static real *grad(Run *r, size_t n); /* not zero at first, or NULL */
@@ -121,7 +121,10 @@ static void binary_in(Run *r, const Broadcast **s, BinaryKind *kind, real **a, r
   for (size_t i = 0; *kind == B_DIV && i < *nb; i++) (*b)[i] += (*b)[i] < 0 ? (real)-0.1 : (real)0.1;
 }
 
-static size_t cast_size(const Broadcast *s) { return (size_t)s->n[0] * (size_t)s->n[1] * (size_t)s->n[2] * (size_t)s->n[3]; }
+static size_t cast_size(const Broadcast *s)
+{
+  return (size_t)s->n[0] * (size_t)s->n[1] * (size_t)s->n[2] * (size_t)s->n[3];
+}
 
 static void c_binary(Run *r)
 {
@@ -184,8 +187,9 @@ static void c_lerp_backward(Run *r)
 
 /* ---- linear maps ---- */
 
-static const size_t maps[][3] = {{1, 1, 1}, {1, 3, 17}, {3, 17, 3}, {17, 64, 65}, {65, 65, 64}, {130, 3, 130}, {4, 700, 130},
-                                 {2, 300, 500}, {700, 64, 32}, {270, 33, 300}, {7, 300, 17}, {1, 400, 1030}};
+static const size_t maps[][3] = {{1, 1, 1}, {1, 3, 17}, {3, 17, 3}, {17, 64, 65}, {65, 65, 64},
+                                 {130, 3, 130}, {4, 700, 130}, {2, 300, 500}, {700, 64, 32}, {270, 33, 300}, {7, 300, 17},
+                                 {1, 400, 1030}};
 enum { MAPS = sizeof maps / sizeof *maps };
 static const size_t *map(const Run *r)
 {
@@ -294,7 +298,8 @@ static void c_l2norm_backward(Run *r)
 /* ---- shift, slices, sums ---- */
 
 typedef struct { size_t B, T, C; } Cube;
-static const Cube cubes[] = {{1, 1, 1}, {2, 3, 17}, {3, 17, 3}, {1, 130, 65}, {9, 65, 64}, {2, 1, 130}, {70, 1, 300}, {1, 40003, 1}};
+static const Cube cubes[] = {{1, 1, 1}, {2, 3, 17}, {3, 17, 3}, {1, 130, 65}, {9, 65, 64}, {2, 1, 130},
+                             {70, 1, 300}, {1, 40003, 1}};
 enum { CUBES = sizeof cubes / sizeof *cubes };
 static Cube cube(const Run *r) { return r->bench ? (Cube){64, 64, 64} : cubes[r->variant % CUBES]; }
 
@@ -403,7 +408,8 @@ static void copy_scores(Run *r, bool back)
   static const size_t at_bench[] = {512, 64, 64, 64, 256};
   const size_t *n = r->bench ? at_bench : copies[r->variant], rows = n[0], B = n[1], U = n[2], D = n[3], V = n[4];
   real *q = in(r, rows * D, 1, 100), *k = in(r, B * U * D, 1, 100);
-  int *token = indices(r, B * U, V, false), *batch = indices(r, rows, B, false), *limit = indices(r, rows, U + 1, false);
+  int *token = indices(r, B * U, V, false), *batch = indices(r, rows, B, false);
+  int *limit = indices(r, rows, U + 1, false);
   if (!back) {
     real *y = OUT(r, rows * V);
     TIMED(r, r->o->copy_scores(y, q, k, token, batch, limit, rows, U, D, V));
@@ -444,13 +450,15 @@ static real *positive(real *x, size_t n)
   return x;
 }
 
-static const size_t wkv1_sizes[][6] = {{1, 1, 1, 1, 1, 1}, {2, 3, 5, 2, 17, 9}, {3, 17, 17, 1, 64, 20}, {1, 1, 40, 5, 13, 65}};
+static const size_t wkv1_sizes[][6] = {{1, 1, 1, 1, 1, 1}, {2, 3, 5, 2, 17, 9}, {3, 17, 17, 1, 64, 20},
+                                       {1, 1, 40, 5, 13, 65}};
 enum { WKV1_SIZES = sizeof wkv1_sizes / sizeof *wkv1_sizes }; /* B T U H N ctx */
 
 static void wkv1(Run *r, bool back)
 {
   static const size_t at_bench[] = {64, 64, 64, 1, 64, 64};
-  const size_t *s = r->bench ? at_bench : wkv1_sizes[r->variant], B = s[0], T = s[1], U = s[2], H = s[3], N = s[4], ctx = s[5];
+  const size_t *s = r->bench ? at_bench : wkv1_sizes[r->variant];
+  size_t B = s[0], T = s[1], U = s[2], H = s[3], N = s[4], ctx = s[5];
   size_t n = B * T * H * N, all = B * U * H * N, m = H * ctx;
   real *w = in(r, m, 1, 10), *alpha = in(r, m, 1, 10), *beta = in(r, m, 1, 10);
   real *k = positive(in(r, all, 1, 1e3), all), *v = in(r, all, 1, 10);
@@ -590,7 +598,8 @@ static void c_wkv7_backward(Run *r)
   real *scratch = buffer(r, s.B * s.H * k_wkv7_scratch(s.N), 'w'), *gy = in(r, q.n, 1, 1), *gS = in(r, q.state, 1, 1);
   if (left_out(r)) gS = NULL;
   if (left_out(r)) gy = NULL;
-  Wkv7Grads out = {grad(r, q.n), grad(r, q.n), grad(r, q.n), grad(r, q.n), grad(r, q.n), grad(r, q.n), grad(r, q.state)};
+  Wkv7Grads out = {grad(r, q.n), grad(r, q.n), grad(r, q.n),    grad(r, q.n),
+                   grad(r, q.n), grad(r, q.n), grad(r, q.state)};
   TIMED(r, r->o->wkv7_backward(&out, scratch, gy, gS, segments, q.r, q.w, q.k, q.v, q.a, q.b, s.B, s.T, s.H, s.N));
 }
 
@@ -600,8 +609,8 @@ typedef struct { size_t n, state, decay_rows, decays; real *r, *w, *k, *v, *u, *
 static Wkv6In wkv6_in(Run *r, Heads s)
 {
   size_t C = s.H * s.N, n = s.B * s.T * C, state = n / s.T * s.N, rows = r->variant >= HEADS ? 1 : s.B * s.T;
-  return (Wkv6In){n, state, rows, rows * C, in(r, n, 1, 30), log_decay(r, rows * C, 0.5), in(r, n, 1, 30), in(r, n, 1, 30),
-                  in(r, C, 1, 10), in(r, state, 1, 30)};
+  return (Wkv6In){n, state, rows, rows * C, in(r, n, 1, 30), log_decay(r, rows * C, 0.5), in(r, n, 1, 30),
+                  in(r, n, 1, 30), in(r, C, 1, 10), in(r, state, 1, 30)};
 }
 
 static void c_wkv6(Run *r)

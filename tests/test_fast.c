@@ -265,7 +265,7 @@ static void training(void **state)
 static int bench(int threads)
 {
   Ops fast = fast_table();
-  printf("%s, %d threads\n%-24s%-22s%12s%12s%8s\n", REAL_NAME, threads, "op", "shape", "ref us", "fast us", "ratio");
+  printf("%s, %d threads\n%-26s%-24s%12s%12s%8s\n", REAL_NAME, threads, "op", "shape", "ref us", "fast us", "ratio");
   for (int i = 0; i < CASES; i++) {
     double us[2];
     for (int f = 0; f < 2; f++) {
@@ -275,7 +275,7 @@ static int bench(int threads)
       us[f] = r.seconds * 1e6;
       release(&r);
     }
-    printf("%-24s%-22s%12.1f%12.1f%8.1f\n", cases[i].op, cases[i].shape, us[0], us[1], us[0] / us[1]);
+    printf("%-26s%-24s%12.1f%12.1f%8.1f\n", cases[i].op, cases[i].shape, us[0], us[1], us[0] / us[1]);
   }
   return 0;
 }

@@ -297,6 +297,49 @@ static void a_tie_passes_its_gradient_on_once(void **state)
   }
 }
 
+/* ---- clamp ---- */
+
+static Tensor *run_clamp(Tape *tp, Tensor **leaf, const OpCase *c)
+{
+  return t_clamp(tp, leaf[0], c->number[0], c->number[1]);
+}
+
+static void want_clamp(double *y, double *const *x, const OpCase *c)
+{
+  for (size_t i = 0; i < count_of(&c->leaf[0]); i++)
+    y[i] = fmin(fmax(x[0][i], c->number[0]), c->number[1]);
+}
+
+static void clamp(void **state)
+{
+  (void)state;
+  static const OpCase cases[] = {
+      {"clamp, some inside", run_clamp, want_clamp, fill_combs, 1, {SHAPE(3, 17)}, .number = {-1.12, 0.63}},
+      {"clamp, all inside", run_clamp, want_clamp, fill_combs, 1, {SHAPE(2, 3, 5)}, .number = {-60, 30}},
+      {"clamp, all below", run_clamp, want_clamp, fill_combs, 1, {SHAPE(17)}, .number = {10, 20}},
+      {"clamp, all above", run_clamp, want_clamp, fill_combs, 1, {SHAPE(17)}, .number = {-20, -10}},
+      {"clamp a scalar", run_clamp, want_clamp, fill_combs, 1, {SCALAR}, .number = {-60, 30}},
+  };
+  check_all(cases, COUNT_OF(cases));
+}
+
+static void clamp_lets_gradient_through_inside_only(void **state)
+{
+  (void)state;
+  static const double x[] = {-3, -2, -1, 0, 1, 2}, gradient[] = {0, 1, 1, 1, 1, 0};
+  Tape *tp = tape_new();
+  Tensor *leaf = new_leaf(1, (int[]){COUNT_OF(x)}, true);
+  for (size_t i = 0; i < COUNT_OF(x); i++)
+    leaf->data[i] = (real)x[i];
+  tape_backward(tp, t_sum_all(tp, t_clamp(tp, leaf, -2, 1))); /* both ends count as inside */
+  for (size_t i = 0; i < COUNT_OF(x); i++)
+    check_number("gradient of clamp", (double)leaf->grad[i], gradient[i], 0);
+  leaf->data[0] = (real)NAN;
+  assert_true(isnan(t_clamp(tp, leaf, -2, 1)->data[0]));
+  tensor_free(leaf);
+  tape_free(tp);
+}
+
 /* ---- affine, lerp ---- */
 
 static Tensor *run_affine(Tape *tp, Tensor **leaf, const OpCase *c)
@@ -710,6 +753,191 @@ static void reshape_slice_concat(void **state)
   check_all(cases, COUNT_OF(cases));
 }
 
+/* ---- append ---- */
+
+static Tensor *run_append(Tape *tp, Tensor **leaf, const OpCase *c)
+{
+  Tensor *y = t_append(tp, leaf[0], leaf[1]);
+  assert_int_equal(y->shape[1], c->leaf[0].shape[1] + c->leaf[1].shape[1]);
+  return y;
+}
+
+static void want_append(double *y, double *const *x, const OpCase *c)
+{
+  size_t inner = count_of(&c->leaf[1]) / (size_t)(c->leaf[1].shape[0] * c->leaf[1].shape[1]);
+  size_t old = (size_t)c->leaf[0].shape[1] * inner, new = (size_t)c->leaf[1].shape[1] * inner;
+  for (size_t b = 0; b < (size_t)c->leaf[1].shape[0]; b++) {
+    for (size_t i = 0; i < old; i++)
+      *y++ = x[0][b * old + i];
+    for (size_t i = 0; i < new; i++)
+      *y++ = x[1][b * new + i];
+  }
+}
+
+/* Twice, as a state does that grows with every run. */
+static Tensor *run_append_twice(Tape *tp, Tensor **leaf, const OpCase *c)
+{
+  int T = c->leaf[1].shape[1];
+  Tensor *history = t_append(tp, leaf[0], t_slice(tp, leaf[1], 1, 0, 1));
+  return t_append(tp, history, t_slice(tp, leaf[1], 1, 1, T - 1));
+}
+
+static void append(void **state)
+{
+  (void)state;
+  static const OpCase cases[] = {
+      {"append", run_append, want_append, NULL, 2, {SHAPE(2, 3, 5), SHAPE(2, 4, 5)}},
+      {"append to nothing", run_append, want_append, NULL, 2, {SHAPE(2, 0, 5), SHAPE(2, 4, 5)}},
+      {"append tokens", run_append, want_append, NULL, 2, {SHAPE(3, 1), SHAPE(3, 2)}},
+      {"append tokens to nothing", run_append, want_append, NULL, 2, {SHAPE(3, 0), SHAPE(3, 2)}},
+      {"append twice", run_append_twice, want_append, NULL, 2, {SHAPE(2, 3, 5), SHAPE(2, 4, 5)}},
+      {"append twice to nothing", run_append_twice, want_append, NULL, 2, {SHAPE(2, 0, 5), SHAPE(2, 4, 5)}},
+  };
+  check_all(cases, COUNT_OF(cases));
+}
+
+/* ---- attention without a softmax ---- */
+
+/* Leaves: q [rows,D], k [B,U,D]. arg: T, V, and whether only some rows are asked for. index: the tokens
+   [B,U], then the rows. */
+static Tensor *run_copy_scores(Tape *tp, Tensor **leaf, const OpCase *c)
+{
+  int B = c->leaf[1].shape[0], U = c->leaf[1].shape[1], D = c->leaf[1].shape[2];
+  Tensor *tokens = tape_tensor(tp, 2, (int[]){B, U});
+  for (int i = 0; i < B * U; i++)
+    tokens->data[i] = (real)c->index[i];
+  Tensor *y = t_copy_scores(tp, leaf[0], leaf[1], tokens, c->arg[0], c->arg[2] ? c->index + B * U : NULL,
+                            (int)leaf[0]->n / D, c->arg[1]);
+  assert_int_equal(y->axes, 2);
+  return y;
+}
+
+static void want_copy_scores(double *y, double *const *x, const OpCase *c)
+{
+  int B = c->leaf[1].shape[0], U = c->leaf[1].shape[1], D = c->leaf[1].shape[2], T = c->arg[0], V = c->arg[1];
+  for (int i = 0; i < (int)count_of(&c->leaf[0]) / D; i++)
+    for (int v = 0; v < V; v++) {
+      int row = c->arg[2] ? c->index[B * U + i] : i, b = row / T, last = U - T + row % T;
+      for (int u = 0; u <= last; u++)
+        for (int d = 0; c->index[b * U + u] == v && d < D; d++)
+          y[i * V + v] += x[0][i * D + d] * x[1][(b * U + u) * D + d] / D;
+    }
+}
+
+static void copy_scores(void **state)
+{
+  (void)state;
+  static const int tokens[] = {3, 0, 3, 8, 1, /**/ 2, 2, 2, 5, 2, /* rows: */ 3, 0, 1};
+  static const OpCase cases[] = {
+      {"copy_scores",
+       run_copy_scores,
+       want_copy_scores,
+       NULL,
+       2,
+       {SHAPE(10, 3), SHAPE(2, 5, 3)},
+       {5, 9},
+       .index = tokens},
+      {"copy_scores of [B,T,D]",
+       run_copy_scores,
+       want_copy_scores,
+       NULL,
+       2,
+       {SHAPE(2, 5, 1), SHAPE(2, 5, 1)},
+       {5, 9},
+       .index = tokens},
+      {"copy_scores with a history",
+       run_copy_scores,
+       want_copy_scores,
+       NULL,
+       2,
+       {SHAPE(4, 3), SHAPE(2, 5, 3)},
+       {2, 9},
+       .index = tokens},
+      {"copy_scores of one token",
+       run_copy_scores,
+       want_copy_scores,
+       NULL,
+       2,
+       {SHAPE(2, 1, 3), SHAPE(2, 5, 3)},
+       {1, 12},
+       .index = tokens},
+      {"copy_scores, some rows",
+       run_copy_scores,
+       want_copy_scores,
+       NULL,
+       2,
+       {SHAPE(3, 4), SHAPE(2, 5, 4)},
+       {5, 9, 1},
+       .index = tokens},
+      {"copy_scores, some rows, history",
+       run_copy_scores,
+       want_copy_scores,
+       NULL,
+       2,
+       {SHAPE(3, 4), SHAPE(2, 5, 4)},
+       {3, 9, 1},
+       .index = tokens},
+      {"copy_scores, B = T = 1",
+       run_copy_scores,
+       want_copy_scores,
+       NULL,
+       2,
+       {SHAPE(1, 2), SHAPE(1, 1, 2)},
+       {1, 4},
+       .index = tokens},
+  };
+  check_all(cases, COUNT_OF(cases));
+}
+
+/* Leaves: q, k, v, and the history of k and v. */
+static Tensor *run_linear_attention(Tape *tp, Tensor **leaf, const OpCase *c)
+{
+  Tensor *keys = leaf[3], *values = leaf[4];
+  Tensor *y = t_linear_attention(tp, leaf[0], leaf[1], leaf[2], &keys, &values);
+  assert_int_equal(keys->shape[1], c->leaf[3].shape[1] + c->leaf[1].shape[1]);
+  return flat_concat(tp, (Tensor *[]){y, keys, values}, 3);
+}
+
+static double joined(const double *history, const double *x, int before, int T, int C, int b, int u, int c)
+{
+  return u < before ? history[(b * before + u) * C + c] : x[(b * T + u - before) * C + c];
+}
+
+static void want_linear_attention(double *y, double *const *x, const OpCase *c)
+{
+  int B = c->leaf[0].shape[0], T = c->leaf[0].shape[1], D = c->leaf[0].shape[2], C = c->leaf[2].shape[2];
+  int before = c->leaf[3].shape[1], U = before + T;
+  for (int i = 0; i < B * T * C; i++, y++)
+    for (int u = 0; u <= before + i / C % T; u++)
+      for (int d = 0; d < D; d++)
+        *y += x[0][i / C * D + d] * joined(x[3], x[1], before, T, D, i / (T * C), u, d) *
+              joined(x[4], x[2], before, T, C, i / (T * C), u, i % C);
+  for (int i = 0; i < B * U * D; i++)
+    *y++ = joined(x[3], x[1], before, T, D, i / (U * D), i / D % U, i % D);
+  for (int i = 0; i < B * U * C; i++)
+    *y++ = joined(x[4], x[2], before, T, C, i / (U * C), i / C % U, i % C);
+}
+
+static void linear_attention(void **state)
+{
+  (void)state;
+  static const int sizes[][5] = {
+      {2, 5, 3, 2, 0}, {2, 3, 3, 4, 2}, {1, 1, 1, 1, 0}, {2, 1, 2, 3, 4}, {1, 17, 2, 5, 0}};
+  for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+    int B = sizes[i][0], T = sizes[i][1], D = sizes[i][2], C = sizes[i][3], before = sizes[i][4];
+    check_op(
+        &(OpCase){"linear_attention",
+                  run_linear_attention,
+                  want_linear_attention,
+                  NULL,
+                  5,
+                  {SHAPE(B, T, D), SHAPE(B, T, D), SHAPE(B, T, C), SHAPE(B, before, D), SHAPE(B, before, C)},
+                  .loosen = 4});
+  }
+}
+
+/* ---- sums ---- */
+
 static Tensor *run_sum(Tape *tp, Tensor **leaf, const OpCase *c)
 {
   bool keep = c->arg[1], mean = c->arg[2];
@@ -931,12 +1159,17 @@ int main(void)
       cmocka_unit_test(binary_ops),
       cmocka_unit_test(an_operand_may_be_used_twice),
       cmocka_unit_test(a_tie_passes_its_gradient_on_once),
+      cmocka_unit_test(clamp),
+      cmocka_unit_test(clamp_lets_gradient_through_inside_only),
       cmocka_unit_test(affine_and_lerp),
       cmocka_unit_test(linear_maps),
       cmocka_unit_test(normalisation),
       cmocka_unit_test(l2norm_of_zero),
       cmocka_unit_test(norm_of_equal_numbers),
       cmocka_unit_test(reshape_slice_concat),
+      cmocka_unit_test(append),
+      cmocka_unit_test(copy_scores),
+      cmocka_unit_test(linear_attention),
       cmocka_unit_test(sums_and_means),
       cmocka_unit_test(empty_tensors),
       cmocka_unit_test(linear_over_nothing),

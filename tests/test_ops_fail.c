@@ -263,6 +263,223 @@ static void recurrences(void **state)
   check_refusals(refusals, COUNT_OF(refusals));
 }
 
+static Tensor *wkv2(Tape *tp, Tensor **x, const OpCase *c)
+{
+  Tensor *a = x[4], *b = x[5];
+  return (void)c, t_wkv2(tp, x[0], x[1], x[2], x[3], 1e-8, &a, &b);
+}
+static Tensor *wkv6(Tape *tp, Tensor **x, const OpCase *c)
+{
+  Tensor *S = x[5];
+  return (void)c, t_wkv6(tp, x[0], x[1], x[2], x[3], x[4], &S);
+}
+
+static void more_recurrences(void **state)
+{
+  (void)state;
+  check_each_operand(
+      (OpCase){.run = wkv2,
+               .leaves = 6,
+               .leaf = {SHAPE(4, 1), SHAPE(4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 4), SHAPE(2, 4)}},
+      (const char *[]){
+          "wkv2: w is [2,3,5], expected 4 numbers", "wkv2: u is [2,3,5], expected 4 numbers",
+          "wkv2: v is [2,3,4], expected [2,3,5] like e", "wkv2: v is [2,3,5], expected [2,3,4] like e",
+          "wkv2: state a is [2,3,5], expected [2,4]", "wkv2: state b is [2,3,5], expected [2,4]"});
+  check_each_operand(
+      (OpCase){.run = wkv6,
+               .leaves = 6,
+               .leaf = {SHAPE(2, 3, 4), SHAPE(2, 2), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 2),
+                        SHAPE(2, 2, 2, 2)}},
+      (const char *[]){
+          "wkv6: r is [2,3,5], expected [2,3,4] like k", "wkv6: w is [2,3,5], expected 4 numbers",
+          "wkv6: state S is [2,2,2,2], but k is [2,3,5]", "wkv6: v is [2,3,5], expected [2,3,4] like k",
+          "wkv6: u is [2,3,5], expected 4 numbers", "wkv6: state S is [2,3,5], expected [B,H,N,N]"});
+  static const Refusal refusals[] = {
+      {"wkv2: e is [3,4], expected [B,T,C], none of them 0",
+       {.run = wkv2,
+        .leaves = 6,
+        .leaf = {SHAPE(4), SHAPE(4), SHAPE(3, 4), SHAPE(3, 4), SHAPE(3, 4), SHAPE(3, 4)}}},
+      {"wkv6: k is [2,0,4], expected [B,T,C], none of them 0",
+       {.run = wkv6,
+        .leaves = 6,
+        .leaf = {SHAPE(2, 0, 4), SHAPE(4), SHAPE(2, 0, 4), SHAPE(2, 0, 4), SHAPE(4), SHAPE(2, 2, 2, 2)}}},
+      {"wkv6: state S is [2,2,2,3], expected [2,2,2,2]",
+       {.run = wkv6,
+        .leaves = 6,
+        .leaf = {SHAPE(2, 3, 4), SHAPE(4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(4), SHAPE(2, 2, 2, 3)}}},
+      {"wkv6: state S is [1,2,2,2], expected [2,2,2,2]",
+       {.run = wkv6,
+        .leaves = 6,
+        .leaf = {SHAPE(2, 3, 4), SHAPE(4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(4), SHAPE(1, 2, 2, 2)}}},
+      {"wkv6: w is [3,4], expected 4 numbers", /* neither constant nor one for every token */
+       {.run = wkv6,
+        .leaves = 6,
+        .leaf = {SHAPE(2, 3, 4), SHAPE(3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(4), SHAPE(2, 2, 2, 2)}}},
+  };
+  check_refusals(refusals, COUNT_OF(refusals));
+}
+
+/* H = arg[0]; the history is leaves 5 and 6. */
+static Tensor *wkv1(Tape *tp, Tensor **x, const OpCase *c)
+{
+  Tensor *keys = x[5], *values = x[6];
+  return t_wkv1(tp, x[0], x[1], x[2], c->arg[0], x[3], x[4], &keys, &values);
+}
+/* w alpha beta for 2 heads, k and v [2,T,4], and a history of `before` tokens */
+#define LEAVES_OF_WKV1(ctx, T, before)                                                                       \
+  {                                                                                                          \
+    SHAPE(2, ctx), SHAPE(2, 1, ctx), SHAPE(2, ctx, 1), SHAPE(2, T, 4), SHAPE(2, T, 4), SHAPE(2, before, 4),  \
+        SHAPE(2, before, 4)                                                                                  \
+  }
+
+static void sums_over_all_tokens(void **state)
+{
+  (void)state;
+  static const Refusal refusals[] = {
+      {"v1 cannot see further than its ctx_len of 4 tokens; this would be token 5",
+       {.run = wkv1, .leaves = 7, .arg = {2}, .leaf = LEAVES_OF_WKV1(4, 5, 0)}},
+      {"wkv1: k [2,3,4] cannot be split into 3 heads",
+       {.run = wkv1, .leaves = 7, .arg = {3}, .leaf = LEAVES_OF_WKV1(5, 3, 0)}},
+      {"wkv1: k [2,3,4] cannot be split into 0 heads",
+       {.run = wkv1, .leaves = 7, .arg = {0}, .leaf = LEAVES_OF_WKV1(5, 3, 0)}},
+      {"wkv1: k is [2,0,4], expected [B,T,C], none of them 0",
+       {.run = wkv1, .leaves = 7, .arg = {2}, .leaf = LEAVES_OF_WKV1(5, 0, 0)}},
+      {"wkv1: v is [2,3,5], expected [2,3,4] like k",
+       {.run = wkv1,
+        .leaves = 7,
+        .arg = {2},
+        .leaf = {SHAPE(2, 5), SHAPE(2, 5), SHAPE(2, 5), SHAPE(2, 3, 4), SHAPE(2, 3, 5), SHAPE(2, 0, 4),
+                 SHAPE(2, 0, 4)}}},
+      {"wkv1: w [2,5], alpha [2,1,4] and beta [2,5,1] must all hold [2 heads, ctx]",
+       {.run = wkv1,
+        .leaves = 7,
+        .arg = {2},
+        .leaf = {SHAPE(2, 5), SHAPE(2, 1, 4), SHAPE(2, 5, 1), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 0, 4),
+                 SHAPE(2, 0, 4)}}},
+      {"wkv1: w [2,5], alpha [2,1,5] and beta [2,6,1] must all hold [2 heads, ctx]",
+       {.run = wkv1,
+        .leaves = 7,
+        .arg = {2},
+        .leaf = {SHAPE(2, 5), SHAPE(2, 1, 5), SHAPE(2, 6, 1), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 0, 4),
+                 SHAPE(2, 0, 4)}}},
+  };
+  check_refusals(refusals, COUNT_OF(refusals));
+}
+
+/* With a history: what was seen before counts, too. (The history was put together before it is counted.) */
+static void run_past_ctx_len(void *arg)
+{
+  Tape *tp = arg;
+  tp->recording = false;
+  Tensor *w = tape_zeros(tp, 2, (int[]){2, 6}), *x = tape_zeros(tp, 3, (int[]){1, 4, 4});
+  Tensor *keys = tape_zeros(tp, 3, (int[]){1, 3, 4}), *values = tape_zeros(tp, 3, (int[]){1, 3, 4});
+  t_wkv1(tp, w, w, w, 2, x, x, &keys, &values);
+}
+
+static void history_counts_towards_ctx_len(void **state)
+{
+  (void)state;
+  Tape *tp = tape_new();
+  expect_failure(run_past_ctx_len, tp, "ctx_len of 6 tokens; this would be token 7");
+  tape_free(tp);
+}
+
+/* T = arg[0], V = arg[1], the rows asked for = arg[2] (0: all), count: as many as q has; index: tokens. */
+static Tensor *copy_scores(Tape *tp, Tensor **x, const OpCase *c)
+{
+  Tensor *tokens = tape_tensor(tp, 2, (int[]){x[1]->shape[0], x[1]->axes == 3 ? x[1]->shape[1] : 2});
+  for (size_t i = 0; i < tokens->n; i++)
+    tokens->data[i] = (real)c->index[i];
+  return t_copy_scores(tp, x[0], x[1], tokens, c->arg[0], c->arg[2] ? &c->arg[2] : NULL, x[0]->shape[0],
+                       c->arg[1]);
+}
+static Tensor *linear_attention(Tape *tp, Tensor **x, const OpCase *c)
+{
+  Tensor *keys = x[3], *values = x[4];
+  return (void)c, t_linear_attention(tp, x[0], x[1], x[2], &keys, &values);
+}
+
+static void attention(void **state)
+{
+  (void)state;
+  static const int tokens[] = {0, 3, 2, 1, 8, 0}, negative[] = {0, 1, 2, 1, -1, 0};
+  static const Refusal refusals[] = {
+      {"copy_scores: token 8 is outside 0..7",
+       {.run = copy_scores,
+        .leaves = 2,
+        .leaf = {SHAPE(6, 4), SHAPE(2, 3, 4)},
+        .arg = {3, 8},
+        .index = tokens}},
+      {"copy_scores: token -1 is outside 0..8",
+       {.run = copy_scores,
+        .leaves = 2,
+        .leaf = {SHAPE(6, 4), SHAPE(2, 3, 4)},
+        .arg = {3, 9},
+        .index = negative}},
+      {"copy_scores: row 6 is outside 0..5",
+       {.run = copy_scores,
+        .leaves = 2,
+        .leaf = {SHAPE(1, 4), SHAPE(2, 3, 4)},
+        .arg = {3, 9, 6},
+        .index = tokens}},
+      {"copy_scores: row -1 is outside 0..5",
+       {.run = copy_scores,
+        .leaves = 2,
+        .leaf = {SHAPE(1, 4), SHAPE(2, 3, 4)},
+        .arg = {3, 9, -1},
+        .index = tokens}},
+      {"copy_scores: row 4 is outside 0..3", /* of the new positions only */
+       {.run = copy_scores,
+        .leaves = 2,
+        .leaf = {SHAPE(1, 4), SHAPE(2, 3, 4)},
+        .arg = {2, 9, 4},
+        .index = tokens}},
+      {"copy_scores: q [6,5], k [2,3,4] and tokens [2,3] do not fit 6 rows and 3 new positions",
+       {.run = copy_scores,
+        .leaves = 2,
+        .leaf = {SHAPE(6, 5), SHAPE(2, 3, 4)},
+        .arg = {3, 9},
+        .index = tokens}},
+      {"copy_scores: q [8,4], k [2,3,4] and tokens [2,3] do not fit 8 rows and 4 new positions",
+       {.run = copy_scores,
+        .leaves = 2,
+        .leaf = {SHAPE(8, 4), SHAPE(2, 3, 4)},
+        .arg = {4, 9},
+        .index = tokens}},
+      {"copy_scores: q [2,4], k [3,4] and tokens [3,2] do not fit 2 rows and 1 new positions",
+       {.run = copy_scores, .leaves = 2, .leaf = {SHAPE(2, 4), SHAPE(3, 4)}, .arg = {1, 9}, .index = tokens}},
+      {"linear_attention: q [2,3,4], k [2,3,5] and v [2,3,4] must be [B,T,D], [B,T,D], [B,T,C]",
+       {.run = linear_attention,
+        .leaves = 5,
+        .leaf = {SHAPE(2, 3, 4), SHAPE(2, 3, 5), SHAPE(2, 3, 4), SHAPE(2, 0, 4), SHAPE(2, 0, 4)}}},
+      {"linear_attention: q [2,3,4], k [2,3,4] and v [2,2,4] must be",
+       {.run = linear_attention,
+        .leaves = 5,
+        .leaf = {SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 2, 4), SHAPE(2, 0, 4), SHAPE(2, 0, 4)}}},
+      {"concat: [2,1,5] and [2,3,4] differ outside axis 1",
+       {.run = linear_attention,
+        .leaves = 5,
+        .leaf = {SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 1, 5), SHAPE(2, 1, 4)}}},
+  };
+  check_refusals(refusals, COUNT_OF(refusals));
+}
+
+static Tensor *append(Tape *tp, Tensor **x, const OpCase *c) { return (void)c, t_append(tp, x[0], x[1]); }
+
+static void histories(void **state)
+{
+  (void)state;
+  static const Refusal refusals[] = {
+      {"concat: [2,3,5] and [2,3,4] differ outside axis 1",
+       {.run = append, .leaves = 2, .leaf = {SHAPE(2, 3, 5), SHAPE(2, 3, 4)}}},
+      {"concat: [1,3,4] and [2,3,4] differ outside axis 1",
+       {.run = append, .leaves = 2, .leaf = {SHAPE(1, 3, 4), SHAPE(2, 3, 4)}}},
+      {"concat: [3,4] and [2,3,4] have different numbers of axes",
+       {.run = append, .leaves = 2, .leaf = {SHAPE(3, 4), SHAPE(2, 3, 4)}}},
+  };
+  check_refusals(refusals, COUNT_OF(refusals));
+}
+
 static Tensor *cross_entropy(Tape *tp, Tensor **x, const OpCase *c)
 {
   return t_cross_entropy(tp, x[0], c->index, 0);
@@ -286,8 +503,17 @@ static void loss(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(pointwise), cmocka_unit_test(linear_maps), cmocka_unit_test(normalisation),
-      cmocka_unit_test(shapes),    cmocka_unit_test(time_shift),  cmocka_unit_test(recurrences),
+      cmocka_unit_test(pointwise),
+      cmocka_unit_test(linear_maps),
+      cmocka_unit_test(normalisation),
+      cmocka_unit_test(shapes),
+      cmocka_unit_test(time_shift),
+      cmocka_unit_test(recurrences),
+      cmocka_unit_test(more_recurrences),
+      cmocka_unit_test(sums_over_all_tokens),
+      cmocka_unit_test(history_counts_towards_ctx_len),
+      cmocka_unit_test(attention),
+      cmocka_unit_test(histories),
       cmocka_unit_test(loss),
   };
   return cmocka_run_group_tests_name("ops_fail", tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* The tape ops along time: shift, wkv4, wkv7. Values against the closed forms, in long double and without
+/* The tape ops along time: shift and recurrences. Values against the closed forms in long double, without
    any recurrence of the kernels' shape; gradients through outputs, final states and initial states. */
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,15 +6,12 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include "op_case.h"
+#include "wkv_cases.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* What a case looks at. */
-enum { OUTPUT = 1, STATE = 2, BOTH = 3 };
 
 static Tensor *chosen(Tape *tp, int what, Tensor *y, Tensor **state, int n)
 {
@@ -61,9 +58,102 @@ static void shift(void **state)
       check_op(&(OpCase){"shift", run_shift, want_shift, NULL, 2, {sizes[s][0], sizes[s][1]}, {what}});
 }
 
-/* ---- wkv4 ---- */
+/* ---- wkv1 ---- */
 
-enum { W4, U4, K4, V4, A4, B4, P4, LEAVES4 };
+/* Keys of the history first, then the run's, as the op gets them. */
+static double key1(double *const *x, const OpCase *c, int b, int u, int ch)
+{
+  int before = c->leaf[HK1].shape[1], T = c->leaf[K1].shape[1], C = c->leaf[K1].shape[2];
+  return exp(u < before ? x[HK1][(b * before + u) * C + ch] : x[K1][(b * T + u - before) * C + ch]);
+}
+
+static double value1(double *const *x, const OpCase *c, int b, int u, int ch)
+{
+  int before = c->leaf[HK1].shape[1], T = c->leaf[K1].shape[1], C = c->leaf[K1].shape[2];
+  return u < before ? x[HV1][(b * before + u) * C + ch] : x[V1][(b * T + u - before) * C + ch];
+}
+
+static void want_wkv1(double *y, double *const *x, const OpCase *c)
+{
+  int before = c->leaf[HK1].shape[1], ctx = c->leaf[W1].shape[1];
+  int B = c->leaf[K1].shape[0], T = c->leaf[K1].shape[1], C = c->leaf[K1].shape[2], U = before + T;
+  for (int i = 0; c->arg[LOOK_AT] & OUTPUT && i < B * T * C; i++) {
+    int b = i / (T * C), t = before + i / C % T, ch = i % C, row = ch / (C / c->arg[HEADS]) * ctx;
+    double top = 0, bottom = 0;
+    for (int distance = 0; distance <= t; distance++) {
+      double k = key1(x, c, b, t - distance, ch), weight = x[W1][row + ctx - 1 - distance];
+      top +=
+          weight * x[ALPHA1][row + t - distance] * x[BETA1][row + t] * k * value1(x, c, b, t - distance, ch);
+      bottom += k;
+    }
+    *y++ = top / bottom;
+  }
+  for (int i = 0; c->arg[LOOK_AT] & STATE && i < 2 * B * U * C; i++) {
+    int b = i / (U * C) % B, u = i / C % U;
+    *y++ = i < B * U * C ? key1(x, c, b, u, i % C) : value1(x, c, b, u, i % C);
+  }
+}
+
+static void wkv1(void **state)
+{
+  (void)state;
+  static const Sizes sizes[] = {{2, 5, 2, 3}, {1, 1, 1, 1}, {3, 1, 2, 2}, {1, 17, 3, 1}};
+  for (size_t i = 0; i < COUNT_OF(sizes); i++)
+    for (int what = OUTPUT; what <= BOTH; what++)
+      for (int before = 0; before <= 4; before += 4)
+        for (int spare = 0; spare <= 3; spare += 3) {
+          char name[64];
+          snprintf(name, sizeof name, "wkv1 T %d before %d spare %d", sizes[i].T, before, spare);
+          OpCase c = wkv1_case(name, sizes[i], before, before + sizes[i].T + spare, what);
+          c.want = want_wkv1;
+          check_op(&c);
+        }
+}
+
+/* ---- wkv2 ---- */
+
+/* What was written before token t, faded: with v the sum a, without it b. */
+static double sum2(double *const *x, const OpCase *c, int b, int ch, int t, bool with_v)
+{
+  int T = c->leaf[K2].shape[1], C = c->leaf[K2].shape[2];
+  double sum = exp(t * x[W2][ch]) * x[with_v ? A2 : B2][b * C + ch];
+  for (int s = 0; s < t; s++) {
+    int at = (b * T + s) * C + ch;
+    sum += exp(x[K2][at] + (t - 1 - s) * x[W2][ch]) * (with_v ? x[V2][at] : 1);
+  }
+  return sum;
+}
+
+static void want_wkv2(double *y, double *const *x, const OpCase *c)
+{
+  int B = c->leaf[K2].shape[0], T = c->leaf[K2].shape[1], C = c->leaf[K2].shape[2];
+  for (int i = 0; c->arg[LOOK_AT] & OUTPUT && i < B * T * C; i++) {
+    int b = i / (T * C), t = i / C % T, ch = i % C;
+    double now = exp(x[U2][ch] + x[K2][i]);
+    *y++ =
+        (sum2(x, c, b, ch, t, true) + now * x[V2][i]) / (sum2(x, c, b, ch, t, false) + now + c->number[EPS]);
+  }
+  for (int i = 0; c->arg[LOOK_AT] & STATE && i < 2 * B * C; i++)
+    *y++ = sum2(x, c, i / C % B, i % C, T, i < B * C);
+}
+
+static void wkv2(void **state)
+{
+  (void)state;
+  static const Sizes sizes[] = {{2, 5, 1, 3}, {1, 1, 1, 1}, {3, 1, 1, 5}, {1, 17, 1, 5}, {2, 33, 1, 1}};
+  static const double eps[] = {1e-16, 1e-8, 0.5};
+  for (size_t i = 0; i < COUNT_OF(sizes); i++)
+    for (int what = OUTPUT; what <= BOTH; what++)
+      for (size_t e = 0; e < COUNT_OF(eps); e++) {
+        char name[64];
+        snprintf(name, sizeof name, "wkv2 [%d,%d,%d] eps %g", sizes[i].B, sizes[i].T, sizes[i].N, eps[e]);
+        OpCase c = wkv2_case(name, sizes[i], eps[e], what);
+        c.want = want_wkv2, c.loosen = 4;
+        check_op(&c);
+      }
+}
+
+/* ---- wkv4 ---- */
 
 static Tensor *wkv4_on(Tape *tp, Tensor **leaf, Tensor *k, Tensor *v, Tensor **abp)
 {
@@ -199,37 +289,13 @@ static Tensor *run_wkv4_cut(Tape *tp, Tensor **leaf, const OpCase *c)
   return chosen(tp, c->arg[0], t_concat(tp, y, 2, 1), abp, 3);
 }
 
-/* Values, and the gradients by all leaves, of two ways to compute the same. */
-static void check_same(const OpCase *c, const OpCase *other, double tol)
-{
-  const OpCase *ways[] = {c, other};
-  Tensor *leaf[2][CASE_LEAVES], *y[2];
-  Tape *tp[2];
-  for (int i = 0; i < 2; i++) {
-    new_leaves(leaf[i], c, true);
-    tp[i] = tape_new();
-    y[i] = ways[i]->run(tp[i], leaf[i], ways[i]);
-    Tensor *onto = tape_tensor(tp[i], y[i]->axes, y[i]->shape);
-    Rng rng = rng_new(9, 9);
-    random_fill(onto->data, onto->n, &rng, 1);
-    tape_backward(tp[i], t_sum_all(tp[i], t_mul(tp[i], y[i], onto)));
-  }
-  assert_memory_equal(y[0]->data, y[1]->data, y[0]->n * sizeof(real)); /* bit for bit */
-  for (int l = 0; l < c->leaves; l++)
-    check_close(c->name, leaf[1][l]->grad, leaf[0][l]->grad, leaf[0][l]->n, tol);
-  for (int i = 0; i < 2; i++) {
-    free_leaves(leaf[i], c->leaves);
-    tape_free(tp[i]);
-  }
-}
-
 static void wkv4_may_be_cut_anywhere(void **state)
 {
   (void)state;
   OpCase whole = case_wkv4("wkv4 cut", 2, 19, 3, BOTH, 1, 0), cut = whole;
   cut.run = run_wkv4_cut;
   for (cut.arg[1] = 1; cut.arg[1] < 19; cut.arg[1] += 4)
-    check_same(&whole, &cut, 20 * VALUE_TOL);
+    check_alike(&whole, &cut, 0, 20 * VALUE_TOL);
   cut.arg[1] = 7;
   check_op(&cut);
 }
@@ -289,9 +355,60 @@ static void wkv4_from_nothing(void **state)
   }
 }
 
-/* ---- wkv7 ---- */
+/* ---- wkv6 ---- */
 
-enum { R7, W7, K7, V7, A7, B7, S7, LEAVES7 };
+static double log_decay6(double *const *x, const OpCase *c, int row, int h, int j)
+{
+  Sizes z = sizes_of(c, K6);
+  int channel = h * z.N + j;
+  return x[W6][c->arg[MODE] == PER_TOKEN ? row * z.H * z.N + channel : channel];
+}
+
+/* S[j,i] before token t: every pair times all decays after its own token. */
+static double state6(double *const *x, const OpCase *c, int b, int h, int t, int j, int i)
+{
+  Sizes z = sizes_of(c, K6);
+  double sum = 0, faded = 1;
+  for (int s = t - 1; s >= 0; s--) {
+    int row = b * z.T + s, at = (row * z.H + h) * z.N;
+    sum += faded * x[K6][at + j] * x[V6][at + i];
+    faded *= exp(log_decay6(x, c, row, h, j));
+  }
+  return sum + faded * x[S6][((b * z.H + h) * z.N + j) * z.N + i];
+}
+
+static void want_wkv6(double *y, double *const *x, const OpCase *c)
+{
+  Sizes z = sizes_of(c, K6);
+  int C = z.H * z.N;
+  for (int n = 0; c->arg[LOOK_AT] & OUTPUT && n < z.B * z.T * C; n++, y++) {
+    int h = n % C / z.N, i = n % z.N, head = n - i;
+    for (int j = 0; j < z.N; j++) {
+      double now = x[U6][h * z.N + j] * x[K6][head + j] * x[V6][n];
+      *y += x[R6][head + j] * (state6(x, c, n / (z.T * C), h, n / C % z.T, j, i) + now);
+    }
+  }
+  for (int n = 0; c->arg[LOOK_AT] & STATE && n < z.B * C * z.N; n++)
+    *y++ = state6(x, c, n / (C * z.N), n / (z.N * z.N) % z.H, z.T, n / z.N % z.N, n % z.N);
+}
+
+static void wkv6(void **state)
+{
+  (void)state;
+  static const Sizes sizes[] = {{2, 5, 2, 3},  {1, 1, 1, 1},  {3, 1, 2, 5},
+                                {1, 16, 1, 3}, {1, 17, 3, 2}, {2, 33, 1, 3}};
+  for (size_t i = 0; i < COUNT_OF(sizes); i++)
+    for (int what = OUTPUT; what <= BOTH; what++)
+      for (int mode = PER_TOKEN; mode <= PER_CHANNEL; mode++) {
+        char name[64];
+        snprintf(name, sizeof name, "wkv6 T %d H %d N %d mode %d", sizes[i].T, sizes[i].H, sizes[i].N, mode);
+        OpCase c = wkv6_case(name, sizes[i], mode, what);
+        c.want = want_wkv6, c.loosen = 4;
+        check_op(&c);
+      }
+}
+
+/* ---- wkv7 ---- */
 
 static Tensor *run_wkv7(Tape *tp, Tensor **leaf, const OpCase *c)
 {
@@ -436,7 +553,7 @@ static void wkv7_may_be_cut_anywhere(void **state)
   cut.run = run_wkv7_cut;
   for (size_t i = 0; i < COUNT_OF(cuts); i++) {
     cut.arg[1] = cuts[i];
-    check_same(&whole, &cut, 50 * VALUE_TOL);
+    check_alike(&whole, &cut, 0, 50 * VALUE_TOL);
   }
   check_op(&cut);
 }
@@ -464,10 +581,13 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(shift),
+      cmocka_unit_test(wkv1),
+      cmocka_unit_test(wkv2),
       cmocka_unit_test(wkv4),
       cmocka_unit_test(wkv4_may_be_cut_anywhere),
       cmocka_unit_test(wkv4_with_extreme_keys),
       cmocka_unit_test(wkv4_from_nothing),
+      cmocka_unit_test(wkv6),
       cmocka_unit_test(wkv7),
       cmocka_unit_test(wkv7_may_be_cut_anywhere),
       cmocka_unit_test(wkv7_as_the_model_uses_it),

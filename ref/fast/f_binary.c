@@ -172,7 +172,8 @@ JOB static void binary_back_row_sums(const void *arg, size_t from, size_t to)
 }
 
 /* The operand has one row for all of them. */
-JOB static void binary_back_columns(const void *arg, acc (*sum)[TILE], size_t row0, size_t row1, size_t col0, size_t col1)
+JOB static void binary_back_columns(const void *arg, acc (*sum)[TILE], size_t row0, size_t row1, size_t col0,
+                                    size_t col1)
 {
   const Args *q = arg;
   const Plane *p = &q->p;

@@ -19,9 +19,11 @@ static size_t count_scored(const int *target, size_t rows)
   return n;
 }
 
+/* Of a row without NaN. */
 INLINE real top_of(const real *x, size_t n)
 {
   real top = x[0];
+  PRAGMA(omp simd reduction(max : top))
   for (size_t j = 1; j < n; j++) top = x[j] > top ? x[j] : top;
   return top;
 }
@@ -89,9 +91,14 @@ JOB static void largest(const void *arg, size_t from, size_t to)
     const real *x = q->logits + i * q->V;
     real top = top_of(x, q->V);
     size_t j = 0;
-    while (j < q->V && !(x[j] == top)) j++;
-    if (j < q->V) q->best[i] = (int)j;
-    else k_argmax(q->best + i, x, 1, q->V); /* a NaN: only the order of the comparisons tells */
+    int nans = 0;
+    SIMD_SUM(nans)
+    for (size_t c = 0; c < q->V; c++) nans += x[c] != x[c];
+    if (nans) k_argmax(q->best + i, x, 1, q->V); /* only the order of the comparisons tells */
+    else {
+      while (x[j] != top) j++;
+      q->best[i] = (int)j;
+    }
   }
 }
 

@@ -103,10 +103,20 @@ JOB static void sum_rows(const void *arg, size_t from, size_t to) /* inner = 1 *
   }
 }
 
-static void sum_columns(const void *arg, size_t from, size_t to)
+JOB static void sum_columns(const void *arg, size_t from, size_t to)
 {
   const Sum *q = arg;
-  k_sum(q->out + from * q->inner, q->in + from * q->size * q->inner, q->scale, to - from, q->size, q->inner);
+  for (size_t o = from; o < to; o++)
+    for (size_t i0 = 0; i0 < q->inner; i0 += TILE) {
+      acc sum[TILE];
+      size_t n = smaller(TILE, q->inner - i0);
+      for (size_t i = 0; i < n; i++) sum[i] = 0;
+      for (size_t s = 0; s < q->size; s++) {
+        const real *x = q->in + (o * q->size + s) * q->inner + i0;
+        for (size_t i = 0; i < n; i++) sum[i] += (acc)x[i];
+      }
+      for (size_t i = 0; i < n; i++) q->out[o * q->inner + i0 + i] = (real)(q->scale * sum[i]);
+    }
 }
 
 void f_sum(real *y, const real *x, acc scale, size_t outer, size_t size, size_t inner)

@@ -67,8 +67,8 @@ static void shift(const void *arg, size_t from, size_t to)
 
 void f_shift(real *prev, const real *x, const real *carry, size_t B, size_t T, size_t C)
 {
-  if (T > 0)
-    fast_for(B, pieces(LIGHT, at_least_1(T * C)), shift, &(Shift){.prev = prev, .x = x, .carry = carry, .T = T, .C = C});
+  Shift q = {.prev = prev, .x = x, .carry = carry, .T = T, .C = C};
+  if (T > 0) fast_for(B, pieces(LIGHT, at_least_1(T * C)), shift, &q);
 }
 
 JOB static void shift_back(const void *arg, size_t from, size_t to)
@@ -83,8 +83,8 @@ JOB static void shift_back(const void *arg, size_t from, size_t to)
 
 void f_shift_backward(real *gx, real *gcarry, const real *g, size_t B, size_t T, size_t C)
 {
-  if (T > 0)
-    fast_for(B, pieces(LIGHT, at_least_1(T * C)), shift_back, &(Shift){.gx = gx, .gcarry = gcarry, .g = g, .T = T, .C = C});
+  Shift q = {.gx = gx, .gcarry = gcarry, .g = g, .T = T, .C = C};
+  if (T > 0) fast_for(B, pieces(LIGHT, at_least_1(T * C)), shift_back, &q);
 }
 
 /* ---- slices: n numbers at a time, `out_step` and `in_step` apart ---- */
