@@ -3,24 +3,26 @@
 # One source, built in trees under build/: f32 and f64 (the two precisions), and the same two again with
 # sanitizers. ./aviary is the float32 program; it calls build/f64/aviary when float64 is asked for.
 
-PACKAGES := gcc libc6-dev make pkg-config liblua5.4-dev libcjson-dev libedit-dev libopenblas-serial-dev \
+PACKAGES := gcc libc6-dev make pkg-config liblua5.4-dev libcjson-dev libedit-dev libopenblas-openmp-dev \
             libcmocka-dev gnuplot-nox
 
 CC      ?= gcc
 PREFIX  ?= /usr/local
 SCALE   ?= small
 
+# Looked up when it is used: by then the packages are there.
+BLAS_DIR = $(firstword $(shell ls -d /usr/lib/*/openblas-openmp 2>/dev/null))
+
 WARN    := -Wall -Wextra -Werror -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes \
            -Wdouble-promotion
 COMMON  := -std=c11 -D_GNU_SOURCE -g $(WARN) -Iref -MMD -MP
-# The reference: no fused multiply-add, no fast math. The fast path may reorder sums.
+# The reference: no fused multiply-add, no fast math. The fast path says by pragmas where sums may be reordered.
 FLAGS_ref  := -O2 -ffp-contract=off
-FLAGS_fast := -O3 -fopenmp -ffp-contract=fast -fno-math-errno -fno-trapping-math -fno-signed-zeros \
-              -fassociative-math
+FLAGS_fast = -O3 -fopenmp -ffp-contract=fast -fno-math-errno -fno-trapping-math \
+             $(if $(BLAS_DIR),-I$(BLAS_DIR:/usr/lib/%=/usr/include/%))
 FLAGS_lua   = -O2 $(shell pkg-config --cflags lua5.4) -Ibuild
 FLAGS_test := -O1 -Itests
 
-BLAS_DIR := $(firstword $(wildcard /usr/lib/*/openblas-serial))
 LIBS = $(if $(BLAS_DIR),-L$(BLAS_DIR) -Wl$(comma)-rpath$(comma)$(BLAS_DIR)) -lopenblas -lcjson -lm -fopenmp
 LIBS_lua = $(shell pkg-config --libs lua5.4) -ledit -Wl,-E
 comma := ,

@@ -188,7 +188,8 @@ static void c_lerp_backward(Run *r)
 /* ---- linear maps ---- */
 
 static const size_t maps[][3] = {{1, 1, 1}, {1, 3, 17}, {3, 17, 3}, {17, 64, 65}, {65, 65, 64},
-                                 {130, 3, 130}, {4, 700, 130}, {2, 300, 500}, {700, 64, 32}, {270, 33, 300}, {7, 300, 17},
+                                 {130, 3, 130}, {4, 700, 130}, {2, 300, 500},
+                                 {700, 64, 32}, {270, 33, 300}, {7, 300, 17},
                                  {1, 400, 1030}};
 enum { MAPS = sizeof maps / sizeof *maps };
 static const size_t *map(const Run *r)

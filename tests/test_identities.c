@@ -174,6 +174,35 @@ static void v5_2_with_one_decay_per_head_is_v5_1(void **state)
   }
 }
 
+/* ---- v1: keys beyond a clamp are all the same ---- */
+
+/* Logits with every key near `centre`: spread a little, or not at all. */
+static double *logits_with_keys(double centre, double spread, size_t *n)
+{
+  Model *m = small_model(&version_v1, 0);
+  fill_param(m, "attn.key.bias", centre);
+  for (int i = 0; i < m->count; i++)
+    for (size_t j = 0; strstr(m->params[i].name, "attn.key.weight") && j < m->params[i].t->n; j++)
+      m->params[i].t->data[j] *= (real)spread;
+  double *logits = run_model(m, n);
+  model_free(m);
+  return logits;
+}
+
+static void v1_clamps_keys_at_minus_60_and_30(void **state)
+{
+  (void)state;
+  static const double centre[] = {-60.5, -59.5, 29.5, 30.5};
+  for (size_t i = 0; i < COUNT_OF(centre); i++) {
+    size_t n;
+    bool clamped = centre[i] < -60 || centre[i] > 30;
+    double *spread = logits_with_keys(centre[i], 0.05, &n), *same = logits_with_keys(centre[i], 0, &n);
+    double apart = worst_difference_double(spread, same, n, FINITE_ONLY, NULL);
+    assert_true(clamped ? apart <= 0 : apart > 1e-3);
+    free(spread), free(same);
+  }
+}
+
 /* A constant decay, repeated for every token: the same bits, and its gradient is the sum. */
 static Tensor *run_wkv6_repeated(Tape *tp, Tensor **leaf, const OpCase *c)
 {
@@ -503,7 +532,7 @@ static void wkv4_is_wkv2_without_eps(void **state)
     }
 }
 
-/* ---- (i) wkv7 swaps: with kappa = (e_i - e_j) / sqrt 2, S (1 - 2 kappa kappa') swaps columns i and j ---- */
+/* ---- (i) wkv7 swaps: with kappa = (e_i - e_j) / sqrt 2, S (1 - 2 kappa kappa') swaps columns i, j ---- */
 
 enum { SWAPS = 10000, PLACES = 5 };
 #ifdef AVIARY_DOUBLE
@@ -612,6 +641,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(v6_without_low_rank_maps_is_v5_2),
       cmocka_unit_test(v5_2_with_one_decay_per_head_is_v5_1),
+      cmocka_unit_test(v1_clamps_keys_at_minus_60_and_30),
       cmocka_unit_test(a_decay_per_token_may_be_constant),
       cmocka_unit_test(wkv7_that_removes_nothing_is_wkv6),
       cmocka_unit_test(linear_in_values),

@@ -58,13 +58,13 @@ Tensor *t_linear_attention(Tape *tp, Tensor *q, Tensor *k, Tensor *v, Tensor **k
   if (q->axes != 3 || !same_shape(q, k) || v->axes != 3 || v->shape[0] != q->shape[0] || v->shape[1] != q->shape[1])
     rwkv_fail("linear_attention: q %s, k %s and v %s must be [B,T,D], [B,T,D], [B,T,C]", tensor_shape(q),
               tensor_shape(k), tensor_shape(v));
-  *keys = t_append(tp, *keys, k), *values = t_append(tp, *values, v);
-  k = *keys, v = *values;
+  k = t_append(tp, *keys, k), v = t_append(tp, *values, v);
   Tensor *y = tape_tensor(tp, 3, (int[]){q->shape[0], q->shape[1], v->shape[2]});
   size_t s[] = {(size_t)q->shape[0], (size_t)q->shape[1], (size_t)k->shape[1], (size_t)q->shape[2],
                 (size_t)v->shape[2]};
   ops.linear_attention(y->data, q->data, k->data, v->data, s[0], s[1], s[2], s[3], s[4]);
   Node *nd = NODE(tp, linear_attention_backward, 3, 1, q, k, v, y);
   if (nd) memcpy(nd->size, s, sizeof s);
+  *keys = k, *values = v;
   return y;
 }

@@ -2,6 +2,7 @@
 
 #include "f_inside.h"
 
+#include <cblas.h>
 #include <omp.h>
 
 static int threads; /* 0: not chosen yet */
@@ -59,6 +60,8 @@ void fast_enable(int on)
 {
   ops = reference_ops;
   if (!on) return;
+  fast_threads();              /* before the next line, which also sets OpenMP's default */
+  openblas_set_num_threads(1); /* threads are taken outside of it, see fast_for */
 #define TAKE(name) \
   if (fast_ops.name) ops.name = fast_ops.name;
   OPS(TAKE)
