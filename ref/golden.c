@@ -57,10 +57,10 @@ static void problem(Run *r, const char *kind, const char *why)
 }
 
 /* |found - expected| in three measures; a NaN counts as infinitely wrong. `worst` is relative to the
-   number or to its tensor's largest, whichever is more, but that within 1e-6 and 1: small gradients count. */
+   number or to its tensor's largest, whichever is more, but that within 1e-3 and 1: small gradients count. */
 static void compare_numbers(GoldenLine *l, const char *name, const double *found, const double *expected, size_t n)
 {
-  double scale = 1e-6;
+  double scale = 1e-3;
   for (size_t i = 0; i < n; i++) scale = fmax(scale, fabs(expected[i]));
   scale = fmin(scale, 1);
   for (size_t i = 0; i < n; i++) {

@@ -20,7 +20,7 @@ static const bool double_build = sizeof(real) == 8;
 
 /* ---- tolerances ---- */
 
-/* The worst |found - expected| / max(1, |expected|) by kind: what float32 may show, and in brackets what was
+/* The worst error by kind, in the measure of GoldenLine.worst: what float32 may show, and in brackets what was
    seen (v4 and v7, one sequence and two). In float64 everything is below 1e-14, and 1e-10 is asked for. */
 static const struct {
   const char *kind;
