@@ -13,7 +13,8 @@ do for [format in "png svg"] {
   set multiplot layout 1,2 title "RWKV on multi-query associative recall: the same examples, the same budget" \
     font ",16" offset 0,-0.3 margins 0.065,0.985,0.235,0.87 spacing 0.085
   set label 1 made at screen 0.03,0.06 noenhanced font ",9" textcolor rgb "#707070"
-  set yrange [0:1.02]
+  set yrange [0:1.07]
+  set ytics 0.2
   set format y "%.1f"
   set ylabel "accuracy on held-out examples" offset 0.5,0
   set xlabel "examples seen" offset 0,0.4

@@ -20,20 +20,20 @@ static const bool double_build = sizeof(real) == 8;
 
 /* ---- tolerances ---- */
 
-/* The worst error by kind, in the measure of GoldenLine.worst: what float32 may show, and in brackets what was
-   seen (v4 and v7, one sequence and two). In float64 everything is below 1e-14, and 1e-10 is asked for. */
+/* The worst error by kind, in the measure of GoldenLine.worst: what float32 may show, and in brackets the
+   worst seen over all versions. In float64 everything is below 2e-13, and 1e-10 is asked for. */
 static const struct {
   const char *kind;
   double tol;
 } float_tolerance[] = {
-    {"logits_gpt", 2e-5},         /* 1.6e-6 */
-    {"logits_rnn", 2e-5},         /* 1.4e-6 */
-    {"logits_rnn_exact_w", 2e-5}, /* 1.2e-6 */
-    {"logits_rnn_f32", 4e-5},     /* 3.8e-6; made in float32, so in float64 as well: 3.6e-6 */
+    {"logits_gpt", 3e-5},         /* 2.4e-6 */
+    {"logits_rnn", 3e-5},         /* 1.7e-6 */
+    {"logits_rnn_exact_w", 3e-5}, /* 1.2e-6 */
+    {"logits_rnn_f32", 5e-5},     /* 4.6e-6; made in float32, so in float64 as well */
     {"state", 2.5e-4},            /* 2.5e-5: v4's a and b are scaled by e^-p, and p is near 70 */
-    {"loss", 3e-7},               /* 2.6e-8 */
-    {"grad", 2e-5},               /* 1.6e-6 */
-    {"grad_l2wrap", 6e-6},        /* 5.6e-7 */
+    {"loss", 6e-7},               /* 6.0e-8 */
+    {"grad", 1.4e-4},             /* 1.4e-5 */
+    {"grad_l2wrap", 6e-5},        /* 6.0e-6 */
 };
 
 static double tolerance(const char *kind)
