@@ -1,6 +1,7 @@
 #!/bin/sh
 # The house rules that a machine can check. Prints every breach; exit status 1 if there is one.
 bad=0
+mkdir -p build
 breach() { echo "lint: $*"; bad=1; }
 
 # ref/ knows nothing of Lua; the bindings do no arithmetic on tensor data.

@@ -140,3 +140,55 @@ test("the optimizer says what it does not know", function()
   fails(function() rwkv.adamw(model, { betas = { 0.9 } }) end, "betas")
   fails(function() rwkv.adamw(model, {}):restore "/nonexistent" end, "/nonexistent")
 end)
+
+test("published sizes: parameters, state, arithmetic", function()
+  local published = require "rwkv.published"
+  -- Table 2 of arXiv:2305.13048: parameters, and FLOPs per token, which are 2 (V D + 13 D^2 L)
+  local millions = { 169.342464, 430.397440, 1515.106304, 2984.627200, 7392.649216, 14148.597760 }
+  for i, size in ipairs(published.v4) do
+    local V, D, L = size.vocab, size.dim, size.layers
+    local d = rwkv.describe { version = "v4", layers = L, dim = D, vocab = V }
+    equal(d.parameters, math.tointeger(2 * V * D + 13 * D * D * L + D * (11 * L + 4)))
+    equal(d.parameters / 1e6, millions[i], 1e-9)
+    equal(d.state_floats, 5 * D * L)
+    equal(d.flops_per_token, 2 * (V * D + 13 * D * D * L) + 22 * D * L) -- and what the recurrence costs
+  end
+  local goose = rwkv.describe { version = "v7", layers = 24, dim = 1024, vocab = 65536, decay_rank = 64, iclr_rank = 64,
+    value_rank = 32, gate_rank = 128 }
+  equal(goose.parameters, 450767872)
+  equal(goose.parameters + goose.unused, 450834432)
+  equal(goose.state_floats, 1622016)
+  equal(rwkv.describe { version = "v6", layers = 24, dim = 1024, vocab = 65536 }.state_floats, 66 * 1024 * 24)
+end)
+
+test("what is counted is what is there", function()
+  for _, version in ipairs(rwkv.versions()) do
+    local sizes = { version = version, layers = 2, dim = 16, head_size = 8, vocab = 11, tokens = 3 }
+    local counted = rwkv.describe(sizes)
+    sizes.tokens = nil
+    local model, numbers = rwkv.model(sizes), 0
+    for _, t in model:parameters() do numbers = numbers + t:size() end
+    equal(counted.parameters, numbers)
+    local _, state = rwkv.no_grad(function() return model:forward { 1, 2, 3 } end)
+    local floats = 0
+    for _, name in ipairs(state:names()) do floats = floats + state:get(name):size() end
+    equal(counted.state_floats, floats)
+  end
+end)
+
+test("one layer, two layers, one channel a head: finite from the start", function()
+  for _, version in ipairs(rwkv.versions()) do
+    for _, layers in ipairs { 1, 2, 3 } do
+      local model = rwkv.model { version = version, layers = layers, dim = 8, head_size = version == "v1" and 4 or 1,
+        vocab = 5 }
+      for name, t in model:parameters() do
+        for _, x in ipairs(rwkv.no_grad(function() return t:reshape(-1) end):tolist()) do
+          assert(x == x and math.abs(x) < math.huge, version .. " " .. name)
+        end
+      end
+      local loss = model:loss({ 1, 2, 3 }, { 2, 3, 4 })
+      assert(loss:item() == loss:item())
+      rwkv.end_step()
+    end
+  end
+end)
