@@ -244,12 +244,13 @@ void open_tensor_ops(lua_State *L)
 {
   static const luaL_Reg methods[] = {
       {"exp", op_exp}, {"log", op_log}, {"sqrt", op_sqrt}, {"square", op_square}, {"abs", op_abs},
-      {"tanh", op_tanh}, {"sigmoid", op_sigmoid}, {"silu", op_silu}, {"relu", op_relu}, {"relu2", op_relu2},
-      {"softplus", op_softplus}, {"mish", op_mish}, {"maximum", op_maximum}, {"minimum", op_minimum},
-      {"clamp", op_clamp}, {"lerp", op_lerp}, {"linear", op_linear}, {"matmul", op_matmul}, 
-      {"layer_norm", op_layer_norm}, {"group_norm", op_group_norm}, {"l2norm", op_l2norm}, {"reshape", op_reshape}, {"slice", op_slice},
-      {"sum", op_sum}, {"mean", op_mean}, {"argmax", op_argmax}, {"embed", op_embed},
-      {"cross_entropy", op_cross_entropy}, {"shift", op_shift}, {"backward", backward}, {NULL, NULL}};
+      {"tanh", op_tanh}, {"sigmoid", op_sigmoid}, {"silu", op_silu}, {"relu", op_relu},
+      {"relu2", op_relu2}, {"softplus", op_softplus}, {"mish", op_mish}, {"maximum", op_maximum},
+      {"minimum", op_minimum}, {"clamp", op_clamp}, {"lerp", op_lerp}, {"linear", op_linear},
+      {"matmul", op_matmul}, {"layer_norm", op_layer_norm}, {"group_norm", op_group_norm},
+      {"l2norm", op_l2norm}, {"reshape", op_reshape}, {"slice", op_slice}, {"sum", op_sum},
+      {"mean", op_mean}, {"argmax", op_argmax}, {"embed", op_embed}, {"cross_entropy", op_cross_entropy},
+      {"shift", op_shift}, {"backward", backward}, {NULL, NULL}};
   static const luaL_Reg operators[] = {{"__add", op_add}, {"__sub", op_sub}, {"__mul", op_mul},
                                        {"__div", op_div}, {"__unm", op_neg}, {NULL, NULL}};
   luaL_getmetatable(L, class);

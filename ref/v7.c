@@ -9,7 +9,7 @@
 
 /* ---- parameters ---- */
 
-static void init_ffn_mix(const Init *in)
+static void init_ffn_mix(const Init *in) /* 1 - (c/C)^((1 - layer/L)^4) */
 {
   for (size_t c = 0; c < in->n; c++)
     in->out[c] = 1 - channel_power(in, c, pow(ratio_1_to_almost0(in), 4));
@@ -37,15 +37,13 @@ static void init_a0(const Init *in)
   for (size_t c = 0; c < in->n; c++) in->out[c] = -0.19 + 0.3 * zigzag(in, c) + 0.4 * ramp(in, c);
 }
 
-static void init_v0(const Init *in)
+static void falling(const Init *in, double middle, double range)
 {
-  for (size_t c = 0; c < in->n; c++) in->out[c] = 0.73 - 0.4 * ramp(in, c);
+  for (size_t c = 0; c < in->n; c++) in->out[c] = middle - range * ramp(in, c);
 }
 
-static void init_k_k(const Init *in)
-{
-  for (size_t c = 0; c < in->n; c++) in->out[c] = 0.71 - 0.1 * ramp(in, c);
-}
+static void init_v0(const Init *in) { falling(in, 0.73, 0.4); }
+static void init_k_k(const Init *in) { falling(in, 0.71, 0.1); }
 
 #define V7_OUTER(P)                                                                       \
   OUTER_BASE(P, init_uniform, 1e-4)                                                       \
@@ -102,12 +100,6 @@ static const StateSpec state[] = {
 
 /* ---- the computation ---- */
 
-/* down [C,D] and up [D,C]: a linear map of rank D */
-static Tensor *lora(Tape *tp, Tensor *x, Tensor *down, Tensor *up)
-{
-  return t_matmul(tp, t_matmul(tp, x, down), up);
-}
-
 /* [v7.10]  (sum over the head of r k r_k) v, for each head */
 static Tensor *bonus(Pass *ps, Tensor *r, Tensor *k, Tensor *r_k, Tensor *v)
 {
@@ -138,12 +130,14 @@ static Tensor *time_mix(Pass *ps, const V7Block *p, int layer, Tensor *x, Tensor
   Tensor *d = t_add(tp, t_matmul(tp, t_tanh(tp, t_matmul(tp, xw, p->w1)), p->w2), p->w0);
   Tensor *w = t_affine(tp, t_sigmoid(tp, d), ps->rounded_decay ? -0.606531 : -exp(-0.5), 0);
 
-  if (layer == 0)                                                          /* [v7.4]  value residual */
-    ps->v_first = v;
-  else
-    v = t_lerp(tp, v, ps->v_first, t_sigmoid(tp, t_add(tp, lora(tp, xv, p->v1, p->v2), p->v0)));
+  if (layer == 0) ps->v_first = v;                                         /* [v7.4]  value residual */
+  else {
+    Tensor *m = t_matmul(tp, t_matmul(tp, xv, p->v1), p->v2);
+    v = t_lerp(tp, v, ps->v_first, t_sigmoid(tp, t_add(tp, m, p->v0)));
+  }
 
-  Tensor *a = t_sigmoid(tp, t_add(tp, lora(tp, xa, p->a1, p->a2), p->a0)); /* [v7.5]  learning rate (0,1) */
+  Tensor *a = t_matmul(tp, t_matmul(tp, xa, p->a1), p->a2);                /* [v7.5]  learning rate in (0,1) */
+  a = t_sigmoid(tp, t_add(tp, a, p->a0));
   Tensor *g = t_matmul(tp, t_sigmoid(tp, t_matmul(tp, xg, p->g1)), p->g2); /* [v7.6]  gate */
 
   Tensor *kappa = t_l2norm(tp, t_mul(tp, k, p->k_k), H, 1e-12);            /* [v7.7]  removal key, unit length */

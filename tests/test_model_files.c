@@ -161,6 +161,7 @@ static void what_does_not_matter(void **state)
     loads_back(m, &(Edit){.meta = false});
     loads_back(m, &(Edit){.meta = true});
     loads_back(m, &(Edit){.extra = {"optim.m.emb.weight", "optim.step", "optim.", "optim.blocks.9.x"}});
+    loads_back(m, &(Edit){.extra = {"copy_mask", "blocks.1.tiny_mask"}}); /* buffers of the official modules */
     loads_back(m, &(Edit){.flat = true}); /* [C] for [1,1,C] */
     loads_back(m, &(Edit){.deep = true}); /* and the other way round */
     model_free(m);
