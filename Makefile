@@ -41,6 +41,8 @@ LUA   := $(wildcard lua/*.c)
 TESTS := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 TEST_LIB := $(filter-out tests/test_%,$(wildcard tests/*.c))
 
+MAKEFLAGS += -j$(shell nproc) # as many at a time as there are processors
+
 .PHONY: all demo test lint asan install clean help deps
 all: aviary build/f64/aviary
 
@@ -83,23 +85,29 @@ define tree
 OBJ_$(1) := $$(REF:%.c=build/$(1)/%.o) $$(FAST:%.c=build/$(1)/%.o)
 build/$(1)/ref/fast/%.o: ref/fast/%.c | build/deps
 	@mkdir -p $$(@D)
-	$$(CC) $$(COMMON) $$(FLAGS_fast) $$(TREE_$(1)) -c $$< -o $$@
+	@echo "cc $(1) $$<"
+	@$$(CC) $$(COMMON) $$(FLAGS_fast) $$(TREE_$(1)) -c $$< -o $$@
 build/$(1)/ref/%.o: ref/%.c | build/deps
 	@mkdir -p $$(@D)
-	$$(CC) $$(COMMON) $$(FLAGS_ref) $$(TREE_$(1)) -c $$< -o $$@
+	@echo "cc $(1) $$<"
+	@$$(CC) $$(COMMON) $$(FLAGS_ref) $$(TREE_$(1)) -c $$< -o $$@
 build/$(1)/lua/%.o: lua/%.c | build/deps build/commit.h
 	@mkdir -p $$(@D)
-	$$(CC) $$(COMMON) $$(FLAGS_lua) $$(TREE_$(1)) -c $$< -o $$@
+	@echo "cc $(1) $$<"
+	@$$(CC) $$(COMMON) $$(FLAGS_lua) $$(TREE_$(1)) -c $$< -o $$@
 build/$(1)/tests/%.o: tests/%.c | build/deps
 	@mkdir -p $$(@D)
-	$$(CC) $$(COMMON) $$(FLAGS_test) $$(TREE_$(1)) -c $$< -o $$@
+	@echo "cc $(1) $$<"
+	@$$(CC) $$(COMMON) $$(FLAGS_test) $$(TREE_$(1)) -c $$< -o $$@
 build/$(1)/librwkv.a: $$(OBJ_$(1))
 	@rm -f $$@
-	ar rcs $$@ $$^
+	@ar rcs $$@ $$^
 build/$(1)/aviary: $$(LUA:%.c=build/$(1)/%.o) build/$(1)/librwkv.a
-	$$(CC) $$(TREE_$(1)) $$^ $$(LIBS_lua) $$(LIBS) -o $$@
+	@echo "link $$@"
+	@$$(CC) $$(TREE_$(1)) $$^ $$(LIBS_lua) $$(LIBS) -o $$@
 build/$(1)/tests/test_%: build/$(1)/tests/test_%.o $$(TEST_LIB:%.c=build/$(1)/%.o) build/$(1)/librwkv.a
-	$$(CC) $$(TREE_$(1)) $$^ -lcmocka $$(LIBS) -o $$@
+	@echo "link $$@"
+	@$$(CC) $$(TREE_$(1)) $$^ -lcmocka $$(LIBS) -o $$@
 -include $$(wildcard build/$(1)/*/*.d build/$(1)/*/*/*.d)
 endef
 $(foreach t,$(TREES),$(eval $(call tree,$(t))))
@@ -108,7 +116,7 @@ $(foreach t,$(TREES),$(eval $(call tree,$(t))))
 build/f32/lua/main.o build/f64/lua/main.o build/asan32/lua/main.o build/asan64/lua/main.o: build/commit.h
 
 aviary: build/f32/aviary
-	cp build/f32/aviary $@.new && mv $@.new $@
+	@cp build/f32/aviary $@.new && mv $@.new $@
 
 # ---- what people ask for ----
 
