@@ -82,6 +82,7 @@ int luaopen_rwkv_core(lua_State *L)
   open_step(L);
   open_tensor(L);
   open_tensor_ops(L);
+  open_recurrence(L);
   open_tokens(L);
   open_model(L);
   open_state(L);

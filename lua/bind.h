@@ -52,6 +52,7 @@ int shape_arguments(lua_State *L, int first, int shape[MAX_AXES]); /* numbers or
 int tensor_to_string(lua_State *L); /* the metamethod (bind_print.c) */
 void open_tensor(lua_State *L);     /* creation, access, printing */
 void open_tensor_ops(lua_State *L); /* operators and methods that compute */
+void open_recurrence(lua_State *L); /* shift, wkv2 .. wkv7 */
 
 /* ---- integers: tokens and targets (bind_tokens.c) ---- */
 

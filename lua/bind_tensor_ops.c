@@ -1,6 +1,8 @@
 /* Operators and methods that compute. Shapes and errors: see lua/doc/tensor.md and ref/engine/tape.h. */
 #include "bind.h"
 
+#include <stdlib.h>
+
 static const char class[] = "rwkv.tensor";
 
 /* An operand that may be a plain number, which then becomes a tensor of shape []. */
@@ -49,6 +51,88 @@ UNARY(relu, U_RELU)
 UNARY(relu2, U_RELU2)
 UNARY(softplus, U_SOFTPLUS)
 UNARY(mish, U_MISH)
+UNARY(sin, U_SIN)
+UNARY(cos, U_COS)
+
+/* x ^ number: whole numbers by multiplying, others as e^{p log x}, which needs x > 0 */
+static int op_pow(lua_State *L)
+{
+  Tape *tp = step_tape(L);
+  Tensor *x = check_operand(L, 1), *y = NULL;
+  double p = luaL_checknumber(L, 2);
+  int whole = p >= -16 && p <= 16 && p == (int)p ? abs((int)p) : -1;
+  if (p == 0.5) return push_step(L, t_unary(tp, U_SQRT, x));
+  if (whole < 0) return push_step(L, t_exp(tp, t_affine(tp, t_unary(tp, U_LOG, x), p, 0)));
+  for (int i = 0; i < whole; i++) y = y ? t_mul(tp, y, x) : x;
+  if (!y) y = t_affine(tp, x, 0, 1);
+  return push_step(L, p < 0 ? t_binary(tp, B_DIV, tape_number(tp, 1), y) : t_affine(tp, y, 1, 0));
+}
+
+static int op_softmax(lua_State *L) /* x:softmax(): over the last axis */
+{
+  Tape *tp = step_tape(L);
+  return push_step(L, t_softmax(tp, check_operand(L, 1)));
+}
+
+static int op_log_softmax(lua_State *L) /* x:log_softmax(): over the last axis */
+{
+  Tape *tp = step_tape(L);
+  Tensor *x = check_operand(L, 1);
+  if (x->axes < 1) return luaL_error(L, "log_softmax: %s has no last axis", tensor_shape(x));
+  bool recording = tp->recording; /* the largest is taken out for safety only: it needs no gradient */
+  tp->recording = false;
+  Tensor *top = t_max(tp, x, -1, true);
+  tp->recording = recording;
+  x = t_sub(tp, x, top);
+  return push_step(L, t_sub(tp, x, t_unary(tp, U_LOG, t_sum(tp, t_exp(tp, x), -1, true))));
+}
+
+static int op_bmm(lua_State *L) /* a [..,M,K] :bmm(b [..,K,N]) -> [..,M,N]; one of them may be a single matrix */
+{
+  Tape *tp = step_tape(L);
+  Tensor *a = check_operand(L, 1), *b = check_operand(L, 2);
+  return push_step(L, t_bmm(tp, a, b));
+}
+
+static int op_transpose(lua_State *L) /* x:transpose(axis1, axis2), by default the last two */
+{
+  Tape *tp = step_tape(L);
+  Tensor *x = check_operand(L, 1);
+  lua_settop(L, 3);
+  if (lua_isnil(L, 2) && lua_isnil(L, 3)) return push_step(L, t_transpose(tp, x, -2, -1));
+  int a = axis_argument(L, 2, x), b = axis_argument(L, 3, x);
+  return push_step(L, t_transpose(tp, x, a, b));
+}
+
+static int op_permute(lua_State *L) /* x:permute(axes...): all of them, in the order they shall have */
+{
+  Tape *tp = step_tape(L);
+  Tensor *x = check_operand(L, 1);
+  int order[MAX_AXES];
+  if (lua_gettop(L) - 1 != x->axes)
+    return luaL_error(L, "permute: %d axes named, %s has %d", lua_gettop(L) - 1, tensor_shape(x), x->axes);
+  for (int i = 0; i < x->axes; i++) order[i] = axis_argument(L, i + 2, x);
+  return push_step(L, t_permute(tp, x, order));
+}
+
+static int op_max(lua_State *L) /* x:max() -> []; x:max(axis, keep) */
+{
+  Tape *tp = step_tape(L);
+  Tensor *x = check_operand(L, 1);
+  if (lua_isnoneornil(L, 2)) return push_step(L, t_max(tp, t_reshape(tp, x, 1, (int[]){-1}), 0, false));
+  return push_step(L, t_max(tp, x, axis_argument(L, 2, x), lua_toboolean(L, 3)));
+}
+
+static int op_gather(lua_State *L) /* x [B,n] :gather(index [B,count], from 0) -> [B,count] */
+{
+  Tape *tp = step_tape(L);
+  Tensor *x = check_operand(L, 1);
+  const Tokens *index = check_tokens(L, 2, "index");
+  if (x->axes < 1 || x->shape[x->axes - 1] < 1 || x->n / (size_t)x->shape[x->axes - 1] != (size_t)index->B)
+    return luaL_error(L, "gather: index [%d,%d] needs one row for each row of x %s", index->B, index->T,
+                      tensor_shape(x));
+  return push_step(L, t_gather(tp, x, index->id, index->T));
+}
 
 static int op_lerp(lua_State *L) /* x:lerp(p, mu) -> x + (p - x) mu */
 {
@@ -181,57 +265,11 @@ static int op_cross_entropy(lua_State *L) /* logits [B,T,V] :cross_entropy(targe
   return push_step(L, t_cross_entropy(tp, logits, targets->id, luaL_optnumber(L, 3, 0)));
 }
 
-static int op_shift(lua_State *L) /* x [B,T,C] :shift(carry [B,C]) -> rows before, new carry */
-{
-  Tape *tp = step_tape(L);
-  Tensor *x = check_operand(L, 1), *carry = check_operand(L, 2);
-  push_step(L, t_shift(tp, x, &carry));
-  return push_step(L, carry) + 1;
-}
-
-static int op_wkv4(lua_State *L) /* wkv4(w, u, k, v, a, b, p) -> y, a, b, p */
-{
-  Tape *tp = step_tape(L);
-  Tensor *in[7];
-  for (int i = 0; i < 7; i++) in[i] = check_operand(L, i + 1);
-  push_step(L, t_wkv4(tp, in[0], in[1], in[2], in[3], &in[4], &in[5], &in[6]));
-  for (int i = 4; i < 7; i++) push_step(L, in[i]);
-  return 4;
-}
-
-static int op_wkv2(lua_State *L) /* wkv2(w, u, e, v, a, b, eps) -> y, a, b */
-{
-  Tape *tp = step_tape(L);
-  Tensor *in[6];
-  for (int i = 0; i < 6; i++) in[i] = check_operand(L, i + 1);
-  push_step(L, t_wkv2(tp, in[0], in[1], in[2], in[3], luaL_optnumber(L, 7, 1e-8), &in[4], &in[5]));
-  for (int i = 4; i < 6; i++) push_step(L, in[i]);
-  return 3;
-}
-
-static int op_wkv6(lua_State *L) /* wkv6(r, w, k, v, u, S) -> y, S */
-{
-  Tape *tp = step_tape(L);
-  Tensor *in[6];
-  for (int i = 0; i < 6; i++) in[i] = check_operand(L, i + 1);
-  push_step(L, t_wkv6(tp, in[0], in[1], in[2], in[3], in[4], &in[5]));
-  return push_step(L, in[5]) + 1;
-}
-
 static int op_clamp(lua_State *L) /* x:clamp(low, high): no gradient where it is cut */
 {
   Tape *tp = step_tape(L);
   Tensor *x = check_operand(L, 1);
   return push_step(L, t_clamp(tp, x, luaL_checknumber(L, 2), luaL_checknumber(L, 3)));
-}
-
-static int op_wkv7(lua_State *L) /* wkv7(r, w, k, v, a, b, S) -> y, S */
-{
-  Tape *tp = step_tape(L);
-  Tensor *in[7];
-  for (int i = 0; i < 7; i++) in[i] = check_operand(L, i + 1);
-  push_step(L, t_wkv7(tp, in[0], in[1], in[2], in[3], in[4], in[5], &in[6]));
-  return push_step(L, in[6]) + 1;
 }
 
 static int backward(lua_State *L) /* loss:backward() */
@@ -245,19 +283,20 @@ void open_tensor_ops(lua_State *L)
   static const luaL_Reg methods[] = {
       {"exp", op_exp}, {"log", op_log}, {"sqrt", op_sqrt}, {"square", op_square}, {"abs", op_abs},
       {"tanh", op_tanh}, {"sigmoid", op_sigmoid}, {"silu", op_silu}, {"relu", op_relu},
-      {"relu2", op_relu2}, {"softplus", op_softplus}, {"mish", op_mish}, {"maximum", op_maximum},
-      {"minimum", op_minimum}, {"clamp", op_clamp}, {"lerp", op_lerp}, {"linear", op_linear},
-      {"matmul", op_matmul}, {"layer_norm", op_layer_norm}, {"group_norm", op_group_norm},
-      {"l2norm", op_l2norm}, {"reshape", op_reshape}, {"slice", op_slice}, {"sum", op_sum},
-      {"mean", op_mean}, {"argmax", op_argmax}, {"embed", op_embed}, {"cross_entropy", op_cross_entropy},
-      {"shift", op_shift}, {"backward", backward}, {NULL, NULL}};
+      {"relu2", op_relu2}, {"softplus", op_softplus}, {"mish", op_mish}, {"sin", op_sin}, {"cos", op_cos},
+      {"pow", op_pow}, {"softmax", op_softmax}, {"log_softmax", op_log_softmax}, {"bmm", op_bmm},
+      {"transpose", op_transpose}, {"permute", op_permute}, {"max", op_max}, {"gather", op_gather},
+      {"maximum", op_maximum}, {"minimum", op_minimum}, {"clamp", op_clamp}, {"lerp", op_lerp},
+      {"linear", op_linear}, {"matmul", op_matmul}, {"layer_norm", op_layer_norm},
+      {"group_norm", op_group_norm}, {"l2norm", op_l2norm}, {"reshape", op_reshape}, {"slice", op_slice},
+      {"sum", op_sum}, {"mean", op_mean}, {"argmax", op_argmax}, {"embed", op_embed},
+      {"cross_entropy", op_cross_entropy}, {"backward", backward}, {NULL, NULL}};
   static const luaL_Reg operators[] = {{"__add", op_add}, {"__sub", op_sub}, {"__mul", op_mul},
-                                       {"__div", op_div}, {"__unm", op_neg}, {NULL, NULL}};
+                                       {"__div", op_div}, {"__pow", op_pow}, {"__unm", op_neg}, {NULL, NULL}};
   luaL_getmetatable(L, class);
   add_functions(L, operators);
   lua_getfield(L, -1, "__index");
   add_functions(L, methods);
   lua_pop(L, 2);
-  add_functions(L, (luaL_Reg[]){{"concat", op_concat}, {"wkv2", op_wkv2}, {"wkv4", op_wkv4}, {"wkv6", op_wkv6},
-                                {"wkv7", op_wkv7}, {NULL, NULL}});
+  add_functions(L, (luaL_Reg[]){{"concat", op_concat}, {NULL, NULL}});
 }

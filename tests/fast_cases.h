@@ -646,6 +646,94 @@ typedef struct {
   double loose;      /* multiple of the usual tolerance, for long chains of rounding and cancellation */
 } Case;
 
+/* ---- arrays ---- */
+
+static void permute(Run *r, bool back)
+{
+  static const Strides all[] = {
+      {{1, 1, 1, 1}, {0, 0, 0, 0}}, {{1, 1, 17, 3}, {0, 0, 1, 17}}, {{3, 5, 17, 2}, {2, 6, 30, 1}}};
+  static const Strides bench = {{64, 8, 64, 64}, {32768, 64, 512, 1}};
+  const Strides *s = r->bench ? &bench : &all[r->variant];
+  size_t n = s->n[0] * s->n[1] * s->n[2] * s->n[3];
+  real *x = in(r, n, 1, 100);
+  if (!back) {
+    real *y = OUT(r, n);
+    TIMED(r, r->o->permute(y, x, s));
+  } else {
+    real *gx = grad(r, n);
+    if (gx) TIMED(r, r->o->permute_backward(gx, x, s));
+  }
+}
+
+static void c_permute(Run *r) { permute(r, false); }
+static void c_permute_backward(Run *r) { permute(r, true); }
+
+static void c_max(Run *r)
+{
+  Cube s = cube(r);
+  real *x = in(r, s.B * s.T * s.C, 1, 100), *y = OUT(r, s.B * s.C);
+  int *at = buffer(r, s.B * s.C, 'i');
+  TIMED(r, r->o->max(y, at, x, s.B, s.T, s.C));
+}
+
+static void c_max_backward(Run *r)
+{
+  Cube s = cube(r);
+  real *g = in(r, s.B * s.C, 1, 100), *gx = grad(r, s.B * s.T * s.C);
+  int *at = indices(r, s.B * s.C, s.T, false);
+  if (gx) TIMED(r, r->o->max_backward(gx, g, at, s.B, s.T, s.C));
+}
+
+static void c_gather(Run *r)
+{
+  Sheet s = sheet(r);
+  real *x = in(r, s.rows * s.C, 1, 100), *y = OUT(r, s.rows * 3);
+  int *index = indices(r, s.rows * 3, s.C, false);
+  TIMED(r, r->o->gather(y, x, index, s.rows, s.C, 3));
+}
+
+static void c_gather_backward(Run *r)
+{
+  Sheet s = sheet(r);
+  real *g = in(r, s.rows * 3, 1, 100), *gx = grad(r, s.rows * s.C);
+  int *index = indices(r, s.rows * 3, s.C, false);
+  if (gx) TIMED(r, r->o->gather_backward(gx, g, index, s.rows, s.C, 3));
+}
+
+static void c_softmax(Run *r)
+{
+  Sheet s = sheet(r);
+  real *x = in(r, s.rows * s.C, 1, 100), *y = OUT(r, s.rows * s.C);
+  TIMED(r, r->o->softmax(y, x, s.rows, s.C));
+}
+
+static void c_softmax_backward(Run *r)
+{
+  Sheet s = sheet(r);
+  real *y = in(r, s.rows * s.C, 1, 1), *g = in(r, s.rows * s.C, 1, 100), *gx = grad(r, s.rows * s.C);
+  if (gx) TIMED(r, r->o->softmax_backward(gx, g, y, s.rows, s.C));
+}
+
+static const Matrices matrices[] = {{1, 1, 1, 1, 1, 1}, {3, 5, 7, 4, 35, 28}, {2, 17, 64, 33, 0, 2112},
+                                    {7, 3, 130, 2, 390, 0}, {4, 65, 3, 64, 195, 192}};
+
+static void c_bmm(Run *r)
+{
+  Matrices s = r->bench ? (Matrices){64, 64, 64, 64, 4096, 4096} : matrices[r->variant];
+  real *a = in(r, s.a_step ? s.batch * s.M * s.K : s.M * s.K, 1, 100),
+       *b = in(r, s.b_step ? s.batch * s.K * s.N : s.K * s.N, 1, 100), *y = OUT(r, s.batch * s.M * s.N);
+  TIMED(r, r->o->bmm(y, a, b, &s));
+}
+
+static void c_bmm_backward(Run *r)
+{
+  Matrices s = r->bench ? (Matrices){64, 64, 64, 64, 4096, 4096} : matrices[r->variant];
+  size_t na = s.a_step ? s.batch * s.M * s.K : s.M * s.K, nb = s.b_step ? s.batch * s.K * s.N : s.K * s.N;
+  real *a = in(r, na, 1, 100), *b = in(r, nb, 1, 100), *g = in(r, s.batch * s.M * s.N, 1, 100);
+  real *ga = grad(r, na), *gb = grad(r, nb);
+  TIMED(r, r->o->bmm_backward(ga, gb, g, a, b, &s));
+}
+
 #define CASE(op, variants, shape, loose) {#op, c_##op, variants, shape, loose}
 static const Case cases[] = {
     CASE(unary, LENGTHS * UNARY_COUNT, "tanh [64,64,64]", 1),
@@ -674,6 +762,16 @@ static const Case cases[] = {
     CASE(unslice_add, CUBES, "[64,64,64]", 1),
     CASE(sum, 2 * CUBES, "[64,64,64] over T", 1),
     CASE(sum_backward, 2 * CUBES, "[64,64,64] over T", 1),
+    CASE(permute, 3, "[64,64,8,64] to heads", 1),
+    CASE(permute_backward, 3, "[64,64,8,64] to heads", 1),
+    CASE(max, CUBES, "[64,64,64] over T", 1),
+    CASE(max_backward, CUBES, "[64,64,64] over T", 1),
+    CASE(gather, SHEETS, "3 of each of [4096,64]", 1),
+    CASE(gather_backward, SHEETS, "3 of each of [4096,64]", 1),
+    CASE(softmax, SHEETS, "[4096,64]", 1),
+    CASE(softmax_backward, SHEETS, "[4096,64]", 1),
+    CASE(bmm, sizeof matrices / sizeof *matrices, "64 times [64,64] [64,64]", 1),
+    CASE(bmm_backward, sizeof matrices / sizeof *matrices, "64 times [64,64] [64,64]", 1),
     CASE(cross_entropy, SHEETS, "[512,256]", 1),
     CASE(cross_entropy_backward, 2 * SHEETS, "[512,256]", 1),
     CASE(argmax, 2 * SHEETS, "[512,256]", 1),

@@ -53,6 +53,10 @@ static double again(UnaryKind kind, double x)
     return log(1 + e);
   case U_MISH:
     return x * (e2 - 1) / (e2 + 1);
+  case U_SIN:
+    return cos(x - 1.5707963267948966);
+  case U_COS:
+    return 1 - 2 * sin(x / 2) * sin(x / 2);
   case UNARY_COUNT:
     break;
   }

@@ -39,6 +39,11 @@ static acc d_mish(acc x, acc y)
   return (void)y, t + x * (1 - t * t) * sigmoid(x);
 }
 
+static acc f_sin(acc x) { return sin(x); }
+static acc d_sin(acc x, acc y) { return (void)y, cos(x); }
+static acc f_cos(acc x) { return cos(x); }
+static acc d_cos(acc x, acc y) { return (void)y, -sin(x); }
+
 const Unary unary_table[UNARY_COUNT] = {
     [U_NEG] = {"neg", f_neg, d_neg},             [U_EXP] = {"exp", f_exp, d_exp},
     [U_LOG] = {"log", f_log, d_log},             [U_SQRT] = {"sqrt", f_sqrt, d_sqrt},
@@ -46,7 +51,8 @@ const Unary unary_table[UNARY_COUNT] = {
     [U_TANH] = {"tanh", f_tanh, d_tanh},         [U_SIGMOID] = {"sigmoid", f_sigmoid, d_sigmoid},
     [U_SILU] = {"silu", f_silu, d_silu},         [U_RELU] = {"relu", f_relu, d_relu},
     [U_RELU2] = {"relu2", f_relu2, d_relu2},     [U_SOFTPLUS] = {"softplus", f_softplus, d_softplus},
-    [U_MISH] = {"mish", f_mish, d_mish},
+    [U_MISH] = {"mish", f_mish, d_mish},         [U_SIN] = {"sin", f_sin, d_sin},
+    [U_COS] = {"cos", f_cos, d_cos},
 };
 
 void k_unary(real *y, const real *x, size_t n, UnaryKind kind)

@@ -12,7 +12,7 @@
 /* ---- pointwise (k_point.c) ---- */
 
 typedef enum { U_NEG, U_EXP, U_LOG, U_SQRT, U_SQUARE, U_ABS, U_TANH, U_SIGMOID, U_SILU, U_RELU, U_RELU2,
-               U_SOFTPLUS, U_MISH, UNARY_COUNT } UnaryKind;
+               U_SOFTPLUS, U_MISH, U_SIN, U_COS, UNARY_COUNT } UnaryKind;
 typedef enum { B_ADD, B_SUB, B_MUL, B_DIV, B_MAX, B_MIN, BINARY_COUNT } BinaryKind;
 
 typedef struct {
@@ -91,6 +91,30 @@ void k_unslice_add(real *whole, const real *part, size_t outer, size_t size, siz
 /* y [outer,inner] = scale * sum over the middle axis of x [outer,size,inner] */
 void k_sum(real *y, const real *x, acc scale, size_t outer, size_t size, size_t inner);
 void k_sum_backward(real *gx, const real *g, acc scale, size_t outer, size_t size, size_t inner);
+
+/* ---- arrays (k_array.c) ---- */
+
+/* y of sizes n, row-major; its element (i,j,k,l) is x's at the sum of index times step */
+typedef struct {
+  size_t n[4], step[4];
+} Strides;
+void k_permute(real *y, const real *x, const Strides *s);
+void k_permute_backward(real *gx, const real *g, const Strides *s);
+/* y [outer,inner] the largest along the middle axis of x [outer,size,inner], at [outer,inner] where it was */
+void k_max(real *y, int *at, const real *x, size_t outer, size_t size, size_t inner);
+void k_max_backward(real *gx, const real *g, const int *at, size_t outer, size_t size, size_t inner);
+/* y [rows,count] = x [rows,n] at index [rows,count] */
+void k_gather(real *y, const real *x, const int *index, size_t rows, size_t n, size_t count);
+void k_gather_backward(real *gx, const real *g, const int *index, size_t rows, size_t n, size_t count);
+/* each row of n */
+void k_softmax(real *y, const real *x, size_t rows, size_t n);
+void k_softmax_backward(real *gx, const real *g, const real *y, size_t rows, size_t n);
+/* y [batch,M,N] = a [batch,M,K] b [batch,K,N]; a step of 0 where one matrix serves all */
+typedef struct {
+  size_t batch, M, K, N, a_step, b_step;
+} Matrices;
+void k_bmm(real *y, const real *a, const real *b, const Matrices *s);
+void k_bmm_backward(real *ga, real *gb, const real *g, const real *a, const real *b, const Matrices *s);
 
 /* ---- loss (k_loss.c) ---- */
 

@@ -80,6 +80,14 @@ Tensor *t_sum(Tape *tp, Tensor *x, int axis, bool keep); /* keep: the axis stays
 Tensor *t_mean(Tape *tp, Tensor *x, int axis, bool keep);
 Tensor *t_sum_all(Tape *tp, Tensor *x); /* -> [] */
 
+/* ---- arrays ---- */
+Tensor *t_permute(Tape *tp, Tensor *x, const int *order); /* axis d of the result is axis order[d] of x */
+Tensor *t_transpose(Tape *tp, Tensor *x, int axis1, int axis2);
+Tensor *t_max(Tape *tp, Tensor *x, int axis, bool keep); /* gradient to the first of the largest */
+Tensor *t_gather(Tape *tp, Tensor *x, const int *index, int count); /* x [..,n], index [..,count] -> [..,count] */
+Tensor *t_softmax(Tape *tp, Tensor *x);                  /* over the last axis */
+Tensor *t_bmm(Tape *tp, Tensor *a, Tensor *b); /* a [..,M,K], b [..,K,N]; one of them may be a single matrix */
+
 /* ---- time ---- */
 /* The rows before: x [B,T,C], *carry [B,C] -> [B,T,C]; *carry becomes the last row of x. */
 Tensor *t_shift(Tape *tp, Tensor *x, Tensor **carry);

@@ -95,3 +95,43 @@ void f_matmul_backward(real *gx, real *gm, const real *g, const real *x, const r
   if (gx) product((Product){gx, g, m, NULL, rows, in, out, out, 1, 1, out, true, ROWS_M, ROWS_N});
   if (gm) product((Product){gm, x, g, NULL, in, out, rows, 1, in, out, 1, true, WEIGHT_M, WEIGHT_N});
 }
+
+/* ---- many products ---- */
+
+typedef struct {
+  Product first;                 /* of product 0; the others are so many numbers further: */
+  size_t c_step, a_step, b_step;
+} Series;
+
+static void series(const void *arg, size_t from, size_t to)
+{
+  const Series *s = arg;
+  for (size_t i = from; i < to; i++) {
+    Product q = s->first;
+    q.c += i * s->c_step, q.a += i * s->a_step, q.b += i * s->b_step;
+    gemm(&q, 0, q.M, 0, q.N, q.add);
+  }
+}
+
+/* Where all products add to one matrix they come one after the other. */
+static void products(size_t batch, Product q, size_t c_step, size_t a_step, size_t b_step)
+{
+  Series s = {q, c_step, a_step, b_step};
+  if (c_step) fast_for(batch, pieces(4 * LIGHT, at_least_1(q.M * q.N * q.K)), series, &s);
+  else series(&s, 0, batch);
+}
+
+void f_bmm(real *y, const real *a, const real *b, const Matrices *s)
+{
+  if (!s->batch || !s->M || !s->N || !s->K) k_bmm(y, a, b, s);
+  else products(s->batch, (Product){y, a, b, NULL, s->M, s->N, s->K, s->K, 1, s->N, 1, false, 0, 0}, s->M * s->N,
+                s->a_step, s->b_step);
+}
+
+void f_bmm_backward(real *ga, real *gb, const real *g, const real *a, const real *b, const Matrices *s)
+{
+  size_t M = s->M, N = s->N, K = s->K;
+  if (!s->batch || !M || !N || !K) return;
+  if (ga) products(s->batch, (Product){ga, g, b, NULL, M, K, N, N, 1, 1, N, true, 0, 0}, s->a_step, M * N, s->b_step);
+  if (gb) products(s->batch, (Product){gb, a, g, NULL, K, N, M, 1, K, N, 1, true, 0, 0}, s->b_step, s->a_step, M * N);
+}

@@ -1,0 +1,58 @@
+/* The token shift and the recurrences, for blocks written in Lua. */
+#include "bind.h"
+
+static int op_shift(lua_State *L) /* x [B,T,C] :shift(carry [B,C]) -> rows before, new carry */
+{
+  Tape *tp = step_tape(L);
+  Tensor *x = check_operand(L, 1), *carry = check_operand(L, 2);
+  push_step(L, t_shift(tp, x, &carry));
+  return push_step(L, carry) + 1;
+}
+
+static int op_wkv4(lua_State *L) /* wkv4(w, u, k, v, a, b, p) -> y, a, b, p */
+{
+  Tape *tp = step_tape(L);
+  Tensor *in[7];
+  for (int i = 0; i < 7; i++) in[i] = check_operand(L, i + 1);
+  push_step(L, t_wkv4(tp, in[0], in[1], in[2], in[3], &in[4], &in[5], &in[6]));
+  for (int i = 4; i < 7; i++) push_step(L, in[i]);
+  return 4;
+}
+
+static int op_wkv2(lua_State *L) /* wkv2(w, u, e, v, a, b, eps) -> y, a, b */
+{
+  Tape *tp = step_tape(L);
+  Tensor *in[6];
+  for (int i = 0; i < 6; i++) in[i] = check_operand(L, i + 1);
+  push_step(L, t_wkv2(tp, in[0], in[1], in[2], in[3], luaL_optnumber(L, 7, 1e-8), &in[4], &in[5]));
+  for (int i = 4; i < 6; i++) push_step(L, in[i]);
+  return 3;
+}
+
+static int op_wkv6(lua_State *L) /* wkv6(r, w, k, v, u, S) -> y, S */
+{
+  Tape *tp = step_tape(L);
+  Tensor *in[6];
+  for (int i = 0; i < 6; i++) in[i] = check_operand(L, i + 1);
+  push_step(L, t_wkv6(tp, in[0], in[1], in[2], in[3], in[4], &in[5]));
+  return push_step(L, in[5]) + 1;
+}
+
+static int op_wkv7(lua_State *L) /* wkv7(r, w, k, v, a, b, S) -> y, S */
+{
+  Tape *tp = step_tape(L);
+  Tensor *in[7];
+  for (int i = 0; i < 7; i++) in[i] = check_operand(L, i + 1);
+  push_step(L, t_wkv7(tp, in[0], in[1], in[2], in[3], in[4], in[5], &in[6]));
+  return push_step(L, in[6]) + 1;
+}
+
+void open_recurrence(lua_State *L)
+{
+  luaL_getmetatable(L, "rwkv.tensor");
+  lua_getfield(L, -1, "__index");
+  add_functions(L, (luaL_Reg[]){{"shift", op_shift}, {NULL, NULL}});
+  lua_pop(L, 2);
+  add_functions(L, (luaL_Reg[]){{"wkv2", op_wkv2}, {"wkv4", op_wkv4}, {"wkv6", op_wkv6}, {"wkv7", op_wkv7},
+                                {NULL, NULL}});
+}

@@ -1,0 +1,164 @@
+/* Tape ops on arrays: axes in another order, the largest along an axis, picking, softmax, products of
+   matrices. */
+#include "err.h"
+#include "node.h"
+#include "ops.h"
+
+#include <string.h>
+
+static void *keep(Tape *tp, const void *from, size_t bytes)
+{
+  void *copy = arena_alloc(&tp->arena, bytes);
+  if (bytes) memcpy(copy, from, bytes);
+  return copy;
+}
+
+static int axis_of(const char *op, const Tensor *x, int axis)
+{
+  int a = axis < 0 ? axis + x->axes : axis;
+  if (a < 0 || a >= x->axes) rwkv_fail("%s: %s has no axis %d", op, tensor_shape(x), axis);
+  return a;
+}
+
+/* ---- permute ---- */
+
+static void permute_backward(Node *nd)
+{
+  real *gx = node_grad(nd, nd->in[0]);
+  if (gx) ops.permute_backward(gx, node_flow(nd->out[0]), nd->saved);
+}
+
+Tensor *t_permute(Tape *tp, Tensor *x, const int *order)
+{
+  int shape[MAX_AXES] = {0};
+  size_t step[MAX_AXES];
+  bool used[MAX_AXES] = {false};
+  Strides s = {{1, 1, 1, 1}, {0, 0, 0, 0}};
+  for (int d = x->axes - 1, n = 1; d >= 0; n *= x->shape[d--]) step[d] = (size_t)n;
+  for (int d = 0; d < x->axes; d++) {
+    int from = axis_of("permute", x, order[d]);
+    if (used[from]) rwkv_fail("permute: axis %d of %s is named twice", order[d], tensor_shape(x));
+    used[from] = true;
+    shape[d] = x->shape[from];
+    s.n[4 - x->axes + d] = (size_t)shape[d];
+    s.step[4 - x->axes + d] = step[from];
+  }
+  Tensor *y = tape_tensor(tp, x->axes, shape);
+  ops.permute(y->data, x->data, &s);
+  Node *nd = NODE(tp, permute_backward, 1, 1, x, y);
+  if (nd) nd->saved = keep(tp, &s, sizeof s);
+  return y;
+}
+
+Tensor *t_transpose(Tape *tp, Tensor *x, int axis1, int axis2)
+{
+  int order[MAX_AXES] = {0, 1, 2, 3}, a = axis_of("transpose", x, axis1), b = axis_of("transpose", x, axis2);
+  order[a] = b, order[b] = a;
+  return t_permute(tp, x, order);
+}
+
+/* ---- max ---- */
+
+static void max_backward(Node *nd)
+{
+  real *gx = node_grad(nd, nd->in[0]);
+  if (gx) ops.max_backward(gx, node_flow(nd->out[0]), nd->saved, nd->size[0], nd->size[1], nd->size[2]);
+}
+
+Tensor *t_max(Tape *tp, Tensor *x, int axis, bool keep_axis)
+{
+  int a = axis_of("max", x, axis), shape[MAX_AXES], axes = 0;
+  size_t outer = 1, size = (size_t)x->shape[a], inner = 1;
+  if (size == 0) rwkv_fail("max: axis %d of %s is empty", axis, tensor_shape(x));
+  for (int d = 0; d < x->axes; d++) {
+    if (d < a) outer *= (size_t)x->shape[d];
+    if (d > a) inner *= (size_t)x->shape[d];
+    if (d != a) shape[axes++] = x->shape[d];
+    else if (keep_axis) shape[axes++] = 1;
+  }
+  Tensor *y = tape_tensor(tp, axes, shape);
+  int *at = arena_alloc(&tp->arena, y->n * sizeof *at);
+  ops.max(y->data, at, x->data, outer, size, inner);
+  Node *nd = NODE(tp, max_backward, 1, 1, x, y);
+  if (nd) nd->saved = at, nd->size[0] = outer, nd->size[1] = size, nd->size[2] = inner;
+  return y;
+}
+
+/* ---- gather ---- */
+
+static void gather_backward(Node *nd)
+{
+  real *gx = node_grad(nd, nd->in[0]);
+  if (gx) ops.gather_backward(gx, node_flow(nd->out[0]), nd->index, nd->size[0], nd->size[1], nd->size[2]);
+}
+
+Tensor *t_gather(Tape *tp, Tensor *x, const int *index, int count)
+{
+  if (x->axes < 1 || count < 0) rwkv_fail("gather: %s has no last axis to pick %d from", tensor_shape(x), count);
+  int n = x->shape[x->axes - 1], shape[MAX_AXES];
+  size_t rows = shape_count(x->axes - 1, x->shape);
+  for (size_t i = 0; i < rows * (size_t)count; i++)
+    if (index[i] < 0 || index[i] >= n) rwkv_fail("gather: index %d at %zu is outside 0..%d", index[i], i, n - 1);
+  memcpy(shape, x->shape, sizeof shape);
+  shape[x->axes - 1] = count;
+  Tensor *y = tape_tensor(tp, x->axes, shape);
+  ops.gather(y->data, x->data, index, rows, (size_t)n, (size_t)count);
+  Node *nd = NODE(tp, gather_backward, 1, 1, x, y);
+  if (nd) {
+    nd->index = keep(tp, index, rows * (size_t)count * sizeof *index);
+    nd->size[0] = rows, nd->size[1] = (size_t)n, nd->size[2] = (size_t)count;
+  }
+  return y;
+}
+
+/* ---- softmax ---- */
+
+static void softmax_backward(Node *nd)
+{
+  real *gx = node_grad(nd, nd->in[0]);
+  if (gx) ops.softmax_backward(gx, node_flow(nd->out[0]), nd->out[0]->data, nd->size[0], nd->size[1]);
+}
+
+Tensor *t_softmax(Tape *tp, Tensor *x)
+{
+  int n = x->axes ? x->shape[x->axes - 1] : 0;
+  if (n < 1) rwkv_fail("softmax: %s has nothing along its last axis", tensor_shape(x));
+  Tensor *y = tape_tensor(tp, x->axes, x->shape);
+  ops.softmax(y->data, x->data, x->n / (size_t)n, (size_t)n);
+  Node *nd = NODE(tp, softmax_backward, 1, 1, x, y);
+  if (nd) nd->size[0] = x->n / (size_t)n, nd->size[1] = (size_t)n;
+  return y;
+}
+
+/* ---- products of matrices ---- */
+
+static void bmm_backward(Node *nd)
+{
+  Tensor *a = nd->in[0], *b = nd->in[1];
+  ops.bmm_backward(node_grad(nd, a), node_grad(nd, b), node_flow(nd->out[0]), a->data, b->data, nd->saved);
+}
+
+Tensor *t_bmm(Tape *tp, Tensor *a, Tensor *b)
+{
+  int ka = a->axes >= 2 ? a->shape[a->axes - 1] : -1, kb = b->axes >= 2 ? b->shape[b->axes - 2] : -2;
+  const Tensor *many = a->axes > 2 ? a : b; /* which says how many: the other has as many, or one */
+  bool fits = ka == kb;
+  if (fits && a->axes > 2 && b->axes > 2)
+    fits = a->axes == b->axes && memcmp(a->shape, b->shape, (size_t)(a->axes - 2) * sizeof(int)) == 0;
+  if (!fits)
+    rwkv_fail("bmm: a %s and b %s are not [..,M,K] and [..,K,N] with the same leading axes (or none)",
+              tensor_shape(a), tensor_shape(b));
+  int shape[MAX_AXES];
+  memcpy(shape, many->shape, sizeof shape);
+  shape[many->axes - 2] = a->shape[a->axes - 2];
+  shape[many->axes - 1] = b->shape[b->axes - 1];
+  Matrices s = {.batch = shape_count(many->axes - 2, shape), .M = (size_t)a->shape[a->axes - 2], .K = (size_t)ka,
+                .N = (size_t)b->shape[b->axes - 1]};
+  s.a_step = a->axes > 2 ? s.M * s.K : 0;
+  s.b_step = b->axes > 2 ? s.K * s.N : 0;
+  Tensor *y = tape_tensor(tp, many->axes, shape);
+  ops.bmm(y->data, a->data, b->data, &s);
+  Node *nd = NODE(tp, bmm_backward, 2, 1, a, b, y);
+  if (nd) nd->saved = keep(tp, &s, sizeof s);
+  return y;
+}
