@@ -175,55 +175,64 @@ Optim *model_optimizer(Model *m, const OptConfig *cfg)
 
 /* ---- running ---- */
 
-/* tokens [B,T] -> the output of the last block, [B,T,C] */
-static Tensor *run_blocks(Pass *ps, const Model *m, State *st)
+/* Checks the arguments. The blocks work on a copy of the state's list of tensors: a run that fails leaves
+   the state as it was. */
+static Pass begin(Tape *tp, const Model *m, const int *tokens, int B, int T, State *st)
 {
-  if (ps->B < 1 || ps->T < 1) rwkv_fail("tokens [%d,%d]: at least one sequence of one token is needed", ps->B, ps->T);
+  if (B < 1 || T < 1) rwkv_fail("tokens [%d,%d]: at least one sequence of one token is needed", B, T);
   state_check(st, m);
-  if (st->B != ps->B) rwkv_fail("the state is for a batch of %d, the tokens are [%d,%d]", st->B, ps->B, ps->T);
-  for (int i = 0; i < ps->B * ps->T; i++)
-    if (ps->tokens[i] < 0 || ps->tokens[i] >= m->d.V)
-      rwkv_fail("token %d at sequence %d, position %d is outside 0..%d", ps->tokens[i], i / ps->T, i % ps->T,
-                m->d.V - 1);
-  state_attach(st, ps->tp);
+  if (st->B != B) rwkv_fail("the state is for a batch of %d, the tokens are [%d,%d]", st->B, B, T);
+  for (int i = 0; i < B * T; i++)
+    if (tokens[i] < 0 || tokens[i] >= m->d.V)
+      rwkv_fail("token %d at sequence %d, position %d is outside 0..%d", tokens[i], i / T, i % T, m->d.V - 1);
+  state_attach(st, tp);
+  Tensor **state = arena_alloc(&tp->arena, (size_t)st->count * sizeof *state);
+  memcpy(state, st->now, (size_t)st->count * sizeof *state);
+  return (Pass){.tp = tp, .d = &m->d, .outer = m->outer, .tokens = tokens, .B = B, .T = T,
+                .rounded_decay = m->rounded_decay, .state = state,
+                .outer_state = state + st->L * m->version->state_count};
+}
+
+/* [B,T] -> the output of the last block, [B,T,C] */
+static Tensor *run_blocks(Pass *ps, const Model *m)
+{
   Tensor *x = m->version->embed(ps);
   for (int layer = 0; layer < m->d.L; layer++)
-    x = m->version->run(ps, m->blocks[layer], layer, x, st->now + layer * m->version->state_count);
+    x = m->version->run(ps, m->blocks[layer], layer, x, ps->state + layer * m->version->state_count);
   return x;
 }
 
-static Pass pass(Tape *tp, Model *m, const int *tokens, int B, int T, State *st)
+static void finish(const Pass *ps, State *st)
 {
-  return (Pass){.tp = tp, .d = &m->d, .outer = m->outer, .tokens = tokens, .B = B, .T = T,
-                .rounded_decay = m->rounded_decay,
-                .outer_state = st->now + st->L * m->version->state_count};
+  memcpy(st->now, ps->state, (size_t)st->count * sizeof *ps->state);
+  if (!ps->tp->recording) state_detach(st);
 }
 
 Tensor *model_logits(Tape *tp, Model *m, const int *tokens, int B, int T, State *st)
 {
-  Pass ps = pass(tp, m, tokens, B, T, st);
-  Tensor *x = run_blocks(&ps, m, st);
-  Tensor *logits = m->version->logits(&ps, x, NULL, 0);
-  if (!tp->recording) state_detach(st);
+  Pass ps = begin(tp, m, tokens, B, T, st);
+  Tensor *logits = m->version->logits(&ps, run_blocks(&ps, m), NULL, 0);
+  finish(&ps, st);
   return logits;
 }
 
 Tensor *model_loss(Tape *tp, Model *m, const int *tokens, const int *targets, int B, int T, State *st,
                    double l2wrap, Score *score)
 {
-  Pass ps = pass(tp, m, tokens, B, T, st);
-  Tensor *x = run_blocks(&ps, m, st);
+  Pass ps = begin(tp, m, tokens, B, T, st);
   int scored = 0, *row = arena_alloc(&tp->arena, (size_t)(B * T) * sizeof *row),
       *target = arena_alloc(&tp->arena, (size_t)(B * T) * sizeof *target);
   for (int i = 0; i < B * T; i++)
     if (targets[i] >= 0) row[scored] = i, target[scored++] = targets[i];
+  Tensor *x = run_blocks(&ps, m);
   Tensor *logits = m->version->logits(&ps, x, scored < B * T ? row : NULL, scored); /* [scored,V] or [B,T,V] */
-  if (!tp->recording) state_detach(st);
+  Tensor *loss = t_cross_entropy(tp, logits, target, l2wrap);
   if (score) {
     int *best = arena_alloc(&tp->arena, (size_t)scored * sizeof *best);
     ops.argmax(best, logits->data, (size_t)scored, (size_t)m->d.V);
     *score = (Score){.scored = scored};
     for (int i = 0; i < scored; i++) score->correct += best[i] == target[i];
   }
-  return t_cross_entropy(tp, logits, target, l2wrap);
+  finish(&ps, st);
+  return loss;
 }

@@ -88,8 +88,8 @@ const char *state_name(const State *s, int index); /* in a static buffer */
 
 /* ---- running ---- */
 
-/* tokens [B,T], each 0..V-1; st is read as the state before and left as the state after; T may be 1, and
-   a sequence may be cut anywhere. Returns logits [B,T,V]. */
+/* tokens [B,T], each 0..V-1; st is read as the state before and left as the state after (as it was, if the
+   run fails); T may be 1, and a sequence may be cut anywhere. Returns logits [B,T,V]. */
 Tensor *model_logits(Tape *tp, Model *m, const int *tokens, int B, int T, State *st);
 
 typedef struct {

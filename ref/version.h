@@ -83,7 +83,7 @@ typedef struct {
   Tape *tp;
   const Dims *d;
   const void *outer;     /* the parameters around the blocks */
-  Tensor **outer_state;
+  Tensor **state, **outer_state; /* of all layers, and the part around them */
   const int *tokens;
   int B, T;
   Tensor *emb;     /* v4: the raw embedding, [B,T,C] */

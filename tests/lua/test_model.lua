@@ -133,6 +133,19 @@ test("targets: ignored ones, and all of them", function()
   assert(loss:item() > 0)
 end)
 
+test("a run that fails leaves the state as it was", function()
+  local model = stir(rwkv.model { version = "v1", layers = 2, dim = 16, head_size = 8, vocab = 11, ctx = 4 })
+  local state = model:state(1)
+  rwkv.no_grad(function() model:forward({ 1, 2, 3 }, state) end)
+  local before = {}
+  for _, name in ipairs(state:names()) do before[name] = state:get(name):tolist() end
+  rwkv.no_grad(function() fails(function() model:forward({ 4, 5 }, state) end, "ctx_len of 4") end)
+  fails(function() model:loss({ 4 }, { 99 }, { state = state }) end, "target 99")
+  rwkv.end_step()
+  for _ = 1, 3 do rwkv.no_grad(function() return rwkv.ones(100000) * 2 end) end -- over the memory of the failed run
+  for _, name in ipairs(state:names()) do equal(state:get(name):tolist(), before[name]) end
+end)
+
 test("the optimizer says what it does not know", function()
   local model = small "v4"
   fails(function() rwkv.adamw(model, { learning_rate = 1 }) end, "learning_rate", "lr")

@@ -42,7 +42,7 @@ end)
 
 -- verify needs the float64 program; the float32 one finds it by itself.
 local golden = "tests/golden/"
-for _, version in ipairs { "v4", "v7" } do
+for version in ([[v1 v2 v3 v3_ffnpre v4 v4a_tinyatt_headqk v5_0 v5_1 v5_2 v6_0 v6_0a v6_0b v7]]):gmatch "%S+" do
   test("verify " .. version, function()
     for _, file in ipairs { "golden", "golden_b2" } do
       local out, status = check.shell(("%s verify %s%s.weights.safetensors %s%s.%s.safetensors --tol 1e-10"):format(program,
