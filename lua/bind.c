@@ -38,9 +38,17 @@ void add_class(lua_State *L, const char *name, const luaL_Reg *methods, const lu
   lua_pop(L, 1);
 }
 
+lua_Integer list_length(lua_State *L, int index) { return (lua_Integer)lua_rawlen(L, index); }
+
+int raw_field(lua_State *L, int table, const char *name)
+{
+  lua_pushstring(L, name);
+  return lua_rawget(L, table);
+}
+
 double number_field(lua_State *L, int table, const char *name, double otherwise)
 {
-  int type = lua_getfield(L, table, name), ok;
+  int type = raw_field(L, table, name), ok;
   double x = type == LUA_TNIL ? otherwise : lua_tonumberx(L, -1, &ok);
   if (type != LUA_TNIL && !ok) luaL_error(L, "%s: expected a number, found a %s", name, lua_typename(L, type));
   lua_pop(L, 1);

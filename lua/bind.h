@@ -23,6 +23,10 @@ void add_class(lua_State *L, const char *name, const luaL_Reg *methods, const lu
 /* lua_pcall for bindings that call back into Lua: afterwards failures surface in L again. */
 int guarded_pcall(lua_State *L, int arguments, int results);
 
+/* Lists and options are read without metamethods: no script runs while a binding holds a tensor. */
+lua_Integer list_length(lua_State *L, int index);
+int raw_field(lua_State *L, int table, const char *name); /* pushes it, returns its type; table: absolute */
+
 /* ---- the step (bind_step.c) ---- */
 
 Tape *step_tape(lua_State *L); /* the tape to compute on; begins a new step if the last one has ended */

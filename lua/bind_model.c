@@ -39,7 +39,7 @@ static const Version *read_sizes(lua_State *L, int index, const char *function, 
   luaL_checktype(L, index, LUA_TTABLE);
   for (int i = 0; i < SIZES; i++) known[i + 3] = sizes[i].name;
   known_fields(L, index, function, known);
-  lua_getfield(L, index, "version");
+  raw_field(L, index, "version");
   const char *name = lua_tostring(L, -1);
   const Version *v = version_find(name ? name : "(none)");
   lua_pop(L, 1);
@@ -122,8 +122,8 @@ static int save(lua_State *L)
   if (!lua_isnoneornil(L, 3)) {
     luaL_checktype(L, 3, LUA_TTABLE);
     known_fields(L, 3, "save", (const char *const[]){"optimizer", "meta", NULL});
-    if (lua_getfield(L, 3, "optimizer") != LUA_TNIL) o = check_optim(L, -1);
-    lua_getfield(L, 3, "meta");
+    if (raw_field(L, 3, "optimizer") != LUA_TNIL) o = check_optim(L, -1);
+    raw_field(L, 3, "meta");
   } else
     lua_pushnil(L);
   int meta = lua_gettop(L);
@@ -186,7 +186,7 @@ static int loss(lua_State *L)
     luaL_checktype(L, 4, LUA_TTABLE);
     known_fields(L, 4, "loss", (const char *const[]){"state", "l2wrap", NULL});
     l2wrap = number_field(L, 4, "l2wrap", 0);
-    lua_getfield(L, 4, "state");
+    raw_field(L, 4, "state");
   } else
     lua_pushnil(L);
   if (tokens->B != targets->B || tokens->T != targets->T)

@@ -26,11 +26,11 @@ static int make(lua_State *L)
                  .warmup = integer_field(L, 2, "warmup", 0),
                  .total = integer_field(L, 2, "total", 0),
                  .final = number_field(L, 2, "final", 0)};
-  if (lua_getfield(L, 2, "betas") != LUA_TNIL) {
+  if (raw_field(L, 2, "betas") != LUA_TNIL) {
     if (!lua_istable(L, -1)) return luaL_error(L, "betas: expected a list of two numbers");
     int ok1, ok2;
-    lua_geti(L, -1, 1);
-    lua_geti(L, -2, 2);
+    lua_rawgeti(L, -1, 1);
+    lua_rawgeti(L, -2, 2);
     c.beta1 = lua_tonumberx(L, -2, &ok1);
     c.beta2 = lua_tonumberx(L, -1, &ok2);
     if (!ok1 || !ok2) return luaL_error(L, "betas: expected a list of two numbers");

@@ -45,12 +45,12 @@ static int shuffle(lua_State *L) /* r:shuffle(list) -> list, in place */
 {
   Rng *r = check_rng(L, 1);
   luaL_checktype(L, 2, LUA_TTABLE);
-  for (lua_Integer i = luaL_len(L, 2); i > 1; i--) {
+  for (lua_Integer i = list_length(L, 2); i > 1; i--) {
     lua_Integer j = (lua_Integer)rng_below(r, (uint64_t)i) + 1;
-    lua_geti(L, 2, i);
-    lua_geti(L, 2, j);
-    lua_seti(L, 2, i);
-    lua_seti(L, 2, j);
+    lua_rawgeti(L, 2, i);
+    lua_rawgeti(L, 2, j);
+    lua_rawseti(L, 2, i);
+    lua_rawseti(L, 2, j);
   }
   lua_settop(L, 2);
   return 1;

@@ -72,11 +72,11 @@ int axis_argument(lua_State *L, int index, const Tensor *t)
 int shape_arguments(lua_State *L, int first, int shape[MAX_AXES])
 {
   bool table = lua_istable(L, first);
-  lua_Integer axes = table ? luaL_len(L, first) : lua_gettop(L) - first + 1;
+  lua_Integer axes = table ? list_length(L, first) : lua_gettop(L) - first + 1;
   if (axes > MAX_AXES) luaL_error(L, "a tensor has at most %d axes, not %I", MAX_AXES, axes);
   for (int i = 0; i < axes; i++) {
     int whole;
-    if (table) lua_geti(L, first, i + 1);
+    if (table) lua_rawgeti(L, first, i + 1);
     else lua_pushvalue(L, first + i);
     lua_Integer n = lua_tointegerx(L, -1, &whole);
     if (!whole || n < -1 || n > 2147483647)
@@ -108,10 +108,10 @@ static void read_nested(lua_State *L, int table, Tensor *t, int axis, size_t *at
     tensor_write(t, (*at)++, 1, &x);
     return;
   }
-  if (!lua_istable(L, table) || luaL_len(L, table) != t->shape[axis])
+  if (!lua_istable(L, table) || list_length(L, table) != t->shape[axis])
     luaL_error(L, "tensor: lists of different lengths (expected shape %s)", tensor_shape(t));
   for (int i = 1; i <= t->shape[axis]; i++) {
-    lua_geti(L, table, i);
+    lua_rawgeti(L, table, i);
     read_nested(L, lua_gettop(L), t, axis + 1, at);
     lua_pop(L, 1);
   }
@@ -124,10 +124,10 @@ static int make_tensor(lua_State *L) /* tensor(nested list or number) */
   lua_pushvalue(L, 1);
   while (lua_istable(L, -1)) {
     if (axes == MAX_AXES) return luaL_error(L, "tensor: lists nested more than %d deep", MAX_AXES);
-    lua_Integer n = luaL_len(L, -1);
+    lua_Integer n = list_length(L, -1);
     if (n < 0 || n > 2147483647) return luaL_error(L, "tensor: a list of length %I", n);
     shape[axes++] = (int)n;
-    if (lua_geti(L, -1, 1) == LUA_TNIL) break;
+    if (lua_rawgeti(L, -1, 1) == LUA_TNIL) break;
   }
   size_t at = 0;
   Tensor *t = new_owned(L, axes, shape);

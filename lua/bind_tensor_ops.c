@@ -202,11 +202,11 @@ static int op_concat(lua_State *L) /* concat({tensors}, axis) */
 {
   Tape *tp = step_tape(L);
   luaL_checktype(L, 1, LUA_TTABLE);
-  lua_Integer n = luaL_len(L, 1);
+  lua_Integer n = list_length(L, 1);
   if (n < 1 || n > 10000) return luaL_error(L, "concat: %I tensors, expected 1 to 10000", n);
   Tensor **parts = arena_alloc(&tp->arena, (size_t)n * sizeof *parts);
   for (int i = 0; i < n; i++) {
-    lua_geti(L, 1, i + 1);
+    lua_rawgeti(L, 1, i + 1);
     parts[i] = check_operand(L, -1);
     lua_pop(L, 1);
   }

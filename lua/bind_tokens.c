@@ -15,11 +15,11 @@ static Tokens *new_tokens(lua_State *L, lua_Integer B, lua_Integer T, const char
 
 static void read_row(lua_State *L, int table, int *out, lua_Integer T, const char *what, lua_Integer row)
 {
-  if (luaL_len(L, table) != T)
-    luaL_error(L, "%s: sequence %I has %I entries, the first one has %I", what, row, luaL_len(L, table), T);
+  if (list_length(L, table) != T)
+    luaL_error(L, "%s: sequence %I has %I entries, the first one has %I", what, row, list_length(L, table), T);
   for (lua_Integer i = 1; i <= T; i++) {
     int whole;
-    lua_geti(L, table, i);
+    lua_rawgeti(L, table, i);
     lua_Integer id = lua_tointegerx(L, -1, &whole);
     if (!whole || id < -2147483647 || id > 2147483647)
       luaL_error(L, "%s[%I][%I]: expected a whole number, found %s", what, row, i, luaL_tolstring(L, -1, NULL));
@@ -34,13 +34,13 @@ const Tokens *check_tokens(lua_State *L, int index, const char *what)
   if (given) return given;
   if (!lua_istable(L, index))
     luaL_error(L, "%s: expected a list of numbers or a list of lists, found a %s", what, luaL_typename(L, index));
-  bool nested = lua_geti(L, index, 1) == LUA_TTABLE;
-  lua_Integer B = nested ? luaL_len(L, index) : 1, T = luaL_len(L, nested ? -1 : index);
+  bool nested = lua_rawgeti(L, index, 1) == LUA_TTABLE;
+  lua_Integer B = nested ? list_length(L, index) : 1, T = list_length(L, nested ? -1 : index);
   lua_pop(L, 1);
   Tokens *t = new_tokens(L, B, T, what);
   for (lua_Integer b = 1; b <= B; b++) {
     if (nested) {
-      if (lua_geti(L, index, b) != LUA_TTABLE) luaL_error(L, "%s: sequence %I is not a list", what, b);
+      if (lua_rawgeti(L, index, b) != LUA_TTABLE) luaL_error(L, "%s: sequence %I is not a list", what, b);
     } else
       lua_pushvalue(L, index);
     read_row(L, lua_gettop(L), t->id + (b - 1) * T, T, what, b);
