@@ -122,7 +122,11 @@ static int save(lua_State *L)
   if (!lua_isnoneornil(L, 3)) {
     luaL_checktype(L, 3, LUA_TTABLE);
     known_fields(L, 3, "save", (const char *const[]){"optimizer", "meta", NULL});
-    if (raw_field(L, 3, "optimizer") != LUA_TNIL) o = check_optim(L, -1);
+    if (raw_field(L, 3, "optimizer") != LUA_TNIL) {
+      o = check_optim(L, -1);
+      lua_getiuservalue(L, -1, 1);
+      if (!lua_rawequal(L, -1, 1)) return luaL_error(L, "save: the optimizer is of another model");
+    }
     raw_field(L, 3, "meta");
   } else
     lua_pushnil(L);

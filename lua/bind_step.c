@@ -72,6 +72,22 @@ bool step_alive(lua_State *L, uint64_t scope)
   return false;
 }
 
+/* (f, ...) -> what f returns, with tensors of the innermost lifetime copied out */
+static int call_and_copy(lua_State *L)
+{
+  lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+  luaL_checkstack(L, 8, "no_grad");
+  for (int i = 1; i <= lua_gettop(L); i++)
+    if (is_tensor(L, i) && ((TensorHandle *)lua_touserdata(L, i))->scope == step_scope(L)) {
+      push_owned(L, NULL);
+      const Tensor *t = check_tensor(L, i);
+      Tensor *copy = ((TensorHandle *)lua_touserdata(L, -1))->t = tensor_new(t->axes, t->shape);
+      tensor_write(copy, 0, t->n, t->data);
+      lua_replace(L, i);
+    }
+  return lua_gettop(L);
+}
+
 /* no_grad(f, ...) -> what f(...) returns. Inside, nothing is recorded; at the end the memory of what was
    computed is free again. Tensors that are returned are copied out. */
 static int no_grad(lua_State *L)
@@ -86,16 +102,9 @@ static int no_grad(lua_State *L)
   s->open[s->depth++] = ++s->next;
   tape->recording = false;
 
+  lua_pushcfunction(L, call_and_copy);
+  lua_insert(L, 1);
   int status = guarded_pcall(L, lua_gettop(L) - 1, LUA_MULTRET);
-  for (int i = 1; status == LUA_OK && i <= lua_gettop(L); i++)
-    if (is_tensor(L, i) && ((TensorHandle *)lua_touserdata(L, i))->scope == step_scope(L)) {
-      const Tensor *t = check_tensor(L, i);
-      Tensor *copy = tensor_new(t->axes, t->shape);
-      push_owned(L, copy);
-      tensor_write(copy, 0, t->n, t->data);
-      lua_replace(L, i);
-    }
-
   tape->recording = recording;
   s->depth--;
   unpin(L, s, pins);

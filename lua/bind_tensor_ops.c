@@ -274,7 +274,10 @@ static int op_clamp(lua_State *L) /* x:clamp(low, high): no gradient where it is
 
 static int backward(lua_State *L) /* loss:backward() */
 {
-  tape_backward(step_tape(L), check_tensor(L, 1));
+  Tape *tp = step_tape(L);
+  Tensor *loss = check_tensor(L, 1);
+  if (!tp->recording) return luaL_error(L, "backward: not inside no_grad, whose memory is given back");
+  tape_backward(tp, loss);
   return 0;
 }
 

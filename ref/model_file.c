@@ -222,10 +222,13 @@ void opt_restore(Optim *o, Model *m, StFile *f)
 {
   const char *step = st_meta(f, "optim.step");
   if (!step) rwkv_fail("%s: not a checkpoint: it holds no optimizer", st_path(f));
+  char *end;
+  long steps = strtol(step, &end, 10);
+  if (*end || steps < 0 || steps > 1L << 53) rwkv_fail("%s: \"%.40s\" is no number of steps", st_path(f), step);
   for (int i = 0; i < o->count; i++) moment(f, "m", &m->params[i]), moment(f, "v", &m->params[i]);
   for (int i = 0; i < o->count; i++) {
     st_read(f, moment(f, "m", &m->params[i]), o->params[i].m);
     st_read(f, moment(f, "v", &m->params[i]), o->params[i].v);
   }
-  o->step = strtol(step, NULL, 10);
+  o->step = steps;
 }

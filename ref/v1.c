@@ -159,7 +159,7 @@ static void complete(Dims *d)
 }
 
 /* scores with w, alpha, beta, k and v, and the two sums, for every earlier token */
-static double mixing_flops(const Dims *d, int tokens) { return 6.0 * d->A * (tokens + 1); }
+static double mixing_flops(const Dims *d, int tokens) { return 6.0 * d->A * (tokens + 1.0); }
 
 const Version version_v1 = {
     .name = "v1", .title = "RWKV-1",

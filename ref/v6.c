@@ -152,7 +152,7 @@ static void complete_mixes(Dims *d, int mixes)
   if (!d->F) d->F = 4 * d->C;
   if (!d->Dm) d->Dm = 32;
   if (!d->Dx) d->Dx = mixes * d->Dm;
-  if (d->Dx != mixes * d->Dm) rwkv_fail("v6: %d mixes of rank %d do not make %d", mixes, d->Dm, d->Dx);
+  if (d->Dx != (int64_t)mixes * d->Dm) rwkv_fail("v6: %d mixes of rank %d do not make %d", mixes, d->Dm, d->Dx);
   if (!d->Dw) d->Dw = 64;
   complete_heads("v6", d, 64);
 }

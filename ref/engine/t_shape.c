@@ -3,6 +3,7 @@
 #include "node.h"
 #include "ops.h"
 
+#include <limits.h>
 #include <string.h>
 
 /* A shape seen around one axis: [outer, size, inner]. Negative axes count from the end. */
@@ -88,6 +89,7 @@ Tensor *t_concat(Tape *tp, Tensor **parts, int count, int axis)
     for (int d = 0; d < parts[0]->axes; d++)
       if (d != a.axis && parts[i]->shape[d] != shape[d])
         rwkv_fail("concat: %s and %s differ outside axis %d", tensor_shape(parts[0]), tensor_shape(parts[i]), axis);
+    if (parts[i]->shape[a.axis] > INT_MAX - shape[a.axis]) rwkv_fail("concat: axis %d becomes too long", axis);
     shape[a.axis] += parts[i]->shape[a.axis];
   }
   Tensor *y = tape_tensor(tp, parts[0]->axes, shape);

@@ -122,7 +122,9 @@ void tape_backward(Tape *tp, Tensor *loss)
   if (!loss->needs_grad) rwkv_fail("backward: nothing that this number depends on needs a gradient");
   if (is_spent(loss)) rwkv_fail("backward was already run on this number, or on one computed after it");
   Node start = {.tape = tp};
-  node_grad(&start, loss)[0] += 1;
+  real *seed = node_grad(&start, loss);
+  if (!seed) rwkv_fail("backward: what this number is a view of needs no gradient any more");
+  seed[0] += 1;
   for (Node *node = tp->last; node; node = node->prev) {
     bool reached = false;
     for (int i = 0; i < NODE_OUTPUTS && node->out[i]; i++) {

@@ -146,6 +146,15 @@ test("a run that fails leaves the state as it was", function()
   for _, name in ipairs(state:names()) do equal(state:get(name):tolist(), before[name]) end
 end)
 
+test("a checkpoint belongs to its model", function()
+  local model, other, path = small "v4", small "v7", os.tmpname()
+  fails(function() model:save(path, { optimizer = rwkv.adamw(other, {}) }) end, "another model")
+  model:save(path, { optimizer = rwkv.adamw(model, {}), meta = { ["optim.step"] = "many" } })
+  fails(function() rwkv.adamw(model, {}):restore(path) end, "many")
+  fails(function() rwkv.adamw(other, {}):restore(path) end)
+  os.remove(path)
+end)
+
 test("the optimizer says what it does not know", function()
   local model = small "v4"
   fails(function() rwkv.adamw(model, { learning_rate = 1 }) end, "learning_rate", "lr")

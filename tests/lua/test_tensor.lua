@@ -112,6 +112,15 @@ test("no_grad records nothing and gives its memory back", function()
   equal((x * 1):tolist(), { 1, 2 }) -- works on afterwards
 end)
 
+test("no backward inside no_grad", function()
+  local x = rwkv.tensor { 1, 2 }:requires_grad()
+  local loss = (x * x):sum()
+  rwkv.no_grad(function() fails(function() loss:backward() end, "no_grad") end)
+  loss:backward()
+  equal(x:grad():tolist(), { 2, 4 })
+  rwkv.end_step()
+end)
+
 test("collected operands stay alive while the tape needs them", function()
   local w = rwkv.tensor { 2, 3 }:requires_grad()
   local y = w * rwkv.full(5, 2) -- the second operand has no other owner
