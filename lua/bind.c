@@ -1,18 +1,47 @@
 #include "bind.h"
 
 static lua_State *running; /* where a failure of the library surfaces */
+static bool of_script;     /* the error under way came from a script's function: it has its line */
+static int busy;           /* a binding is at work; finalizers, which any allocation may start, must wait */
 
 static void raise(const char *message) { luaL_error(running, "%s", message); }
 
+/* Every binding is called through this. upvalues: the binding, its name. */
 static int guard(lua_State *L)
 {
+  if (busy)
+    return luaL_error(L, "%s: a finalizer cannot use rwkv while it is at work", lua_tostring(L, lua_upvalueindex(2)));
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
   running = L;
-  return lua_tocfunction(L, lua_upvalueindex(1))(L);
+  busy = 1;
+  int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+  busy = 0;
+  if (status == LUA_OK) return lua_gettop(L);
+  if (!of_script && lua_type(L, -1) == LUA_TSTRING) { /* the binding knows neither its line nor its name */
+    const char *name = lua_pushfstring(L, "to '%s'", lua_tostring(L, lua_upvalueindex(2)));
+    const char *message = luaL_gsub(L, lua_tostring(L, -2), "to '?'", name);
+    luaL_where(L, 1);
+    lua_pushstring(L, message);
+    lua_concat(L, 2);
+  }
+  of_script = false;
+  return lua_error(L);
 }
+
+int rethrow(lua_State *L)
+{
+  of_script = true;
+  return lua_error(L);
+}
+
+void bindings_close(void) { busy = 1; }
 
 int guarded_pcall(lua_State *L, int arguments, int results)
 {
+  busy = 0;
   int status = lua_pcall(L, arguments, results, 0);
+  busy = 1;
   running = L;
   return status;
 }
@@ -21,7 +50,10 @@ void add_functions(lua_State *L, const luaL_Reg *f)
 {
   for (; f && f->name; f++) {
     lua_pushcfunction(L, f->func);
-    lua_pushcclosure(L, guard, 1);
+    if (strcmp(f->name, "__gc")) {
+      lua_pushstring(L, f->name);
+      lua_pushcclosure(L, guard, 2);
+    }
     lua_setfield(L, -2, f->name);
   }
 }

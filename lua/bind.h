@@ -20,8 +20,10 @@
 void add_functions(lua_State *L, const luaL_Reg *functions);
 /* A new metatable `name` with methods (as __index) and metamethods. */
 void add_class(lua_State *L, const char *name, const luaL_Reg *methods, const luaL_Reg *metamethods);
-/* lua_pcall for bindings that call back into Lua: afterwards failures surface in L again. */
+/* For bindings that call back into Lua: lua_pcall during which bindings may be used, and lua_error for what
+   came out of it. */
 int guarded_pcall(lua_State *L, int arguments, int results);
+int rethrow(lua_State *L);
 
 /* Lists and options are read without metamethods: no script runs while a binding holds a tensor. */
 lua_Integer list_length(lua_State *L, int index);
@@ -87,6 +89,9 @@ void open_optim(lua_State *L);
 void open_rng(lua_State *L);
 void open_golden(lua_State *L);
 void open_system(lua_State *L);
+
+/* From here on every binding raises: finalizers that run while Lua closes find objects half gone. */
+void bindings_close(void);
 
 int luaopen_rwkv_core(lua_State *L);
 

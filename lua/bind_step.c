@@ -109,7 +109,7 @@ static int no_grad(lua_State *L)
   s->depth--;
   unpin(L, s, pins);
   arena_rewind(&tape->arena, mark);
-  return status == LUA_OK ? lua_gettop(L) : lua_error(L);
+  return status == LUA_OK ? lua_gettop(L) : rethrow(L);
 }
 
 /* end_step(): as opt:step() does, for loops without an optimizer */

@@ -171,11 +171,25 @@ static int read_options(lua_State *L, int argc, char **argv)
   return i;
 }
 
+/* os.exit, which may close Lua by itself. upvalue: the original. */
+static int leave(lua_State *L)
+{
+  bindings_close();
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, 0);
+  return 0;
+}
+
 static int start(lua_State *L) /* (argc, argv): everything, protected */
 {
   int argc = (int)lua_tointeger(L, 1);
   char **argv = lua_touserdata(L, 2);
   luaL_openlibs(L);
+  lua_getglobal(L, "os");
+  lua_getfield(L, -1, "exit");
+  lua_pushcclosure(L, leave, 1);
+  lua_setfield(L, -2, "exit");
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
   lua_pushcfunction(L, luaopen_rwkv_core);
   lua_setfield(L, -2, "rwkv.core");
@@ -219,6 +233,7 @@ int main(int argc, char **argv)
   int status = lua_pcall(L, 2, 1, 0);
   if (status != LUA_OK) fprintf(stderr, "aviary: %s\n", lua_tostring(L, -1));
   int result = status == LUA_OK ? (int)lua_tointeger(L, -1) : 1;
+  bindings_close();
   lua_close(L);
   return result;
 }
