@@ -37,6 +37,37 @@ int rethrow(lua_State *L)
 
 void bindings_close(void) { busy = 1; }
 
+static const char key_objects = 'o'; /* in the registry: address -> object, weak */
+
+void remember(lua_State *L, int index)
+{
+  index = lua_absindex(L, index);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_objects);
+  lua_pushvalue(L, index);
+  lua_rawsetp(L, -2, lua_touserdata(L, index));
+  lua_pop(L, 1);
+}
+
+static bool is_remembered(lua_State *L, int index)
+{
+  index = lua_absindex(L, index);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_objects);
+  lua_rawgetp(L, -1, lua_touserdata(L, index));
+  bool found = lua_rawequal(L, -1, index);
+  lua_pop(L, 2);
+  return found;
+}
+
+void check_lasting(lua_State *L, int index)
+{
+  if (!is_remembered(L, index)) luaL_error(L, "this object is being collected: a finalizer cannot use it any more");
+}
+
+void note_finalized(lua_State *L, int index)
+{
+  if (is_remembered(L, index)) bindings_close();
+}
+
 int guarded_pcall(lua_State *L, int arguments, int results)
 {
   busy = 0;
@@ -118,6 +149,12 @@ void known_fields(lua_State *L, int table, const char *function, const char *con
 int luaopen_rwkv_core(lua_State *L)
 {
   rwkv_on_fail(raise);
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_objects);
   lua_newtable(L);
   open_step(L);
   open_tensor(L);

@@ -25,6 +25,14 @@ void add_class(lua_State *L, const char *name, const luaL_Reg *methods, const lu
 int guarded_pcall(lua_State *L, int arguments, int results);
 int rethrow(lua_State *L);
 
+/* A script's finalizer can get hold of an object that is itself about to be finalized. `remember` notes an object in
+   a weak table, from which Lua takes it before it runs any finalizer. check_lasting raises if it is no longer there:
+   nothing that outlives the call may refer to it then. Finalizers call note_finalized: an object that still stands
+   there shows that the program is ending, and no binding may be used any more. */
+void remember(lua_State *L, int index);
+void check_lasting(lua_State *L, int index);
+void note_finalized(lua_State *L, int index);
+
 /* Lists and options are read without metamethods: no script runs while a binding holds a tensor. */
 lua_Integer list_length(lua_State *L, int index);
 int raw_field(lua_State *L, int table, const char *name); /* pushes it, returns its type; table: absolute */

@@ -29,6 +29,7 @@ static Model **new_handle(lua_State *L)
   Model **m = lua_newuserdatauv(L, sizeof *m, 0);
   *m = NULL;
   luaL_setmetatable(L, class);
+  remember(L, -1);
   return m;
 }
 
@@ -281,6 +282,7 @@ static int to_string(lua_State *L)
 static int collect(lua_State *L)
 {
   Model **m = luaL_checkudata(L, 1, class);
+  note_finalized(L, 1);
   model_free(*m);
   *m = NULL;
   return 0;

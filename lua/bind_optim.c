@@ -14,6 +14,7 @@ Optim *check_optim(lua_State *L, int index)
 static int make(lua_State *L)
 {
   Model *m = check_model(L, 1);
+  check_lasting(L, 1);
   luaL_checktype(L, 2, LUA_TTABLE);
   known_fields(L, 2, "rwkv.adamw",
                (const char *const[]){"lr", "betas", "eps", "weight_decay", "clip", "warmup", "total", "final", NULL});

@@ -15,6 +15,7 @@ void push_state(lua_State *L, State *s)
   State **h = lua_newuserdatauv(L, sizeof *h, 0); /* a failed allocation here would leak s: tolerable */
   *h = s;
   luaL_setmetatable(L, class);
+  remember(L, -1);
 }
 
 static int make(lua_State *L) /* m:state(batch or 1) -> the state before the first token */
@@ -84,6 +85,7 @@ static int to_string(lua_State *L)
 static int collect(lua_State *L)
 {
   State **s = luaL_checkudata(L, 1, class);
+  note_finalized(L, 1);
   state_free(*s);
   *s = NULL;
   return 0;

@@ -52,6 +52,7 @@ void step_pin(lua_State *L, int index)
 {
   Step *s = step_of(L);
   index = lua_absindex(L, index);
+  check_lasting(L, index);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &key_pins);
   lua_pushvalue(L, index);
   lua_rawseti(L, -2, ++s->pins);

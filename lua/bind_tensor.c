@@ -46,14 +46,17 @@ int push_owned(lua_State *L, Tensor *t)
   TensorHandle *h = new_handle(L);
   h->t = t;
   h->owned = true;
+  remember(L, -1);
   return 1;
 }
 
 int push_borrowed(lua_State *L, Tensor *t, int owner)
 {
   owner = lua_absindex(L, owner);
+  check_lasting(L, owner);
   TensorHandle *h = new_handle(L);
   h->t = t;
+  remember(L, -1);
   lua_pushvalue(L, owner);
   lua_setiuservalue(L, -2, 1);
   return 1;
@@ -273,6 +276,7 @@ static int zero_grad(lua_State *L) /* t:zero_grad() -> t */
 static int collect(lua_State *L)
 {
   TensorHandle *h = luaL_checkudata(L, 1, class);
+  note_finalized(L, 1);
   if (h->owned) tensor_free(h->t);
   h->t = NULL;
   return 0;

@@ -32,8 +32,8 @@ Tensor *t_copy_scores(Tape *tp, Tensor *q, Tensor *k, const Tensor *tokens, int 
   for (size_t i = 0; i < places; i++) {
     real id;
     tensor_read(tokens, i, 1, &id);
+    if (!(id >= 0 && id < (real)V)) rwkv_fail("copy_scores: token %g is outside 0..%d", (double)id, V - 1);
     token[i] = (int)id;
-    if (token[i] < 0 || token[i] >= V) rwkv_fail("copy_scores: token %d is outside 0..%d", token[i], V - 1);
   }
   Tensor *y = tape_tensor(tp, 2, (int[]){count, V});
   ops.copy_scores(y->data, q->data, k->data, token, batch, limit, rows, (size_t)U, (size_t)D, (size_t)V);

@@ -14,11 +14,6 @@ local function overwrite()
   for k = 1, 50 do local _ = rwkv.full(1e30, 7) * k end
 end
 
--- A list that calls f(i) when its element i is read.
-local function lazy(n, f)
-  return setmetatable({}, { __len = function() return n end, __index = function(_, i) return f(i) end })
-end
-
 local function v4() return rwkv.model { version = "v4", layers = 1, dim = 8, vocab = 5 } end
 
 local function v1(ctx)
@@ -355,7 +350,7 @@ test("methods on anything else", function()
   local methods = {}
   for _, o in ipairs(things) do
     assert(type(o) ~= "userdata" or o == io.stdout or type(getmetatable(o)) == "string" )
-    for _, name in ipairs { "forward", "loss", "save", "state", "param", "parameters", "config", "param_count", "copy",
+    for _, name in ipairs { "forward", "loss", "state", "param", "parameters", "config", "param_count", "copy",
       "detach", "get", "set", "names", "step", "rate", "restore", "item", "tolist", "grad", "exp", "linear", "rows",
       "shape", "uniform", "shuffle", "count", "tensor", "keep", "requires_grad" } do
       local ok, f = pcall(function() return o[name] end)
@@ -378,4 +373,56 @@ test("methods on anything else", function()
   for _ = 1, 100 do step(small) end
   equal(step(m), nil)
   fails(function() setmetatable(m, {}) end)
+end)
+
+test("finalizers cannot save what is being collected", function()
+  local got = {}
+  local function resurrect(object, f)
+    setmetatable({ object = object }, { __gc = function(self) got[#got + 1] = { pcall(f, self.object) } end })
+  end
+  resurrect(v4(), function(m) return m:param "emb.weight" end)
+  resurrect(v4(), function(m) return rwkv.adamw(m, {}) end)
+  resurrect(v4(), function(m) return (m:loss({ 1, 2 }, { 2, 3 })) end)
+  resurrect(rwkv.ones(5):requires_grad(), function(t) return (t * t):sum() end)
+  local m = v4()
+  resurrect(m:state(1), function(s) return (m:loss({ 1, 2 }, { 2, 3 }, { state = s })) end)
+  collect()
+  equal(#got, 5)
+  for _, g in ipairs(got) do
+    assert(not g[1] and g[2]:find "being collected", g[2])
+  end
+  local saved
+  setmetatable({ rwkv.ones(3) }, { __gc = function(self) saved = self[1] end })
+  collect()
+  fails(function() saved:tolist() end)
+end)
+
+test("when the program ends", function()
+  local script = temporary [[
+    local rwkv = require "rwkv"
+    local function use()
+      return setmetatable({}, { __gc = function()
+        pcall(function() L:backward() end)
+        pcall(function() L = M:loss({ 1, 2 }, { 2, 3 }, { state = S }) end)
+        pcall(function() O:step() end)
+        pcall(function() S:get "0.att_xx" end)
+        pcall(function() return tostring(T), tostring(L), tostring(M), tostring(S) end)
+        pcall(function() for _, t in M:parameters() do T:set(t) end end)
+      end })
+    end
+    A = use()
+    M = rwkv.model { version = "v4", layers = 1, dim = 8, vocab = 5 }
+    B = use()
+    S = M:state()
+    T = rwkv.ones(3):requires_grad()
+    C = use()
+    O = rwkv.adamw(M, {})
+    L = M:loss({ 1, 2 }, { 2, 3 }, { state = S })
+    D = use()
+    print "fine"
+  ]]
+  local out, status = check.shell(("%s %s"):format(check.program, script))
+  equal(out, "fine\n")
+  equal(status, 0)
+  os.remove(script)
 end)
