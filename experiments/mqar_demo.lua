@@ -45,12 +45,15 @@ local function run(version, path)
       weight_decay = config.weight_decay, warmup = config.warmup_steps })
   end
   local opt = optimizer()
-  if io.open(path .. ".checkpoint") then
+  local checkpoint = io.open(path .. ".checkpoint")
+  if checkpoint then
+    checkpoint:close()
     model = rwkv.load(path .. ".checkpoint")
     opt = optimizer()
     opt:restore(path .. ".checkpoint")
-    rows = tsv.read(path .. ".partial")
-    seen, seconds = rows[#rows].examples, rows[#rows].seconds
+    rows, seen = tsv.read(path .. ".partial"), opt:steps() * config.batch
+    while rows[#rows].examples > seen do rows[#rows] = nil end -- stopped between the two files
+    seconds = rows[#rows].seconds
   end
 
   local function record(loss)

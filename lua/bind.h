@@ -59,6 +59,7 @@ Tensor *check_operand(lua_State *L, int index); /* the same, pinned: for use on 
 Tensor *opt_operand(lua_State *L, int index);  /* NULL for nil and none */
 int push_step(lua_State *L, Tensor *t);        /* a tensor of the tape; returns 1 */
 int push_owned(lua_State *L, Tensor *t);       /* a tensor for the handle to free */
+Tensor *new_owned(lua_State *L, int axes, const int *shape); /* zeros, in a handle on top of the stack */
 int push_borrowed(lua_State *L, Tensor *t, int owner); /* lives as long as the value at `owner` */
 bool is_tensor(lua_State *L, int index);
 int axis_argument(lua_State *L, int index, const Tensor *t); /* 1.. or -1.. -> 0..; raises */

@@ -44,10 +44,7 @@ static int get(lua_State *L) /* s:get("0.att_kv") -> a copy of [B,..] */
 {
   const State *s = check_state(L, 1);
   const Tensor *t = s->now[state_index(s, luaL_checkstring(L, 2))];
-  push_owned(L, NULL);
-  Tensor *c = tensor_new(t->axes, t->shape);
-  ((TensorHandle *)lua_touserdata(L, -1))->t = c;
-  tensor_write(c, 0, t->n, t->data);
+  tensor_write(new_owned(L, t->axes, t->shape), 0, t->n, t->data);
   return 1;
 }
 

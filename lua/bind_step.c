@@ -80,10 +80,8 @@ static int call_and_copy(lua_State *L)
   luaL_checkstack(L, 8, "no_grad");
   for (int i = 1; i <= lua_gettop(L); i++)
     if (is_tensor(L, i) && ((TensorHandle *)lua_touserdata(L, i))->scope == step_scope(L)) {
-      push_owned(L, NULL);
       const Tensor *t = check_tensor(L, i);
-      Tensor *copy = ((TensorHandle *)lua_touserdata(L, -1))->t = tensor_new(t->axes, t->shape);
-      tensor_write(copy, 0, t->n, t->data);
+      tensor_write(new_owned(L, t->axes, t->shape), 0, t->n, t->data);
       lua_replace(L, i);
     }
   return lua_gettop(L);

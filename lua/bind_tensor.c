@@ -50,6 +50,14 @@ int push_owned(lua_State *L, Tensor *t)
   return 1;
 }
 
+Tensor *new_owned(lua_State *L, int axes, const int *shape)
+{
+  push_owned(L, NULL);
+  Tensor *t = tensor_new(axes, shape);
+  ((TensorHandle *)lua_touserdata(L, -1))->t = t;
+  return t;
+}
+
 int push_borrowed(lua_State *L, Tensor *t, int owner)
 {
   owner = lua_absindex(L, owner);
@@ -91,14 +99,6 @@ int shape_arguments(lua_State *L, int first, int shape[MAX_AXES])
 }
 
 /* ---- creation ---- */
-
-static Tensor *new_owned(lua_State *L, int axes, const int *shape)
-{
-  push_owned(L, NULL);
-  Tensor *t = tensor_new(axes, shape);
-  ((TensorHandle *)lua_touserdata(L, -1))->t = t;
-  return t;
-}
 
 /* Reads a nested list into the tensor, depth first. */
 static void read_nested(lua_State *L, int table, Tensor *t, int axis, size_t *at)

@@ -7,8 +7,9 @@
    engine/tape.h     t_*, tape_*                    the same with shapes checked and gradients recorded
    engine/optim.h    opt_*                          AdamW
    version.h         Version, Dims                  what makes a version; one file each:
-     v4.c v7.c         parameters, initial values, time mixing, channel mixing
-     wkv4.c wkv7.c     the recurrences
+     v1.c ... v7.c     parameters, initial values, time mixing, channel mixing
+     wkv1.c ... wkv7.c the recurrences (wkv2 serves v2 and v3, wkv6 serves v5 and v6)
+     outer.c channel_mix.c init.c   what versions share
    model.h           model_*, state_*               tokens -> logits, loss; files; state in and out
    golden.h          golden_verify                  a model against official numbers
    io/safetensors.h  st_*                           the file format of models and numbers

@@ -32,7 +32,6 @@ static void init_log_0_3(const Init *in)
 
 #define V2_OUTER(P)                                                                       \
   OUTER_BASE(P, init_ortho_root, 1e-4)                                                           \
-  P(head, "head.weight", S2(V, C), everywhere, init_ortho_wide, 0.5, 1)                   \
   OUTER_COPY_HEAD(P)
 
 #define V2_BLOCK(P)                                                                       \

@@ -12,13 +12,11 @@ static void init_pre_mix(const Init *in)
 {
   Init other = *in;
   other.layer += 1000;
-  other.gain = 1;
   init_mix(&other);
 }
 
 #define V3_OUTER(P)                                                                       \
   OUTER_BASE(P, init_ortho_root, 1e-4)                                                           \
-  P(head, "head.weight", S2(V, C), everywhere, init_ortho_wide, 0.5, 1)                   \
   OUTER_COPY_HEAD(P)
 
 #define V3_BLOCK(P)                                                                       \
@@ -32,7 +30,7 @@ static void init_pre_mix(const Init *in)
   P(value, "att.value.weight", S2(C, C), has_att, init_ortho_wide, 1, 1)                  \
   P(receptance, "att.receptance.weight", S2(C, C), has_att, init_fill, 0, 1)              \
   P(output, "att.output.weight", S2(C, C), has_att, init_fill, 0, 1)                      \
-  PRE_FFN(P)                                                                              \
+  PRE_FFN(P, init_pre_mix)                                                                 \
   P(ffn_mix_k, "ffn.time_mix_k", S3(one, one, C), everywhere, init_mix, 1, 1)             \
   P(ffn_mix_r, "ffn.time_mix_r", S3(one, one, C), everywhere, init_mix, 1, 1)             \
   P(ffn_key, "ffn.key.weight", S2(F, C), everywhere, init_ortho_wide, 1, 1)               \

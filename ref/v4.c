@@ -9,16 +9,8 @@
 
 /* ---- parameters ---- */
 
-static void init_pre_mix(const Init *in) /* as layer 0's channel mix */
-{
-  Init same = *in;
-  same.gain = 1;
-  init_mix(&same);
-}
-
 #define V4_OUTER(P)                                                                       \
   OUTER_BASE(P, init_uniform, 6e-4)                                                       \
-  P(head, "head.weight", S2(V, C), everywhere, init_ortho_wide, 0.5, 1)                   \
   OUTER_COPY_HEAD(P)
 
 #define V4_BLOCK(P)                                                                       \
@@ -32,7 +24,7 @@ static void init_pre_mix(const Init *in) /* as layer 0's channel mix */
   P(value, "att.value.weight", S2(A, C), has_att, init_ortho_wide, 1, 1)                  \
   P(receptance, "att.receptance.weight", S2(A, C), has_att, init_fill, 0, 1)              \
   P(output, "att.output.weight", S2(C, A), has_att, init_fill, 0, 1)                      \
-  PRE_FFN(P)                                                                              \
+  PRE_FFN(P, init_mix)                                                                    \
   P(ffn_mix_k, "ffn.time_mix_k", S3(one, one, C), everywhere, init_mix, 1, 1)             \
   P(ffn_mix_r, "ffn.time_mix_r", S3(one, one, C), everywhere, init_mix, 1, 1)             \
   P(ffn_key, "ffn.key.weight", S2(F, C), everywhere, init_ortho_wide, 1, 1)               \

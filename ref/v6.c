@@ -18,8 +18,7 @@ static void init_ffn_mix(const Init *in) /* 1 - (c/C)^((1 - layer/L)^3) */
 }
 
 #define V6_OUTER(P)                                                                       \
-  OUTER_BASE(P, init_uniform, 1e-4)                                                       \
-  P(head, "head.weight", S2(V, C), everywhere, init_ortho_wide, 0.5, 1)
+  OUTER_BASE(P, init_uniform, 1e-4)
 
 #define V6_COMMON(P)                                                                      \
   BLOCK_NORMS(P)                                                                          \

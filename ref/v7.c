@@ -46,8 +46,7 @@ static void init_v0(const Init *in) { falling(in, 0.73, 0.4); }
 static void init_k_k(const Init *in) { falling(in, 0.71, 0.1); }
 
 #define V7_OUTER(P)                                                                       \
-  OUTER_BASE(P, init_uniform, 1e-4)                                                       \
-  P(head, "head.weight", S2(V, C), everywhere, init_ortho_wide, 0.5, 1)
+  OUTER_BASE(P, init_uniform, 1e-4)
 
 #define V7_BLOCK(P)                                                                       \
   BLOCK_NORMS(P)                                                                          \

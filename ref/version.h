@@ -119,7 +119,8 @@ extern const Version version_v1, version_v2, version_v3, version_v4, version_v5_
 #define OUTER_BASE(P, emb_init, emb_gain)                                     \
   P(emb, "emb.weight", S2(V, C), everywhere, emb_init, emb_gain, 1)           \
   P(ln_out_w, "ln_out.weight", S1(C), everywhere, init_fill, 1, 1)            \
-  P(ln_out_b, "ln_out.bias", S1(C), everywhere, init_fill, 0, 1)
+  P(ln_out_b, "ln_out.bias", S1(C), everywhere, init_fill, 0, 1)              \
+  P(head, "head.weight", S2(V, C), everywhere, init_ortho_wide, 0.5, 1)
 
 #define OUTER_COPY_HEAD(P)                                                    \
   P(head_q, "head_q.weight", S2(Q, C), has_copy_head, init_fill, 0, 1)        \
@@ -127,7 +128,6 @@ extern const Version version_v1, version_v2, version_v3, version_v4, version_v5_
 
 typedef struct {
   OUTER_BASE(PARAM_FIELD, 0, 0)
-  Tensor *head;
   OUTER_COPY_HEAD(PARAM_FIELD)
 } Outer;
 
@@ -151,9 +151,9 @@ Tensor *channel_mix(Tape *tp, Tensor *x, Tensor **carry, Tensor *mix_k, Tensor *
                     Tensor *receptance, Tensor *value);
 
 /* A second one, in place of block 0's time mixing (models with pre_ffn). */
-#define PRE_FFN(P)                                                                           \
-  P(pre_mix_k, "ffnPre.time_mix_k", S3(one, one, C), has_pre_ffn, init_pre_mix, 0, 1)        \
-  P(pre_mix_r, "ffnPre.time_mix_r", S3(one, one, C), has_pre_ffn, init_pre_mix, 0, 1)        \
+#define PRE_FFN(P, init_mixes)                                                                   \
+  P(pre_mix_k, "ffnPre.time_mix_k", S3(one, one, C), has_pre_ffn, init_mixes, 1, 1)          \
+  P(pre_mix_r, "ffnPre.time_mix_r", S3(one, one, C), has_pre_ffn, init_mixes, 1, 1)          \
   P(pre_key, "ffnPre.key.weight", S2(F, C), has_pre_ffn, init_ortho_wide, 1, 1)              \
   P(pre_receptance, "ffnPre.receptance.weight", S2(C, C), has_pre_ffn, init_fill, 0, 1)      \
   P(pre_value, "ffnPre.value.weight", S2(C, F), has_pre_ffn, init_fill, 0, 1)

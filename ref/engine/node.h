@@ -26,6 +26,9 @@ real *node_grad(Node *node, Tensor *t);
 /* The gradient that has flowed into t; NULL if none has. */
 real *node_flow(const Tensor *t);
 
+/* A copy in the tape's arena, for the backward pass. */
+void *node_keep(Tape *tp, const void *from, size_t bytes);
+
 #define NODE(tp, backward, n_in, n_out, ...) \
   node_new(tp, backward, n_in, (Tensor *[]){__VA_ARGS__}, n_out, (Tensor *[]){__VA_ARGS__} + (n_in))
 

@@ -6,13 +6,6 @@
 
 #include <string.h>
 
-static void *keep(Tape *tp, const void *from, size_t bytes)
-{
-  void *copy = arena_alloc(&tp->arena, bytes);
-  if (bytes) memcpy(copy, from, bytes);
-  return copy;
-}
-
 static int axis_of(const char *op, const Tensor *x, int axis)
 {
   int a = axis < 0 ? axis + x->axes : axis;
@@ -34,7 +27,8 @@ Tensor *t_permute(Tape *tp, Tensor *x, const int *order)
   size_t step[MAX_AXES];
   bool used[MAX_AXES] = {false};
   Strides s = {{1, 1, 1, 1}, {0, 0, 0, 0}};
-  for (int d = x->axes - 1, n = 1; d >= 0; n *= x->shape[d--]) step[d] = (size_t)n;
+  size_t n = 1;
+  for (int d = x->axes - 1; d >= 0; n *= (size_t)x->shape[d--]) step[d] = n;
   for (int d = 0; d < x->axes; d++) {
     int from = axis_of("permute", x, order[d]);
     if (used[from]) rwkv_fail("permute: axis %d of %s is named twice", order[d], tensor_shape(x));
@@ -46,7 +40,7 @@ Tensor *t_permute(Tape *tp, Tensor *x, const int *order)
   Tensor *y = tape_tensor(tp, x->axes, shape);
   ops.permute(y->data, x->data, &s);
   Node *nd = NODE(tp, permute_backward, 1, 1, x, y);
-  if (nd) nd->saved = keep(tp, &s, sizeof s);
+  if (nd) nd->saved = node_keep(tp, &s, sizeof s);
   return y;
 }
 
@@ -105,7 +99,7 @@ Tensor *t_gather(Tape *tp, Tensor *x, const int *index, int count)
   ops.gather(y->data, x->data, index, rows, (size_t)n, (size_t)count);
   Node *nd = NODE(tp, gather_backward, 1, 1, x, y);
   if (nd) {
-    nd->index = keep(tp, index, rows * (size_t)count * sizeof *index);
+    nd->index = node_keep(tp, index, rows * (size_t)count * sizeof *index);
     nd->size[0] = rows, nd->size[1] = (size_t)n, nd->size[2] = (size_t)count;
   }
   return y;
@@ -159,6 +153,6 @@ Tensor *t_bmm(Tape *tp, Tensor *a, Tensor *b)
   Tensor *y = tape_tensor(tp, many->axes, shape);
   ops.bmm(y->data, a->data, b->data, &s);
   Node *nd = NODE(tp, bmm_backward, 2, 1, a, b, y);
-  if (nd) nd->saved = keep(tp, &s, sizeof s);
+  if (nd) nd->saved = node_keep(tp, &s, sizeof s);
   return y;
 }

@@ -77,9 +77,7 @@ Tensor *t_rows(Tape *tp, Tensor *table, const int *index, int axes, const int *s
   ops.rows(y->data, table->data, index, count, C);
   Node *nd = NODE(tp, rows_backward, 1, 1, table, y);
   if (nd) {
-    int *copy = arena_alloc(&tp->arena, count * sizeof *copy);
-    memcpy(copy, index, count * sizeof *copy);
-    nd->index = copy;
+    nd->index = node_keep(tp, index, count * sizeof *index);
     nd->size[0] = count, nd->size[1] = C;
   }
   return y;

@@ -3,8 +3,6 @@
 #include "node.h"
 #include "ops.h"
 
-#include <string.h>
-
 static void cross_entropy_backward(Node *nd)
 {
   Tensor *logits = nd->in[0];
@@ -27,9 +25,7 @@ Tensor *t_cross_entropy(Tape *tp, Tensor *logits, const int *target, double l2wr
   ops.cross_entropy(loss->data, log_sum, logits->data, target, rows, (size_t)V);
   Node *nd = NODE(tp, cross_entropy_backward, 1, 1, logits, loss);
   if (nd) {
-    int *copy = arena_alloc(&tp->arena, rows * sizeof *copy);
-    memcpy(copy, target, rows * sizeof *copy);
-    nd->index = copy;
+    nd->index = node_keep(tp, target, rows * sizeof *target);
     nd->saved = log_sum;
     nd->number[0] = l2wrap;
     nd->size[0] = rows, nd->size[1] = (size_t)V;

@@ -58,8 +58,7 @@ Tensor *t_binary(Tape *tp, BinaryKind kind, Tensor *a, Tensor *b)
   Node *nd = NODE(tp, binary_backward, 2, 1, a, b, y);
   if (nd) {
     nd->kind = kind;
-    nd->saved = arena_alloc(&tp->arena, sizeof s);
-    memcpy(nd->saved, &s, sizeof s);
+    nd->saved = node_keep(tp, &s, sizeof s);
   }
   return y;
 }

@@ -110,6 +110,13 @@ real *node_grad(Node *node, Tensor *t)
   return t->grad;
 }
 
+void *node_keep(Tape *tp, const void *from, size_t bytes)
+{
+  void *copy = arena_alloc(&tp->arena, bytes);
+  if (bytes) memcpy(copy, from, bytes);
+  return copy;
+}
+
 real *node_flow(const Tensor *t)
 {
   while (t->base) t = t->base;
