@@ -66,7 +66,7 @@ local function run(version, path)
   end
 
   local bar = rwkv.progress(version, config.examples, "examples", seen)
-  local start, sum, steps, next_test = rwkv.time() - seconds, 0, 0, seen + s.every
+  local start, sum, steps = rwkv.time() - seconds, 0, 0
   if seen == 0 then record(math.log(config.vocab)) end
   while seen < config.examples do
     local loss = model:loss(train:batch(seen + 1, config.batch))
@@ -75,8 +75,8 @@ local function run(version, path)
     opt:step()
     seen, sum, steps = seen + config.batch, sum + loss:item(), steps + 1
     bar:update(seen, ("loss %.3f"):format(sum / steps))
-    if seen >= next_test or seen >= config.examples then
-      seconds, next_test = rwkv.time() - start, next_test + s.every
+    if seen // s.every > (seen - config.batch) // s.every or seen >= config.examples then
+      seconds = rwkv.time() - start
       record(sum / steps)
       sum, steps = 0, 0
       if seen < config.examples then
