@@ -58,6 +58,16 @@ static bool is_remembered(lua_State *L, int index)
   return found;
 }
 
+bool push_remembered(lua_State *L, const void *object)
+{
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_objects);
+  lua_rawgetp(L, -1, object);
+  lua_remove(L, -2);
+  return !lua_isnil(L, -1);
+}
+
+lua_State *bound_state(void) { return running; }
+
 void check_lasting(lua_State *L, int index)
 {
   if (!is_remembered(L, index)) luaL_error(L, "this object is being collected: a finalizer cannot use it any more");
@@ -163,6 +173,7 @@ int luaopen_rwkv_core(lua_State *L)
   open_tokens(L);
   open_model(L);
   open_state(L);
+  open_hook(L);
   open_optim(L);
   open_rng(L);
   open_golden(L);

@@ -32,6 +32,9 @@ int rethrow(lua_State *L);
 void remember(lua_State *L, int index);
 void check_lasting(lua_State *L, int index);
 void note_finalized(lua_State *L, int index);
+bool push_remembered(lua_State *L, const void *object); /* pushes the object at the address, or nil; says which */
+
+lua_State *bound_state(void); /* of the binding that is at work */
 
 /* Lists and options are read without metamethods: no script runs while a binding holds a tensor. */
 lua_Integer list_length(lua_State *L, int index);
@@ -40,6 +43,8 @@ int raw_field(lua_State *L, int table, const char *name); /* pushes it, returns 
 /* ---- the step (bind_step.c) ---- */
 
 Tape *step_tape(lua_State *L); /* the tape to compute on; begins a new step if the last one has ended */
+void step_hold(lua_State *L, int by); /* +1: a hook is at work, the step cannot end; -1: no longer */
+bool step_held(lua_State *L);
 void step_end(lua_State *L);   /* the next computation may forget all tensors of this step */
 void step_pin(lua_State *L, int index); /* keeps the value alive until the step's memory is gone */
 uint64_t step_scope(lua_State *L);      /* identifies the innermost lifetime; see step_alive */
@@ -69,6 +74,13 @@ void open_tensor(lua_State *L);     /* creation, access, printing */
 void open_tensor_ops(lua_State *L); /* operators and methods that compute */
 void open_recurrence(lua_State *L); /* shift, wkv2 .. wkv7 */
 
+/* ---- hooks (bind_hook.c) ---- */
+
+/* The hooks by slot in the table at index (or nil) into d; v: whose own ones are passed over, or NULL. Pushes a table
+   that keeps them alive. */
+void read_hooks(lua_State *L, int index, const Version *v, Dims *d);
+void hook_call(HookCall *c); /* runs the script's function */
+
 /* ---- integers: tokens and targets (bind_tokens.c) ---- */
 
 typedef struct {
@@ -85,7 +97,9 @@ void open_tokens(lua_State *L);
 
 Model *check_model(lua_State *L, int index);
 State *check_state(lua_State *L, int index);
-void push_state(lua_State *L, State *s); /* a state for the handle to free */
+void push_state(lua_State *L, State *s, int keeper); /* for the handle to free; of the model or state at keeper */
+/* The version, sizes and hooks in the table at index, as rwkv.model takes them; pushes a table that keeps the hooks. */
+const Version *read_design(lua_State *L, int index, const char *function, Dims *d, double *seed);
 Optim *check_optim(lua_State *L, int index);
 double number_field(lua_State *L, int table, const char *name, double otherwise); /* raises on non-numbers */
 int integer_field(lua_State *L, int table, const char *name, int otherwise);
@@ -94,6 +108,7 @@ void known_fields(lua_State *L, int table, const char *function, const char *con
 
 void open_model(lua_State *L);
 void open_state(lua_State *L);
+void open_hook(lua_State *L);
 void open_optim(lua_State *L);
 void open_rng(lua_State *L);
 void open_golden(lua_State *L);

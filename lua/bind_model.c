@@ -3,20 +3,6 @@
 
 static const char class[] = "rwkv.model";
 
-/* What may be given to rwkv.model{...} and stands in m:config(), and where it goes. */
-static const struct {
-  const char *name;
-  size_t dim;
-} sizes[] = {
-    {"layers", offsetof(Dims, L)},    {"vocab", offsetof(Dims, V)},      {"dim", offsetof(Dims, C)},
-    {"dim_att", offsetof(Dims, A)},   {"dim_ffn", offsetof(Dims, F)},    {"head_size", offsetof(Dims, N)},
-    {"decay_rank", offsetof(Dims, Dw)}, {"iclr_rank", offsetof(Dims, Da)}, {"value_rank", offsetof(Dims, Dv)},
-    {"gate_rank", offsetof(Dims, Dg)},  {"mix_rank", offsetof(Dims, Dm)},  {"head_qk", offsetof(Dims, Q)},
-    {"ctx", offsetof(Dims, ctx)},       {"pre_ffn", offsetof(Dims, pre_ffn)},
-    {"tiny_att_layer", offsetof(Dims, tiny_layer)}, {"tiny_att", offsetof(Dims, tiny)},
-};
-enum { SIZES = sizeof sizes / sizeof *sizes };
-
 Model *check_model(lua_State *L, int index)
 {
   Model **m = luaL_checkudata(L, index, class);
@@ -26,52 +12,61 @@ Model *check_model(lua_State *L, int index)
 
 static Model **new_handle(lua_State *L)
 {
-  Model **m = lua_newuserdatauv(L, sizeof *m, 0);
+  Model **m = lua_newuserdatauv(L, sizeof *m, 1); /* the uservalue keeps its hooks */
   *m = NULL;
   luaL_setmetatable(L, class);
   remember(L, -1);
   return m;
 }
 
-/* The version and sizes in the table at index; sets *seed. */
-static const Version *read_sizes(lua_State *L, int index, const char *function, Dims *d, double *seed)
+const Version *read_design(lua_State *L, int index, const char *function, Dims *d, double *seed)
 {
-  const char *known[SIZES + 4] = {"version", "seed", "tokens"};
+  const char *known[40] = {"version", "seed", "tokens", "hooks"};
   luaL_checktype(L, index, LUA_TTABLE);
-  for (int i = 0; i < SIZES; i++) known[i + 3] = sizes[i].name;
+  for (int i = 0; size_names[i].name; i++) known[i + 4] = size_names[i].name;
   known_fields(L, index, function, known);
   raw_field(L, index, "version");
   const char *name = lua_tostring(L, -1);
   const Version *v = version_find(name ? name : "(none)");
   lua_pop(L, 1);
   *d = (Dims){.one = 1};
-  for (int i = 0; i < SIZES; i++) *dim_at(d, sizes[i].dim) = integer_field(L, index, sizes[i].name, 0);
+  for (const SizeName *s = size_names; s->name; s++) *dim_at(d, s->at) = integer_field(L, index, s->name, 0);
   *seed = number_field(L, index, "seed", 0);
   if (!(*seed >= 0 && *seed <= 9007199254740992.0)) luaL_error(L, "seed: expected 0 to 2^53, found %f", *seed);
+  raw_field(L, index, "hooks");
+  read_hooks(L, lua_gettop(L), v, d);
   return v;
 }
 
 static void push_config(lua_State *L, const Version *v, const Dims *d)
 {
-  Dims copy = *d;
   lua_newtable(L);
   lua_pushstring(L, v->name);
   lua_setfield(L, -2, "version");
-  for (int i = 0; i < SIZES; i++) {
-    int n = *dim_at(&copy, sizes[i].dim);
-    if (!n) continue;
-    lua_pushinteger(L, n);
-    lua_setfield(L, -2, sizes[i].name);
+  for (const SizeName *s = size_names; s->name; s++) {
+    if (!size_of(d, s->at)) continue;
+    lua_pushinteger(L, size_of(d, s->at));
+    lua_setfield(L, -2, s->name);
   }
+  lua_newtable(L);
+  int hooks = 0;
+  for (int slot = 0; slot < HOOK_SLOTS; slot++)
+    if (d->hook[slot]) lua_pushstring(L, d->hook[slot]->name), lua_setfield(L, -2, hook_slots[slot].name), hooks++;
+  if (hooks) lua_setfield(L, -2, "hooks");
+  else lua_pop(L, 1);
 }
 
-static int make(lua_State *L) /* model{version=, layers=, dim=, vocab=, head_size=, ..., seed=} */
+static int make(lua_State *L) /* model{version=, layers=, dim=, vocab=, head_size=, ..., seed=, hooks=} */
 {
   Dims d;
   double seed;
-  const Version *v = read_sizes(L, 1, "rwkv.model", &d, &seed);
+  const Version *v = read_design(L, 1, "rwkv.model", &d, &seed);
+  int hooks = lua_gettop(L);
   Model **m = new_handle(L);
+  lua_pushvalue(L, hooks);
+  lua_setiuservalue(L, -2, 1);
   *m = model_new(v, &d, (uint64_t)seed);
+  (*m)->host = m;
   return 1;
 }
 
@@ -80,7 +75,7 @@ static int describe(lua_State *L)
 {
   Dims d;
   double seed;
-  const Version *v = read_sizes(L, 1, "rwkv.describe", &d, &seed);
+  const Version *v = read_design(L, 1, "rwkv.describe", &d, &seed);
   int tokens = integer_field(L, 1, "tokens", 0);
   d = version_complete(v, &d);
   Counts c = version_counts(v, &d, tokens < 0 ? 0 : tokens);
@@ -98,20 +93,60 @@ static int describe(lua_State *L)
   return 1;
 }
 
-static void load_protected(void *arg) /* (file, model) */
+typedef struct {
+  StFile *file;
+  const Hook *const *hooks;
+  Model *model;           /* load */
+  const Version *version; /* describe_file */
+  Dims d;
+  const char *names;
+} Load;
+
+static void load_protected(void *arg)
 {
-  void **p = arg;
-  *(Model **)p[1] = model_load(p[0]);
+  Load *l = arg;
+  l->model = model_load(l->file, l->hooks);
 }
 
-static int load(lua_State *L) /* load(path) -> model */
+static int load(lua_State *L) /* load(path, hooks by slot or nil) -> model */
 {
   const char *path = luaL_checkstring(L, 1);
+  Dims d = {0};
+  lua_settop(L, 2);
+  read_hooks(L, 2, NULL, &d);
   Model **m = new_handle(L);
-  StFile *f = st_open(path);
-  const char *error = rwkv_protect(load_protected, (void *[]){f, m});
-  st_close(f);
-  return error ? luaL_error(L, "%s", error) : 1;
+  lua_pushvalue(L, 3);
+  lua_setiuservalue(L, -2, 1);
+  Load l = {.file = st_open(path), .hooks = d.hook};
+  const char *error = rwkv_protect(load_protected, &l);
+  st_close(l.file);
+  if (error) return luaL_error(L, "%s", error);
+  *m = l.model;
+  (*m)->host = m;
+  return 1;
+}
+
+static void describe_protected(void *arg)
+{
+  Load *l = arg;
+  l->version = model_hooked(l->file, &l->d, &l->names);
+}
+
+/* hooks_in(path) -> {version =, layers =, ..., hooks = {slot = name}} of a file that says so, otherwise nil */
+static int hooks_in(lua_State *L)
+{
+  Load l = {.file = st_open(luaL_checkstring(L, 1))};
+  const char *error = rwkv_protect(describe_protected, &l);
+  if (!error && l.version) push_config(L, l.version, &l.d), lua_newtable(L);
+  for (int slot = 0; !error && l.version && slot < HOOK_SLOTS; slot++) {
+    const char *name = hook_name_in(l.names, (HookSlot)slot);
+    if (name) lua_pushstring(L, name), lua_setfield(L, -2, hook_slots[slot].name);
+  }
+  st_close(l.file);
+  if (error) return luaL_error(L, "%s", error);
+  if (!l.version) return lua_pushnil(L), 1;
+  lua_setfield(L, -2, "hooks");
+  return 1;
 }
 
 /* m:save(path, {optimizer =, meta = {key = text}}): parameters, the optimizer's moments, text */
@@ -157,7 +192,7 @@ static int save(lua_State *L)
 static State *state_argument(lua_State *L, int index, const Model *m, int B)
 {
   if (lua_isnoneornil(L, index)) {
-    push_state(L, state_new(m, B));
+    push_state(L, state_new(m, B), 1);
   } else {
     check_state(L, index);
     lua_pushvalue(L, index);
@@ -207,6 +242,41 @@ static int loss(lua_State *L)
   lua_pushinteger(L, score.correct);
   lua_setfield(L, -2, "correct");
   lua_pushvalue(L, -3);
+  return 3;
+}
+
+typedef struct {
+  Trace trace;
+  lua_State *L;
+  int table; /* stack index of the list that receives {name =, value =} */
+} ListTrace;
+
+static void see(Trace *trace, const char *name, Tensor *t)
+{
+  ListTrace *l = (ListTrace *)(void *)trace;
+  lua_State *L = l->L;
+  lua_newtable(L);
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "name");
+  tensor_write(new_owned(L, t->axes, t->shape), 0, t->n, t->data);
+  lua_setfield(L, -2, "value");
+  lua_rawseti(L, l->table, (lua_Integer)lua_rawlen(L, l->table) + 1);
+}
+
+/* m:trace_run(tokens, state or nil) -> logits, state, list of {name =, value =}: every named intermediate, copied, in
+   the order of computation. lua/rwkv/trace.lua makes m:trace of it. */
+static int trace_run(lua_State *L)
+{
+  Tape *tp = step_tape(L);
+  Model *m = check_model(L, 1);
+  lua_settop(L, 3);
+  const Tokens *tokens = check_tokens(L, 2, "tokens");
+  step_pin(L, 1);
+  State *st = state_argument(L, 3, m, tokens->B);
+  lua_newtable(L);
+  ListTrace l = {{see}, L, lua_gettop(L)};
+  push_step(L, model_trace(tp, m, tokens->id, tokens->B, tokens->T, st, &l.trace));
+  lua_insert(L, -3);
   return 3;
 }
 
@@ -303,8 +373,8 @@ void open_model(lua_State *L)
   add_class(L, class,
             (luaL_Reg[]){{"forward", forward}, {"loss", loss}, {"parameters", parameters}, {"param", param},
                          {"config", config}, {"param_count", param_count}, {"state_floats", count_state_floats},
-                         {"zero_grad", zero_grad}, {"save", save}, {NULL, NULL}},
+                         {"zero_grad", zero_grad}, {"save", save}, {"trace_run", trace_run}, {NULL, NULL}},
             (luaL_Reg[]){{"__tostring", to_string}, {"__gc", collect}, {NULL, NULL}});
-  add_functions(L, (luaL_Reg[]){{"model", make}, {"describe", describe}, {"load", load},
+  add_functions(L, (luaL_Reg[]){{"model", make}, {"describe", describe}, {"load", load}, {"hooks_in", hooks_in},
                                 {"versions", versions}, {NULL, NULL}});
 }

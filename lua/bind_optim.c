@@ -47,8 +47,9 @@ static int make(lua_State *L)
 
 static int step(lua_State *L) /* opt:step() -> norm of the gradient before clipping; ends the step */
 {
-  lua_pushnumber(L, opt_step(check_optim(L, 1)));
+  Optim *o = check_optim(L, 1);
   step_end(L);
+  lua_pushnumber(L, opt_step(o));
   return 1;
 }
 

@@ -10,10 +10,13 @@ State *check_state(lua_State *L, int index)
   return *s;
 }
 
-void push_state(lua_State *L, State *s)
+void push_state(lua_State *L, State *s, int keeper)
 {
-  State **h = lua_newuserdatauv(L, sizeof *h, 0); /* a failed allocation here would leak s: tolerable */
+  lua_getiuservalue(L, keeper, 1);
+  State **h = lua_newuserdatauv(L, sizeof *h, 1); /* a failed allocation here would leak s: tolerable */
   *h = s;
+  lua_insert(L, -2);
+  lua_setiuservalue(L, -2, 1);
   luaL_setmetatable(L, class);
   remember(L, -1);
 }
@@ -23,13 +26,13 @@ static int make(lua_State *L) /* m:state(batch or 1) -> the state before the fir
   const Model *m = check_model(L, 1);
   lua_Integer B = luaL_optinteger(L, 2, 1);
   if (B < 1 || B > 1 << 24) return luaL_error(L, "state: a batch of %I", B);
-  push_state(L, state_new(m, (int)B));
+  push_state(L, state_new(m, (int)B), 1);
   return 1;
 }
 
 static int copy(lua_State *L) /* s:copy() -> values without gradient */
 {
-  push_state(L, state_copy(check_state(L, 1)));
+  push_state(L, state_copy(check_state(L, 1)), 1);
   return 1;
 }
 
@@ -75,7 +78,7 @@ static int names(lua_State *L) /* s:names() -> {"0.att_xx", ...} */
 static int to_string(lua_State *L)
 {
   const State *s = check_state(L, 1);
-  lua_pushfstring(L, "state of %s, %d layers, batch %d", s->version->name, s->L, s->B);
+  lua_pushfstring(L, "state of %s, %d layers, batch %d", s->version->name, s->d.L, s->B);
   return 1;
 }
 

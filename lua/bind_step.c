@@ -11,6 +11,7 @@ typedef struct {
   bool ended;                 /* by opt:step(): the next computation starts afresh */
   uint64_t next, open[MAX_DEPTH];
   int depth;                  /* open[0 .. depth-1] are the open lifetimes */
+  int held;                   /* hooks at work: the model's run is not over */
   lua_Integer pins;           /* entries of the table of pinned values */
 } Step;
 
@@ -37,7 +38,7 @@ static void unpin(lua_State *L, Step *s, lua_Integer down_to)
 Tape *step_tape(lua_State *L)
 {
   Step *s = step_of(L);
-  if (s->ended && s->depth == 1) {
+  if (s->ended && s->depth == 1 && !s->held) {
     tape_reset(s->tape);
     unpin(L, s, 0);
     s->open[0] = ++s->next;
@@ -46,7 +47,16 @@ Tape *step_tape(lua_State *L)
   return s->tape;
 }
 
-void step_end(lua_State *L) { step_of(L)->ended = true; }
+void step_hold(lua_State *L, int by) { step_of(L)->held += by; }
+
+void step_end(lua_State *L)
+{
+  Step *s = step_of(L);
+  if (s->held) luaL_error(L, "a step cannot end inside a hook");
+  s->ended = true;
+}
+
+bool step_held(lua_State *L) { return step_of(L)->held > 0; }
 
 void step_pin(lua_State *L, int index)
 {

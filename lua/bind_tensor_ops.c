@@ -277,6 +277,7 @@ static int backward(lua_State *L) /* loss:backward() */
   Tape *tp = step_tape(L);
   Tensor *loss = check_tensor(L, 1);
   if (!tp->recording) return luaL_error(L, "backward: not inside no_grad, whose memory is given back");
+  if (step_held(L)) return luaL_error(L, "backward: not inside a hook, the model's run is not over");
   tape_backward(tp, loss);
   return 0;
 }

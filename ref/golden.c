@@ -215,7 +215,7 @@ static void choose_constant(Run *r)
 
 static void every_gradient_there(Run *r)
 {
-  char name[120];
+  char name[PARAM_NAME + 20];
   for (int i = 0; i < r->m->count; i++) {
     const Param *p = &r->m->params[i];
     snprintf(name, sizeof name, "grad.%s", p->name);

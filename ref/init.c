@@ -1,5 +1,5 @@
 /* Initial values shared by the versions. */
-#include "version.h"
+#include "spec.h"
 
 #include "engine/err.h"
 
@@ -10,11 +10,26 @@
 
 bool everywhere(const Dims *d, int layer) { return (void)d, (void)layer, true; }
 bool first(const Dims *d, int layer) { return (void)d, layer == 0; }
-bool not_first(const Dims *d, int layer) { return (void)d, layer > 0; }
 bool has_pre_ffn(const Dims *d, int layer) { return layer == 0 && d->pre_ffn; }
-bool has_att(const Dims *d, int layer) { return !has_pre_ffn(d, layer); }
+bool has_att(const Dims *d, int layer) { return !has_pre_ffn(d, layer) && !d->hook[HOOK_TIME_MIX]; }
+bool has_ffn(const Dims *d, int layer) { return (void)layer, !d->hook[HOOK_CHANNEL_MIX]; }
+bool keeps_shift(const Dims *d, int layer) { return has_pre_ffn(d, layer) || has_att(d, layer); }
 bool has_tiny(const Dims *d, int layer) { return d->tiny_layer > 0 && (layer < 0 || layer + 1 == d->tiny_layer); }
 bool has_copy_head(const Dims *d, int layer) { return (void)layer, d->Q > 0; }
+
+#define OWN(name, part, slot) \
+  bool own_##name(const Dims *d, int layer) { return part(d, layer) && !d->hook[slot]; }
+OWN(shift, has_att, HOOK_SHIFT)
+OWN(ffn_shift, has_ffn, HOOK_FFN_SHIFT)
+OWN(receptance, has_att, HOOK_RECEPTANCE)
+OWN(decay, has_att, HOOK_DECAY)
+OWN(iclr, has_att, HOOK_ICLR)
+OWN(gate, has_att, HOOK_GATE)
+OWN(bonus, has_att, HOOK_BONUS)
+OWN(key_norm, has_att, HOOK_KEY_NORM)
+OWN(value_residual, layer > 0 && has_att, HOOK_VALUE_RESIDUAL)
+OWN(recurrence, has_att, HOOK_RECURRENCE)
+OWN(norm, has_att, HOOK_NORM)
 
 /* ---- values ---- */
 
@@ -26,6 +41,11 @@ void init_fill(const Init *in)
 void init_uniform(const Init *in)
 {
   for (size_t i = 0; i < in->n; i++) in->out[i] = in->gain * (2 * rng_uniform(in->rng) - 1);
+}
+
+void init_normal(const Init *in)
+{
+  for (size_t i = 0; i < in->n; i++) in->out[i] = in->gain * rng_normal(in->rng);
 }
 
 /* Subtracts from x its part along each of the `count` unit vectors before it; twice is enough
@@ -127,6 +147,46 @@ void init_ln_x(const Init *in)
   for (size_t i = 0; i < in->n; i++) in->out[i] = scale;
 }
 
+/* ---- RWKV-7 ---- */
+
+/* from -1/2 to 1/2 over the channels */
+static double ramp(const Init *in, size_t c) { return part_of_last(in, c) - 0.5; }
+
+/* from -1 to 1 inside each head, signed square */
+static double zigzag(const Init *in, size_t c)
+{
+  size_t N = (size_t)in->d->N;
+  double half = (double)(N - 1) / 2, z = N > 1 ? ((double)(c % N) - half) / half : 0;
+  return z * fabs(z);
+}
+
+void init_decay_v7(const Init *in)
+{
+  for (size_t c = 0; c < in->n; c++)
+    in->out[c] = -6 + 6 * pow(part_of_last(in, c), 1 + pow(ratio_0_to_1(in), 0.3)) + 0.5 + 2.5 * zigzag(in, c);
+}
+
+void init_iclr(const Init *in)
+{
+  for (size_t c = 0; c < in->n; c++) in->out[c] = -0.19 + 0.3 * zigzag(in, c) + 0.4 * ramp(in, c);
+}
+
+static void falling(const Init *in, double middle, double range)
+{
+  for (size_t c = 0; c < in->n; c++) in->out[c] = middle - range * ramp(in, c);
+}
+
+void init_value_residual(const Init *in) { falling(in, 0.73, 0.4); }
+void init_key_norm(const Init *in) { falling(in, 0.71, 0.1); }
+
+void init_lerp(const Init *in)
+{
+  for (size_t i = 0; i < in->n; i++)
+    in->out[i] = 1 - channel_power(in, i % (size_t)in->d->C, in->gain * ratio_1_to_almost0(in));
+}
+
+/* ---- helpers ---- */
+
 double ratio_0_to_1(const Init *in) { return in->d->L > 1 ? (double)in->layer / (in->d->L - 1) : 0; }
 double ratio_1_to_almost0(const Init *in) { return 1.0 - (double)in->layer / in->d->L; }
 
@@ -136,6 +196,14 @@ double channel_power(const Init *in, size_t c, double power)
 }
 
 double part_of_last(const Init *in, size_t i) { return in->n > 1 ? (double)i / (double)(in->n - 1) : 0; }
+
+int lora_rank(double f) { return (int)fmax(32, 32 * nearbyint(f / 32)); }
+
+int size_of(const Dims *d, size_t size)
+{
+  if (size >= sizeof(Dims)) return (int)(size - sizeof(Dims));
+  return *(const int *)(const void *)((const char *)d + size);
+}
 
 int *dim_at(Dims *d, size_t offset) { return (int *)(void *)((char *)d + offset); }
 

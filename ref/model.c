@@ -29,8 +29,7 @@ const Version *version_find(const char *name)
 
 void resolve_shape(const ShapeSpec *s, const Dims *d, int shape[MAX_AXES])
 {
-  Dims copy = *d;
-  for (int i = 0; i < s->axes; i++) shape[i] = *dim_at(&copy, s->size[i]);
+  for (int i = 0; i < s->axes; i++) shape[i] = size_of(d, s->size[i]);
 }
 
 static void initialise(Tensor *t, const ParamSpec *spec, const char *name, int layer, const Dims *d, uint64_t seed)
@@ -44,31 +43,53 @@ static void initialise(Tensor *t, const ParamSpec *spec, const char *name, int l
   free(values);
 }
 
-void model_add_param(Model *m, const ParamSpec *spec, const char *name, int layer, bool unused)
+Tensor *model_add_param(Model *m, const Place *place)
 {
   int shape[MAX_AXES];
-  void *owner = layer < 0 ? m->outer : m->blocks[layer];
+  const ParamSpec *spec = place->spec;
   resolve_shape(&spec->shape, &m->d, shape);
   Tensor *t = tensor_new(spec->shape.axes, shape);
   Param *p = &m->params[m->count++];
-  snprintf(p->name, sizeof p->name, "%s", name);
+  snprintf(p->name, sizeof p->name, "%s", place->name);
   p->t = t;
   p->lr_scale = spec->lr_scale;
-  p->unused = unused;
+  p->unused = !place->expected;
   t->needs_grad = true;
-  t->grad = rwkv_alloc(t->n, sizeof(real), name);
-  memcpy((char *)owner + spec->field, &t, sizeof t);
+  t->grad = rwkv_alloc(t->n, sizeof(real), place->name);
+  void *owner = place->layer < 0 ? m->outer : m->blocks[place->layer];
+  if (place->slot < 0) memcpy((char *)owner + spec->field, &t, sizeof t);
+  else m->hook_params[place->layer * HOOK_SLOTS + place->slot][place->index] = t;
+  return t;
+}
+
+static void each_of_layer(const Version *v, const Dims *d, int layer, EachParam *each, void *ctx)
+{
+  char name[PARAM_NAME];
+  for (int i = 0; i < v->block_count; i++) {
+    snprintf(name, sizeof name, "blocks.%d.%s", layer, v->block[i].name);
+    each(ctx, &(Place){&v->block[i], name, layer, -1, 0, v->block[i].where(d, layer)});
+  }
+  for (HookSlot slot = 0; slot < HOOK_SLOTS; slot++) {
+    const Hook *h = d->hook[slot];
+    for (int i = 0; h && i < h->param_count; i++) {
+      hook_param_name(name, sizeof name, layer, h, h->param[i].name);
+      each(ctx, &(Place){&h->param[i], name, layer, slot, i, slot_stands(d, slot, layer)});
+    }
+  }
 }
 
 void for_each_param(const Version *v, const Dims *d, EachParam *each, void *ctx)
 {
-  char name[80];
-  for (int i = 0; i < v->outer_count; i++) each(ctx, &v->outer[i], v->outer[i].name, -1, v->outer[i].where(d, -1));
-  for (int layer = 0; layer < d->L; layer++)
-    for (int i = 0; i < v->block_count; i++) {
-      snprintf(name, sizeof name, "blocks.%d.%s", layer, v->block[i].name);
-      each(ctx, &v->block[i], name, layer, v->block[i].where(d, layer));
-    }
+  for (int i = 0; i < v->outer_count; i++)
+    each(ctx, &(Place){&v->outer[i], v->outer[i].name, -1, -1, 0, v->outer[i].where(d, -1)});
+  for (int layer = 0; layer < d->L; layer++) each_of_layer(v, d, layer, each, ctx);
+}
+
+static int block_params(const Version *v, const Dims *d) /* at most, in a layer */
+{
+  int n = v->block_count;
+  for (int slot = 0; slot < HOOK_SLOTS; slot++) n += d->hook[slot] ? d->hook[slot]->param_count : 0;
+  return n;
 }
 
 Model *model_empty(const Version *v, const Dims *d)
@@ -76,10 +97,15 @@ Model *model_empty(const Version *v, const Dims *d)
   Model *m = rwkv_alloc(1, sizeof *m, "model");
   m->version = v;
   m->d = *d;
-  m->params = rwkv_alloc((size_t)(v->outer_count + d->L * v->block_count), sizeof *m->params, "parameters");
+  m->params = rwkv_alloc((size_t)(v->outer_count + d->L * block_params(v, d)), sizeof *m->params, "parameters");
   m->outer = rwkv_alloc(1, v->outer_size, "model");
   m->blocks = rwkv_alloc((size_t)d->L, sizeof *m->blocks, "blocks");
   for (int i = 0; i < d->L; i++) m->blocks[i] = rwkv_alloc(1, v->block_size, "block");
+  m->hook_params = rwkv_alloc((size_t)(d->L * HOOK_SLOTS), sizeof *m->hook_params, "hooks");
+  for (int i = 0; i < d->L * HOOK_SLOTS; i++) {
+    const Hook *h = d->hook[i % HOOK_SLOTS];
+    if (h && h->param_count) m->hook_params[i] = rwkv_alloc((size_t)h->param_count, sizeof(Tensor *), "hooks");
+  }
   return m;
 }
 
@@ -90,12 +116,11 @@ typedef struct {
   Model *result;
 } New;
 
-static void new_param(void *ctx, const ParamSpec *spec, const char *name, int layer, bool expected)
+static void new_param(void *ctx, const Place *p)
 {
   New *n = ctx;
-  if (!expected) return;
-  model_add_param(n->result, spec, name, layer, false);
-  initialise(n->result->params[n->result->count - 1].t, spec, name, layer < 0 ? 0 : layer, &n->result->d, n->seed);
+  if (p->expected)
+    initialise(model_add_param(n->result, p), p->spec, p->name, p->layer < 0 ? 0 : p->layer, &n->result->d, n->seed);
 }
 
 static void build(void *arg)
@@ -105,6 +130,33 @@ static void build(void *arg)
   for_each_param(n->version, &n->d, new_param, n);
 }
 
+/* Every hook must have a slot in this version, and a place in the block. */
+static void check_hooks(const Version *v, const Dims *d)
+{
+  char known[256] = "";
+  for (int slot = 0; slot < HOOK_SLOTS; slot++)
+    if (v->own[slot]) snprintf(known + strlen(known), sizeof known - strlen(known), " %s", hook_slots[slot].name);
+  for (int slot = 0; slot < HOOK_SLOTS; slot++) {
+    const char *name = hook_slots[slot].name;
+    if (!d->hook[slot]) continue;
+    if (d->hook[slot]->slot != (HookSlot)slot)
+      rwkv_fail("%s: hook \"%s\" is for %s, not for %s", v->name, d->hook[slot]->name,
+                hook_slots[d->hook[slot]->slot].name, name);
+    if (!v->own[slot]) rwkv_fail("%s has no hook %s; it has:%s", v->name, name, known);
+    HookSlot whole = strcmp(hook_slots[slot].part, "att") == 0 ? HOOK_TIME_MIX : HOOK_CHANNEL_MIX;
+    if ((HookSlot)slot != whole && d->hook[whole])
+      rwkv_fail("%s: hook %s has no place beside hook %s, which replaces all of it", v->name, name,
+                hook_slots[whole].name);
+  }
+}
+
+static int count_words(const char *text)
+{
+  int n = 0;
+  for (; text && *text; text++) n += *text != ' ' && (text[1] == ' ' || !text[1]);
+  return n;
+}
+
 Dims version_complete(const Version *v, const Dims *d)
 {
   Dims full = *d;
@@ -112,11 +164,15 @@ Dims version_complete(const Version *v, const Dims *d)
     rwkv_fail("%s: vocab %d, dim %d and layers %d must all be at least 1", v->name, d->V, d->C, d->L);
   if (d->V > 1 << 24 || d->C > 1 << 20 || d->L > 1 << 16)
     rwkv_fail("%s: vocab %d, dim %d, layers %d: that is beyond any sense", v->name, d->V, d->C, d->L);
-  for (size_t at = 0; at < sizeof(Dims); at += sizeof(int))
+  for (size_t at = 0; at < offsetof(Dims, hook); at += sizeof(int))
     if (*dim_at(&full, at) < 0 || *dim_at(&full, at) > 1 << 24)
       rwkv_fail("%s: a size of %d is not possible", v->name, *dim_at(&full, at));
   full.one = 1, full.four = 4, full.five = 5, full.history = 0;
+  full.streams = count_words(v->streams), full.ffn_streams = count_words(v->ffn_streams);
   v->complete(&full);
+  check_hooks(v, &full);
+  for (int slot = 0; slot < HOOK_SLOTS; slot++)
+    if (full.hook[slot] && full.hook[slot]->complete) full.hook[slot]->complete(&full);
   return full;
 }
 
@@ -136,6 +192,8 @@ void model_free(Model *m)
   if (!m) return;
   for (int i = 0; m->params && i < m->count; i++) tensor_free(m->params[i].t);
   for (int i = 0; m->blocks && i < m->d.L; i++) free(m->blocks[i]);
+  for (int i = 0; m->hook_params && i < m->d.L * HOOK_SLOTS; i++) free(m->hook_params[i]);
+  free(m->hook_params);
   free(m->blocks);
   free(m->outer);
   free(m->params);
@@ -186,19 +244,29 @@ static Pass begin(Tape *tp, const Model *m, const int *tokens, int B, int T, Sta
     if (tokens[i] < 0 || tokens[i] >= m->d.V)
       rwkv_fail("token %d at sequence %d, position %d is outside 0..%d", tokens[i], i / T, i % T, m->d.V - 1);
   state_attach(st, tp);
+  st->recorded |= tp->recording;
   Tensor **state = arena_alloc(&tp->arena, (size_t)st->count * sizeof *state);
   memcpy(state, st->now, (size_t)st->count * sizeof *state);
   return (Pass){.tp = tp, .d = &m->d, .outer = m->outer, .tokens = tokens, .B = B, .T = T,
-                .rounded_decay = m->rounded_decay, .state = state,
-                .outer_state = state + st->L * m->version->state_count};
+                .rounded_decay = m->rounded_decay, .host = m->host, .state = state,
+                .outer_state = state + m->d.L * layer_state_count(m->version, &m->d)};
 }
 
 /* [B,T] -> the output of the last block, [B,T,C] */
 static Tensor *run_blocks(Pass *ps, const Model *m)
 {
   Tensor *x = m->version->embed(ps);
-  for (int layer = 0; layer < m->d.L; layer++)
-    x = m->version->run(ps, m->blocks[layer], layer, x, ps->state + layer * m->version->state_count);
+  for (int layer = 0; layer < m->d.L; layer++) {
+    Tensor **state = ps->state + layer * layer_state_count(m->version, &m->d), **next = state + m->version->state_count;
+    ps->layer = layer;
+    for (int slot = 0; slot < HOOK_SLOTS; slot++) {
+      ps->hook_param[slot] = m->hook_params[layer * HOOK_SLOTS + slot];
+      ps->hook_state[slot] = next;
+      next += m->d.hook[slot] ? m->d.hook[slot]->state_count : 0;
+    }
+    x = m->version->run(ps, m->blocks[layer], x, state);
+    TRACE(ps, "out", x);
+  }
   return x;
 }
 
@@ -208,12 +276,18 @@ static void finish(const Pass *ps, State *st)
   if (!ps->tp->recording) state_detach(st);
 }
 
-Tensor *model_logits(Tape *tp, Model *m, const int *tokens, int B, int T, State *st)
+Tensor *model_trace(Tape *tp, Model *m, const int *tokens, int B, int T, State *st, Trace *trace)
 {
   Pass ps = begin(tp, m, tokens, B, T, st);
+  ps.trace = trace;
   Tensor *logits = m->version->logits(&ps, run_blocks(&ps, m), NULL, 0);
   finish(&ps, st);
   return logits;
+}
+
+Tensor *model_logits(Tape *tp, Model *m, const int *tokens, int B, int T, State *st)
+{
+  return model_trace(tp, m, tokens, B, T, st, NULL);
 }
 
 Tensor *model_loss(Tape *tp, Model *m, const int *tokens, const int *targets, int B, int T, State *st,

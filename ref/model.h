@@ -6,8 +6,10 @@
 #include "io/safetensors.h"
 #include "version.h"
 
+enum { PARAM_NAME = 120 };
+
 typedef struct {
-  char name[80]; /* official: "blocks.0.att.key.weight" */
+  char name[PARAM_NAME]; /* official: "blocks.0.att.key.weight" */
   Tensor *t;     /* with gradient */
   double lr_scale;
   bool unused;   /* stands in the file, but nothing depends on it */
@@ -20,6 +22,8 @@ typedef struct {
   int count;
   void *outer;   /* the version's structs of parameters: around the blocks, */
   void **blocks; /* [L] and of each block */
+  Tensor ***hook_params; /* [L,HOOK_SLOTS] the parameters of the hooks, in the order of their lists */
+  const void *host;   /* whose it is, for hooks that need to know; may be NULL */
   bool rounded_decay; /* v7: 0.606531 for e^{-1/2}, as the official inference code has it */
 } Model;
 
@@ -30,13 +34,14 @@ const Version *version_find(const char *name); /* fails, naming the versions the
 typedef struct {
   size_t params, unused; /* numbers that matter, and v7's block 0 value residual as some files hold it */
   size_t state;          /* numbers per sequence, after `tokens` tokens */
-  double flops;          /* of the forward pass for one token: 2 per weight of a linear map, and the mixing */
+  double flops;          /* of the forward pass for one token: 2 per weight of a linear map, and the mixing (of the
+                            version itself; a hooked recurrence is not counted) */
 } Counts;
 
 /* d: complete (see Version.complete). Nothing is allocated. */
 Counts version_counts(const Version *v, const Dims *d, int tokens);
 size_t version_state_floats(const Version *v, const Dims *d, int tokens);
-/* Checks V, C, L and fills in the rest, as model_new does. */
+/* Checks V, C, L and the hooks, and fills in the rest, as model_new does. */
 Dims version_complete(const Version *v, const Dims *d);
 
 /* ---- models ---- */
@@ -47,9 +52,23 @@ Model *model_new(const Version *version, const Dims *d, uint64_t seed);
 
 /* The model in a safetensors file. Version and sizes follow from the names and shapes alone; fails with
    what is missing, left over or of the wrong shape for the version that comes closest. Tensors whose
-   name starts with "optim." (a checkpoint's) are passed over. */
-Model *model_load(StFile *f);
+   name starts with "optim." (a checkpoint's) are passed over.
+   A file of a model with hooks says its version, sizes and hooks in its metadata; those that are not built-in
+   must be given, by slot (hooks may be NULL). */
+Model *model_load(StFile *f, const Hook *const *hooks);
+/* What a file says about hooks: the version, sizes and names as in "decay=floor gate=none"; NULL if it has none. The
+   sizes are complete but for `hook`. */
+const Version *model_hooked(StFile *f, Dims *d, const char **hooks);
+/* The name of the hook in a slot according to such a list, in a static buffer; NULL: the version's own. */
+const char *hook_name_in(const char *hooks, HookSlot slot);
 void model_free(Model *m);
+
+/* The sizes by the names that people give them: "layers", "dim", ...; ends with NULL. */
+typedef struct {
+  const char *name;
+  size_t at; /* an offset into Dims */
+} SizeName;
+extern const SizeName size_names[];
 
 Param *model_param(Model *m, const char *name); /* NULL if there is none */
 size_t model_param_count(const Model *m, bool with_unused);
@@ -64,15 +83,17 @@ void opt_restore(Optim *o, Model *m, StFile *f); /* fails, changing nothing, if 
 
 /* ---- state ---- */
 
-/* What a model remembers of the tokens so far: state_count tensors [B,..] a layer, then outer_state_count
-   for the whole. Those of v1-v3 grow with every token. After a recorded run
-   it holds tensors of the tape, so that gradient flows through it into earlier runs of the same step;
+/* What a model remembers of the tokens so far: for each layer the tensors [B,..] of its version and of its hooks,
+   then those of the whole. It refers to the hooks of its model. Those of v1-v3 grow with every token. After a recorded
+   run it holds tensors of the tape, so that gradient flows through it into earlier runs of the same step;
    when the step ends it keeps the values. */
 typedef struct {
   TapeWatcher watcher;
-  Tape *tape; /* attached to, or NULL */
+  Tape *tape;    /* attached to, or NULL */
+  bool recorded; /* a recorded run began with it: the tape refers to `own` */
   const Version *version;
-  int L, B, count;
+  Dims d; /* of the model */
+  int B, count;
   Tensor **own, **now;
 } State;
 
@@ -82,7 +103,8 @@ void state_free(State *s);
 void state_check(const State *s, const Model *m); /* fails unless it is a state of such a model */
 void state_attach(State *s, Tape *tp); /* what happens to it next belongs to the tape */
 void state_detach(State *s); /* keeps the values, lets go of the tape */
-/* The tensor called "layer.name" ("0.att_kv") or "name" ("hk"); fails with the names there are. */
+/* The tensor called "layer.name" ("0.att_kv"; of a hook "0.recurrence.S") or "name" ("hk"); fails with the names
+   there are. */
 int state_index(const State *s, const char *name);
 const char *state_name(const State *s, int index); /* in a static buffer */
 
@@ -100,5 +122,8 @@ typedef struct {
    l2wrap: 0 or 1e-4, see t_cross_entropy. score may be NULL. */
 Tensor *model_loss(Tape *tp, Model *m, const int *tokens, const int *targets, int B, int T, State *st,
                    double l2wrap, Score *score);
+
+/* The same as model_logits, showing every named intermediate to `trace` on the way. */
+Tensor *model_trace(Tape *tp, Model *m, const int *tokens, int B, int T, State *st, Trace *trace);
 
 #endif

@@ -4,13 +4,20 @@
 
 #include "model.h"
 
-/* Called for every place of a version's parameter lists; `expected` says whether a parameter stands there. */
-typedef void EachParam(void *ctx, const ParamSpec *spec, const char *name, int layer, bool expected);
+/* One place of a version's parameter lists, or of the lists of its hooks. */
+typedef struct {
+  const ParamSpec *spec;
+  const char *name; /* in full */
+  int layer;        /* -1: around the blocks */
+  int slot, index;  /* of a hook's parameter: the hook's slot, and where it stands in the hook's list; -1, 0 */
+  bool expected;    /* whether a parameter stands there */
+} Place;
+typedef void EachParam(void *ctx, const Place *p);
 void for_each_param(const Version *v, const Dims *d, EachParam *each, void *ctx);
 
 Model *model_empty(const Version *v, const Dims *d); /* without parameters */
-/* Adds a parameter with gradient, values 0. layer -1: around the blocks. */
-void model_add_param(Model *m, const ParamSpec *spec, const char *name, int layer, bool unused);
+Tensor *model_add_param(Model *m, const Place *p); /* with gradient, values 0; not expected: unused */
+int layer_state_count(const Version *v, const Dims *d); /* the version's, then that of its hooks, slot by slot */
 void resolve_shape(const ShapeSpec *s, const Dims *d, int shape[MAX_AXES]);
 
 #endif

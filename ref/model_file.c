@@ -22,31 +22,34 @@ static void misfit(Fit *fit, const char *text)
   if (fit->misfits++ == 0) snprintf(fit->problem, sizeof fit->problem, "%s", text);
 }
 
-static void fit_param(void *ctx, const ParamSpec *spec, const char *name, int layer, bool expected)
+/* Some files hold v7's value residual for block 0 too, where nothing depends on it. */
+static bool may_stand(const Place *p) { return p->expected || p->spec->where == own_value_residual; }
+
+static void fit_param(void *ctx, const Place *p)
 {
   Fit *fit = ctx;
-  const StEntry *e = st_find(fit->file, name);
+  const ParamSpec *spec = p->spec;
+  const StEntry *e = st_find(fit->file, p->name);
   char text[400];
-  (void)layer;
   if (!e) {
-    snprintf(text, sizeof text, "%s is missing", name);
-    if (expected) misfit(fit, text);
+    snprintf(text, sizeof text, "%s is missing", p->name);
+    if (p->expected) misfit(fit, text);
     return;
   }
-  if (!expected && spec->where != not_first) return; /* counts as left over */
+  if (!may_stand(p)) return; /* counts as left over */
   fit->known++;
 
   int extra = e->axes - spec->shape.axes, want[MAX_AXES]; /* [C] may stand for [1,1,C] and back */
   bool fits = true;
   for (int i = 0; i < extra; i++) fits &= e->shape[i] == 1;
   for (int i = 0; i < spec->shape.axes; i++) {
-    int found = i + extra >= 0 ? e->shape[i + extra] : 1, *size = dim_at(&fit->d, spec->shape.size[i]);
-    if (*size == 0) *size = found;
-    fits &= *size == found;
+    int found = i + extra >= 0 ? e->shape[i + extra] : 1;
+    if (size_of(&fit->d, spec->shape.size[i]) == 0) *dim_at(&fit->d, spec->shape.size[i]) = found;
+    fits &= size_of(&fit->d, spec->shape.size[i]) == found;
   }
   if (!fits) {
     resolve_shape(&spec->shape, &fit->d, want);
-    snprintf(text, sizeof text, "%s has shape %s, expected %s", name, shape_text(e->axes, e->shape),
+    snprintf(text, sizeof text, "%s has shape %s, expected %s", p->name, shape_text(e->axes, e->shape),
              shape_text(spec->shape.axes, want));
     misfit(fit, text);
   }
@@ -84,11 +87,10 @@ typedef struct {
   bool found;
 } Seek;
 
-static void seek_param(void *ctx, const ParamSpec *spec, const char *name, int layer, bool expected)
+static void seek_param(void *ctx, const Place *p)
 {
   Seek *s = ctx;
-  (void)layer;
-  s->found |= (expected || spec->where == not_first) && strcmp(name, s->name) == 0;
+  s->found |= may_stand(p) && strcmp(p->name, s->name) == 0;
 }
 
 /* The first tensor of the file that the version has no place for. */
@@ -113,16 +115,22 @@ static void left_over(Fit *fit, int total)
   }
 }
 
+static Fit fit_version(StFile *f, const Version *v, const Dims *d)
+{
+  int total = 0;
+  Fit fit = {.version = v, .file = f, .d = *d};
+  for (int i = 0; i < st_count(f); i++) total += is_parameter(st_entry(f, i)->name);
+  for_each_param(v, d, fit_param, &fit);
+  left_over(&fit, total);
+  return fit;
+}
+
 static Fit closest_version(StFile *f)
 {
   Fit best = {.misfits = -1};
   const Dims options = options_of(f);
-  int total = 0;
-  for (int i = 0; i < st_count(f); i++) total += is_parameter(st_entry(f, i)->name);
   for (const Version *const *v = version_list(); *v; v++) {
-    Fit fit = {.version = *v, .file = f, .d = options};
-    for_each_param(*v, &options, fit_param, &fit);
-    left_over(&fit, total);
+    Fit fit = fit_version(f, *v, &options);
     if (best.misfits < 0 || fit.misfits < best.misfits) best = fit;
   }
   return best;
@@ -133,13 +141,11 @@ typedef struct {
   Model *result;
 } Load;
 
-static void load_param(void *ctx, const ParamSpec *spec, const char *name, int layer, bool expected)
+static void load_param(void *ctx, const Place *p)
 {
   Load *l = ctx;
-  const StEntry *e = st_find(l->fit->file, name);
-  if (!e) return;
-  model_add_param(l->result, spec, name, layer, !expected);
-  st_read(l->fit->file, e, l->result->params[l->result->count - 1].t->data);
+  const StEntry *e = st_find(l->fit->file, p->name);
+  if (e && may_stand(p)) st_read(l->fit->file, e, model_add_param(l->result, p)->data);
 }
 
 static void build(void *arg)
@@ -152,15 +158,100 @@ static void build(void *arg)
 static void complete(void *arg)
 {
   Fit *fit = arg;
-  fit->version->complete(&fit->d);
+  fit->d = version_complete(fit->version, &fit->d);
 }
 
-Model *model_load(StFile *f)
+/* ---- files of models with hooks, which say what they are ---- */
+
+const SizeName size_names[] = {
+    {"layers", offsetof(Dims, L)},      {"vocab", offsetof(Dims, V)},
+    {"dim", offsetof(Dims, C)},         {"dim_att", offsetof(Dims, A)},
+    {"dim_ffn", offsetof(Dims, F)},     {"head_size", offsetof(Dims, N)},
+    {"decay_rank", offsetof(Dims, Dw)}, {"iclr_rank", offsetof(Dims, Da)},
+    {"value_rank", offsetof(Dims, Dv)}, {"gate_rank", offsetof(Dims, Dg)},
+    {"mix_rank", offsetof(Dims, Dm)},   {"head_qk", offsetof(Dims, Q)},
+    {"ctx", offsetof(Dims, ctx)},       {"pre_ffn", offsetof(Dims, pre_ffn)},
+    {"tiny_att_layer", offsetof(Dims, tiny_layer)}, {"tiny_att", offsetof(Dims, tiny)}, {NULL, 0},
+};
+
+/* The value of NAME in "name=value name=value ..", in a static buffer; NULL if it is not there. */
+static const char *value_in(const char *list, const char *name)
+{
+  static char value[80];
+  size_t n = strlen(name);
+  for (const char *at = list; at && *at; at += strcspn(at, " "), at += strspn(at, " "))
+    if (strncmp(at, name, n) == 0 && at[n] == '=') {
+      snprintf(value, sizeof value, "%.*s", (int)strcspn(at + n + 1, " "), at + n + 1);
+      return value;
+    }
+  return NULL;
+}
+
+const char *hook_name_in(const char *hooks, HookSlot slot) { return value_in(hooks, hook_slots[slot].name); }
+
+const Version *model_hooked(StFile *f, Dims *d, const char **hooks)
+{
+  const char *sizes = st_meta(f, "aviary.sizes"), *version = st_meta(f, "version");
+  *hooks = st_meta(f, "aviary.hooks");
+  if (!*hooks) return NULL;
+  if (!sizes || !version) rwkv_fail("%s: it has hooks, but does not say its version and sizes", st_path(f));
+  *d = (Dims){0};
+  for (const SizeName *s = size_names; s->name; s++) {
+    const char *value = value_in(sizes, s->name);
+    if (value) *dim_at(d, s->at) = atoi(value);
+  }
+  return version_find(version);
+}
+
+static Fit fit_hooked(StFile *f, const Version *v, Dims *d, const char *names, const Hook *const *given)
+{
+  for (int slot = 0; slot < HOOK_SLOTS; slot++) {
+    const char *name = hook_name_in(names, (HookSlot)slot);
+    if (!name) continue;
+    bool fits = given && given[slot] && strcmp(given[slot]->name, name) == 0;
+    d->hook[slot] = fits ? given[slot] : hook_find((HookSlot)slot, name);
+    if (!d->hook[slot])
+      rwkv_fail("%s: it has the %s hook \"%s\", which is not built-in: define it before you load the file", st_path(f),
+                hook_slots[slot].name, name);
+  }
+  Dims full = version_complete(v, d);
+  return fit_version(f, v, &full);
+}
+
+static Fit fit_file(StFile *f, const Hook *const *given)
+{
+  Dims d;
+  const char *names;
+  const Version *v = model_hooked(f, &d, &names);
+  return v ? fit_hooked(f, v, &d, names, given) : closest_version(f);
+}
+
+static void add_pair(char *list, size_t size, const char *name, const char *value)
+{
+  size_t n = strlen(list);
+  snprintf(list + n, size - n, "%s%s=%s", n ? " " : "", name, value);
+}
+
+static void write_hooks(const Model *m, StWriter *w)
+{
+  char hooks[1500] = "", sizes[600] = "", number[16];
+  for (int slot = 0; slot < HOOK_SLOTS; slot++)
+    if (m->d.hook[slot]) add_pair(hooks, sizeof hooks, hook_slots[slot].name, m->d.hook[slot]->name);
+  if (!*hooks) return;
+  for (const SizeName *s = size_names; s->name; s++) {
+    snprintf(number, sizeof number, "%d", size_of(&m->d, s->at));
+    add_pair(sizes, sizeof sizes, s->name, number);
+  }
+  st_put_meta(w, "aviary.hooks", hooks);
+  st_put_meta(w, "aviary.sizes", sizes);
+}
+
+Model *model_load(StFile *f, const Hook *const *hooks)
 {
   for (int i = 0; i < st_count(f); i++)
     if (st_entry(f, i)->n == 0 && is_parameter(st_entry(f, i)->name))
       rwkv_fail("%s: tensor \"%s\" is empty", st_path(f), st_entry(f, i)->name);
-  Fit fit = closest_version(f);
+  Fit fit = fit_file(f, hooks);
   if (fit.d.L < 1) rwkv_fail("%s: no tensor is called \"blocks.0...\": not an RWKV model", st_path(f));
   if (fit.misfits)
     rwkv_fail("%s: not a model of any version; %s comes closest, but %s%s", st_path(f), fit.version->name,
@@ -188,6 +279,7 @@ void model_write(const Model *m, StWriter *w)
     snprintf(text, sizeof text, "%d", sizes[i].value);
     if (sizes[i].value) st_put_meta(w, sizes[i].name, text);
   }
+  write_hooks(m, w);
   for (int i = 0; i < m->count; i++) {
     const Tensor *t = m->params[i].t;
     st_put(w, m->params[i].name, t->axes, t->shape, t->data);
@@ -196,7 +288,7 @@ void model_write(const Model *m, StWriter *w)
 
 void opt_write(const Optim *o, const Model *m, StWriter *w)
 {
-  char name[100];
+  char name[PARAM_NAME + 20];
   for (int i = 0; i < o->count; i++) {
     const Tensor *t = m->params[i].t;
     snprintf(name, sizeof name, "optim.m.%s", m->params[i].name);
@@ -210,7 +302,7 @@ void opt_write(const Optim *o, const Model *m, StWriter *w)
 
 static const StEntry *moment(StFile *f, const char *which, const Param *p)
 {
-  char name[100];
+  char name[PARAM_NAME + 20];
   snprintf(name, sizeof name, "optim.%s.%s", which, p->name);
   const StEntry *e = st_find(f, name);
   if (!e || e->n != p->t->n) rwkv_fail("%s: not a checkpoint of this model: %s is %s", st_path(f), name,

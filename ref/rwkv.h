@@ -6,7 +6,10 @@
    engine/kernels.h  k_*                            the arithmetic, as plain loops, forward beside backward
    engine/tape.h     t_*, tape_*                    the same with shapes checked and gradients recorded
    engine/optim.h    opt_*                          AdamW
-   version.h         Version, Dims                  what makes a version; one file each:
+   spec.h            Dims, ParamSpec, StateSpec     sizes, shapes, initial values
+   hook.h            Hook, HOOK                     the slots in which a version can be changed
+   variants.c                                       the built-in hooks
+   version.h         Version                        what makes a version; one file each:
      v1.c ... v7.c     parameters, initial values, time mixing, channel mixing
      wkv1.c ... wkv7.c the recurrences (wkv2 serves v2 and v3, wkv6 serves v5 and v6)
      outer.c channel_mix.c init.c   what versions share

@@ -7,29 +7,54 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void before_reset(TapeWatcher *w) { state_detach((State *)(void *)w); }
 
-/* The spec of entry i: of a layer, or of the whole (layer = -1). */
-static const StateSpec *spec_of(const Version *v, int L, int i, int *layer)
+static void before_reset(TapeWatcher *w);
+
+int layer_state_count(const Version *v, const Dims *d)
 {
-  int in_layers = L * v->state_count;
-  *layer = i < in_layers ? i / v->state_count : -1;
-  return i < in_layers ? &v->state[i % v->state_count] : &v->outer_state[i - in_layers];
+  int n = v->state_count;
+  for (int slot = 0; slot < HOOK_SLOTS; slot++) n += d->hook[slot] ? d->hook[slot]->state_count : 0;
+  return n;
+}
+
+static int state_count(const Version *v, const Dims *d)
+{
+  return d->L * layer_state_count(v, d) + v->outer_state_count;
+}
+
+typedef struct {
+  const StateSpec *spec;
+  int layer; /* -1: of the whole */
+  int slot;  /* of a hook's state; -1: the version's own */
+} Part;
+
+static Part part_of(const Version *v, const Dims *d, int i)
+{
+  int a_layer = layer_state_count(v, d), in_layers = d->L * a_layer;
+  if (i >= in_layers) return (Part){&v->outer_state[i - in_layers], -1, -1};
+  int layer = i / a_layer;
+  i %= a_layer;
+  if (i < v->state_count) return (Part){&v->state[i], layer, -1};
+  i -= v->state_count;
+  int slot = 0;
+  for (; !d->hook[slot] || i >= d->hook[slot]->state_count; slot++) i -= d->hook[slot] ? d->hook[slot]->state_count : 0;
+  return (Part){&d->hook[slot]->state[i], layer, slot};
 }
 
 /* Without the batch axis; all 0 where it does not stand. */
-static void state_shape(const StateSpec *spec, const Dims *d, int layer, int shape[MAX_AXES])
+static void part_shape(const Part *p, const Dims *d, int shape[MAX_AXES])
 {
-  resolve_shape(&spec->shape, d, shape);
-  for (int a = 0; a < spec->shape.axes && !spec->where(d, layer); a++) shape[a] = 0;
+  resolve_shape(&p->spec->shape, d, shape);
+  bool stands = p->slot < 0 ? p->spec->where(d, p->layer) : slot_stands(d, (HookSlot)p->slot, p->layer);
+  for (int a = 0; a < p->spec->shape.axes && !stands; a++) shape[a] = 0;
 }
 
-static State *state_empty(const Version *v, int L, int B)
+static State *state_empty(const Version *v, const Dims *d, int B)
 {
   State *s = rwkv_alloc(1, sizeof *s, "state");
   s->watcher.before_reset = before_reset;
   s->version = v;
-  s->L = L, s->B = B, s->count = L * v->state_count + v->outer_state_count;
+  s->d = *d, s->B = B, s->count = state_count(v, d);
   s->own = calloc((size_t)s->count + 1, sizeof *s->own);
   s->now = calloc((size_t)s->count + 1, sizeof *s->now);
   if (!s->own || !s->now) {
@@ -48,13 +73,13 @@ typedef struct {
 static void build(void *arg)
 {
   New *n = arg;
-  n->s = state_empty(n->m->version, n->m->d.L, n->B);
+  n->s = state_empty(n->m->version, &n->m->d, n->B);
   for (int i = 0; i < n->s->count; i++) {
-    int layer, shape[MAX_AXES + 1] = {n->B};
-    const StateSpec *spec = spec_of(n->m->version, n->m->d.L, i, &layer);
-    state_shape(spec, &n->m->d, layer, shape + 1);
-    n->s->own[i] = n->s->now[i] = tensor_new(spec->shape.axes + 1, shape);
-    tensor_fill(n->s->own[i], (real)spec->start);
+    int shape[MAX_AXES + 1] = {n->B};
+    Part p = part_of(n->m->version, &n->m->d, i);
+    part_shape(&p, &n->m->d, shape + 1);
+    n->s->own[i] = n->s->now[i] = tensor_new(p.spec->shape.axes + 1, shape);
+    tensor_fill(n->s->own[i], (real)p.spec->start);
   }
 }
 
@@ -72,7 +97,7 @@ State *state_new(const Model *m, int B)
 
 State *state_copy(const State *s)
 {
-  State *c = state_empty(s->version, s->L, s->B);
+  State *c = state_empty(s->version, &s->d, s->B);
   for (int i = 0; i < s->count; i++) {
     c->own[i] = c->now[i] = tensor_new(s->now[i]->axes, s->now[i]->shape);
     memcpy(c->own[i]->data, s->now[i]->data, s->now[i]->n * sizeof(real));
@@ -82,14 +107,17 @@ State *state_copy(const State *s)
 
 void state_check(const State *s, const Model *m)
 {
-  if (s->version != m->version || s->L != m->d.L)
-    rwkv_fail("the state is of another model: %s, %d layers", s->version->name, s->L);
+  if (s->version != m->version || s->d.L != m->d.L)
+    rwkv_fail("the state is of another model: %s, %d layers", s->version->name, s->d.L);
+  for (int slot = 0; slot < HOOK_SLOTS; slot++)
+    if (s->d.hook[slot] != m->d.hook[slot] && (s->d.hook[slot] || m->d.hook[slot]))
+      rwkv_fail("the state is of another model: its hook %s is another one", hook_slots[slot].name);
   for (int i = 0; i < s->count; i++) {
-    int layer, shape[MAX_AXES];
-    const StateSpec *spec = spec_of(s->version, s->L, i, &layer);
-    state_shape(spec, &m->d, layer, shape);
-    for (int a = 0; a < spec->shape.axes; a++)
-      if (s->now[i]->shape[a + 1] != shape[a] && spec->shape.size[a] != offsetof(Dims, history))
+    int shape[MAX_AXES];
+    Part p = part_of(s->version, &s->d, i);
+    part_shape(&p, &m->d, shape);
+    for (int a = 0; a < p.spec->shape.axes; a++)
+      if (s->now[i]->shape[a + 1] != shape[a] && p.spec->shape.size[a] != offsetof(Dims, history))
         rwkv_fail("the state is of another model: its %s is %s", state_name(s, i), tensor_shape(s->now[i]));
   }
 }
@@ -103,24 +131,34 @@ void state_attach(State *s, Tape *tp)
   tp->watchers = &s->watcher;
 }
 
-void state_detach(State *s)
+/* Gives entry i memory of its own again. What it had before may be an operand of the tape: it goes with the step. */
+static void keep_values(State *s, int i, bool tape_ends)
+{
+  if (s->now[i] == s->own[i]) return;
+  Tensor *old = s->own[i];
+  bool needed = s->recorded && !tape_ends;
+  if (needed || !same_shape(s->now[i], old)) {
+    s->own[i] = tensor_new(s->now[i]->axes, s->now[i]->shape);
+    if (needed) tape_dispose(s->tape, old);
+    else tensor_free(old);
+  }
+  memcpy(s->own[i]->data, s->now[i]->data, s->own[i]->n * sizeof(real));
+  s->now[i] = s->own[i];
+}
+
+static void let_go(State *s, bool tape_ends)
 {
   if (!s->tape) return;
-  for (int i = 0; i < s->count; i++)
-    if (s->now[i] != s->own[i]) {
-      if (!same_shape(s->now[i], s->own[i])) { /* a history that has grown */
-        Tensor *grown = tensor_new(s->now[i]->axes, s->now[i]->shape);
-        tensor_free(s->own[i]);
-        s->own[i] = grown;
-      }
-      memcpy(s->own[i]->data, s->now[i]->data, s->own[i]->n * sizeof(real));
-      s->now[i] = s->own[i];
-    }
+  for (int i = 0; i < s->count; i++) keep_values(s, i, tape_ends);
   TapeWatcher **w = &s->tape->watchers;
   while (*w != &s->watcher) w = &(*w)->next;
   *w = s->watcher.next;
   s->tape = NULL;
+  s->recorded = false;
 }
+
+void state_detach(State *s) { let_go(s, false); }
+static void before_reset(TapeWatcher *w) { let_go((State *)(void *)w, true); }
 
 void state_free(State *s)
 {
@@ -134,11 +172,11 @@ void state_free(State *s)
 
 const char *state_name(const State *s, int index)
 {
-  static char name[64];
-  int layer;
-  const StateSpec *spec = spec_of(s->version, s->L, index, &layer);
-  if (layer < 0) snprintf(name, sizeof name, "%s", spec->name);
-  else snprintf(name, sizeof name, "%d.%s", layer, spec->name);
+  static char name[PARAM_NAME];
+  Part p = part_of(s->version, &s->d, index);
+  if (p.layer < 0) snprintf(name, sizeof name, "%s", p.spec->name);
+  else if (p.slot < 0) snprintf(name, sizeof name, "%d.%s", p.layer, p.spec->name);
+  else snprintf(name, sizeof name, "%d.%s.%s", p.layer, hook_slots[p.slot].name, p.spec->name);
   return name;
 }
 
@@ -147,9 +185,9 @@ int state_index(const State *s, const char *name)
   char known[256] = "";
   for (int i = 0; i < s->count; i++)
     if (strcmp(name, state_name(s, i)) == 0) return i;
-  for (int i = 0; i < s->version->state_count; i++)
-    snprintf(known + strlen(known), sizeof known - strlen(known), " %s", s->version->state[i].name);
-  rwkv_fail("the state has no \"%s\"; it is a layer 0..%d, a dot and one of:%s", name, s->L - 1, known);
+  for (int i = 0; i < layer_state_count(s->version, &s->d); i++)
+    snprintf(known + strlen(known), sizeof known - strlen(known), " %s", strchr(state_name(s, i), '.') + 1);
+  rwkv_fail("the state has no \"%s\"; it is a layer 0..%d, a dot and one of:%s", name, s->d.L - 1, known);
 }
 
 size_t version_state_floats(const Version *v, const Dims *sizes, int tokens)
@@ -157,11 +195,11 @@ size_t version_state_floats(const Version *v, const Dims *sizes, int tokens)
   Dims d = *sizes;
   d.history = tokens;
   size_t n = 0;
-  for (int i = 0; i < d.L * v->state_count + v->outer_state_count; i++) {
-    int layer, shape[MAX_AXES];
-    const StateSpec *spec = spec_of(v, d.L, i, &layer);
-    state_shape(spec, &d, layer, shape);
-    n += shape_count(spec->shape.axes, shape);
+  for (int i = 0; i < state_count(v, &d); i++) {
+    int shape[MAX_AXES];
+    Part p = part_of(v, &d, i);
+    part_shape(&p, &d, shape);
+    n += shape_count(p.spec->shape.axes, shape);
   }
   return n;
 }

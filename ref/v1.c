@@ -36,26 +36,26 @@ static void init_time_w(const Init *in)
   P(ln1_b, "ln1.bias", S1(C), everywhere, init_fill, 0, 1)                                 \
   P(ln2_w, "ln2.weight", S1(C), everywhere, init_fill, 1, 1)                               \
   P(ln2_b, "ln2.bias", S1(C), everywhere, init_fill, 0, 1)                                 \
-  P(time_w, "attn.time_w", S2(H, ctx), everywhere, init_time_w, 0, 1)                      \
-  P(time_alpha, "attn.time_alpha", S3(H, one, ctx), everywhere, init_fill, 1, 1)           \
-  P(time_beta, "attn.time_beta", S3(H, ctx, one), everywhere, init_fill, 1, 1)             \
-  P(time_gamma, "attn.time_gamma", S2(ctx, one), everywhere, init_fill, 1, 1)              \
-  P(key, "attn.key.weight", S2(A, C), everywhere, init_fill, 0, 1)                         \
-  P(key_b, "attn.key.bias", S1(A), everywhere, init_fill, 0, 1)                            \
-  P(value, "attn.value.weight", S2(A, C), everywhere, init_ortho_wide, 1, 1)               \
-  P(value_b, "attn.value.bias", S1(A), everywhere, init_fill, 0, 1)                        \
-  P(receptance, "attn.receptance.weight", S2(A, C), everywhere, init_fill, 0, 1)           \
-  P(receptance_b, "attn.receptance.bias", S1(A), everywhere, init_fill, 0, 1)              \
-  P(output, "attn.output.weight", S2(C, A), everywhere, init_fill, 0, 1)                   \
-  P(output_b, "attn.output.bias", S1(C), everywhere, init_fill, 0, 1)                      \
-  P(mlp_key, "mlp.key.weight", S2(F, C), everywhere, init_ortho_wide, 1, 1)                \
-  P(mlp_key_b, "mlp.key.bias", S1(F), everywhere, init_fill, 0, 1)                         \
-  P(mlp_value, "mlp.value.weight", S2(F, C), everywhere, init_ortho_wide, 1, 1)            \
-  P(mlp_value_b, "mlp.value.bias", S1(F), everywhere, init_fill, 0, 1)                     \
-  P(mlp_weight, "mlp.weight.weight", S2(C, F), everywhere, init_fill, 0, 1)                \
-  P(mlp_weight_b, "mlp.weight.bias", S1(C), everywhere, init_fill, 0, 1)                   \
-  P(mlp_receptance, "mlp.receptance.weight", S2(C, C), everywhere, init_fill, 0, 1)        \
-  P(mlp_receptance_b, "mlp.receptance.bias", S1(C), everywhere, init_fill, 0, 1)
+  P(time_w, "attn.time_w", S2(H, ctx), has_att, init_time_w, 0, 1)                      \
+  P(time_alpha, "attn.time_alpha", S3(H, one, ctx), has_att, init_fill, 1, 1)           \
+  P(time_beta, "attn.time_beta", S3(H, ctx, one), has_att, init_fill, 1, 1)             \
+  P(time_gamma, "attn.time_gamma", S2(ctx, one), has_att, init_fill, 1, 1)              \
+  P(key, "attn.key.weight", S2(A, C), has_att, init_fill, 0, 1)                         \
+  P(key_b, "attn.key.bias", S1(A), has_att, init_fill, 0, 1)                            \
+  P(value, "attn.value.weight", S2(A, C), has_att, init_ortho_wide, 1, 1)               \
+  P(value_b, "attn.value.bias", S1(A), has_att, init_fill, 0, 1)                        \
+  P(receptance, "attn.receptance.weight", S2(A, C), has_att, init_fill, 0, 1)           \
+  P(receptance_b, "attn.receptance.bias", S1(A), has_att, init_fill, 0, 1)              \
+  P(output, "attn.output.weight", S2(C, A), has_att, init_fill, 0, 1)                   \
+  P(output_b, "attn.output.bias", S1(C), has_att, init_fill, 0, 1)                      \
+  P(mlp_key, "mlp.key.weight", S2(F, C), has_ffn, init_ortho_wide, 1, 1)                \
+  P(mlp_key_b, "mlp.key.bias", S1(F), has_ffn, init_fill, 0, 1)                         \
+  P(mlp_value, "mlp.value.weight", S2(F, C), has_ffn, init_ortho_wide, 1, 1)            \
+  P(mlp_value_b, "mlp.value.bias", S1(F), has_ffn, init_fill, 0, 1)                     \
+  P(mlp_weight, "mlp.weight.weight", S2(C, F), has_ffn, init_fill, 0, 1)                \
+  P(mlp_weight_b, "mlp.weight.bias", S1(C), has_ffn, init_fill, 0, 1)                   \
+  P(mlp_receptance, "mlp.receptance.weight", S2(C, C), has_ffn, init_fill, 0, 1)        \
+  P(mlp_receptance_b, "mlp.receptance.bias", S1(C), has_ffn, init_fill, 0, 1)
 
 typedef struct {
   V1_OUTER(PARAM_FIELD)
@@ -74,20 +74,23 @@ static const ParamSpec params[] = {V1_BLOCK(PARAM_SPEC)};
 /* Nothing can be forgotten: the state is the history. */
 enum { ATT_XX, ATT_K, ATT_V, MLP_XX };
 static const StateSpec state[] = {
-    [ATT_XX] = {"att_xx", S1(C), everywhere, 0},
-    [ATT_K] = {"att_k", S2(history, A), everywhere, 0},
-    [ATT_V] = {"att_v", S2(history, A), everywhere, 0},
-    [MLP_XX] = {"mlp_xx", S1(C), everywhere, 0},
+    [ATT_XX] = {"att_xx", S1(C), keeps_shift, 0},
+    [ATT_K] = {"att_k", S2(history, A), has_att, 0},
+    [ATT_V] = {"att_v", S2(history, A), has_att, 0},
+    [MLP_XX] = {"mlp_xx", S1(C), has_ffn, 0},
 };
 static const StateSpec outer_state[] = {COPY_STATE};
 
 /* ---- the computation ---- */
 
 /* The first half of the channels comes from the token before. */
-static Tensor *half_shift(Tape *tp, Tensor *x, Tensor **carry)
+static Tensor *half_shift(Pass *ps, HookSlot slot, Tensor *x, Tensor **carry)
 {
+  Tape *tp = ps->tp;
   int C = x->shape[2], half = C / 2;
   Tensor *prev = t_shift(tp, x, carry);
+  Tensor **mixed = hook_shift(ps, slot, x, prev);
+  if (mixed) return mixed[0];
   return t_concat(tp, (Tensor *[]){t_slice(tp, prev, 2, 0, half), t_slice(tp, x, 2, half, C - half)}, 2, 2);
 }
 
@@ -95,10 +98,11 @@ static Tensor *time_mix(Pass *ps, const V1Block *p, Tensor *x, Tensor **st)
 {
   Tape *tp = ps->tp;
   int before = st[ATT_K]->shape[1];                                        /* positions already seen */
-  Tensor *z = half_shift(tp, x, &st[ATT_XX]);                              /* [v1.1] */
+  Tensor *z = half_shift(ps, HOOK_SHIFT, x, &st[ATT_XX]);                  /* [v1.1] */
   Tensor *k = t_exp(tp, t_clamp(tp, t_linear_bias(tp, z, p->key, p->key_b), -60, 30)); /* [v1.2]  [B,T,A] */
   Tensor *v = t_linear_bias(tp, z, p->value, p->value_b);                  /* [v1.3] */
   Tensor *r = t_sigmoid(tp, t_linear_bias(tp, z, p->receptance, p->receptance_b));
+  TRACE(ps, "att", z, k, v, r);
   Tensor *y = t_wkv1(tp, p->time_w, p->time_alpha, p->time_beta, ps->d->H, k, v, &st[ATT_K], &st[ATT_V]);
   y = t_linear_bias(tp, t_mul(tp, r, y), p->output, p->output_b);          /* [v1.5]  [B,T,C] */
   return t_mul(tp, y, t_slice(tp, p->time_gamma, 0, before, ps->T));       /* gamma [T,1] */
@@ -107,20 +111,22 @@ static Tensor *time_mix(Pass *ps, const V1Block *p, Tensor *x, Tensor **st)
 static Tensor *mlp(Pass *ps, const V1Block *p, Tensor *x, Tensor **st)
 {
   Tape *tp = ps->tp;
-  Tensor *z = half_shift(tp, x, &st[MLP_XX]);
+  Tensor *z = half_shift(ps, HOOK_FFN_SHIFT, x, &st[MLP_XX]);
   Tensor *k = t_mish(tp, t_linear_bias(tp, z, p->mlp_key, p->mlp_key_b));  /* [v1.6]  [B,T,F] */
   Tensor *v = t_linear_bias(tp, z, p->mlp_value, p->mlp_value_b);
   Tensor *r = t_sigmoid(tp, t_linear_bias(tp, z, p->mlp_receptance, p->mlp_receptance_b));
+  TRACE(ps, "ffn", z, k, v, r);
   return t_mul(tp, r, t_linear_bias(tp, t_mul(tp, k, v), p->mlp_weight, p->mlp_weight_b));
 }
 
-static Tensor *run(Pass *ps, const void *block, int layer, Tensor *x, Tensor **st)
+static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
 {
   const V1Block *p = block;
   Tape *tp = ps->tp;
-  (void)layer;
-  x = t_add(tp, x, time_mix(ps, p, t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5), st));
-  return t_add(tp, x, mlp(ps, p, t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5), st));
+  Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
+  x = t_add(tp, x, HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h));
+  h = t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5);
+  return t_add(tp, x, HOOK(ps, HOOK_CHANNEL_MIX, mlp(ps, p, h, st), h));
 }
 
 static Tensor *embed(Pass *ps)
@@ -166,5 +172,7 @@ const Version version_v1 = {
     .outer = outer_params, .outer_count = COUNT(outer_params), .outer_size = sizeof(V1Outer),
     .block = params, .block_count = COUNT(params), .block_size = sizeof(V1Block),
     .state = state, .state_count = COUNT(state), .outer_state = outer_state, .outer_state_count = COUNT(outer_state),
+    .own = {[HOOK_SHIFT] = "half", [HOOK_FFN_SHIFT] = "half", [HOOK_TIME_MIX] = "v1", [HOOK_CHANNEL_MIX] = "mish"},
+    .streams = "x", .ffn_streams = "x",
     .complete = complete, .mixing_flops = mixing_flops, .embed = embed, .run = run, .logits = logits,
 };

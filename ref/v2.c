@@ -41,7 +41,7 @@ static void init_log_0_3(const Init *in)
   P(ln2_b, "ln2.bias", S1(C), everywhere, init_fill, 0, 1)                                \
   P(decay, "att.time_decay", S2(C, one), has_att, init_decay, 0, 1)                       \
   P(first, "att.time_first", S2(C, one), has_att, init_log_0_3, 0, 1)                     \
-  P(mix, "att.time_mix", S3(one, one, C), has_att, init_half, 0, 1)                       \
+  P(mix, "att.time_mix", S3(one, one, C), own_shift, init_half, 0, 1)                       \
   P(key, "att.key.weight", S2(C, C), has_att, init_fill, 0, 1)                            \
   P(value, "att.value.weight", S2(C, C), has_att, init_ortho_wide, 1, 1)                  \
   P(receptance, "att.receptance.weight", S2(C, C), has_att, init_fill, 0, 1)              \
@@ -50,10 +50,10 @@ static void init_log_0_3(const Init *in)
   P(pre_key, "ffnPre.key.weight", S2(F, C), has_pre_ffn, init_ortho_wide, 1, 1)           \
   P(pre_receptance, "ffnPre.receptance.weight", S2(C, C), has_pre_ffn, init_fill, 0, 1)   \
   P(pre_value, "ffnPre.value.weight", S2(C, F), has_pre_ffn, init_fill, 0, 1)             \
-  P(ffn_mix, "ffn.time_mix", S3(one, one, C), everywhere, init_half, 0, 1)                \
-  P(ffn_key, "ffn.key.weight", S2(F, C), everywhere, init_ortho_wide, 1, 1)               \
-  P(ffn_receptance, "ffn.receptance.weight", S2(C, C), everywhere, init_fill, 0, 1)       \
-  P(ffn_value, "ffn.value.weight", S2(C, F), everywhere, init_fill, 0, 1)
+  P(ffn_mix, "ffn.time_mix", S3(one, one, C), own_ffn_shift, init_half, 0, 1)                \
+  P(ffn_key, "ffn.key.weight", S2(F, C), has_ffn, init_ortho_wide, 1, 1)               \
+  P(ffn_receptance, "ffn.receptance.weight", S2(C, C), has_ffn, init_fill, 0, 1)       \
+  P(ffn_value, "ffn.value.weight", S2(C, F), has_ffn, init_fill, 0, 1)
 
 typedef struct {
   V2_BLOCK(PARAM_FIELD)
@@ -67,39 +67,41 @@ static const ParamSpec outer_params[] = {V2_OUTER(PARAM_SPEC)};
 
 enum { ATT_XX, ATT_AA, ATT_BB, FFN_XX };
 static const StateSpec state[] = {
-    [ATT_XX] = {"att_xx", S1(C), everywhere, 0},
+    [ATT_XX] = {"att_xx", S1(C), keeps_shift, 0},
     [ATT_AA] = {"att_aa", S1(C), has_att, 0},
     [ATT_BB] = {"att_bb", S1(C), has_att, 0},
-    [FFN_XX] = {"ffn_xx", S1(C), everywhere, 0},
+    [FFN_XX] = {"ffn_xx", S1(C), has_ffn, 0},
 };
 static const StateSpec outer_state[] = {COPY_STATE};
 
 /* ---- the computation ---- */
 
-static Tensor *time_mix(Tape *tp, const V2Block *p, Tensor *x, Tensor **st)
+static Tensor *time_mix(Pass *ps, const V2Block *p, Tensor *x, Tensor **st)
 {
+  Tape *tp = ps->tp;
   Tensor *prev = t_shift(tp, x, &st[ATT_XX]);                              /* [B,T,C] */
-  Tensor *z = t_lerp(tp, prev, x, p->mix);                                 /* [v2.1]  one mix for k, v and r */
+  Tensor **m = hook_shift(ps, HOOK_SHIFT, x, prev);                        /* NULL: the version's own mix */
+  Tensor *z = m ? m[0] : t_lerp(tp, prev, x, p->mix);                      /* [v2.1]  one mix for k, v and r */
   Tensor *e = t_exp(tp, t_binary(tp, B_MIN, t_linear(tp, z, p->key), tape_number(tp, 60))); /* [v2.2] */
   Tensor *v = t_linear(tp, z, p->value);
   Tensor *r = t_sigmoid(tp, t_linear(tp, z, p->receptance));
   Tensor *w = t_neg(tp, t_exp(tp, p->decay));                              /* [v2.3]  log-decay per step */
   Tensor *y = t_wkv2(tp, w, p->first, e, v, 1e-16, &st[ATT_AA], &st[ATT_BB]);
+  TRACE(ps, "att", z, w, e, v, r, y);
   return t_linear(tp, t_mul(tp, r, y), p->output);
 }
 
-static Tensor *run(Pass *ps, const void *block, int layer, Tensor *x, Tensor **st)
+static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
 {
   const V2Block *p = block;
   Tape *tp = ps->tp;
-  (void)layer;
   x = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);                       /* [v2.8]  not pre-norm: x itself */
-  Tensor *mixed = p->pre_key ? channel_mix(tp, x, &st[ATT_XX], p->pre_mix, p->pre_mix, p->pre_key,
-                                           p->pre_receptance, p->pre_value)
-                             : time_mix(tp, p, x, st);
+  Tensor *mixed = p->pre_key ? plain_channel_mix(tp, x, &st[ATT_XX], p->pre_mix, p->pre_mix, p->pre_key,
+                                                 p->pre_receptance, p->pre_value)
+                             : HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, x, st), x);
   x = t_add(tp, x, mixed);
   x = t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5);
-  return t_add(tp, x, channel_mix(tp, x, &st[FFN_XX], p->ffn_mix, p->ffn_mix, p->ffn_key, p->ffn_receptance,
+  return t_add(tp, x, channel_mix(ps, x, &st[FFN_XX], p->ffn_mix, p->ffn_mix, p->ffn_key, p->ffn_receptance,
                                   p->ffn_value));
 }
 
@@ -116,5 +118,7 @@ const Version version_v2 = {
     .outer = outer_params, .outer_count = COUNT(outer_params), .outer_size = sizeof(Outer),
     .block = params, .block_count = COUNT(params), .block_size = sizeof(V2Block),
     .state = state, .state_count = COUNT(state), .outer_state = outer_state, .outer_state_count = COUNT(outer_state),
+    .own = {[HOOK_SHIFT] = "lerp", [HOOK_FFN_SHIFT] = "lerp", [HOOK_TIME_MIX] = "v2", [HOOK_CHANNEL_MIX] = "gated"},
+    .streams = "x", .ffn_streams = "x",
     .complete = complete, .mixing_flops = mixing_flops, .embed = outer_embed, .run = run, .logits = outer_logits,
 };

@@ -21,41 +21,41 @@ static void init_bonus_per_head(const Init *in) /* layer/(L-1) (1 - h/(H-1)) */
 /* key_gain and ffn_key_init: what 5.0 and 5.1 do otherwise than 5.2 */
 #define V5_COMMON(P, key_gain, ffn_key_init)                                              \
   BLOCK_NORMS(P)                                                                          \
-  P(mix_k, "att.time_mix_k", S3(one, one, C), everywhere, init_mix, 1, 1)                 \
-  P(mix_v, "att.time_mix_v", S3(one, one, C), everywhere, init_mix_v, 0, 1)               \
-  P(mix_r, "att.time_mix_r", S3(one, one, C), everywhere, init_mix, 0.5, 1)               \
-  P(receptance, "att.receptance.weight", S2(A, C), everywhere, init_ortho_wide, 1, 1)     \
-  P(key, "att.key.weight", S2(A, C), everywhere, init_ortho_wide, key_gain, 1)            \
-  P(value, "att.value.weight", S2(A, C), everywhere, init_ortho_wide, 1, 1)               \
-  P(output, "att.output.weight", S2(C, A), everywhere, init_fill, 0, 1)                   \
-  P(ln_x_w, "att.ln_x.weight", S1(A), everywhere, init_ln_x, 0, 1)                        \
-  P(ln_x_b, "att.ln_x.bias", S1(A), everywhere, init_fill, 0, 1)                          \
-  P(ffn_mix_k, "ffn.time_mix_k", S3(one, one, C), everywhere, init_mix, 1, 1)             \
-  P(ffn_mix_r, "ffn.time_mix_r", S3(one, one, C), everywhere, init_mix, 1, 1)             \
-  P(ffn_key, "ffn.key.weight", S2(F, C), everywhere, ffn_key_init, 1, 1)                  \
-  P(ffn_receptance, "ffn.receptance.weight", S2(C, C), everywhere, init_fill, 0, 1)       \
-  P(ffn_value, "ffn.value.weight", S2(C, F), everywhere, init_fill, 0, 1)
+  P(mix_k, "att.time_mix_k", S3(one, one, C), own_shift, init_mix, 1, 1)                 \
+  P(mix_v, "att.time_mix_v", S3(one, one, C), own_shift, init_mix_v, 0, 1)               \
+  P(mix_r, "att.time_mix_r", S3(one, one, C), own_shift, init_mix, 0.5, 1)               \
+  P(receptance, "att.receptance.weight", S2(A, C), own_receptance, init_ortho_wide, 1, 1)     \
+  P(key, "att.key.weight", S2(A, C), has_att, init_ortho_wide, key_gain, 1)            \
+  P(value, "att.value.weight", S2(A, C), has_att, init_ortho_wide, 1, 1)               \
+  P(output, "att.output.weight", S2(C, A), has_att, init_fill, 0, 1)                   \
+  P(ln_x_w, "att.ln_x.weight", S1(A), own_norm, init_ln_x, 0, 1)                        \
+  P(ln_x_b, "att.ln_x.bias", S1(A), own_norm, init_fill, 0, 1)                          \
+  P(ffn_mix_k, "ffn.time_mix_k", S3(one, one, C), own_ffn_shift, init_mix, 1, 1)             \
+  P(ffn_mix_r, "ffn.time_mix_r", S3(one, one, C), own_ffn_shift, init_mix, 1, 1)             \
+  P(ffn_key, "ffn.key.weight", S2(F, C), has_ffn, ffn_key_init, 1, 1)                  \
+  P(ffn_receptance, "ffn.receptance.weight", S2(C, C), has_ffn, init_fill, 0, 1)       \
+  P(ffn_value, "ffn.value.weight", S2(C, F), has_ffn, init_fill, 0, 1)
 
 #define V5_GATE(P, gain)                                                                  \
-  P(mix_g, "att.time_mix_g", S3(one, one, C), everywhere, init_mix, 0.5, 1)               \
-  P(gate, "att.gate.weight", S2(A, C), everywhere, init_ortho_wide, gain, 1)
+  P(mix_g, "att.time_mix_g", S3(one, one, C), own_shift, init_mix, 0.5, 1)               \
+  P(gate, "att.gate.weight", S2(A, C), own_gate, init_ortho_wide, gain, 1)
 
 #define V5_0_BLOCK(P)                                                                     \
   V5_COMMON(P, 1, init_ortho_wide)                                                        \
-  P(decay, "att.time_decay", S1(H), everywhere, init_decay_v5, 0, 2)                      \
-  P(first, "att.time_first", S1(H), everywhere, init_fill, -3.0, 3)
+  P(decay, "att.time_decay", S1(H), own_decay, init_decay_v5, 0, 2)                      \
+  P(first, "att.time_first", S1(H), own_bonus, init_fill, -3.0, 3)
 
 #define V5_1_BLOCK(P)                                                                     \
   V5_COMMON(P, 1, init_ortho_wide)                                                        \
   V5_GATE(P, 1)                                                                           \
-  P(decay, "att.time_decay", S1(H), everywhere, init_decay_v5, 0, 2)                      \
-  P(faaaa, "att.time_faaaa", S1(H), everywhere, init_bonus_per_head, 0, 1)
+  P(decay, "att.time_decay", S1(H), own_decay, init_decay_v5, 0, 2)                      \
+  P(faaaa, "att.time_faaaa", S1(H), own_bonus, init_bonus_per_head, 0, 1)
 
 #define V5_2_BLOCK(P)                                                                     \
   V5_COMMON(P, 0.1, init_orthogonal)                                                      \
   V5_GATE(P, 0.1)                                                                         \
-  P(decay, "att.time_decay", S2(H, N), everywhere, init_decay_v5, 0, 2)                   \
-  P(faaaa, "att.time_faaaa", S2(H, N), everywhere, init_bonus, 0, 1)
+  P(decay, "att.time_decay", S2(H, N), own_decay, init_decay_v5, 0, 2)                   \
+  P(faaaa, "att.time_faaaa", S2(H, N), own_bonus, init_bonus, 0, 1)
 
 typedef struct {
   V5_COMMON(PARAM_FIELD, 0, 0)
@@ -74,9 +74,9 @@ static const ParamSpec outer_5_2[] = {V5_OUTER(PARAM_SPEC, 1e-4)};
 
 enum { ATT_XX, ATT_KV, FFN_XX };
 static const StateSpec state[] = {
-    [ATT_XX] = {"att_xx", S1(C), everywhere, 0},
-    [ATT_KV] = {"att_kv", S3(H, N, N), everywhere, 0}, /* S [H, key, value] */
-    [FFN_XX] = {"ffn_xx", S1(C), everywhere, 0},
+    [ATT_XX] = {"att_xx", S1(C), keeps_shift, 0},
+    [ATT_KV] = {"att_kv", S3(H, N, N), own_recurrence, 0}, /* S [H, key, value] */
+    [FFN_XX] = {"ffn_xx", S1(C), has_ffn, 0},
 };
 
 /* ---- the computation ---- */
@@ -89,35 +89,49 @@ static Tensor *per_channel(Pass *ps, Tensor *x)
   return t_add(ps->tp, t_reshape(ps->tp, x, 2, (int[]){H, 1}), tape_zeros(ps->tp, 2, (int[]){H, N}));
 }
 
+/* u [A]; zero when a hook adds the bonus instead */
+static Tensor *bonus(Pass *ps, const V5Block *p)
+{
+  if (ps->d->hook[HOOK_BONUS]) return tape_zeros(ps->tp, 1, &ps->d->A);
+  return per_channel(ps, p->first ? t_exp(ps->tp, p->first) : p->faaaa);
+}
+
 static Tensor *time_mix(Pass *ps, const V5Block *p, Tensor *x, Tensor **st)
 {
   Tape *tp = ps->tp;
   Tensor *prev = t_shift(tp, x, &st[ATT_XX]);                              /* [B,T,C] */
-  Tensor *xk = t_lerp(tp, prev, x, p->mix_k);                              /* [v5.1]  mu x_t + (1 - mu) x_{t-1} */
-  Tensor *xv = t_lerp(tp, prev, x, p->mix_v);
-  Tensor *xr = t_lerp(tp, prev, x, p->mix_r);
+  Tensor **m = hook_shift(ps, HOOK_SHIFT, x, prev);                        /* NULL: the version's own mixes */
+  Tensor *xk = m ? m[0] : t_lerp(tp, prev, x, p->mix_k);                   /* [v5.1]  mu x_t + (1 - mu) x_{t-1} */
+  Tensor *xv = m ? m[1] : t_lerp(tp, prev, x, p->mix_v);
+  Tensor *xr = m ? m[2] : t_lerp(tp, prev, x, p->mix_r);
 
-  Tensor *r = t_linear(tp, xr, p->receptance);                             /* [B,T,A], no sigmoid */
+  Tensor *r = HOOK(ps, HOOK_RECEPTANCE, t_linear(tp, xr, p->receptance), xr); /* [B,T,A], no sigmoid */
   Tensor *k = t_linear(tp, xk, p->key);                                    /* no exponential */
   Tensor *v = t_linear(tp, xv, p->value);
 
-  Tensor *w = per_channel(ps, t_neg(tp, t_exp(tp, p->decay)));             /* [v5.2]  log-decay, < 0 */
-  Tensor *u = per_channel(ps, p->first ? t_exp(tp, p->first) : p->faaaa);  /* [v5.3]  bonus */
-  Tensor *y = t_wkv6(tp, r, w, k, v, u, &st[ATT_KV]);                      /* [v5.4] [v5.5] */
+  Tensor *w = HOOK(ps, HOOK_DECAY, per_channel(ps, decay_v4(tp, p->decay)), xk); /* [v5.2]  log-decay, <= 0 */
+  Tensor *u = bonus(ps, p);                                                /* [v5.3] */
+  Tensor *wkv = HOOK(ps, HOOK_RECURRENCE, t_wkv6(tp, r, w, k, v, u, &st[ATT_KV]), r, w, k, v, u); /* [v5.4] [v5.5] */
+  Tensor *now = HOOK(ps, HOOK_BONUS, NULL, r, k, v);                       /* in place of u */
+  Tensor *y = now ? t_add(tp, wkv, now) : wkv;
 
-  y = t_group_norm(tp, y, ps->d->H, p->ln_x_w, p->ln_x_b, 64e-5);          /* [v5.6] */
-  if (p->gate) y = t_mul(tp, y, t_silu(tp, t_linear(tp, t_lerp(tp, prev, x, p->mix_g), p->gate))); /* [v5.7] */
+  y = HOOK(ps, HOOK_NORM, t_group_norm(tp, y, ps->d->H, p->ln_x_w, p->ln_x_b, 64e-5), y); /* [v5.6] */
+  Tensor *xg = m ? m[ps->d->streams - 1] : p->mix_g ? t_lerp(tp, prev, x, p->mix_g) : xr;
+  Tensor *g = HOOK(ps, HOOK_GATE, p->gate ? t_silu(tp, t_linear(tp, xg, p->gate)) : NULL, xg); /* [v5.7] */
+  if (g) y = t_mul(tp, y, g);
+  TRACE(ps, "att", xk, xv, xr, xg, r, w, k, v, g, wkv, y);
   return t_linear(tp, y, p->output);
 }
 
-static Tensor *run(Pass *ps, const void *block, int layer, Tensor *x, Tensor **st)
+static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
 {
   const V5Block *p = block;
   Tape *tp = ps->tp;
-  if (layer == 0) x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);
-  x = t_add(tp, x, time_mix(ps, p, t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5), st));
-  Tensor *h = t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5);
-  return t_add(tp, x, channel_mix(tp, h, &st[FFN_XX], p->ffn_mix_k, p->ffn_mix_r, p->ffn_key,
+  if (ps->layer == 0) x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);
+  Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
+  x = t_add(tp, x, HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h));
+  h = t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5);
+  return t_add(tp, x, channel_mix(ps, h, &st[FFN_XX], p->ffn_mix_k, p->ffn_mix_r, p->ffn_key,
                                   p->ffn_receptance, p->ffn_value));
 }
 
@@ -138,12 +152,18 @@ static void complete_5_2(Dims *d)
 
 static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 5.0 * d->A * d->N; }
 
-#define V5(name_, title_, outer_, params_, complete_)                                                    \
+#define V5(name_, title_, outer_, params_, complete_, streams_, decay_, gate_)                           \
   {.name = name_, .title = title_, .outer = outer_, .outer_count = COUNT(outer_),                        \
    .outer_size = sizeof(Outer), .block = params_, .block_count = COUNT(params_),                         \
    .block_size = sizeof(V5Block), .state = state, .state_count = COUNT(state), .complete = complete_,    \
+   .own = {[HOOK_SHIFT] = "lerp", [HOOK_FFN_SHIFT] = "lerp", [HOOK_RECEPTANCE] = "linear",               \
+           [HOOK_DECAY] = decay_, [HOOK_GATE] = gate_, [HOOK_BONUS] = name_, [HOOK_RECURRENCE] = "wkv5", \
+           [HOOK_NORM] = "group", [HOOK_TIME_MIX] = name_, [HOOK_CHANNEL_MIX] = "gated"},                \
+   .streams = streams_, .ffn_streams = "k r", .recurrence = "r w k v u",                                 \
    .mixing_flops = mixing_flops, .embed = outer_embed, .run = run, .logits = outer_logits}
 
-const Version version_v5_0 = V5("v5.0", "RWKV-5.0", outer_neo, params_5_0, complete_neo);
-const Version version_v5_1 = V5("v5.1", "RWKV-5.1", outer_neo, params_5_1, complete_neo);
-const Version version_v5_2 = V5("v5.2", "RWKV-5.2 Eagle", outer_5_2, params_5_2, complete_5_2);
+const Version version_v5_0 = V5("v5.0", "RWKV-5.0", outer_neo, params_5_0, complete_neo, "k v r", "v5.0", "none");
+const Version version_v5_1 = V5("v5.1", "RWKV-5.1", outer_neo, params_5_1, complete_neo,
+                                  "k v r g", "v5.0", "silu");
+const Version version_v5_2 = V5("v5.2", "RWKV-5.2 Eagle", outer_5_2, params_5_2, complete_5_2,
+                                  "k v r g", "v5", "silu");

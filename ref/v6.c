@@ -22,47 +22,47 @@ static void init_ffn_mix(const Init *in) /* 1 - (c/C)^((1 - layer/L)^3) */
 
 #define V6_COMMON(P)                                                                      \
   BLOCK_NORMS(P)                                                                          \
-  P(maa_x, "att.time_maa_x", S3(one, one, C), everywhere, init_prev_mix, 1, 1)            \
-  P(maa_w, "att.time_maa_w", S3(one, one, C), everywhere, init_prev_mix, 1, 1)            \
-  P(maa_k, "att.time_maa_k", S3(one, one, C), everywhere, init_prev_mix, 1, 1)            \
-  P(maa_v, "att.time_maa_v", S3(one, one, C), everywhere, init_prev_mix_v, 0, 1)          \
-  P(maa_r, "att.time_maa_r", S3(one, one, C), everywhere, init_prev_mix, 0.5, 1)          \
-  P(decay, "att.time_decay", S3(one, one, A), everywhere, init_decay_v5, 0, 2)            \
-  P(decay_w1, "att.time_decay_w1", S2(C, Dw), everywhere, init_fill, 0, 1)                \
-  P(decay_w2, "att.time_decay_w2", S2(Dw, A), everywhere, init_uniform, 0.01, 1)          \
-  P(faaaa, "att.time_faaaa", S2(H, N), everywhere, init_bonus, 0, 1)                      \
-  P(receptance, "att.receptance.weight", S2(A, C), everywhere, init_orthogonal, 1, 1)     \
-  P(key, "att.key.weight", S2(A, C), everywhere, init_orthogonal, 0.1, 1)                 \
-  P(value, "att.value.weight", S2(A, C), everywhere, init_orthogonal, 1, 1)               \
-  P(output, "att.output.weight", S2(C, A), everywhere, init_fill, 0, 1)                   \
-  P(ln_x_w, "att.ln_x.weight", S1(A), everywhere, init_ln_x, 0, 1)                        \
-  P(ln_x_b, "att.ln_x.bias", S1(A), everywhere, init_fill, 0, 1)                          \
-  P(ffn_maa_k, "ffn.time_maa_k", S3(one, one, C), everywhere, init_ffn_mix, 0, 1)         \
-  P(ffn_maa_r, "ffn.time_maa_r", S3(one, one, C), everywhere, init_ffn_mix, 0, 1)         \
-  P(ffn_key, "ffn.key.weight", S2(F, C), everywhere, init_orthogonal, 1, 1)               \
-  P(ffn_receptance, "ffn.receptance.weight", S2(C, C), everywhere, init_fill, 0, 1)       \
-  P(ffn_value, "ffn.value.weight", S2(C, F), everywhere, init_fill, 0, 1)
+  P(maa_x, "att.time_maa_x", S3(one, one, C), own_shift, init_prev_mix, 1, 1)            \
+  P(maa_w, "att.time_maa_w", S3(one, one, C), own_shift, init_prev_mix, 1, 1)            \
+  P(maa_k, "att.time_maa_k", S3(one, one, C), own_shift, init_prev_mix, 1, 1)            \
+  P(maa_v, "att.time_maa_v", S3(one, one, C), own_shift, init_prev_mix_v, 0, 1)          \
+  P(maa_r, "att.time_maa_r", S3(one, one, C), own_shift, init_prev_mix, 0.5, 1)          \
+  P(decay, "att.time_decay", S3(one, one, A), own_decay, init_decay_v5, 0, 2)            \
+  P(decay_w1, "att.time_decay_w1", S2(C, Dw), own_decay, init_fill, 0, 1)                \
+  P(decay_w2, "att.time_decay_w2", S2(Dw, A), own_decay, init_uniform, 0.01, 1)          \
+  P(faaaa, "att.time_faaaa", S2(H, N), own_bonus, init_bonus, 0, 1)                      \
+  P(receptance, "att.receptance.weight", S2(A, C), own_receptance, init_orthogonal, 1, 1)     \
+  P(key, "att.key.weight", S2(A, C), has_att, init_orthogonal, 0.1, 1)                 \
+  P(value, "att.value.weight", S2(A, C), has_att, init_orthogonal, 1, 1)               \
+  P(output, "att.output.weight", S2(C, A), has_att, init_fill, 0, 1)                   \
+  P(ln_x_w, "att.ln_x.weight", S1(A), own_norm, init_ln_x, 0, 1)                        \
+  P(ln_x_b, "att.ln_x.bias", S1(A), own_norm, init_fill, 0, 1)                          \
+  P(ffn_maa_k, "ffn.time_maa_k", S3(one, one, C), own_ffn_shift, init_ffn_mix, 0, 1)         \
+  P(ffn_maa_r, "ffn.time_maa_r", S3(one, one, C), own_ffn_shift, init_ffn_mix, 0, 1)         \
+  P(ffn_key, "ffn.key.weight", S2(F, C), has_ffn, init_orthogonal, 1, 1)               \
+  P(ffn_receptance, "ffn.receptance.weight", S2(C, C), has_ffn, init_fill, 0, 1)       \
+  P(ffn_value, "ffn.value.weight", S2(C, F), has_ffn, init_fill, 0, 1)
 
 #define V6_FIVE_MIXES(P)                                                                  \
-  P(maa_g, "att.time_maa_g", S3(one, one, C), everywhere, init_prev_mix, 0.5, 1)          \
-  P(maa_w1, "att.time_maa_w1", S2(C, Dx), everywhere, init_fill, 0, 1)                    \
-  P(maa_w2, "att.time_maa_w2", S3(five, Dm, C), everywhere, init_uniform, 0.01, 1)
+  P(maa_g, "att.time_maa_g", S3(one, one, C), own_shift, init_prev_mix, 0.5, 1)          \
+  P(maa_w1, "att.time_maa_w1", S2(C, Dx), own_shift, init_fill, 0, 1)                    \
+  P(maa_w2, "att.time_maa_w2", S3(five, Dm, C), own_shift, init_uniform, 0.01, 1)
 
 #define V6_BLOCK(P)                                                                       \
   V6_COMMON(P)                                                                            \
   V6_FIVE_MIXES(P)                                                                        \
-  P(gate, "att.gate.weight", S2(A, C), everywhere, init_orthogonal, 0.1, 1)
+  P(gate, "att.gate.weight", S2(A, C), own_gate, init_orthogonal, 0.1, 1)
 
 #define V6A_BLOCK(P)                                                                      \
   V6_COMMON(P)                                                                            \
   V6_FIVE_MIXES(P)                                                                        \
-  P(gate_w1, "att.gate_w1", S2(C, Dg), everywhere, init_uniform, 0.01, 1)                 \
-  P(gate_w2, "att.gate_w2", S2(Dg, A), everywhere, init_uniform, 0.01, 1)
+  P(gate_w1, "att.gate_w1", S2(C, Dg), own_gate, init_uniform, 0.01, 1)                 \
+  P(gate_w2, "att.gate_w2", S2(Dg, A), own_gate, init_uniform, 0.01, 1)
 
 #define V6B_BLOCK(P)                                                                      \
   V6_COMMON(P)                                                                            \
-  P(maa_w1, "att.time_maa_rkvw_w1", S2(C, Dx), everywhere, init_fill, 0, 1)               \
-  P(maa_w2, "att.time_maa_rkvw_w2", S3(four, Dm, C), everywhere, init_uniform, 0.01, 1)
+  P(maa_w1, "att.time_maa_rkvw_w1", S2(C, Dx), own_shift, init_fill, 0, 1)               \
+  P(maa_w2, "att.time_maa_rkvw_w2", S3(four, Dm, C), own_shift, init_uniform, 0.01, 1)
 
 typedef struct {
   V6_COMMON(PARAM_FIELD)
@@ -80,14 +80,15 @@ static const ParamSpec outer_params[] = {V6_OUTER(PARAM_SPEC)};
 
 enum { ATT_XX, ATT_KV, FFN_XX };
 static const StateSpec state[] = {
-    [ATT_XX] = {"att_xx", S1(C), everywhere, 0},
-    [ATT_KV] = {"att_kv", S3(H, N, N), everywhere, 0}, /* S [H, key, value] */
-    [FFN_XX] = {"ffn_xx", S1(C), everywhere, 0},
+    [ATT_XX] = {"att_xx", S1(C), keeps_shift, 0},
+    [ATT_KV] = {"att_kv", S3(H, N, N), own_recurrence, 0}, /* S [H, key, value] */
+    [FFN_XX] = {"ffn_xx", S1(C), has_ffn, 0},
 };
 
 /* ---- the computation ---- */
 
-/* [v6.1] [v6.2]  x + (prev - x)(mu + m), where m is made from the token itself: stream i of the low-rank map */
+/* [v6.1] [v6.2]  x + (prev - x)(mu + m), where m is made from the token itself: stream i of the low-rank map.
+   Streams: w k v r g; in v6b r k v w. */
 static Tensor *ddlerp(Pass *ps, const V6Block *p, Tensor *x, Tensor *prev, Tensor *low, int i, Tensor *mu)
 {
   Tape *tp = ps->tp;
@@ -97,51 +98,71 @@ static Tensor *ddlerp(Pass *ps, const V6Block *p, Tensor *x, Tensor *prev, Tenso
   return t_lerp(tp, x, prev, t_add(tp, m, mu));
 }
 
+/* [v6.3]  log-decay w = -exp(w0 + tanh(x w1) w2), nats per step, of each token */
+Tensor *decay_v6(Tape *tp, Tensor *x, Tensor *w0, Tensor *w1, Tensor *w2)
+{
+  return decay_v4(tp, t_add(tp, t_matmul(tp, t_tanh(tp, t_matmul(tp, x, w1)), w2), w0));
+}
+
+static Tensor *gate(Tape *tp, const V6Block *p, Tensor *xg)
+{
+  if (p->gate) return t_silu(tp, t_linear(tp, xg, p->gate));               /* [v6.4] */
+  return t_matmul(tp, t_tanh(tp, t_matmul(tp, xg, p->gate_w1)), p->gate_w2);
+}
+
 static Tensor *time_mix(Pass *ps, const V6Block *p, Tensor *x, Tensor **st)
 {
   Tape *tp = ps->tp;
   Tensor *prev = t_shift(tp, x, &st[ATT_XX]);                              /* [B,T,C] */
-  Tensor *low = t_tanh(tp, t_matmul(tp, t_lerp(tp, x, prev, p->maa_x), p->maa_w1)); /* [B,T,Dx] */
-  bool b = !p->maa_g;                                                      /* v6b has another order */
-  Tensor *xw = ddlerp(ps, p, x, prev, low, b ? 3 : 0, p->maa_w);
-  Tensor *xk = ddlerp(ps, p, x, prev, low, 1, p->maa_k);
-  Tensor *xv = ddlerp(ps, p, x, prev, low, 2, p->maa_v);
-  Tensor *xr = ddlerp(ps, p, x, prev, low, b ? 0 : 3, p->maa_r);
+  Tensor **m = hook_shift(ps, HOOK_SHIFT, x, prev);                        /* NULL: the version's own mixes */
+  Tensor *low = m ? NULL : t_tanh(tp, t_matmul(tp, t_lerp(tp, x, prev, p->maa_x), p->maa_w1)); /* [B,T,Dx] */
+  bool b = ps->d->streams == 4;                                            /* v6b has another order */
+  Tensor *xw = m ? m[b ? 3 : 0] : ddlerp(ps, p, x, prev, low, b ? 3 : 0, p->maa_w);
+  Tensor *xk = m ? m[1] : ddlerp(ps, p, x, prev, low, 1, p->maa_k);
+  Tensor *xv = m ? m[2] : ddlerp(ps, p, x, prev, low, 2, p->maa_v);
+  Tensor *xr = m ? m[b ? 0 : 3] : ddlerp(ps, p, x, prev, low, b ? 0 : 3, p->maa_r);
+  Tensor *xg = b ? xr : m ? m[4] : ddlerp(ps, p, x, prev, low, 4, p->maa_g);
 
-  Tensor *r = t_linear(tp, xr, p->receptance);                             /* [B,T,A] */
+  Tensor *r = HOOK(ps, HOOK_RECEPTANCE, t_linear(tp, xr, p->receptance), xr); /* [B,T,A] */
   Tensor *k = t_linear(tp, xk, p->key);
   Tensor *v = t_linear(tp, xv, p->value);
 
-  Tensor *d = t_matmul(tp, t_tanh(tp, t_matmul(tp, xw, p->decay_w1)), p->decay_w2);
-  Tensor *w = t_neg(tp, t_exp(tp, t_add(tp, d, p->decay)));                /* [v6.3]  log-decay, < 0, per token */
-  Tensor *y = t_wkv6(tp, r, w, k, v, p->faaaa, &st[ATT_KV]);               /* [v5.4] [v5.5] with w_t */
+  Tensor *w = HOOK(ps, HOOK_DECAY, decay_v6(tp, xw, p->decay, p->decay_w1, p->decay_w2), xw); /* [v6.3] */
+  Tensor *u = p->faaaa ? p->faaaa : tape_zeros(tp, 1, &ps->d->A);          /* zero when a hook adds the bonus */
+  Tensor *wkv = HOOK(ps, HOOK_RECURRENCE, t_wkv6(tp, r, w, k, v, u, &st[ATT_KV]), r, w, k, v, u); /* [v5.4] [v5.5] */
+  Tensor *now = HOOK(ps, HOOK_BONUS, NULL, r, k, v);                       /* in place of u */
+  Tensor *y = now ? t_add(tp, wkv, now) : wkv;
 
-  if (b) return t_linear(tp, t_layer_norm(tp, y, p->ln_x_w, p->ln_x_b, 1e-5), p->output);
-  y = t_group_norm(tp, y, ps->d->H, p->ln_x_w, p->ln_x_b, 64e-5);
-  Tensor *xg = ddlerp(ps, p, x, prev, low, 4, p->maa_g);
-  Tensor *g = p->gate ? t_silu(tp, t_linear(tp, xg, p->gate))              /* [v6.4] */
-                      : t_matmul(tp, t_tanh(tp, t_matmul(tp, xg, p->gate_w1)), p->gate_w2);
-  return t_linear(tp, t_mul(tp, y, g), p->output);
+  y = HOOK(ps, HOOK_NORM, b ? t_layer_norm(tp, y, p->ln_x_w, p->ln_x_b, 1e-5)
+                            : t_group_norm(tp, y, ps->d->H, p->ln_x_w, p->ln_x_b, 64e-5), y);
+  Tensor *g = HOOK(ps, HOOK_GATE, b ? NULL : gate(tp, p, xg), xg);
+  if (g) y = t_mul(tp, y, g);
+  TRACE(ps, "att", xw, xk, xv, xr, xg, r, w, k, v, g, wkv, y);
+  return t_linear(tp, y, p->output);
 }
 
 static Tensor *mix_channels(Pass *ps, const V6Block *p, Tensor *x, Tensor **st)
 {
   Tape *tp = ps->tp;
   Tensor *prev = t_shift(tp, x, &st[FFN_XX]);
-  Tensor *xk = t_lerp(tp, x, prev, p->ffn_maa_k);                          /* the mix weighs the token before */
-  Tensor *xr = t_lerp(tp, x, prev, p->ffn_maa_r);
+  Tensor **m = hook_shift(ps, HOOK_FFN_SHIFT, x, prev);
+  Tensor *xk = m ? m[0] : t_lerp(tp, x, prev, p->ffn_maa_k);               /* the mix weighs the token before */
+  Tensor *xr = m ? m[1] : t_lerp(tp, x, prev, p->ffn_maa_r);
   Tensor *k = t_relu2(tp, t_linear(tp, xk, p->ffn_key));                   /* [v6.5] */
   Tensor *r = t_sigmoid(tp, t_linear(tp, xr, p->ffn_receptance));
+  TRACE(ps, "ffn", xk, xr, k, r);
   return t_mul(tp, r, t_linear(tp, k, p->ffn_value));
 }
 
-static Tensor *run(Pass *ps, const void *block, int layer, Tensor *x, Tensor **st)
+static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
 {
   const V6Block *p = block;
   Tape *tp = ps->tp;
-  if (layer == 0) x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);
-  x = t_add(tp, x, time_mix(ps, p, t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5), st));
-  return t_add(tp, x, mix_channels(ps, p, t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5), st));
+  if (ps->layer == 0) x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);
+  Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
+  x = t_add(tp, x, HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h));
+  h = t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5);
+  return t_add(tp, x, HOOK(ps, HOOK_CHANNEL_MIX, mix_channels(ps, p, h, st), h));
 }
 
 static void complete_mixes(Dims *d, int mixes)
@@ -167,12 +188,16 @@ static void complete_a(Dims *d)
 
 static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 5.0 * d->A * d->N; }
 
-#define V6(name_, title_, params_, complete_)                                                            \
+#define V6(name_, title_, params_, complete_, streams_, gate_, norm_)                                    \
   {.name = name_, .title = title_, .outer = outer_params, .outer_count = COUNT(outer_params),            \
    .outer_size = sizeof(Outer), .block = params_, .block_count = COUNT(params_),                         \
    .block_size = sizeof(V6Block), .state = state, .state_count = COUNT(state), .complete = complete_,    \
+   .own = {[HOOK_SHIFT] = "ddlerp", [HOOK_FFN_SHIFT] = "lerp", [HOOK_RECEPTANCE] = "linear",             \
+           [HOOK_DECAY] = "v6", [HOOK_GATE] = gate_, [HOOK_BONUS] = "v6", [HOOK_RECURRENCE] = "wkv6",    \
+           [HOOK_NORM] = norm_, [HOOK_TIME_MIX] = name_, [HOOK_CHANNEL_MIX] = "gated"},                  \
+   .streams = streams_, .ffn_streams = "k r", .recurrence = "r w k v u",                                 \
    .mixing_flops = mixing_flops, .embed = outer_embed, .run = run, .logits = outer_logits}
 
-const Version version_v6 = V6("v6", "RWKV-6 Finch", params_6, complete);
-const Version version_v6a = V6("v6a", "RWKV-6.0a", params_6a, complete_a);
-const Version version_v6b = V6("v6b", "RWKV-6.0b", params_6b, complete_b);
+const Version version_v6 = V6("v6", "RWKV-6 Finch", params_6, complete, "w k v r g", "silu", "group");
+const Version version_v6a = V6("v6a", "RWKV-6.0a", params_6a, complete_a, "w k v r g", "tanh-lora", "group");
+const Version version_v6b = V6("v6b", "RWKV-6.0b", params_6b, complete_b, "r k v w", "none", "layer");

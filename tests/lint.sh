@@ -9,7 +9,7 @@ grep -rlE '#include *[<"](lua|lauxlib|lualib)' ref && breach 'ref/ includes Lua 
 grep -nE '(->|\.)data *\[|(->|\.)grad *\[[^]]*\] *[-+*/]=' lua/*.c && breach 'lua/ computes on tensor data (above)'
 
 # A file includes only what stands before it:
-#   num err arena rng < tensor < kernels, ops < tape (t_*, node) < optim < io < versions < model < golden < lua
+#   num err arena rng < tensor < kernels, ops < tape (t_*, node), optim < io < spec < hook < versions < model < golden < lua
 layer() {
   case $1 in
     */engine/num.h | */engine/err.[ch] | */engine/arena.[ch] | */engine/rng.[ch]) echo 1 ;;
@@ -18,10 +18,12 @@ layer() {
     */fast/*) echo 4 ;;
     */engine/tape.[ch] | */engine/node.h | */engine/t_*.c | */engine/optim.[ch]) echo 4 ;;
     */io/*) echo 5 ;;
-    ref/version.h | ref/init.c | ref/outer.c | ref/channel_mix.c | ref/v[0-9]*.c) echo 6 ;;
-    ref/model*.[ch] | ref/state.c | ref/count.c) echo 7 ;;
-    ref/golden.[ch]) echo 8 ;;
-    ref/rwkv.h) echo 9 ;;
+    ref/spec.h | ref/init.c) echo 6 ;;
+    ref/hook.[ch]) echo 7 ;;
+    ref/version.h | ref/variants.c | ref/outer.c | ref/channel_mix.c | ref/v[0-9]*.c) echo 8 ;;
+    ref/model*.[ch] | ref/state.c | ref/count.c) echo 9 ;;
+    ref/golden.[ch]) echo 10 ;;
+    ref/rwkv.h) echo 11 ;;
     *) echo 0 ;;
   esac
 }

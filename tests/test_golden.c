@@ -59,13 +59,13 @@ static void load(void *arg)
 {
   Load *l = arg;
   l->file = st_open(l->path);
-  l->model = model_load(l->file);
+  l->model = model_load(l->file, NULL);
 }
 
 static Model *loaded(const char *path)
 {
   StFile *f = st_open(path);
-  Model *m = model_load(f);
+  Model *m = model_load(f, NULL);
   st_close(f);
   return m;
 }
@@ -191,7 +191,7 @@ static double worst_gradient(Model *m, StFile *f, char *where, size_t room)
   tape_backward(tp, model_loss(tp, m, tokens, targets, B, T, s, 0, NULL));
   double worst = 0;
   for (int i = 0; i < m->count; i++) {
-    char name[120];
+    char name[PARAM_NAME + 20];
     snprintf(name, sizeof name, "grad.%s", m->params[i].name);
     const StEntry *e = st_find(f, name);
     if (!e) continue;
@@ -217,7 +217,7 @@ static void gradients_by_their_size(void **state)
   static const char *const versions[] = {"v4", "v7"}, *const files[] = {"golden", "golden_b2"};
   const double tol = double_build ? 1e-12 : 3e-5; /* seen: 4e-14 and 3e-6 */
   for (int v = 0; v < 2; v++) {
-    char path[200], where[120] = "";
+    char path[200], where[PARAM_NAME + 20] = "";
     snprintf(path, sizeof path, "tests/golden/%s.weights.safetensors", versions[v]);
     Model *m = loaded(path);
     for (int i = 0; i < 2; i++) {
@@ -345,7 +345,7 @@ static bool fails(const GoldenLine *lines, int count, const char *kind)
 /* The number in the parameter that the loss depends on most, relative to its size. */
 static size_t most_effective(const Param *p, StFile *golden)
 {
-  char name[120];
+  char name[PARAM_NAME + 20];
   snprintf(name, sizeof name, "grad.%s", p->name);
   double *g = calloc(p->t->n, sizeof *g);
   size_t best = 0;

@@ -111,7 +111,7 @@ static void load(void *arg)
 {
   Load *l = arg;
   l->file = st_open(l->path);
-  l->model = model_load(l->file);
+  l->model = model_load(l->file, NULL);
 }
 
 typedef struct {
@@ -121,7 +121,7 @@ typedef struct {
 /* Returns whether it was compared by distribution. */
 static bool compare_param(const char *version, const Param *ours, const Param *official, Tally *tally)
 {
-  char name[120];
+  char name[PARAM_NAME + 20];
   int inexact = 0;
   snprintf(name, sizeof name, "%s %s", version, ours->name);
   assert_int_equal(ours->t->n, official->t->n);

@@ -768,7 +768,7 @@ static void smallest_models(void **state)
 }
 
 /* max(32, 32 round(f/32)), where a half goes to the even neighbour as in Python: 1.8 sqrt(6400) = 4.5 * 32 */
-static int lora_rank(double f)
+static int expected_rank(double f)
 {
   int n = (int)floor(f / 32);
   double rest = f / 32 - n;
@@ -793,10 +793,10 @@ static void default_sizes(void **state)
   for (int C = 64; C <= 8192; C += 64) {
     Dims e = {.one = 1, .V = 100, .C = C, .L = 12};
     v7->complete(&e);
-    assert_int_equal(e.Dw, lora_rank(1.8 * sqrt(C)));
-    assert_int_equal(e.Da, lora_rank(1.8 * sqrt(C)));
-    assert_int_equal(e.Dv, lora_rank(1.3 * sqrt(C)));
-    assert_int_equal(e.Dg, lora_rank(0.6 * pow(C, 0.8)));
+    assert_int_equal(e.Dw, expected_rank(1.8 * sqrt(C)));
+    assert_int_equal(e.Da, expected_rank(1.8 * sqrt(C)));
+    assert_int_equal(e.Dv, expected_rank(1.3 * sqrt(C)));
+    assert_int_equal(e.Dg, expected_rank(0.6 * pow(C, 0.8)));
     assert_int_equal(e.F, 4 * C);
   }
   Dims tie = {.one = 1, .V = 100, .C = 6400, .L = 1};

@@ -70,14 +70,14 @@ static void load(void *arg)
 {
   Load *l = arg;
   l->file = st_open(l->path);
-  l->model = model_load(l->file);
+  l->model = model_load(l->file, NULL);
 }
 
 /* For model_free; the file is closed. */
 static Model *loaded(const char *path)
 {
   StFile *f = st_open(path);
-  Model *m = model_load(f);
+  Model *m = model_load(f, NULL);
   st_close(f);
   return m;
 }
@@ -138,7 +138,7 @@ static void round_trip(void **state)
       assert_int_equal(atoi(st_meta(f, "n_embd")), m->d.C);
       assert_int_equal(atoi(st_meta(f, "vocab_size")), m->d.V);
       assert_int_equal(st_count(f), m->count);
-      Model *back = model_load(f);
+      Model *back = model_load(f, NULL);
       st_close(f); /* the model does not need it any more */
       if (m->d.L == 1) back->d.Dv = m->d.Dv; /* v7: v0..v2 stand in later blocks, nothing tells their rank */
       same_models(m, back);

@@ -60,7 +60,7 @@ static void starts_as_specified(void **state)
     Model *m = small_model(v, 0);
     State *s = state_new(m, 3);
     assert_int_equal(s->B, 3);
-    assert_int_equal(s->L, m->d.L);
+    assert_int_equal(s->d.L, m->d.L);
     assert_true(s->count >= m->d.L * v->state_count);
     assert_null(s->tape);
     for (int i = 0; i < s->count; i++) {

@@ -5,6 +5,10 @@ rwkv.progress = require "rwkv.progress"
 rwkv.options = require "rwkv.options"
 
 rwkv.gradcheck = require "rwkv.gradcheck"
+
+local hooks = require "rwkv.hooks"
+rwkv.hook, rwkv.model, rwkv.describe, rwkv.load = hooks.define, hooks.model, hooks.describe, hooks.load
+rwkv.trace = require "rwkv.trace"
 rwkv.cat = rwkv.concat
 
 -- stack(list, axis or 1): tensors of one shape along a new axis

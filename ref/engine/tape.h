@@ -26,11 +26,14 @@ struct Tape {
   bool recording;      /* false: values only */
   uint64_t generation; /* grows with every reset: tells whether a tensor is of this step */
   TapeWatcher *watchers;
+  Tensor **disposed;   /* see tape_dispose */
+  int disposed_count;
 };
 
 Tape *tape_new(void); /* recording */
 void tape_free(Tape *tp);
 void tape_reset(Tape *tp); /* ends the step: every tensor of the tape is gone */
+void tape_dispose(Tape *tp, Tensor *t); /* tensor_free when the step ends: the tape may still refer to it */
 
 /* Adds d loss / d x to the gradient of every x that needs one. `loss` has one element. The part of the
    tape that was walked is spent: its tensors can be read, but no further gradient can flow through. */

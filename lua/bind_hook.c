@@ -1,0 +1,367 @@
+/* Hooks from Lua: what lua/rwkv/hooks.lua has made of a script's table becomes a Hook that a model can use, and its
+   function is called when the model runs. */
+#include "bind.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char class[] = "rwkv.hook";
+
+/* Everything a Hook points to. uservalue 1: the function. */
+typedef struct {
+  Hook hook; /* first: a Hook* is also the address of the userdata */
+  char name[32], origin[120];
+  ParamSpec *param;
+  StateSpec *state;
+  char (*param_name)[32], (*state_name)[32];
+} LuaHook;
+
+static const struct {
+  const char *name;
+  void (*init)(const Init *in);
+} inits[] = {
+    {"fill", init_fill},           {"normal", init_normal},         {"uniform", init_uniform},
+    {"orthogonal", init_orthogonal}, {"orthogonal_wide", init_ortho_wide}, {"lerp", init_lerp},
+    {"decay_v4", init_decay_v4},   {"decay_v5", init_decay_v5},     {"decay_v7", init_decay_v7},
+    {"bonus", init_bonus},         {"iclr", init_iclr},             {"key_norm", init_key_norm},
+    {"value_residual", init_value_residual}, {"ln_x", init_ln_x},
+};
+
+/* ---- from a table to a Hook ---- */
+
+static void read_name(lua_State *L, int table, char out[32])
+{
+  raw_field(L, table, "name");
+  const char *name = lua_tostring(L, -1);
+  size_t n = name ? strlen(name) : 0;
+  if (n < 1 || n > 31 || strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") < n)
+    luaL_error(L, "a name of 1 to 31 letters, digits, '_', '-' and '.' is needed, found '%s'", name ? name : "nothing");
+  strcpy(out, name);
+  lua_pop(L, 1);
+}
+
+static ShapeSpec read_shape(lua_State *L, int table)
+{
+  ShapeSpec s = {0};
+  if (raw_field(L, table, "shape") != LUA_TTABLE) luaL_error(L, "a shape is needed");
+  int shape = lua_gettop(L);
+  lua_Integer axes = list_length(L, shape);
+  if (axes < 1 || axes > MAX_AXES) luaL_error(L, "a shape of 1 to %d sizes is needed, found %I", MAX_AXES, axes);
+  for (int i = 0; i < axes; i++) {
+    int whole;
+    lua_rawgeti(L, shape, i + 1);
+    lua_Integer n = lua_tointegerx(L, -1, &whole);
+    bool tokens = lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "tokens") == 0;
+    if (tokens) s.size[i] = offsetof(Dims, history);
+    else if (whole && n >= 1 && n <= 1 << 24) s.size[i] = FIXED(n);
+    else luaL_error(L, "size %d of the shape: expected 1 to 2^24, found %s", i + 1, luaL_tolstring(L, -1, NULL));
+    lua_pop(L, 1);
+  }
+  s.axes = (int)axes;
+  lua_pop(L, 1);
+  return s;
+}
+
+static void read_param(lua_State *L, int table, ParamSpec *p, char name[32])
+{
+  read_name(L, table, name);
+  *p = (ParamSpec){name, read_shape(L, table), everywhere, init_fill, number_field(L, table, "gain", 0),
+                   number_field(L, table, "lr", 1), 0};
+  for (int i = 0; i < p->shape.axes; i++)
+    if (p->shape.size[i] == offsetof(Dims, history)) luaL_error(L, "parameter %s: \"tokens\" is for states", name);
+  raw_field(L, table, "init");
+  const char *init = luaL_checkstring(L, -1);
+  size_t i = 0;
+  while (i < sizeof inits / sizeof *inits && strcmp(inits[i].name, init)) i++;
+  if (i == sizeof inits / sizeof *inits) {
+    lua_pushliteral(L, "");
+    for (i = 0; i < sizeof inits / sizeof *inits; i++) lua_pushfstring(L, "%s %s", lua_tostring(L, -1), inits[i].name);
+    luaL_error(L, "parameter %s: there is no initial value '%s'; there are:%s", name, init, lua_tostring(L, -1));
+  }
+  p->init = inits[i].init;
+  lua_pop(L, 1);
+}
+
+static void read_state(lua_State *L, int table, StateSpec *s, char name[32])
+{
+  read_name(L, table, name);
+  *s = (StateSpec){name, read_shape(L, table), everywhere, number_field(L, table, "start", 0)};
+  for (int i = 1; i < s->shape.axes; i++)
+    if (s->shape.size[i] == offsetof(Dims, history))
+      luaL_error(L, "state %s: \"tokens\" can only be the first size", name);
+  if (s->shape.axes == MAX_AXES)
+    luaL_error(L, "state %s: at most %d sizes, the batch comes before them", name, MAX_AXES - 1);
+}
+
+static int list_field(lua_State *L, int table, const char *name) /* pushes the list, returns its length */
+{
+  if (raw_field(L, table, name) != LUA_TTABLE) luaL_error(L, "%s: expected a list", name);
+  lua_Integer n = list_length(L, -1);
+  if (n > 64) luaL_error(L, "%s: at most 64, found %I", name, n);
+  return (int)n;
+}
+
+/* bind_hook{slot =, name =, apply =, origin = the script's function, params = {{name, shape, init, gain, lr}..},
+   state = {{name, shape, start}..}} -> a hook for a model of exactly these sizes */
+static int bind_hook(lua_State *L)
+{
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  LuaHook *h = lua_newuserdatauv(L, sizeof *h, 1);
+  memset(h, 0, sizeof *h);
+  luaL_setmetatable(L, class);
+  raw_field(L, 1, "slot");
+  h->hook.slot = (HookSlot)hook_slot(luaL_checkstring(L, -1));
+  read_name(L, 1, h->name);
+  if (raw_field(L, 1, "origin") != LUA_TFUNCTION) return luaL_error(L, "origin: expected a function");
+  lua_Debug where;
+  lua_getinfo(L, ">S", &where);
+  snprintf(h->origin, sizeof h->origin, "%s:%d", where.short_src, where.linedefined);
+
+  int n = list_field(L, 1, "params"), list = lua_gettop(L);
+  h->param = rwkv_alloc((size_t)n, sizeof *h->param, "hook");
+  h->param_name = rwkv_alloc((size_t)n, sizeof *h->param_name, "hook");
+  for (int i = 0; i < n; i++) {
+    if (lua_rawgeti(L, list, i + 1) != LUA_TTABLE) return luaL_error(L, "params: expected a list of tables");
+    read_param(L, lua_gettop(L), &h->param[i], h->param_name[i]);
+  }
+  int states = list_field(L, 1, "state");
+  list = lua_gettop(L);
+  h->state = rwkv_alloc((size_t)states, sizeof *h->state, "hook");
+  h->state_name = rwkv_alloc((size_t)states, sizeof *h->state_name, "hook");
+  for (int i = 0; i < states; i++) {
+    if (lua_rawgeti(L, list, i + 1) != LUA_TTABLE) return luaL_error(L, "state: expected a list of tables");
+    read_state(L, lua_gettop(L), &h->state[i], h->state_name[i]);
+  }
+  if (raw_field(L, 1, "apply") != LUA_TFUNCTION) return luaL_error(L, "apply: expected a function");
+  lua_setiuservalue(L, 2, 1);
+  h->hook = (Hook){h->hook.slot, h->name, h->origin, h->param, n, h->state, states, NULL, hook_call};
+  remember(L, 2);
+  lua_pushvalue(L, 2);
+  return 1;
+}
+
+static int collect(lua_State *L)
+{
+  LuaHook *h = luaL_checkudata(L, 1, class);
+  note_finalized(L, 1);
+  free(h->param), free(h->state), free(h->param_name), free(h->state_name);
+  h->param = NULL, h->state = NULL, h->param_name = h->state_name = NULL;
+  return 0;
+}
+
+/* ---- the call ---- */
+
+static void set_size(lua_State *L, const char *name, int value)
+{
+  lua_pushinteger(L, value);
+  lua_setfield(L, -2, name);
+}
+
+static void push_words(lua_State *L, const char *words) /* "r w k" -> {"r", "w", "k"} */
+{
+  lua_newtable(L);
+  for (int i = 1; words && *words; i++) {
+    size_t n = strcspn(words, " ");
+    lua_pushlstring(L, words, n);
+    lua_rawseti(L, -2, i);
+    words += n + strspn(words + n, " ");
+  }
+}
+
+static void push_hook_sizes(lua_State *L, const Version *v, const Dims *d, HookSlot slot)
+{
+  const char *streams = slot == HOOK_SHIFT ? v->streams : slot == HOOK_FFN_SHIFT ? v->ffn_streams : NULL;
+  lua_createtable(L, 0, 16);
+  set_size(L, "layers", d->L), set_size(L, "vocab", d->V), set_size(L, "C", d->C);
+  set_size(L, "A", d->A ? d->A : d->C), set_size(L, "F", d->F);
+  if (d->H) set_size(L, "H", d->H), set_size(L, "N", d->N);
+  if (d->Dw) set_size(L, "decay_rank", d->Dw);
+  if (d->Da) set_size(L, "iclr_rank", d->Da);
+  if (d->Dv) set_size(L, "value_rank", d->Dv);
+  if (d->Dg) set_size(L, "gate_rank", d->Dg);
+  if (d->Dm) set_size(L, "mix_rank", d->Dm);
+  lua_pushstring(L, v->name);
+  lua_setfield(L, -2, "version");
+  if (streams) push_words(L, streams), lua_setfield(L, -2, "streams");
+}
+
+/* The tensors as positional arguments; for a recurrence as one table by name. Returns the number of arguments. */
+static int push_inputs(lua_State *L, const HookCall *c, const Version *v)
+{
+  if (c->hook->slot != HOOK_RECURRENCE) {
+    for (int i = 0; i < c->in_count; i++) push_step(L, c->in[i]);
+    return c->in_count;
+  }
+  lua_createtable(L, 0, c->in_count);
+  const char *name = v->recurrence;
+  for (int i = 0; i < c->in_count; i++) {
+    size_t n = strcspn(name, " ");
+    lua_pushlstring(L, name, n);
+    push_step(L, c->in[i]);
+    lua_rawset(L, -3);
+    name += n + strspn(name + n, " ");
+  }
+  return 1;
+}
+
+/* The table of the hook's state by name, with the tensors before; -> its stack index */
+static int push_state_table(lua_State *L, const HookCall *c)
+{
+  lua_createtable(L, 0, c->hook->state_count);
+  for (int i = 0; i < c->hook->state_count; i++) {
+    push_step(L, c->state[i]);
+    lua_setfield(L, -2, c->hook->state[i].name);
+  }
+  return lua_gettop(L);
+}
+
+static Tensor *result(lua_State *L, const HookCall *c, const char *what, const char *name)
+{
+  if (lua_isnil(L, -1)) return NULL;
+  if (!is_tensor(L, -1))
+    luaL_error(L, "hook %s \"%s\" (%s), layer %d: %s%s is a %s, expected a tensor", hook_slots[c->hook->slot].name,
+               c->hook->name, c->hook->origin, c->ps->layer, what, name, luaL_typename(L, -1));
+  return check_operand(L, -1);
+}
+
+/* What the function left in its table of state. */
+static void read_back_state(lua_State *L, const HookCall *c, int table)
+{
+  for (int i = 0; i < c->hook->state_count; i++) {
+    const StateSpec *s = &c->hook->state[i];
+    raw_field(L, table, s->name);
+    Tensor *t = result(L, c, "state ", s->name);
+    if (!t || t->axes != c->state[i]->axes)
+      luaL_error(L, "hook %s \"%s\" (%s), layer %d: state %s is %s, expected %d axes", hook_slots[c->hook->slot].name,
+                 c->hook->name, c->hook->origin, c->ps->layer, s->name, t ? tensor_shape(t) : "nil", c->state[i]->axes);
+    for (int a = 0; a < t->axes; a++)
+      if (t->shape[a] != c->state[i]->shape[a] && !(a == 1 && s->shape.size[0] == offsetof(Dims, history)))
+        luaL_error(L, "hook %s \"%s\" (%s), layer %d: state %s became %s, expected %s", hook_slots[c->hook->slot].name,
+                   c->hook->name, c->hook->origin, c->ps->layer, s->name, tensor_shape(t), tensor_shape(c->state[i]));
+    c->state[i] = t;
+    lua_pop(L, 1);
+  }
+}
+
+static void read_streams(lua_State *L, const HookCall *c, const char *streams)
+{
+  if (!lua_istable(L, -1))
+    luaL_error(L, "hook %s \"%s\" (%s): returned a %s, expected a table with the streams %s",
+               hook_slots[c->hook->slot].name, c->hook->name, c->hook->origin, luaL_typename(L, -1), streams);
+  int table = lua_gettop(L);
+  for (int i = 0; i < c->out_count; i++) {
+    size_t n = strcspn(streams, " ");
+    const char *name = lua_pushlstring(L, streams, n);
+    lua_pushvalue(L, -1);
+    lua_rawget(L, table);
+    c->out[i] = result(L, c, "stream ", name);
+    lua_pop(L, 2);
+    streams += n + strspn(streams + n, " ");
+  }
+}
+
+void hook_call(HookCall *c)
+{
+  lua_State *L = bound_state();
+  int top = lua_gettop(L);
+  luaL_checkstack(L, 40, "a hook");
+  if (!push_remembered(L, c->ps->host) || !push_remembered(L, c->hook)) luaL_error(L, "this model is being collected");
+  int host = top + 1;
+  const Version *v = check_model(L, host)->version;
+  lua_getiuservalue(L, top + 2, 1); /* the function */
+  int arguments = push_inputs(L, c, v), state = 0;
+  if (c->hook->state_count) arguments++, state = push_state_table(L, c);
+  lua_createtable(L, 0, c->hook->param_count);
+  for (int i = 0; i < c->hook->param_count; i++) {
+    push_borrowed(L, c->param[i], host);
+    lua_setfield(L, -2, c->hook->param[i].name);
+  }
+  push_hook_sizes(L, v, c->ps->d, c->hook->slot);
+  set_size(L, "layer", c->ps->layer), set_size(L, "B", c->ps->B), set_size(L, "T", c->ps->T);
+  if (state) lua_pushvalue(L, state), lua_insert(L, top + 3); /* it must outlast the call */
+
+  step_hold(L, 1);
+  int status = guarded_pcall(L, arguments + 2, 1);
+  step_hold(L, -1);
+  if (status != LUA_OK) rethrow(L);
+  if (c->hook->slot == HOOK_SHIFT) read_streams(L, c, v->streams);
+  else if (c->hook->slot == HOOK_FFN_SHIFT) read_streams(L, c, v->ffn_streams);
+  else c->out[0] = result(L, c, "what it returned", "");
+  if (state) read_back_state(L, c, top + 3);
+  lua_settop(L, top);
+}
+
+/* ---- for models ---- */
+
+void read_hooks(lua_State *L, int index, const Version *v, Dims *d)
+{
+  lua_newtable(L);
+  int keep = lua_gettop(L);
+  if (lua_isnil(L, index)) return;
+  luaL_checktype(L, index, LUA_TTABLE);
+  for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
+    if (lua_type(L, -2) != LUA_TSTRING) luaL_error(L, "hooks: expected a table by slot, as {decay = ...}");
+    int slot = hook_slot(lua_tostring(L, -2));
+    LuaHook *h = luaL_testudata(L, -1, class);
+    if (h) {
+      check_lasting(L, -1);
+      d->hook[slot] = &h->hook;
+      lua_pushvalue(L, -2);
+      lua_pushvalue(L, -2);
+      lua_rawset(L, keep);
+    } else {
+      const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+      if (!name)
+        luaL_error(L, "hooks: %s is a %s, expected a name or a hook", hook_slots[slot].name, luaL_typename(L, -1));
+      if (v && v->own[slot] && strcmp(v->own[slot], name) == 0) continue;
+      d->hook[slot] = hook_find((HookSlot)slot, name);
+      if (!d->hook[slot]) luaL_error(L, "hooks: there is no built-in %s \"%s\"", hook_slots[slot].name, name);
+    }
+  }
+}
+
+/* hook_slots(version) -> {{slot =, inputs =, returns =, own =, builtin = {names}}, ...} */
+static int list_slots(lua_State *L)
+{
+  const Version *v = version_find(luaL_checkstring(L, 1));
+  lua_newtable(L);
+  for (int slot = 0, n = 0; slot < HOOK_SLOTS; slot++) {
+    if (!v->own[slot]) continue;
+    lua_newtable(L);
+    const Slot *s = &hook_slots[slot];
+    const char *streams = slot == HOOK_SHIFT ? v->streams : slot == HOOK_FFN_SHIFT ? v->ffn_streams : NULL;
+    lua_pushstring(L, s->name), lua_setfield(L, -2, "slot");
+    push_words(L, slot == HOOK_RECURRENCE ? v->recurrence : s->inputs), lua_setfield(L, -2, "inputs");
+    lua_pushstring(L, s->returns), lua_setfield(L, -2, "returns");
+    lua_pushstring(L, v->own[slot]), lua_setfield(L, -2, "own");
+    if (streams) push_words(L, streams), lua_setfield(L, -2, "streams");
+    lua_newtable(L);
+    for (int i = 0, k = 0; hook_list()[i]; i++)
+      if (hook_list()[i]->slot == (HookSlot)slot) lua_pushstring(L, hook_list()[i]->name), lua_rawseti(L, -2, ++k);
+    lua_setfield(L, -2, "builtin");
+    lua_rawseti(L, -2, ++n);
+  }
+  return 1;
+}
+
+/* hook_sizes({version =, layers =, ...}, slot) -> the sizes that a hook there may rely on */
+static int sizes(lua_State *L)
+{
+  Dims d;
+  double seed;
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 2);
+  const Version *v = read_design(L, 1, "rwkv.model", &d, &seed);
+  int slot = hook_slot(luaL_checkstring(L, 2));
+  d = version_complete(v, &d);
+  push_hook_sizes(L, v, &d, (HookSlot)slot);
+  return 1;
+}
+
+void open_hook(lua_State *L)
+{
+  add_class(L, class, NULL, (luaL_Reg[]){{"__gc", collect}, {NULL, NULL}});
+  add_functions(L, (luaL_Reg[]){{"bind_hook", bind_hook}, {"hook_slots", list_slots}, {"hook_sizes", sizes},
+                                {NULL, NULL}});
+}

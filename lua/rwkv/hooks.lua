@@ -1,0 +1,238 @@
+-- Hooks written in Lua: rwkv.hook{...} defines one, rwkv.model{ hooks = { decay = it } } uses it. See lua/doc/hooks.md.
+local core = require "rwkv.core"
+
+local hooks = {}
+local defined = {} -- [kind][name]
+local Hook = {}
+Hook.__index = Hook
+Hook.__name = "hook"
+Hook.__tostring = function(h) return ("hook %s \"%s\""):format(h.kind, h.name) end
+
+local kinds, taken = {}, {} -- slots of all versions by name; names of what is built in, by slot
+for _, version in ipairs(core.versions()) do
+  for _, s in ipairs(core.hook_slots(version)) do
+    kinds[s.slot] = true
+    taken[s.slot] = taken[s.slot] or {}
+    taken[s.slot][s.own] = true
+    for _, name in ipairs(s.builtin) do taken[s.slot][name] = true end
+  end
+end
+
+local function sorted(t)
+  local names = {}
+  for name in pairs(t) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+-- A shift can stand in both slots for shifts.
+local function kind_of(slot) return slot == "ffn_shift" and "shift" or slot end
+
+-- ---- definition ----
+
+local fields = { kind = "string", name = "string", params = true, state = true, apply = "function", step = "function" }
+
+-- hook{ kind =, name =, params = table or function(d), state = table or function(d), apply = f } (or step = f for a
+-- recurrence) -> the hook, which can from now on also be called by its name.
+function hooks.define(q)
+  if type(q) ~= "table" then error("rwkv.hook{...} takes a table, found a " .. type(q), 2) end
+  for field, value in pairs(q) do
+    local want = fields[field]
+    if not want then
+      error(("rwkv.hook does not know '%s'; it knows: %s"):format(field, table.concat(sorted(fields), ", ")), 2)
+    end
+    if want ~= true and type(value) ~= want then
+      error(("rwkv.hook: %s is a %s, expected a %s"):format(field, type(value), want), 2)
+    end
+  end
+  if not kinds[q.kind] or q.kind == "ffn_shift" then
+    error(("rwkv.hook: there is no kind '%s'; there are: %s"):format(q.kind, table.concat(sorted(kinds), ", ")), 2)
+  end
+  if not q.name then error("rwkv.hook: a name is needed: a checkpoint keeps it", 2) end
+  if not q.name:match "^[%w_-]+$" or #q.name > 31 then
+    error(("rwkv.hook: name '%s': expected 1 to 31 letters, digits, '_' and '-'"):format(q.name), 2)
+  end
+  if taken[q.kind][q.name] then
+    error(("rwkv.hook: a %s called '%s' is built in; choose another name"):format(q.kind, q.name), 2)
+  end
+  if q.step and q.kind ~= "recurrence" then error("rwkv.hook: step is for recurrences; give apply", 2) end
+  if not q.apply == not q.step then error("rwkv.hook: either apply or step is needed", 2) end
+  local h = setmetatable({}, Hook)
+  for field, value in pairs(q) do h[field] = value end
+  defined[q.kind] = defined[q.kind] or {}
+  defined[q.kind][q.name] = h
+  return h
+end
+
+-- ---- from a hook to what the core binds to a model ----
+
+-- Runs step over the tokens: every input [B,T,A] becomes [B,H,N] for one token, what is constant [H,N].
+local function over_time(step)
+  return function(inputs, state, p, d)
+    local H, N = d.H or 1, d.N or d.A
+    local constant, streams, outputs = {}, {}, {}
+    for name, x in pairs(inputs) do
+      if #x:shape() == 3 then streams[name] = x:reshape(d.B, d.T, H, N) else constant[name] = x:reshape(H, N) end
+    end
+    for t = 1, d.T do
+      local now = {}
+      for name, x in pairs(constant) do now[name] = x end
+      for name, x in pairs(streams) do now[name] = x:slice(2, t, t):reshape(d.B, H, N) end
+      outputs[t] = step(now, state, p, d):reshape(d.B, 1, d.A)
+    end
+    return core.concat(outputs, 2)
+  end
+end
+
+local function listed(what, d, entry)
+  local list = {}
+  if type(what) == "function" then what = what(d) end
+  for _, name in ipairs(sorted(what or {})) do list[#list + 1] = entry(name, what[name]) end
+  return list
+end
+
+local function sizes_of(name, e)
+  if type(e) ~= "table" then error(("%s is a %s, expected a table of sizes"):format(name, type(e)), 0) end
+  local shape = {}
+  for i, n in ipairs(e) do shape[i] = n end
+  return shape
+end
+
+local plain = { zero = 0, zeros = 0, one = 1, ones = 1 }
+
+local function parameter(name, e)
+  local shape = sizes_of(name, e)
+  local init, gain = e.init, e.gain
+  if init == nil then init = #shape > 1 and "orthogonal" or 0 end
+  if type(init) == "string" and plain[init] then init = plain[init] end
+  if type(init) == "number" then init, gain = "fill", init end
+  if type(init) == "function" then init = "fill" end -- set by the caller afterwards
+  return { name = name, shape = shape, init = init, gain = gain or 1, lr = e.lr or 1 }
+end
+
+local function part(name, e) return { name = name, shape = sizes_of(name, e), start = e.start or 0 } end
+
+local function state_of(h, d)
+  local state = type(h.state) == "function" and h.state(d) or h.state
+  if not state and h.kind == "recurrence" then
+    if not d.H then error(("a recurrence of %s must say its state"):format(d.version), 0) end
+    state = { S = { d.H, d.N, d.N } }
+  end
+  return state or {}
+end
+
+local function bind(h, slot, design)
+  local d = core.hook_sizes(design, slot)
+  local ok, result = pcall(function()
+    return core.bind_hook { slot = slot, name = h.name, origin = h.apply or h.step,
+      apply = h.apply or over_time(h.step), params = listed(h.params, d, parameter),
+      state = listed(state_of(h, d), d, part) }
+  end)
+  if not ok then error(("hook %s \"%s\": %s"):format(slot, h.name, result), 0) end
+  return result
+end
+
+-- state_size(d, tokens or 0): numbers of state that one layer keeps for a sequence. d as a hook is given it: { C =, A =,
+-- H =, N =, layers =, .. }.
+function Hook:state_size(d, tokens)
+  local total = 0
+  for _, e in pairs(state_of(self, d)) do
+    local n = 1
+    for _, size in ipairs(e) do n = n * (size == "tokens" and (tokens or 0) or size) end
+    total = total + n
+  end
+  return total
+end
+
+-- ---- models ----
+
+local function without_hooks(q)
+  local copy = {}
+  for name, value in pairs(q) do copy[name] = value end
+  copy.hooks, copy.tokens = {}, nil
+  return copy
+end
+
+-- q with its hooks bound to its sizes, and the list of those that come from Lua.
+local function prepare(q)
+  if type(q) ~= "table" or q.hooks == nil then return q, {} end
+  if type(q.hooks) ~= "table" then error("hooks: expected a table by slot, found a " .. type(q.hooks), 0) end
+  local design, chosen = without_hooks(q), {}
+  for slot, h in pairs(q.hooks) do
+    local kind = kind_of(slot)
+    if not kinds[slot] then
+      error(("hooks: there is no slot '%s'; there are: %s"):format(tostring(slot), table.concat(sorted(kinds), ", ")), 0)
+    end
+    if type(h) == "string" and not taken[slot][h] then
+      local known = sorted(taken[slot])
+      for name in pairs(defined[kind] or {}) do known[#known + 1] = name end
+      h = defined[kind] and defined[kind][h]
+        or error(("hooks: there is no %s '%s'; there are: %s"):format(slot, h, table.concat(known, ", ")), 0)
+    end
+    if type(h) == "table" and (getmetatable(h) ~= Hook or h.kind ~= kind) then
+      error(("hooks: %s is %s, expected a name or a hook of kind %s"):format(slot, tostring(h), kind), 0)
+    end
+    if type(h) == "string" then design.hooks[slot] = h else chosen[slot] = h end
+  end
+  local result = {}
+  for name, value in pairs(q) do result[name] = value end
+  result.hooks = {}
+  for slot, name in pairs(design.hooks) do result.hooks[slot] = name end
+  for slot, h in pairs(chosen) do result.hooks[slot] = bind(h, slot, design) end
+  return result, chosen
+end
+
+-- Initial values that are functions: init(layer, d, rng) -> a number, a nested list or a tensor.
+local function initialise(model, q, chosen)
+  local values = {}
+  for slot, h in pairs(chosen) do
+    local d = core.hook_sizes(without_hooks(q), slot)
+    local params = type(h.params) == "function" and h.params(d) or h.params or {}
+    for name, e in pairs(params) do
+      for layer = 0, type(e.init) == "function" and d.layers - 1 or -1 do
+        local place = (slot == "ffn_shift" or slot == "channel_mix") and "ffn" or "att"
+        local full = ("blocks.%d.%s.%s.%s.%s"):format(layer, place, slot, h.name, name)
+        values[full] = function() return e.init(layer, d, core.rng(q.seed or 0, full)) end
+      end
+    end
+  end
+  for name, t in model:parameters() do
+    if values[name] then t:set(values[name]()) end
+  end
+  return model
+end
+
+local core_model, core_describe, core_load = core.model, core.describe, core.load
+
+local function passing_errors(f)
+  return function(...)
+    local results = table.pack(pcall(f, ...))
+    if not results[1] then
+      local message = results[2]
+      if type(message) == "string" and not message:match "^[^\n]-:%d+: " then error(message, 2) end
+      error(message, 0)
+    end
+    return table.unpack(results, 2, results.n)
+  end
+end
+
+hooks.model = passing_errors(function(q)
+  local bound, chosen = prepare(q)
+  return initialise(core_model(bound), q, chosen)
+end)
+
+hooks.describe = passing_errors(function(q) return core_describe((prepare(q))) end)
+
+-- load(path): the hooks of a file that are not built in must have been defined before.
+hooks.load = passing_errors(function(path)
+  local q = core.hooks_in(path)
+  if not q then return core_load(path) end
+  local design, bound = without_hooks(q), {}
+  for slot, name in pairs(q.hooks) do
+    local h = not taken[slot][name] and defined[kind_of(slot)] and defined[kind_of(slot)][name]
+    if h then bound[slot] = bind(h, slot, design) elseif taken[slot][name] then design.hooks[slot] = name end
+  end
+  return core_load(path, bound)
+end)
+
+return hooks

@@ -1,0 +1,132 @@
+/* Hooks: the table of slots, and what happens when one is used. */
+#include "hook.h"
+
+#include "engine/err.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define WIDTH(size) offsetof(Dims, size)
+#define ANY .low = -INFINITY, .high = INFINITY
+
+const Slot hook_slots[HOOK_SLOTS] = {
+    [HOOK_SHIFT] = {"shift", "att", "x prev", "a [B,T,C] for each stream", WIDTH(C), ANY},
+    [HOOK_FFN_SHIFT] = {"ffn_shift", "ffn", "x prev", "a [B,T,C] for each stream", WIDTH(C), ANY},
+    [HOOK_RECEPTANCE] = {"receptance", "att", "x", "[B,T,A]", WIDTH(A), ANY},
+    [HOOK_DECAY] = {"decay", "att", "x", "log-decay, at most 0, nats a step: [B,T,A], or [A] for all tokens", WIDTH(A),
+                    .constant = true, .low = -INFINITY, .high = 0},
+    [HOOK_ICLR] = {"iclr", "att", "x w", "in-context learning rate, 0 to 2: [B,T,A], or [A] for all tokens", WIDTH(A),
+                   .constant = true, .low = 0, .high = 2},
+    [HOOK_GATE] = {"gate", "att", "x", "factor of the output: [B,T,A], [A] or nothing", WIDTH(A), .constant = true,
+                   .nothing = true, ANY},
+    [HOOK_BONUS] = {"bonus", "att", "r k v", "what the token adds to its own output: [B,T,A] or nothing", WIDTH(A),
+                    .nothing = true, ANY},
+    [HOOK_KEY_NORM] = {"key_norm", "att", "k", "removal key: [B,T,A]", WIDTH(A), ANY},
+    [HOOK_VALUE_RESIDUAL] = {"value_residual", "att", "v v_first x", "value, from layer 1 on: [B,T,A]", WIDTH(A),
+                             ANY},
+    [HOOK_RECURRENCE] = {"recurrence", "att", "", "[B,T,A]", WIDTH(A), ANY},
+    [HOOK_NORM] = {"norm", "att", "y", "[B,T,A]", WIDTH(A), ANY},
+    [HOOK_TIME_MIX] = {"time_mix", "att", "x", "[B,T,C]", WIDTH(C), ANY},
+    [HOOK_CHANNEL_MIX] = {"channel_mix", "ffn", "x", "[B,T,C]", WIDTH(C), ANY},
+};
+
+int hook_slot(const char *name)
+{
+  char known[256] = "";
+  for (int i = 0; i < HOOK_SLOTS; i++) {
+    if (strcmp(name, hook_slots[i].name) == 0) return i;
+    snprintf(known + strlen(known), sizeof known - strlen(known), " %s", hook_slots[i].name);
+  }
+  rwkv_fail("there is no hook slot \"%s\"; there are:%s", name, known);
+}
+
+bool slot_stands(const Dims *d, HookSlot slot, int layer)
+{
+  if (slot == HOOK_FFN_SHIFT || slot == HOOK_CHANNEL_MIX) return true;
+  return !has_pre_ffn(d, layer) && (slot != HOOK_VALUE_RESIDUAL || layer > 0);
+}
+
+const Hook *hook_find(HookSlot slot, const char *name)
+{
+  for (const Hook *const *h = hook_list(); *h; h++)
+    if ((*h)->slot == slot && strcmp((*h)->name, name) == 0) return *h;
+  return NULL;
+}
+
+void hook_param_name(char *out, size_t size, int layer, const Hook *h, const char *param)
+{
+  const Slot *s = &hook_slots[h->slot];
+  snprintf(out, size, "blocks.%d.%s.%s.%s.%s", layer, s->part, s->name, h->name, param);
+}
+
+/* ---- use ---- */
+
+/* "hook decay "floor" (script.lua:3), layer 1" */
+static const char *title(const Hook *h, int layer)
+{
+  static char text[300];
+  snprintf(text, sizeof text, "hook %s \"%s\"%s%s%s, layer %d", hook_slots[h->slot].name, h->name,
+           h->origin ? " (" : "", h->origin ? h->origin : "", h->origin ? ")" : "", layer);
+  return text;
+}
+
+static void check(const HookCall *c, const Tensor *t)
+{
+  const Slot *s = &hook_slots[c->hook->slot];
+  const Pass *ps = c->ps;
+  int full[] = {ps->B, ps->T, size_of(ps->d, s->width)};
+  if (!t && s->nothing) return;
+  if (!t) rwkv_fail("%s: returned nothing, expected %s", title(c->hook, ps->layer), shape_text(3, full));
+  bool fits = t->axes == 3 && memcmp(t->shape, full, sizeof full) == 0;
+  if (s->constant) fits |= t->axes == 0 || (t->axes == 1 && t->shape[0] == full[2]);
+  if (!fits)
+    rwkv_fail("%s: returned %s, expected %s%s%s", title(c->hook, ps->layer), tensor_shape(t), shape_text(3, full),
+              s->constant ? " or " : "", s->constant ? shape_text(1, full + 2) : "");
+  for (size_t i = 0; i < t->n; i++) {
+    real x;
+    tensor_read(t, i, 1, &x);
+    if (!(isfinite(x) && (double)x >= s->low && (double)x <= s->high)) {
+      char range[60] = "a finite number";
+      if (isfinite(s->low)) snprintf(range, sizeof range, "%g to %g", s->low, s->high);
+      else if (isfinite(s->high)) snprintf(range, sizeof range, "at most %g", s->high);
+      rwkv_fail("%s: element %zu of %s is %g, expected %s", title(c->hook, ps->layer), i + 1, tensor_shape(t),
+                (double)x, range);
+    }
+  }
+}
+
+static void use(Pass *ps, HookSlot slot, Tensor **in, int in_count, Tensor **out, int out_count)
+{
+  HookCall c = {ps->d->hook[slot], ps, in, in_count, ps->hook_param[slot], ps->hook_state[slot], out, out_count};
+  c.hook->apply(&c);
+  for (int i = 0; i < out_count; i++) check(&c, out[i]);
+}
+
+Tensor *hook_apply(Pass *ps, HookSlot slot, Tensor **in, int in_count)
+{
+  Tensor *out = NULL;
+  use(ps, slot, in, in_count, &out, 1);
+  return out;
+}
+
+Tensor **hook_shift(Pass *ps, HookSlot slot, Tensor *x, Tensor *prev)
+{
+  if (!ps->d->hook[slot]) return NULL;
+  int streams = slot == HOOK_SHIFT ? ps->d->streams : ps->d->ffn_streams;
+  Tensor **out = arena_alloc(&ps->tp->arena, (size_t)streams * sizeof *out);
+  memset(out, 0, (size_t)streams * sizeof *out);
+  use(ps, slot, (Tensor *[]){x, prev}, 2, out, streams);
+  return out;
+}
+
+void trace(Pass *ps, const char *part, const char *names, Tensor **t)
+{
+  for (int i = 0; *names; i++) {
+    size_t n = strcspn(names, ",");
+    char name[80];
+    snprintf(name, sizeof name, "blocks.%d.%s.%.*s", ps->layer, part, (int)n, names);
+    if (t[i]) ps->trace->see(ps->trace, name, t[i]);
+    names += n + strspn(names + n, ", ");
+  }
+}

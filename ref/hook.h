@@ -1,0 +1,93 @@
+/* Hooks: the named slots in which a version can be changed. A hook is a function with parameters and state of its own;
+   the built-in ones are in variants.c, the others come from Lua, and nobody can tell them apart. */
+#ifndef AVIARY_HOOK_H
+#define AVIARY_HOOK_H
+
+#include "spec.h"
+
+/* Somebody who sees every named intermediate of a run, in the order of computation. */
+typedef struct Trace {
+  void (*see)(struct Trace *self, const char *name, Tensor *t); /* "blocks.0.att.w" */
+} Trace;
+
+/* One run of a model over tokens [B,T]: what the blocks share. */
+typedef struct {
+  Tape *tp;
+  const Dims *d;
+  const void *outer;     /* the parameters around the blocks */
+  Tensor **state, **outer_state; /* of all layers, and the part around them */
+  const int *tokens;
+  int B, T;
+  int layer;              /* the block that is at work, from 0 */
+  Tensor **hook_param[HOOK_SLOTS], **hook_state[HOOK_SLOTS]; /* its hooks' parameters, and state before -> after */
+  Tensor *emb;     /* v4: the raw embedding, [B,T,C] */
+  Tensor *v_first; /* v7: the values of block 0, [B,T,C] */
+  bool rounded_decay; /* v7: 0.606531 for e^{-1/2}, as the official inference code has it */
+  const void *host;   /* of the model */
+  Trace *trace;       /* who wants to see the intermediates; NULL: nobody */
+} Pass;
+
+/* ---- slots ---- */
+
+typedef struct {
+  const char *name;    /* "decay" */
+  const char *part;    /* "att" or "ffn": the part of the block */
+  const char *inputs;  /* what a hook is given; a recurrence is given what its version lists */
+  const char *returns; /* for people: shape, unit, range */
+  size_t width;        /* the last axis of what it returns, an offset into Dims; [B,T,width] */
+  bool constant;       /* may be [width] or [] instead, for all tokens */
+  bool nothing;        /* may return nothing: the place is left out */
+  double low, high;    /* its range */
+} Slot;
+
+extern const Slot hook_slots[HOOK_SLOTS];
+int hook_slot(const char *name);                          /* fails, naming the slots there are */
+bool slot_stands(const Dims *d, HookSlot slot, int layer); /* whether the layer has this place */
+
+/* ---- hooks ---- */
+
+/* One use of a hook. Everything is [B,T,..] unless the slot says otherwise. */
+typedef struct {
+  const Hook *hook;
+  Pass *ps;
+  Tensor **in;     /* as the slot lists its inputs */
+  int in_count;
+  Tensor **param;  /* as the hook lists its parameters */
+  Tensor **state;  /* as the hook lists its state: before -> after */
+  Tensor **out;    /* for the result; a shift has one a stream */
+  int out_count;
+} HookCall;
+
+struct Hook {
+  HookSlot slot;
+  const char *name;
+  const char *origin;     /* where it was written, "script.lua:12"; NULL: built-in */
+  const ParamSpec *param; /* names without the prefix, see hook_param_name */
+  int param_count;
+  const StateSpec *state;
+  int state_count;
+  void (*complete)(Dims *d); /* fills in sizes that it needs; may be NULL */
+  void (*apply)(HookCall *c);
+};
+
+/* The built-in hook of this name; NULL if there is none. */
+const Hook *hook_find(HookSlot slot, const char *name);
+const Hook *const *hook_list(void); /* all built-in ones; ends with NULL */
+/* "blocks.0.att.decay.floor.w0" */
+void hook_param_name(char *out, size_t size, int layer, const Hook *h, const char *param);
+
+/* What the hook in the slot makes of the inputs, checked for shape, range and finite numbers. */
+Tensor *hook_apply(Pass *ps, HookSlot slot, Tensor **in, int in_count);
+/* The mixes that a hook in a shift slot makes of x and the token before, one a stream; NULL if there is no hook. */
+Tensor **hook_shift(Pass *ps, HookSlot slot, Tensor *x, Tensor *prev);
+
+/* The result of the hook in a slot, or the version's own way. */
+#define HOOK(ps, slot, own, ...) \
+  ((ps)->d->hook[slot] ? hook_apply(ps, slot, (Tensor *[]){__VA_ARGS__}, COUNT(((Tensor *[]){__VA_ARGS__}))) : (own))
+
+/* Shows intermediates to whoever traces the run, under their names in the code:  TRACE(ps, "att", r, w, k, v);  */
+#define TRACE(ps, part, ...) \
+  ((ps)->trace ? trace(ps, part, #__VA_ARGS__, (Tensor *[]){__VA_ARGS__}) : (void)0)
+void trace(Pass *ps, const char *part, const char *names, Tensor **t); /* those that are NULL are passed over */
+
+#endif
