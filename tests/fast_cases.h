@@ -489,15 +489,17 @@ static real *log_decay(Run *r, size_t n, double scale)
 static const Cube wkv4_cubes[] = {{1, 1, 1}, {2, 3, 17}, {3, 65, 64}, {1, 17, 65}, {2, 130, 130}, {5, 40, 3}};
 enum { WKV4_CUBES = sizeof wkv4_cubes / sizeof *wkv4_cubes };
 
-typedef struct { Cube s; real *k, *v, *w, *u, *a, *b, *p; } Wkv4In;
+/* One decay for all tokens, or one for each; a state of something, or the one before the first token. */
+typedef struct { Cube s; size_t decay_rows; real *k, *v, *w, *u, *a, *b, *p; } Wkv4In;
 
 static Wkv4In wkv4_in(Run *r)
 {
   Cube s = r->bench ? (Cube){64, 64, 64} : wkv4_cubes[r->variant % WKV4_CUBES];
-  size_t n = s.B * s.T * s.C, m = s.B * s.C;
-  Wkv4In q = {s, in(r, n, 1, 60), in(r, n, 1, 10), log_decay(r, s.C, 1), in(r, s.C, 1, 20),
+  int how = r->variant / WKV4_CUBES;
+  bool fresh = how % 2;
+  size_t n = s.B * s.T * s.C, m = s.B * s.C, decay_rows = how < 2 ? 1 : s.B * s.T;
+  Wkv4In q = {s, decay_rows, in(r, n, 1, 60), in(r, n, 1, 10), log_decay(r, decay_rows * s.C, 1), in(r, s.C, 1, 20),
               in(r, m, 1, 1), in(r, m, 1, 1), in(r, m, 1, 30)};
-  bool fresh = r->variant >= WKV4_CUBES; /* the state before the first token */
   for (size_t i = 0; i < m; i++) q.b[i] = fresh ? 0 : (real)fabs((double)q.b[i]) + (real)0.1;
   for (size_t i = 0; fresh && i < m; i++) q.a[i] = 0, q.p[i] = (real)-1e38;
   return q;
@@ -509,7 +511,7 @@ static void c_wkv4(Run *r)
   Cube s = q.s;
   size_t n = s.B * s.T * s.C, m = s.B * s.C;
   real *y = OUT(r, n), *a1 = OUT(r, m), *b1 = OUT(r, m), *p1 = OUT(r, m), *trace = left_out(r) ? NULL : OUT(r, 3 * n);
-  TIMED(r, r->o->wkv4(y, a1, b1, p1, trace, q.w, q.u, q.k, q.v, q.a, q.b, q.p, s.B, s.T, s.C));
+  TIMED(r, r->o->wkv4(y, a1, b1, p1, trace, q.w, q.u, q.k, q.v, q.a, q.b, q.p, s.B, s.T, s.C, q.decay_rows));
 }
 
 static void c_wkv4_backward(Run *r)
@@ -518,12 +520,13 @@ static void c_wkv4_backward(Run *r)
   Cube s = q.s;
   size_t n = s.B * s.T * s.C, m = s.B * s.C;
   real *trace = buffer(r, 3 * n, 'w'), *y = buffer(r, n + 3 * m, 'w');
-  k_wkv4(y, y + n, y + n + m, y + n + 2 * m, trace, q.w, q.u, q.k, q.v, q.a, q.b, q.p, s.B, s.T, s.C);
+  k_wkv4(y, y + n, y + n + m, y + n + 2 * m, trace, q.w, q.u, q.k, q.v, q.a, q.b, q.p, s.B, s.T, s.C, q.decay_rows);
   real *gy = in(r, n, 1, 1), *ga = in(r, m, 1, 1), *gb = in(r, m, 1, 1), *gp = in(r, m, 1, 1);
   if (left_out(r)) ga = gp = NULL;
   if (left_out(r)) gy = NULL;
-  Wkv4Grads out = {grad(r, s.C), grad(r, s.C), grad(r, n), grad(r, n), grad(r, m), grad(r, m), grad(r, m)};
-  TIMED(r, r->o->wkv4_backward(&out, gy, ga, gb, gp, trace, q.w, q.u, q.k, q.v, s.B, s.T, s.C));
+  Wkv4Grads out = {grad(r, q.decay_rows * s.C), grad(r, s.C), grad(r, n), grad(r, n), grad(r, m), grad(r, m),
+                   grad(r, m)};
+  TIMED(r, r->o->wkv4_backward(&out, gy, ga, gb, gp, trace, q.w, q.u, q.k, q.v, s.B, s.T, s.C, q.decay_rows));
 }
 
 typedef struct { Cube s; size_t n, m; real *e, *v, *w, *u, *a, *b; } Wkv2In;
@@ -787,8 +790,8 @@ static const Case cases[] = {
     CASE(wkv2_backward, WKV4_CUBES, "B T C 64", 1),
     CASE(wkv6, 2 * HEADS, "B T N 64, H 1", 1),
     CASE(wkv6_backward, 2 * HEADS, "B T N 64, H 1", 1),
-    CASE(wkv4, 2 * WKV4_CUBES, "B T C 64", 1),
-    CASE(wkv4_backward, 2 * WKV4_CUBES, "B T C 64", 10),
+    CASE(wkv4, 4 * WKV4_CUBES, "B T C 64", 1),
+    CASE(wkv4_backward, 4 * WKV4_CUBES, "B T C 64", 10),
     CASE(wkv7, HEADS, "B T N 64, H 1", 1),
     CASE(wkv7_backward, HEADS, "B T N 64, H 1", 1),
 };

@@ -311,46 +311,6 @@ static void wkv2_where_eps_matters(void **state)
 
 /* ---- wkv4 ---- */
 
-static void jvp4(double *y, double *dy, double *const *x, double *const *d, const OpCase *c)
-{
-  size_t BC = count_of(&c->leaf[A4]);
-  oracle_wkv4_in in = {x[K4], x[V4], x[W4], x[U4], x[A4], x[B4], x[P4]};
-  oracle_wkv4_in tan = {d[K4], d[V4], d[W4], d[U4], d[A4], d[B4], d[P4]};
-  double *s = state_place(y, c, K4), *ds = state_place(dy, c, K4);
-  oracle_wkv4_out out = {y_place(y, c), s, s ? s + BC : NULL, s ? s + 2 * BC : NULL};
-  oracle_wkv4_out dout = {y_place(dy, c), ds, ds ? ds + BC : NULL, ds ? ds + 2 * BC : NULL};
-  oracle_wkv4_jvp(dims_of(c, K4), &in, &tan, &out, &dout);
-}
-
-static void wkv4(void **state)
-{
-  (void)state;
-  for (size_t i = 0; i < COUNT_OF(sizes); i++)
-    for (int start = -3; start <= 3; start += 3) {
-      OpCase c = wkv4_case("wkv4", sizes[i], BOTH);
-      c.arg[CENTRE] = start;
-      check_looks_and_cuts(c, jvp4, K4);
-    }
-}
-
-/* Keys of +-150, a state that counts for nothing, for all, for some. In float an exponent of 150 is only
-   known to 1e-5. */
-static void wkv4_with_extreme_keys(void **state)
-{
-  (void)state;
-  static const int starts[] = {0, 150, -150, -1000000000};
-  for (size_t i = 0; i < COUNT_OF(starts); i++) {
-    OpCase c = wkv4_case("wkv4, keys of +-150,", (Sizes){2, 12, 1, 5}, BOTH);
-    c.arg[MODE] = EXTREME, c.arg[CENTRE] = starts[i];
-#ifndef AVIARY_DOUBLE
-    c.loosen = 20;
-#endif
-    check_looks_and_cuts(c, jvp4, K4);
-  }
-}
-
-/* ---- wkv6 ---- */
-
 /* Of a leaf [H] or [H,N] or [B,T,C]: the same with an entry for every token and channel, or every channel. */
 static double *repeated(const double *x, size_t x_n, size_t n, oracle_dims z)
 {
@@ -361,6 +321,53 @@ static double *repeated(const double *x, size_t x_n, size_t n, oracle_dims z)
   }
   return full;
 }
+
+static void jvp4(double *y, double *dy, double *const *x, double *const *d, const OpCase *c)
+{
+  oracle_dims z = dims_of(c, K4);
+  size_t n = count_of(&c->leaf[K4]), BC = count_of(&c->leaf[A4]), nw = count_of(&c->leaf[W4]);
+  double *w = repeated(x[W4], nw, n, z), *dw = repeated(d[W4], nw, n, z);
+  oracle_wkv4_in in = {x[K4], x[V4], w, x[U4], x[A4], x[B4], x[P4]};
+  oracle_wkv4_in tan = {d[K4], d[V4], dw, d[U4], d[A4], d[B4], d[P4]};
+  double *s = state_place(y, c, K4), *ds = state_place(dy, c, K4);
+  oracle_wkv4_out out = {y_place(y, c), s, s ? s + BC : NULL, s ? s + 2 * BC : NULL};
+  oracle_wkv4_out dout = {y_place(dy, c), ds, ds ? ds + BC : NULL, ds ? ds + 2 * BC : NULL};
+  oracle_wkv4_jvp(z, &in, &tan, &out, &dout);
+  free(w), free(dw);
+}
+
+static const char *const wkv4_names[] = {"wkv4 per token,", "wkv4 per channel,"};
+
+static void wkv4(void **state)
+{
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(sizes); i++)
+    for (int mode = PER_TOKEN; mode <= PER_CHANNEL; mode++)
+      for (int start = -3; start <= 3; start += 3) {
+        OpCase c = wkv4_case(wkv4_names[mode], sizes[i], mode, BOTH);
+        c.arg[CENTRE] = start;
+        check_looks_and_cuts(c, jvp4, K4);
+      }
+}
+
+/* Keys of +-150, a state that counts for nothing, for all, for some. In float an exponent of 150 is only
+   known to 1e-5. */
+static void wkv4_with_extreme_keys(void **state)
+{
+  (void)state;
+  static const int starts[] = {0, 150, -150, -1000000000};
+  for (size_t i = 0; i < COUNT_OF(starts); i++)
+    for (int mode = PER_TOKEN; mode <= PER_CHANNEL; mode++) {
+      OpCase c = wkv4_case("wkv4, keys of +-150,", (Sizes){2, 12, 1, 5}, mode, BOTH);
+      c.arg[KEYS] = EXTREME, c.arg[CENTRE] = starts[i];
+#ifndef AVIARY_DOUBLE
+      c.loosen = 20;
+#endif
+      check_looks_and_cuts(c, jvp4, K4);
+    }
+}
+
+/* ---- wkv6 ---- */
 
 static void jvp6(double *y, double *dy, double *const *x, double *const *d, const OpCase *c)
 {

@@ -117,7 +117,7 @@ static Tensor *rebuilt4(Tape *tp, Tensor **leaf, const OpCase *c)
     Tensor *k = token(tp, leaf[K4], t), *v = token(tp, leaf[V4], t);
     Tensor *now = t_add(tp, leaf[U4], k), *q = max_of(tp, p, now);
     y[t] = div_by(tp, weighted(tp, a, p, v, now, q), weighted(tp, b, p, NULL, now, q));
-    Tensor *faded = t_add(tp, p, leaf[W4]);
+    Tensor *faded = t_add(tp, p, c->arg[MODE] == PER_TOKEN ? token(tp, leaf[W4], t) : leaf[W4]);
     p = max_of(tp, faded, k);
     a = weighted(tp, a, faded, v, k, p);
     b = weighted(tp, b, faded, NULL, k, p);
@@ -204,11 +204,12 @@ static void wkv4(void **state)
 {
   (void)state;
   for (size_t i = 0; i < COUNT_OF(sizes); i++)
-    for (int start = -4; start <= 4; start += 4) {
-      OpCase c = wkv4_case("wkv4", sizes[i], BOTH);
-      c.arg[CENTRE] = start, c.number[SPREAD] = 2;
-      check_rebuilt(c, rebuilt4);
-    }
+    for (int mode = PER_TOKEN; mode <= PER_CHANNEL; mode++)
+      for (int start = -4; start <= 4; start += 4) {
+        OpCase c = wkv4_case("wkv4", sizes[i], mode, BOTH);
+        c.arg[CENTRE] = start, c.number[SPREAD] = 2;
+        check_rebuilt(c, rebuilt4);
+      }
 }
 
 static void wkv6(void **state)

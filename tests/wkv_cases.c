@@ -147,9 +147,9 @@ OpCase wkv2_case(const char *name, Sizes z, double eps, int look_at)
 
 static Tensor *piece4(Tape *tp, Tensor **leaf, const OpCase *c, int from, int to, Tensor **state)
 {
-  (void)c;
-  return t_wkv4(tp, leaf[W4], leaf[U4], tokens_of(tp, leaf[K4], from, to), tokens_of(tp, leaf[V4], from, to),
-                &state[0], &state[1], &state[2]);
+  Tensor *w = c->arg[MODE] == PER_TOKEN ? tokens_of(tp, leaf[W4], from, to) : leaf[W4];
+  return t_wkv4(tp, w, leaf[U4], tokens_of(tp, leaf[K4], from, to), tokens_of(tp, leaf[V4], from, to), &state[0],
+                &state[1], &state[2]);
 }
 
 static Tensor *run4(Tape *tp, Tensor **leaf, const OpCase *c)
@@ -162,24 +162,24 @@ static void fill4(Tensor **leaf, const OpCase *c, Rng *rng)
   static const double extremes[] = {150, -150, 149, 0, -150, 148};
   fill_decay(leaf[W4], rng, 1.5);
   spread_keys(leaf[K4], 0, c->number[SPREAD]);
-  for (size_t i = 0; c->arg[MODE] == EXTREME && i < leaf[K4]->n; i++)
+  for (size_t i = 0; c->arg[KEYS] == EXTREME && i < leaf[K4]->n; i++)
     leaf[K4]->data[i] = (real)(extremes[rng_below(rng, COUNT_OF(extremes))] + 0.3 * rng_normal(rng));
   for (size_t i = 0; i < leaf[B4]->n; i++)
     leaf[B4]->data[i] = (real)(0.5 + rng_uniform(rng));
   spread_keys(leaf[P4], c->arg[CENTRE], 1);
 }
 
-OpCase wkv4_case(const char *name, Sizes z, int look_at)
+OpCase wkv4_case(const char *name, Sizes z, int mode, int look_at)
 {
   int C = z.H * z.N;
+  Shape token = SHAPE(z.B, z.T, C), channel = SHAPE(C), before = SHAPE(z.B, C);
   return (OpCase){name,
                   run4,
                   NULL,
                   fill4,
                   LEAVES4,
-                  {SHAPE(C), SHAPE(C), SHAPE(z.B, z.T, C), SHAPE(z.B, z.T, C), SHAPE(z.B, C), SHAPE(z.B, C),
-                   SHAPE(z.B, C)},
-                  {look_at, 0, z.H},
+                  {mode == PER_TOKEN ? token : channel, channel, token, token, before, before, before},
+                  {look_at, 0, z.H, mode},
                   {0, 1}};
 }
 

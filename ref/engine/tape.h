@@ -100,7 +100,8 @@ Tensor *t_wkv2(Tape *tp, Tensor *w, Tensor *u, Tensor *e, Tensor *v, double eps,
 /* [v5.4], [v5.5]: r k v [B,T,C]; w = log-decay <= 0, C numbers (constant) or [B,T,C]; u C numbers;
    state *S [B,H,N key,N value], before -> after. Returns y [B,T,C]. */
 Tensor *t_wkv6(Tape *tp, Tensor *r, Tensor *w, Tensor *k, Tensor *v, Tensor *u, Tensor **S);
-/* [v4.4]-[v4.6]: w u [C], k v [B,T,C]; state *a *b *p [B,C], before -> after. Returns y [B,T,C]. */
+/* [v4.4]-[v4.6]: w = log-decay <= 0, C numbers (constant) or [B,T,C]; u [C], k v [B,T,C]; state *a *b *p [B,C],
+   before -> after. Returns y [B,T,C]. */
 Tensor *t_wkv4(Tape *tp, Tensor *w, Tensor *u, Tensor *k, Tensor *v, Tensor **a, Tensor **b, Tensor **p);
 /* [v7.8], [v7.9]: r w k v a b [B,T,C], w = log-decay <= 0; state *S [B,H,N value,N key], before -> after.
    Returns y [B,T,C]. */
