@@ -443,6 +443,32 @@ static void linear_attention(Run *r, bool back)
 static void c_linear_attention(Run *r) { linear_attention(r, false); }
 static void c_linear_attention_backward(Run *r) { linear_attention(r, true); }
 
+static const size_t softmax_attentions[][5] = {
+    {1, 1, 1, 1, 1}, {2, 3, 5, 2, 17}, {3, 17, 17, 1, 65}, {1, 1, 64, 3, 64}, {2, 66, 70, 2, 64}, {1, 5, 130, 1, 130}};
+enum { SOFTMAX_ATTENTIONS = sizeof softmax_attentions / sizeof *softmax_attentions }; /* B T U H N */
+
+static void attention(Run *r, bool back)
+{
+  static const size_t at_bench[] = {64, 64, 64, 1, 64};
+  const size_t *s = r->bench ? at_bench : softmax_attentions[r->variant];
+  size_t B = s[0], T = s[1], U = s[2], H = s[3], N = s[4], n = B * T * H * N, all = B * U * H * N;
+  real *q = in(r, n, 1, 10), *k = in(r, all, 1, 10), *v = in(r, all, 1, 100);
+  acc *scratch = buffer(r, 2 * B * H * k_attention_scratch(U), 'w'); /* 'w' counts in reals */
+  if (!back) {
+    real *y = OUT(r, n);
+    acc *log_sum = left_out(r) ? NULL : buffer(r, B * T * H, 'a');
+    TIMED(r, r->o->attention(y, log_sum, scratch, q, k, v, B, T, U, H, N));
+  } else {
+    real *y = buffer(r, n, 'w'), *g = in(r, n, 1, 10), *gq = grad(r, n), *gk = grad(r, all), *gv = grad(r, all);
+    acc *log_sum = buffer(r, B * T * H, 'a');
+    k_attention(y, log_sum, scratch, q, k, v, B, T, U, H, N);
+    TIMED(r, r->o->attention_backward(gq, gk, gv, scratch, g, log_sum, q, k, v, B, T, U, H, N));
+  }
+}
+
+static void c_attention(Run *r) { attention(r, false); }
+static void c_attention_backward(Run *r) { attention(r, true); }
+
 /* ---- recurrences ---- */
 
 static real *positive(real *x, size_t n)
@@ -784,6 +810,8 @@ static const Case cases[] = {
     CASE(copy_scores_backward, COPIES, "512 rows, U D 64, V 256", 1),
     CASE(linear_attention, ATTENTIONS, "B T C 64, D 8", 1),
     CASE(linear_attention_backward, ATTENTIONS, "B T C 64, D 8", 1),
+    CASE(attention, SOFTMAX_ATTENTIONS, "B T N 64, H 1", 4),
+    CASE(attention_backward, SOFTMAX_ATTENTIONS, "B T N 64, H 1", 10),
     CASE(wkv1, WKV1_SIZES, "B T N 64, H 1", 1),
     CASE(wkv1_backward, WKV1_SIZES, "B T N 64, H 1", 1),
     CASE(wkv2, WKV4_CUBES, "B T C 64", 1),

@@ -627,7 +627,7 @@ void oracle_l2_norm(size_t rows, size_t N, double min_norm, const double *x, dou
   oracle_l2_norm_jvp(rows, N, min_norm, x, NULL, y, NULL);
 }
 
-/* ---- head QK and tiny attention: sections 1, 2, 4 ---------------------------------------------------- */
+/* ---- head QK: sections 1, 2, 4 ----------------------------------------------------------------------- */
 
 /* q . k and its direction dq . k + q . dk */
 static double dot_jvp(size_t D, const double *q, const double *k, const double *dq, const double *dk,
@@ -657,6 +657,48 @@ void oracle_head_qk_jvp(oracle_qk_dims n, const double *q, const double *k, cons
 void oracle_head_qk(oracle_qk_dims n, const double *q, const double *k, const int *tok, double *logits) {
   oracle_head_qk_jvp(n, q, k, tok, NULL, NULL, logits, NULL);
 }
+
+/* ---- softmax attention ------------------------------------------------------------------------------- */
+
+/* Channel i of one output: a quotient of exponentially weighted terms, as in v2 ... v4. q is the head's row, k and v
+ * its first rows, `stride` apart. */
+static void attention_terms(size_t seen, size_t N, size_t stride, size_t i, const oracle_attention_in *in,
+                            const oracle_attention_in *tan, term *terms) {
+  long double root = sqrtl((long double)N);
+  for (size_t u = 0; u < seen; u++) {
+    double dscore;
+    double score = dot_jvp(N, in->q, in->k + u * stride, tan->q, row(tan->k, u * stride), &dscore);
+    terms[u] = (term){.p = wide(score) / root, .x = wide(in->v[u * stride + i]), .z = 1,
+                      .dp = wide(dscore) / root, .dx = wide(at(tan->v, u * stride + i)), .dz = 0};
+  }
+}
+
+static oracle_attention_in attention_slice(const oracle_attention_in *in, size_t q, size_t k) {
+  return (oracle_attention_in){row(in->q, q), row(in->k, k), row(in->v, k)};
+}
+
+void oracle_attention_jvp(oracle_dims n, size_t U, const oracle_attention_in *in, const oracle_attention_in *tan,
+                          double *y, double *dy) {
+  const oracle_attention_in zero = {0};
+  term *terms = zalloc(U, sizeof *terms);
+  for (size_t b = 0; b < n.B; b++)
+    for (size_t t = 0; t < n.T; t++)
+      for (size_t h = 0; h < n.H; h++) {
+        size_t o = ((b * n.T + t) * n.H + h) * n.N, first = (b * U * n.H + h) * n.N, seen = U - n.T + t + 1;
+        oracle_attention_in x = attention_slice(in, o, first), dx = attention_slice(tan ? tan : &zero, o, first);
+        for (size_t i = 0; i < n.N; i++) {
+          attention_terms(seen, n.N, n.H * n.N, i, &x, &dx, terms);
+          put_quotient(sum_terms(terms, seen, largest_term(terms, seen)->p, 0), o + i, y, dy);
+        }
+      }
+  free(terms);
+}
+
+void oracle_attention(oracle_dims n, size_t U, const oracle_attention_in *in, double *y) {
+  oracle_attention_jvp(n, U, in, NULL, y, NULL);
+}
+
+/* ---- tiny attention: section 4 ------------------------------------------------------------------------ */
 
 /* y[t] = W x[t] for each of `tokens` rows; W is [out,in]. */
 static void linear_jvp(size_t tokens, size_t in, size_t out, const double *w, const double *x,

@@ -179,6 +179,20 @@ void oracle_head_qk(oracle_qk_dims n, const double *q, const double *k, const in
 void oracle_head_qk_jvp(oracle_qk_dims n, const double *q, const double *k, const int *tok, const double *dq,
                         const double *dk, double *logits, double *dlogits);
 
+/* ---- softmax attention, Vaswani et al. 2017, eq. 1 ---------------------------------------------------
+ * Of the last T of U positions; t' = U - T + t is the place of output t, per head
+ * y[t,i] = sum_{u<=t'} e^{q_t.k_u / sqrt N} v[u,i] / sum_{u<=t'} e^{q_t.k_u / sqrt N}
+ */
+typedef struct {
+  const double *q;     /* [B,T,H,N] */
+  const double *k, *v; /* [B,U,H,N] */
+} oracle_attention_in;
+
+/* y, dy: [B,T,H,N] */
+void oracle_attention(oracle_dims n, size_t U, const oracle_attention_in *in, double *y);
+void oracle_attention_jvp(oracle_dims n, size_t U, const oracle_attention_in *in, const oracle_attention_in *tan,
+                          double *y, double *dy);
+
 /* ---- v4a tiny attention, section 4 -------------------------------------------------------------------
  * xx = LN(x; gamma, beta, 1e-5), e = raw embedding rows (before ln0)
  * y_t = x_t + sum_{u<=t} (Wq xx_t . Wk xx_u) D^{-1/2} Wv e_u          (no softmax)

@@ -479,8 +479,10 @@ static void a_sequence_may_be_cut_anywhere(void **state)
   static const Sizes long_ones[] = {{2, 5, 2, 3}, {1, 16, 1, 3}, {2, 19, 3, 2}, {1, 35, 1, 2}};
   for (size_t i = 0; i < COUNT_OF(long_ones); i++) {
     const Sizes z = long_ones[i];
-    for (int before = 0; before < 4; before += 3)
+    for (int before = 0; before < 4; before += 3) {
       check_cuts(wkv1_case("wkv1 cut", z, before, z.T + before + 1, BOTH), K1);
+      check_cuts(attention_case("attention cut", z, before, BOTH), QA);
+    }
     check_cuts(wkv2_case("wkv2 cut", z, 1e-16, BOTH), K2);
     for (int mode = PER_TOKEN; mode <= PER_CHANNEL; mode++)
       check_cuts(wkv4_case("wkv4 cut", z, mode, BOTH), K4);

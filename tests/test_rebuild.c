@@ -9,6 +9,7 @@
 
 #include "wkv_cases.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #ifdef AVIARY_DOUBLE
@@ -165,6 +166,33 @@ static Tensor *rebuilt7(Tape *tp, Tensor **leaf, const OpCase *c)
   return looked_at(tp, c, stack(tp, y, c, K7), &S, 1);
 }
 
+/* ---- attention ---- */
+
+/* [B,U,C] as [B,H,U,N] */
+static Tensor *by_head(Tape *tp, Tensor *x, int H)
+{
+  int B = x->shape[0], U = x->shape[1], N = x->shape[2] / H;
+  return t_permute(tp, t_reshape(tp, x, 4, (int[]){B, U, H, N}), (int[]){0, 2, 1, 3});
+}
+
+static Tensor *rebuilt_attention(Tape *tp, Tensor **leaf, const OpCase *c)
+{
+  Sizes z = sizes_of(c, QA);
+  int before = c->leaf[HKA].shape[1];
+  Tensor *k = leaf[KA], *v = leaf[VA], *y[MOST_TOKENS];
+  if (before) {
+    k = t_concat(tp, (Tensor *[]){leaf[HKA], k}, 2, 1);
+    v = t_concat(tp, (Tensor *[]){leaf[HVA], v}, 2, 1);
+  }
+  for (int t = 0; t < z.T; t++) {
+    Tensor *seen_k = by_head(tp, t_slice(tp, k, 1, 0, before + t + 1), z.H);
+    Tensor *seen_v = by_head(tp, t_slice(tp, v, 1, 0, before + t + 1), z.H);
+    Tensor *scores = t_bmm(tp, heads(tp, token(tp, leaf[QA], t), z.H, 1, z.N), t_transpose(tp, seen_k, 2, 3));
+    y[t] = t_bmm(tp, t_softmax(tp, t_affine(tp, scores, 1 / sqrt(z.N), 0)), seen_v); /* [B,H,1,N] */
+  }
+  return looked_at(tp, c, stack(tp, y, c, QA), (Tensor *[]){k, v}, 2);
+}
+
 /* ---- the comparison ---- */
 
 typedef Tensor *Run(Tape *tp, Tensor **leaf, const OpCase *c);
@@ -227,11 +255,19 @@ static void wkv7(void **state)
     check_rebuilt(wkv7_case("wkv7", sizes[i], BOTH), rebuilt7);
 }
 
+static void attention(void **state)
+{
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(sizes); i++)
+    for (int before = 0; before < 6; before += 3)
+      check_rebuilt(attention_case("attention", sizes[i], before, BOTH), rebuilt_attention);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(wkv1), cmocka_unit_test(wkv2), cmocka_unit_test(wkv4),
-      cmocka_unit_test(wkv6), cmocka_unit_test(wkv7),
+      cmocka_unit_test(wkv6), cmocka_unit_test(wkv7), cmocka_unit_test(attention),
   };
   int failed = cmocka_run_group_tests_name("rebuild", tests, NULL, NULL);
   printf("worst: values %.2g, gradients %.2g\n", worst_value_apart, worst_gradient_apart);

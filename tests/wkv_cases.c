@@ -261,6 +261,39 @@ OpCase wkv7_case(const char *name, Sizes z, int look_at)
                   {look_at, 0, z.H}};
 }
 
+/* ---- attention ---- */
+
+static Tensor *piece_attention(Tape *tp, Tensor **leaf, const OpCase *c, int from, int to, Tensor **state)
+{
+  return t_attention(tp, tokens_of(tp, leaf[QA], from, to), tokens_of(tp, leaf[KA], from, to),
+                     tokens_of(tp, leaf[VA], from, to), c->arg[HEADS], &state[0], &state[1]);
+}
+
+static Tensor *run_attention(Tape *tp, Tensor **leaf, const OpCase *c)
+{
+  return in_pieces(tp, leaf, c, leaf[QA]->shape[1], piece_attention, (Tensor *[]){leaf[HKA], leaf[HVA]}, 2);
+}
+
+static void fill_attention(Tensor **leaf, const OpCase *c, Rng *rng)
+{
+  (void)rng;
+  spread_keys(leaf[KA], 0, c->number[SPREAD]);
+  spread_keys(leaf[HKA], 0, c->number[SPREAD]);
+}
+
+OpCase attention_case(const char *name, Sizes z, int before, int look_at)
+{
+  Shape token = SHAPE(z.B, z.T, z.H * z.N), history = SHAPE(z.B, before, z.H * z.N);
+  return (OpCase){name,
+                  run_attention,
+                  NULL,
+                  fill_attention,
+                  LEAVESA,
+                  {token, token, token, history, history},
+                  {look_at, 0, z.H},
+                  {0, 1}};
+}
+
 /* ---- two ways ---- */
 
 double worst_value_apart, worst_gradient_apart;

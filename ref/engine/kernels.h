@@ -154,6 +154,18 @@ void k_linear_attention(real *y, const real *q, const real *k, const real *v, si
 void k_linear_attention_backward(real *gq, real *gk, real *gv, const real *g, const real *q, const real *k,
                                  const real *v, size_t B, size_t T, size_t U, size_t D, size_t C);
 
+/* ---- softmax attention (k_attention.c) ---- */
+
+/* y_t = sum_{u <= t} softmax_u(q_t.k_u / sqrt N) v_u for the last T of U positions: q y [B,T,H,N], k v [B,U,H,N].
+   log_sum [B,T,H] keeps each row's log of the sum of exponentials; may be NULL.
+   scratch: k_attention_scratch(U) numbers for each of B H, contents undefined. */
+size_t k_attention_scratch(size_t U);
+void k_attention(real *y, acc *log_sum, acc *scratch, const real *q, const real *k, const real *v, size_t B,
+                 size_t T, size_t U, size_t H, size_t N);
+void k_attention_backward(real *gq, real *gk, real *gv, acc *scratch, const real *g, const acc *log_sum,
+                          const real *q, const real *k, const real *v, size_t B, size_t T, size_t U, size_t H,
+                          size_t N);
+
 /* ---- the recurrences (ref/wkv*.c) ---- */
 
 /* [v1.4]. k v [B,U,H,N], y [B,T,H,N] for the last T <= U <= ctx positions; w alpha beta [H,ctx] */

@@ -107,6 +107,11 @@ Tensor *t_wkv4(Tape *tp, Tensor *w, Tensor *u, Tensor *k, Tensor *v, Tensor **a,
    Returns y [B,T,C]. */
 Tensor *t_wkv7(Tape *tp, Tensor *r, Tensor *w, Tensor *k, Tensor *v, Tensor *a, Tensor *b, Tensor **S);
 
+/* ---- attention ---- */
+/* y_t = sum_{u <= t} softmax_u(q_t.k_u / sqrt N) v_u in each of H heads of N channels. q k v [B,T,C]; *keys, *values
+   [B,before,C] are those of the positions so far, and grow by k, v. Returns y [B,T,C]. */
+Tensor *t_attention(Tape *tp, Tensor *q, Tensor *k, Tensor *v, int H, Tensor **keys, Tensor **values);
+
 /* ---- attention without a softmax ---- */
 /* q [rows,D] or [B,T,D]; k [B,U,D] and tokens [B,U] of all positions so far, of which the last T are this
    run's. row[i] (0 .. B T-1) says which position of [B,T] row i is of; NULL: all of them. A row sees the
