@@ -1,13 +1,16 @@
 /* The recurrence of RWKV-4: a weighted mean of values, with weights e^k that fade by e^w a step, w <= 0.
    The sums  A = sum e^{k_s + (t-1-s) w} v_s  and  B = sum e^{k_s + (t-1-s) w}  overflow for large keys,
-   so they are held as  A = a e^p, B = b e^p  with p the largest exponent so far (the "max trick"). */
+   so they are held as  A = a e^p, B = b e^p  with p the largest exponent so far (the "max trick").
+
+   w is constant in time in RWKV-4 (decay_rows = 1). With one for every token (decay_rows = B T) the exponents
+   are  k_s + sum of w_n over s < n < t: as in wkv6, token t's own pair is not decayed when it is stored. */
 #include "engine/kernels.h"
 
 #include <math.h>
 
 void k_wkv4(real *y, real *a1, real *b1, real *p1, real *trace, const real *w, const real *u,
             const real *k, const real *v, const real *a0, const real *b0, const real *p0, size_t B,
-            size_t T, size_t C)
+            size_t T, size_t C, size_t decay_rows)
 {
   for (size_t bi = 0; bi < B; bi++)
     for (size_t c = 0; c < C; c++) {
@@ -26,11 +29,11 @@ void k_wkv4(real *y, real *a1, real *b1, real *p1, real *trace, const real *w, c
         acc old_weight = exp((acc)p - q), now_weight = exp(now - q);
         y[at] = (real)((old_weight * (acc)a + now_weight * vt) / (old_weight * (acc)b + now_weight));
 
-        acc faded = (acc)p + (acc)w[c]; /* [v4.5]  A <- e^w A + e^k v,  [v4.6]  B <- e^w B + e^k */
+        acc faded = (acc)p + (acc)w[decay_rows == 1 ? c : at];
         q = (real)fmax(faded, kt); /* as it will be stored: a, b and p belong together */
         acc keep = exp(faded - q), add = exp(kt - q);
-        a = (real)(keep * (acc)a + add * vt);
-        b = (real)(keep * (acc)b + add);
+        a = (real)(keep * (acc)a + add * vt); /* [v4.5]  A <- e^w A + e^k v */
+        b = (real)(keep * (acc)b + add);      /* [v4.6]  B <- e^w B + e^k */
         p = (real)q;
       }
       a1[bi * C + c] = a, b1[bi * C + c] = b, p1[bi * C + c] = p;
@@ -42,19 +45,19 @@ void k_wkv4(real *y, real *a1, real *b1, real *p1, real *trace, const real *w, c
    shifting q scales a and b, which is where gq comes from. */
 void k_wkv4_backward(const Wkv4Grads *out, const real *gy, const real *ga1, const real *gb1,
                      const real *gp1, const real *trace, const real *w, const real *u, const real *k,
-                     const real *v, size_t B, size_t T, size_t C)
+                     const real *v, size_t B, size_t T, size_t C, size_t decay_rows)
 {
   for (size_t c = 0; c < C; c++) {
     acc gw = 0, gu = 0;
     for (size_t bi = 0; bi < B; bi++) {
       acc ga = ga1 ? ga1[bi * C + c] : 0, gb = gb1 ? gb1[bi * C + c] : 0, gp = gp1 ? gp1[bi * C + c] : 0;
       for (size_t t = T; t-- > 0;) {
-        size_t row = bi * T + t, at = row * C + c;
+        size_t row = bi * T + t, at = row * C + c, w_at = decay_rows == 1 ? c : at;
         acc a = trace[(row * 3 + 0) * C + c], b = trace[(row * 3 + 1) * C + c],
             p = trace[(row * 3 + 2) * C + c];
         acc kt = k[at], vt = v[at], gk = 0, gv = 0;
 
-        acc faded = p + (acc)w[c], q = (real)fmax(faded, kt); /* the update [v4.5], [v4.6] */
+        acc faded = p + (acc)w[w_at], q = (real)fmax(faded, kt); /* the update [v4.5], [v4.6] */
         acc keep = exp(faded - q), add = exp(kt - q);
         acc gkeep = (ga * a + gb * b) * keep;  /* by the exponent of keep */
         acc gadd = (ga * vt + gb) * add;       /* by the exponent of add */
@@ -63,6 +66,7 @@ void k_wkv4_backward(const Wkv4Grads *out, const real *gy, const real *ga1, cons
         gk += gadd + (kt > faded ? gq : 0);
         acc gfaded = gkeep + (kt > faded ? 0 : gq);
         gw += gfaded;
+        if (out->w && decay_rows > 1) out->w[w_at] += (real)gfaded;
         ga *= keep, gb *= keep, gp = gfaded;
 
         if (gy) { /* the read-out [v4.4] */
@@ -85,7 +89,7 @@ void k_wkv4_backward(const Wkv4Grads *out, const real *gy, const real *ga1, cons
       if (out->b0) out->b0[bi * C + c] += (real)gb;
       if (out->p0) out->p0[bi * C + c] += (real)gp;
     }
-    if (out->w) out->w[c] += (real)gw;
+    if (out->w && decay_rows == 1) out->w[c] += (real)gw;
     if (out->u) out->u[c] += (real)gu;
   }
 }

@@ -443,6 +443,32 @@ static void linear_attention(Run *r, bool back)
 static void c_linear_attention(Run *r) { linear_attention(r, false); }
 static void c_linear_attention_backward(Run *r) { linear_attention(r, true); }
 
+static const size_t softmax_attentions[][5] = {
+    {1, 1, 1, 1, 1}, {2, 3, 5, 2, 17}, {3, 17, 17, 1, 65}, {1, 1, 64, 3, 64}, {2, 66, 70, 2, 64}, {1, 5, 130, 1, 130}};
+enum { SOFTMAX_ATTENTIONS = sizeof softmax_attentions / sizeof *softmax_attentions }; /* B T U H N */
+
+static void attention(Run *r, bool back)
+{
+  static const size_t at_bench[] = {64, 64, 64, 1, 64};
+  const size_t *s = r->bench ? at_bench : softmax_attentions[r->variant];
+  size_t B = s[0], T = s[1], U = s[2], H = s[3], N = s[4], n = B * T * H * N, all = B * U * H * N;
+  real *q = in(r, n, 1, 10), *k = in(r, all, 1, 10), *v = in(r, all, 1, 100);
+  acc *scratch = buffer(r, 2 * B * H * k_attention_scratch(U), 'w'); /* 'w' counts in reals */
+  if (!back) {
+    real *y = OUT(r, n);
+    acc *log_sum = left_out(r) ? NULL : buffer(r, B * T * H, 'a');
+    TIMED(r, r->o->attention(y, log_sum, scratch, q, k, v, B, T, U, H, N));
+  } else {
+    real *y = buffer(r, n, 'w'), *g = in(r, n, 1, 10), *gq = grad(r, n), *gk = grad(r, all), *gv = grad(r, all);
+    acc *log_sum = buffer(r, B * T * H, 'a');
+    k_attention(y, log_sum, scratch, q, k, v, B, T, U, H, N);
+    TIMED(r, r->o->attention_backward(gq, gk, gv, scratch, g, log_sum, q, k, v, B, T, U, H, N));
+  }
+}
+
+static void c_attention(Run *r) { attention(r, false); }
+static void c_attention_backward(Run *r) { attention(r, true); }
+
 /* ---- recurrences ---- */
 
 static real *positive(real *x, size_t n)
@@ -489,15 +515,17 @@ static real *log_decay(Run *r, size_t n, double scale)
 static const Cube wkv4_cubes[] = {{1, 1, 1}, {2, 3, 17}, {3, 65, 64}, {1, 17, 65}, {2, 130, 130}, {5, 40, 3}};
 enum { WKV4_CUBES = sizeof wkv4_cubes / sizeof *wkv4_cubes };
 
-typedef struct { Cube s; real *k, *v, *w, *u, *a, *b, *p; } Wkv4In;
+/* One decay for all tokens, or one for each; a state of something, or the one before the first token. */
+typedef struct { Cube s; size_t decay_rows; real *k, *v, *w, *u, *a, *b, *p; } Wkv4In;
 
 static Wkv4In wkv4_in(Run *r)
 {
   Cube s = r->bench ? (Cube){64, 64, 64} : wkv4_cubes[r->variant % WKV4_CUBES];
-  size_t n = s.B * s.T * s.C, m = s.B * s.C;
-  Wkv4In q = {s, in(r, n, 1, 60), in(r, n, 1, 10), log_decay(r, s.C, 1), in(r, s.C, 1, 20),
+  int how = r->variant / WKV4_CUBES;
+  bool fresh = how % 2;
+  size_t n = s.B * s.T * s.C, m = s.B * s.C, decay_rows = how < 2 ? 1 : s.B * s.T;
+  Wkv4In q = {s, decay_rows, in(r, n, 1, 60), in(r, n, 1, 10), log_decay(r, decay_rows * s.C, 1), in(r, s.C, 1, 20),
               in(r, m, 1, 1), in(r, m, 1, 1), in(r, m, 1, 30)};
-  bool fresh = r->variant >= WKV4_CUBES; /* the state before the first token */
   for (size_t i = 0; i < m; i++) q.b[i] = fresh ? 0 : (real)fabs((double)q.b[i]) + (real)0.1;
   for (size_t i = 0; fresh && i < m; i++) q.a[i] = 0, q.p[i] = (real)-1e38;
   return q;
@@ -509,7 +537,7 @@ static void c_wkv4(Run *r)
   Cube s = q.s;
   size_t n = s.B * s.T * s.C, m = s.B * s.C;
   real *y = OUT(r, n), *a1 = OUT(r, m), *b1 = OUT(r, m), *p1 = OUT(r, m), *trace = left_out(r) ? NULL : OUT(r, 3 * n);
-  TIMED(r, r->o->wkv4(y, a1, b1, p1, trace, q.w, q.u, q.k, q.v, q.a, q.b, q.p, s.B, s.T, s.C));
+  TIMED(r, r->o->wkv4(y, a1, b1, p1, trace, q.w, q.u, q.k, q.v, q.a, q.b, q.p, s.B, s.T, s.C, q.decay_rows));
 }
 
 static void c_wkv4_backward(Run *r)
@@ -518,12 +546,13 @@ static void c_wkv4_backward(Run *r)
   Cube s = q.s;
   size_t n = s.B * s.T * s.C, m = s.B * s.C;
   real *trace = buffer(r, 3 * n, 'w'), *y = buffer(r, n + 3 * m, 'w');
-  k_wkv4(y, y + n, y + n + m, y + n + 2 * m, trace, q.w, q.u, q.k, q.v, q.a, q.b, q.p, s.B, s.T, s.C);
+  k_wkv4(y, y + n, y + n + m, y + n + 2 * m, trace, q.w, q.u, q.k, q.v, q.a, q.b, q.p, s.B, s.T, s.C, q.decay_rows);
   real *gy = in(r, n, 1, 1), *ga = in(r, m, 1, 1), *gb = in(r, m, 1, 1), *gp = in(r, m, 1, 1);
   if (left_out(r)) ga = gp = NULL;
   if (left_out(r)) gy = NULL;
-  Wkv4Grads out = {grad(r, s.C), grad(r, s.C), grad(r, n), grad(r, n), grad(r, m), grad(r, m), grad(r, m)};
-  TIMED(r, r->o->wkv4_backward(&out, gy, ga, gb, gp, trace, q.w, q.u, q.k, q.v, s.B, s.T, s.C));
+  Wkv4Grads out = {grad(r, q.decay_rows * s.C), grad(r, s.C), grad(r, n), grad(r, n), grad(r, m), grad(r, m),
+                   grad(r, m)};
+  TIMED(r, r->o->wkv4_backward(&out, gy, ga, gb, gp, trace, q.w, q.u, q.k, q.v, s.B, s.T, s.C, q.decay_rows));
 }
 
 typedef struct { Cube s; size_t n, m; real *e, *v, *w, *u, *a, *b; } Wkv2In;
@@ -781,14 +810,16 @@ static const Case cases[] = {
     CASE(copy_scores_backward, COPIES, "512 rows, U D 64, V 256", 1),
     CASE(linear_attention, ATTENTIONS, "B T C 64, D 8", 1),
     CASE(linear_attention_backward, ATTENTIONS, "B T C 64, D 8", 1),
+    CASE(attention, SOFTMAX_ATTENTIONS, "B T N 64, H 1", 4),
+    CASE(attention_backward, SOFTMAX_ATTENTIONS, "B T N 64, H 1", 10),
     CASE(wkv1, WKV1_SIZES, "B T N 64, H 1", 1),
     CASE(wkv1_backward, WKV1_SIZES, "B T N 64, H 1", 1),
     CASE(wkv2, WKV4_CUBES, "B T C 64", 1),
     CASE(wkv2_backward, WKV4_CUBES, "B T C 64", 1),
     CASE(wkv6, 2 * HEADS, "B T N 64, H 1", 1),
     CASE(wkv6_backward, 2 * HEADS, "B T N 64, H 1", 1),
-    CASE(wkv4, 2 * WKV4_CUBES, "B T C 64", 1),
-    CASE(wkv4_backward, 2 * WKV4_CUBES, "B T C 64", 10),
+    CASE(wkv4, 4 * WKV4_CUBES, "B T C 64", 1),
+    CASE(wkv4_backward, 4 * WKV4_CUBES, "B T C 64", 10),
     CASE(wkv7, HEADS, "B T N 64, H 1", 1),
     CASE(wkv7_backward, HEADS, "B T N 64, H 1", 1),
 };

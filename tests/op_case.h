@@ -33,7 +33,7 @@ struct OpCase {
   void (*fill)(Tensor **leaf, const OpCase *c, Rng *rng); /* NULL: standard normal */
   int leaves;
   Shape leaf[CASE_LEAVES];
-  int arg[5];
+  int arg[6];
   double number[2];
   const int *index;
   double loosen; /* of VALUE_TOL; 0 means 1 */

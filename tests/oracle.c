@@ -115,28 +115,40 @@ typedef struct {
   term *token;         /* [T] */
   term initial;        /* used when has_initial */
   int has_initial;
-  long double w, dw;   /* log-decay per token */
+  long double *w, *dw; /* [T]: log-decay of each token */
   long double u, du;   /* log-bonus of the current token */
 } channel;
 
+static channel new_channel(size_t T) {
+  return (channel){.token = zalloc(T, sizeof(term)), .w = zalloc(T, sizeof(long double)),
+                   .dw = zalloc(T, sizeof(long double))};
+}
+
+static void free_channel(channel *ch) {
+  free(ch->token);
+  free(ch->w);
+  free(ch->dw);
+}
+
 /*
- * Everything before token t: exponent p_s + (t-1-s) w for tokens s < t, and p0 + t w for the initial term.
- * Returns the number of terms. t = T gives the final state.
+ * Everything before token t: exponent p_s + W(s,t) for tokens s < t, and p0 + W(-1,t) for the initial term,
+ * where W(s,t), the sum of w over s < n < t, grows as s goes down. Returns the number of terms. t = T gives
+ * the final state.
  */
 static size_t past_terms(const channel *ch, size_t t, term *terms) {
-  size_t count = 0;
-  for (size_t s = 0; s < t; s++) {
-    long double age = (long double)(t - 1 - s);
-    terms[count] = ch->token[s];
-    terms[count].p += age * ch->w;
-    terms[count++].dp += age * ch->dw;
+  long double W = 0, dW = 0;
+  for (size_t s = t; s-- > 0;) {
+    terms[s] = ch->token[s];
+    terms[s].p += W;
+    terms[s].dp += dW;
+    W += ch->w[s];
+    dW += ch->dw[s];
   }
-  if (ch->has_initial) {
-    terms[count] = ch->initial;
-    terms[count].p += (long double)t * ch->w;
-    terms[count++].dp += (long double)t * ch->dw;
-  }
-  return count;
+  if (!ch->has_initial) return t;
+  terms[t] = ch->initial;
+  terms[t].p += W;
+  terms[t].dp += dW;
+  return t + 1;
 }
 
 /* The past and the current token, which has exponent u + p_t. */
@@ -183,7 +195,8 @@ void oracle_wkv2_jvp(oracle_dims n, double eps, const oracle_wkv2_in *in, const 
   const oracle_wkv2_out none = {0};
   size_t C = n.H * n.N;
   term *terms = zalloc(n.T + 2, sizeof *terms);
-  channel ch = {.token = zalloc(n.T, sizeof(term)), .has_initial = 1};
+  channel ch = new_channel(n.T);
+  ch.has_initial = 1;
   if (!tan) tan = &zero;
   if (!out) out = &none;
   if (!dout) dout = &none;
@@ -191,15 +204,17 @@ void oracle_wkv2_jvp(oracle_dims n, double eps, const oracle_wkv2_in *in, const 
     for (size_t c = 0; c < C; c++) {
       size_t i = b * C + c;
       load_tokens(n, b, c, 60.0, in->k, in->v, tan->k, tan->v, ch.token);
-      ch.w = -wide(in->d[c]);
-      ch.dw = -wide(at(tan->d, c));
+      for (size_t t = 0; t < n.T; t++) {
+        ch.w[t] = -wide(in->d[c]);
+        ch.dw[t] = -wide(at(tan->d, c));
+      }
       ch.u = wide(in->u[c]);
       ch.du = wide(at(tan->u, c));
       ch.initial = (term){.p = 0, .x = wide(at(in->a0, i)), .z = wide(at(in->b0, i)),
                           .dp = 0, .dx = wide(at(tan->a0, i)), .dz = wide(at(tan->b0, i))};
       wkv2_channel(n, eps, b, c, &ch, terms, out, dout);
     }
-  free(ch.token);
+  free_channel(&ch);
   free(terms);
 }
 
@@ -234,7 +249,8 @@ void oracle_wkv4_jvp(oracle_dims n, const oracle_wkv4_in *in, const oracle_wkv4_
   const oracle_wkv4_out none = {0};
   size_t C = n.H * n.N;
   term *terms = zalloc(n.T + 2, sizeof *terms);
-  channel ch = {.token = zalloc(n.T, sizeof(term)), .has_initial = in->p0 != NULL};
+  channel ch = new_channel(n.T);
+  ch.has_initial = in->p0 != NULL;
   if (!tan) tan = &zero;
   if (!out) out = &none;
   if (!dout) dout = &none;
@@ -242,15 +258,17 @@ void oracle_wkv4_jvp(oracle_dims n, const oracle_wkv4_in *in, const oracle_wkv4_
     for (size_t c = 0; c < C; c++) {
       size_t i = b * C + c;
       load_tokens(n, b, c, HUGE_VAL, in->k, in->v, tan->k, tan->v, ch.token);
-      ch.w = wide(in->w[c]);
-      ch.dw = wide(at(tan->w, c));
+      for (size_t t = 0; t < n.T; t++) {
+        ch.w[t] = wide(in->w[(b * n.T + t) * C + c]);
+        ch.dw[t] = wide(at(tan->w, (b * n.T + t) * C + c));
+      }
       ch.u = wide(in->u[c]);
       ch.du = wide(at(tan->u, c));
       ch.initial = (term){.p = wide(at(in->p0, i)), .x = wide(at(in->a0, i)), .z = wide(at(in->b0, i)),
                           .dp = wide(at(tan->p0, i)), .dx = wide(at(tan->a0, i)), .dz = wide(at(tan->b0, i))};
       wkv4_channel(n, b, c, &ch, terms, out, dout);
     }
-  free(ch.token);
+  free_channel(&ch);
   free(terms);
 }
 
@@ -609,7 +627,7 @@ void oracle_l2_norm(size_t rows, size_t N, double min_norm, const double *x, dou
   oracle_l2_norm_jvp(rows, N, min_norm, x, NULL, y, NULL);
 }
 
-/* ---- head QK and tiny attention: sections 1, 2, 4 ---------------------------------------------------- */
+/* ---- head QK: sections 1, 2, 4 ----------------------------------------------------------------------- */
 
 /* q . k and its direction dq . k + q . dk */
 static double dot_jvp(size_t D, const double *q, const double *k, const double *dq, const double *dk,
@@ -639,6 +657,48 @@ void oracle_head_qk_jvp(oracle_qk_dims n, const double *q, const double *k, cons
 void oracle_head_qk(oracle_qk_dims n, const double *q, const double *k, const int *tok, double *logits) {
   oracle_head_qk_jvp(n, q, k, tok, NULL, NULL, logits, NULL);
 }
+
+/* ---- softmax attention ------------------------------------------------------------------------------- */
+
+/* Channel i of one output: a quotient of exponentially weighted terms, as in v2 ... v4. q is the head's row, k and v
+ * its first rows, `stride` apart. */
+static void attention_terms(size_t seen, size_t N, size_t stride, size_t i, const oracle_attention_in *in,
+                            const oracle_attention_in *tan, term *terms) {
+  long double root = sqrtl((long double)N);
+  for (size_t u = 0; u < seen; u++) {
+    double dscore;
+    double score = dot_jvp(N, in->q, in->k + u * stride, tan->q, row(tan->k, u * stride), &dscore);
+    terms[u] = (term){.p = wide(score) / root, .x = wide(in->v[u * stride + i]), .z = 1,
+                      .dp = wide(dscore) / root, .dx = wide(at(tan->v, u * stride + i)), .dz = 0};
+  }
+}
+
+static oracle_attention_in attention_slice(const oracle_attention_in *in, size_t q, size_t k) {
+  return (oracle_attention_in){row(in->q, q), row(in->k, k), row(in->v, k)};
+}
+
+void oracle_attention_jvp(oracle_dims n, size_t U, const oracle_attention_in *in, const oracle_attention_in *tan,
+                          double *y, double *dy) {
+  const oracle_attention_in zero = {0};
+  term *terms = zalloc(U, sizeof *terms);
+  for (size_t b = 0; b < n.B; b++)
+    for (size_t t = 0; t < n.T; t++)
+      for (size_t h = 0; h < n.H; h++) {
+        size_t o = ((b * n.T + t) * n.H + h) * n.N, first = (b * U * n.H + h) * n.N, seen = U - n.T + t + 1;
+        oracle_attention_in x = attention_slice(in, o, first), dx = attention_slice(tan ? tan : &zero, o, first);
+        for (size_t i = 0; i < n.N; i++) {
+          attention_terms(seen, n.N, n.H * n.N, i, &x, &dx, terms);
+          put_quotient(sum_terms(terms, seen, largest_term(terms, seen)->p, 0), o + i, y, dy);
+        }
+      }
+  free(terms);
+}
+
+void oracle_attention(oracle_dims n, size_t U, const oracle_attention_in *in, double *y) {
+  oracle_attention_jvp(n, U, in, NULL, y, NULL);
+}
+
+/* ---- tiny attention: section 4 ------------------------------------------------------------------------ */
 
 /* y[t] = W x[t] for each of `tokens` rows; W is [out,in]. */
 static void linear_jvp(size_t tokens, size_t in, size_t out, const double *w, const double *x,

@@ -71,17 +71,19 @@ void oracle_wkv2_jvp(oracle_dims n, double eps, const oracle_wkv2_in *in, const 
 
 /* ---- v4 core, section 4 ------------------------------------------------------------------------------
  * Long double, every sum scaled by its own largest exponent; per channel
- * y_t = (e^{u+k_t} v_t + sum_{s<t} e^{k_s+(t-1-s)w} v_s + e^{p0+t w} a0)
- *     / (e^{u+k_t}     + sum_{s<t} e^{k_s+(t-1-s)w}     + e^{p0+t w} b0)
- * Final state: p = the largest exponent among k_s+(T-1-s)w and p0+T w, and a, b = the two sums at t = T
- * times e^{-p}. This p is also the one the running-maximum recurrence ends with.
+ * W(s,t) = sum_{s<n<t} w_n
+ * y_t = (e^{u+k_t} v_t + sum_{s<t} e^{k_s+W(s,t)} v_s + e^{p0+W(-1,t)} a0)
+ *     / (e^{u+k_t}     + sum_{s<t} e^{k_s+W(s,t)}     + e^{p0+W(-1,t)} b0)
+ * Final state: p = the largest exponent among k_s+W(s,T) and p0+W(-1,T), and a, b = the two sums at t = T
+ * times e^{-p}. This p is also the one the running-maximum recurrence ends with. The model's w is the same
+ * for all tokens: W(s,t) = (t-1-s) w.
  * dp is the direction of that largest exponent and da, db hold for this moving p; the combinations
  * da + a dp and db + b dp do not depend on the choice of p.
  * The initial state is all three of a0, b0, p0, or none (then all NULL).
  */
 typedef struct {
   const double *k, *v;        /* [B,T,C] */
-  const double *w;            /* [C], w = -exp(time_decay) < 0 */
+  const double *w;            /* [B,T,C], log-decay <= 0 */
   const double *u;            /* [C], u = time_first */
   const double *a0, *b0, *p0; /* [B,C] or NULL */
 } oracle_wkv4_in;
@@ -176,6 +178,20 @@ typedef struct {
 void oracle_head_qk(oracle_qk_dims n, const double *q, const double *k, const int *tok, double *logits);
 void oracle_head_qk_jvp(oracle_qk_dims n, const double *q, const double *k, const int *tok, const double *dq,
                         const double *dk, double *logits, double *dlogits);
+
+/* ---- softmax attention, Vaswani et al. 2017, eq. 1 ---------------------------------------------------
+ * Of the last T of U positions; t' = U - T + t is the place of output t, per head
+ * y[t,i] = sum_{u<=t'} e^{q_t.k_u / sqrt N} v[u,i] / sum_{u<=t'} e^{q_t.k_u / sqrt N}
+ */
+typedef struct {
+  const double *q;     /* [B,T,H,N] */
+  const double *k, *v; /* [B,U,H,N] */
+} oracle_attention_in;
+
+/* y, dy: [B,T,H,N] */
+void oracle_attention(oracle_dims n, size_t U, const oracle_attention_in *in, double *y);
+void oracle_attention_jvp(oracle_dims n, size_t U, const oracle_attention_in *in, const oracle_attention_in *tan,
+                          double *y, double *dy);
 
 /* ---- v4a tiny attention, section 4 -------------------------------------------------------------------
  * xx = LN(x; gamma, beta, 1e-5), e = raw embedding rows (before ln0)

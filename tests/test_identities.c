@@ -213,12 +213,22 @@ static Tensor *run_wkv6_repeated(Tape *tp, Tensor **leaf, const OpCase *c)
   return looked_at(tp, c, y, &S, 1);
 }
 
+static Tensor *run_wkv4_repeated(Tape *tp, Tensor **leaf, const OpCase *c)
+{
+  Tensor *abp[] = {leaf[A4], leaf[B4], leaf[P4]}, *w = t_add(tp, tape_zeros(tp, 3, c->leaf[K4].shape), leaf[W4]);
+  Tensor *y = t_wkv4(tp, w, leaf[U4], leaf[K4], leaf[V4], &abp[0], &abp[1], &abp[2]);
+  return looked_at(tp, c, y, abp, 3);
+}
+
 static void a_decay_per_token_may_be_constant(void **state)
 {
   (void)state;
   for (size_t i = 0; i < COUNT_OF(sizes); i++) {
     OpCase c = wkv6_case("decay", sizes[i], PER_CHANNEL, BOTH), other = c;
     other.run = run_wkv6_repeated;
+    check_looks(c, other, 0);
+    other = c = wkv4_case("decay", sizes[i], PER_CHANNEL, BOTH);
+    other.run = run_wkv4_repeated;
     check_looks(c, other, 0);
   }
 }
@@ -334,7 +344,8 @@ static void linear_in_values(void **state)
     const Sizes z = sizes[i];
     check_linear((Linear){wkv1_case("wkv1 linear", z, 2, z.T + 2, OUTPUT), V1, HV1, NULL});
     check_linear((Linear){wkv2_case("wkv2 linear", z, 1e-8, OUTPUT), V2, A2, NULL});
-    check_linear((Linear){wkv4_case("wkv4 linear", z, OUTPUT), V4, A4, NULL});
+    check_linear((Linear){wkv4_case("wkv4 linear", z, PER_CHANNEL, OUTPUT), V4, A4, NULL});
+    check_linear((Linear){wkv4_case("wkv4 linear", z, PER_TOKEN, OUTPUT), V4, A4, NULL});
     for (int what = OUTPUT; what <= BOTH; what++) { /* all of the state is linear */
       check_linear((Linear){wkv6_case("wkv6 linear", z, PER_TOKEN, what), V6, S6, NULL});
       check_linear((Linear){wkv7_case("wkv7 linear", z, what), V7, S7, NULL});
@@ -344,7 +355,7 @@ static void linear_in_values(void **state)
 
 /* ---- (d) a beginning that neither writes nor fades changes nothing ---- */
 
-enum { IDLE = 18 };
+enum { IDLE = 18, WITH_IDLE = CUT }; /* WITH_IDLE: an arg; nothing is cut here */
 
 static Tensor *after(Tape *tp, Tensor *x, double idle)
 {
@@ -386,7 +397,7 @@ static Tensor *run_wkv2_after_idle(Tape *tp, Tensor **leaf, const OpCase *c)
 {
   Tensor *zero = tape_zeros(tp, 2, c->leaf[A2].shape), *ab[] = {zero, zero};
   Tensor *e = exp_key2(tp, leaf[K2]);
-  bool idle = c->arg[MODE];
+  bool idle = c->arg[WITH_IDLE];
   if (idle)
     e = after(tp, e, 0);
   Tensor *v = idle ? after(tp, leaf[V2], 5) : leaf[V2];
@@ -401,9 +412,10 @@ static Tensor *run_wkv4_after_idle(Tape *tp, Tensor **leaf, const OpCase *c)
   Tensor *zero = tape_zeros(tp, 2, c->leaf[A4].shape), *p = tape_tensor(tp, 2, c->leaf[A4].shape);
   tensor_fill(p, (real)-1e38);
   Tensor *abp[] = {zero, zero, p};
-  bool idle = c->arg[MODE];
+  bool idle = c->arg[WITH_IDLE];
   Tensor *k = idle ? after(tp, leaf[K4], -1e30) : leaf[K4], *v = idle ? after(tp, leaf[V4], 5) : leaf[V4];
-  Tensor *y = t_wkv4(tp, leaf[W4], leaf[U4], k, v, &abp[0], &abp[1], &abp[2]);
+  Tensor *w = idle && c->arg[MODE] == PER_TOKEN ? after(tp, leaf[W4], -0.5) : leaf[W4];
+  Tensor *y = t_wkv4(tp, w, leaf[U4], k, v, &abp[0], &abp[1], &abp[2]);
   y = idle ? without_idle(tp, y) : y;
   return looked_at(tp, c, y, abp, 3);
 }
@@ -414,7 +426,7 @@ static Tensor *run_wkv1_after_idle(Tape *tp, Tensor **leaf, const OpCase *c)
 {
   int B = c->leaf[K1].shape[0], C = c->leaf[K1].shape[2];
   Tensor *none = tape_zeros(tp, 3, (int[]){B, 0, C}), *history[] = {none, none};
-  bool idle = c->arg[MODE];
+  bool idle = c->arg[WITH_IDLE];
   Tensor *k = exp_key1(tp, leaf[K1]), *v = leaf[V1];
   if (idle)
     k = after(tp, k, 1e-30), v = after(tp, v, 0);
@@ -435,13 +447,15 @@ static void idle_tokens_change_nothing(void **state)
     other.run = run_wkv7_after_idle;
     check_looks(c, other, 0);
     other = c = wkv2_case("wkv2 idle", z, 1e-8, BOTH);
-    c.run = other.run = run_wkv2_after_idle, c.fill = fill_from_nothing2, other.arg[MODE] = 1;
+    c.run = other.run = run_wkv2_after_idle, c.fill = fill_from_nothing2, other.arg[WITH_IDLE] = 1;
     check_looks(c, other, 0);
-    other = c = wkv4_case("wkv4 idle", z, BOTH);
-    c.run = other.run = run_wkv4_after_idle, other.arg[MODE] = 1;
-    check_looks(c, other, 0);
+    for (int mode = PER_TOKEN; mode <= PER_CHANNEL; mode++) {
+      other = c = wkv4_case("wkv4 idle", z, mode, BOTH);
+      c.run = other.run = run_wkv4_after_idle, other.arg[WITH_IDLE] = 1;
+      check_looks(c, other, 0);
+    }
     other = c = wkv1_case("wkv1 idle", z, 0, z.T + IDLE, OUTPUT);
-    c.run = other.run = run_wkv1_after_idle, other.arg[MODE] = 1;
+    c.run = other.run = run_wkv1_after_idle, other.arg[WITH_IDLE] = 1;
     check_alike(&c, &other, 0, ALIKE_GRADIENT_TOL);
   }
 }
@@ -465,10 +479,13 @@ static void a_sequence_may_be_cut_anywhere(void **state)
   static const Sizes long_ones[] = {{2, 5, 2, 3}, {1, 16, 1, 3}, {2, 19, 3, 2}, {1, 35, 1, 2}};
   for (size_t i = 0; i < COUNT_OF(long_ones); i++) {
     const Sizes z = long_ones[i];
-    for (int before = 0; before < 4; before += 3)
+    for (int before = 0; before < 4; before += 3) {
       check_cuts(wkv1_case("wkv1 cut", z, before, z.T + before + 1, BOTH), K1);
+      check_cuts(attention_case("attention cut", z, before, BOTH), QA);
+    }
     check_cuts(wkv2_case("wkv2 cut", z, 1e-16, BOTH), K2);
-    check_cuts(wkv4_case("wkv4 cut", z, BOTH), K4);
+    for (int mode = PER_TOKEN; mode <= PER_CHANNEL; mode++)
+      check_cuts(wkv4_case("wkv4 cut", z, mode, BOTH), K4);
     for (int mode = PER_TOKEN; mode <= PER_HEAD; mode++)
       check_cuts(wkv6_case("wkv6 cut", z, mode, BOTH), K6);
     check_cuts(wkv7_case("wkv7 cut", z, BOTH), K7);
@@ -488,9 +505,10 @@ static Tensor *run_wkv4_moved(Tape *tp, Tensor **leaf, const OpCase *c)
 }
 
 /* p moved, a and b scaled against it: the same state. As sums a e^p, b e^p it comes out the same too. */
+enum { MOVE = EPS }; /* of OpCase.number */
 static Tensor *run_wkv4_state(Tape *tp, Tensor **leaf, const OpCase *c)
 {
-  Tensor *move = t_affine(tp, t_tanh(tp, leaf[P4]), c->arg[MODE], 0), *scale = t_exp(tp, t_neg(tp, move));
+  Tensor *move = t_affine(tp, t_tanh(tp, leaf[P4]), c->number[MOVE], 0), *scale = t_exp(tp, t_neg(tp, move));
   Tensor *abp[] = {t_mul(tp, leaf[A4], scale), t_mul(tp, leaf[B4], scale), t_add(tp, leaf[P4], move)};
   Tensor *y = t_wkv4(tp, leaf[W4], leaf[U4], leaf[K4], leaf[V4], &abp[0], &abp[1], &abp[2]);
   Tensor *back = t_exp(tp, abp[2]), *sums[] = {t_mul(tp, abp[0], back), t_mul(tp, abp[1], back)};
@@ -507,17 +525,17 @@ static Tensor *run_wkv2_for_wkv4(Tape *tp, Tensor **leaf, const OpCase *c)
 static void wkv4_does_not_see_where_exponents_start(void **state)
 {
   (void)state;
-  for (size_t i = 0; i < COUNT_OF(sizes); i++) {
-    OpCase c = wkv4_case("wkv4 moved", sizes[i], BOTH), other = c;
-    other.run = run_wkv4_moved, other.number[SPREAD] = 4;
-    check_looks(c, other, 20 * ALIKE_TOL);
-    c.name = "wkv4 with another p", c.run = other.run = run_wkv4_state;
-    c.arg[MODE] = 0;
-    for (int move = -6; move <= 6; move += 4) {
-      other.arg[MODE] = move;
-      check_looks(c, other, 4 * ALIKE_TOL);
+  for (size_t i = 0; i < COUNT_OF(sizes); i++)
+    for (int mode = PER_TOKEN; mode <= PER_CHANNEL; mode++) {
+      OpCase c = wkv4_case("wkv4 moved", sizes[i], mode, BOTH), other = c;
+      other.run = run_wkv4_moved, other.number[SPREAD] = 4;
+      check_looks(c, other, 20 * ALIKE_TOL);
+      c.name = "wkv4 with another p", c.run = other.run = run_wkv4_state;
+      for (int move = -6; move <= 6; move += 4) {
+        other.number[MOVE] = move;
+        check_looks(c, other, 4 * ALIKE_TOL);
+      }
     }
-  }
 }
 
 static void wkv4_is_wkv2_without_eps(void **state)
@@ -525,7 +543,7 @@ static void wkv4_is_wkv2_without_eps(void **state)
   (void)state;
   for (size_t i = 0; i < COUNT_OF(sizes); i++)
     for (int start = -3; start <= 3; start += 3) {
-      OpCase c = wkv4_case("wkv4 and wkv2", sizes[i], BOTH), other = c;
+      OpCase c = wkv4_case("wkv4 and wkv2", sizes[i], PER_CHANNEL, BOTH), other = c;
       c.arg[CENTRE] = other.arg[CENTRE] = start;
       c.run = run_wkv4_state, other.run = run_wkv2_for_wkv4;
       check_looks(c, other, ALIKE_TOL);

@@ -228,7 +228,8 @@ static void recurrences(void **state)
                               .leaves = 7,
                               .leaf = {SHAPE(4), SHAPE(4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 4),
                                        SHAPE(2, 4), SHAPE(2, 4)}},
-                     (const char *[]){"wkv4: w is [2,3,5], expected [4]", "wkv4: u is [2,3,5], expected [4]",
+                     (const char *[]){"wkv4: w is [2,3,5], expected 4 numbers or [2,3,4]",
+                                      "wkv4: u is [2,3,5], expected [4]",
                                       "wkv4: v is [2,3,4], expected [2,3,5] like k",
                                       "wkv4: v is [2,3,5], expected [2,3,4] like k",
                                       "wkv4: state a is [2,3,5], expected [2,4]",
@@ -291,7 +292,7 @@ static void more_recurrences(void **state)
                .leaf = {SHAPE(2, 3, 4), SHAPE(2, 2), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 2),
                         SHAPE(2, 2, 2, 2)}},
       (const char *[]){
-          "wkv6: r is [2,3,5], expected [2,3,4] like k", "wkv6: w is [2,3,5], expected 4 numbers",
+          "wkv6: r is [2,3,5], expected [2,3,4] like k", "wkv6: w is [2,3,5], expected 4 numbers or [2,3,4]",
           "wkv6: state S is [2,2,2,2], but k is [2,3,5]", "wkv6: v is [2,3,5], expected [2,3,4] like k",
           "wkv6: u is [2,3,5], expected 4 numbers", "wkv6: state S is [2,3,5], expected [B,H,N,N]"});
   static const Refusal refusals[] = {
@@ -311,6 +312,10 @@ static void more_recurrences(void **state)
        {.run = wkv6,
         .leaves = 6,
         .leaf = {SHAPE(2, 3, 4), SHAPE(4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(4), SHAPE(1, 2, 2, 2)}}},
+      {"wkv4: w is [2,4,3], expected 4 numbers or [2,3,4]", /* as many, but not those */
+       {.run = wkv4,
+        .leaves = 7,
+        .leaf = {SHAPE(2, 4, 3), SHAPE(4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 4), SHAPE(2, 4), SHAPE(2, 4)}}},
       {"wkv6: w is [3,4], expected 4 numbers", /* neither constant nor one for every token */
        {.run = wkv6,
         .leaves = 6,
@@ -464,6 +469,45 @@ static void attention(void **state)
   check_refusals(refusals, COUNT_OF(refusals));
 }
 
+/* H = arg[0] */
+static Tensor *softmax_attention(Tape *tp, Tensor **x, const OpCase *c)
+{
+  Tensor *keys = x[3], *values = x[4];
+  return t_attention(tp, x[0], x[1], x[2], c->arg[0], &keys, &values);
+}
+/* q k v [2,3,4] and a history of keys and values */
+#define WITH_HISTORY(...) .leaf = {SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), __VA_ARGS__}
+
+static void attention_with_a_softmax(void **state)
+{
+  (void)state;
+  static const Refusal refusals[] = {
+      {"attention: q [2,3,4], k [2,3,5] and v [2,3,4] must all be [B,T,C], none of them 0",
+       {.run = softmax_attention,
+        .leaves = 5,
+        .arg = {2},
+        .leaf = {SHAPE(2, 3, 4), SHAPE(2, 3, 5), SHAPE(2, 3, 4), SHAPE(0), SHAPE(0)}}},
+      {"attention: q [2,0,4], k [2,0,4] and v [2,0,4] must all be",
+       {.run = softmax_attention,
+        .leaves = 5,
+        .arg = {2},
+        .leaf = {SHAPE(2, 0, 4), SHAPE(2, 0, 4), SHAPE(2, 0, 4), SHAPE(0), SHAPE(0)}}},
+      {"attention: q [2,3,4] cannot be split into 3 heads",
+       {.run = softmax_attention, .leaves = 5, .arg = {3}, WITH_HISTORY(SHAPE(0), SHAPE(0))}},
+      {"attention: q [2,3,4] cannot be split into 0 heads",
+       {.run = softmax_attention, .leaves = 5, .arg = {0}, WITH_HISTORY(SHAPE(0), SHAPE(0))}},
+      {"attention: keys are [1,2,4], expected [2,before,4]",
+       {.run = softmax_attention, .leaves = 5, .arg = {2}, WITH_HISTORY(SHAPE(1, 2, 4), SHAPE(2, 2, 4))}},
+      {"attention: values are [2,2,5], expected [2,before,4]",
+       {.run = softmax_attention, .leaves = 5, .arg = {2}, WITH_HISTORY(SHAPE(2, 2, 4), SHAPE(2, 2, 5))}},
+      {"attention: keys [2,2,4] and values [2,1,4] hold different numbers of positions",
+       {.run = softmax_attention, .leaves = 5, .arg = {2}, WITH_HISTORY(SHAPE(2, 2, 4), SHAPE(2, 1, 4))}},
+      {"attention: keys [0] and values [2,1,4] hold different numbers of positions",
+       {.run = softmax_attention, .leaves = 5, .arg = {2}, WITH_HISTORY(SHAPE(0), SHAPE(2, 1, 4))}},
+  };
+  check_refusals(refusals, COUNT_OF(refusals));
+}
+
 static Tensor *append(Tape *tp, Tensor **x, const OpCase *c) { return (void)c, t_append(tp, x[0], x[1]); }
 
 static void histories(void **state)
@@ -513,6 +557,7 @@ int main(void)
       cmocka_unit_test(sums_over_all_tokens),
       cmocka_unit_test(history_counts_towards_ctx_len),
       cmocka_unit_test(attention),
+      cmocka_unit_test(attention_with_a_softmax),
       cmocka_unit_test(histories),
       cmocka_unit_test(loss),
   };

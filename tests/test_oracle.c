@@ -172,10 +172,10 @@ static const Sizes sizes[] = {{2, 5, 2, 3},  {1, 1, 1, 1},  {2, 1, 3, 5}, {1, 15
 
 /* ---- wkv1 ---- */
 
-/* The history and the tokens after it, as one sequence; exponentials taken. */
+/* Keys and values of the history and of the tokens after it, as one sequence. */
 typedef struct {
   double *k, *v, *dk, *dv; /* [B,U,C] */
-  size_t U, before, C;
+  size_t U, before, C, n;
 } Joined;
 
 static void join_rows(double *to, const double *history, const double *x, const Joined *j, size_t B)
@@ -187,18 +187,34 @@ static void join_rows(double *to, const double *history, const double *x, const 
   }
 }
 
+/* Leaves: keys, values, and the history of both. */
+static Joined join(double *const *x, double *const *d, const OpCase *c, int key, int value, int old_key, int old_value)
+{
+  size_t B = (size_t)c->leaf[key].shape[0], before = (size_t)c->leaf[old_key].shape[1];
+  Joined j = {
+      .U = before + (size_t)c->leaf[key].shape[1], .before = before, .C = (size_t)c->leaf[key].shape[2]};
+  j.n = B * j.U * j.C;
+  j.k = malloc(4 * j.n * sizeof *j.k), j.v = j.k + j.n, j.dk = j.v + j.n, j.dv = j.dk + j.n;
+  join_rows(j.k, x[old_key], x[key], &j, B);
+  join_rows(j.v, x[old_value], x[value], &j, B);
+  join_rows(j.dk, d[old_key], d[key], &j, B);
+  join_rows(j.dv, d[old_value], d[value], &j, B);
+  return j;
+}
+
+/* The state of the last step is all keys and values. */
+static void put_joined(double *s, double *ds, const Joined *j)
+{
+  if (!s)
+    return;
+  memcpy(s, j->k, j->n * sizeof *s), memcpy(s + j->n, j->v, j->n * sizeof *s);
+  memcpy(ds, j->dk, j->n * sizeof *s), memcpy(ds + j->n, j->dv, j->n * sizeof *s);
+}
+
 static Joined join1(double *const *x, double *const *d, const OpCase *c)
 {
-  size_t B = (size_t)c->leaf[K1].shape[0], before = (size_t)c->leaf[HK1].shape[1];
-  Joined j = {
-      .U = before + (size_t)c->leaf[K1].shape[1], .before = before, .C = (size_t)c->leaf[K1].shape[2]};
-  size_t n = B * j.U * j.C;
-  j.k = malloc(4 * n * sizeof *j.k), j.v = j.k + n, j.dk = j.v + n, j.dv = j.dk + n;
-  join_rows(j.k, x[HK1], x[K1], &j, B);
-  join_rows(j.v, x[HV1], x[V1], &j, B);
-  join_rows(j.dk, d[HK1], d[K1], &j, B);
-  join_rows(j.dv, d[HV1], d[V1], &j, B);
-  for (size_t i = 0; i < n; i++) { /* k = exp(clamp(key, -60, 30)) */
+  Joined j = join(x, d, c, K1, V1, HK1, HV1);
+  for (size_t i = 0; i < j.n; i++) { /* k = exp(clamp(key, -60, 30)) */
     bool inside = j.k[i] >= -60 && j.k[i] <= 30;
     j.k[i] = exp(fmin(fmax(j.k[i], -60), 30));
     j.dk[i] = inside ? j.k[i] * j.dk[i] : 0;
@@ -210,20 +226,17 @@ static void jvp1(double *y, double *dy, double *const *x, double *const *d, cons
 {
   oracle_dims n = dims_of(c, K1);
   Joined j = join1(x, d, c);
-  size_t T = n.T, C = j.C, all = n.B * j.U * C;
+  size_t T = n.T, C = j.C, all = j.n;
   n.T = j.U;
   oracle_wkv1_in in = {j.k, j.v, x[W1], x[ALPHA1], x[BETA1]}, tan = {j.dk, j.dv, d[W1], d[ALPHA1], d[BETA1]};
-  double *full = malloc(2 * all * sizeof *full), *s = state_place(y, c, K1), *ds = state_place(dy, c, K1);
+  double *full = malloc(2 * all * sizeof *full);
   oracle_wkv1_jvp(n, (size_t)c->leaf[W1].shape[1], &in, &tan, full, full + all);
   for (size_t b = 0; c->arg[LOOK_AT] & OUTPUT && b < n.B; b++) {
     size_t from = (b * j.U + j.before) * C;
     memcpy(y + b * T * C, full + from, T * C * sizeof *y);
     memcpy(dy + b * T * C, full + all + from, T * C * sizeof *y);
   }
-  if (s) {
-    memcpy(s, j.k, all * sizeof *s), memcpy(s + all, j.v, all * sizeof *s);
-    memcpy(ds, j.dk, all * sizeof *s), memcpy(ds + all, j.dv, all * sizeof *s);
-  }
+  put_joined(state_place(y, c, K1), state_place(dy, c, K1), &j);
   free(full);
   free(j.k);
 }
@@ -311,46 +324,6 @@ static void wkv2_where_eps_matters(void **state)
 
 /* ---- wkv4 ---- */
 
-static void jvp4(double *y, double *dy, double *const *x, double *const *d, const OpCase *c)
-{
-  size_t BC = count_of(&c->leaf[A4]);
-  oracle_wkv4_in in = {x[K4], x[V4], x[W4], x[U4], x[A4], x[B4], x[P4]};
-  oracle_wkv4_in tan = {d[K4], d[V4], d[W4], d[U4], d[A4], d[B4], d[P4]};
-  double *s = state_place(y, c, K4), *ds = state_place(dy, c, K4);
-  oracle_wkv4_out out = {y_place(y, c), s, s ? s + BC : NULL, s ? s + 2 * BC : NULL};
-  oracle_wkv4_out dout = {y_place(dy, c), ds, ds ? ds + BC : NULL, ds ? ds + 2 * BC : NULL};
-  oracle_wkv4_jvp(dims_of(c, K4), &in, &tan, &out, &dout);
-}
-
-static void wkv4(void **state)
-{
-  (void)state;
-  for (size_t i = 0; i < COUNT_OF(sizes); i++)
-    for (int start = -3; start <= 3; start += 3) {
-      OpCase c = wkv4_case("wkv4", sizes[i], BOTH);
-      c.arg[CENTRE] = start;
-      check_looks_and_cuts(c, jvp4, K4);
-    }
-}
-
-/* Keys of +-150, a state that counts for nothing, for all, for some. In float an exponent of 150 is only
-   known to 1e-5. */
-static void wkv4_with_extreme_keys(void **state)
-{
-  (void)state;
-  static const int starts[] = {0, 150, -150, -1000000000};
-  for (size_t i = 0; i < COUNT_OF(starts); i++) {
-    OpCase c = wkv4_case("wkv4, keys of +-150,", (Sizes){2, 12, 1, 5}, BOTH);
-    c.arg[MODE] = EXTREME, c.arg[CENTRE] = starts[i];
-#ifndef AVIARY_DOUBLE
-    c.loosen = 20;
-#endif
-    check_looks_and_cuts(c, jvp4, K4);
-  }
-}
-
-/* ---- wkv6 ---- */
-
 /* Of a leaf [H] or [H,N] or [B,T,C]: the same with an entry for every token and channel, or every channel. */
 static double *repeated(const double *x, size_t x_n, size_t n, oracle_dims z)
 {
@@ -361,6 +334,53 @@ static double *repeated(const double *x, size_t x_n, size_t n, oracle_dims z)
   }
   return full;
 }
+
+static void jvp4(double *y, double *dy, double *const *x, double *const *d, const OpCase *c)
+{
+  oracle_dims z = dims_of(c, K4);
+  size_t n = count_of(&c->leaf[K4]), BC = count_of(&c->leaf[A4]), nw = count_of(&c->leaf[W4]);
+  double *w = repeated(x[W4], nw, n, z), *dw = repeated(d[W4], nw, n, z);
+  oracle_wkv4_in in = {x[K4], x[V4], w, x[U4], x[A4], x[B4], x[P4]};
+  oracle_wkv4_in tan = {d[K4], d[V4], dw, d[U4], d[A4], d[B4], d[P4]};
+  double *s = state_place(y, c, K4), *ds = state_place(dy, c, K4);
+  oracle_wkv4_out out = {y_place(y, c), s, s ? s + BC : NULL, s ? s + 2 * BC : NULL};
+  oracle_wkv4_out dout = {y_place(dy, c), ds, ds ? ds + BC : NULL, ds ? ds + 2 * BC : NULL};
+  oracle_wkv4_jvp(z, &in, &tan, &out, &dout);
+  free(w), free(dw);
+}
+
+static const char *const wkv4_names[] = {"wkv4 per token,", "wkv4 per channel,"};
+
+static void wkv4(void **state)
+{
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(sizes); i++)
+    for (int mode = PER_TOKEN; mode <= PER_CHANNEL; mode++)
+      for (int start = -3; start <= 3; start += 3) {
+        OpCase c = wkv4_case(wkv4_names[mode], sizes[i], mode, BOTH);
+        c.arg[CENTRE] = start;
+        check_looks_and_cuts(c, jvp4, K4);
+      }
+}
+
+/* Keys of +-150, a state that counts for nothing, for all, for some. In float an exponent of 150 is only
+   known to 1e-5. */
+static void wkv4_with_extreme_keys(void **state)
+{
+  (void)state;
+  static const int starts[] = {0, 150, -150, -1000000000};
+  for (size_t i = 0; i < COUNT_OF(starts); i++)
+    for (int mode = PER_TOKEN; mode <= PER_CHANNEL; mode++) {
+      OpCase c = wkv4_case("wkv4, keys of +-150,", (Sizes){2, 12, 1, 5}, mode, BOTH);
+      c.arg[KEYS] = EXTREME, c.arg[CENTRE] = starts[i];
+#ifndef AVIARY_DOUBLE
+      c.loosen = 20;
+#endif
+      check_looks_and_cuts(c, jvp4, K4);
+    }
+}
+
+/* ---- wkv6 ---- */
 
 static void jvp6(double *y, double *dy, double *const *x, double *const *d, const OpCase *c)
 {
@@ -400,6 +420,38 @@ static void wkv7(void **state)
   (void)state;
   for (size_t i = 0; i < COUNT_OF(sizes); i++)
     check_looks_and_cuts(wkv7_case("wkv7", sizes[i], BOTH), jvp7, K7);
+}
+
+/* ---- attention ---- */
+
+static void jvp_attention(double *y, double *dy, double *const *x, double *const *d, const OpCase *c)
+{
+  Joined j = join(x, d, c, KA, VA, HKA, HVA);
+  oracle_attention_in in = {x[QA], j.k, j.v}, tan = {d[QA], j.dk, j.dv};
+  oracle_attention_jvp(dims_of(c, QA), j.U, &in, &tan, y_place(y, c), y_place(dy, c));
+  put_joined(state_place(y, c, QA), state_place(dy, c, QA), &j);
+  free(j.k);
+}
+
+static void attention(void **state)
+{
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(sizes); i++)
+    for (int before = 0; before <= 4; before += 2) {
+      char name[40];
+      snprintf(name, sizeof name, "attention, %d before,", before);
+      check_looks_and_cuts(attention_case(name, sizes[i], before, BOTH), jvp_attention, QA);
+    }
+}
+
+/* Scores of a hundred and more: in float e^s overflows, and one position takes nearly all. */
+static void attention_with_large_scores(void **state)
+{
+  (void)state;
+  OpCase c = attention_case("attention, large scores,", (Sizes){2, 9, 2, 3}, 3, OUTPUT);
+  c.arg[CUT] = 4; /* so that no gradient is looked at alone: many are what is left of terms 1e6 times as large */
+  for (c.number[SPREAD] = 10; c.number[SPREAD] <= 40; c.number[SPREAD] *= 4)
+    check_against(&c, jvp_attention);
 }
 
 /* ---- norms ---- */
@@ -583,6 +635,8 @@ int main(void)
       cmocka_unit_test(wkv4_with_extreme_keys),
       cmocka_unit_test(wkv6),
       cmocka_unit_test(wkv7),
+      cmocka_unit_test(attention),
+      cmocka_unit_test(attention_with_large_scores),
       cmocka_unit_test(norms),
       cmocka_unit_test(copy_scores),
       cmocka_unit_test(tiny_attention),

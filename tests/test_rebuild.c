@@ -9,6 +9,7 @@
 
 #include "wkv_cases.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #ifdef AVIARY_DOUBLE
@@ -117,7 +118,7 @@ static Tensor *rebuilt4(Tape *tp, Tensor **leaf, const OpCase *c)
     Tensor *k = token(tp, leaf[K4], t), *v = token(tp, leaf[V4], t);
     Tensor *now = t_add(tp, leaf[U4], k), *q = max_of(tp, p, now);
     y[t] = div_by(tp, weighted(tp, a, p, v, now, q), weighted(tp, b, p, NULL, now, q));
-    Tensor *faded = t_add(tp, p, leaf[W4]);
+    Tensor *faded = t_add(tp, p, c->arg[MODE] == PER_TOKEN ? token(tp, leaf[W4], t) : leaf[W4]);
     p = max_of(tp, faded, k);
     a = weighted(tp, a, faded, v, k, p);
     b = weighted(tp, b, faded, NULL, k, p);
@@ -165,6 +166,33 @@ static Tensor *rebuilt7(Tape *tp, Tensor **leaf, const OpCase *c)
   return looked_at(tp, c, stack(tp, y, c, K7), &S, 1);
 }
 
+/* ---- attention ---- */
+
+/* [B,U,C] as [B,H,U,N] */
+static Tensor *by_head(Tape *tp, Tensor *x, int H)
+{
+  int B = x->shape[0], U = x->shape[1], N = x->shape[2] / H;
+  return t_permute(tp, t_reshape(tp, x, 4, (int[]){B, U, H, N}), (int[]){0, 2, 1, 3});
+}
+
+static Tensor *rebuilt_attention(Tape *tp, Tensor **leaf, const OpCase *c)
+{
+  Sizes z = sizes_of(c, QA);
+  int before = c->leaf[HKA].shape[1];
+  Tensor *k = leaf[KA], *v = leaf[VA], *y[MOST_TOKENS];
+  if (before) {
+    k = t_concat(tp, (Tensor *[]){leaf[HKA], k}, 2, 1);
+    v = t_concat(tp, (Tensor *[]){leaf[HVA], v}, 2, 1);
+  }
+  for (int t = 0; t < z.T; t++) {
+    Tensor *seen_k = by_head(tp, t_slice(tp, k, 1, 0, before + t + 1), z.H);
+    Tensor *seen_v = by_head(tp, t_slice(tp, v, 1, 0, before + t + 1), z.H);
+    Tensor *scores = t_bmm(tp, heads(tp, token(tp, leaf[QA], t), z.H, 1, z.N), t_transpose(tp, seen_k, 2, 3));
+    y[t] = t_bmm(tp, t_softmax(tp, t_affine(tp, scores, 1 / sqrt(z.N), 0)), seen_v); /* [B,H,1,N] */
+  }
+  return looked_at(tp, c, stack(tp, y, c, QA), (Tensor *[]){k, v}, 2);
+}
+
 /* ---- the comparison ---- */
 
 typedef Tensor *Run(Tape *tp, Tensor **leaf, const OpCase *c);
@@ -204,11 +232,12 @@ static void wkv4(void **state)
 {
   (void)state;
   for (size_t i = 0; i < COUNT_OF(sizes); i++)
-    for (int start = -4; start <= 4; start += 4) {
-      OpCase c = wkv4_case("wkv4", sizes[i], BOTH);
-      c.arg[CENTRE] = start, c.number[SPREAD] = 2;
-      check_rebuilt(c, rebuilt4);
-    }
+    for (int mode = PER_TOKEN; mode <= PER_CHANNEL; mode++)
+      for (int start = -4; start <= 4; start += 4) {
+        OpCase c = wkv4_case("wkv4", sizes[i], mode, BOTH);
+        c.arg[CENTRE] = start, c.number[SPREAD] = 2;
+        check_rebuilt(c, rebuilt4);
+      }
 }
 
 static void wkv6(void **state)
@@ -226,11 +255,19 @@ static void wkv7(void **state)
     check_rebuilt(wkv7_case("wkv7", sizes[i], BOTH), rebuilt7);
 }
 
+static void attention(void **state)
+{
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(sizes); i++)
+    for (int before = 0; before < 6; before += 3)
+      check_rebuilt(attention_case("attention", sizes[i], before, BOTH), rebuilt_attention);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(wkv1), cmocka_unit_test(wkv2), cmocka_unit_test(wkv4),
-      cmocka_unit_test(wkv6), cmocka_unit_test(wkv7),
+      cmocka_unit_test(wkv6), cmocka_unit_test(wkv7), cmocka_unit_test(attention),
   };
   int failed = cmocka_run_group_tests_name("rebuild", tests, NULL, NULL);
   printf("worst: values %.2g, gradients %.2g\n", worst_value_apart, worst_gradient_apart);

@@ -155,24 +155,21 @@ static void wkv2(void **state)
 
 /* ---- wkv4 ---- */
 
-static Tensor *wkv4_on(Tape *tp, Tensor **leaf, Tensor *k, Tensor *v, Tensor **abp)
-{
-  return t_wkv4(tp, leaf[W4], leaf[U4], k, v, &abp[0], &abp[1], &abp[2]);
-}
-
 static Tensor *run_wkv4(Tape *tp, Tensor **leaf, const OpCase *c)
 {
   Tensor *abp[] = {leaf[A4], leaf[B4], leaf[P4]};
-  Tensor *y = wkv4_on(tp, leaf, leaf[K4], leaf[V4], abp);
+  Tensor *y = t_wkv4(tp, leaf[W4], leaf[U4], leaf[K4], leaf[V4], &abp[0], &abp[1], &abp[2]);
   return chosen(tp, c->arg[0], y, abp, 3);
 }
 
-/* The exponent that token s < t (or the state, s = -1) has at token t, without u. */
+/* The exponent that token s < t (or the state, s = -1) has at token t, without u: all decays after its own. */
 static double exponent4(double *const *x, const OpCase *c, int b, int ch, int s, int t)
 {
   int T = c->leaf[K4].shape[1], C = c->leaf[K4].shape[2];
-  double w = x[W4][ch];
-  return s < 0 ? x[P4][b * C + ch] + t * w : x[K4][(b * T + s) * C + ch] + (t - 1 - s) * w;
+  double exponent = s < 0 ? x[P4][b * C + ch] : x[K4][(b * T + s) * C + ch];
+  for (int n = s + 1; n < t; n++)
+    exponent += x[W4][c->arg[MODE] == PER_TOKEN ? (b * T + n) * C + ch : ch];
+  return exponent;
 }
 
 /* A = sum over s < t of e^exponent v_s, B the same without v; the state stands for all that was before. */
@@ -231,7 +228,7 @@ static bool clear_winner4(double *const *x, const OpCase *c, int b, int ch)
 static void fill_wkv4(Tensor **leaf, const OpCase *c, Rng *rng)
 {
   int B = c->leaf[K4].shape[0], T = c->leaf[K4].shape[1], C = c->leaf[K4].shape[2];
-  for (int i = 0; i < C; i++)
+  for (size_t i = 0; i < leaf[W4]->n; i++)
     leaf[W4]->data[i] = (real)(-0.05 - 1.5 * rng_uniform(rng));
   for (int i = 0; i < B * C; i++) {
     leaf[B4]->data[i] = (real)(0.5 + rng_uniform(rng));
@@ -252,39 +249,40 @@ static void fill_wkv4(Tensor **leaf, const OpCase *c, Rng *rng)
   }
 }
 
-static OpCase case_wkv4(const char *name, int B, int T, int C, int what, double spread, double p)
+static OpCase case_wkv4(const char *name, Sizes z, int mode, int what, double p)
 {
-  return (OpCase){
-      name,       run_wkv4,
-      want_wkv4,  fill_wkv4,
-      LEAVES4,    {SHAPE(C), SHAPE(C), SHAPE(B, T, C), SHAPE(B, T, C), SHAPE(B, C), SHAPE(B, C), SHAPE(B, C)},
-      {what},     {spread, p},
-      .loosen = 4};
+  OpCase c = wkv4_case(name, z, mode, what);
+  c.run = run_wkv4, c.want = want_wkv4, c.fill = fill_wkv4;
+  c.number[0] = 1, c.number[1] = p, c.loosen = 4;
+  return c;
 }
 
 static void wkv4(void **state)
 {
   (void)state;
-  static const int sizes[][3] = {{2, 5, 3}, {1, 1, 1}, {3, 1, 5}, {1, 17, 5}, {2, 33, 1}, {1, 40, 3}};
-  for (size_t s = 0; s < COUNT_OF(sizes); s++)
+  static const Sizes sizes[] = {{2, 5, 1, 3},  {1, 1, 1, 1},  {3, 1, 1, 5},
+                                {1, 17, 1, 5}, {2, 33, 1, 1}, {1, 40, 1, 3}};
+  for (size_t i = 0; i < COUNT_OF(sizes); i++)
     for (int what = OUTPUT; what <= BOTH; what++)
-      for (int p = -3; p <= 3; p += 3) { /* the old state weighs little, the same, more */
-        char name[64];
-        snprintf(name, sizeof name, "wkv4 [%d,%d,%d] p %d", sizes[s][0], sizes[s][1], sizes[s][2], p);
-        OpCase c = case_wkv4(name, sizes[s][0], sizes[s][1], sizes[s][2], what, 1, p);
-        check_op(&c);
-      }
+      for (int mode = PER_TOKEN; mode <= PER_CHANNEL; mode++)
+        for (int p = -3; p <= 3; p += 3) { /* the old state weighs little, the same, more */
+          char name[64];
+          snprintf(name, sizeof name, "wkv4 [%d,%d,%d] mode %d p %d", sizes[i].B, sizes[i].T, sizes[i].N, mode, p);
+          OpCase c = case_wkv4(name, sizes[i], mode, what, p);
+          check_op(&c);
+        }
 }
 
 /* Sequence cut in two, the state handed on: the same function of the leaves. */
 static Tensor *run_wkv4_cut(Tape *tp, Tensor **leaf, const OpCase *c)
 {
-  int T = leaf[K4]->shape[1], cut = c->arg[1];
+  int T = leaf[K4]->shape[1], cut = c->arg[CUT];
   Tensor *abp[] = {leaf[A4], leaf[B4], leaf[P4]}, *y[2];
   for (int part = 0; part < 2; part++) {
-    int from = part ? cut : 0, count = part ? T - cut : cut;
-    y[part] =
-        wkv4_on(tp, leaf, t_slice(tp, leaf[K4], 1, from, count), t_slice(tp, leaf[V4], 1, from, count), abp);
+    int from = part ? cut : 0, to = part ? T : cut;
+    Tensor *w = c->arg[MODE] == PER_TOKEN ? tokens_of(tp, leaf[W4], from, to) : leaf[W4];
+    y[part] = t_wkv4(tp, w, leaf[U4], tokens_of(tp, leaf[K4], from, to), tokens_of(tp, leaf[V4], from, to), &abp[0],
+                     &abp[1], &abp[2]);
   }
   return chosen(tp, c->arg[0], t_concat(tp, y, 2, 1), abp, 3);
 }
@@ -292,12 +290,14 @@ static Tensor *run_wkv4_cut(Tape *tp, Tensor **leaf, const OpCase *c)
 static void wkv4_may_be_cut_anywhere(void **state)
 {
   (void)state;
-  OpCase whole = case_wkv4("wkv4 cut", 2, 19, 3, BOTH, 1, 0), cut = whole;
-  cut.run = run_wkv4_cut;
-  for (cut.arg[1] = 1; cut.arg[1] < 19; cut.arg[1] += 4)
-    check_alike(&whole, &cut, 0, 20 * VALUE_TOL);
-  cut.arg[1] = 7;
-  check_op(&cut);
+  for (int mode = PER_TOKEN; mode <= PER_CHANNEL; mode++) {
+    OpCase whole = case_wkv4("wkv4 cut", (Sizes){2, 19, 1, 3}, mode, BOTH, 0), cut = whole;
+    cut.run = run_wkv4_cut;
+    for (cut.arg[CUT] = 1; cut.arg[CUT] < 19; cut.arg[CUT] += 4)
+      check_alike(&whole, &cut, 0, 20 * VALUE_TOL);
+    cut.arg[CUT] = 7;
+    check_op(&cut);
+  }
 }
 
 /* Keys of +-150: e^150 overflows float, and e^300 is what a ratio can come to. In float the exponents
@@ -315,8 +315,9 @@ static void wkv4_with_extreme_keys(void **state)
 {
   (void)state;
   static const double starts[] = {0, 150, -150, -1e30};
-  for (size_t s = 0; s < COUNT_OF(starts); s++) {
-    OpCase c = case_wkv4("wkv4, keys of +-150", 2, 12, 5, OUTPUT, 1, starts[s]);
+  for (size_t s = 0; s < 2 * COUNT_OF(starts); s++) {
+    OpCase c = case_wkv4("wkv4, keys of +-150", (Sizes){2, 12, 1, 5}, s % 2 ? PER_TOKEN : PER_CHANNEL, OUTPUT,
+                         starts[s / 2]);
     c.fill = fill_extreme4;
     c.loosen = 10; /* 1 is enough where p is rounded before a and b are scaled by it */
     check_op(&c);
@@ -331,13 +332,13 @@ static void wkv4_from_nothing(void **state)
 {
   (void)state;
   static const double nothing[] = {-1e38, -INFINITY};
-  for (int i = 0; i < 2; i++) {
-    OpCase c = case_wkv4("wkv4 from nothing", 2, 6, 3, BOTH, 1, 0);
+  for (int i = 0; i < 4; i++) {
+    OpCase c = case_wkv4("wkv4 from nothing", (Sizes){2, 6, 1, 3}, i / 2 ? PER_TOKEN : PER_CHANNEL, BOTH, 0);
     Tensor *leaf[CASE_LEAVES];
     new_leaves(leaf, &c, true);
     tensor_fill(leaf[A4], 0);
     tensor_fill(leaf[B4], 0);
-    tensor_fill(leaf[P4], (real)nothing[i]);
+    tensor_fill(leaf[P4], (real)nothing[i % 2]);
     Tape *tp = tape_new();
     Tensor *y = c.run(tp, leaf, &c);
     for (int b = 0; b < 2; b++)

@@ -147,9 +147,9 @@ OpCase wkv2_case(const char *name, Sizes z, double eps, int look_at)
 
 static Tensor *piece4(Tape *tp, Tensor **leaf, const OpCase *c, int from, int to, Tensor **state)
 {
-  (void)c;
-  return t_wkv4(tp, leaf[W4], leaf[U4], tokens_of(tp, leaf[K4], from, to), tokens_of(tp, leaf[V4], from, to),
-                &state[0], &state[1], &state[2]);
+  Tensor *w = c->arg[MODE] == PER_TOKEN ? tokens_of(tp, leaf[W4], from, to) : leaf[W4];
+  return t_wkv4(tp, w, leaf[U4], tokens_of(tp, leaf[K4], from, to), tokens_of(tp, leaf[V4], from, to), &state[0],
+                &state[1], &state[2]);
 }
 
 static Tensor *run4(Tape *tp, Tensor **leaf, const OpCase *c)
@@ -162,24 +162,24 @@ static void fill4(Tensor **leaf, const OpCase *c, Rng *rng)
   static const double extremes[] = {150, -150, 149, 0, -150, 148};
   fill_decay(leaf[W4], rng, 1.5);
   spread_keys(leaf[K4], 0, c->number[SPREAD]);
-  for (size_t i = 0; c->arg[MODE] == EXTREME && i < leaf[K4]->n; i++)
+  for (size_t i = 0; c->arg[KEYS] == EXTREME && i < leaf[K4]->n; i++)
     leaf[K4]->data[i] = (real)(extremes[rng_below(rng, COUNT_OF(extremes))] + 0.3 * rng_normal(rng));
   for (size_t i = 0; i < leaf[B4]->n; i++)
     leaf[B4]->data[i] = (real)(0.5 + rng_uniform(rng));
   spread_keys(leaf[P4], c->arg[CENTRE], 1);
 }
 
-OpCase wkv4_case(const char *name, Sizes z, int look_at)
+OpCase wkv4_case(const char *name, Sizes z, int mode, int look_at)
 {
   int C = z.H * z.N;
+  Shape token = SHAPE(z.B, z.T, C), channel = SHAPE(C), before = SHAPE(z.B, C);
   return (OpCase){name,
                   run4,
                   NULL,
                   fill4,
                   LEAVES4,
-                  {SHAPE(C), SHAPE(C), SHAPE(z.B, z.T, C), SHAPE(z.B, z.T, C), SHAPE(z.B, C), SHAPE(z.B, C),
-                   SHAPE(z.B, C)},
-                  {look_at, 0, z.H},
+                  {mode == PER_TOKEN ? token : channel, channel, token, token, before, before, before},
+                  {look_at, 0, z.H, mode},
                   {0, 1}};
 }
 
@@ -259,6 +259,39 @@ OpCase wkv7_case(const char *name, Sizes z, int look_at)
                   LEAVES7,
                   {token, token, token, token, token, token, SHAPE(z.B, z.H, z.N, z.N)},
                   {look_at, 0, z.H}};
+}
+
+/* ---- attention ---- */
+
+static Tensor *piece_attention(Tape *tp, Tensor **leaf, const OpCase *c, int from, int to, Tensor **state)
+{
+  return t_attention(tp, tokens_of(tp, leaf[QA], from, to), tokens_of(tp, leaf[KA], from, to),
+                     tokens_of(tp, leaf[VA], from, to), c->arg[HEADS], &state[0], &state[1]);
+}
+
+static Tensor *run_attention(Tape *tp, Tensor **leaf, const OpCase *c)
+{
+  return in_pieces(tp, leaf, c, leaf[QA]->shape[1], piece_attention, (Tensor *[]){leaf[HKA], leaf[HVA]}, 2);
+}
+
+static void fill_attention(Tensor **leaf, const OpCase *c, Rng *rng)
+{
+  (void)rng;
+  spread_keys(leaf[KA], 0, c->number[SPREAD]);
+  spread_keys(leaf[HKA], 0, c->number[SPREAD]);
+}
+
+OpCase attention_case(const char *name, Sizes z, int before, int look_at)
+{
+  Shape token = SHAPE(z.B, z.T, z.H * z.N), history = SHAPE(z.B, before, z.H * z.N);
+  return (OpCase){name,
+                  run_attention,
+                  NULL,
+                  fill_attention,
+                  LEAVESA,
+                  {token, token, token, history, history},
+                  {look_at, 0, z.H},
+                  {0, 1}};
 }
 
 /* ---- two ways ---- */

@@ -1,4 +1,4 @@
-/* The recurrences as cases: leaves, random numbers that suit them, and the run, whole or in pieces. For
+/* The recurrences, and attention, as cases: leaves, random numbers that suit them, and the run, whole or in pieces. For
    comparing them with an oracle, with an op rebuilt from others, with each other. */
 #ifndef AVIARY_WKV_CASES_H
 #define AVIARY_WKV_CASES_H
@@ -9,9 +9,9 @@
 enum { OUTPUT = 1, STATE = 2, BOTH = 3 };
 
 /* OpCase.arg of these cases. CUT: a second piece begins with this token (0: all at once, TOKENWISE: every
-   token is a piece). MODE: of wkv6, how the decay is given; of wkv4, EXTREME keys. CENTRE: mean of the
-   keys (wkv2, where the initial state goes with it), start of p (wkv4). */
-enum { LOOK_AT, CUT, HEADS, MODE, CENTRE };
+   token is a piece). MODE: of wkv4 and wkv6, how the decay is given. CENTRE: mean of the keys (wkv2, where
+   the initial state goes with it), start of p (wkv4). KEYS: of wkv4, ORDINARY or EXTREME. */
+enum { LOOK_AT, CUT, HEADS, MODE, CENTRE, KEYS };
 enum { TOKENWISE = -1 };
 enum { PER_TOKEN, PER_CHANNEL, PER_HEAD };
 enum { ORDINARY, EXTREME };
@@ -24,17 +24,20 @@ enum { W2, U2, K2, V2, A2, B2, LEAVES2 };
 enum { W4, U4, K4, V4, A4, B4, P4, LEAVES4 };
 enum { R6, W6, K6, V6, U6, S6, LEAVES6 };
 enum { R7, W7, K7, V7, A7, B7, S7, LEAVES7 };
+enum { QA, KA, VA, HKA, HVA, LEAVESA };
 
 typedef struct {
   int B, T, H, N;
 } Sizes;
 
-/* Outputs are y, then the state: wkv1 keys (after the exponential) and values, wkv2 a b, wkv4 a b p. */
+/* Outputs are y, then the state: wkv1 keys (after the exponential) and values, wkv2 a b, wkv4 a b p, attention keys
+   and values. */
 OpCase wkv1_case(const char *name, Sizes z, int before, int ctx, int look_at); /* before: history's length */
 OpCase wkv2_case(const char *name, Sizes z, double eps, int look_at);
-OpCase wkv4_case(const char *name, Sizes z, int look_at);
+OpCase wkv4_case(const char *name, Sizes z, int mode, int look_at); /* PER_TOKEN or PER_CHANNEL */
 OpCase wkv6_case(const char *name, Sizes z, int mode, int look_at);
 OpCase wkv7_case(const char *name, Sizes z, int look_at);
+OpCase attention_case(const char *name, Sizes z, int before, int look_at);
 Sizes sizes_of(const OpCase *c, int key); /* key: the leaf [B,T,C]; H is HEADS */
 
 /* What the versions make of a key. */

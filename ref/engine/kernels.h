@@ -154,6 +154,18 @@ void k_linear_attention(real *y, const real *q, const real *k, const real *v, si
 void k_linear_attention_backward(real *gq, real *gk, real *gv, const real *g, const real *q, const real *k,
                                  const real *v, size_t B, size_t T, size_t U, size_t D, size_t C);
 
+/* ---- softmax attention (k_attention.c) ---- */
+
+/* y_t = sum_{u <= t} softmax_u(q_t.k_u / sqrt N) v_u for the last T of U positions: q y [B,T,H,N], k v [B,U,H,N].
+   log_sum [B,T,H] keeps each row's log of the sum of exponentials; may be NULL.
+   scratch: k_attention_scratch(U) numbers for each of B H, contents undefined. */
+size_t k_attention_scratch(size_t U);
+void k_attention(real *y, acc *log_sum, acc *scratch, const real *q, const real *k, const real *v, size_t B,
+                 size_t T, size_t U, size_t H, size_t N);
+void k_attention_backward(real *gq, real *gk, real *gv, acc *scratch, const real *g, const acc *log_sum,
+                          const real *q, const real *k, const real *v, size_t B, size_t T, size_t U, size_t H,
+                          size_t N);
+
 /* ---- the recurrences (ref/wkv*.c) ---- */
 
 /* [v1.4]. k v [B,U,H,N], y [B,T,H,N] for the last T <= U <= ctx positions; w alpha beta [H,ctx] */
@@ -179,19 +191,19 @@ void k_wkv2_backward(const Wkv2Grads *out, const real *gy, const real *ga1, cons
 /* Tokens between two states that wkv6 and wkv7 keep for their backward pass. */
 enum { WKV_SEGMENT = 16 };
 
-/* [v4.4]-[v4.6]; r is applied outside. w [C] = -exp(time_decay) <= 0 (log-decay per step), u [C];
+/* [v4.4]-[v4.6]; r is applied outside. w = log-decay <= 0, [C] (decay_rows = 1) or [B,T,C] (B T); u [C];
    k v y [B,T,C]; state a b p [B,C] before (0) and after (1).
    trace [B,T,3,C] keeps a, b, p before each token for the backward pass; may be NULL. */
 void k_wkv4(real *y, real *a1, real *b1, real *p1, real *trace, const real *w, const real *u,
             const real *k, const real *v, const real *a0, const real *b0, const real *p0, size_t B,
-            size_t T, size_t C);
+            size_t T, size_t C, size_t decay_rows);
 typedef struct {
   real *w, *u, *k, *v, *a0, *b0, *p0;
 } Wkv4Grads;
 /* gy, ga1, gb1, gp1: incoming gradients, each may be NULL. */
 void k_wkv4_backward(const Wkv4Grads *out, const real *gy, const real *ga1, const real *gb1,
                      const real *gp1, const real *trace, const real *w, const real *u, const real *k,
-                     const real *v, size_t B, size_t T, size_t C);
+                     const real *v, size_t B, size_t T, size_t C, size_t decay_rows);
 
 /* [v5.4], [v5.5]. r k v y [B,T,H,N]; w = log-decay <= 0, [H,N] (decay_rows = 1) or [B,T,H,N] (B T);
    u [H,N]; state S [B,H,N key,N value] before (0), after (1); segments as in wkv7 */

@@ -14,9 +14,9 @@
   OP(permute) OP(permute_backward) OP(max) OP(max_backward) OP(gather) OP(gather_backward)              \
   OP(softmax) OP(softmax_backward) OP(bmm) OP(bmm_backward) OP(cross_entropy)                           \
   OP(cross_entropy_backward) OP(argmax) OP(adamw) OP(sum_squares) OP(copy_scores)                       \
-  OP(copy_scores_backward) OP(linear_attention) OP(linear_attention_backward) OP(wkv1)                  \
-  OP(wkv1_backward) OP(wkv2) OP(wkv2_backward) OP(wkv4) OP(wkv4_backward) OP(wkv6)                      \
-  OP(wkv6_backward) OP(wkv7) OP(wkv7_backward)
+  OP(copy_scores_backward) OP(linear_attention) OP(linear_attention_backward) OP(attention)             \
+  OP(attention_backward) OP(wkv1) OP(wkv1_backward) OP(wkv2) OP(wkv2_backward) OP(wkv4)                 \
+  OP(wkv4_backward) OP(wkv6) OP(wkv6_backward) OP(wkv7) OP(wkv7_backward)
 
 #define OPS_FIELD(name) __typeof__(k_##name) *name;
 typedef struct {

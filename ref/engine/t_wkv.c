@@ -29,6 +29,15 @@ static void expect_count(const char *op, const char *name, const Tensor *t, int 
   if (t->n != (size_t)count) rwkv_fail("%s: %s is %s, expected %d numbers", op, name, tensor_shape(t), count);
 }
 
+/* Of a log-decay w: 1 where it is constant in time (C numbers), B T where every token of k [B,T,C] has its own. */
+static size_t decay_rows_of(const char *op, const Tensor *w, const Tensor *k)
+{
+  if (same_shape(w, k)) return (size_t)k->shape[0] * (size_t)k->shape[1];
+  if (w->n != (size_t)k->shape[2])
+    rwkv_fail("%s: w is %s, expected %d numbers or %s", op, tensor_shape(w), k->shape[2], tensor_shape(k));
+  return 1;
+}
+
 typedef struct {
   int B, T, H, N;
 } HeadSizes;
@@ -132,7 +141,7 @@ static void wkv4_backward(Node *nd)
                    node_grad(nd, in[4]), node_grad(nd, in[5]), node_grad(nd, in[6])};
   ops.wkv4_backward(&out, node_flow(nd->out[0]), node_flow(nd->out[1]), node_flow(nd->out[2]),
                     node_flow(nd->out[3]), nd->saved, in[0]->data, in[1]->data, in[2]->data, in[3]->data,
-                    nd->size[0], nd->size[1], nd->size[2]);
+                    nd->size[0], nd->size[1], nd->size[2], nd->size[3]);
 }
 
 Tensor *t_wkv4(Tape *tp, Tensor *w, Tensor *u, Tensor *k, Tensor *v, Tensor **a, Tensor **b, Tensor **p)
@@ -140,7 +149,7 @@ Tensor *t_wkv4(Tape *tp, Tensor *w, Tensor *u, Tensor *k, Tensor *v, Tensor **a,
   expect_btc("wkv4", "k", k);
   int B = k->shape[0], T = k->shape[1], C = k->shape[2];
   same_as("wkv4", "v", v, "k", k);
-  expect("wkv4", "w", w, 1, &C);
+  size_t decay_rows = decay_rows_of("wkv4", w, k);
   expect("wkv4", "u", u, 1, &C);
   expect("wkv4", "state a", *a, 2, (int[]){B, C});
   expect("wkv4", "state b", *b, 2, (int[]){B, C});
@@ -151,10 +160,10 @@ Tensor *t_wkv4(Tape *tp, Tensor *w, Tensor *u, Tensor *k, Tensor *v, Tensor **a,
   Node *nd = NODE(tp, wkv4_backward, 7, 4, w, u, k, v, *a, *b, *p, y, a1, b1, p1);
   if (nd) {
     nd->saved = arena_alloc(&tp->arena, 3 * k->n * sizeof(real));
-    nd->size[0] = (size_t)B, nd->size[1] = (size_t)T, nd->size[2] = (size_t)C;
+    nd->size[0] = (size_t)B, nd->size[1] = (size_t)T, nd->size[2] = (size_t)C, nd->size[3] = decay_rows;
   }
   ops.wkv4(y->data, a1->data, b1->data, p1->data, nd ? nd->saved : NULL, w->data, u->data, k->data, v->data,
-           (*a)->data, (*b)->data, (*p)->data, (size_t)B, (size_t)T, (size_t)C);
+           (*a)->data, (*b)->data, (*p)->data, (size_t)B, (size_t)T, (size_t)C, decay_rows);
   *a = a1, *b = b1, *p = p1;
   return y;
 }
@@ -181,10 +190,8 @@ Tensor *t_wkv6(Tape *tp, Tensor *r, Tensor *w, Tensor *k, Tensor *v, Tensor *u, 
   same_as("wkv6", "r", r, "k", k);
   same_as("wkv6", "v", v, "k", k);
   expect_count("wkv6", "u", u, z.H * z.N);
-  bool constant = w->n != k->n;
-  if (constant) expect_count("wkv6", "w", w, z.H * z.N);
+  size_t decay_rows = decay_rows_of("wkv6", w, k);
   Tensor *y = tape_tensor(tp, 3, k->shape), *S1 = tape_tensor(tp, 4, (*S)->shape);
-  size_t decay_rows = constant ? 1 : (size_t)z.B * (size_t)z.T;
   Node *nd = NODE(tp, wkv6_backward, 6, 2, r, w, k, v, u, *S, y, S1);
   if (nd) {
     keep_segments(nd, z, S1);

@@ -103,11 +103,17 @@ Tensor *t_wkv2(Tape *tp, Tensor *w, Tensor *u, Tensor *e, Tensor *v, double eps,
 /* [v5.4], [v5.5]: r k v [B,T,C]; w = log-decay <= 0, C numbers (constant) or [B,T,C]; u C numbers;
    state *S [B,H,N key,N value], before -> after. Returns y [B,T,C]. */
 Tensor *t_wkv6(Tape *tp, Tensor *r, Tensor *w, Tensor *k, Tensor *v, Tensor *u, Tensor **S);
-/* [v4.4]-[v4.6]: w u [C], k v [B,T,C]; state *a *b *p [B,C], before -> after. Returns y [B,T,C]. */
+/* [v4.4]-[v4.6]: w = log-decay <= 0, C numbers (constant) or [B,T,C]; u [C], k v [B,T,C]; state *a *b *p [B,C],
+   before -> after. Returns y [B,T,C]. */
 Tensor *t_wkv4(Tape *tp, Tensor *w, Tensor *u, Tensor *k, Tensor *v, Tensor **a, Tensor **b, Tensor **p);
 /* [v7.8], [v7.9]: r w k v a b [B,T,C], w = log-decay <= 0; state *S [B,H,N value,N key], before -> after.
    Returns y [B,T,C]. */
 Tensor *t_wkv7(Tape *tp, Tensor *r, Tensor *w, Tensor *k, Tensor *v, Tensor *a, Tensor *b, Tensor **S);
+
+/* ---- attention ---- */
+/* y_t = sum_{u <= t} softmax_u(q_t.k_u / sqrt N) v_u in each of H heads of N channels. q k v [B,T,C]; *keys, *values
+   [B,before,C] are those of the positions so far, and grow by k, v. Returns y [B,T,C]. */
+Tensor *t_attention(Tape *tp, Tensor *q, Tensor *k, Tensor *v, int H, Tensor **keys, Tensor **values);
 
 /* ---- attention without a softmax ---- */
 /* q [rows,D] or [B,T,D]; k [B,U,D] and tokens [B,U] of all positions so far, of which the last T are this

@@ -17,8 +17,13 @@ INLINE Weights weights(acc p, acc k)
 typedef struct {
   real *y, *a1, *b1, *p1, *trace;
   const real *w, *u, *k, *v, *a0, *b0, *p0;
-  size_t B, T, C;
+  size_t B, T, C, decay_rows;
 } Forward;
+
+INLINE const real *decay_at(const real *w, size_t row, size_t decay_rows, size_t C)
+{
+  return w + (decay_rows == 1 ? 0 : row) * C;
+}
 
 INLINE void forward_lanes(const Forward *q, size_t bi, size_t c0, size_t n)
 {
@@ -33,7 +38,8 @@ INLINE void forward_lanes(const Forward *q, size_t bi, size_t c0, size_t n)
         real *tr = q->trace + row * 3 * C + c0 + i;
         tr[0] = a[i], tr[C] = b[i], tr[2 * C] = p[i];
       }
-    const real *k = q->k + row * C + c0, *v = q->v + row * C + c0, *w = q->w + c0, *u = q->u + c0;
+    const real *k = q->k + row * C + c0, *v = q->v + row * C + c0, *u = q->u + c0;
+    const real *w = decay_at(q->w, row, q->decay_rows, C) + c0;
     real *restrict y = q->y + row * C + c0;
     SIMD
     for (size_t i = 0; i < n; i++) {
@@ -60,9 +66,10 @@ JOB static void wkv4_forward(const void *arg, size_t from, size_t to)
 }
 
 void f_wkv4(real *y, real *a1, real *b1, real *p1, real *trace, const real *w, const real *u, const real *k,
-            const real *v, const real *a0, const real *b0, const real *p0, size_t B, size_t T, size_t C)
+            const real *v, const real *a0, const real *b0, const real *p0, size_t B, size_t T, size_t C,
+            size_t decay_rows)
 {
-  Forward q = {y, a1, b1, p1, trace, w, u, k, v, a0, b0, p0, B, T, C};
+  Forward q = {y, a1, b1, p1, trace, w, u, k, v, a0, b0, p0, B, T, C, decay_rows};
   fast_for(B * pieces(C, LANE), pieces(HEAVY, at_least_1(T * LANE)), wkv4_forward, &q);
 }
 
@@ -71,7 +78,7 @@ void f_wkv4(real *y, real *a1, real *b1, real *p1, real *trace, const real *w, c
 typedef struct {
   const Wkv4Grads *out;
   const real *gy, *ga1, *gb1, *gp1, *trace, *w, *u, *k, *v;
-  size_t B, T, C;
+  size_t B, T, C, decay_rows;
 } Backward;
 
 /* n channels; gradients by the state after the token, and by w and u over time. In double: they are
@@ -84,7 +91,8 @@ typedef struct {
 INLINE void token_back(const Backward *q, Lanes *g, size_t row, size_t c0, size_t n)
 {
   size_t C = q->C, at = row * C + c0;
-  const real *tr = q->trace + row * 3 * C + c0, *k = q->k + at, *v = q->v + at, *w = q->w + c0, *u = q->u + c0;
+  const real *tr = q->trace + row * 3 * C + c0, *k = q->k + at, *v = q->v + at, *u = q->u + c0;
+  const real *w = decay_at(q->w, row, q->decay_rows, C) + c0;
   const real *gy = q->gy ? q->gy + at : NULL;
   acc gk[LANE], gv[LANE];
   SIMD
@@ -101,6 +109,8 @@ INLINE void token_back(const Backward *q, Lanes *g, size_t row, size_t c0, size_
     g->a[i] *= keep;
     g->b[i] *= keep;
   }
+  if (q->out->w && q->decay_rows > 1)
+    for (size_t i = 0; i < n; i++) q->out->w[at + i] += (real)g->p[i];
   if (gy) {
     SIMD
     for (size_t i = 0; i < n; i++) { /* the read-out [v4.4] */
@@ -142,7 +152,7 @@ INLINE void backward_lanes(const Backward *q, size_t c0, size_t n)
     }
   }
   for (size_t i = 0; i < n; i++) {
-    if (q->out->w) q->out->w[c0 + i] += (real)gw[i];
+    if (q->out->w && q->decay_rows == 1) q->out->w[c0 + i] += (real)gw[i];
     if (q->out->u) q->out->u[c0 + i] += (real)gu[i];
   }
 }
@@ -157,8 +167,8 @@ JOB static void wkv4_backward(const void *arg, size_t from, size_t to)
 /* Over channels only: w and u collect from all sequences. */
 void f_wkv4_backward(const Wkv4Grads *out, const real *gy, const real *ga1, const real *gb1, const real *gp1,
                      const real *trace, const real *w, const real *u, const real *k, const real *v, size_t B,
-                     size_t T, size_t C)
+                     size_t T, size_t C, size_t decay_rows)
 {
-  Backward q = {out, gy, ga1, gb1, gp1, trace, w, u, k, v, B, T, C};
+  Backward q = {out, gy, ga1, gb1, gp1, trace, w, u, k, v, B, T, C, decay_rows};
   fast_for(pieces(C, LANE), pieces(HEAVY, at_least_1(B * T * LANE)), wkv4_backward, &q);
 }
