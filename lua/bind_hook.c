@@ -174,8 +174,8 @@ static void push_hook_sizes(lua_State *L, const Version *v, const Dims *d, HookS
   const char *streams = slot == HOOK_SHIFT ? v->streams : slot == HOOK_FFN_SHIFT ? v->ffn_streams : NULL;
   lua_createtable(L, 0, 16);
   set_size(L, "layers", d->L), set_size(L, "vocab", d->V), set_size(L, "C", d->C);
-  set_size(L, "A", d->A ? d->A : d->C), set_size(L, "F", d->F);
-  if (d->H) set_size(L, "H", d->H), set_size(L, "N", d->N);
+  int A = d->A ? d->A : d->C; /* a version without heads has one */
+  set_size(L, "A", A), set_size(L, "F", d->F), set_size(L, "H", d->H ? d->H : 1), set_size(L, "N", d->N ? d->N : A);
   if (d->Dw) set_size(L, "decay_rank", d->Dw);
   if (d->Da) set_size(L, "iclr_rank", d->Da);
   if (d->Dv) set_size(L, "value_rank", d->Dv);

@@ -51,6 +51,14 @@ elseif is_version(o[1]) then
         size.dim, size.vocab, grouped(d.parameters), grouped(d.parameters + d.unused), grouped(d.state_floats)))
     end
   end
+  print "\nhook slots (lua/doc/hooks.md): what a hook is given -> what it returns; * the version's own, then the built-in ones"
+  for _, s in ipairs(rwkv.hook_slots(v)) do
+    local names = { "*" .. s.own }
+    for _, name in ipairs(s.builtin) do if name ~= s.own then names[#names + 1] = name end end
+    print(("  %-15s %-22s -> %s"):format(s.slot, table.concat(s.inputs, " "), s.returns))
+    print(("  %-15s %s"):format("", table.concat(names, " ")))
+    if s.streams then print(("  %-15s streams: %s"):format("", table.concat(s.streams, " "))) end
+  end
   local model = rwkv.model { version = v, layers = 2, dim = 128, head_size = 64, vocab = 256 }
   print "\nparameters, at 2 layers, dim 128, head size 64, vocab 256 (block 1 stands for all that follow)"
   for name, t in model:parameters() do

@@ -69,7 +69,7 @@ end
 -- Runs step over the tokens: every input [B,T,A] becomes [B,H,N] for one token, what is constant [H,N].
 local function over_time(step)
   return function(inputs, state, p, d)
-    local H, N = d.H or 1, d.N or d.A
+    local H, N = d.H, d.N
     local constant, streams, outputs = {}, {}, {}
     for name, x in pairs(inputs) do
       if #x:shape() == 3 then streams[name] = x:reshape(d.B, d.T, H, N) else constant[name] = x:reshape(H, N) end
@@ -115,7 +115,6 @@ local function part(name, e) return { name = name, shape = sizes_of(name, e), st
 local function state_of(h, d)
   local state = type(h.state) == "function" and h.state(d) or h.state
   if not state and h.kind == "recurrence" then
-    if not d.H then error(("a recurrence of %s must say its state"):format(d.version), 0) end
     state = { S = { d.H, d.N, d.N } }
   end
   return state or {}
