@@ -1,4 +1,4 @@
-/* The token shift and the recurrences, for blocks written in Lua. */
+/* The token shift, the recurrences and attention, for blocks written in Lua. */
 #include "bind.h"
 
 static int op_shift(lua_State *L) /* x [B,T,C] :shift(carry [B,C]) -> rows before, new carry */
@@ -9,7 +9,7 @@ static int op_shift(lua_State *L) /* x [B,T,C] :shift(carry [B,C]) -> rows befor
   return push_step(L, carry) + 1;
 }
 
-static int op_wkv4(lua_State *L) /* wkv4(w, u, k, v, a, b, p) -> y, a, b, p */
+static int op_wkv4(lua_State *L) /* wkv4(w [C] or [B,T,C], u, k, v, a, b, p) -> y, a, b, p */
 {
   Tape *tp = step_tape(L);
   Tensor *in[7];
@@ -47,6 +47,34 @@ static int op_wkv7(lua_State *L) /* wkv7(r, w, k, v, a, b, S) -> y, S */
   return push_step(L, in[6]) + 1;
 }
 
+static int op_selective_scan(lua_State *L) /* selective_scan(x, delta, A, B, C, h) -> y, h */
+{
+  Tape *tp = step_tape(L);
+  Tensor *in[6];
+  for (int i = 0; i < 6; i++) in[i] = check_operand(L, i + 1);
+  push_step(L, t_selective_scan(tp, in[0], in[1], in[2], in[3], in[4], &in[5]));
+  return push_step(L, in[5]) + 1;
+}
+
+/* What was seen before; nil at the beginning. */
+static Tensor *history_argument(lua_State *L, int index, Tape *tp)
+{
+  Tensor *t = opt_operand(L, index);
+  return t ? t : tape_zeros(tp, 1, (int[]){0});
+}
+
+static int op_attention(lua_State *L) /* attention(q, k, v, heads, keys or nil, values or nil) -> y, keys, values */
+{
+  Tape *tp = step_tape(L);
+  Tensor *q = check_operand(L, 1), *k = check_operand(L, 2), *v = check_operand(L, 3);
+  lua_Integer heads = luaL_optinteger(L, 4, 1);
+  if (heads < 1 || heads > 2147483647) return luaL_error(L, "attention: %I heads", heads);
+  Tensor *keys = history_argument(L, 5, tp), *values = history_argument(L, 6, tp);
+  push_step(L, t_attention(tp, q, k, v, (int)heads, &keys, &values));
+  push_step(L, keys);
+  return push_step(L, values) + 2;
+}
+
 void open_recurrence(lua_State *L)
 {
   luaL_getmetatable(L, "rwkv.tensor");
@@ -54,5 +82,5 @@ void open_recurrence(lua_State *L)
   add_functions(L, (luaL_Reg[]){{"shift", op_shift}, {NULL, NULL}});
   lua_pop(L, 2);
   add_functions(L, (luaL_Reg[]){{"wkv2", op_wkv2}, {"wkv4", op_wkv4}, {"wkv6", op_wkv6}, {"wkv7", op_wkv7},
-                                {NULL, NULL}});
+                                {"selective_scan", op_selective_scan}, {"attention", op_attention}, {NULL, NULL}});
 }

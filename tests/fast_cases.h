@@ -665,6 +665,34 @@ static void c_wkv6_backward(Run *r)
                                q.decay_rows));
 }
 
+static const size_t scans[][4] = {{1, 1, 1, 1}, {2, 3, 17, 3}, {3, 33, 5, 16}, {1, 17, 65, 17}, {2, 40, 16, 1},
+                                  {5, 16, 3, 64}, {1, 3, 2, 260}};
+enum { SCANS = sizeof scans / sizeof *scans }; /* B T D N */
+
+static void scan(Run *r, bool back)
+{
+  static const size_t at_bench[] = {64, 64, 64, 16};
+  const size_t *s = r->bench ? at_bench : scans[r->variant], B = s[0], T = s[1], D = s[2], N = s[3];
+  size_t n = B * T * D, m = B * T * N, state = B * D * N, kept = (T + WKV_SEGMENT - 1) / WKV_SEGMENT * state;
+  real *x = in(r, n, 1, 30), *delta = positive(in(r, n, 0.5, 10), n), *A = log_decay(r, D * N, 1);
+  real *Bm = in(r, m, 1, 30), *Cm = in(r, m, 1, 30), *h = in(r, state, 1, 30);
+  if (!back) {
+    real *y = OUT(r, n), *h1 = OUT(r, state), *segments = left_out(r) ? NULL : OUT(r, kept);
+    TIMED(r, r->o->selective_scan(y, h1, segments, x, delta, A, Bm, Cm, h, B, T, D, N));
+  } else {
+    real *segments = buffer(r, kept, 'w'), *y = buffer(r, n + state, 'w');
+    k_selective_scan(y, y + n, segments, x, delta, A, Bm, Cm, h, B, T, D, N);
+    real *scratch = buffer(r, B * k_selective_scan_scratch(D, N), 'w'), *gy = in(r, n, 1, 1), *gh = in(r, state, 1, 1);
+    if (left_out(r)) gh = NULL;
+    if (left_out(r)) gy = NULL;
+    ScanGrads out = {grad(r, n), grad(r, n), grad(r, D * N), grad(r, m), grad(r, m), grad(r, state)};
+    TIMED(r, r->o->selective_scan_backward(&out, scratch, gy, gh, segments, x, delta, A, Bm, Cm, B, T, D, N));
+  }
+}
+
+static void c_selective_scan(Run *r) { scan(r, false); }
+static void c_selective_scan_backward(Run *r) { scan(r, true); }
+
 /* ---- the table ---- */
 
 typedef struct {
@@ -822,6 +850,8 @@ static const Case cases[] = {
     CASE(wkv4_backward, 4 * WKV4_CUBES, "B T C 64", 10),
     CASE(wkv7, HEADS, "B T N 64, H 1", 1),
     CASE(wkv7_backward, HEADS, "B T N 64, H 1", 1),
+    CASE(selective_scan, SCANS, "B T D 64, N 16", 1),
+    CASE(selective_scan_backward, SCANS, "B T D 64, N 16", 1),
 };
 enum { CASES = sizeof cases / sizeof *cases };
 

@@ -550,6 +550,58 @@ void oracle_wkv7(oracle_dims n, const oracle_wkv7_in *in, const oracle_wkv7_out 
   oracle_wkv7_jvp(n, in, NULL, out, NULL);
 }
 
+/* ---- the selective scan ------------------------------------------------------------------------------ */
+
+/* h[t,d,n] of batch row b: going down from s = t, `steps` is the sum of delta over s < q <= t. */
+static double scan_state(oracle_dims n, const oracle_scan_in *in, const oracle_scan_in *tan, size_t b, size_t t,
+                         size_t d, size_t j, double *dsum) {
+  double A = in->a[d * n.N + j], dA = at(tan->a, d * n.N + j), steps = 0, dsteps = 0, sum = 0;
+  *dsum = 0;
+  for (size_t s = t + 1; s-- > 0;) {
+    size_t i = (b * n.T + s) * n.H + d, o = (b * n.T + s) * n.N + j;
+    double w = exp(A * steps), delta = in->delta[i], x = in->x[i], B = in->b[o];
+    double ddelta = at(tan->delta, i), dwrite = ddelta * B * x + delta * at(tan->b, o) * x + delta * B * at(tan->x, i);
+    sum += w * delta * B * x;
+    *dsum += w * (dwrite + delta * B * x * (dA * steps + A * dsteps));
+    steps += delta;
+    dsteps += ddelta;
+  }
+  size_t o = (b * n.H + d) * n.N + j;
+  double w = exp(A * steps), h0 = at(in->h0, o);
+  *dsum += w * (at(tan->h0, o) + h0 * (dA * steps + A * dsteps));
+  return sum + w * h0;
+}
+
+void oracle_scan_jvp(oracle_dims n, const oracle_scan_in *in, const oracle_scan_in *tan, const oracle_scan_out *out,
+                     const oracle_scan_out *dout) {
+  const oracle_scan_in zero = {0};
+  const oracle_scan_out none = {0};
+  if (!tan) tan = &zero;
+  if (!out) out = &none;
+  if (!dout) dout = &none;
+  for (size_t i = 0; i < n.B * n.T * n.H; i++) {
+    size_t b = i / (n.T * n.H), t = i / n.H % n.T, d = i % n.H;
+    double y = 0, dy = 0, dh;
+    for (size_t j = 0; j < n.N; j++) {
+      size_t o = (b * n.T + t) * n.N + j;
+      double h = scan_state(n, in, tan, b, t, d, j, &dh);
+      y += in->c[o] * h;
+      dy += at(tan->c, o) * h + in->c[o] * dh;
+    }
+    put(out->y, i, y);
+    put(dout->y, i, dy);
+  }
+  for (size_t i = 0; i < n.B * n.H * n.N; i++) {
+    double dh, h = scan_state(n, in, tan, i / (n.H * n.N), n.T - 1, i / n.N % n.H, i % n.N, &dh);
+    put(out->h, i, h);
+    put(dout->h, i, dh);
+  }
+}
+
+void oracle_scan(oracle_dims n, const oracle_scan_in *in, const oracle_scan_out *out) {
+  oracle_scan_jvp(n, in, NULL, out, NULL);
+}
+
 /* ---- norms: section 0.1 ------------------------------------------------------------------------------ */
 
 /* Mean, and sqrt(biased variance + eps), of one group, with directions. */

@@ -193,6 +193,28 @@ void oracle_attention(oracle_dims n, size_t U, const oracle_attention_in *in, do
 void oracle_attention_jvp(oracle_dims n, size_t U, const oracle_attention_in *in, const oracle_attention_in *tan,
                           double *y, double *dy);
 
+/* ---- Mamba's selective scan, Gu and Dao 2023, section 3.2 ----------------------------------------------
+ * W(s,t)_{d,n} = e^{A_{d,n} sum_{s<q<=t} delta[q,d]}; per channel d
+ * h[t,d,n] = sum_{s<=t} W(s,t)_{d,n} delta[s,d] B[s,n] x[s,d] + W(-1,t)_{d,n} h0[d,n]
+ * y[t,d] = sum_n C[t,n] h[t,d,n]
+ */
+typedef struct {
+  const double *x, *delta; /* [B,T,D] */
+  const double *a;         /* [D,N] */
+  const double *b, *c;     /* [B,T,N] */
+  const double *h0;        /* [B,D,N] or NULL */
+} oracle_scan_in;
+
+typedef struct {
+  double *y; /* [B,T,D] */
+  double *h; /* [B,D,N], after the last token */
+} oracle_scan_out;
+
+/* n.H channels of n.N */
+void oracle_scan(oracle_dims n, const oracle_scan_in *in, const oracle_scan_out *out);
+void oracle_scan_jvp(oracle_dims n, const oracle_scan_in *in, const oracle_scan_in *tan, const oracle_scan_out *out,
+                     const oracle_scan_out *dout);
+
 /* ---- v4a tiny attention, section 4 -------------------------------------------------------------------
  * xx = LN(x; gamma, beta, 1e-5), e = raw embedding rows (before ln0)
  * y_t = x_t + sum_{u<=t} (Wq xx_t . Wk xx_u) D^{-1/2} Wv e_u          (no softmax)

@@ -293,6 +293,34 @@ static void wkv7_that_removes_nothing_is_wkv6(void **state)
     }
 }
 
+/* ---- a selective scan whose channels share one decay is wkv6, read after the update ----
+
+   With x for v, B for k and C for r: S_t [n,d] = diag(e^A) S_{t-1} + delta B x' in both, where wkv6 has delta x for v.
+   What wkv6 reads is made the state after the update as above: C e^A for r, and u = e^-A. */
+
+static Tensor *run_scan_of_one_decay(Tape *tp, Tensor **leaf, const OpCase *c)
+{
+  int D = c->leaf[V6].shape[2];
+  Tensor *A = t_add(tp, tape_zeros(tp, 2, (int[]){D, D}), leaf[W6]); /* [D,N]: the same in all rows */
+  Tensor *delta = t_affine(tp, tape_zeros(tp, 3, c->leaf[V6].shape), 1, 1), *none = t_sum_all(tp, leaf[U6]);
+  Tensor *h = t_reshape(tp, transposed(tp, leaf[S6]), 3, (int[]){c->leaf[V6].shape[0], D, D});
+  Tensor *y = t_selective_scan(tp, leaf[V6], delta, A, leaf[K6], leaf[R6], &h);
+  Tensor *S = transposed(tp, t_reshape(tp, h, 4, c->leaf[S6].shape));
+  return looked_at(tp, c, t_add(tp, y, t_affine(tp, none, 0, 0)), &S, 1);
+}
+
+static void a_scan_of_one_decay_is_wkv6(void **state)
+{
+  (void)state;
+  static const Sizes one_head[] = {{2, 5, 1, 3}, {1, 1, 1, 1}, {2, 19, 1, 4}};
+  for (size_t i = 0; i < COUNT_OF(one_head); i++) {
+    OpCase c = wkv6_case("scan and wkv6", one_head[i], PER_CHANNEL, BOTH), other = c;
+    c.run = run_scan_of_one_decay;
+    other.run = run_wkv6_read_after;
+    check_looks(c, other, ALIKE_TOL);
+  }
+}
+
 /* ---- (c) linear in the values, and in the state that holds values ---- */
 
 /* How a case becomes linear in values: the leaf of values, those of the state that carries values. */
@@ -349,6 +377,7 @@ static void linear_in_values(void **state)
     for (int what = OUTPUT; what <= BOTH; what++) { /* all of the state is linear */
       check_linear((Linear){wkv6_case("wkv6 linear", z, PER_TOKEN, what), V6, S6, NULL});
       check_linear((Linear){wkv7_case("wkv7 linear", z, what), V7, S7, NULL});
+      check_linear((Linear){scan_case("scan linear", z, what), XS, HS, NULL});
     }
   }
 }
@@ -489,6 +518,7 @@ static void a_sequence_may_be_cut_anywhere(void **state)
     for (int mode = PER_TOKEN; mode <= PER_HEAD; mode++)
       check_cuts(wkv6_case("wkv6 cut", z, mode, BOTH), K6);
     check_cuts(wkv7_case("wkv7 cut", z, BOTH), K7);
+    check_cuts(scan_case("scan cut", z, BOTH), XS);
   }
 }
 
@@ -662,6 +692,7 @@ int main(void)
       cmocka_unit_test(v1_clamps_keys_at_minus_60_and_30),
       cmocka_unit_test(a_decay_per_token_may_be_constant),
       cmocka_unit_test(wkv7_that_removes_nothing_is_wkv6),
+      cmocka_unit_test(a_scan_of_one_decay_is_wkv6),
       cmocka_unit_test(linear_in_values),
       cmocka_unit_test(idle_tokens_change_nothing),
       cmocka_unit_test(a_sequence_may_be_cut_anywhere),

@@ -5,7 +5,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include "op_case.h"
+#include "wkv_cases.h"
 
 #include "engine/err.h"
 
@@ -469,6 +469,32 @@ static void attention(void **state)
   check_refusals(refusals, COUNT_OF(refusals));
 }
 
+static Tensor *scan(Tape *tp, Tensor **x, const OpCase *c)
+{
+  Tensor *h = x[5];
+  return (void)c, t_selective_scan(tp, x[0], x[1], x[2], x[3], x[4], &h);
+}
+
+static void selective_scan(void **state)
+{
+  (void)state;
+  OpCase fits = {.name = "scan",
+                 .run = scan,
+                 .leaves = 6,
+                 .leaf = {SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(4, 6), SHAPE(2, 3, 6), SHAPE(2, 3, 6), SHAPE(2, 4, 6)}};
+  check_each_operand(fits, (const char *[]){"selective_scan: delta is [2,3,4], expected [2,3,5] like x",
+                                            "selective_scan: delta is [2,3,5], expected [2,3,4] like x",
+                                            "selective_scan: A is [2,3,5], expected [4,N], N at least 1",
+                                            "selective_scan: B is [2,3,5], expected [2,3,6]",
+                                            "selective_scan: C is [2,3,5], expected [2,3,6]",
+                                            "selective_scan: state h is [2,3,5], expected [2,4,6]"});
+  OpCase empty = fits, nothing = fits;
+  empty.leaf[XS] = empty.leaf[DS] = (Shape)SHAPE(2, 0, 4);
+  check_op_fails(&empty, "selective_scan: x is [2,0,4], expected [B,T,C], none of them 0");
+  nothing.leaf[AS] = (Shape)SHAPE(4, 0);
+  check_op_fails(&nothing, "selective_scan: A is [4,0], expected [4,N], N at least 1");
+}
+
 /* H = arg[0] */
 static Tensor *softmax_attention(Tape *tp, Tensor **x, const OpCase *c)
 {
@@ -558,6 +584,7 @@ int main(void)
       cmocka_unit_test(history_counts_towards_ctx_len),
       cmocka_unit_test(attention),
       cmocka_unit_test(attention_with_a_softmax),
+      cmocka_unit_test(selective_scan),
       cmocka_unit_test(histories),
       cmocka_unit_test(loss),
   };

@@ -454,6 +454,24 @@ static void attention_with_large_scores(void **state)
     check_against(&c, jvp_attention);
 }
 
+/* ---- the selective scan ---- */
+
+static void jvp_scan(double *y, double *dy, double *const *x, double *const *d, const OpCase *c)
+{
+  const int *s = c->leaf[XS].shape;
+  oracle_dims n = {(size_t)s[0], (size_t)s[1], (size_t)s[2], (size_t)c->leaf[AS].shape[1]};
+  oracle_scan_in in = {x[XS], x[DS], x[AS], x[BS], x[CS], x[HS]}, tan = {d[XS], d[DS], d[AS], d[BS], d[CS], d[HS]};
+  oracle_scan_out out = {y_place(y, c), state_place(y, c, XS)}, dout = {y_place(dy, c), state_place(dy, c, XS)};
+  oracle_scan_jvp(n, &in, &tan, &out, &dout);
+}
+
+static void selective_scan(void **state)
+{
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(sizes); i++)
+    check_looks_and_cuts(scan_case("scan", sizes[i], BOTH), jvp_scan, XS);
+}
+
 /* ---- norms ---- */
 
 static Tensor *run_group_norm(Tape *tp, Tensor **leaf, const OpCase *c)
@@ -637,6 +655,7 @@ int main(void)
       cmocka_unit_test(wkv7),
       cmocka_unit_test(attention),
       cmocka_unit_test(attention_with_large_scores),
+      cmocka_unit_test(selective_scan),
       cmocka_unit_test(norms),
       cmocka_unit_test(copy_scores),
       cmocka_unit_test(tiny_attention),

@@ -193,6 +193,27 @@ static Tensor *rebuilt_attention(Tape *tp, Tensor **leaf, const OpCase *c)
   return looked_at(tp, c, stack(tp, y, c, QA), (Tensor *[]){k, v}, 2);
 }
 
+/* ---- the selective scan ---- */
+
+/* x [B,T,n] at token t, as [B,rows,cols] with rows cols = n */
+static Tensor *column(Tape *tp, Tensor *x, int t, int rows, int cols)
+{
+  return t_reshape(tp, token(tp, x, t), 3, (int[]){x->shape[0], rows, cols});
+}
+
+static Tensor *rebuilt_scan(Tape *tp, Tensor **leaf, const OpCase *c)
+{
+  int D = c->leaf[AS].shape[0], N = c->leaf[AS].shape[1];
+  Tensor *h = leaf[HS], *y[MOST_TOKENS]; /* [B,D,N] */
+  for (int t = 0; t < c->leaf[XS].shape[1]; t++) {
+    Tensor *delta = column(tp, leaf[DS], t, D, 1);
+    Tensor *in = t_mul(tp, t_mul(tp, delta, column(tp, leaf[XS], t, D, 1)), column(tp, leaf[BS], t, 1, N));
+    h = t_add(tp, t_mul(tp, t_exp(tp, t_mul(tp, delta, leaf[AS])), h), in);
+    y[t] = t_bmm(tp, h, column(tp, leaf[CS], t, N, 1));
+  }
+  return looked_at(tp, c, stack(tp, y, c, XS), &h, 1);
+}
+
 /* ---- the comparison ---- */
 
 typedef Tensor *Run(Tape *tp, Tensor **leaf, const OpCase *c);
@@ -263,11 +284,19 @@ static void attention(void **state)
       check_rebuilt(attention_case("attention", sizes[i], before, BOTH), rebuilt_attention);
 }
 
+static void selective_scan(void **state)
+{
+  (void)state;
+  for (size_t i = 0; i < COUNT_OF(sizes); i++)
+    check_rebuilt(scan_case("scan", sizes[i], BOTH), rebuilt_scan);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(wkv1), cmocka_unit_test(wkv2), cmocka_unit_test(wkv4),
       cmocka_unit_test(wkv6), cmocka_unit_test(wkv7), cmocka_unit_test(attention),
+      cmocka_unit_test(selective_scan),
   };
   int failed = cmocka_run_group_tests_name("rebuild", tests, NULL, NULL);
   printf("worst: values %.2g, gradients %.2g\n", worst_value_apart, worst_gradient_apart);

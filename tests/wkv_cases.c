@@ -294,6 +294,41 @@ OpCase attention_case(const char *name, Sizes z, int before, int look_at)
                   {0, 1}};
 }
 
+/* ---- the selective scan ---- */
+
+static Tensor *piece_scan(Tape *tp, Tensor **leaf, const OpCase *c, int from, int to, Tensor **state)
+{
+  (void)c;
+  return t_selective_scan(tp, tokens_of(tp, leaf[XS], from, to), tokens_of(tp, leaf[DS], from, to), leaf[AS],
+                          tokens_of(tp, leaf[BS], from, to), tokens_of(tp, leaf[CS], from, to), &state[0]);
+}
+
+static Tensor *run_scan(Tape *tp, Tensor **leaf, const OpCase *c)
+{
+  return in_pieces(tp, leaf, c, leaf[XS]->shape[1], piece_scan, (Tensor *[]){leaf[HS]}, 1);
+}
+
+/* delta > 0, from small steps to large ones */
+static void fill_scan(Tensor **leaf, const OpCase *c, Rng *rng)
+{
+  (void)c;
+  fill_decay(leaf[AS], rng, 2);
+  for (size_t i = 0; i < leaf[DS]->n; i++)
+    leaf[DS]->data[i] = (real)(0.02 + rng_uniform(rng));
+}
+
+OpCase scan_case(const char *name, Sizes z, int look_at)
+{
+  Shape token = SHAPE(z.B, z.T, z.H), select = SHAPE(z.B, z.T, z.N);
+  return (OpCase){name,
+                  run_scan,
+                  NULL,
+                  fill_scan,
+                  LEAVESS,
+                  {token, token, SHAPE(z.H, z.N), select, select, SHAPE(z.B, z.H, z.N)},
+                  {look_at, 0, 1}};
+}
+
 /* ---- two ways ---- */
 
 double worst_value_apart, worst_gradient_apart;

@@ -1,5 +1,5 @@
-/* The recurrences, and attention, as cases: leaves, random numbers that suit them, and the run, whole or in pieces. For
-   comparing them with an oracle, with an op rebuilt from others, with each other. */
+/* The recurrences, attention and the selective scan as cases: leaves, random numbers that suit them, and the run,
+   whole or in pieces. For comparing them with an oracle, with an op rebuilt from others, with each other. */
 #ifndef AVIARY_WKV_CASES_H
 #define AVIARY_WKV_CASES_H
 
@@ -25,19 +25,21 @@ enum { W4, U4, K4, V4, A4, B4, P4, LEAVES4 };
 enum { R6, W6, K6, V6, U6, S6, LEAVES6 };
 enum { R7, W7, K7, V7, A7, B7, S7, LEAVES7 };
 enum { QA, KA, VA, HKA, HVA, LEAVESA };
+enum { XS, DS, AS, BS, CS, HS, LEAVESS };
 
 typedef struct {
   int B, T, H, N;
 } Sizes;
 
 /* Outputs are y, then the state: wkv1 keys (after the exponential) and values, wkv2 a b, wkv4 a b p, attention keys
-   and values. */
+   and values, scan h. */
 OpCase wkv1_case(const char *name, Sizes z, int before, int ctx, int look_at); /* before: history's length */
 OpCase wkv2_case(const char *name, Sizes z, double eps, int look_at);
 OpCase wkv4_case(const char *name, Sizes z, int mode, int look_at); /* PER_TOKEN or PER_CHANNEL */
 OpCase wkv6_case(const char *name, Sizes z, int mode, int look_at);
 OpCase wkv7_case(const char *name, Sizes z, int look_at);
 OpCase attention_case(const char *name, Sizes z, int before, int look_at);
+OpCase scan_case(const char *name, Sizes z, int look_at); /* H channels with N numbers of state each */
 Sizes sizes_of(const OpCase *c, int key); /* key: the leaf [B,T,C]; H is HEADS */
 
 /* What the versions make of a key. */

@@ -188,7 +188,7 @@ void k_wkv2_backward(const Wkv2Grads *out, const real *gy, const real *ga1, cons
                      const real *w, const real *u, const real *e, const real *v, acc eps, size_t B, size_t T,
                      size_t C);
 
-/* Tokens between two states that wkv6 and wkv7 keep for their backward pass. */
+/* Tokens between two states that wkv6, wkv7 and the selective scan keep for their backward pass. */
 enum { WKV_SEGMENT = 16 };
 
 /* [v4.4]-[v4.6]; r is applied outside. w = log-decay <= 0, [C] (decay_rows = 1) or [B,T,C] (B T); u [C];
@@ -229,5 +229,20 @@ size_t k_wkv7_scratch(size_t N);
 void k_wkv7_backward(const Wkv7Grads *out, real *scratch, const real *gy, const real *gS1,
                      const real *segments, const real *r, const real *w, const real *k, const real *v,
                      const real *a, const real *b, size_t B, size_t T, size_t H, size_t N);
+
+/* ---- the selective scan (k_scan.c) ---- */
+
+/* h_t = e^{delta A} h_{t-1} + delta B x, y = C' h_t. x delta y [B,T,D], A [D,N] <= 0, Bm Cm [B,T,N]; state h [B,D,N]
+   before (0), after (1). segments [B,ceil(T/WKV_SEGMENT),D,N] keeps the state before each segment; may be NULL. */
+void k_selective_scan(real *y, real *h1, real *segments, const real *x, const real *delta, const real *A,
+                      const real *Bm, const real *Cm, const real *h0, size_t B, size_t T, size_t D, size_t N);
+typedef struct {
+  real *x, *delta, *A, *B, *C, *h0;
+} ScanGrads;
+/* gy, gh1 may be NULL. scratch: k_selective_scan_scratch(D, N) reals for each of B, contents undefined. */
+size_t k_selective_scan_scratch(size_t D, size_t N);
+void k_selective_scan_backward(const ScanGrads *out, real *scratch, const real *gy, const real *gh1,
+                               const real *segments, const real *x, const real *delta, const real *A, const real *Bm,
+                               const real *Cm, size_t B, size_t T, size_t D, size_t N);
 
 #endif

@@ -16,7 +16,8 @@
   OP(cross_entropy_backward) OP(argmax) OP(adamw) OP(sum_squares) OP(copy_scores)                       \
   OP(copy_scores_backward) OP(linear_attention) OP(linear_attention_backward) OP(attention)             \
   OP(attention_backward) OP(wkv1) OP(wkv1_backward) OP(wkv2) OP(wkv2_backward) OP(wkv4)                 \
-  OP(wkv4_backward) OP(wkv6) OP(wkv6_backward) OP(wkv7) OP(wkv7_backward)
+  OP(wkv4_backward) OP(wkv6) OP(wkv6_backward) OP(wkv7) OP(wkv7_backward) OP(selective_scan)            \
+  OP(selective_scan_backward)
 
 #define OPS_FIELD(name) __typeof__(k_##name) *name;
 typedef struct {

@@ -235,3 +235,41 @@ Tensor *t_wkv7(Tape *tp, Tensor *r, Tensor *w, Tensor *k, Tensor *v, Tensor *a, 
   *S = S1;
   return y;
 }
+
+/* ---- the selective scan ---- */
+
+static void selective_scan_backward(Node *nd)
+{
+  Tensor **in = nd->in;
+  const size_t *s = nd->size;
+  ScanGrads out = {node_grad(nd, in[0]), node_grad(nd, in[1]), node_grad(nd, in[2]), node_grad(nd, in[3]),
+                   node_grad(nd, in[4]), node_grad(nd, in[5])};
+  ArenaMark mark = arena_mark(&nd->tape->arena);
+  real *scratch = arena_alloc(&nd->tape->arena, s[0] * k_selective_scan_scratch(s[2], s[3]) * sizeof(real));
+  ops.selective_scan_backward(&out, scratch, node_flow(nd->out[0]), node_flow(nd->out[1]), nd->saved, in[0]->data,
+                              in[1]->data, in[2]->data, in[3]->data, in[4]->data, s[0], s[1], s[2], s[3]);
+  arena_rewind(&nd->tape->arena, mark);
+}
+
+Tensor *t_selective_scan(Tape *tp, Tensor *x, Tensor *delta, Tensor *A, Tensor *Bm, Tensor *Cm, Tensor **h)
+{
+  expect_btc("selective_scan", "x", x);
+  same_as("selective_scan", "delta", delta, "x", x);
+  int B = x->shape[0], T = x->shape[1], D = x->shape[2], N = A->axes == 2 ? A->shape[1] : 0;
+  if (A->axes != 2 || A->shape[0] != D || N < 1)
+    rwkv_fail("selective_scan: A is %s, expected [%d,N], N at least 1", tensor_shape(A), D);
+  expect("selective_scan", "B", Bm, 3, (int[]){B, T, N});
+  expect("selective_scan", "C", Cm, 3, (int[]){B, T, N});
+  expect("selective_scan", "state h", *h, 3, (int[]){B, D, N});
+  Tensor *y = tape_tensor(tp, 3, x->shape), *h1 = tape_tensor(tp, 3, (*h)->shape);
+  size_t s[] = {(size_t)B, (size_t)T, (size_t)D, (size_t)N};
+  Node *nd = NODE(tp, selective_scan_backward, 6, 2, x, delta, A, Bm, Cm, *h, y, h1);
+  if (nd) {
+    nd->saved = arena_alloc(&tp->arena, (s[1] + WKV_SEGMENT - 1) / WKV_SEGMENT * h1->n * sizeof(real));
+    memcpy(nd->size, s, sizeof s);
+  }
+  ops.selective_scan(y->data, h1->data, nd ? nd->saved : NULL, x->data, delta->data, A->data, Bm->data, Cm->data,
+                     (*h)->data, s[0], s[1], s[2], s[3]);
+  *h = h1;
+  return y;
+}

@@ -109,6 +109,9 @@ Tensor *t_wkv4(Tape *tp, Tensor *w, Tensor *u, Tensor *k, Tensor *v, Tensor **a,
 /* [v7.8], [v7.9]: r w k v a b [B,T,C], w = log-decay <= 0; state *S [B,H,N value,N key], before -> after.
    Returns y [B,T,C]. */
 Tensor *t_wkv7(Tape *tp, Tensor *r, Tensor *w, Tensor *k, Tensor *v, Tensor *a, Tensor *b, Tensor **S);
+/* Mamba's: h_t = e^{delta A} h_{t-1} + delta B x, y = C' h_t. x delta [B,T,D], A [D,N] <= 0, Bm Cm [B,T,N]; state *h
+   [B,D,N], before -> after. Returns y [B,T,D]. */
+Tensor *t_selective_scan(Tape *tp, Tensor *x, Tensor *delta, Tensor *A, Tensor *Bm, Tensor *Cm, Tensor **h);
 
 /* ---- attention ---- */
 /* y_t = sum_{u <= t} softmax_u(q_t.k_u / sqrt N) v_u in each of H heads of N channels. q k v [B,T,C]; *keys, *values

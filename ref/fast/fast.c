@@ -58,6 +58,8 @@ static const Ops fast_ops = {
     .wkv6_backward = f_wkv6_backward,
     .wkv7 = f_wkv7,
     .wkv7_backward = f_wkv7_backward,
+    .selective_scan = f_selective_scan,
+    .selective_scan_backward = f_selective_scan_backward,
 };
 
 void fast_enable(int on)

@@ -262,9 +262,14 @@ test("zero-size tensors everywhere", function()
         try(function() return x + y end)
         try(function() return x / y end)
         for axis = -4, 4 do try(function() return rwkv.concat({ x, y, x }, axis) end) end
-        for _, name in ipairs { "wkv2", "wkv4", "wkv6", "wkv7" } do
+        for _, name in ipairs { "wkv2", "wkv4", "wkv6", "wkv7", "selective_scan" } do
           try(function() return (rwkv[name](x, x, y, y, x, x, y)) end)
           try(function() return (rwkv[name](y, y, x, x, y, y, y)) end)
+        end
+        for _, heads in ipairs { 1, 0, 3, -1, 2 ^ 31, math.maxinteger } do
+          try(function() return (rwkv.attention(x, x, x, heads, y, y)) end)
+          try(function() return (rwkv.attention(x, y, x, heads)) end)
+          try(function() return (rwkv.attention(y, y, y, heads, nil, x)) end)
         end
         rwkv.end_step()
       end

@@ -173,6 +173,72 @@ test("arrays: axes, largest, picking, softmax, products", function()
   fails(function() rwkv.stack({ x }, 5) end, "axis 5")
 end)
 
+local gradcheck = rwkv.precision == "float64" and rwkv.gradcheck or function() end
+local rng = rwkv.rng(3, "test_tensor")
+local function normal(...) return rng:tensor("normal", ...) end
+local function negative(...) return (-normal(...):abs()):keep() end
+
+-- Positions from .. to of every [B,T,..].
+local function tokens(list, from, to)
+  local part = {}
+  for i, t in ipairs(list) do part[i] = t:slice(2, from, to) end
+  return table.unpack(part)
+end
+
+test("wkv4 with one decay and with one for every token", function()
+  local w, u, k, v = negative(3), normal(3), normal(2, 5, 3), normal(2, 5, 3)
+  local a, b, p = rwkv.zeros(2, 3), rwkv.zeros(2, 3), rwkv.full(-1e38, 2, 3)
+  local one = rwkv.wkv4(w, u, k, v, a, b, p)
+  local many = rwkv.wkv4((w + rwkv.zeros(2, 5, 3)):keep(), u, k, v, a, b, p)
+  equal(many:tolist(), one:tolist())
+  equal(one:slice(2, 1, 1):tolist(), v:slice(2, 1, 1):tolist(), tol) -- of one token its own value is the mean
+  gradcheck(function(w, u, k, v) return (rwkv.wkv4(-w:abs(), u, k, v, a, b, p)) end, normal(2, 5, 3), u, k, v)
+  fails(function() rwkv.wkv4(normal(2, 3, 5), u, k, v, a, b, p) end, "wkv4: w is [2,3,5]", "3 numbers or [2,5,3]")
+end)
+
+test("attention", function()
+  local q, k, v = normal(2, 5, 4), normal(2, 5, 4), normal(2, 5, 4)
+  local y, keys, values = rwkv.attention(q, k, v, 2)
+  equal(keys:tolist(), k:tolist())
+  equal(values:tolist(), v:tolist())
+  equal(y:slice(2, 1, 1):tolist(), v:slice(2, 1, 1):tolist(), tol) -- there is nothing else to look at
+  for h = 1, 2 do -- the last position of a head, by hand
+    local from, to = 2 * h - 1, 2 * h
+    local function head(t) return t:slice(3, from, to) end
+    local weight = (head(q):slice(2, 5, 5):bmm(head(k):transpose()) / math.sqrt(2)):softmax()
+    equal(head(y):slice(2, 5, 5):tolist(), weight:bmm(head(v)):tolist(), 10 * tol)
+  end
+  local first, some_keys, some_values = rwkv.attention(tokens({ q, k, v }, 1, 2))
+  local rest, all_keys = rwkv.attention(q:slice(2, 3), k:slice(2, 3), v:slice(2, 3), nil, some_keys, some_values)
+  equal(rwkv.concat({ first, rest }, 2):tolist(), rwkv.attention(q, k, v):tolist(), 10 * tol)
+  equal(all_keys:shape(), { 2, 5, 4 })
+  gradcheck(function(q, k, v, ...) return (rwkv.attention(q, k, v, 2, ...)) end, q, k, v, normal(2, 3, 4), normal(2, 3, 4))
+  fails(function() rwkv.attention(q, k, v, 3) end, "attention: q [2,5,4] cannot be split into 3 heads")
+  fails(function() rwkv.attention(q, k, v, 2, k) end, "keys [2,5,4] and values [0]")
+  fails(function() rwkv.attention(q, k, v, 2, k, k:slice(2, 1, 3)) end, "different numbers of positions")
+  fails(function() rwkv.attention(q, k, normal(2, 5, 3), 1) end, "v [2,5,3]")
+  rwkv.end_step()
+end)
+
+test("selective scan", function()
+  local x, delta, A = normal(2, 5, 3), normal(2, 5, 3):softplus():keep(), negative(3, 4)
+  local B, C, h = normal(2, 5, 4), normal(2, 5, 4), normal(2, 3, 4)
+  local y, last = rwkv.selective_scan(x, delta, A, B, C, h)
+  local step = (delta:slice(2, 1, 1):transpose() * A):exp() * h -- the first token, by hand: [2,3,4]
+    + (delta * x):slice(2, 1, 1):transpose() * B:slice(2, 1, 1)
+  equal(y:slice(2, 1, 1):transpose():tolist(), step:bmm(C:slice(2, 1, 1):transpose()):tolist(), 10 * tol)
+  local x1, d1, B1, C1 = tokens({ x, delta, B, C }, 1, 2)
+  local x2, d2, B2, C2 = tokens({ x, delta, B, C }, 3, 5)
+  local first, between = rwkv.selective_scan(x1, d1, A, B1, C1, h)
+  local rest, final = rwkv.selective_scan(x2, d2, A, B2, C2, between)
+  equal(rwkv.concat({ first, rest }, 2):tolist(), y:tolist(), 10 * tol)
+  equal(final:tolist(), last:tolist(), 10 * tol)
+  gradcheck(rwkv.selective_scan, x, delta, A, B, C, h)
+  fails(function() rwkv.selective_scan(x, delta, A, B, normal(2, 5, 3), h) end, "C is [2,5,3], expected [2,5,4]")
+  fails(function() rwkv.selective_scan(x, delta, A, B, C) end)
+  rwkv.end_step()
+end)
+
 test("gradcheck finds right gradients right and wrong ones wrong", function()
   local out, status = check.shell(check.program .. [[ -e 'local rwkv = require "rwkv"
     local r = rwkv.rng(1)
