@@ -181,7 +181,7 @@ local function prepare(q)
   return result, chosen
 end
 
--- Initial values that are functions: init(layer, d, rng) -> a number, a nested list or a tensor.
+-- Initial values that are functions: init(layer, d, rng, shape) -> a number, a nested list or a tensor.
 local function initialise(model, q, chosen)
   local values = {}
   for slot, h in pairs(chosen) do
@@ -191,12 +191,12 @@ local function initialise(model, q, chosen)
       for layer = 0, type(e.init) == "function" and d.layers - 1 or -1 do
         local place = (slot == "ffn_shift" or slot == "channel_mix") and "ffn" or "att"
         local full = ("blocks.%d.%s.%s.%s.%s"):format(layer, place, slot, h.name, name)
-        values[full] = function() return e.init(layer, d, core.rng(q.seed or 0, full)) end
+        values[full] = function(shape) return e.init(layer, d, core.rng(q.seed or 0, full), shape) end
       end
     end
   end
   for name, t in model:parameters() do
-    if values[name] then t:set(values[name]()) end
+    if values[name] then core.no_grad(function() t:set(values[name](t:shape())) end) end
   end
   return model
 end
