@@ -9,6 +9,7 @@ rwkv.gradcheck = require "rwkv.gradcheck"
 local hooks = require "rwkv.hooks"
 rwkv.hook, rwkv.model, rwkv.describe, rwkv.load = hooks.define, hooks.model, hooks.describe, hooks.load
 rwkv.trace = require "rwkv.trace"
+rwkv.mixers = require "rwkv.mixers"
 rwkv.cat = rwkv.concat
 
 -- stack(list, axis or 1): tensors of one shape along a new axis
