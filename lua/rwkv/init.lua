@@ -10,6 +10,7 @@ local hooks = require "rwkv.hooks"
 rwkv.hook, rwkv.model, rwkv.describe, rwkv.load = hooks.define, hooks.model, hooks.describe, hooks.load
 rwkv.trace = require "rwkv.trace"
 rwkv.mixers = require "rwkv.mixers"
+rwkv.learn = require "rwkv.learn"
 rwkv.cat = rwkv.concat
 
 -- stack(list, axis or 1): tensors of one shape along a new axis
