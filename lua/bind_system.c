@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -44,6 +45,15 @@ static int is_terminal(lua_State *L) /* is_terminal() -> whether a person watche
 {
   lua_pushboolean(L, isatty(2));
   return 1;
+}
+
+static int terminal_size(lua_State *L) /* terminal_size() -> columns, lines; nothing if the output goes elsewhere */
+{
+  struct winsize w;
+  if (!isatty(1) || ioctl(1, TIOCGWINSZ, &w) || !w.ws_col) return 0;
+  lua_pushinteger(L, w.ws_col);
+  lua_pushinteger(L, w.ws_row);
+  return 2;
 }
 
 static int make_directory(lua_State *L) /* mkdir(path): with all above it; no error if it is there */
@@ -89,8 +99,8 @@ static int need_double(lua_State *L) /* need_double(): goes on in the float64 pr
 void open_system(lua_State *L)
 {
   add_functions(L, (luaL_Reg[]){{"backend", backend}, {"threads", threads}, {"time", now},
-                                {"is_terminal", is_terminal}, {"mkdir", make_directory},
-                                {"write_file", write_file}, {"need_double", need_double}, {NULL, NULL}});
+                                {"is_terminal", is_terminal}, {"terminal_size", terminal_size},
+                                {"mkdir", make_directory}, {"write_file", write_file}, {"need_double", need_double}, {NULL, NULL}});
   lua_pushliteral(L, REAL_NAME);
   lua_setfield(L, -2, "precision");
   lua_pushstring(L, program_commit());

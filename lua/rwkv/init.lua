@@ -3,6 +3,7 @@ local rwkv = require "rwkv.core"
 
 rwkv.progress = require "rwkv.progress"
 rwkv.options = require "rwkv.options"
+rwkv.plot = require "rwkv.plot"
 
 rwkv.gradcheck = require "rwkv.gradcheck"
 rwkv.cat = rwkv.concat
