@@ -4,6 +4,7 @@ local rwkv = require "rwkv.core"
 rwkv.progress = require "rwkv.progress"
 rwkv.options = require "rwkv.options"
 rwkv.plot = require "rwkv.plot"
+rwkv.show = require "rwkv.show"
 
 rwkv.gradcheck = require "rwkv.gradcheck"
 rwkv.cat = rwkv.concat

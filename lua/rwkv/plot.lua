@@ -10,7 +10,7 @@ local draw_text = require "rwkv.plot.text"
 local terminal_size = require "rwkv.core".terminal_size
 local error, pcall, print, setmetatable, type = error, pcall, print, setmetatable, type
 local find, format, gsub, lower, match = string.find, string.format, string.gsub, string.lower, string.match
-local max, min, remove, rename = math.max, math.min, os.remove, os.rename
+local max, min, getenv, remove, rename = math.max, math.min, os.getenv, os.remove, os.rename
 local stderr, write_to = io.stderr, io.stderr.write
 
 -- Without the program: gnuplot through the shell, its script in a file.
@@ -85,8 +85,11 @@ local function to_terminal(figure)
   local width = figure.width or max(40, min(columns or 80, 120))
   local height = figure.height or max(12, min((lines or 24) - 2, 30))
   if figure.kind == "heatmap" then return print(draw_text(figure, width, height)) end
-  local terminal = format("dumb noenhanced size %d,%d %s", width, height, columns and "ansi256" or "mono")
-  print((gsub(gsub(run(write(figure, terminal, nil, 2 / height)), "^[%s\f]*\n", ""), "%s*$", "")))
+  local coloured = columns and not getenv "NO_COLOR" and getenv "TERM" ~= "dumb"
+  local terminal = format("dumb noenhanced size %d,%d %s", width, height, coloured and "ansi256" or "mono")
+  local drawn, empty_line = run(write(figure, terminal, nil, 2 / height)), "^[ \f\27%[%d;m]*\n"
+  while match(drawn, empty_line) do drawn = gsub(drawn, empty_line, "") end
+  print((gsub(drawn, "%s*$", "")))
 end
 
 local function draw(data, options)
