@@ -207,9 +207,6 @@ static int start(lua_State *L) /* (argc, argv): everything, protected */
   lua_getglobal(L, "package");
   lua_pushfstring(L, "%s/lua/?.lua;%s/lua/?/init.lua;%s/?.lua;./?.lua", program_home(), program_home(), program_home());
   lua_setfield(L, -2, "path");
-#ifndef AVIARY_DOUBLE
-  if (luaL_dostring(L, "require('rwkv.core').backend('fast')")) return lua_error(L);
-#endif
   lua_settop(L, 0);
   int i = read_options(L, argc, argv);
   if (i < 0) return lua_pushinteger(L, argc == 2 && strcmp(argv[1], "--help") == 0 ? usage(stdout) : usage(stderr)), 1;
