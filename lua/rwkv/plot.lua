@@ -49,7 +49,7 @@ local function fail(...) error("plot: " .. format(...), 0) end
 local formats = {
   png = { "pngcairo", 1, "", 12 },
   svg = { "svg", 1, "", 13, " background '#ffffff'" },
-  pdf = { "pdfcairo", 96, "in", 9 },
+  pdf = { "pdfcairo", 96, "in", 12, " fontscale 0.75 linewidth 0.85" },
 }
 
 local function run(script)
@@ -67,7 +67,7 @@ local function to_file(figure)
   local path = figure.file
   local f = formats[lower(match(path, "%.(%a+)$") or "")]
   if not f then fail("file: expected a name that ends in .png, .svg or .pdf, found '%s'", path) end
-  if find(path, "[%c`]") then fail("file: the name holds a character that cannot stand there") end
+  if find(path, "%c") then fail("file: the name holds a control character") end
   if not match(path, "^/") then path = "./" .. path end -- for gnuplot '|' begins a command and '~' is a home
   local temporary = path .. ".tmp" .. match(format("%p", {}), "%x+$")
   check_writable(path)

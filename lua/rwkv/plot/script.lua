@@ -1,8 +1,8 @@
--- A figure (see data.lua) as a script for gnuplot. It holds numbers that are formatted here, and a script's texts
--- only in single quotes, where gnuplot substitutes nothing.
+-- A figure (see data.lua) as a script for gnuplot. It holds numbers that are formatted here, and a script's texts only
+-- as `quote` writes them.
 local boxes = require "rwkv.plot.boxes"
 local of_bars, of_histogram = boxes.of_bars, boxes.of_histogram
-local concat, format, gsub, match = table.concat, string.format, string.gsub, string.match
+local byte, concat, format, gsub = string.byte, table.concat, string.format, string.gsub
 local floor, huge, log, max, min, utf8_length = math.floor, math.huge, math.log, math.max, math.min, utf8.len
 
 -- The look of plots/common.gp, in a file of one picture.
@@ -26,9 +26,19 @@ local versions = {
 local one_sided = "set palette defined (0 '#f5f7f2', 0.3 '#a8d5ec', 0.65 '#0072B2', 1 '#00263d')"
 local two_sided = "set palette defined (-1 '#003f63', -0.6 '#0072B2', 0 '#ffffff', 0.6 '#D55E00', 1 '#6b2f00')"
 
-local function quote(text)
+-- In double quotes, all but letters, digits and a few more as octal codes: nothing can end the string or be substituted.
+-- (In single quotes gnuplot 5.4 misreads two quotes after two quotes.) A code that begins with 0 has four digits.
+local function octal(c)
+  local code = byte(c)
+  return format(code < 64 and "\\0%03o" or "\\%o", code)
+end
+
+local function quote(text) return '"' .. gsub(text, "[^%w /._-]", octal) .. '"' end
+
+-- Text to be drawn is one line of UTF-8.
+local function drawn(text)
   if not utf8_length(text) then text = gsub(text, "[\x80-\xff]", "?") end
-  return "'" .. gsub(gsub(gsub(text, "%c", " "), "`", "'"), "'", "''") .. "'"
+  return quote((gsub(text, "%c", " ")))
 end
 
 local function number(x) return x == x and format("%.12g", x) or "NaN" end
@@ -143,7 +153,7 @@ local function draw_points(out, plots, s, name, title, to_file, kind, ground)
   if kind ~= "points" and #dots > 0 then
     name = name .. "_dots"
     block(out, name, dots)
-    add("1:2", "points pt 7 ps 0.6", "notitle")
+    add("1:2", "points pt 7 ps 0.9", "notitle")
   end
 end
 
@@ -154,7 +164,7 @@ local function draw_series(out, figure, to_file)
   give_styles(figure.series, to_file)
   for i = 1, #figure.series do
     local s, name = figure.series[i], format("s%d", i)
-    local title = s.label and "title " .. quote(s.label) or "notitle"
+    local title = s.label and "title " .. drawn(s.label) or "notitle"
     labelled = labelled or s.label
     if s.boxes then
       draw_boxes(out, plots, s, name, title, to_file, kind == "histogram" and #figure.series > 1, ground)
@@ -188,6 +198,9 @@ local function draw_matrix(out, figure)
     out[#out + 1] = one_sided
   end
   if high > low then out[#out + 1] = format("set cbrange [%s:%s]", number(low), number(high)) end
+  if figure.left_out > 0 then -- what is left out is seen as a grey hole
+    out[#out + 1] = "set object 1 rectangle from graph 0,0 to graph 1,1 behind fc rgb '#c8c8c8'"
+  end
   out[#out + 1] = "set border 15\nunset grid\nunset key\nset colorbox user origin screen 0.9, graph 0 size 0.02, graph 1"
   out[#out + 1] = "set rmargin at screen 0.875"
   if max(rows, columns) <= 4 * min(rows, columns) then out[#out + 1] = "set size ratio -1" end
@@ -206,11 +219,23 @@ local function range(out, axis, wanted, low, high)
   end
 end
 
+local function are_few_whole(series)
+  local low, high = huge, -huge
+  for i = 1, #series do
+    local x = series[i].x
+    for k = 1, #x do
+      if x[k] ~= floor(x[k]) then return false end
+      low, high = min(low, x[k]), max(high, x[k])
+    end
+  end
+  return high - low <= 20
+end
+
 local function axes(out, figure)
   local kind, lowest = figure.kind, huge
-  if figure.xlabel then out[#out + 1] = "set xlabel " .. quote(figure.xlabel) end
+  if figure.xlabel then out[#out + 1] = "set xlabel " .. drawn(figure.xlabel) end
   local ylabel = figure.ylabel or kind == "histogram" and "count"
-  if ylabel then out[#out + 1] = "set ylabel " .. quote(ylabel) end
+  if ylabel then out[#out + 1] = "set ylabel " .. drawn(ylabel) end
   if figure.logx then out[#out + 1] = "set logscale x" end
   if figure.logy then out[#out + 1] = "set logscale y" end
   if kind == "heatmap" then
@@ -223,14 +248,15 @@ local function axes(out, figure)
       if s.y[k] == s.y[k] then lowest = min(lowest, s.y[k] - (s.error and s.error[k] or 0)) end
     end
   end
-  local grounded = kind == "histogram" or kind == "bars" and lowest >= 0
-  range(out, "y", figure.yrange, grounded and not figure.logy and 0 or nil)
+  local ground = (kind == "histogram" or kind == "bars" and lowest >= 0) and not figure.logy and 0
+  range(out, "y", figure.yrange, ground or kind == "histogram" and 0.5 or nil)
   if #figure.names > 0 then
     local tics = {}
-    for i = 1, #figure.names do tics[i] = gsub(quote(figure.names[i]), "%%", "%%%%") .. " " .. i end
+    for i = 1, #figure.names do tics[i] = drawn((gsub(figure.names[i], "%%", "%%%%"))) .. " " .. i end -- a format
     out[#out + 1] = "set xtics (" .. concat(tics, ", ") .. ") scale 0"
     range(out, "x", figure.xrange, 0.4, #figure.names + 0.6)
   else
+    if kind == "bars" and are_few_whole(figure.series) then out[#out + 1] = "set xtics 1" end
     range(out, "x", figure.xrange)
   end
 end
@@ -243,7 +269,7 @@ return function(figure, terminal, output, above)
   out[#out + 1] = "set rmargin 3\nset format '%h'"
   if figure.title then -- above the key, where gnuplot's own titles cannot stand
     out[#out + 1] = format("set size 1,%.4f\nset label 1 %s at screen 0.5,%.4f center font ',15'", 1 - above,
-      quote(figure.title), 1 - 0.6 * above)
+      drawn(figure.title), 1 - 0.6 * above)
   end
   axes(out, figure)
   if figure.kind == "heatmap" then draw_matrix(out, figure) else draw_series(out, figure, output ~= nil) end
