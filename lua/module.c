@@ -1,4 +1,5 @@
-/* The bindings without the program: the module rwkv.core for a stock Lua 5.4. What only the program has stands in here. */
+/* The bindings without the program: the module rwkv.core for a stock Lua 5.4. What the program has besides, and the
+   bindings ask for, stands in here. */
 #include "bind.h"
 #include "program.h"
 

@@ -89,7 +89,9 @@ end
 local function help_name(name)
   if name:find "%.md$" then
     local known = (" " .. table.concat(pages.names, " ") .. " "):find(" " .. name .. " ", 1, true)
-    if not known then return print(("help: no page %s; there are: %s"):format(name, table.concat(pages.names, ", "))) end
+    if not known then
+      return print(("help: no page %s; there are: %s"):format(name, table.concat(pages.names, ", ")))
+    end
     return io.write(pages.read(name))
   end
   local found, class = pages.find(name), core.classes()[name]

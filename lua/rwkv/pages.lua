@@ -52,7 +52,8 @@ local function add_calls(set, text, leading)
 end
 
 local function entry(list, page, heading, head, body)
-  local e = { page = page, heading = heading, head = plain(head), body = body and plain(body), defines = {}, mentions = {} }
+  local e = { page = page, heading = heading, head = plain(head), body = body and plain(body), defines = {},
+    mentions = {} }
   add_calls(e.defines, head, not body)
   add_calls(e.mentions, head .. " " .. (body or ""))
   list[#list + 1] = e

@@ -103,5 +103,7 @@ end
 
 return function(data, options)
   local ok, message = pcall(draw, data, options)
-  if not ok then error(type(message) == "string" and gsub(message, "^[^:\n]*rwkv/plot[%w_/]*%.lua:%d+: ", "") or message, 2) end
+  if ok then return end
+  if type(message) == "string" then message = gsub(message, "^[^:\n]*rwkv/plot[%w_/]*%.lua:%d+: ", "") end
+  error(message, 2)
 end

@@ -12,7 +12,8 @@ for _, word in next, { "and", "break", "do", "else", "elseif", "end", "false", "
 
 local function by_its_own_words(x)
   local ok, text = pcall(tostring, x)
-  return ok and text or format("(%s whose __tostring failed: %s)", type(x), type(text) == "string" and text or type(text))
+  if ok then return text end
+  return format("(%s whose __tostring failed: %s)", type(x), type(text) == "string" and text or type(text))
 end
 
 local function shown_by_fields(x)

@@ -89,8 +89,9 @@ test("what only the program can is refused", function()
 end)
 
 test("help and plots find their files", function()
-  local out, status = run(stock, [[local rwkv = require "rwkv" rwkv.help "tensor:linear" rwkv.plot({ { 1, 2 }, { 3, 4 } },
-    { kind = "heatmap" })]])
+  local out, status = run(stock, [[local rwkv = require "rwkv"
+    rwkv.help "tensor:linear"
+    rwkv.plot({ { 1, 2 }, { 3, 4 } }, { kind = "heatmap" })]])
   equal(status, 0)
   assert(out:find("x:linear(w, bias)", 1, true) and out:find "@@", out)
 end)

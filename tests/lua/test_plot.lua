@@ -76,7 +76,8 @@ test("gaps stay gaps; a point between two of them is drawn", function()
 end)
 
 test("bars and histograms are boxes", function()
-  local script = script_of { series = { { x = { "a", "b'c" }, y = { 1, 2 } }, { x = { "b'c" }, y = { 3 } } }, kind = "bars" }
+  local script = script_of { kind = "bars",
+    series = { { x = { "a", "b'c" }, y = { 1, 2 } }, { x = { "b'c" }, y = { 3 } } } }
   equal(rows(script, "s2"), "2.2 3 2 2.4 0 3 0")
   assert(script:find([[set xtics ("a" 1, "b\0047c" 2)]], 1, true), script)
   script = script_of({ 0, 0, 1, 1, 1, nan }, { kind = "histogram" })
@@ -93,7 +94,9 @@ test("heat maps: rows from the top, colours on both sides of 0", function()
   local plot, log = recorded()
   plot(rwkv.tensor { { 1, -2 }, { 3, 4 } }, { kind = "heatmap", file = directory .. "/h.svg" })
   equal(rows(log.script, "cells"), "1 -2\n3 4")
-  assert(log.script:find("set yrange [2.5:0.5]", 1, true) and log.script:find("set cbrange [-4:4]", 1, true), log.script)
+  for _, part in ipairs { "set yrange [2.5:0.5]\n", "set cbrange [-4:4]\n" } do
+    assert(log.script:find(part, 1, true), log.script)
+  end
   plot({ { 1, 2 }, { 3, nan } }, { kind = "heatmap", file = directory .. "/h.svg" })
   equal(rows(log.script, "cells"), "1 2\n3 NaN")
   assert(not log.script:find("cbrange [-", 1, true))
@@ -104,7 +107,7 @@ test("the look is that of plots/common.gp", function()
   local plot, log = recorded()
   plot { 1, 2, file = directory .. "/a.png" }
   script = log.script
-  local same = 0
+  local same = 0 -- lines of the one that stand in the other
   for line in common:gmatch "[^\n]+" do
     if script:find(line .. "\n", 1, true) then same = same + 1 end
   end
@@ -203,8 +206,9 @@ end)
 test("metamethods of what is given do not run", function()
   local trap = setmetatable({ 1, 2, title = "t" }, { __index = error, __len = error, __pairs = error })
   script_of(trap)
-  script_of { series = setmetatable({ setmetatable({ y = setmetatable({ 1, 2 }, { __index = error }) }, { __index = error }) },
-    { __index = error, __len = error }) }
+  local y = setmetatable({ 1, 2 }, { __index = error, __len = error })
+  local series = setmetatable({ setmetatable({ y = y }, { __index = error }) }, { __index = error, __len = error })
+  script_of { series = series }
 end)
 
 test("where scripts may not write, nothing is written", function()
@@ -253,7 +257,8 @@ test("files of every kind", function()
 end)
 
 test("texts are drawn as they are", function()
-  for _, text in ipairs { "a'1", "''a''''2'", [["a" \ 7 `b` $c @d 100% %s {e}_f^g]], "é — ü", "'", "''", "a''''; b" } do
+  local quotes, marks = [["a" \ 7 `b` $c @d]], [[100% %s {e}_f^g é — ü]]
+  for _, text in ipairs { quotes, marks, "a'1", "''a''''2'", "'", "''", "a''''; b" } do
     rwkv.plot { 1, 2, title = text, xlabel = text, file = directory .. "/t.svg" }
     local svg, n = contents(directory .. "/t.svg"):gsub("&#(%d+);", function(code) return string.char(code) end), 0
     for found in svg:gmatch "<text>(.-)</text>" do
@@ -272,7 +277,8 @@ test("every kind of plot, as a file and as characters", function()
   print = function(text) lines[#lines + 1] = text end
   local plot = chunk() -- as it finds print now
   print = real_print
-  local series = { { y = { 1, 2, 4 }, error = { 0, 1, 0.5 }, label = hostile }, { x = { 1, 2 }, y = { 3, 1 }, label = "v7" } }
+  local series = { { y = { 1, 2, 4 }, error = { 0, 1, 0.5 }, label = hostile },
+    { x = { 1, 2 }, y = { 3, 1 }, label = "v7" } }
   for _, kind in ipairs { "lines", "points", "linespoints", "bars", "histogram" } do
     for _, file in ipairs { false, directory .. "/k.png", directory .. "/k.svg" } do
       plot { series = series, kind = kind, logy = true, file = file or nil, size = file and { 300, 200 } or { 70, 15 },
@@ -291,7 +297,9 @@ test("every kind of plot, as a file and as characters", function()
 end)
 
 test("a name that begins with | or ~ is the name of a file", function()
-  local code = [[local rwkv = require "rwkv" rwkv.plot{ 1, 2, file = "|touch pwned;.png" } rwkv.plot{ 1, 2, file = "~x.svg" }]]
+  local code = [[local rwkv = require "rwkv"
+    rwkv.plot{ 1, 2, file = "|touch pwned;.png" }
+    rwkv.plot{ 1, 2, file = "~x.svg" }]]
   local script = directory .. "/s.lua"
   rwkv.write_file(script, code)
   local here = check.shell "pwd":match "[^\n]+"

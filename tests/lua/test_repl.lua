@@ -53,9 +53,11 @@ test("objects with __tostring, faulty ones too", function()
 end)
 
 test("errors: texts, objects, objects whose __tostring fails; the prompt goes on", function()
-  local out = typed("error 'bad'", "error { code = 7 }", "error(setmetatable({}, { __tostring = function() return 'mine' end }))",
+  local out = typed("error 'bad'", "error { code = 7 }",
+    "error(setmetatable({}, { __tostring = function() return 'mine' end }))",
     "error(setmetatable({}, { __tostring = error }))", "error()", "x = = 1", "'on'")
-  for _, part in ipairs { "typed:1: bad", "table: 0x", "mine\n", "__tostring fails", "nil", "unexpected symbol", "on\n" } do
+  local parts = { "typed:1: bad", "table: 0x", "mine\n", "__tostring fails", "nil", "unexpected symbol", "on\n" }
+  for _, part in ipairs(parts) do
     assert(out:find(part, 1, true), part .. " is not in\n" .. out)
   end
 end)
@@ -84,16 +86,20 @@ local function came(out, status, ...)
 end
 
 test("Tab: functions of rwkv, methods, globals, keywords, files; nothing is called", function()
-  local out, status = at_terminal("> ", [[rwkv.zer\t(2)\r]], "{0, 0}", [[t = rwkv.ones(3)\r]], "> ", [[t:resh\t(3, 1)\r]],
-    "{{1}, {1}, {1}}", [[whi\t 1 do b\t end\r]], "> ", [[colle\t"count" > 0\r]], "true",
+  local out, status = at_terminal("> ", [[rwkv.zer\t(2)\r]], "{0, 0}",
+    [[t = rwkv.ones(3)\r]], "> ", [[t:resh\t(3, 1)\r]],
+    "{{1}, {1}, {1}}", [[whi\t 1 do b\t end\r]], "> ",
+    [[colle\t"count" > 0\r]], "true",
     [[setmetatable(_G, { __index = function() print "called" end })\r]], "> ", [[undefined.fiel\t\x03]],
-    "> ", [[#io.open("tests/lua/test_rep\t"):read "a" > 9\r]], "true", [[\x04]])
+    "> ", [[#io.open("tests/lua/test_rep\t"):read "a" > 9\r]], "true",
+    [[\x04]])
   came(out, status)
   assert(not out:find("\ncalled", 1, true), out)
 end)
 
 test("Ctrl-C takes back a line or stops what runs; Ctrl-D leaves", function()
-  local out, status = at_terminal("> ", [[nonsense nonsense\x03]], "\n> ", [[for i = 1, 2 do\r]], ">> ", [[\x03]], "\n> ",
+  local out, status = at_terminal("> ", [[nonsense nonsense\x03]], "\n> ",
+    [[for i = 1, 2 do\r]], ">> ", [[\x03]], "\n> ",
     [[print("go".."ing") while true do end\r]], "going", [[\x03]], "interrupted", [[6 * 7\r]], "42", [[\x04]])
   came(out, status)
   assert(not out:find("syntax", 1, true), out)

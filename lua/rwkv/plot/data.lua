@@ -41,7 +41,9 @@ end
 -- A list of numbers out of a list or a tensor [n].
 local function numbers(value, what)
   if is_tensor(value) and #value:shape() == 1 then return value:tolist() end
-  if type(value) ~= "table" then fail("%s: expected a list of numbers or a tensor [n], found %s", what, describe(value)) end
+  if type(value) ~= "table" then
+    fail("%s: expected a list of numbers or a tensor [n], found %s", what, describe(value))
+  end
   local out = {}
   for i = 1, rawlen(value) do
     local x = rawget(value, i)

@@ -26,8 +26,9 @@ local versions = {
 local one_sided = "set palette defined (0 '#f5f7f2', 0.3 '#a8d5ec', 0.65 '#0072B2', 1 '#00263d')"
 local two_sided = "set palette defined (-1 '#003f63', -0.6 '#0072B2', 0 '#ffffff', 0.6 '#D55E00', 1 '#6b2f00')"
 
--- In double quotes, all but letters, digits and a few more as octal codes: nothing can end the string or be substituted.
--- (In single quotes gnuplot 5.4 misreads two quotes after two quotes.) A code that begins with 0 has four digits.
+-- In double quotes, all but letters, digits and a few more as octal codes: nothing can end the string or be
+-- substituted. (In single quotes gnuplot 5.4 misreads two quotes after two quotes.) A code that begins with 0 has four
+-- digits.
 local function octal(c)
   local code = byte(c)
   return format(code < 64 and "\\0%03o" or "\\%o", code)
@@ -201,8 +202,8 @@ local function draw_matrix(out, figure)
   if figure.left_out > 0 then -- what is left out is seen as a grey hole
     out[#out + 1] = "set object 1 rectangle from graph 0,0 to graph 1,1 behind fc rgb '#c8c8c8'"
   end
-  out[#out + 1] = "set border 15\nunset grid\nunset key\nset colorbox user origin screen 0.9, graph 0 size 0.02, graph 1"
-  out[#out + 1] = "set rmargin at screen 0.875"
+  out[#out + 1] = "set border 15\nunset grid\nunset key\nset rmargin at screen 0.875"
+  out[#out + 1] = "set colorbox user origin screen 0.9, graph 0 size 0.02, graph 1"
   if max(rows, columns) <= 4 * min(rows, columns) then out[#out + 1] = "set size ratio -1" end
   if columns <= 20 then out[#out + 1] = "set xtics 1" end
   if rows <= 20 then out[#out + 1] = "set ytics 1" end
