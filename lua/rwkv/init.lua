@@ -3,6 +3,9 @@ local rwkv = require "rwkv.core"
 
 rwkv.progress = require "rwkv.progress"
 rwkv.options = require "rwkv.options"
+rwkv.plot = require "rwkv.plot"
+rwkv.show = require "rwkv.show"
+rwkv.help = require "rwkv.help"
 
 rwkv.gradcheck = require "rwkv.gradcheck"
 
