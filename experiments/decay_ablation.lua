@@ -22,6 +22,6 @@ local rows, path = rwkv.learn { name = "decay_ablation", out = o.out, settings =
   train = mqar.new { vocab = s.vocab, seq = s.seq, pairs = s.pairs, random_filler = false, seed = 1000 + o.seed },
   test = mqar.new { vocab = s.vocab, seq = s.seq, pairs = s.pairs, random_filler = false, seed = 7 } }
 
-rwkv.plot_curves(rows, { title = "RWKV-" .. o.version:sub(2) .. " with other decays: recall of 8 pairs, state 8,448 floats",
-  xlabel = "examples seen", ylabel = "accuracy on held-out examples", yrange = { 0, 1.05 },
-  file = path:gsub("tsv$", "png") })
+rwkv.plot { series = rwkv.curves(rows), kind = "linespoints", yrange = { 0, 1.05 },
+  title = ("RWKV-%s with other decays: recall of 8 pairs"):format(o.version:sub(2)),
+  xlabel = "examples seen", ylabel = "accuracy on held-out examples", file = (path:gsub("tsv$", "png")) }

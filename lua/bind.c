@@ -105,6 +105,8 @@ void add_class(lua_State *L, const char *name, const luaL_Reg *methods, const lu
   add_functions(L, metamethods);
   lua_newtable(L);
   add_functions(L, methods);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -3, "methods");
   lua_setfield(L, -2, "__index");
   lua_pushstring(L, name);
   lua_setfield(L, -2, "__metatable"); /* scripts cannot reach the metamethods */

@@ -64,7 +64,7 @@ static int classes(lua_State *L)
   lua_newtable(L);
   for (lua_pushnil(L); lua_next(L, LUA_REGISTRYINDEX); lua_pop(L, 1)) {
     const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
-    if (strncmp(name, "rwkv.", 5) || !lua_istable(L, -1) || raw_field(L, lua_gettop(L), "__index") != LUA_TTABLE) {
+    if (strncmp(name, "rwkv.", 5) || !lua_istable(L, -1) || raw_field(L, lua_gettop(L), "methods") != LUA_TTABLE) {
       lua_settop(L, 3);
       continue;
     }
@@ -78,6 +78,18 @@ static int classes(lua_State *L)
     lua_settop(L, 3);
   }
   return 1;
+}
+
+/* add_method(class, name, function): for the parts of the library that are written in Lua */
+static int add_method(lua_State *L)
+{
+  luaL_checktype(L, 3, LUA_TFUNCTION);
+  luaL_getmetatable(L, lua_pushfstring(L, "rwkv.%s", luaL_checkstring(L, 1)));
+  if (!lua_istable(L, -1) || raw_field(L, lua_gettop(L), "methods") != LUA_TTABLE)
+    return luaL_error(L, "add_method: there is no class '%s'", lua_tostring(L, 1));
+  lua_pushvalue(L, 3);
+  lua_setfield(L, -2, luaL_checkstring(L, 2));
+  return 0;
 }
 
 static int make_directory(lua_State *L) /* mkdir(path): with all above it; no error if it is there */
@@ -127,7 +139,7 @@ void open_system(lua_State *L)
 #endif
   add_functions(L, (luaL_Reg[]){{"backend", backend}, {"threads", threads}, {"time", now},
                                 {"is_terminal", is_terminal}, {"terminal_size", terminal_size},
-                                {"classes", classes}, {"mkdir", make_directory}, {"write_file", write_file},
+                                {"classes", classes}, {"add_method", add_method}, {"mkdir", make_directory}, {"write_file", write_file},
                                 {"need_double", need_double}, {NULL, NULL}});
   lua_pushliteral(L, REAL_NAME);
   lua_setfield(L, -2, "precision");

@@ -1,6 +1,10 @@
 -- Hooks written in Lua: rwkv.hook{...} defines one, rwkv.model{ hooks = { decay = it } } uses it. See lua/doc/hooks.md.
 local core = require "rwkv.core"
 
+-- For this file alone.
+local bind_hook, hook_sizes, hooks_in = core.bind_hook, core.hook_sizes, core.hooks_in
+core.bind_hook, core.hook_sizes, core.hooks_in = nil, nil, nil
+
 local hooks = {}
 local defined = {} -- [kind][name]
 local Hook = {}
@@ -121,9 +125,9 @@ local function state_of(h, d)
 end
 
 local function bind(h, slot, design)
-  local d = core.hook_sizes(design, slot)
+  local d = hook_sizes(design, slot)
   local ok, result = pcall(function()
-    return core.bind_hook { slot = slot, name = h.name, origin = h.apply or h.step,
+    return bind_hook { slot = slot, name = h.name, origin = h.apply or h.step,
       apply = h.apply or over_time(h.step), params = listed(h.params, d, parameter),
       state = listed(state_of(h, d), d, part) }
   end)
@@ -185,7 +189,7 @@ end
 local function initialise(model, q, chosen)
   local values = {}
   for slot, h in pairs(chosen) do
-    local d = core.hook_sizes(without_hooks(q), slot)
+    local d = hook_sizes(without_hooks(q), slot)
     local params = type(h.params) == "function" and h.params(d) or h.params or {}
     for name, e in pairs(params) do
       for layer = 0, type(e.init) == "function" and d.layers - 1 or -1 do
@@ -224,7 +228,7 @@ hooks.describe = passing_errors(function(q) return core_describe((prepare(q))) e
 
 -- load(path): the hooks of a file that are not built in must have been defined before.
 hooks.load = passing_errors(function(path)
-  local q = core.hooks_in(path)
+  local q = hooks_in(path)
   if not q then return core_load(path) end
   local design, bound = without_hooks(q), {}
   for slot, name in pairs(q.hooks) do

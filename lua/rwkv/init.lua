@@ -11,9 +11,13 @@ rwkv.gradcheck = require "rwkv.gradcheck"
 
 local hooks = require "rwkv.hooks"
 rwkv.hook, rwkv.model, rwkv.describe, rwkv.load = hooks.define, hooks.model, hooks.describe, hooks.load
-rwkv.trace = require "rwkv.trace"
+if rwkv.add_method then -- once
+  rwkv.add_method("model", "trace", require "rwkv.trace")
+  rwkv.add_method = nil
+end
 rwkv.mixers = require "rwkv.mixers"
 rwkv.learn = require "rwkv.learn"
+rwkv.curves = require "rwkv.curves"
 rwkv.cat = rwkv.concat
 
 -- stack(list, axis or 1): tensors of one shape along a new axis

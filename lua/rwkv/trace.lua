@@ -1,4 +1,4 @@
--- trace(model, tokens) -> every named intermediate of a run over one sequence, by name, as a table
+-- model:trace(tokens) -> every named intermediate of a run over one sequence, by name, as a table
 --   { ["blocks.0.att.w"] = tensor [T,..], .., ["state.0.att_kv"] = tensor [T,..] after each token, logits = [T,V] }
 -- and the list of the names in the order of computation. The run goes token by token, so that the state can be seen
 -- at every position.

@@ -257,7 +257,7 @@ end)
 check.test("a trace holds what the model computed", function()
   local m = small "v7"
   randomise(m)
-  local seen_names, names = rwkv.trace(m, { 1, 2, 3, 4 })
+  local seen_names, names = m:trace { 1, 2, 3, 4 }
   local logits = m:forward { 1, 2, 3, 4 }
   check.equal(seen_names.logits:tolist(), logits:tolist()[1], 1e-12)
   check.equal(seen_names["blocks.1.att.w"]:shape(), { 4, 12 })
@@ -273,7 +273,7 @@ check.test("a trace holds what the model computed", function()
     assert(found, name)
   end
   for _, version in ipairs(versions) do
-    local t = rwkv.trace(small(version), { 1, 2, 3 })
+    local t = small(version):trace { 1, 2, 3 }
     check.equal(t.logits:shape(), { 3, 11 })
   end
 end)
