@@ -2,7 +2,8 @@
 -- way. What is finished is not run again; a run that was stopped goes on from its last test.
 --   local rows, path = learn{ name =, out =, settings = {...}, train = task, test = task, runs = { { label = "v7",
 --     version = "v7", hooks = { decay = mine } }, ... } }
--- A task has :batch(first, count) -> tokens, targets (see experiments/tasks). settings: layers, dim, head_size, vocab, seq
+-- A task has :batch(first, count) -> tokens, targets (see experiments/tasks). With seeds = {0, 1, ..} every model is trained
+-- with each of them; train is then a function(seed) that returns the task. settings: layers, dim, head_size, vocab, seq
 -- (sizes of the models), batch, examples, every (examples between two tests), tests (examples of a test), lr, beta1, beta2,
 -- eps, weight_decay, warmup_steps, seed, and whatever else shall stand in every row. Writes OUT/NAME.tsv: a row a test.
 local core = require "rwkv.core"
@@ -112,6 +113,21 @@ local function train(run, s, q, columns, path)
   return rows
 end
 
+-- The rows of one run: from its file if it is finished.
+local function rows_of(run, s, q, columns)
+  local path = q.out .. "/" .. key(run, s)
+  local rows = tsv.read(path .. ".tsv")
+  if rows then
+    io.stderr:write(("%-10s accuracy %.3f (finished before: %s.tsv)\n"):format(run.label, rows[#rows].accuracy, path))
+    return rows
+  end
+  rows = train(run, s, q, columns, path)
+  if not core.commit:find "+" then tsv.write(path .. ".tsv", columns, rows) end
+  os.remove(path .. ".checkpoint")
+  os.remove(path .. ".partial")
+  return rows
+end
+
 return function(q)
   local s, columns = {}, { table.unpack(first_columns) }
   for name, value in pairs(defaults) do s[name] = value end
@@ -120,18 +136,12 @@ return function(q)
   columns[#columns + 1], columns[#columns + 2] = "backend", "seconds"
   core.mkdir(q.out)
   local all = {}
-  for _, run in ipairs(q.runs) do
-    local path = q.out .. "/" .. key(run, s)
-    local rows = tsv.read(path .. ".tsv")
-    if rows then
-      io.stderr:write(("%-10s accuracy %.3f (finished before: %s.tsv)\n"):format(run.label, rows[#rows].accuracy, path))
-    else
-      rows = train(run, s, q, columns, path)
-      if not core.commit:find "+" then tsv.write(path .. ".tsv", columns, rows) end
-      os.remove(path .. ".checkpoint")
-      os.remove(path .. ".partial")
+  for _, seed in ipairs(q.seeds or { s.seed }) do
+    s.seed = seed
+    local task = type(q.train) == "function" and q.train(seed) or q.train
+    for _, run in ipairs(q.runs) do
+      for _, row in ipairs(rows_of(run, s, { out = q.out, train = task, test = q.test }, columns)) do all[#all + 1] = row end
     end
-    for _, row in ipairs(rows) do all[#all + 1] = row end
   end
   local command = { "aviary" }
   for i = 0, #(arg or {}) do command[#command + 1] = arg[i] end
