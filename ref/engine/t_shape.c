@@ -1,4 +1,4 @@
-/* Tape ops that move numbers about: reshape, slice, concat, sum. */
+/* Tape ops that move numbers about: reshape, slice, concat, sums. */
 #include "err.h"
 #include "node.h"
 #include "ops.h"
@@ -149,3 +149,19 @@ Tensor *t_mean(Tape *tp, Tensor *x, int axis, bool keep)
 }
 
 Tensor *t_sum_all(Tape *tp, Tensor *x) { return sum(tp, x, 1, (Around){0, 1, x->n, 1}, 0, NULL); }
+
+static void cumsum_backward(Node *nd)
+{
+  real *gx = node_grad(nd, nd->in[0]);
+  if (gx) ops.cumsum_backward(gx, node_flow(nd->out[0]), nd->size[0], nd->size[1], nd->size[2]);
+}
+
+Tensor *t_cumsum(Tape *tp, Tensor *x, int axis)
+{
+  Around a = around("cumsum", x, axis);
+  Tensor *y = tape_tensor(tp, x->axes, x->shape);
+  ops.cumsum(y->data, x->data, a.outer, a.size, a.inner);
+  Node *nd = NODE(tp, cumsum_backward, 1, 1, x, y);
+  if (nd) nd->size[0] = a.outer, nd->size[1] = a.size, nd->size[2] = a.inner;
+  return y;
+}
