@@ -317,7 +317,9 @@ static void want_compare(double *y, double *const *x, const OpCase *c)
   for (size_t i = 0; i < count_of(&result); i++) {
     unravel(i, &result, at);
     double d = x[0][place_in(&c->leaf[0], at, &result)] - x[1][place_in(&c->leaf[1], at, &result)];
-    bool holds[COMPARE_COUNT] = {[C_GT] = d > 0, [C_GE] = !(d < 0), [C_EQ] = d == 0, [C_NE] = d < 0 || d > 0};
+    bool less = d < 0, more = d > 0;
+    bool holds[COMPARE_COUNT] = {[C_GT] = more, [C_GE] = !less, [C_LT] = less, [C_LE] = !more,
+                                 [C_EQ] = !less && !more, [C_NE] = less || more};
     y[i] = holds[c->arg[0]];
   }
 }

@@ -5,19 +5,6 @@ rwkv.progress = require "rwkv.progress"
 rwkv.options = require "rwkv.options"
 
 rwkv.gradcheck = require "rwkv.gradcheck"
-rwkv.cat = rwkv.concat
-
--- stack(list, axis or 1): tensors of one shape along a new axis
-function rwkv.stack(list, axis)
-  local parts = {}
-  axis = axis or 1
-  for i, t in ipairs(list) do
-    local shape = t:shape()
-    if axis < 1 or axis > #shape + 1 then error(("stack: axis %d, expected 1 to %d"):format(axis, #shape + 1), 2) end
-    table.insert(shape, axis, 1)
-    parts[i] = t:reshape(shape)
-  end
-  return rwkv.concat(parts, axis)
-end
+require "rwkv.tensor"
 
 return rwkv

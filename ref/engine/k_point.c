@@ -134,11 +134,19 @@ void k_binary_backward(real *ga, real *gb, const real *g, const real *a, const r
 
 /* ---- comparing and choosing ---- */
 
-const char *const compare_names[COMPARE_COUNT] = {[C_GT] = "gt", [C_GE] = "ge", [C_EQ] = "eq", [C_NE] = "ne"};
+const char *const compare_names[COMPARE_COUNT] = {[C_GT] = "gt", [C_GE] = "ge", [C_LT] = "lt",
+                                                  [C_LE] = "le", [C_EQ] = "eq", [C_NE] = "ne"};
 
 static bool holds(CompareKind kind, real a, real b)
 {
-  return kind == C_GT ? a > b : kind == C_GE ? a >= b : kind == C_EQ ? a == b : a != b;
+  switch (kind) {
+  case C_GT: return a > b;
+  case C_GE: return a >= b;
+  case C_LT: return a < b;
+  case C_LE: return a <= b;
+  case C_EQ: return a == b;
+  default: return a != b;
+  }
 }
 
 void k_compare(real *y, const real *a, const real *b, const Broadcast *s, CompareKind kind)

@@ -44,7 +44,7 @@ void k_binary(real *y, const real *a, const real *b, const Broadcast *s, BinaryK
 void k_binary_backward(real *ga, real *gb, const real *g, const real *a, const real *b,
                        const Broadcast *s, BinaryKind kind);
 /* y = 1 where a is greater than b (and so on), otherwise 0; a NaN is only unequal. No gradient flows. */
-typedef enum { C_GT, C_GE, C_EQ, C_NE, COMPARE_COUNT } CompareKind;
+typedef enum { C_GT, C_GE, C_LT, C_LE, C_EQ, C_NE, COMPARE_COUNT } CompareKind;
 extern const char *const compare_names[COMPARE_COUNT];
 void k_compare(real *y, const real *a, const real *b, const Broadcast *s, CompareKind kind);
 /* y = a where mask is not 0, otherwise b: an infinity in the other one does no harm */

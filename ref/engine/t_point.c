@@ -54,7 +54,7 @@ Tensor *t_binary(Tape *tp, BinaryKind kind, Tensor *a, Tensor *b)
   int axes, shape[4];
   broadcast(&s, &axes, shape, binary_table[kind].name, a, b);
   Tensor *y = tape_tensor(tp, axes, shape);
-  ops.binary(y->data, a->data, b->data, &s, kind);
+  if (y->n) ops.binary(y->data, a->data, b->data, &s, kind);
   Node *nd = NODE(tp, binary_backward, 2, 1, a, b, y);
   if (nd) {
     nd->kind = kind;
@@ -81,7 +81,7 @@ Tensor *t_expand(Tape *tp, Tensor *x, int axes, const int *shape)
   broadcast(&s, &axes, sizes.shape, "expand", x, &sizes);
   memset(s.step_b, 0, sizeof s.step_b);
   Tensor *y = tape_tensor(tp, axes, sizes.shape);
-  ops.binary(y->data, x->data, zero->data, &s, B_SUB);
+  if (y->n) ops.binary(y->data, x->data, zero->data, &s, B_SUB);
   Node *nd = NODE(tp, binary_backward, 2, 1, x, zero, y);
   if (nd) {
     nd->kind = B_SUB;
@@ -96,7 +96,7 @@ Tensor *t_compare(Tape *tp, CompareKind kind, Tensor *a, Tensor *b)
   int axes, shape[4];
   broadcast(&s, &axes, shape, compare_names[kind], a, b);
   Tensor *y = tape_tensor(tp, axes, shape);
-  ops.compare(y->data, a->data, b->data, &s, kind);
+  if (y->n) ops.compare(y->data, a->data, b->data, &s, kind);
   return y;
 }
 

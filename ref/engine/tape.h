@@ -3,7 +3,8 @@
    until the step ends.
 
    Shapes in the comments: [..] any leading axes. Each t_* op fails with its name, what was expected and
-   what was found; its result needs a gradient if an operand does and the tape is recording. */
+   what was found; its result needs a gradient if an operand does and the tape is recording. An empty result calls no
+   kernel: the sizes beside a 0 may be anything. */
 #ifndef AVIARY_TAPE_H
 #define AVIARY_TAPE_H
 
