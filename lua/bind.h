@@ -62,6 +62,7 @@ typedef struct {
 Tensor *check_tensor(lua_State *L, int index); /* for reading; raises if it is stale */
 Tensor *check_operand(lua_State *L, int index); /* the same, pinned: for use on the tape */
 Tensor *opt_operand(lua_State *L, int index);  /* NULL for nil and none */
+Tensor *operand_or_number(lua_State *L, int index, Tape *tp); /* a number becomes a tensor of shape [] */
 int push_step(lua_State *L, Tensor *t);        /* a tensor of the tape; returns 1 */
 int push_owned(lua_State *L, Tensor *t);       /* a tensor for the handle to free */
 Tensor *new_owned(lua_State *L, int axes, const int *shape); /* zeros, in a handle on top of the stack */
@@ -70,8 +71,9 @@ bool is_tensor(lua_State *L, int index);
 int axis_argument(lua_State *L, int index, const Tensor *t); /* 1.. or -1.. -> 0..; raises */
 int shape_arguments(lua_State *L, int first, int shape[MAX_AXES]); /* numbers or one table; returns axes */
 int tensor_to_string(lua_State *L); /* the metamethod (bind_print.c) */
-void open_tensor(lua_State *L);     /* creation, access, printing */
+void open_tensor(lua_State *L);     /* creation, access, printing; methods are added to the table rwkv.Tensor */
 void open_tensor_ops(lua_State *L); /* operators and methods that compute */
+void open_tensor_array(lua_State *L); /* rows, axes, comparing */
 void open_recurrence(lua_State *L); /* shift, wkv2 .. wkv7 */
 
 /* ---- hooks (bind_hook.c) ---- */

@@ -77,10 +77,9 @@ static int op_attention(lua_State *L) /* attention(q, k, v, heads, keys or nil, 
 
 void open_recurrence(lua_State *L)
 {
-  luaL_getmetatable(L, "rwkv.tensor");
-  lua_getfield(L, -1, "__index");
+  lua_getfield(L, -1, "Tensor");
   add_functions(L, (luaL_Reg[]){{"shift", op_shift}, {NULL, NULL}});
-  lua_pop(L, 2);
+  lua_pop(L, 1);
   add_functions(L, (luaL_Reg[]){{"wkv2", op_wkv2}, {"wkv4", op_wkv4}, {"wkv6", op_wkv6}, {"wkv7", op_wkv7},
                                 {"selective_scan", op_selective_scan}, {"attention", op_attention}, {NULL, NULL}});
 }

@@ -25,6 +25,12 @@ Tensor *check_operand(lua_State *L, int index)
 
 Tensor *opt_operand(lua_State *L, int index) { return lua_isnoneornil(L, index) ? NULL : check_operand(L, index); }
 
+Tensor *operand_or_number(lua_State *L, int index, Tape *tp)
+{
+  if (lua_type(L, index) != LUA_TNUMBER) return check_operand(L, index);
+  return tape_number(tp, lua_tonumber(L, index));
+}
+
 static TensorHandle *new_handle(lua_State *L)
 {
   TensorHandle *h = lua_newuserdatauv(L, sizeof *h, 1);
@@ -289,6 +295,10 @@ void open_tensor(lua_State *L)
                          {"grad", grad}, {"zero_grad", zero_grad}, {"keep", keep}, {"requires_grad", requires_grad},
                          {NULL, NULL}},
             (luaL_Reg[]){{"__tostring", tensor_to_string}, {"__gc", collect}, {NULL, NULL}});
+  luaL_getmetatable(L, class);
+  lua_getfield(L, -1, "__index");
+  lua_setfield(L, -3, "Tensor");
+  lua_pop(L, 1);
   add_functions(L, (luaL_Reg[]){{"tensor", make_tensor}, {"zeros", make_zeros}, {"ones", make_ones},
                                 {"full", make_full}, {NULL, NULL}});
 }

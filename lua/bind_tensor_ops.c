@@ -1,19 +1,10 @@
-/* Operators and methods that compute. Shapes and errors: see lua/doc/tensor.md and ref/engine/tape.h. */
+/* Operators and methods that compute. Shapes and errors: see lua/doc/tensor.md and ref/engine/tape.h. Those that
+   arrange numbers stand in bind_tensor_array.c. */
 #include "bind.h"
 
 #include <stdlib.h>
 
 static const char class[] = "rwkv.tensor";
-
-/* An operand that may be a plain number, which then becomes a tensor of shape []. */
-static Tensor *operand_or_number(lua_State *L, int index, Tape *tp)
-{
-  if (lua_type(L, index) != LUA_TNUMBER) return check_operand(L, index);
-  Tensor *t = tape_zeros(tp, 0, NULL);
-  real x = (real)lua_tonumber(L, index);
-  tensor_write(t, 0, 1, &x);
-  return t;
-}
 
 static int binary(lua_State *L, BinaryKind kind)
 {
@@ -87,53 +78,6 @@ static int op_log_softmax(lua_State *L) /* x:log_softmax(): over the last axis *
   return push_step(L, t_sub(tp, x, t_unary(tp, U_LOG, t_sum(tp, t_exp(tp, x), -1, true))));
 }
 
-static int op_bmm(lua_State *L) /* a [..,M,K] :bmm(b [..,K,N]) -> [..,M,N]; one of them may be a single matrix */
-{
-  Tape *tp = step_tape(L);
-  Tensor *a = check_operand(L, 1), *b = check_operand(L, 2);
-  return push_step(L, t_bmm(tp, a, b));
-}
-
-static int op_transpose(lua_State *L) /* x:transpose(axis1, axis2), by default the last two */
-{
-  Tape *tp = step_tape(L);
-  Tensor *x = check_operand(L, 1);
-  lua_settop(L, 3);
-  if (lua_isnil(L, 2) && lua_isnil(L, 3)) return push_step(L, t_transpose(tp, x, -2, -1));
-  int a = axis_argument(L, 2, x), b = axis_argument(L, 3, x);
-  return push_step(L, t_transpose(tp, x, a, b));
-}
-
-static int op_permute(lua_State *L) /* x:permute(axes...): all of them, in the order they shall have */
-{
-  Tape *tp = step_tape(L);
-  Tensor *x = check_operand(L, 1);
-  int order[MAX_AXES];
-  if (lua_gettop(L) - 1 != x->axes)
-    return luaL_error(L, "permute: %d axes named, %s has %d", lua_gettop(L) - 1, tensor_shape(x), x->axes);
-  for (int i = 0; i < x->axes; i++) order[i] = axis_argument(L, i + 2, x);
-  return push_step(L, t_permute(tp, x, order));
-}
-
-static int op_max(lua_State *L) /* x:max() -> []; x:max(axis, keep) */
-{
-  Tape *tp = step_tape(L);
-  Tensor *x = check_operand(L, 1);
-  if (lua_isnoneornil(L, 2)) return push_step(L, t_max(tp, t_reshape(tp, x, 1, (int[]){-1}), 0, false));
-  return push_step(L, t_max(tp, x, axis_argument(L, 2, x), lua_toboolean(L, 3)));
-}
-
-static int op_gather(lua_State *L) /* x [B,n] :gather(index [B,count], from 0) -> [B,count] */
-{
-  Tape *tp = step_tape(L);
-  Tensor *x = check_operand(L, 1);
-  const Tokens *index = check_tokens(L, 2, "index");
-  if (x->axes < 1 || x->shape[x->axes - 1] < 1 || x->n / (size_t)x->shape[x->axes - 1] != (size_t)index->B)
-    return luaL_error(L, "gather: index [%d,%d] needs one row for each row of x %s", index->B, index->T,
-                      tensor_shape(x));
-  return push_step(L, t_gather(tp, x, index->id, index->T));
-}
-
 static int op_lerp(lua_State *L) /* x:lerp(p, mu) -> x + (p - x) mu */
 {
   Tape *tp = step_tape(L);
@@ -148,11 +92,11 @@ static int op_linear(lua_State *L) /* x [..,in] :linear(w [out,in], bias or nil)
   return push_step(L, bias ? t_linear_bias(tp, x, w, bias) : t_linear(tp, x, w));
 }
 
-static int op_matmul(lua_State *L) /* x [..,in] :matmul(m [in,out]) -> [..,out] */
+static int op_matmul(lua_State *L) /* x [..,in] :matmul(m [in,out]) -> [..,out]; where m has more axes, as bmm */
 {
   Tape *tp = step_tape(L);
   Tensor *x = check_operand(L, 1), *m = check_operand(L, 2);
-  return push_step(L, t_matmul(tp, x, m));
+  return push_step(L, m->axes > 2 ? t_bmm(tp, x, m) : t_matmul(tp, x, m));
 }
 
 static int op_layer_norm(lua_State *L) /* x:layer_norm(weight, bias, eps or 1e-5) */
@@ -174,43 +118,6 @@ static int op_l2norm(lua_State *L) /* x:l2norm(heads or 1, eps or 1e-12) */
   Tape *tp = step_tape(L);
   Tensor *x = check_operand(L, 1);
   return push_step(L, t_l2norm(tp, x, (int)luaL_optinteger(L, 2, 1), luaL_optnumber(L, 3, 1e-12)));
-}
-
-static int op_reshape(lua_State *L) /* x:reshape(sizes...), one of them may be -1 */
-{
-  Tape *tp = step_tape(L);
-  Tensor *x = check_operand(L, 1);
-  int shape[MAX_AXES], axes = shape_arguments(L, 2, shape);
-  return push_step(L, t_reshape(tp, x, axes, shape));
-}
-
-static int op_slice(lua_State *L) /* x:slice(axis, first, last or -1): both included, as string.sub */
-{
-  Tape *tp = step_tape(L);
-  Tensor *x = check_operand(L, 1);
-  int axis = axis_argument(L, 2, x), n = x->shape[axis];
-  lua_Integer first = luaL_checkinteger(L, 3), last = luaL_optinteger(L, 4, -1);
-  if (first < 0) first += n + 1;
-  if (last < 0) last += n + 1;
-  if (first < 1 || last > n || last < first - 1)
-    return luaL_error(L, "slice: %I to %I is not within 1 to %d (axis %d of %s)", first, last, n, axis + 1,
-                      tensor_shape(x));
-  return push_step(L, t_slice(tp, x, axis, (int)first - 1, (int)(last - first + 1)));
-}
-
-static int op_concat(lua_State *L) /* concat({tensors}, axis) */
-{
-  Tape *tp = step_tape(L);
-  luaL_checktype(L, 1, LUA_TTABLE);
-  lua_Integer n = list_length(L, 1);
-  if (n < 1 || n > 10000) return luaL_error(L, "concat: %I tensors, expected 1 to 10000", n);
-  Tensor **parts = arena_alloc(&tp->arena, (size_t)n * sizeof *parts);
-  for (int i = 0; i < n; i++) {
-    lua_rawgeti(L, 1, i + 1);
-    parts[i] = check_operand(L, -1);
-    lua_pop(L, 1);
-  }
-  return push_step(L, t_concat(tp, parts, (int)n, axis_argument(L, 2, parts[0])));
 }
 
 static int op_sum(lua_State *L) /* x:sum() -> []; x:sum(axis, keep) */
@@ -288,19 +195,19 @@ void open_tensor_ops(lua_State *L)
       {"exp", op_exp}, {"log", op_log}, {"sqrt", op_sqrt}, {"square", op_square}, {"abs", op_abs},
       {"tanh", op_tanh}, {"sigmoid", op_sigmoid}, {"silu", op_silu}, {"relu", op_relu},
       {"relu2", op_relu2}, {"softplus", op_softplus}, {"mish", op_mish}, {"sin", op_sin}, {"cos", op_cos},
-      {"pow", op_pow}, {"softmax", op_softmax}, {"log_softmax", op_log_softmax}, {"bmm", op_bmm},
-      {"transpose", op_transpose}, {"permute", op_permute}, {"max", op_max}, {"gather", op_gather},
+      {"pow", op_pow}, {"softmax", op_softmax}, {"log_softmax", op_log_softmax},
       {"maximum", op_maximum}, {"minimum", op_minimum}, {"clamp", op_clamp}, {"lerp", op_lerp},
       {"linear", op_linear}, {"matmul", op_matmul}, {"layer_norm", op_layer_norm},
-      {"group_norm", op_group_norm}, {"l2norm", op_l2norm}, {"reshape", op_reshape}, {"slice", op_slice},
-      {"sum", op_sum}, {"mean", op_mean}, {"argmax", op_argmax}, {"embed", op_embed},
-      {"cross_entropy", op_cross_entropy}, {"backward", backward}, {NULL, NULL}};
+      {"group_norm", op_group_norm}, {"l2norm", op_l2norm}, {"sum", op_sum}, {"mean", op_mean},
+      {"argmax", op_argmax}, {"embed", op_embed}, {"cross_entropy", op_cross_entropy}, {"backward", backward},
+      {NULL, NULL}};
   static const luaL_Reg operators[] = {{"__add", op_add}, {"__sub", op_sub}, {"__mul", op_mul},
                                        {"__div", op_div}, {"__pow", op_pow}, {"__unm", op_neg}, {NULL, NULL}};
   luaL_getmetatable(L, class);
   add_functions(L, operators);
-  lua_getfield(L, -1, "__index");
+  lua_pop(L, 1);
+  lua_getfield(L, -1, "Tensor");
   add_functions(L, methods);
-  lua_pop(L, 2);
-  add_functions(L, (luaL_Reg[]){{"concat", op_concat}, {NULL, NULL}});
+  lua_pop(L, 1);
+  open_tensor_array(L);
 }

@@ -148,6 +148,42 @@ static void c_binary_backward(Run *r)
   TIMED(r, r->o->binary_backward(ga, gb, g, a, b, s, kind));
 }
 
+static void c_compare(Run *r)
+{
+  const Broadcast *s = r->bench ? &bench_cast : &casts[r->variant % CASTS];
+  size_t na = 1, nb = 1;
+  for (int d = 0; d < 4; d++) {
+    if (s->step_a[d]) na *= (size_t)s->n[d];
+    if (s->step_b[d]) nb *= (size_t)s->n[d];
+  }
+  real *a = in(r, na, 1, 1e4), *b = in(r, nb, 1, 1e4), *y = OUT(r, cast_size(s));
+  for (size_t i = 0; i < na; i++) a[i] = (real)rint((double)a[i]); /* so that some are equal */
+  for (size_t i = 0; i < nb; i++) b[i] = (real)rint((double)b[i]);
+  TIMED(r, r->o->compare(y, a, b, s, r->bench ? C_GT : (CompareKind)(r->variant / CASTS)));
+}
+
+/* many are 0 */
+static real *mask_in(Run *r, size_t n)
+{
+  real *mask = in(r, n, 1, 1e4);
+  for (size_t i = 0; i < n; i++) mask[i] = (real)rint((double)mask[i]);
+  return mask;
+}
+
+static void c_where(Run *r)
+{
+  size_t n = length_of(r);
+  real *mask = mask_in(r, n), *a = in(r, n, 1, 1e6), *b = in(r, n, 1, 1e6), *y = OUT(r, n);
+  TIMED(r, r->o->where(y, mask, a, b, n));
+}
+
+static void c_where_backward(Run *r)
+{
+  size_t n = length_of(r);
+  real *mask = mask_in(r, n), *g = in(r, n, 1, 1e6), *ga = grad(r, n), *gb = grad(r, n);
+  TIMED(r, r->o->where_backward(ga, gb, g, mask, n));
+}
+
 static void c_affine(Run *r)
 {
   size_t n = length_of(r);
@@ -347,6 +383,20 @@ static void c_sum_backward(Run *r)
   size_t inner = r->variant >= CUBES ? 1 : s.C, size = inner == 1 ? s.C * s.T : s.T;
   real *g = in(r, s.B * inner, 1, 1e3), *gx = grad(r, s.B * s.T * s.C);
   if (gx) TIMED(r, r->o->sum_backward(gx, g, 0.3, s.B, size, inner));
+}
+
+static void c_cumsum(Run *r)
+{
+  Cube s = cube(r);
+  real *x = in(r, s.B * s.T * s.C, 1, 1e3), *y = OUT(r, s.B * s.T * s.C);
+  TIMED(r, r->o->cumsum(y, x, s.B, s.T, s.C));
+}
+
+static void c_cumsum_backward(Run *r)
+{
+  Cube s = cube(r);
+  real *g = in(r, s.B * s.T * s.C, 1, 1e3), *gx = grad(r, s.B * s.T * s.C);
+  if (gx) TIMED(r, r->o->cumsum_backward(gx, g, s.B, s.T, s.C));
 }
 
 /* ---- loss ---- */
@@ -799,6 +849,9 @@ static const Case cases[] = {
     CASE(unary_backward, LENGTHS * UNARY_COUNT, "tanh [64,64,64]", 1),
     CASE(binary, CASTS * BINARY_COUNT, "[64,64,64] * [64]", 1),
     CASE(binary_backward, CASTS * BINARY_COUNT, "[64,64,64] * [64]", 1),
+    CASE(compare, CASTS * COMPARE_COUNT, "[64,64,64] > [64]", 1),
+    CASE(where, LENGTHS, "[64,64,64]", 1),
+    CASE(where_backward, LENGTHS, "[64,64,64]", 1),
     CASE(affine, LENGTHS, "[64,64,64]", 1),
     CASE(affine_backward, LENGTHS, "[64,64,64]", 1),
     CASE(lerp, 3 * SHEETS, "[64,64,64], mu [64]", 1),
@@ -821,6 +874,8 @@ static const Case cases[] = {
     CASE(unslice_add, CUBES, "[64,64,64]", 1),
     CASE(sum, 2 * CUBES, "[64,64,64] over T", 1),
     CASE(sum_backward, 2 * CUBES, "[64,64,64] over T", 1),
+    CASE(cumsum, CUBES, "[64,64,64] over T", 1),
+    CASE(cumsum_backward, CUBES, "[64,64,64] over T", 1),
     CASE(permute, 3, "[64,64,8,64] to heads", 1),
     CASE(permute_backward, 3, "[64,64,8,64] to heads", 1),
     CASE(max, CUBES, "[64,64,64] over T", 1),

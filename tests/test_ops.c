@@ -301,6 +301,166 @@ static void a_tie_passes_its_gradient_on_once(void **state)
   }
 }
 
+/* ---- comparing, choosing, repeating ---- */
+
+static Tensor *run_compare(Tape *tp, Tensor **leaf, const OpCase *c)
+{
+  Tensor *y = t_compare(tp, (CompareKind)c->arg[0], leaf[0], leaf[1]);
+  assert_false(y->needs_grad);
+  return y;
+}
+
+static void want_compare(double *y, double *const *x, const OpCase *c)
+{
+  Shape result = broadcast_of(&c->leaf[0], &c->leaf[1]);
+  int at[MAX_AXES];
+  for (size_t i = 0; i < count_of(&result); i++) {
+    unravel(i, &result, at);
+    double d = x[0][place_in(&c->leaf[0], at, &result)] - x[1][place_in(&c->leaf[1], at, &result)];
+    bool less = d < 0, more = d > 0;
+    bool holds[COMPARE_COUNT] = {[C_GT] = more, [C_GE] = !less, [C_LT] = less, [C_LE] = !more,
+                                 [C_EQ] = !less && !more, [C_NE] = less || more};
+    y[i] = holds[c->arg[0]];
+  }
+}
+
+/* Few different numbers: some are equal. */
+static void fill_whole(Tensor **leaf, const OpCase *c, Rng *rng)
+{
+  for (int i = 0; i < c->leaves; i++)
+    for (size_t e = 0; e < leaf[i]->n; e++)
+      leaf[i]->data[e] = (real)((double)rng_below(rng, 5) - 2);
+}
+
+static void comparisons(void **state)
+{
+  (void)state;
+  for (int kind = 0; kind < COMPARE_COUNT; kind++)
+    for (size_t p = 0; p < COUNT_OF(pairs); p++)
+      check_value(
+          &(OpCase){compare_names[kind], run_compare, want_compare, fill_whole, 2, {pairs[p][0], pairs[p][1]}, {kind}});
+}
+
+static void a_nan_is_only_unequal(void **state)
+{
+  (void)state;
+  Tape *tp = tape_new();
+  Tensor *nan = tape_number(tp, NAN), *one = tape_number(tp, 1);
+  for (int kind = 0; kind < COMPARE_COUNT; kind++)
+    for (int way = 0; way < 3; way++) {
+      Tensor *y = t_compare(tp, (CompareKind)kind, way == 1 ? one : nan, way == 2 ? one : nan);
+      assert_true(y->data[0] == (kind == C_NE));
+    }
+  tape_free(tp);
+}
+
+/* Leaves: mask, a, b. The mask gets no gradient. */
+static Tensor *run_where(Tape *tp, Tensor **leaf, const OpCase *c)
+{
+  (void)c;
+  return t_where(tp, t_compare(tp, C_GT, leaf[0], tape_number(tp, 0.25)), leaf[1], leaf[2]);
+}
+
+static void want_where(double *y, double *const *x, const OpCase *c)
+{
+  Shape both = broadcast_of(&c->leaf[1], &c->leaf[2]), result = broadcast_of(&c->leaf[0], &both);
+  int at[MAX_AXES];
+  for (size_t i = 0; i < count_of(&result); i++) {
+    unravel(i, &result, at);
+    int from = x[0][place_in(&c->leaf[0], at, &result)] > 0.25 ? 1 : 2;
+    y[i] = x[from][place_in(&c->leaf[from], at, &result)];
+  }
+}
+
+static void choices(void **state)
+{
+  (void)state;
+  static const OpCase cases[] = {
+      {"where", run_where, want_where, fill_combs, 3, {SHAPE(3, 5), SHAPE(3, 5), SHAPE(3, 5)}},
+      {"where, a number", run_where, want_where, fill_combs, 3, {SHAPE(2, 3, 5), SHAPE(2, 3, 5), SCALAR}},
+      {"where, a smaller mask", run_where, want_where, fill_combs, 3, {SHAPE(3, 1), SHAPE(2, 1, 4), SHAPE(4)}},
+      {"where, a larger mask", run_where, want_where, fill_combs, 3, {SHAPE(2, 3, 4), SCALAR, SHAPE(4)}},
+      {"where of scalars", run_where, want_where, fill_combs, 3, {SCALAR, SCALAR, SCALAR}},
+  };
+  check_all(cases, COUNT_OF(cases));
+}
+
+/* What is not chosen does no harm, and what is chosen gets the gradient whole. */
+static void an_infinity_that_is_not_chosen(void **state)
+{
+  (void)state;
+  Tape *tp = tape_new();
+  Tensor *x = new_leaf(1, (int[]){2}, true), *mask = tape_zeros(tp, 1, (int[]){2});
+  x->data[0] = (real)INFINITY, x->data[1] = 3, mask->data[1] = -2;
+  Tensor *y = t_where(tp, mask, x, tape_number(tp, 1));
+  assert_true(y->data[0] == 1 && y->data[1] == 3);
+  tape_backward(tp, t_sum_all(tp, y));
+  assert_true(x->grad[0] == 0 && x->grad[1] == 1);
+  tensor_free(x);
+  tape_free(tp);
+}
+
+static Tensor *run_expand(Tape *tp, Tensor **leaf, const OpCase *c)
+{
+  Tensor *y = t_expand(tp, leaf[0], c->arg[0], c->arg + 1);
+  assert_int_equal(y->axes, c->arg[0]);
+  return y;
+}
+
+static void want_expand(double *y, double *const *x, const OpCase *c)
+{
+  Shape result = {c->arg[0], {0}};
+  for (int d = 0; d < result.axes; d++)
+    result.shape[d] = c->arg[d + 1] >= 0 ? c->arg[d + 1] : c->leaf[0].shape[d - result.axes + c->leaf[0].axes];
+  int at[MAX_AXES];
+  for (size_t i = 0; i < count_of(&result); i++) {
+    unravel(i, &result, at);
+    y[i] = x[0][place_in(&c->leaf[0], at, &result)];
+  }
+}
+
+static void repeats(void **state)
+{
+  (void)state;
+  static const OpCase cases[] = {
+      {"expand", run_expand, want_expand, NULL, 1, {SHAPE(3, 1)}, {2, 3, 5}},
+      {"expand by axes", run_expand, want_expand, NULL, 1, {SHAPE(3, 1)}, {4, 2, 1, 3, 4}},
+      {"expand, some as they are", run_expand, want_expand, NULL, 1, {SHAPE(3, 1, 2)}, {3, -1, 4, -1}},
+      {"expand a scalar", run_expand, want_expand, NULL, 1, {SCALAR}, {2, 3, 2}},
+      {"expand to what it is", run_expand, want_expand, NULL, 1, {SHAPE(3, 2)}, {2, 3, 2}},
+      {"expand to nothing", run_expand, want_expand, NULL, 1, {SHAPE(1, 2)}, {2, 0, 2}},
+  };
+  check_all(cases, COUNT_OF(cases));
+}
+
+/* ---- running sums ---- */
+
+static Tensor *run_cumsum(Tape *tp, Tensor **leaf, const OpCase *c) { return t_cumsum(tp, leaf[0], c->arg[0]); }
+
+static void want_cumsum(double *y, double *const *x, const OpCase *c)
+{
+  const Shape *s = &c->leaf[0];
+  int at[MAX_AXES], axis = axis_of(s, c->arg[0]);
+  for (size_t i = 0; i < count_of(s); i++) {
+    unravel(i, s, at);
+    for (; at[axis] >= 0; at[axis]--)
+      y[i] += x[0][ravel(at, s)];
+  }
+}
+
+static void running_sums(void **state)
+{
+  (void)state;
+  static const OpCase cases[] = {
+      {"cumsum over the last axis", run_cumsum, want_cumsum, NULL, 1, {SHAPE(2, 3, 5)}, {-1}},
+      {"cumsum over the first", run_cumsum, want_cumsum, NULL, 1, {SHAPE(7, 2)}, {0}},
+      {"cumsum in the middle", run_cumsum, want_cumsum, NULL, 1, {SHAPE(2, 17, 3)}, {1}},
+      {"cumsum of one", run_cumsum, want_cumsum, NULL, 1, {SHAPE(3, 1)}, {1}},
+      {"cumsum of nothing", run_cumsum, want_cumsum, NULL, 1, {SHAPE(3, 0)}, {1}},
+  };
+  check_all(cases, COUNT_OF(cases));
+}
+
 /* ---- clamp ---- */
 
 static Tensor *run_clamp(Tape *tp, Tensor **leaf, const OpCase *c)
@@ -1163,6 +1323,12 @@ int main(void)
       cmocka_unit_test(binary_ops),
       cmocka_unit_test(an_operand_may_be_used_twice),
       cmocka_unit_test(a_tie_passes_its_gradient_on_once),
+      cmocka_unit_test(comparisons),
+      cmocka_unit_test(a_nan_is_only_unequal),
+      cmocka_unit_test(choices),
+      cmocka_unit_test(an_infinity_that_is_not_chosen),
+      cmocka_unit_test(repeats),
+      cmocka_unit_test(running_sums),
       cmocka_unit_test(clamp),
       cmocka_unit_test(clamp_lets_gradient_through_inside_only),
       cmocka_unit_test(affine_and_lerp),

@@ -50,6 +50,36 @@ static void pointwise(void **state)
   check_refusals(refusals, COUNT_OF(refusals));
 }
 
+static Tensor *compare(Tape *tp, Tensor **x, const OpCase *c)
+{
+  return t_compare(tp, (CompareKind)c->arg[0], x[0], x[1]);
+}
+static Tensor *where(Tape *tp, Tensor **x, const OpCase *c) { return (void)c, t_where(tp, x[0], x[1], x[2]); }
+static Tensor *expand(Tape *tp, Tensor **x, const OpCase *c) { return t_expand(tp, x[0], c->arg[0], c->arg + 1); }
+static Tensor *cumsum(Tape *tp, Tensor **x, const OpCase *c) { return t_cumsum(tp, x[0], c->arg[0]); }
+
+static void comparing_and_repeating(void **state)
+{
+  (void)state;
+  static const Refusal refusals[] = {
+      {"ge: shapes [2,3] and [2,4] do not fit",
+       {.run = compare, .leaves = 2, .leaf = {SHAPE(2, 3), SHAPE(2, 4)}, .arg = {C_GE}}},
+      {"where: shapes [3] and [4] do not fit",
+       {.run = where, .leaves = 3, .leaf = {SHAPE(3), SHAPE(3), SHAPE(4)}}},
+      {"where: shapes [2] and [2,3] do not fit",
+       {.run = where, .leaves = 3, .leaf = {SHAPE(2), SHAPE(3), SHAPE(2, 1)}}},
+      {"expand: [2,3] cannot become [3]: sizes must be equal",
+       {.run = expand, .leaves = 1, .leaf = {SHAPE(2, 3)}, .arg = {1, 3}}},
+      {"expand: [2,3] cannot become [4,3]", {.run = expand, .leaves = 1, .leaf = {SHAPE(2, 3)}, .arg = {2, 4, 3}}},
+      {"expand: [2,3] cannot become a tensor of so many axes",
+       {.run = expand, .leaves = 1, .leaf = {SHAPE(2, 3)}, .arg = {5, 1, 1, 1, 2, 3}}},
+      {"cannot be negative: [-1,2,3]", /* there is no size that could stay */
+       {.run = expand, .leaves = 1, .leaf = {SHAPE(2, 3)}, .arg = {3, -1, 2, 3}}},
+      {"cumsum: [2,3] has no axis 2", {.run = cumsum, .leaves = 1, .leaf = {SHAPE(2, 3)}, .arg = {2}}},
+  };
+  check_refusals(refusals, COUNT_OF(refusals));
+}
+
 static Tensor *linear(Tape *tp, Tensor **x, const OpCase *c)
 {
   return c->leaves == 3 ? t_linear_bias(tp, x[0], x[1], x[2]) : t_linear(tp, x[0], x[1]);
@@ -574,6 +604,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(pointwise),
+      cmocka_unit_test(comparing_and_repeating),
       cmocka_unit_test(linear_maps),
       cmocka_unit_test(normalisation),
       cmocka_unit_test(shapes),

@@ -132,6 +132,42 @@ void k_binary_backward(real *ga, real *gb, const real *g, const real *a, const r
   if (gb) binary_backward_one(gb, s->step_b, g, a, b, s, binary_table[kind].dfb);
 }
 
+/* ---- comparing and choosing ---- */
+
+const char *const compare_names[COMPARE_COUNT] = {[C_GT] = "gt", [C_GE] = "ge", [C_LT] = "lt",
+                                                  [C_LE] = "le", [C_EQ] = "eq", [C_NE] = "ne"};
+
+static bool holds(CompareKind kind, real a, real b)
+{
+  switch (kind) {
+  case C_GT: return a > b;
+  case C_GE: return a >= b;
+  case C_LT: return a < b;
+  case C_LE: return a <= b;
+  case C_EQ: return a == b;
+  default: return a != b;
+  }
+}
+
+void k_compare(real *y, const real *a, const real *b, const Broadcast *s, CompareKind kind)
+{
+  size_t n[4] = {(size_t)s->n[0], (size_t)s->n[1], (size_t)s->n[2], (size_t)s->n[3]};
+  FOR4(n, i) *y++ = holds(kind, a[DOT4(i, s->step_a)], b[DOT4(i, s->step_b)]);
+}
+
+void k_where(real *y, const real *mask, const real *a, const real *b, size_t n)
+{
+  for (size_t i = 0; i < n; i++) y[i] = mask[i] != 0 ? a[i] : b[i];
+}
+
+void k_where_backward(real *ga, real *gb, const real *g, const real *mask, size_t n)
+{
+  for (size_t i = 0; i < n; i++) {
+    if (ga && mask[i] != 0) ga[i] += g[i];
+    if (gb && mask[i] == 0) gb[i] += g[i];
+  }
+}
+
 /* ---- y = scale x + offset ---- */
 
 void k_affine(real *y, const real *x, acc scale, acc offset, size_t n)

@@ -1,4 +1,4 @@
-/* Slices and sums along one axis; a shape is seen as [outer, size, inner] around that axis. */
+/* Slices, sums and running sums along one axis; a shape is seen as [outer, size, inner] around that axis. */
 #include "kernels.h"
 
 void k_slice(real *part, const real *whole, size_t outer, size_t size, size_t inner, size_t from, size_t count)
@@ -47,4 +47,28 @@ void k_sum_backward(real *gx, const real *g, acc scale, size_t outer, size_t siz
     for (size_t s = 0; s < size; s++)
       for (size_t i = 0; i < inner; i++)
         gx[(o * size + s) * inner + i] += (real)(scale * (acc)g[o * inner + i]);
+}
+
+void k_cumsum(real *y, const real *x, size_t outer, size_t size, size_t inner)
+{
+  for (size_t o = 0; o < outer; o++)
+    for (size_t i = 0; i < inner; i++) {
+      acc sum = 0;
+      for (size_t s = 0; s < size; s++) {
+        sum += (acc)x[(o * size + s) * inner + i];
+        y[(o * size + s) * inner + i] = (real)sum;
+      }
+    }
+}
+
+void k_cumsum_backward(real *gx, const real *g, size_t outer, size_t size, size_t inner) /* sums from the end */
+{
+  for (size_t o = 0; o < outer; o++)
+    for (size_t i = 0; i < inner; i++) {
+      acc sum = 0;
+      for (size_t s = size; s-- > 0;) {
+        sum += (acc)g[(o * size + s) * inner + i];
+        gx[(o * size + s) * inner + i] += (real)sum;
+      }
+    }
 }

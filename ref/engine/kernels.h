@@ -43,6 +43,13 @@ void k_unary_backward(real *gx, const real *g, const real *x, const real *y, siz
 void k_binary(real *y, const real *a, const real *b, const Broadcast *s, BinaryKind kind);
 void k_binary_backward(real *ga, real *gb, const real *g, const real *a, const real *b,
                        const Broadcast *s, BinaryKind kind);
+/* y = 1 where a is greater than b (and so on), otherwise 0; a NaN is only unequal. No gradient flows. */
+typedef enum { C_GT, C_GE, C_LT, C_LE, C_EQ, C_NE, COMPARE_COUNT } CompareKind;
+extern const char *const compare_names[COMPARE_COUNT];
+void k_compare(real *y, const real *a, const real *b, const Broadcast *s, CompareKind kind);
+/* y = a where mask is not 0, otherwise b: an infinity in the other one does no harm */
+void k_where(real *y, const real *mask, const real *a, const real *b, size_t n);
+void k_where_backward(real *ga, real *gb, const real *g, const real *mask, size_t n);
 /* y = scale x + offset */
 void k_affine(real *y, const real *x, acc scale, acc offset, size_t n);
 void k_affine_backward(real *gx, const real *g, acc scale, size_t n);
@@ -91,6 +98,9 @@ void k_unslice_add(real *whole, const real *part, size_t outer, size_t size, siz
 /* y [outer,inner] = scale * sum over the middle axis of x [outer,size,inner] */
 void k_sum(real *y, const real *x, acc scale, size_t outer, size_t size, size_t inner);
 void k_sum_backward(real *gx, const real *g, acc scale, size_t outer, size_t size, size_t inner);
+/* y_s = sum of x_r over r <= s along the middle axis */
+void k_cumsum(real *y, const real *x, size_t outer, size_t size, size_t inner);
+void k_cumsum_backward(real *gx, const real *g, size_t outer, size_t size, size_t inner);
 
 /* ---- arrays (k_array.c) ---- */
 

@@ -54,12 +54,70 @@ Tensor *t_binary(Tape *tp, BinaryKind kind, Tensor *a, Tensor *b)
   int axes, shape[4];
   broadcast(&s, &axes, shape, binary_table[kind].name, a, b);
   Tensor *y = tape_tensor(tp, axes, shape);
-  ops.binary(y->data, a->data, b->data, &s, kind);
+  if (y->n) ops.binary(y->data, a->data, b->data, &s, kind);
   Node *nd = NODE(tp, binary_backward, 2, 1, a, b, y);
   if (nd) {
     nd->kind = kind;
     nd->saved = node_keep(tp, &s, sizeof s);
   }
+  return y;
+}
+
+/* x - 0, where the 0 has the sizes: so that -0, NaN and infinities stay what they are. */
+Tensor *t_expand(Tape *tp, Tensor *x, int axes, const int *shape)
+{
+  Tensor sizes = {.axes = axes}, *zero = tape_number(tp, 0);
+  bool fits = axes >= x->axes && axes <= MAX_AXES;
+  for (int d = 0; fits && d < axes; d++) {
+    int own = d < axes - x->axes ? 1 : x->shape[d - axes + x->axes];
+    sizes.shape[d] = shape[d] == -1 && d >= axes - x->axes ? own : shape[d];
+    fits = own == 1 || own == sizes.shape[d];
+  }
+  if (!fits)
+    rwkv_fail("expand: %s cannot become %s: sizes must be equal, or 1 to be repeated, from the last axis on",
+              tensor_shape(x), axes <= MAX_AXES ? shape_text(axes, shape) : "a tensor of so many axes");
+  if (same_shape(x, &sizes)) return x;
+  Broadcast s;
+  broadcast(&s, &axes, sizes.shape, "expand", x, &sizes);
+  memset(s.step_b, 0, sizeof s.step_b);
+  Tensor *y = tape_tensor(tp, axes, sizes.shape);
+  if (y->n) ops.binary(y->data, x->data, zero->data, &s, B_SUB);
+  Node *nd = NODE(tp, binary_backward, 2, 1, x, zero, y);
+  if (nd) {
+    nd->kind = B_SUB;
+    nd->saved = node_keep(tp, &s, sizeof s);
+  }
+  return y;
+}
+
+Tensor *t_compare(Tape *tp, CompareKind kind, Tensor *a, Tensor *b)
+{
+  Broadcast s;
+  int axes, shape[4];
+  broadcast(&s, &axes, shape, compare_names[kind], a, b);
+  Tensor *y = tape_tensor(tp, axes, shape);
+  if (y->n) ops.compare(y->data, a->data, b->data, &s, kind);
+  return y;
+}
+
+static void where_backward(Node *nd)
+{
+  real *ga = node_grad(nd, nd->in[0]), *gb = node_grad(nd, nd->in[1]);
+  ops.where_backward(ga, gb, node_flow(nd->out[0]), nd->saved, nd->out[0]->n);
+}
+
+Tensor *t_where(Tape *tp, Tensor *mask, Tensor *a, Tensor *b)
+{
+  Broadcast s;
+  Tensor both = {0}, all = {0};
+  broadcast(&s, &both.axes, both.shape, "where", a, b);
+  broadcast(&s, &all.axes, all.shape, "where", mask, &both);
+  mask = t_expand(tp, mask, all.axes, all.shape);
+  a = t_expand(tp, a, all.axes, all.shape), b = t_expand(tp, b, all.axes, all.shape);
+  Tensor *y = tape_tensor(tp, all.axes, all.shape);
+  ops.where(y->data, mask->data, a->data, b->data, y->n);
+  Node *nd = NODE(tp, where_backward, 2, 1, a, b, y);
+  if (nd) nd->saved = mask->data;
   return y;
 }
 

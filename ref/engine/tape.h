@@ -3,7 +3,8 @@
    until the step ends.
 
    Shapes in the comments: [..] any leading axes. Each t_* op fails with its name, what was expected and
-   what was found; its result needs a gradient if an operand does and the tape is recording. */
+   what was found; its result needs a gradient if an operand does and the tape is recording. An empty result calls no
+   kernel: the sizes beside a 0 may be anything. */
 #ifndef AVIARY_TAPE_H
 #define AVIARY_TAPE_H
 
@@ -47,6 +48,9 @@ Tensor *tape_copy(Tape *tp, const Tensor *t); /* a leaf without gradient */
 /* ---- pointwise; shapes broadcast from the last axis, as in NumPy ---- */
 Tensor *t_unary(Tape *tp, UnaryKind kind, Tensor *x);
 Tensor *t_binary(Tape *tp, BinaryKind kind, Tensor *a, Tensor *b);
+Tensor *t_compare(Tape *tp, CompareKind kind, Tensor *a, Tensor *b); /* 1 where it holds, else 0; no gradient */
+Tensor *t_where(Tape *tp, Tensor *mask, Tensor *a, Tensor *b);       /* a where mask is not 0, else b */
+Tensor *t_expand(Tape *tp, Tensor *x, int axes, const int *shape);   /* repeated where x has size 1; -1: as it is */
 Tensor *t_affine(Tape *tp, Tensor *x, double scale, double offset); /* scale x + offset */
 Tensor *t_clamp(Tape *tp, Tensor *x, double low, double high);      /* no gradient where it is cut */
 Tensor *t_lerp(Tape *tp, Tensor *x, Tensor *p, Tensor *mu);         /* x + (p - x) mu; mu [C] or as x */
@@ -82,6 +86,7 @@ Tensor *t_append(Tape *tp, Tensor *history, Tensor *x); /* along axis 1; the his
 Tensor *t_sum(Tape *tp, Tensor *x, int axis, bool keep); /* keep: the axis stays, with size 1 */
 Tensor *t_mean(Tape *tp, Tensor *x, int axis, bool keep);
 Tensor *t_sum_all(Tape *tp, Tensor *x); /* -> [] */
+Tensor *t_cumsum(Tape *tp, Tensor *x, int axis);
 
 /* ---- arrays ---- */
 Tensor *t_permute(Tape *tp, Tensor *x, const int *order); /* axis d of the result is axis order[d] of x */

@@ -237,10 +237,12 @@ test("tokens and targets of all kinds", function()
   rwkv.end_step()
 end)
 test("zero-size tensors everywhere", function()
-  local shapes = { { 0 }, { 3, 0 }, { 0, 3 }, { 1, 0, 3 }, { 0, 0, 0, 0 }, {}, { 2, 3 }, { 0, 65536, 65536, 65536 } }
+  local shapes = { { 0 }, { 3, 0 }, { 0, 3 }, { 1, 0, 3 }, { 0, 0, 0, 0 }, {}, { 2, 3 }, { 0, 65536, 65536, 65536 },
+    { 65536, 65536, 8192, 0 }, { 65536, 65536, 0, 65536 } }
   local methods = { "exp", "abs", "maximum", "clamp", "lerp", "linear", "matmul", "layer_norm", "group_norm", "l2norm",
     "reshape", "slice", "sum", "mean", "argmax", "embed", "cross_entropy", "shift", "backward", "item", "size", "grad",
-    "keep" }
+    "keep", "expand", "cumsum", "gt", "ne", "flatten", "squeeze", "unsqueeze", "split", "chunk", "min", "var", "std",
+    "norm", "rsqrt", "masked_fill", "tril", "triu", "bmm", "softmax" }
   for _, backend in ipairs { "reference", rwkv.backend() } do
     for _, s in ipairs(shapes) do
       for _, s2 in ipairs(shapes) do
@@ -261,6 +263,14 @@ test("zero-size tensors everywhere", function()
         end
         try(function() return x + y end)
         try(function() return x / y end)
+        try(function() return rwkv.where(x, y, x * 1) end)
+        try(function() return rwkv.where(x:lt(y), 1 / 0, y) end)
+        try(function() return rwkv.stack({ x, y }, -1) end)
+        for _, i in ipairs { 1, -1, 0, 3 } do
+          try(function() return (x * 1)[i] end)
+          try(function() return y[i] end)
+        end
+        try(function() return rwkv.full(#x, 1) end)
         for axis = -4, 4 do try(function() return rwkv.concat({ x, y, x }, axis) end) end
         for _, name in ipairs { "wkv2", "wkv4", "wkv6", "wkv7", "selective_scan" } do
           try(function() return (rwkv[name](x, x, y, y, x, x, y)) end)
@@ -292,6 +302,32 @@ test("huge sizes", function()
   fails(function() rwkv.ones(3):slice(math.mininteger, 1) end)
   fails(function() rwkv.ones(3):sum(math.maxinteger) end)
   fails(function() rwkv.rng(1):tensor("normal", big, big) end)
+  fails(function() rwkv.randn(big, big) end)
+  fails(function() rwkv.eye(big) end, "too large")
+  fails(function() rwkv.eye(2 ^ 31) end, "whole number")
+  fails(function() rwkv.arange(big + 1) end, "arange")
+  fails(function() rwkv.arange(0, 1e308, 1e-308) end, "arange")
+  fails(function() rwkv.arange(-1e308, 1e308) end, "arange")
+  local x = rwkv.ones(3, 1)
+  fails(function() x:expand(big, big, 3, big) end, "too large")
+  fails(function() x:expand(2 ^ 31, 3, 1) end, "whole number")
+  fails(function() x:expand(3, 0 / 0) end, "whole number")
+  fails(function() x:expand(1, 1, 1, 3, 1) end, "at most 4")
+  fails(function() x:expand { 3, {} } end, "whole number")
+  fails(function() return x[big] end, "rows")
+  fails(function() return x[2 ^ 63] end, "number of a row")
+  fails(function() x:split(1, math.maxinteger) end, "equal parts")
+  fails(function() rwkv.zeros(0):split(1, math.maxinteger) end, "equal parts")
+  fails(function() x:split(1, { math.maxinteger, math.maxinteger, 5 }) end)
+  fails(function() x:split(1, { math.mininteger, 3 }) end)
+  equal(select("#", x:chunk(math.maxinteger)), 3)
+  fails(function() x:chunk(math.mininteger) end, "parts")
+  fails(function() x:unsqueeze(math.maxinteger) end, "expected 1 to 3")
+  fails(function() x:flatten(math.mininteger) end, "axis")
+  fails(function() rwkv.zeros(0, big, big, big):flatten(2) end, "whole number")
+  equal(x:tril(math.maxinteger):tolist(), { { 1 }, { 1 }, { 1 } })
+  equal(x:triu(0 / 0):sum():item(), 0)
+  fails(function() rwkv.attention(x, x, x, big) end, "attention")
   for _, name in ipairs(rwkv.versions()) do
     for _, size in ipairs { -1, 1, 3, 2 ^ 24, 2 ^ 31 - 1, 2 ^ 31, 0 / 0, 1.5 } do
       for _, field in ipairs { "layers", "dim", "vocab", "dim_att", "dim_ffn", "head_size", "decay_rank", "iclr_rank",
@@ -357,10 +393,19 @@ test("methods on anything else", function()
     assert(type(o) ~= "userdata" or o == io.stdout or type(getmetatable(o)) == "string" )
     for _, name in ipairs { "forward", "loss", "state", "param", "parameters", "config", "param_count", "copy",
       "detach", "get", "set", "names", "step", "rate", "restore", "item", "tolist", "grad", "exp", "linear", "rows",
-      "shape", "uniform", "shuffle", "count", "tensor", "keep", "requires_grad" } do
+      "shape", "uniform", "shuffle", "count", "tensor", "keep", "requires_grad", "expand", "eq", "cumsum", "flatten",
+      "squeeze", "unsqueeze", "split", "chunk", "min", "std", "norm", "masked_fill", "tril", "dim", "t" } do
       local ok, f = pcall(function() return o[name] end)
       if ok and type(f) == "function" and o ~= io.stdout then methods[#methods + 1] = f end
     end
+  end
+  for _, name in ipairs { "where", "arange", "eye", "zeros_like", "ones_like", "stack", "attention", "selective_scan",
+    "wkv4" } do
+    methods[#methods + 1] = rwkv[name]
+  end
+  for _, a in ipairs(things) do -- as rows, and as keys
+    for _, b in ipairs(things) do pcall(function() return rwkv.ones(2)[a] + a[b] + #a end) end
+    fails(function() rwkv.ones(2)[a] = a end)
   end
   for _, f in ipairs(methods) do
     pcall(f)
