@@ -135,6 +135,28 @@ static void in_every_slot(void **state)
   assert_true(seen > 100);
 }
 
+/* Each has a state of its own. */
+static void several_at_once(void **state)
+{
+  (void)state;
+  Hook hooks[HOOK_SLOTS];
+  FOR_VERSIONS(v) {
+    Dims d = small_dims(v, 1);
+    for (int slot = HOOK_RECEPTANCE; slot < HOOK_SLOTS; slot++) {
+      hooks[slot] = memory;
+      hooks[slot].slot = (HookSlot)slot;
+      bool fits = v->own[slot] && slot != HOOK_DECAY && slot != HOOK_ICLR;
+      if (fits && (slot != HOOK_TIME_MIX || !v->own[HOOK_NORM])) d.hook[slot] = &hooks[slot];
+    }
+    Model *m = random_model(v, &d, 1);
+    check_counts(v->name, m);
+    check_pieces(v->name, m);
+    check_slopes(v->name, m, ".memory.");
+    check_round_trip(v->name, m, m->d.hook);
+    model_free(m);
+  }
+}
+
 static void names(void **state)
 {
   (void)state;
@@ -272,8 +294,8 @@ static void states_know_their_hooks(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      TEST(slots),      TEST(counted_by_hand), TEST(in_every_slot),           TEST(names),
-      TEST(is_trained), TEST(refused_files),   TEST(states_know_their_hooks),
+      TEST(slots), TEST(counted_by_hand), TEST(in_every_slot), TEST(several_at_once), TEST(names),
+      TEST(is_trained), TEST(refused_files), TEST(states_know_their_hooks),
   };
   return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }
