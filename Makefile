@@ -4,7 +4,7 @@
 # sanitizers. ./aviary is the float32 program; it calls build/f64/aviary when float64 is asked for.
 
 PACKAGES := gcc libc6-dev make pkg-config liblua5.4-dev libcjson-dev libedit-dev libopenblas-openmp-dev \
-            libcmocka-dev gnuplot-nox
+            libcmocka-dev gnuplot-nox lua5.4
 
 CC      ?= gcc
 PREFIX  ?= /usr/local
@@ -15,7 +15,9 @@ BLAS_DIR = $(firstword $(shell ls -d /usr/lib/*/openblas-openmp 2>/dev/null))
 
 WARN    := -Wall -Wextra -Werror -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes \
            -Wdouble-promotion
-COMMON  := -std=c11 -D_GNU_SOURCE -g $(WARN) -Iref -MMD -MP
+# Position-independent, so that the program and the module for a stock Lua are linked from the same objects and give the
+# same numbers; hidden names keep calls direct and inlining possible all the same.
+COMMON  := -std=c11 -D_GNU_SOURCE -g -fPIC -fvisibility=hidden $(WARN) -Iref -MMD -MP
 # The reference: no fused multiply-add, no fast math. The fast path says by pragmas where sums may be reordered.
 FLAGS_ref  := -O2 -ffp-contract=off
 FLAGS_fast = -O3 -fopenmp -ffp-contract=fast -fno-math-errno -fno-trapping-math \
@@ -25,6 +27,7 @@ FLAGS_test := -O1 -Itests
 
 LIBS = $(if $(BLAS_DIR),-L$(BLAS_DIR) -Wl$(comma)-rpath$(comma)$(BLAS_DIR)) -lopenblas -lcjson -lm -fopenmp
 LIBS_lua = $(shell pkg-config --libs lua5.4) -ledit -Wl,-E
+LINK_module := -Wl,-z,nodelete # Lua unloads modules when it closes, but the threads of OpenMP live on
 comma := ,
 
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer \
@@ -37,17 +40,19 @@ TREE_asan64 := $(SANITIZE) -DAVIARY_DOUBLE
 
 REF   := $(wildcard ref/*.c ref/engine/*.c ref/io/*.c)
 FAST  := $(wildcard ref/fast/*.c)
-LUA   := $(wildcard lua/*.c)
+PROGRAM := lua/main.c $(wildcard lua/repl*.c)
+MODULE  := lua/module.c
+BINDINGS := $(filter-out $(PROGRAM) $(MODULE),$(wildcard lua/*.c))
 TESTS := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 TEST_LIB := $(filter-out tests/test_%,$(wildcard tests/*.c))
 
 MAKEFLAGS += -j$(shell nproc) # as many at a time as there are processors
 
 .PHONY: all demo test lint asan install clean help deps
-all: aviary build/f64/aviary
+all: aviary build/f64/aviary build/f32/rwkv/core.so build/f64/rwkv/core.so
 
 help:
-	@echo 'make            build ./aviary'
+	@echo 'make            build ./aviary, and the module rwkv for a stock lua5.4'
 	@echo 'make demo       train RWKV versions on MQAR and draw the result (SCALE=smoke: in seconds)'
 	@echo 'make test       all tests, in float32 and in float64'
 	@echo 'make asan       the same under the address, undefined and leak sanitizers'
@@ -81,30 +86,39 @@ build/commit.h: FORCE
 	[ "$$text" = "$$(cat $@ 2>/dev/null)" ] || echo "$$text" >$@
 FORCE:
 
+# What is compiled with other flags than before is compiled again.
+build/flags: FORCE | build/deps
+	@text='$(COMMON) $(FLAGS_ref) $(FLAGS_fast) $(FLAGS_lua) $(FLAGS_test) $(SANITIZE)'; \
+	[ "$$text" = "$$(cat $@ 2>/dev/null)" ] || echo "$$text" >$@
+
 define tree
 OBJ_$(1) := $$(REF:%.c=build/$(1)/%.o) $$(FAST:%.c=build/$(1)/%.o)
-build/$(1)/ref/fast/%.o: ref/fast/%.c | build/deps
+build/$(1)/ref/fast/%.o: ref/fast/%.c build/flags
 	@mkdir -p $$(@D)
 	@echo "cc $(1) $$<"
 	@$$(CC) $$(COMMON) $$(FLAGS_fast) $$(TREE_$(1)) -c $$< -o $$@
-build/$(1)/ref/%.o: ref/%.c | build/deps
+build/$(1)/ref/%.o: ref/%.c build/flags
 	@mkdir -p $$(@D)
 	@echo "cc $(1) $$<"
 	@$$(CC) $$(COMMON) $$(FLAGS_ref) $$(TREE_$(1)) -c $$< -o $$@
-build/$(1)/lua/%.o: lua/%.c | build/deps build/commit.h
+build/$(1)/lua/%.o: lua/%.c build/flags | build/commit.h
 	@mkdir -p $$(@D)
 	@echo "cc $(1) $$<"
 	@$$(CC) $$(COMMON) $$(FLAGS_lua) $$(TREE_$(1)) -c $$< -o $$@
-build/$(1)/tests/%.o: tests/%.c | build/deps
+build/$(1)/tests/%.o: tests/%.c build/flags
 	@mkdir -p $$(@D)
 	@echo "cc $(1) $$<"
 	@$$(CC) $$(COMMON) $$(FLAGS_test) $$(TREE_$(1)) -c $$< -o $$@
 build/$(1)/librwkv.a: $$(OBJ_$(1))
 	@rm -f $$@
 	@ar rcs $$@ $$^
-build/$(1)/aviary: $$(LUA:%.c=build/$(1)/%.o) build/$(1)/librwkv.a
+build/$(1)/aviary: $$(patsubst %.c,build/$(1)/%.o,$$(PROGRAM) $$(BINDINGS)) build/$(1)/librwkv.a
 	@echo "link $$@"
 	@$$(CC) $$(TREE_$(1)) $$^ $$(LIBS_lua) $$(LIBS) -o $$@
+build/$(1)/rwkv/core.so: $$(patsubst %.c,build/$(1)/%.o,$$(MODULE) $$(BINDINGS)) build/$(1)/librwkv.a
+	@mkdir -p $$(@D)
+	@echo "link $$@"
+	@$$(CC) -shared $$(TREE_$(1)) $$^ $$(LIBS) $$(LINK_module) -o $$@
 build/$(1)/tests/test_%: build/$(1)/tests/test_%.o $$(TEST_LIB:%.c=build/$(1)/%.o) build/$(1)/librwkv.a
 	@echo "link $$@"
 	@$$(CC) $$(TREE_$(1)) $$^ -lcmocka $$(LIBS) -o $$@
@@ -113,7 +127,7 @@ endef
 $(foreach t,$(TREES),$(eval $(call tree,$(t))))
 .PRECIOUS: build/%.o
 
-build/f32/lua/main.o build/f64/lua/main.o build/asan32/lua/main.o build/asan64/lua/main.o: build/commit.h
+$(foreach t,$(TREES),build/$(t)/lua/main.o build/$(t)/lua/module.o): build/commit.h
 
 aviary: build/f32/aviary
 	@cp build/f32/aviary $@.new && mv $@.new $@
@@ -144,6 +158,10 @@ install: all
 	rm -f $(DESTDIR)$(PREFIX)/share/aviary/lua/*.[ch]
 	cp -r --no-target-directory experiments $(DESTDIR)$(PREFIX)/share/aviary/experiments
 	cp -r --no-target-directory plots $(DESTDIR)$(PREFIX)/share/aviary/plots
+	install -d $(DESTDIR)$(PREFIX)/share/lua/5.4/rwkv $(DESTDIR)$(PREFIX)/lib/lua/5.4/rwkv
+	cp -r --no-target-directory lua/rwkv $(DESTDIR)$(PREFIX)/share/lua/5.4/rwkv
+	cp -r --no-target-directory lua/doc $(DESTDIR)$(PREFIX)/share/lua/5.4/rwkv/doc
+	install build/f32/rwkv/core.so $(DESTDIR)$(PREFIX)/lib/lua/5.4/rwkv/core.so
 
 clean:
 	rm -rf build aviary

@@ -156,8 +156,30 @@ void known_fields(lua_State *L, int table, const char *function, const char *con
   }
 }
 
+static int closing(lua_State *L)
+{
+  (void)L;
+  bindings_close();
+  return 0;
+}
+
+/* A stock Lua does not say that it closes. It finalizes in the reverse order of creation: what scripts made with the
+   bindings, which note_finalized sees; then this, which is made last of all here; then the step; and only then objects
+   of scripts that are older than the module, whose finalizers must not find it half gone. */
+static void open_sentinel(lua_State *L)
+{
+  static const char key = 'c';
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, closing);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
+}
+
 int luaopen_rwkv_core(lua_State *L)
 {
+  busy = 0; /* another Lua state of this process may have closed */
   rwkv_on_fail(raise);
   lua_newtable(L);
   lua_createtable(L, 0, 1);
@@ -178,5 +200,6 @@ int luaopen_rwkv_core(lua_State *L)
   open_rng(L);
   open_golden(L);
   open_system(L);
+  open_sentinel(L);
   return 1;
 }

@@ -117,6 +117,7 @@ void open_system(lua_State *L);
 /* From here on every binding raises: finalizers that run while Lua closes find objects half gone. */
 void bindings_close(void);
 
-int luaopen_rwkv_core(lua_State *L);
+/* The one name that the module for a stock Lua shows. */
+__attribute__((visibility("default"))) int luaopen_rwkv_core(lua_State *L);
 
 #endif

@@ -6,13 +6,15 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+static bool fast;
+
 static int backend(lua_State *L) /* backend() -> name; backend("fast" or "reference") */
 {
-  static bool fast;
   if (!lua_isnoneornil(L, 1)) {
     fast = luaL_checkoption(L, 1, NULL, (const char *const[]){"reference", "fast", NULL}) == 1;
     fast_enable(fast);
@@ -43,6 +45,38 @@ static int now(lua_State *L) /* time() -> seconds, for differences */
 static int is_terminal(lua_State *L) /* is_terminal() -> whether a person watches the error output */
 {
   lua_pushboolean(L, isatty(2));
+  return 1;
+}
+
+static int terminal_size(lua_State *L) /* terminal_size() -> columns, lines; nothing if the output goes elsewhere */
+{
+  struct winsize w;
+  if (!isatty(1) || ioctl(1, TIOCGWINSZ, &w) || !w.ws_col) return 0;
+  lua_pushinteger(L, w.ws_col);
+  lua_pushinteger(L, w.ws_row);
+  return 2;
+}
+
+/* classes() -> {tensor = {name = method, ...}, model = ...}: copies, for those who look names up */
+static int classes(lua_State *L)
+{
+  lua_settop(L, 0);
+  lua_newtable(L);
+  for (lua_pushnil(L); lua_next(L, LUA_REGISTRYINDEX); lua_pop(L, 1)) {
+    const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+    if (strncmp(name, "rwkv.", 5) || !lua_istable(L, -1) || raw_field(L, lua_gettop(L), "__index") != LUA_TTABLE) {
+      lua_settop(L, 3);
+      continue;
+    }
+    lua_newtable(L);
+    for (lua_pushnil(L); lua_next(L, 4); lua_pop(L, 1)) {
+      lua_pushvalue(L, -2);
+      lua_pushvalue(L, -2);
+      lua_rawset(L, 5);
+    }
+    lua_setfield(L, 1, name + 5);
+    lua_settop(L, 3);
+  }
   return 1;
 }
 
@@ -88,9 +122,13 @@ static int need_double(lua_State *L) /* need_double(): goes on in the float64 pr
 
 void open_system(lua_State *L)
 {
+#ifndef AVIARY_DOUBLE
+  fast_enable(fast = true);
+#endif
   add_functions(L, (luaL_Reg[]){{"backend", backend}, {"threads", threads}, {"time", now},
-                                {"is_terminal", is_terminal}, {"mkdir", make_directory},
-                                {"write_file", write_file}, {"need_double", need_double}, {NULL, NULL}});
+                                {"is_terminal", is_terminal}, {"terminal_size", terminal_size},
+                                {"classes", classes}, {"mkdir", make_directory}, {"write_file", write_file},
+                                {"need_double", need_double}, {NULL, NULL}});
   lua_pushliteral(L, REAL_NAME);
   lua_setfield(L, -2, "precision");
   lua_pushstring(L, program_commit());

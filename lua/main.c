@@ -75,10 +75,20 @@ static void on_interrupt(int signal_number)
   lua_sethook(interrupted_state, stop, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
 }
 
+static int to_text(lua_State *L)
+{
+  luaL_tolstring(L, 1, NULL);
+  return 1;
+}
+
 static int add_traceback(lua_State *L)
 {
   const char *message = lua_tostring(L, 1);
-  if (!message) message = luaL_tolstring(L, 1, NULL);
+  if (!message) { /* an object, whose __tostring may fail */
+    lua_pushcfunction(L, to_text);
+    lua_pushvalue(L, 1);
+    message = lua_pcall(L, 1, 1, 0) == LUA_OK ? lua_tostring(L, -1) : "(an error object whose __tostring fails)";
+  }
   luaL_traceback(L, L, message, 1);
   return 1;
 }
@@ -197,9 +207,6 @@ static int start(lua_State *L) /* (argc, argv): everything, protected */
   lua_getglobal(L, "package");
   lua_pushfstring(L, "%s/lua/?.lua;%s/lua/?/init.lua;%s/?.lua;./?.lua", program_home(), program_home(), program_home());
   lua_setfield(L, -2, "path");
-#ifndef AVIARY_DOUBLE
-  if (luaL_dostring(L, "require('rwkv.core').backend('fast')")) return lua_error(L);
-#endif
   lua_settop(L, 0);
   int i = read_options(L, argc, argv);
   if (i < 0) return lua_pushinteger(L, argc == 2 && strcmp(argv[1], "--help") == 0 ? usage(stdout) : usage(stderr)), 1;

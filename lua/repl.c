@@ -1,28 +1,13 @@
-/* Typing Lua: line editing and history by libedit; what ends unfinished goes on in the next line. */
+/* Typing Lua: what is an expression is shown, what ends unfinished goes on in the next line. */
 #include "bind.h"
 #include "program.h"
+#include "repl.h"
 
-#include <editline/readline.h>
-#include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Reads a line into a malloc'ed string, NULL at the end of input. */
-static char *read_line(const char *prompt)
-{
-  if (isatty(0)) {
-    char *line = readline(prompt);
-    if (line && *line) add_history(line);
-    return line;
-  }
-  char *line = NULL;
-  size_t room = 0;
-  ssize_t n = getline(&line, &room, stdin);
-  if (n < 0) return free(line), NULL;
-  if (n > 0 && line[n - 1] == '\n') line[n - 1] = 0;
-  return line;
-}
+enum { SHOW = 1 }; /* on the stack: the function rwkv.show, as it was at the start */
 
 static bool unfinished(lua_State *L, int status)
 {
@@ -44,36 +29,74 @@ static int load_typed(lua_State *L, const char *text)
   return status;
 }
 
-static void print_results(lua_State *L)
+/* Replaces the line on top by what it and the lines after it load as; *cancelled if Ctrl-C ended them. */
+static int load_lines(lua_State *L, bool *cancelled)
 {
-  int n = lua_gettop(L);
-  if (n == 0) return;
-  lua_getglobal(L, "print");
-  lua_insert(L, 1);
-  if (lua_pcall(L, n, 0, 0) != LUA_OK) fprintf(stderr, "%s\n", lua_tostring(L, -1));
+  int text = lua_gettop(L), status = load_typed(L, lua_tostring(L, text));
+  char *line;
+  while (unfinished(L, status) && (line = line_read(">> ", cancelled))) {
+    lua_settop(L, text);
+    lua_pushfstring(L, "%s\n%s", lua_tostring(L, text), line);
+    free(line);
+    lua_replace(L, text);
+    status = load_typed(L, lua_tostring(L, text));
+    if (*cancelled) break;
+  }
+  lua_remove(L, text);
+  return status;
+}
+
+static int print_values(lua_State *L) /* (show, values...) */
+{
+  for (int i = 2, n = lua_gettop(L); i <= n; i++) {
+    size_t length;
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, i);
+    lua_call(L, 1, 1);
+    const char *text = luaL_tolstring(L, -1, &length);
+    if (i > 2) putchar('\t');
+    fwrite(text, 1, length, stdout);
+    lua_pop(L, 2);
+  }
+  putchar('\n');
+  return 0;
+}
+
+/* Shows the values above SHOW; the first one is then called `_`. */
+static int show_results(lua_State *L)
+{
+  int n = lua_gettop(L) - SHOW;
+  if (n == 0) return LUA_OK;
+  if (!lua_isnil(L, SHOW + 1)) {
+    lua_pushglobaltable(L); /* raw: a script may have forbidden new globals */
+    lua_pushliteral(L, "_");
+    lua_pushvalue(L, SHOW + 1);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+  }
+  lua_pushcfunction(L, print_values);
+  lua_pushvalue(L, SHOW);
+  lua_rotate(L, SHOW + 1, 2);
+  return call_interruptible(L, n + 1, 0);
 }
 
 void repl(lua_State *L)
 {
   char *line;
-  if (luaL_dostring(L, "rwkv = require 'rwkv'")) lua_error(L);
-  if (isatty(0)) puts("Aviary: every RWKV in Lua. `rwkv` is loaded; Ctrl-D leaves.");
-  while (lua_settop(L, 0), (line = read_line("> "))) {
+  bool cancelled;
+  lua_settop(L, 0);
+  if (luaL_dostring(L, "rwkv = require 'rwkv'; help = rwkv.help; return rwkv.show")) lua_error(L);
+  line_open(L);
+  if (isatty(0)) puts("Aviary: every RWKV in Lua. `rwkv` is loaded; help() explains, Tab completes, Ctrl-D leaves.");
+  while (lua_settop(L, SHOW), (line = line_read("> ", &cancelled))) {
     lua_pushstring(L, line);
     free(line);
-    int status = load_typed(L, lua_tostring(L, 1));
-    while (unfinished(L, status) && (line = read_line(">> "))) {
-      lua_settop(L, 1);
-      lua_pushfstring(L, "%s\n%s", lua_tostring(L, 1), line);
-      free(line);
-      lua_remove(L, 1);
-      status = load_typed(L, lua_tostring(L, 1));
-    }
-    lua_remove(L, 1);
+    int status = load_lines(L, &cancelled);
+    if (cancelled) continue;
     if (status == LUA_OK) status = call_interruptible(L, 0, LUA_MULTRET);
-    if (status == LUA_OK) print_results(L);
-    else fprintf(stderr, "%s\n", lua_tostring(L, -1));
+    if (status == LUA_OK) status = show_results(L);
     fflush(stdout);
+    if (status != LUA_OK) fprintf(stderr, "%s\n", lua_tostring(L, -1));
   }
   if (isatty(0)) putchar('\n');
 }

@@ -20,4 +20,4 @@ dash(v) = style_index(v) ? int(word(style_dashes, style_index(v))) : 1
 
 # The comment lines at the head of a TSV file: how it was made. And its versions, in order.
 made_by(file) = system(sprintf("sed -n 's/^# //p' '%s' | head -2", file))
-versions_in(file) = system(sprintf("awk -F'\\t' '!/^#/ && $1 != \"version\" && !seen[$1]++ {print $1}' '%s'", file))
+versions_in(file) = system(sprintf("awk -F'\\t' '!/^#/ && $1 != \"label\" && !seen[$1]++ {print $1}' '%s'", file))

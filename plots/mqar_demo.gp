@@ -20,7 +20,7 @@ do for [format in "png svg"] {
   set xlabel "examples seen" offset 0,0.4
   set xrange [0:*]
   set format x "%.0f"
-  plot for [v in versions] data using (strcol("version") eq v ? column("examples") : NaN):(column("accuracy")) \
+  plot for [v in versions] data using (strcol("label") eq v ? column("examples") : NaN):(column("accuracy")) \
     with linespoints lw 2.2 lc rgb colour(v) pt point(v) ps 1.1 dt dash(v) title v
   unset label 1
   unset key

@@ -190,7 +190,8 @@ static void c_lerp_backward(Run *r)
 static const size_t maps[][3] = {{1, 1, 1}, {1, 3, 17}, {3, 17, 3}, {17, 64, 65}, {65, 65, 64},
                                  {130, 3, 130}, {4, 700, 130}, {2, 300, 500},
                                  {700, 64, 32}, {270, 33, 300}, {7, 300, 17},
-                                 {1, 400, 1030}};
+                                 {1, 400, 1030}, {300, 64, 1},
+                                 {300, 1, 64}, {17, 5, 1}, {1, 64, 1}, {70, 1, 1}, {1, 1, 70}}; /* rows in out */
 enum { MAPS = sizeof maps / sizeof *maps };
 static const size_t *map(const Run *r)
 {
@@ -771,7 +772,8 @@ static void c_softmax_backward(Run *r)
   if (gx) TIMED(r, r->o->softmax_backward(gx, g, y, s.rows, s.C));
 }
 
-static const Matrices matrices[] = {{1, 1, 1, 1, 1, 1}, {3, 5, 7, 4, 35, 28}, {2, 17, 64, 33, 0, 2112},
+static const Matrices matrices[] = {{1, 1, 1, 1, 1, 1}, {4, 1, 9, 1, 9, 9}, {4, 9, 1, 9, 9, 9}, {4, 9, 9, 1, 81, 9},
+                                    {4, 1, 9, 9, 9, 81}, {3, 5, 7, 4, 35, 28}, {2, 17, 64, 33, 0, 2112},
                                     {7, 3, 130, 2, 390, 0}, {4, 65, 3, 64, 195, 192}};
 
 static void c_bmm(Run *r)

@@ -1,5 +1,21 @@
--- aviary help: the commands.
-print [[
+-- aviary help          the commands
+-- aviary help NAME     what the pages say about a command, a function or a method: verify, rwkv.model, tensor:linear
+local name = arg[1]
+if not name then
+  print [[
 aviary verify WEIGHTS GOLDEN [--tol X]   compare a model with golden numbers, gradients included
 aviary info [MODEL]                      the versions, or what a model file is
-aviary help                              this list]]
+aviary help [NAME]                       this list; or a command, function or method explained]]
+  return
+end
+
+local path = not name:find "[./]" and package.searchpath("cmd." .. name, package.path)
+if path then -- the comment at its head
+  for line in io.lines(path) do
+    if not line:find "^%-%-" then break end
+    print((line:gsub("^%-%- ?", "")))
+  end
+  return
+end
+require "rwkv".help(name)
+if not name:find "%.md$" and #require "rwkv.pages".find(name) == 0 then os.exit(1, true) end

@@ -3,6 +3,9 @@ local rwkv = require "rwkv.core"
 
 rwkv.progress = require "rwkv.progress"
 rwkv.options = require "rwkv.options"
+rwkv.plot = require "rwkv.plot"
+rwkv.show = require "rwkv.show"
+rwkv.help = require "rwkv.help"
 
 rwkv.gradcheck = require "rwkv.gradcheck"
 
@@ -10,6 +13,7 @@ local hooks = require "rwkv.hooks"
 rwkv.hook, rwkv.model, rwkv.describe, rwkv.load = hooks.define, hooks.model, hooks.describe, hooks.load
 rwkv.trace = require "rwkv.trace"
 rwkv.mixers = require "rwkv.mixers"
+rwkv.learn = require "rwkv.learn"
 rwkv.cat = rwkv.concat
 
 -- stack(list, axis or 1): tensors of one shape along a new axis

@@ -18,12 +18,15 @@ local function blocks(path)
   return list
 end
 
-for _, path in ipairs { "README.md", "lua/doc/tensor.md", "lua/doc/model.md", "lua/doc/hooks.md", "lua/doc/random.md", "lua/doc/tasks.md" } do
+local paths = { "README.md" }
+for _, name in ipairs(require "rwkv.pages".names) do paths[#paths + 1] = "lua/doc/" .. name end
+
+for _, path in ipairs(paths) do
   check.test(path, function()
     local list = blocks(path)
     assert(#list > 0, "no code in " .. path)
     for _, b in ipairs(list) do
-      local quiet = setmetatable({ rwkv = rwkv, print = function() end }, { __index = _G })
+      local quiet = setmetatable({ rwkv = rwkv, help = rwkv.help, print = function() end }, { __index = _G })
       assert(load(b.code, "@" .. path, "t", quiet))()
       rwkv.end_step()
     end
