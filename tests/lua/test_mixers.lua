@@ -1,5 +1,5 @@
 -- The mixers against their papers (lib/naive.lua: plain numbers, nothing shared), cut into pieces, their gradients,
--- sizes counted by hand, and as part of models. In float64.
+-- sizes counted by hand, and as part of models. In float64, with both backends.
 local rwkv = require "rwkv"
 local check = require "tests.lua.lib.check"
 local naive = require "tests.lua.lib.naive"
@@ -11,8 +11,11 @@ local names = { "attention", "linear_attention", "retnet", "gla", "deltanet", "d
 local function each(what, f)
   for _, name in ipairs(names) do
     check.test(name .. " " .. what, function()
-      f(rwkv.mixers[name], name)
-      rwkv.end_step()
+      for _, backend in ipairs { "fast", "reference" } do
+        rwkv.backend(backend)
+        f(rwkv.mixers[name], name)
+        rwkv.end_step()
+      end
     end)
   end
 end
