@@ -20,6 +20,12 @@ static bool is_linear_map(const ParamSpec *spec, const int *shape, const Version
   return wide >= 2 && has_channels && spec != &v->outer[0];
 }
 
+/* v7's value residual has no use in block 0, but some files hold it. */
+static bool is_unused(const Place *p, const Dims *d)
+{
+  return p->spec->where == own_value_residual && p->layer == 0 && has_att(d, 0) && !d->hook[HOOK_VALUE_RESIDUAL];
+}
+
 static void count_param(void *ctx, const Place *p)
 {
   Counting *c = ctx;
@@ -27,7 +33,7 @@ static void count_param(void *ctx, const Place *p)
   resolve_shape(&p->spec->shape, c->d, shape);
   size_t n = shape_count(p->spec->shape.axes, shape);
   if (p->expected) c->n.params += n;
-  else if (p->spec->where == own_value_residual && !c->d->hook[HOOK_VALUE_RESIDUAL]) c->n.unused += n;
+  else if (is_unused(p, c->d)) c->n.unused += n;
   if (p->expected && is_linear_map(p->spec, shape, c->version)) c->n.flops += 2.0 * (double)n;
 }
 

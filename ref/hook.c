@@ -96,11 +96,21 @@ static void check(const HookCall *c, const Tensor *t)
   }
 }
 
+/* [] -> [width]: a recurrence wants every channel written out */
+static Tensor *for_all_channels(const HookCall *c, Tensor *t)
+{
+  int width = size_of(c->ps->d, hook_slots[c->hook->slot].width);
+  return t_add(c->ps->tp, t, tape_zeros(c->ps->tp, 1, &width));
+}
+
 static void use(Pass *ps, HookSlot slot, Tensor **in, int in_count, Tensor **out, int out_count)
 {
   HookCall c = {ps->d->hook[slot], ps, in, in_count, ps->hook_param[slot], ps->hook_state[slot], out, out_count};
   c.hook->apply(&c);
-  for (int i = 0; i < out_count; i++) check(&c, out[i]);
+  for (int i = 0; i < out_count; i++) {
+    check(&c, out[i]);
+    if (out[i] && out[i]->axes == 0) out[i] = for_all_channels(&c, out[i]);
+  }
 }
 
 Tensor *hook_apply(Pass *ps, HookSlot slot, Tensor **in, int in_count)

@@ -1,4 +1,5 @@
--- Mamba (Gu & Dao 2023, arXiv:2312.00752, section 3 and figure 3), sizes and initial values as the official code:
+-- Mamba (Gu & Dao 2023, arXiv:2312.00752, section 3 and figure 3), sizes and initial values as the official code but
+-- for the linear maps:
 --   h_t = exp(delta_t A) h_{t-1} + delta_t B_t x_t,  y_t = C_t h_t + D x_t
 -- inside a block with a short convolution and a gate; expansion 2, 16 numbers of state a channel.
 local rwkv = require "rwkv.core"
@@ -13,7 +14,7 @@ return {
   params = function(d)
     local D, R = inner(d), rank(d)
     return { ["input.weight"] = parts.map(2 * D, d.C), ["output.weight"] = parts.map(d.C, D),
-      conv = parts.conv_weight(D, width), conv_bias = { D, init = 0 },
+      conv = parts.conv_weight(D, width), conv_bias = { D, init = "uniform", gain = width ^ -0.5 },
       ["select.weight"] = parts.map(R + 2 * N, D), delta = { D, R, init = "uniform", gain = R ^ -0.5 },
       delta_bias = { D, init = parts.inverse_softplus },
       log_A = { D, N, init = function() -- the real S4D: -1 .. -N
