@@ -4,7 +4,6 @@
 #include "node.h"
 #include "ops.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 Tape *tape_new(void)
@@ -20,7 +19,7 @@ void tape_free(Tape *tp)
   if (!tp) return;
   tape_reset(tp); /* whoever watches saves what it needs */
   arena_free(&tp->arena);
-  free(tp);
+  rwkv_release(tp);
 }
 
 void tape_reset(Tape *tp)
