@@ -38,7 +38,7 @@ Tensor *t_permute(Tape *tp, Tensor *x, const int *order)
     s.step[4 - x->axes + d] = step[from];
   }
   Tensor *y = tape_tensor(tp, x->axes, shape);
-  ops.permute(y->data, x->data, &s);
+  if (y->n) ops.permute(y->data, x->data, &s);
   Node *nd = NODE(tp, permute_backward, 1, 1, x, y);
   if (nd) nd->saved = node_keep(tp, &s, sizeof s);
   return y;
@@ -72,7 +72,7 @@ Tensor *t_max(Tape *tp, Tensor *x, int axis, bool keep_axis)
   }
   Tensor *y = tape_tensor(tp, axes, shape);
   int *at = arena_alloc(&tp->arena, y->n * sizeof *at);
-  ops.max(y->data, at, x->data, outer, size, inner);
+  if (y->n) ops.max(y->data, at, x->data, outer, size, inner);
   Node *nd = NODE(tp, max_backward, 1, 1, x, y);
   if (nd) nd->saved = at, nd->size[0] = outer, nd->size[1] = size, nd->size[2] = inner;
   return y;
@@ -96,7 +96,7 @@ Tensor *t_gather(Tape *tp, Tensor *x, const int *index, int count)
   memcpy(shape, x->shape, sizeof shape);
   shape[x->axes - 1] = count;
   Tensor *y = tape_tensor(tp, x->axes, shape);
-  ops.gather(y->data, x->data, index, rows, (size_t)n, (size_t)count);
+  if (y->n) ops.gather(y->data, x->data, index, rows, (size_t)n, (size_t)count);
   Node *nd = NODE(tp, gather_backward, 1, 1, x, y);
   if (nd) {
     nd->index = node_keep(tp, index, rows * (size_t)count * sizeof *index);
@@ -151,7 +151,7 @@ Tensor *t_bmm(Tape *tp, Tensor *a, Tensor *b)
   s.a_step = a->axes > 2 ? s.M * s.K : 0;
   s.b_step = b->axes > 2 ? s.K * s.N : 0;
   Tensor *y = tape_tensor(tp, many->axes, shape);
-  ops.bmm(y->data, a->data, b->data, &s);
+  if (y->n) ops.bmm(y->data, a->data, b->data, &s);
   Node *nd = NODE(tp, bmm_backward, 2, 1, a, b, y);
   if (nd) nd->saved = node_keep(tp, &s, sizeof s);
   return y;

@@ -28,7 +28,7 @@ static Tensor *linear(Tape *tp, Tensor *x, Tensor *w, Tensor *bias)
     rwkv_fail("linear: bias %s does not fit a weight %s [out,in]", tensor_shape(bias), tensor_shape(w));
   size_t in = (size_t)w->shape[1], out = (size_t)w->shape[0], rows = shape_count(x->axes - 1, x->shape);
   Tensor *y = new_last_axis(tp, x, w->shape[0]);
-  ops.linear(y->data, x->data, w->data, bias ? bias->data : NULL, rows, in, out);
+  if (y->n) ops.linear(y->data, x->data, w->data, bias ? bias->data : NULL, rows, in, out);
   Node *nd = bias ? NODE(tp, linear_backward, 3, 1, x, w, bias, y) : NODE(tp, linear_backward, 2, 1, x, w, y);
   if (nd) nd->size[0] = rows, nd->size[1] = in, nd->size[2] = out;
   return y;
@@ -50,7 +50,7 @@ Tensor *t_matmul(Tape *tp, Tensor *x, Tensor *m)
     rwkv_fail("matmul: x %s does not fit a matrix %s [in,out]", tensor_shape(x), tensor_shape(m));
   size_t in = (size_t)m->shape[0], out = (size_t)m->shape[1], rows = shape_count(x->axes - 1, x->shape);
   Tensor *y = new_last_axis(tp, x, m->shape[1]);
-  ops.matmul(y->data, x->data, m->data, rows, in, out);
+  if (y->n) ops.matmul(y->data, x->data, m->data, rows, in, out);
   Node *nd = NODE(tp, matmul_backward, 2, 1, x, m, y);
   if (nd) nd->size[0] = rows, nd->size[1] = in, nd->size[2] = out;
   return y;
@@ -74,7 +74,7 @@ Tensor *t_rows(Tape *tp, Tensor *table, const int *index, int axes, const int *s
   if (axes) memcpy(full, shape, (size_t)axes * sizeof *full);
   full[axes] = table->shape[1];
   Tensor *y = tape_tensor(tp, axes + 1, full);
-  ops.rows(y->data, table->data, index, count, C);
+  if (y->n) ops.rows(y->data, table->data, index, count, C);
   Node *nd = NODE(tp, rows_backward, 1, 1, table, y);
   if (nd) {
     nd->index = node_keep(tp, index, count * sizeof *index);

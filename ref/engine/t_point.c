@@ -54,7 +54,7 @@ Tensor *t_binary(Tape *tp, BinaryKind kind, Tensor *a, Tensor *b)
   int axes, shape[4];
   broadcast(&s, &axes, shape, binary_table[kind].name, a, b);
   Tensor *y = tape_tensor(tp, axes, shape);
-  ops.binary(y->data, a->data, b->data, &s, kind);
+  if (y->n) ops.binary(y->data, a->data, b->data, &s, kind);
   Node *nd = NODE(tp, binary_backward, 2, 1, a, b, y);
   if (nd) {
     nd->kind = kind;

@@ -61,7 +61,7 @@ Tensor *t_slice(Tape *tp, Tensor *x, int axis, int from, int count)
   memcpy(shape, x->shape, sizeof shape);
   shape[a.axis] = count;
   Tensor *y = tape_tensor(tp, x->axes, shape);
-  ops.slice(y->data, x->data, a.outer, a.size, a.inner, (size_t)from, (size_t)count);
+  if (y->n) ops.slice(y->data, x->data, a.outer, a.size, a.inner, (size_t)from, (size_t)count);
   Node *nd = NODE(tp, slice_backward, 1, 1, x, y);
   if (nd) {
     size_t s[] = {a.outer, a.size, a.inner, (size_t)from, (size_t)count};
@@ -96,7 +96,7 @@ Tensor *t_concat(Tape *tp, Tensor **parts, int count, int axis)
   size_t from = 0, size = (size_t)shape[a.axis];
   for (int i = 0; i < count; i++) {
     size_t part = (size_t)parts[i]->shape[a.axis];
-    ops.unslice(y->data, parts[i]->data, a.outer, size, a.inner, from, part);
+    if (y->n) ops.unslice(y->data, parts[i]->data, a.outer, size, a.inner, from, part);
     Node *nd = NODE(tp, concat_backward, 1, 1, parts[i], y);
     if (nd) {
       size_t s[] = {a.outer, size, a.inner, from, part};
@@ -121,7 +121,7 @@ static void sum_backward(Node *nd)
 static Tensor *sum(Tape *tp, Tensor *x, double scale, Around a, int axes, const int *shape)
 {
   Tensor *y = tape_tensor(tp, axes, shape);
-  ops.sum(y->data, x->data, scale, a.outer, a.size, a.inner);
+  if (y->n) ops.sum(y->data, x->data, scale, a.outer, a.size, a.inner);
   Node *nd = NODE(tp, sum_backward, 1, 1, x, y);
   if (nd) nd->number[0] = scale, nd->size[0] = a.outer, nd->size[1] = a.size, nd->size[2] = a.inner;
   return y;

@@ -134,7 +134,7 @@ void tape_backward(Tape *tp, Tensor *loss)
   for (Node *node = tp->last; node; node = node->prev) {
     bool reached = false;
     for (int i = 0; i < NODE_OUTPUTS && node->out[i]; i++) {
-      reached |= node_flow(node->out[i]) != NULL;
+      reached |= node->out[i]->n && node_flow(node->out[i]);
       node->out[i]->spent = true;
     }
     if (reached) node->backward(node);

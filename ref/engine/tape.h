@@ -3,7 +3,8 @@
    until the step ends.
 
    Shapes in the comments: [..] any leading axes. Each t_* op fails with its name, what was expected and
-   what was found; its result needs a gradient if an operand does and the tape is recording. */
+   what was found; its result needs a gradient if an operand does and the tape is recording. No kernel
+   is called for a result without elements: [65536,65536,16384,0] has none, but 2^46 places to walk. */
 #ifndef AVIARY_TAPE_H
 #define AVIARY_TAPE_H
 
