@@ -6,11 +6,23 @@ static int busy;           /* a binding is at work; finalizers, which any alloca
 
 static void raise(const char *message) { luaL_error(running, "%s", message); }
 
+/* Lua does not see the memory behind its handles: when that has grown, garbage is looked for. */
+static void collect_garbage(lua_State *L)
+{
+  static size_t next = (size_t)64 << 20;
+  if (memory_used() < next) return;
+  lua_gc(L, LUA_GCCOLLECT);
+  size_t used = memory_used(), room = memory_left() / 2, growth = used > (size_t)32 << 20 ? used : (size_t)32 << 20;
+  next = used + (growth < room ? growth : room) + ((size_t)1 << 20);
+}
+
 /* Every binding is called through this. upvalues: the binding, its name. */
 static int guard(lua_State *L)
 {
+  check_time(L);
   if (busy)
     return luaL_error(L, "%s: a finalizer cannot use rwkv while it is at work", lua_tostring(L, lua_upvalueindex(2)));
+  collect_garbage(L);
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
   running = L;

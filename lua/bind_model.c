@@ -119,6 +119,7 @@ static int save(lua_State *L)
 {
   Model *m = check_model(L, 1);
   const char *path = luaL_checkstring(L, 2);
+  check_writable(L, path);
   Optim *o = NULL;
   if (!lua_isnoneornil(L, 3)) {
     luaL_checktype(L, 3, LUA_TTABLE);

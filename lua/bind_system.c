@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -49,16 +48,9 @@ static int is_terminal(lua_State *L) /* is_terminal() -> whether a person watche
 static int make_directory(lua_State *L) /* mkdir(path): with all above it; no error if it is there */
 {
   const char *path = luaL_checkstring(L, 1);
-  lua_pushstring(L, path);
-  for (const char *p = path; *p;) {
-    size_t n = strcspn(p + 1, "/") + 1;
-    lua_pushlstring(L, path, (size_t)(p - path) + n);
-    if (mkdir(lua_tostring(L, -1), 0777) && errno != EEXIST)
-      return luaL_error(L, "mkdir: %s: %s", lua_tostring(L, -1), strerror(errno));
-    lua_pop(L, 1);
-    p += n;
-  }
-  return 0;
+  check_writable(L, path);
+  int error = make_directories(path);
+  return error ? luaL_error(L, "mkdir: %s: %s", path, strerror(error)) : 0;
 }
 
 /* write_file(path, text): whole or not at all (a temporary file, renamed) */
@@ -66,6 +58,7 @@ static int write_file(lua_State *L)
 {
   size_t n;
   const char *path = luaL_checkstring(L, 1), *text = luaL_checklstring(L, 2, &n);
+  check_writable(L, path);
   const char *temporary = lua_pushfstring(L, "%s.tmp%d", path, (int)getpid());
   FILE *f = fopen(temporary, "wb");
   bool ok = f && fwrite(text, 1, n, f) == n;

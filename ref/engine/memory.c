@@ -19,7 +19,17 @@ void memory_limit(size_t bytes, const char *set_by)
 
 size_t memory_used(void) { return used; }
 
-static bool fits(size_t bytes) { return used <= limit && bytes <= limit - used; }
+size_t memory_left(void) { return used < limit ? limit - used : 0; }
+
+const char *memory_limit_text(void)
+{
+  static char text[100];
+  if (limit == SIZE_MAX) return "what the machine gives";
+  snprintf(text, sizeof text, "%s (%s)", memory_text(limit), limit_set_by);
+  return text;
+}
+
+static bool fits(size_t bytes) { return bytes <= memory_left(); }
 
 bool memory_take(size_t bytes)
 {
@@ -58,9 +68,8 @@ void memory_fail(size_t bytes, const char *format, ...)
   va_start(args, format);
   vsnprintf(what, sizeof what, format, args);
   va_end(args);
-  if (limit == SIZE_MAX) rwkv_fail("out of memory: %s needs %s", what, memory_text(bytes));
-  rwkv_fail("out of memory: %s needs %s; %s are taken, the limit is %s (%s)", what, memory_text(bytes),
-            memory_text(used), memory_text(limit), limit_set_by);
+  rwkv_fail("out of memory: %s needs %s; %s are taken, the limit is %s", what, memory_text(bytes),
+            memory_text(used), memory_limit_text());
 }
 
 const char *memory_text(size_t bytes)

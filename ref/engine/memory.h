@@ -9,6 +9,8 @@
 /* From here on at most this much; 0: no limit. `set_by` says in messages who wants it so, and must stay. */
 void memory_limit(size_t bytes, const char *set_by);
 size_t memory_used(void);
+size_t memory_left(void);            /* until the limit */
+const char *memory_limit_text(void); /* "512M (set by)" */
 
 /* Counts bytes that come from elsewhere. memory_take refuses, and counts nothing, beyond the limit. */
 bool memory_take(size_t bytes);
