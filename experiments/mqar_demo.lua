@@ -1,7 +1,7 @@
 -- Recall: RWKV versions learn MQAR from the same examples with the same budget.
 --   aviary experiments/mqar_demo.lua [--scale smoke|small] [--versions "v4 v7"] [--seed 0] [--out DIR]
 -- Writes OUT/mqar_demo.tsv; plots/mqar_demo.gp draws it. What is finished is not run again; a run that
--- was stopped goes on from its last evaluation.
+-- was stopped goes on from its last evaluation. DIR is below runs/, or below what aviary --output says.
 local rwkv = require "rwkv"
 local tsv = require "rwkv.tsv"
 local mqar = require "experiments.tasks.mqar"

@@ -79,7 +79,11 @@ void arena_rewind(Arena *a, ArenaMark m)
   a->used = m.used;
 }
 
-void arena_reset(Arena *a) { arena_rewind(a, (ArenaMark){NULL, 0}); }
+void arena_reset(Arena *a)
+{
+  if (memory_left() < arena_bytes(a)) arena_free(a);
+  else arena_rewind(a, (ArenaMark){NULL, 0});
+}
 
 void arena_free(Arena *a)
 {

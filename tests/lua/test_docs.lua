@@ -18,7 +18,9 @@ local function blocks(path)
   return list
 end
 
-for _, path in ipairs { "README.md", "lua/doc/tensor.md", "lua/doc/model.md", "lua/doc/random.md", "lua/doc/tasks.md" } do
+rwkv.mkdir "runs"
+for _, path in ipairs { "README.md", "lua/doc/tensor.md", "lua/doc/model.md", "lua/doc/random.md", "lua/doc/tasks.md",
+  "lua/doc/sandbox.md" } do
   check.test(path, function()
     local list = blocks(path)
     assert(#list > 0, "no code in " .. path)
