@@ -114,6 +114,22 @@ static int load(lua_State *L) /* load(path) -> model */
   return error ? luaL_error(L, "%s", error) : 1;
 }
 
+typedef struct {
+  lua_State *L; /* on top of its stack a table of texts */
+  const Model *m;
+  const Optim *o;
+  StWriter *w;
+} Save;
+
+static void save_protected(void *arg)
+{
+  Save *s = arg;
+  model_write(s->m, s->w);
+  if (s->o) opt_write(s->o, s->m, s->w);
+  for (lua_pushnil(s->L); lua_next(s->L, -2); lua_pop(s->L, 1))
+    st_put_meta(s->w, lua_tostring(s->L, -2), lua_tostring(s->L, -1));
+}
+
 /* m:save(path, {optimizer =, meta = {key = text}}): parameters, the optimizer's moments, text */
 static int save(lua_State *L)
 {
@@ -134,22 +150,22 @@ static int save(lua_State *L)
     lua_pushnil(L);
   int meta = lua_gettop(L);
   if (!lua_isnil(L, meta)) luaL_checktype(L, meta, LUA_TTABLE);
-  for (lua_pushnil(L); lua_istable(L, meta) && lua_next(L, meta); lua_pop(L, 1))
+  lua_newtable(L); /* the same as texts: from st_create on Lua allocates nothing */
+  for (lua_pushnil(L); lua_istable(L, meta) && lua_next(L, meta);) {
     if (lua_type(L, -2) != LUA_TSTRING || !lua_isstring(L, -1))
       return luaL_error(L, "save: meta holds texts under names, found a %s under a %s", luaL_typename(L, -1),
                         luaL_typename(L, -2));
-  StWriter *w = st_create(path); /* from here on nothing may raise but st_finish */
-  model_write(m, w);
-  if (o) opt_write(o, m, w);
-  lua_settop(L, meta);
-  if (lua_istable(L, meta))
-    for (lua_pushnil(L); lua_next(L, meta); lua_pop(L, 1)) {
-      lua_pushvalue(L, -1); /* lua_tostring changes numbers in place */
-      st_put_meta(w, lua_tostring(L, -3), lua_tostring(L, -1));
-      lua_pop(L, 1);
-    }
-  st_finish(w);
-  return 0;
+    lua_tostring(L, -1);
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, meta + 1);
+  }
+  lua_settop(L, meta + 1);
+  Save s = {L, m, o, st_create(path)};
+  const char *error = rwkv_protect(save_protected, &s);
+  if (!error) return st_finish(s.w), 0;
+  st_abandon(s.w);
+  return luaL_error(L, "%s", error);
 }
 
 /* ---- running ---- */

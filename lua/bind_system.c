@@ -1,6 +1,7 @@
 /* The machine and the build: backend, threads, precision, clock, files. */
 #include "bind.h"
 
+#include "io/replace.h"
 #include "program.h"
 
 #include <errno.h>
@@ -64,7 +65,7 @@ static int write_file(lua_State *L)
   bool ok = f && fwrite(text, 1, n, f) == n;
   int error = errno;
   if (f && fclose(f) && ok) ok = false, error = errno;
-  if (ok && rename(temporary, path)) ok = false, error = errno;
+  if (ok && replace_file(temporary, path)) ok = false, error = errno;
   if (ok) return 0;
   remove(temporary);
   return luaL_error(L, "write_file: %s: %s", path, strerror(error));

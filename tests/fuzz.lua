@@ -1,7 +1,9 @@
 -- Random programs against the whole of `rwkv`, right arguments and wrong ones: errors are welcome, crashes are not.
---   aviary --trust --max-memory 64M tests/fuzz.lua SEED FIRST LAST [show]
--- runs programs FIRST..LAST of a seed; `show` prints every call before it is made. Files lie in the working directory.
--- tests/fuzz.sh starts it again and again.
+--   aviary --trust fuzz.lua >methods
+-- lists the methods there are, which only a trusted script can see;
+--   aviary --output . --max-memory 64M fuzz.lua SEED FIRST LAST [show]
+-- runs programs FIRST..LAST of a seed in the sandbox: they try to write everywhere. `show` prints every call before it
+-- is made. Files lie in the working directory. tests/fuzz.sh does it again and again.
 local rwkv = require "rwkv"
 local seed, first, last, show = math.tointeger(arg[1]), math.tointeger(arg[2]), math.tointeger(arg[3]), arg[4]
 
@@ -23,8 +25,26 @@ end
 local tiny = { version = "v4", layers = 1, dim = 4, vocab = 3 }
 local classes = { tensor = rwkv.ones(1), model = rwkv.model(tiny), tokens = rwkv.tokens { 1 }, rng = rwkv.rng(),
   state = rwkv.model(tiny):state(), optimizer = rwkv.adamw(rwkv.model(tiny), {}) }
-local methods, operators = {}, { "__add", "__sub", "__mul", "__div", "__pow", "__unm", "__tostring" }
-for class, object in pairs(classes) do methods[class] = functions_of(debug.getmetatable(object).__index) end
+if not seed then
+  for class, object in pairs(classes) do
+    for name in pairs(debug.getmetatable(object).__index) do print(class, name) end
+  end
+  os.exit()
+end
+local methods = { tensor = {}, model = {}, tokens = {}, rng = {}, state = {}, optimizer = {} }
+for line in io.lines "methods" do
+  local class, name = line:match "(%w+)\t(.*)"
+  table.insert(methods[class], name)
+end
+for _, names in pairs(methods) do table.sort(names) end
+assert(not pcall(io.open, "/dev/null", "w"), "not without the sandbox")
+
+local operators = {
+  function(a, b) return a + b end, function(a, b) return a - b end, function(a, b) return a * b end,
+  function(a, b) return a / b end, function(a, b) return a ^ b end, function(a) return -a end, tostring,
+  function(a) return #a end, function(a, b) return a .. b end, function(a, b) return a == b end,
+  function(a, b) return a < b end, function(a, b) a[b] = a end, function(a, b) return a[b] end,
+}
 -- need_double and gradcheck begin again in another program; the others only write on the screen
 local free = functions_of(rwkv, { need_double = true, gradcheck = true, progress = true, threads = true })
 local versions, backends = rwkv.versions(), { "reference", "fast" }
@@ -49,7 +69,7 @@ end
 local numbers = { 0, 1, -1, 2, 3, 4, 8, 0.5, -0.5, 1e-8, 1e30, -1e300, 1 / 0, -1 / 0, 0 / 0, 2 ^ 31, 2 ^ 31 - 1, -2 ^ 31, 2 ^ 53,
   math.maxinteger, math.mininteger, 65536, 1 << 24 }
 local strings = { "", "x", "normal", "uniform", "fast", "1", "nan", "a\0b", ("x"):rep(300), "0.att_xx", "0.att_kv", "emb.weight",
-  "blocks.0.att.key.weight", "file", "file", "damaged", "version", "/dev/zero", "." }
+  "blocks.0.att.key.weight", "file", "file", "damaged", "version", "/dev/zero", "../x", "." }
 local sizes = { 0, 1, 1, 2, 2, 3, 4, 5, 8, 16, 17, 33 }
 local empties = { { 65536, 65536, 16384, 0 }, { 0, 2147483647, 2147483647 }, { 2147483647, 0 }, { 1, 0, 2147483647 } }
 
@@ -201,8 +221,8 @@ local function call_method(x)
   x = x or any(pool)
   local class = class_of(x)
   if class == "tensor" and chance(0.2) then
-    local operator = any(operators)
-    return call(operator, debug.getmetatable(x)[operator], x, value(x))
+    local n = random(#operators)
+    return call("operator " .. n, operators[n], x, value(x))
   end
   local name, arguments = any(methods[class]), { n = random(0, 4) }
   for i = 1, arguments.n do arguments[i] = value(class == "tensor" and x or nil) end

@@ -5,11 +5,12 @@
 tree=$1 end=$(($(date +%s) + $2)) seed=${3:-$(date +%s)}
 home=$(pwd)
 mkdir -p "$tree/fuzz" && cd "$tree/fuzz" || exit 1
+"$home/$tree/aviary" --trust "$home/tests/fuzz.lua" >methods || exit 1
 first=1
 while [ "$(date +%s)" -lt "$end" ]; do
   for memory in 24M 64M 512M; do
     last=$((first + 49))
-    command="$home/$tree/aviary --trust --max-memory $memory --max-seconds 600 $home/tests/fuzz.lua $seed $first $last"
+    command="$home/$tree/aviary --output . --max-memory $memory --max-seconds 600 $home/tests/fuzz.lua $seed $first $last"
     $command >log 2>&1 || {
       tail -60 log
       echo "FAILED in $tree/fuzz: $command"

@@ -2,6 +2,7 @@
 
 #include "../engine/err.h"
 #include "json.h"
+#include "replace.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -132,7 +133,7 @@ void st_finish(StWriter *w)
   bool ok = f && write_all(w, f);
   int error = errno;
   if (f && fclose(f) && ok) ok = false, error = errno;
-  if (ok && rename(w->temporary, w->path)) ok = false, error = errno;
+  if (ok && replace_file(w->temporary, w->path)) ok = false, error = errno;
   char path[400];
   snprintf(path, sizeof path, "%s", w->path);
   if (!ok) remove(w->temporary);

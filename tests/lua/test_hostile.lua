@@ -237,7 +237,8 @@ test("tokens and targets of all kinds", function()
   rwkv.end_step()
 end)
 test("zero-size tensors everywhere", function()
-  local shapes = { { 0 }, { 3, 0 }, { 0, 3 }, { 1, 0, 3 }, { 0, 0, 0, 0 }, {}, { 2, 3 }, { 0, 65536, 65536, 65536 } }
+  local shapes = { { 0 }, { 3, 0 }, { 0, 3 }, { 1, 0, 3 }, { 0, 0, 0, 0 }, {}, { 2, 3 }, { 0, 65536, 65536, 65536 },
+    { 65536, 65536, 16384, 0 } }
   local methods = { "exp", "abs", "maximum", "clamp", "lerp", "linear", "matmul", "layer_norm", "group_norm", "l2norm",
     "reshape", "slice", "sum", "mean", "argmax", "embed", "cross_entropy", "shift", "backward", "item", "size", "grad",
     "keep" }

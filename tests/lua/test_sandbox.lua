@@ -82,6 +82,17 @@ test("--trust, and what is trusted", function()
   equal(select(2, shell("%s info v4", program)), 0)
 end)
 
+test("only files are replaced", function()
+  shell("mkfifo %s/pipe", directory)
+  out = run([[
+    local rwkv = require "rwkv"
+    print(pcall(rwkv.write_file, "pipe", "x"))
+    print(pcall(function() rwkv.model { version = "v4", layers = 1, dim = 4, vocab = 3 }:save "pipe" end))]],
+    "--trust")
+  equal(select(2, out:gsub("false\t", "")), 2)
+  equal(select(2, shell("[ -p %s/pipe ] && rm %s/pipe", directory, directory)), 0)
+end)
+
 test("options that make no sense", function()
   for _, options in ipairs { "--max-memory x", "--max-memory -1", "--max-memory 5X", "--max-memory 0", "--max-seconds 5M",
     "--max-seconds nan", "--max-seconds inf", "--max-instructions 0", "--max-instructions", "--output ''", "--output" } do
@@ -174,6 +185,12 @@ test("a script that runs into the limit can go on", function()
     for i = 1, 200 do local x = rwkv.zeros(1e6) end -- 64 of them are more than the limit: garbage is found in time
     print "fine"]], "--max-memory 256M")
   equal(out, "fine\n")
+end)
+
+test("every call with ever less memory", function()
+  out, status = shell("%s --output %s/in --max-memory 32M tests/lua/lib/starve.lua %s/in", program, directory, directory)
+  equal(out, "fine\n")
+  equal(status, 0)
 end)
 
 test("without a limit absurd sizes are refused too", function()
