@@ -9,6 +9,7 @@ PACKAGES := gcc libc6-dev make pkg-config liblua5.4-dev libcjson-dev libedit-dev
 CC      ?= gcc
 PREFIX  ?= /usr/local
 SCALE   ?= small
+SECONDS ?= 60
 
 # Looked up when it is used: by then the packages are there.
 BLAS_DIR = $(firstword $(shell ls -d /usr/lib/*/openblas-openmp 2>/dev/null))
@@ -48,7 +49,7 @@ TEST_LIB := $(filter-out tests/test_%,$(wildcard tests/*.c))
 
 MAKEFLAGS += -j$(shell nproc) # as many at a time as there are processors
 
-.PHONY: all demo test lint asan install clean help deps
+.PHONY: all demo test lint asan fuzz install clean help deps
 all: aviary build/f64/aviary build/f32/rwkv/core.so build/f64/rwkv/core.so
 
 help:
@@ -56,6 +57,7 @@ help:
 	@echo 'make demo       train RWKV versions on MQAR and draw the result (SCALE=smoke: in seconds)'
 	@echo 'make test       all tests, in float32 and in float64'
 	@echo 'make asan       the same under the address, undefined and leak sanitizers'
+	@echo 'make fuzz       random programs against the bindings, under the same (SECONDS=60 SEED=)'
 	@echo 'make lint       layering, file sizes, equation tags'
 	@echo 'make install    to PREFIX=$(PREFIX)'
 	@echo 'make clean      remove build/ and ./aviary; results in runs/ stay'
@@ -141,6 +143,9 @@ test: all $(call tests_in,f32) $(call tests_in,f64)
 
 asan: $(call tests_in,asan32) $(call tests_in,asan64)
 	@sh tests/run.sh build/asan32 build/asan64
+
+fuzz: build/asan64/aviary
+	@sh tests/fuzz.sh build/asan64 $(SECONDS) $(SEED)
 
 lint:
 	@sh tests/lint.sh

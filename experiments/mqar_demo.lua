@@ -1,6 +1,7 @@
 -- Recall: RWKV versions learn MQAR from the same examples with the same budget.
 --   aviary experiments/mqar_demo.lua [--scale smoke|small] [--versions "v4 v7"] [--seed 0] [--out DIR]
--- Writes OUT/mqar_demo.tsv; plots/mqar_demo.gp draws it.
+-- Writes OUT/mqar_demo.tsv; plots/mqar_demo.gp draws it. DIR is below runs/, or below what aviary
+-- --output says.
 local rwkv = require "rwkv"
 local mqar = require "experiments.tasks.mqar"
 

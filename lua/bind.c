@@ -6,11 +6,27 @@ static int busy;           /* a binding is at work; finalizers, which any alloca
 
 static void raise(const char *message) { luaL_error(running, "%s", message); }
 
+/* Lua does not see the memory behind its handles. When so much came since garbage was last looked for that it may
+   be what is missing, or as much again as there was, it is looked for. */
+static void collect_garbage(lua_State *L)
+{
+  static const size_t little = (size_t)1 << 20, much = (size_t)32 << 20;
+  static size_t least;
+  size_t used = memory_used();
+  if (used < least) least = used;
+  size_t came = used - least;
+  if (came < little || (came < memory_left() && came < (least > much ? least : much))) return;
+  lua_gc(L, LUA_GCCOLLECT);
+  least = memory_used();
+}
+
 /* Every binding is called through this. upvalues: the binding, its name. */
 static int guard(lua_State *L)
 {
+  check_time(L);
   if (busy)
     return luaL_error(L, "%s: a finalizer cannot use rwkv while it is at work", lua_tostring(L, lua_upvalueindex(2)));
+  collect_garbage(L);
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
   running = L;
@@ -18,6 +34,7 @@ static int guard(lua_State *L)
   int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
   busy = 0;
   if (status == LUA_OK) return lua_gettop(L);
+  if (status == LUA_ERRMEM) lua_pushfstring(L, "not enough memory; the limit is %s", memory_limit_text());
   if (!of_script && lua_type(L, -1) == LUA_TSTRING) { /* the binding knows neither its line nor its name */
     const char *name = lua_pushfstring(L, "to '%s'", lua_tostring(L, lua_upvalueindex(2)));
     const char *message = luaL_gsub(L, lua_tostring(L, -2), "to '?'", name);

@@ -116,6 +116,12 @@ void open_rng(lua_State *L);
 void open_golden(lua_State *L);
 void open_system(lua_State *L);
 
+/* ---- what a script may do (sandbox.c, watch.c) ---- */
+
+void check_writable(lua_State *L, const char *path); /* raises unless the script may write there */
+int make_directories(const char *path);             /* with all above it; returns 0 or errno */
+void check_time(lua_State *L);                       /* ends the program if its time is over */
+
 /* From here on every binding raises: finalizers that run while Lua closes find objects half gone. */
 void bindings_close(void);
 

@@ -3,7 +3,6 @@
 #include "bind.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 static const char class[] = "rwkv.hook";
 
@@ -145,7 +144,7 @@ static int collect(lua_State *L)
 {
   LuaHook *h = luaL_checkudata(L, 1, class);
   note_finalized(L, 1);
-  free(h->param), free(h->state), free(h->param_name), free(h->state_name);
+  rwkv_release(h->param), rwkv_release(h->state), rwkv_release(h->param_name), rwkv_release(h->state_name);
   h->param = NULL, h->state = NULL, h->param_name = h->state_name = NULL;
   return 0;
 }

@@ -1,6 +1,8 @@
 /* Models: made, loaded, run, saved. */
 #include "bind.h"
 
+#include <stdio.h>
+
 static const char class[] = "rwkv.model";
 
 Model *check_model(lua_State *L, int index)
@@ -97,9 +99,9 @@ typedef struct {
   StFile *file;
   const Hook *const *hooks;
   Model *model;           /* load */
-  const Version *version; /* describe_file */
+  const Version *version; /* hooks_in */
   Dims d;
-  const char *names;
+  char names[1500];
 } Load;
 
 static void load_protected(void *arg)
@@ -129,7 +131,9 @@ static int load(lua_State *L) /* load(path, hooks by slot or nil) -> model */
 static void describe_protected(void *arg)
 {
   Load *l = arg;
-  l->version = model_hooked(l->file, &l->d, &l->names);
+  const char *names;
+  l->version = model_hooked(l->file, &l->d, &names);
+  snprintf(l->names, sizeof l->names, "%s", names ? names : "");
 }
 
 /* hooks_in(path) -> {version =, layers =, ..., hooks = {slot = name}} of a file that says so, otherwise nil */
@@ -137,16 +141,33 @@ static int hooks_in(lua_State *L)
 {
   Load l = {.file = st_open(luaL_checkstring(L, 1))};
   const char *error = rwkv_protect(describe_protected, &l);
-  if (!error && l.version) push_config(L, l.version, &l.d), lua_newtable(L);
-  for (int slot = 0; !error && l.version && slot < HOOK_SLOTS; slot++) {
-    const char *name = hook_name_in(l.names, (HookSlot)slot);
-    if (name) lua_pushstring(L, name), lua_setfield(L, -2, hook_slots[slot].name);
-  }
   st_close(l.file);
   if (error) return luaL_error(L, "%s", error);
   if (!l.version) return lua_pushnil(L), 1;
+  push_config(L, l.version, &l.d);
+  lua_newtable(L);
+  for (int slot = 0; slot < HOOK_SLOTS; slot++) {
+    const char *name = hook_name_in(l.names, (HookSlot)slot);
+    if (name) lua_pushstring(L, name), lua_setfield(L, -2, hook_slots[slot].name);
+  }
   lua_setfield(L, -2, "hooks");
   return 1;
+}
+
+typedef struct {
+  lua_State *L; /* on top of its stack a table of texts */
+  const Model *m;
+  const Optim *o;
+  StWriter *w;
+} Save;
+
+static void save_protected(void *arg)
+{
+  Save *s = arg;
+  model_write(s->m, s->w);
+  if (s->o) opt_write(s->o, s->m, s->w);
+  for (lua_pushnil(s->L); lua_next(s->L, -2); lua_pop(s->L, 1))
+    st_put_meta(s->w, lua_tostring(s->L, -2), lua_tostring(s->L, -1));
 }
 
 /* m:save(path, {optimizer =, meta = {key = text}}): parameters, the optimizer's moments, text */
@@ -154,6 +175,7 @@ static int save(lua_State *L)
 {
   Model *m = check_model(L, 1);
   const char *path = luaL_checkstring(L, 2);
+  check_writable(L, path);
   Optim *o = NULL;
   if (!lua_isnoneornil(L, 3)) {
     luaL_checktype(L, 3, LUA_TTABLE);
@@ -168,22 +190,22 @@ static int save(lua_State *L)
     lua_pushnil(L);
   int meta = lua_gettop(L);
   if (!lua_isnil(L, meta)) luaL_checktype(L, meta, LUA_TTABLE);
-  for (lua_pushnil(L); lua_istable(L, meta) && lua_next(L, meta); lua_pop(L, 1))
+  lua_newtable(L); /* the same as texts: from st_create on Lua allocates nothing */
+  for (lua_pushnil(L); lua_istable(L, meta) && lua_next(L, meta);) {
     if (lua_type(L, -2) != LUA_TSTRING || !lua_isstring(L, -1))
       return luaL_error(L, "save: meta holds texts under names, found a %s under a %s", luaL_typename(L, -1),
                         luaL_typename(L, -2));
-  StWriter *w = st_create(path); /* from here on nothing may raise but st_finish */
-  model_write(m, w);
-  if (o) opt_write(o, m, w);
-  lua_settop(L, meta);
-  if (lua_istable(L, meta))
-    for (lua_pushnil(L); lua_next(L, meta); lua_pop(L, 1)) {
-      lua_pushvalue(L, -1); /* lua_tostring changes numbers in place */
-      st_put_meta(w, lua_tostring(L, -3), lua_tostring(L, -1));
-      lua_pop(L, 1);
-    }
-  st_finish(w);
-  return 0;
+    lua_tostring(L, -1);
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, meta + 1);
+  }
+  lua_settop(L, meta + 1);
+  Save s = {L, m, o, st_create(path)};
+  const char *error = rwkv_protect(save_protected, &s);
+  if (!error) return st_finish(s.w), 0;
+  st_abandon(s.w);
+  return luaL_error(L, "%s", error);
 }
 
 /* ---- running ---- */

@@ -1,13 +1,13 @@
 /* The machine and the build: backend, threads, precision, clock, files. */
 #include "bind.h"
 
+#include "io/replace.h"
 #include "program.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -95,16 +95,9 @@ static int add_method(lua_State *L)
 static int make_directory(lua_State *L) /* mkdir(path): with all above it; no error if it is there */
 {
   const char *path = luaL_checkstring(L, 1);
-  lua_pushstring(L, path);
-  for (const char *p = path; *p;) {
-    size_t n = strcspn(p + 1, "/") + 1;
-    lua_pushlstring(L, path, (size_t)(p - path) + n);
-    if (mkdir(lua_tostring(L, -1), 0777) && errno != EEXIST)
-      return luaL_error(L, "mkdir: %s: %s", lua_tostring(L, -1), strerror(errno));
-    lua_pop(L, 1);
-    p += n;
-  }
-  return 0;
+  check_writable(L, path);
+  int error = make_directories(path);
+  return error ? luaL_error(L, "mkdir: %s: %s", path, strerror(error)) : 0;
 }
 
 /* write_file(path, text): whole or not at all (a temporary file, renamed) */
@@ -112,12 +105,13 @@ static int write_file(lua_State *L)
 {
   size_t n;
   const char *path = luaL_checkstring(L, 1), *text = luaL_checklstring(L, 2, &n);
+  check_writable(L, path);
   const char *temporary = lua_pushfstring(L, "%s.tmp%d", path, (int)getpid());
   FILE *f = fopen(temporary, "wb");
   bool ok = f && fwrite(text, 1, n, f) == n;
   int error = errno;
   if (f && fclose(f) && ok) ok = false, error = errno;
-  if (ok && rename(temporary, path)) ok = false, error = errno;
+  if (ok && replace_file(temporary, path)) ok = false, error = errno;
   if (ok) return 0;
   remove(temporary);
   return luaL_error(L, "write_file: %s: %s", path, strerror(error));

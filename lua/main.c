@@ -10,13 +10,11 @@
 #include "commit.h"
 
 #include <lualib.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 static char **argument_vector;
-static lua_State *interrupted_state;
 
 const char *program_commit(void) { return AVIARY_COMMIT; }
 
@@ -62,50 +60,6 @@ void program_become_double(lua_State *L)
 
 /* ---- running ---- */
 
-static void stop(lua_State *L, lua_Debug *at)
-{
-  (void)at;
-  lua_sethook(L, NULL, 0, 0);
-  luaL_error(L, "interrupted");
-}
-
-static void on_interrupt(int signal_number)
-{
-  signal(signal_number, SIG_DFL); /* a second Ctrl-C kills */
-  lua_sethook(interrupted_state, stop, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
-}
-
-static int to_text(lua_State *L)
-{
-  luaL_tolstring(L, 1, NULL);
-  return 1;
-}
-
-static int add_traceback(lua_State *L)
-{
-  const char *message = lua_tostring(L, 1);
-  if (!message) { /* an object, whose __tostring may fail */
-    lua_pushcfunction(L, to_text);
-    lua_pushvalue(L, 1);
-    message = lua_pcall(L, 1, 1, 0) == LUA_OK ? lua_tostring(L, -1) : "(an error object whose __tostring fails)";
-  }
-  luaL_traceback(L, L, message, 1);
-  return 1;
-}
-
-int call_interruptible(lua_State *L, int arguments, int results)
-{
-  int base = lua_gettop(L) - arguments;
-  lua_pushcfunction(L, add_traceback);
-  lua_insert(L, base);
-  interrupted_state = L;
-  signal(SIGINT, on_interrupt);
-  int status = lua_pcall(L, arguments, results, base);
-  signal(SIGINT, SIG_DFL);
-  lua_remove(L, base);
-  return status;
-}
-
 /* The global `arg`, as the stand-alone Lua has it: arg[0] the script, arg[1].. what follows. */
 static void set_arguments(lua_State *L, char **argv, int script, int argc)
 {
@@ -117,9 +71,9 @@ static void set_arguments(lua_State *L, char **argv, int script, int argc)
   lua_setglobal(L, "arg");
 }
 
-static int run_file(lua_State *L, const char *path)
+static int run_loaded(lua_State *L, int status)
 {
-  return luaL_loadfile(L, path) || call_interruptible(L, 0, 0);
+  return status == LUA_OK ? call_interruptible(L, 0, 0) : status;
 }
 
 /* A command by name, or NULL if there is none. */
@@ -139,7 +93,12 @@ static int usage(FILE *to)
         "options before these:\n"
         "       --double                         compute in float64\n"
         "       --backend fast|reference         the kernels (default: fast in float32, reference in float64)\n"
-        "       --threads N                      for the fast kernels\n", to);
+        "       --threads N                      for the fast kernels\n"
+        "       --output DIR                     a script may write below this directory only (default: runs/)\n"
+        "       --trust                          a script may do everything\n"
+        "       --max-memory SIZE                512M, 4G (default: what the machine has)\n"
+        "       --max-seconds S                  end the program after this time\n"
+        "       --max-instructions N             end it after this many steps of Lua, 1e9, say\n", to);
   return to == stderr;
 }
 
@@ -151,15 +110,15 @@ static int run(lua_State *L, int argc, char **argv, int i)
   }
   if (strcmp(argv[i], "-e") == 0 && i + 1 < argc) {
     set_arguments(L, argv, i + 1, argc);
-    return luaL_loadbuffer(L, argv[i + 1], strlen(argv[i + 1]), "=(command line)") || call_interruptible(L, 0, 0);
+    return run_loaded(L, luaL_loadbufferx(L, argv[i + 1], strlen(argv[i + 1]), "=(command line)", "t"));
   }
   const char *command = command_path(L, argv[i]);
   set_arguments(L, argv, i, argc);
-  return run_file(L, command ? command : argv[i]);
+  return run_loaded(L, load_script(L, command ? command : argv[i]));
 }
 
 /* Options of the program itself; returns where the rest begins, or -1. */
-static int read_options(lua_State *L, int argc, char **argv)
+static int read_options(lua_State *L, int argc, char **argv, Options *o)
 {
   int i = 1;
   lua_getglobal(L, "require");
@@ -172,10 +131,11 @@ static int read_options(lua_State *L, int argc, char **argv)
 #endif
       continue;
     }
-    if (i + 1 >= argc || (strcmp(argv[i], "--backend") && strcmp(argv[i], "--threads"))) return -1;
-    lua_getfield(L, -1, argv[i] + 2);
-    lua_pushstring(L, argv[i + 1]);
-    lua_call(L, 1, 0);
+    if (strcmp(argv[i], "--trust") == 0) {
+      o->trust = true;
+      continue;
+    }
+    if (i + 1 >= argc || !read_option(L, o, argv[i], argv[i + 1])) return -1;
     i++;
   }
   return i;
@@ -184,11 +144,39 @@ static int read_options(lua_State *L, int argc, char **argv)
 /* os.exit, which may close Lua by itself. upvalue: the original. */
 static int leave(lua_State *L)
 {
+  if (!lua_isboolean(L, 1)) luaL_optinteger(L, 1, 0); /* raises while it still can */
   bindings_close();
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_insert(L, 1);
-  lua_call(L, lua_gettop(L) - 1, 0);
+  watch_close();
+  return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
+static int may_write(lua_State *L)
+{
+  check_writable(L, luaL_checkstring(L, 1));
   return 0;
+}
+
+/* rwkv.plot gets what no script may reach, and keeps it to itself. */
+static void load_plot(lua_State *L)
+{
+  const char *path = lua_pushfstring(L, "%s/lua/rwkv/plot.lua", program_home());
+  if (access(path, R_OK)) return;
+  if (luaL_loadfile(L, path)) lua_error(L);
+  lua_pushcfunction(L, run_gnuplot);
+  lua_pushcfunction(L, may_write);
+  lua_call(L, 2, 1);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_insert(L, -2);
+  lua_setfield(L, -2, "rwkv.plot");
+}
+
+static void report(lua_State *L, int status)
+{
+  make_text(L);
+  fflush(stdout);
+  bool memory = status == LUA_ERRMEM;
+  fprintf(stderr, "aviary: %s%s%s\n", lua_tostring(L, -1), memory ? "; the limit is " : "",
+          memory ? memory_limit_text() : "");
 }
 
 static int start(lua_State *L) /* (argc, argv): everything, protected */
@@ -208,15 +196,31 @@ static int start(lua_State *L) /* (argc, argv): everything, protected */
   lua_pushfstring(L, "%s/lua/?.lua;%s/lua/?/init.lua;%s/?.lua;./?.lua", program_home(), program_home(), program_home());
   lua_setfield(L, -2, "path");
   lua_settop(L, 0);
-  int i = read_options(L, argc, argv);
+  Options o = {.output = "runs/"};
+  int i = read_options(L, argc, argv, &o);
   if (i < 0) return lua_pushinteger(L, argc == 2 && strcmp(argv[1], "--help") == 0 ? usage(stdout) : usage(stderr)), 1;
+  lua_settop(L, 0);
+  if (o.memory > 0) memory_limit((size_t)o.memory, "--max-memory");
+  if (!o.trust && !(i < argc && command_path(L, argv[i]))) sandbox_open(L, o.output);
+  load_plot(L);
+  watch_open(L, o.seconds, o.instructions);
   int status = run(L, argc, argv, i);
-  if (status != LUA_OK) {
-    fflush(stdout);
-    fprintf(stderr, "aviary: %s\n", lua_tostring(L, -1));
-  }
+  if (status != LUA_OK) report(L, status);
   lua_pushinteger(L, status != LUA_OK);
   return 1;
+}
+
+/* Lua's memory, counted with all other. */
+static void *allocate(void *none, void *p, size_t old, size_t size)
+{
+  (void)none;
+  if (!p) old = 0; /* it tells the kind of object then */
+  if (size > old && !memory_take(size - old)) return NULL;
+  void *q = size ? realloc(p, size) : NULL;
+  if (!size) free(p);
+  if (size && !q && size > old) return memory_give(size - old), NULL;
+  if (size < old) memory_give(old - size);
+  return q;
 }
 
 /* Threads that wait shall sleep, not spin: on a machine that has something else to do spinning makes
@@ -232,15 +236,19 @@ int main(int argc, char **argv)
 {
   let_threads_sleep(argv);
   argument_vector = argv;
+  memory_limit((size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE), "this machine's; --max-memory");
   lua_State *L = luaL_newstate();
   if (!L) return fprintf(stderr, "aviary: out of memory\n"), 1;
+  memory_take((size_t)lua_gc(L, LUA_GCCOUNT) * 1024 + (size_t)lua_gc(L, LUA_GCCOUNTB));
+  lua_setallocf(L, allocate, NULL);
   lua_pushcfunction(L, start);
   lua_pushinteger(L, argc);
   lua_pushlightuserdata(L, argv);
   int status = lua_pcall(L, 2, 1, 0);
-  if (status != LUA_OK) fprintf(stderr, "aviary: %s\n", lua_tostring(L, -1));
+  if (status != LUA_OK) report(L, status);
   int result = status == LUA_OK ? (int)lua_tointeger(L, -1) : 1;
   bindings_close();
+  watch_close();
   lua_close(L);
   return result;
 }

@@ -5,7 +5,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct {
@@ -85,11 +84,12 @@ static void compare(Run *r, const char *kind, const StEntry *e, const Tensor *t,
              tensor_shape(t));
     return;
   }
-  double *expected = rwkv_alloc(2 * e->n, sizeof *expected, "golden numbers"), *found = expected + e->n;
+  ArenaMark mark = arena_mark(&r->tp->arena);
+  double *expected = arena_alloc(&r->tp->arena, 2 * e->n * sizeof *expected), *found = expected + e->n;
   st_read_doubles(r->file, e, expected);
   for (size_t i = 0; i < e->n; i++) found[i] = values[i];
   compare_numbers(l, e->name, found, expected, e->n);
-  free(expected);
+  arena_rewind(&r->tp->arena, mark);
 }
 
 /* ---- the runs ---- */

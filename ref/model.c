@@ -4,7 +4,6 @@
 #include "engine/ops.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- the version table ---- */
@@ -40,7 +39,7 @@ static void initialise(Tensor *t, const ParamSpec *spec, const char *name, int l
   Init in = {values, t->n, rows, rows ? (int)(t->n / (size_t)rows) : 0, layer, d, spec->gain, &rng};
   spec->init(&in);
   for (size_t i = 0; i < t->n; i++) t->data[i] = (real)(float)values[i];
-  free(values);
+  rwkv_release(values);
 }
 
 Tensor *model_add_param(Model *m, const Place *place)
@@ -97,14 +96,19 @@ Model *model_empty(const Version *v, const Dims *d)
   Model *m = rwkv_alloc(1, sizeof *m, "model");
   m->version = v;
   m->d = *d;
-  m->params = rwkv_alloc((size_t)(v->outer_count + d->L * block_params(v, d)), sizeof *m->params, "parameters");
-  m->outer = rwkv_alloc(1, v->outer_size, "model");
-  m->blocks = rwkv_alloc((size_t)d->L, sizeof *m->blocks, "blocks");
-  for (int i = 0; i < d->L; i++) m->blocks[i] = rwkv_alloc(1, v->block_size, "block");
-  m->hook_params = rwkv_alloc((size_t)(d->L * HOOK_SLOTS), sizeof *m->hook_params, "hooks");
-  for (int i = 0; i < d->L * HOOK_SLOTS; i++) {
+  m->params = rwkv_try_alloc((size_t)(v->outer_count + d->L * block_params(v, d)), sizeof *m->params);
+  m->outer = rwkv_try_alloc(1, v->outer_size);
+  m->blocks = rwkv_try_alloc((size_t)d->L, sizeof *m->blocks);
+  m->hook_params = rwkv_try_alloc((size_t)d->L * HOOK_SLOTS, sizeof *m->hook_params);
+  bool whole = m->params && m->outer && m->blocks && m->hook_params;
+  for (int i = 0; whole && i < d->L; i++) whole = (m->blocks[i] = rwkv_try_alloc(1, v->block_size)) != NULL;
+  for (int i = 0; whole && i < d->L * HOOK_SLOTS; i++) {
     const Hook *h = d->hook[i % HOOK_SLOTS];
-    if (h && h->param_count) m->hook_params[i] = rwkv_alloc((size_t)h->param_count, sizeof(Tensor *), "hooks");
+    if (h) whole = (m->hook_params[i] = rwkv_try_alloc((size_t)h->param_count, sizeof(Tensor *))) != NULL;
+  }
+  if (!whole) {
+    model_free(m);
+    memory_fail((size_t)d->L * v->block_size, "a model of %d layers", d->L);
   }
   return m;
 }
@@ -191,13 +195,13 @@ void model_free(Model *m)
 {
   if (!m) return;
   for (int i = 0; m->params && i < m->count; i++) tensor_free(m->params[i].t);
-  for (int i = 0; m->blocks && i < m->d.L; i++) free(m->blocks[i]);
-  for (int i = 0; m->hook_params && i < m->d.L * HOOK_SLOTS; i++) free(m->hook_params[i]);
-  free(m->hook_params);
-  free(m->blocks);
-  free(m->outer);
-  free(m->params);
-  free(m);
+  for (int i = 0; m->blocks && i < m->d.L; i++) rwkv_release(m->blocks[i]);
+  for (int i = 0; m->hook_params && i < m->d.L * HOOK_SLOTS; i++) rwkv_release(m->hook_params[i]);
+  rwkv_release(m->hook_params);
+  rwkv_release(m->blocks);
+  rwkv_release(m->outer);
+  rwkv_release(m->params);
+  rwkv_release(m);
 }
 
 Param *model_param(Model *m, const char *name)
@@ -223,11 +227,21 @@ static bool is_matrix_weight(const Param *p)
   return end && strcmp(end, ".weight") == 0 && wide >= 2;
 }
 
+static void add_moments(void *arg) /* (model, optimizer) */
+{
+  Model *m = ((void **)arg)[0];
+  for (int i = 0; i < m->count; i++)
+    opt_add(((void **)arg)[1], i, m->params[i].t, m->params[i].lr_scale, is_matrix_weight(&m->params[i]));
+}
+
 Optim *model_optimizer(Model *m, const OptConfig *cfg)
 {
   Optim *o = opt_new(cfg, m->count);
-  for (int i = 0; i < m->count; i++)
-    opt_add(o, i, m->params[i].t, m->params[i].lr_scale, is_matrix_weight(&m->params[i]));
+  const char *error = rwkv_protect(add_moments, (void *[]){m, o});
+  if (error) {
+    opt_free(o);
+    rwkv_fail("%s", error);
+  }
   return o;
 }
 

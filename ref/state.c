@@ -4,7 +4,6 @@
 #include "engine/err.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 
@@ -55,11 +54,11 @@ static State *state_empty(const Version *v, const Dims *d, int B)
   s->watcher.before_reset = before_reset;
   s->version = v;
   s->d = *d, s->B = B, s->count = state_count(v, d);
-  s->own = calloc((size_t)s->count + 1, sizeof *s->own);
-  s->now = calloc((size_t)s->count + 1, sizeof *s->now);
+  s->own = rwkv_try_alloc((size_t)s->count + 1, sizeof *s->own);
+  s->now = rwkv_try_alloc((size_t)s->count + 1, sizeof *s->now);
   if (!s->own || !s->now) {
-    free(s->own), free(s->now), free(s);
-    rwkv_fail("out of memory: a state");
+    state_free(s);
+    memory_fail((size_t)d->L * sizeof *s->own, "a state");
   }
   return s;
 }
@@ -95,14 +94,30 @@ State *state_new(const Model *m, int B)
   return n.s;
 }
 
-State *state_copy(const State *s)
+typedef struct {
+  const State *from;
+  State *to;
+} Copy;
+
+static void copy_values(void *arg)
 {
-  State *c = state_empty(s->version, &s->d, s->B);
+  const State *s = ((Copy *)arg)->from;
+  State *c = ((Copy *)arg)->to;
   for (int i = 0; i < s->count; i++) {
     c->own[i] = c->now[i] = tensor_new(s->now[i]->axes, s->now[i]->shape);
     memcpy(c->own[i]->data, s->now[i]->data, s->now[i]->n * sizeof(real));
   }
-  return c;
+}
+
+State *state_copy(const State *s)
+{
+  Copy c = {s, state_empty(s->version, &s->d, s->B)};
+  const char *error = rwkv_protect(copy_values, &c);
+  if (error) {
+    state_free(c.to);
+    rwkv_fail("%s", error);
+  }
+  return c.to;
 }
 
 void state_check(const State *s, const Model *m)
@@ -146,15 +161,21 @@ static void keep_values(State *s, int i, bool tape_ends)
   s->now[i] = s->own[i];
 }
 
-static void let_go(State *s, bool tape_ends)
+static void leave_tape(State *s)
 {
   if (!s->tape) return;
-  for (int i = 0; i < s->count; i++) keep_values(s, i, tape_ends);
   TapeWatcher **w = &s->tape->watchers;
   while (*w != &s->watcher) w = &(*w)->next;
   *w = s->watcher.next;
   s->tape = NULL;
   s->recorded = false;
+}
+
+static void let_go(State *s, bool tape_ends)
+{
+  if (!s->tape) return;
+  for (int i = 0; i < s->count; i++) keep_values(s, i, tape_ends);
+  leave_tape(s);
 }
 
 void state_detach(State *s) { let_go(s, false); }
@@ -163,11 +184,11 @@ static void before_reset(TapeWatcher *w) { let_go((State *)(void *)w, true); }
 void state_free(State *s)
 {
   if (!s) return;
-  state_detach(s);
+  leave_tape(s);
   for (int i = 0; s->own && i < s->count; i++) tensor_free(s->own[i]);
-  free(s->own);
-  free(s->now);
-  free(s);
+  rwkv_release(s->own);
+  rwkv_release(s->now);
+  rwkv_release(s);
 }
 
 const char *state_name(const State *s, int index)

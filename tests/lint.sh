@@ -9,10 +9,11 @@ grep -rlE '#include *[<"](lua|lauxlib|lualib)' ref && breach 'ref/ includes Lua 
 grep -nE '(->|\.)data *\[|(->|\.)grad *\[[^]]*\] *[-+*/]=' lua/*.c && breach 'lua/ computes on tensor data (above)'
 
 # A file includes only what stands before it:
-#   num err arena rng < tensor < kernels, ops < tape (t_*, node), optim < io < spec < hook < versions < model < golden < lua
+#   num err memory arena rng < tensor < kernels, ops < tape (t_*, node), optim < io < spec < hook < versions < model <
+#   golden < lua
 layer() {
   case $1 in
-    */engine/num.h | */engine/err.[ch] | */engine/arena.[ch] | */engine/rng.[ch]) echo 1 ;;
+    */engine/num.h | */engine/err.[ch] | */engine/memory.[ch] | */engine/arena.[ch] | */engine/rng.[ch]) echo 1 ;;
     */engine/tensor.[ch]) echo 2 ;;
     */engine/kernels.h | */engine/k_*.c | */engine/ops.[ch] | ref/wkv*.c) echo 3 ;;
     */fast/*) echo 4 ;;
@@ -38,6 +39,10 @@ for f in ref/*.[ch] ref/*/*.[ch]; do
   done
 done >build/lint.txt
 [ -s build/lint.txt ] && { cat build/lint.txt; breach 'an include goes against the order of layers (above)'; }
+
+# Memory is counted: outside ref/io, which frees what strdup and cJSON gave, it goes the way it came.
+grep -nE '\b(malloc|calloc|realloc|free)\(' ref/*.c ref/engine/*.c ref/fast/*.c | grep -v '^ref/engine/memory.c' &&
+  breach 'ref/ takes memory by rwkv_alloc and gives it back by rwkv_release (above)'
 
 # Equation tags: every tag cited in the code stands in PAPER_NOTES.md, and every tag there is cited.
 grep -rohE '\[v[0-9]+(\.[0-9a-z]+)?\.[0-9]+\]' ref | sort -u >build/tags_code.txt

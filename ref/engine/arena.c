@@ -3,7 +3,6 @@
 #include "err.h"
 
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -20,10 +19,14 @@ static ArenaBlock *block_new(size_t size)
 {
   size = (size + block_bytes - 1) / block_bytes * block_bytes;
   ArenaBlock *b = rwkv_alloc(1, sizeof *b, "arena block");
-  void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void *p = MAP_FAILED;
+  if (memory_take(size)) {
+    p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) memory_give(size);
+  }
   if (p == MAP_FAILED) {
-    free(b);
-    rwkv_fail("out of memory: a training step needs another %zu MiB", size >> 20);
+    rwkv_release(b);
+    memory_fail(size, "a training step");
   }
 #ifdef MADV_HUGEPAGE
   madvise(p, size, MADV_HUGEPAGE); /* most of a small step's time would go into page faults */
@@ -45,7 +48,7 @@ static void poison(char *p, size_t bytes)
 
 void *arena_alloc(Arena *a, size_t bytes)
 {
-  if (bytes > SIZE_MAX / 4) rwkv_fail("out of memory: one tensor of %zu bytes", bytes);
+  if (bytes > SIZE_MAX / 4) memory_fail(bytes, "one tensor");
   bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
   while (!a->current || a->used + bytes > a->current->size) {
     ArenaBlock **next = a->current ? &a->current->next : &a->first;
@@ -76,14 +79,19 @@ void arena_rewind(Arena *a, ArenaMark m)
   a->used = m.used;
 }
 
-void arena_reset(Arena *a) { arena_rewind(a, (ArenaMark){NULL, 0}); }
+void arena_reset(Arena *a)
+{
+  if (memory_left() < arena_bytes(a)) arena_free(a);
+  else arena_rewind(a, (ArenaMark){NULL, 0});
+}
 
 void arena_free(Arena *a)
 {
   for (ArenaBlock *b = a->first, *next; b; b = next) {
     next = b->next;
     munmap(b->payload, b->size);
-    free(b);
+    memory_give(b->size);
+    rwkv_release(b);
   }
   memset(a, 0, sizeof *a);
 }

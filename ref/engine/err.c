@@ -2,7 +2,6 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -45,10 +44,3 @@ void rwkv_fail(const char *format, ...)
 }
 
 void rwkv_on_fail(void (*handler)(const char *)) { unprotected = handler; }
-
-void *rwkv_alloc(unsigned long count, unsigned long size, const char *what)
-{
-  void *p = size && count > SIZE_MAX / size ? NULL : calloc(count ? count : 1, size ? size : 1);
-  if (!p) rwkv_fail("out of memory: %s needs %lu x %lu bytes", what, count, size);
-  return p;
-}

@@ -3,6 +3,8 @@
 #ifndef AVIARY_ERR_H
 #define AVIARY_ERR_H
 
+#include "memory.h"
+
 /* Runs fn(arg). Returns NULL if it came back, otherwise the message of the rwkv_fail that ended it
    (valid until the next failure). Calls may nest. */
 const char *rwkv_protect(void (*fn)(void *arg), void *arg);
@@ -14,8 +16,5 @@ _Noreturn void rwkv_fail(const char *format, ...) __attribute__((format(printf, 
 /* What to do with a failure outside of every rwkv_protect; the default prints it and exits with
    status 1. The handler must not return. */
 void rwkv_on_fail(void (*handler)(const char *message));
-
-/* malloc that fails through rwkv_fail; the memory is zeroed. `what` names it in the message. */
-void *rwkv_alloc(unsigned long count, unsigned long size, const char *what);
 
 #endif

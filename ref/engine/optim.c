@@ -4,7 +4,6 @@
 #include "ops.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 static void in_range(const char *name, double x, double low, double high)
@@ -25,7 +24,11 @@ Optim *opt_new(const OptConfig *cfg, int count)
   in_range("total", cfg->total, 0, 1e9);
   Optim *o = rwkv_alloc(1, sizeof *o, "optimizer");
   o->cfg = *cfg;
-  o->params = rwkv_alloc((size_t)count, sizeof *o->params, "optimizer");
+  o->params = rwkv_try_alloc((size_t)count, sizeof *o->params);
+  if (!o->params) {
+    rwkv_release(o);
+    memory_fail((size_t)count * sizeof *o->params, "an optimizer");
+  }
   o->count = count;
   return o;
 }
@@ -34,17 +37,19 @@ void opt_free(Optim *o)
 {
   if (!o) return;
   for (int i = 0; i < o->count; i++) {
-    free(o->params[i].m);
-    free(o->params[i].v);
+    rwkv_release(o->params[i].m);
+    rwkv_release(o->params[i].v);
   }
-  free(o->params);
-  free(o);
+  rwkv_release(o->params);
+  rwkv_release(o);
 }
 
 void opt_add(Optim *o, int i, Tensor *p, double lr_scale, bool decay)
 {
-  o->params[i] = (OptParam){p, rwkv_alloc(p->n, sizeof(real), "Adam moments"),
-                            rwkv_alloc(p->n, sizeof(real), "Adam moments"), lr_scale, decay};
+  OptParam *q = &o->params[i];
+  *q = (OptParam){.p = p, .lr_scale = lr_scale, .decay = decay};
+  q->m = rwkv_alloc(p->n, sizeof(real), "Adam moments");
+  q->v = rwkv_alloc(p->n, sizeof(real), "Adam moments");
 }
 
 double opt_rate(const OptConfig *c, long step)

@@ -74,7 +74,7 @@ Tensor *t_rows(Tape *tp, Tensor *table, const int *index, int axes, const int *s
   if (axes) memcpy(full, shape, (size_t)axes * sizeof *full);
   full[axes] = table->shape[1];
   Tensor *y = tape_tensor(tp, axes + 1, full);
-  ops.rows(y->data, table->data, index, count, C);
+  if (y->n) ops.rows(y->data, table->data, index, count, C);
   Node *nd = NODE(tp, rows_backward, 1, 1, table, y);
   if (nd) {
     nd->index = node_keep(tp, index, count * sizeof *index);

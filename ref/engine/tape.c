@@ -4,7 +4,6 @@
 #include "node.h"
 #include "ops.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 Tape *tape_new(void)
@@ -20,8 +19,7 @@ void tape_free(Tape *tp)
   if (!tp) return;
   tape_reset(tp); /* whoever watches saves what it needs */
   arena_free(&tp->arena);
-  free(tp->disposed);
-  free(tp);
+  rwkv_release(tp);
 }
 
 void tape_reset(Tape *tp)
@@ -30,8 +28,11 @@ void tape_reset(Tape *tp)
     next = w->next;
     w->before_reset(w);
   }
-  for (int i = 0; i < tp->disposed_count; i++) tensor_free(tp->disposed[i]);
-  tp->disposed_count = 0;
+  for (Tensor *t = tp->disposed, *next; t; t = next) {
+    next = t->next;
+    tensor_free(t);
+  }
+  tp->disposed = NULL;
   tp->last = NULL;
   tp->generation++;
   arena_reset(&tp->arena);
@@ -39,13 +40,8 @@ void tape_reset(Tape *tp)
 
 void tape_dispose(Tape *tp, Tensor *t)
 {
-  int n = tp->disposed_count;
-  if ((n & (n - 1)) == 0) { /* full at every power of two */
-    Tensor **more = realloc(tp->disposed, (size_t)(n ? 2 * n : 1) * sizeof *more);
-    if (!more) rwkv_fail("out of memory: tensors that the tape still needs");
-    tp->disposed = more;
-  }
-  tp->disposed[tp->disposed_count++] = t;
+  t->next = tp->disposed;
+  tp->disposed = t;
 }
 
 Tensor *tape_tensor(Tape *tp, int axes, const int *shape)

@@ -3,8 +3,8 @@
    until the step ends.
 
    Shapes in the comments: [..] any leading axes. Each t_* op fails with its name, what was expected and
-   what was found; its result needs a gradient if an operand does and the tape is recording. An empty result calls no
-   kernel: the sizes beside a 0 may be anything. */
+   what was found; its result needs a gradient if an operand does and the tape is recording. No kernel
+   is called for a result without elements: [65536,65536,16384,0] has none, but 2^46 places to walk. */
 #ifndef AVIARY_TAPE_H
 #define AVIARY_TAPE_H
 
@@ -27,8 +27,7 @@ struct Tape {
   bool recording;      /* false: values only */
   uint64_t generation; /* grows with every reset: tells whether a tensor is of this step */
   TapeWatcher *watchers;
-  Tensor **disposed;   /* see tape_dispose */
-  int disposed_count;
+  Tensor *disposed;    /* see tape_dispose */
 };
 
 Tape *tape_new(void); /* recording */

@@ -3,7 +3,6 @@
 #include "err.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 size_t shape_count(int axes, const int *shape)
@@ -27,10 +26,10 @@ Tensor *tensor_new(int axes, const int *shape)
   t->n = n;
   t->axes = axes;
   if (axes) memcpy(t->shape, shape, (size_t)axes * sizeof *shape); /* shape may be NULL for a scalar */
-  t->data = calloc(n ? n : 1, sizeof(real));
+  t->data = rwkv_try_alloc(n, sizeof(real));
   if (!t->data) {
-    free(t);
-    rwkv_fail("out of memory: a tensor of shape %s", shape_text(axes, shape));
+    rwkv_release(t);
+    memory_fail(n * sizeof(real), "a tensor of shape %s", shape_text(axes, shape));
   }
   return t;
 }
@@ -38,9 +37,9 @@ Tensor *tensor_new(int axes, const int *shape)
 void tensor_free(Tensor *t)
 {
   if (!t) return;
-  free(t->data);
-  free(t->grad);
-  free(t);
+  rwkv_release(t->data);
+  rwkv_release(t->grad);
+  rwkv_release(t);
 }
 
 void tensor_read(const Tensor *t, size_t from, size_t n, real *out)

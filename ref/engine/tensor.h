@@ -11,6 +11,7 @@ struct Tensor {
   real *data;
   real *grad;  /* same shape; NULL until something flows into it */
   Tensor *base; /* not NULL: this is `base` under another shape, with the same data and gradient */
+  Tensor *next; /* in a list of the tape */
   size_t n;    /* number of elements */
   int axes;    /* 0 (a scalar) .. MAX_AXES */
   int shape[MAX_AXES];

@@ -42,7 +42,7 @@ static void tiles(const void *arg, size_t from, size_t to)
     size_t i0 = t % down * q->tile_m, m = smaller(q->M - i0, q->tile_m);
     size_t j0 = t / down * q->tile_n, n = smaller(q->N - j0, q->tile_n);
     for (size_t i = i0; q->bias && i < i0 + m; i++) memcpy(q->c + i * q->N + j0, q->bias + j0, n * sizeof(real));
-    gemm(q, i0, m, j0, n, q->add || q->bias);
+    if (q->K) gemm(q, i0, m, j0, n, q->add || q->bias);
   }
 }
 

@@ -1,8 +1,8 @@
 #include "safetensors.h"
 
 #include "../engine/err.h"
+#include "json.h"
 
-#include <cjson/cJSON.h>
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -113,7 +113,7 @@ static void parse(StFile *f, size_t data_from, size_t data_size)
 {
   if (!cJSON_IsObject(f->header)) bad(f, "the header is not a JSON object");
   int children = cJSON_GetArraySize(f->header);
-  f->entries = calloc((size_t)children + 1, sizeof *f->entries);
+  f->entries = rwkv_try_alloc((size_t)children + 1, sizeof *f->entries);
   if (!f->entries) bad(f, "out of memory");
   const cJSON *j;
   bool has_meta = false;
@@ -139,12 +139,13 @@ StFile *st_open(const char *path)
 {
   FILE *stream = fopen(path, "rb");
   if (!stream) rwkv_fail("%s: %s", path, strerror(errno));
-  StFile *f = calloc(1, sizeof *f);
+  StFile *f = rwkv_try_alloc(1, sizeof *f);
   char *copy = strdup(path), *text = NULL;
   if (!f || !copy) {
-    free(f), free(copy), fclose(stream);
+    rwkv_release(f), free(copy), fclose(stream);
     rwkv_fail("%s: out of memory", path);
   }
+  json_counted();
   f->path = copy;
   f->stream = stream;
 
@@ -160,13 +161,13 @@ StFile *st_open(const char *path)
         (unsigned long long)length, size);
   if (length > max_header)
     bad(f, "the header of %llu bytes is larger than the format allows", (unsigned long long)length);
-  text = malloc((size_t)length + 1);
+  text = rwkv_try_alloc(1, (size_t)length + 1);
   if (!text) bad(f, "out of memory");
   bool whole_header = fread(text, 1, (size_t)length, stream) == length;
   text[length] = 0;
   const char *end = NULL;
   if (whole_header && strlen(text) == length) f->header = cJSON_ParseWithOpts(text, &end, 1);
-  free(text);
+  rwkv_release(text);
   if (!f->header) bad(f, "the header is not JSON");
   parse(f, 8 + (size_t)length, (size_t)size - 8 - (size_t)length);
   return f;
@@ -177,9 +178,9 @@ void st_close(StFile *f)
   if (!f) return;
   if (f->stream) fclose(f->stream);
   cJSON_Delete(f->header);
-  free(f->entries);
+  rwkv_release(f->entries);
   free(f->path);
-  free(f);
+  rwkv_release(f);
 }
 
 const char *st_path(const StFile *f) { return f->path; }

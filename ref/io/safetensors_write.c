@@ -1,8 +1,9 @@
 #include "safetensors.h"
 
 #include "../engine/err.h"
+#include "json.h"
+#include "replace.h"
 
-#include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,7 @@ typedef struct {
 } Part;
 
 struct StWriter {
-  char *path;
+  char *path, *temporary;
   cJSON *header, *meta;
   Part *parts;
   int count, room;
@@ -26,14 +27,18 @@ struct StWriter {
 
 StWriter *st_create(const char *path)
 {
+  json_counted();
   StWriter *w = rwkv_alloc(1, sizeof *w, "writer");
+  size_t room = strlen(path) + 32;
   w->path = strdup(path);
+  w->temporary = rwkv_try_alloc(1, room);
   w->header = cJSON_CreateObject();
   w->meta = w->header ? cJSON_AddObjectToObject(w->header, "__metadata__") : NULL;
-  if (!w->path || !w->meta) {
+  if (!w->path || !w->temporary || !w->meta) {
     st_abandon(w);
     rwkv_fail("%s: out of memory", path);
   }
+  snprintf(w->temporary, room, "%s.tmp%ld", path, (long)getpid());
   return w;
 }
 
@@ -41,26 +46,39 @@ void st_abandon(StWriter *w)
 {
   if (!w) return;
   cJSON_Delete(w->header);
-  free(w->parts);
+  rwkv_release(w->parts);
+  rwkv_release(w->temporary);
   free(w->path);
-  free(w);
+  rwkv_release(w);
+}
+
+_Noreturn static void no_memory(const StWriter *w) { rwkv_fail("%s: out of memory for its header", w->path); }
+
+static void add(const StWriter *w, cJSON *to, const char *name, cJSON *item)
+{
+  if (cJSON_AddItemToObject(to, name, item)) return;
+  cJSON_Delete(item);
+  no_memory(w);
 }
 
 static void put(StWriter *w, const char *name, const char *dtype, int axes, const int *shape, Part part, size_t stored)
 {
   if (w->count == w->room) {
     int room = w->room ? 2 * w->room : 64;
-    Part *parts = realloc(w->parts, (size_t)room * sizeof *parts);
-    if (!parts) rwkv_fail("out of memory");
+    Part *parts = rwkv_try_alloc((size_t)room, sizeof *parts);
+    if (!parts) no_memory(w);
+    if (w->count) memcpy(parts, w->parts, (size_t)w->count * sizeof *parts);
+    rwkv_release(w->parts);
     w->parts = parts, w->room = room;
   }
   if (cJSON_GetObjectItemCaseSensitive(w->header, name)) rwkv_fail("%s: tensor \"%s\" twice", w->path, name);
   part.n = shape_count(axes, shape);
   double offsets[2] = {(double)w->bytes, (double)(w->bytes + part.n * stored)};
-  cJSON *e = cJSON_AddObjectToObject(w->header, name);
-  cJSON_AddStringToObject(e, "dtype", dtype);
-  cJSON_AddItemToObject(e, "shape", axes ? cJSON_CreateIntArray(shape, axes) : cJSON_CreateArray());
-  cJSON_AddItemToObject(e, "data_offsets", cJSON_CreateDoubleArray(offsets, 2));
+  cJSON *e = cJSON_CreateObject();
+  add(w, w->header, name, e);
+  add(w, e, "dtype", cJSON_CreateString(dtype));
+  add(w, e, "shape", axes ? cJSON_CreateIntArray(shape, axes) : cJSON_CreateArray());
+  add(w, e, "data_offsets", cJSON_CreateDoubleArray(offsets, 2));
   w->parts[w->count++] = part;
   w->bytes += part.n * stored;
 }
@@ -83,7 +101,7 @@ void st_put_ints(StWriter *w, const char *name, int axes, const int *shape, cons
 void st_put_meta(StWriter *w, const char *key, const char *text)
 {
   cJSON_DeleteItemFromObjectCaseSensitive(w->meta, key);
-  cJSON_AddStringToObject(w->meta, key, text);
+  add(w, w->meta, key, cJSON_CreateString(text));
 }
 
 static bool write_part(FILE *f, const Part *p)
@@ -99,7 +117,7 @@ static bool write_part(FILE *f, const Part *p)
 static bool write_all(StWriter *w, FILE *f)
 {
   char *text = cJSON_PrintUnformatted(w->header);
-  if (!text) return false;
+  if (!text) return errno = ENOMEM, false;
   size_t length = strlen(text), padded = (length + 7) / 8 * 8; /* data starts at a multiple of 8 */
   unsigned char head[8];
   for (int i = 0; i < 8; i++) head[i] = (unsigned char)((uint64_t)padded >> 8 * i);
@@ -111,18 +129,14 @@ static bool write_all(StWriter *w, FILE *f)
 
 void st_finish(StWriter *w)
 {
-  size_t room = strlen(w->path) + 32;
-  char *temporary = rwkv_alloc(1, room, "path");
-  snprintf(temporary, room, "%s.tmp%ld", w->path, (long)getpid());
-  FILE *f = fopen(temporary, "wb");
+  FILE *f = fopen(w->temporary, "wb");
   bool ok = f && write_all(w, f);
   int error = errno;
   if (f && fclose(f) && ok) ok = false, error = errno;
-  if (ok && rename(temporary, w->path)) ok = false, error = errno;
+  if (ok && replace_file(w->temporary, w->path)) ok = false, error = errno;
   char path[400];
   snprintf(path, sizeof path, "%s", w->path);
-  if (!ok) remove(temporary);
-  free(temporary);
+  if (!ok) remove(w->temporary);
   st_abandon(w);
   if (!ok) rwkv_fail("%s: could not be written: %s", path, strerror(error));
 }

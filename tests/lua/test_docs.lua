@@ -18,6 +18,7 @@ local function blocks(path)
   return list
 end
 
+rwkv.mkdir "runs"
 local paths = { "README.md" }
 for _, name in ipairs(require "rwkv.pages".names) do paths[#paths + 1] = "lua/doc/" .. name end
 

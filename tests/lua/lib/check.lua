@@ -52,15 +52,17 @@ function check.fails(f, ...)
   end
 end
 
--- The output (both streams) and the exit status of a shell command.
+-- The output (both streams) and the exit status of shell commands.
 function check.shell(command)
-  local p = io.popen(command .. " 2>&1")
+  local p = io.popen("{ " .. command .. "\n} 2>&1")
   local out = p:read "a"
   local _, _, status = p:close()
   return out, status
 end
 
 -- The program that runs this test, for starting it again.
-check.program = arg[-1] or "./aviary"
+local first = 0
+while arg[first - 1] do first = first - 1 end
+check.program = arg[first]
 
 return check

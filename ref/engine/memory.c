@@ -1,0 +1,86 @@
+#include "memory.h"
+
+#include "err.h"
+
+#include <malloc.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static size_t used, limit = SIZE_MAX;
+static const char *limit_set_by;
+
+void memory_limit(size_t bytes, const char *set_by)
+{
+  limit = bytes ? bytes : SIZE_MAX;
+  limit_set_by = set_by;
+}
+
+size_t memory_used(void) { return used; }
+
+size_t memory_left(void) { return used < limit ? limit - used : 0; }
+
+const char *memory_limit_text(void)
+{
+  static char text[100];
+  if (limit == SIZE_MAX) return "what the machine gives";
+  snprintf(text, sizeof text, "%s (%s)", memory_text(limit), limit_set_by);
+  return text;
+}
+
+static bool fits(size_t bytes) { return bytes <= memory_left(); }
+
+bool memory_take(size_t bytes)
+{
+  if (!fits(bytes)) return false;
+  used += bytes;
+  return true;
+}
+
+void memory_give(size_t bytes) { used -= bytes < used ? bytes : used; }
+
+void *rwkv_try_alloc(size_t count, size_t size)
+{
+  if (size && count > SIZE_MAX / size) return NULL;
+  void *p = fits(count * size) ? calloc(count ? count : 1, size ? size : 1) : NULL;
+  if (p) used += malloc_usable_size(p);
+  return p;
+}
+
+void rwkv_release(void *p)
+{
+  memory_give(malloc_usable_size(p));
+  free(p);
+}
+
+void *rwkv_alloc(size_t count, size_t size, const char *what)
+{
+  void *p = rwkv_try_alloc(count, size);
+  if (!p) memory_fail(size && count > SIZE_MAX / size ? SIZE_MAX : count * size, "%s", what);
+  return p;
+}
+
+void memory_fail(size_t bytes, const char *format, ...)
+{
+  char what[200];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(what, sizeof what, format, args);
+  va_end(args);
+  rwkv_fail("out of memory: %s needs %s; %s are taken, the limit is %s", what, memory_text(bytes),
+            memory_text(used), memory_limit_text());
+}
+
+const char *memory_text(size_t bytes)
+{
+  static char buffers[4][24];
+  static unsigned next;
+  static const char units[] = " KMGTPE";
+  char *text = buffers[next++ % 4];
+  double x = (double)bytes;
+  int unit = 0;
+  while (x >= 999.5) x /= 1024, unit++;
+  snprintf(text, sizeof buffers[0], unit ? "%.3g%c" : "%.0f bytes", x, units[unit]);
+  return text;
+}
