@@ -26,6 +26,11 @@ static void to_class(lua_State *L)
   if (lua_getmetatable(L, -1)) {
     lua_pushliteral(L, "__index");
     lua_rawget(L, -2);
+    if (lua_isfunction(L, -1)) { /* our own classes name their methods */
+      lua_pop(L, 1);
+      lua_pushliteral(L, "methods");
+      lua_rawget(L, -2);
+    }
     lua_replace(L, -3);
     lua_pop(L, 1);
   } else {

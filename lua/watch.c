@@ -187,12 +187,13 @@ void make_text(lua_State *L)
   lua_insert(L, -2);
   if (lua_pcall(L, 1, 1, 0) == LUA_OK) return;
   lua_pop(L, 1);
-  lua_pushliteral(L, "(an error object that cannot be shown)");
+  lua_pushliteral(L, "(an error object whose __tostring fails)");
 }
 
 static int add_traceback(lua_State *L)
 {
-  luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
+  make_text(L);
+  luaL_traceback(L, L, lua_tostring(L, -1), 1);
   return 1;
 }
 

@@ -154,6 +154,13 @@ static void check_hooks(const Version *v, const Dims *d)
   }
 }
 
+static bool knows_pre_ffn(const Version *v)
+{
+  for (int i = 0; i < v->block_count; i++)
+    if (v->block[i].where == has_pre_ffn) return true;
+  return false;
+}
+
 static int count_words(const char *text)
 {
   int n = 0;
@@ -171,6 +178,7 @@ Dims version_complete(const Version *v, const Dims *d)
   for (size_t at = 0; at < offsetof(Dims, hook); at += sizeof(int))
     if (*dim_at(&full, at) < 0 || *dim_at(&full, at) > 1 << 24)
       rwkv_fail("%s: a size of %d is not possible", v->name, *dim_at(&full, at));
+  if (d->pre_ffn && !knows_pre_ffn(v)) rwkv_fail("%s has no second channel mix in block 0 (pre_ffn)", v->name);
   full.one = 1, full.four = 4, full.five = 5, full.history = 0;
   full.streams = count_words(v->streams), full.ffn_streams = count_words(v->ffn_streams);
   v->complete(&full);

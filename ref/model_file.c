@@ -23,7 +23,10 @@ static void misfit(Fit *fit, const char *text)
 }
 
 /* Some files hold v7's value residual for block 0 too, where nothing depends on it. */
-static bool may_stand(const Place *p) { return p->expected || p->spec->where == own_value_residual; }
+static bool may_stand(const Place *p)
+{
+  return p->expected || (p->spec->where == own_value_residual && p->layer == 0);
+}
 
 static void fit_param(void *ctx, const Place *p)
 {

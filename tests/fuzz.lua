@@ -26,8 +26,8 @@ local tiny = { version = "v4", layers = 1, dim = 4, vocab = 3 }
 local classes = { tensor = rwkv.ones(1), model = rwkv.model(tiny), tokens = rwkv.tokens { 1 }, rng = rwkv.rng(),
   state = rwkv.model(tiny):state(), optimizer = rwkv.adamw(rwkv.model(tiny), {}) }
 if not seed then
-  for class, object in pairs(classes) do
-    for name in pairs(debug.getmetatable(object).__index) do print(class, name) end
+  for class in pairs(classes) do
+    for name in pairs(rwkv.classes()[class]) do print(class, name) end
   end
   os.exit()
 end

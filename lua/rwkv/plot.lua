@@ -1,7 +1,7 @@
 -- plot(data, options) or plot{ data, options }: a picture by gnuplot, in a file or as characters. See lua/doc/plot.md.
 --
--- The program calls this file with two capabilities that scripts do not have: run_gnuplot(script) -> output, or nil
--- and a message; check_writable(path), which raises where scripts may not write. So that no script can get at them or
+-- The program calls this file with two capabilities that scripts do not have: run_gnuplot(script) -> true and its output,
+-- or nil and a message; check_writable(path), which raises where scripts may not write. So that no script can get at them or
 -- change what they are asked, all that is used is held in locals from the start, strings are never used as objects,
 -- and what scripts give is read raw (plot/data.lua) and quoted (plot/script.lua).
 local run_gnuplot, check_writable = ...
@@ -34,8 +34,8 @@ local function standalone()
     local message = contents(errors)
     remove(path)
     remove(errors)
-    if not started or not pipe then return nil, "this Lua cannot start programs (io.popen): " .. pipe end
-    return good and output or nil, message
+    if not started or not pipe then return false, "this Lua cannot start programs (io.popen): " .. pipe end
+    return good, good and output or message
   end
 end
 
@@ -53,8 +53,8 @@ local formats = {
 }
 
 local function run(script)
-  local output, message = run_gnuplot(script)
-  if output then return output end
+  local done, message = run_gnuplot(script) -- or the output
+  if done then return message end
   message = gsub(gsub(message or "", "^%s+", ""), "%s+$", "")
   if find(message, "not found", 1, true) then fail "gnuplot is not installed (Debian: apt-get install gnuplot-nox)" end
   local terminal = match(script, "set terminal (%S+)")
