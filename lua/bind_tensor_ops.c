@@ -6,9 +6,23 @@
 
 static const char class[] = "rwkv.tensor";
 
+/* A tensor and a number, where that is scale x + offset: without broadcasting. NULL if it is not. */
+static Tensor *with_number(lua_State *L, Tape *tp, BinaryKind kind)
+{
+  int number = lua_type(L, 1) == LUA_TNUMBER ? 1 : 2;
+  if (kind > B_MUL || lua_type(L, number) != LUA_TNUMBER || lua_type(L, 3 - number) == LUA_TNUMBER) return NULL;
+  double c = lua_tonumber(L, number);
+  Tensor *x = check_operand(L, 3 - number);
+  if (kind == B_MUL) return t_affine(tp, x, c, 0);
+  if (kind == B_ADD) return t_affine(tp, x, 1, c);
+  return number == 2 ? t_affine(tp, x, 1, -c) : t_affine(tp, x, -1, c);
+}
+
 static int binary(lua_State *L, BinaryKind kind)
 {
   Tape *tp = step_tape(L);
+  Tensor *affine = with_number(L, tp, kind);
+  if (affine) return push_step(L, affine);
   Tensor *a = operand_or_number(L, 1, tp), *b = operand_or_number(L, 2, tp);
   return push_step(L, t_binary(tp, kind, a, b));
 }
