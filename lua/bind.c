@@ -213,6 +213,7 @@ int luaopen_rwkv_core(lua_State *L)
   open_recurrence(L);
   open_tokens(L);
   open_model(L);
+  open_model_file(L);
   open_state(L);
   open_hook(L);
   open_optim(L);

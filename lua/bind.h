@@ -98,6 +98,8 @@ void open_tokens(lua_State *L);
 /* ---- the rest ---- */
 
 Model *check_model(lua_State *L, int index);
+Model **new_model(lua_State *L); /* an empty handle on top of the stack; its uservalue 1 shall keep the hooks */
+void push_config(lua_State *L, const Version *v, const Dims *d); /* a table of version, sizes and names of hooks */
 State *check_state(lua_State *L, int index);
 void push_state(lua_State *L, State *s, int keeper); /* for the handle to free; of the model or state at keeper */
 /* The version, sizes and hooks in the table at index, as rwkv.model takes them; pushes a table that keeps the hooks. */
@@ -109,6 +111,7 @@ int integer_field(lua_State *L, int table, const char *name, int otherwise);
 void known_fields(lua_State *L, int table, const char *function, const char *const *names);
 
 void open_model(lua_State *L);
+void open_model_file(lua_State *L);
 void open_state(lua_State *L);
 void open_hook(lua_State *L);
 void open_optim(lua_State *L);

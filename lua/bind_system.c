@@ -133,8 +133,8 @@ void open_system(lua_State *L)
 #endif
   add_functions(L, (luaL_Reg[]){{"backend", backend}, {"threads", threads}, {"time", now},
                                 {"is_terminal", is_terminal}, {"terminal_size", terminal_size},
-                                {"classes", classes}, {"add_method", add_method}, {"mkdir", make_directory}, {"write_file", write_file},
-                                {"need_double", need_double}, {NULL, NULL}});
+                                {"classes", classes}, {"add_method", add_method}, {"mkdir", make_directory},
+                                {"write_file", write_file}, {"need_double", need_double}, {NULL, NULL}});
   lua_pushliteral(L, REAL_NAME);
   lua_setfield(L, -2, "precision");
   lua_pushstring(L, program_commit());

@@ -1,0 +1,126 @@
+/* Models in files. */
+#include "bind.h"
+
+#include <stdio.h>
+
+typedef struct {
+  StFile *file;
+  const Hook *const *hooks;
+  Model *model;           /* load */
+  const Version *version; /* hooks_in */
+  Dims d;
+  char names[1500];
+} Load;
+
+static void load_protected(void *arg)
+{
+  Load *l = arg;
+  l->model = model_load(l->file, l->hooks);
+}
+
+static int load(lua_State *L) /* load(path, hooks by slot or nil) -> model */
+{
+  const char *path = luaL_checkstring(L, 1);
+  Dims d = {0};
+  lua_settop(L, 2);
+  read_hooks(L, 2, NULL, &d);
+  Model **m = new_model(L);
+  lua_pushvalue(L, 3);
+  lua_setiuservalue(L, -2, 1);
+  Load l = {.file = st_open(path), .hooks = d.hook};
+  const char *error = rwkv_protect(load_protected, &l);
+  st_close(l.file);
+  if (error) return luaL_error(L, "%s", error);
+  *m = l.model;
+  (*m)->host = m;
+  return 1;
+}
+
+static void describe_protected(void *arg)
+{
+  Load *l = arg;
+  const char *names;
+  l->version = model_hooked(l->file, &l->d, &names);
+  snprintf(l->names, sizeof l->names, "%s", names ? names : "");
+}
+
+/* hooks_in(path) -> {version =, layers =, ..., hooks = {slot = name}} of a file that says so, otherwise nil */
+static int hooks_in(lua_State *L)
+{
+  Load l = {.file = st_open(luaL_checkstring(L, 1))};
+  const char *error = rwkv_protect(describe_protected, &l);
+  st_close(l.file);
+  if (error) return luaL_error(L, "%s", error);
+  if (!l.version) return lua_pushnil(L), 1;
+  push_config(L, l.version, &l.d);
+  lua_newtable(L);
+  for (int slot = 0; slot < HOOK_SLOTS; slot++) {
+    const char *name = hook_name_in(l.names, (HookSlot)slot);
+    if (name) lua_pushstring(L, name), lua_setfield(L, -2, hook_slots[slot].name);
+  }
+  lua_setfield(L, -2, "hooks");
+  return 1;
+}
+
+typedef struct {
+  lua_State *L; /* on top of its stack a table of texts */
+  const Model *m;
+  const Optim *o;
+  StWriter *w;
+} Save;
+
+static void save_protected(void *arg)
+{
+  Save *s = arg;
+  model_write(s->m, s->w);
+  if (s->o) opt_write(s->o, s->m, s->w);
+  for (lua_pushnil(s->L); lua_next(s->L, -2); lua_pop(s->L, 1))
+    st_put_meta(s->w, lua_tostring(s->L, -2), lua_tostring(s->L, -1));
+}
+
+/* m:save(path, {optimizer =, meta = {key = text}}): parameters, the optimizer's moments, text */
+static int save(lua_State *L)
+{
+  Model *m = check_model(L, 1);
+  const char *path = luaL_checkstring(L, 2);
+  check_writable(L, path);
+  Optim *o = NULL;
+  if (!lua_isnoneornil(L, 3)) {
+    luaL_checktype(L, 3, LUA_TTABLE);
+    known_fields(L, 3, "save", (const char *const[]){"optimizer", "meta", NULL});
+    if (raw_field(L, 3, "optimizer") != LUA_TNIL) {
+      o = check_optim(L, -1);
+      lua_getiuservalue(L, -1, 1);
+      if (!lua_rawequal(L, -1, 1)) return luaL_error(L, "save: the optimizer is of another model");
+    }
+    raw_field(L, 3, "meta");
+  } else
+    lua_pushnil(L);
+  int meta = lua_gettop(L);
+  if (!lua_isnil(L, meta)) luaL_checktype(L, meta, LUA_TTABLE);
+  lua_newtable(L); /* the same as texts: from st_create on Lua allocates nothing */
+  for (lua_pushnil(L); lua_istable(L, meta) && lua_next(L, meta);) {
+    if (lua_type(L, -2) != LUA_TSTRING || !lua_isstring(L, -1))
+      return luaL_error(L, "save: meta holds texts under names, found a %s under a %s", luaL_typename(L, -1),
+                        luaL_typename(L, -2));
+    lua_tostring(L, -1);
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, meta + 1);
+  }
+  lua_settop(L, meta + 1);
+  Save s = {L, m, o, st_create(path)};
+  const char *error = rwkv_protect(save_protected, &s);
+  if (!error) return st_finish(s.w), 0;
+  st_abandon(s.w);
+  return luaL_error(L, "%s", error);
+}
+
+void open_model_file(lua_State *L)
+{
+  luaL_getmetatable(L, "rwkv.model");
+  raw_field(L, lua_gettop(L), "methods");
+  add_functions(L, (luaL_Reg[]){{"save", save}, {NULL, NULL}});
+  lua_pop(L, 2);
+  add_functions(L, (luaL_Reg[]){{"load", load}, {"hooks_in", hooks_in}, {NULL, NULL}});
+}
