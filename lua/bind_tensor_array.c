@@ -46,6 +46,7 @@ static int op_assign(lua_State *L)
 /* upvalues: the methods, op_row. A name is looked up at once: that touches no tensor. */
 static int op_index(lua_State *L)
 {
+  lua_settop(L, 2);
   if (lua_type(L, 2) == LUA_TSTRING) return lua_rawget(L, lua_upvalueindex(1)), 1;
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_insert(L, 1);

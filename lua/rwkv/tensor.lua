@@ -155,12 +155,14 @@ end)
 
 method("masked_fill", function(x, mask, number) return core.where(mask, number, x) end)
 
--- How far an element of the last two axes is to the right of the diagonal: [rows,cols]
-local function right_of_diagonal(x)
+-- x where `keeps` holds between k and how far an element of the last two axes is to the right of the diagonal, else 0.
+local function band(x, keeps, k)
   if Tensor.dim(x) < 2 then error(("shape %s has no rows and columns"):format(text(x:shape()))) end
-  return core.arange(x:size(-1)) - core.arange(x:size(-2)):reshape(-1, 1)
+  if x:size() == 0 then return x * 1 end -- rows times columns may be very many
+  local right = core.arange(x:size(-1)) - core.arange(x:size(-2)):reshape(-1, 1) -- [rows,cols]
+  return core.where(keeps(right, k or 0), x, 0)
 end
 
 -- 0 above the k-th diagonal, or below it.
-method("tril", function(x, k) return core.where(right_of_diagonal(x):le(k or 0), x, 0) end)
-method("triu", function(x, k) return core.where(right_of_diagonal(x):ge(k or 0), x, 0) end)
+method("tril", function(x, k) return band(x, Tensor.le, k) end)
+method("triu", function(x, k) return band(x, Tensor.ge, k) end)
