@@ -88,6 +88,7 @@ Tensor *t_wkv1(Tape *tp, Tensor *w, Tensor *alpha, Tensor *beta, int H, Tensor *
   if ((size_t)U > ctx)
     rwkv_fail("v1 cannot see further than its ctx_len of %zu tokens; this would be token %d", ctx, U);
   k = t_append(tp, *keys, k), v = t_append(tp, *values, v);
+  same_as("wkv1", "values", v, "keys", k);
   Tensor *y = tape_tensor(tp, 3, (int[]){B, T, C});
   size_t s[] = {(size_t)B, (size_t)T, (size_t)U, (size_t)H, (size_t)(C / H), ctx};
   ops.wkv1(y->data, w->data, alpha->data, beta->data, k->data, v->data, s[0], s[1], s[2], s[3], s[4], s[5]);
