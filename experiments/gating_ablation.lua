@@ -1,4 +1,4 @@
--- Which gate does recall need? Versions with every gate, on MQAR, several seeds.
+-- Which gate does recall need? Versions with every gate, on MQAR with random filler, several seeds.
 --   aviary experiments/gating_ablation.lua [--version v7] [--seeds 2] [--examples 16000] [--out DIR]
 -- Writes OUT/gating_ablation.tsv and .png; finished runs are kept.
 local rwkv = require "rwkv"
@@ -18,9 +18,9 @@ rwkv.hook { kind = "gate", name = "per-head", -- one number for each head
   end }
 
 local s = { examples = o.examples, every = 2000, tests = 500, dim = 64, head_size = 64, vocab = 256, seq = 64, pairs = 8,
-  filler = "zero" }
+  filler = "random" }
 local function task(seed)
-  return mqar.new { vocab = s.vocab, seq = s.seq, pairs = s.pairs, random_filler = false, seed = seed }
+  return mqar.new { vocab = s.vocab, seq = s.seq, pairs = s.pairs, random_filler = true, seed = seed }
 end
 local runs, seeds = {}, {}
 for i, gate in ipairs { "none", "per-head", "silu", "sigmoid", "sigmoid-lora" } do
