@@ -5,7 +5,7 @@ local rwkv = require "rwkv"
 local mqar = require "experiments.tasks.mqar"
 
 local o = rwkv.options(arg, { version = "v7", seed = 0, examples = 16000, out = "runs/decay_ablation" })
-local s = { examples = o.examples, every = 2000, tests = 500, dim = 64, head_size = 64, vocab = 256, seq = 64, pairs = 8,
+local s = { examples = o.examples, every = 2000, tests = 500, dim = 64, head_size = 64, vocab = 256, seq = 64,
   seed = o.seed }
 
 rwkv.hook { kind = "decay", name = "mild", -- as RWKV-7's, but never below e^-0.1 = 0.905
@@ -18,9 +18,9 @@ for _, decay in ipairs { "none", "v4", "v5", "scalar-per-head", "v6", "v7", "sig
   runs[#runs + 1] = { label = decay, version = o.version, hooks = { decay = decay } }
 end
 
-local rows, path = rwkv.learn { name = "decay_ablation", out = o.out, settings = s, runs = runs,
-  train = mqar.new { vocab = s.vocab, seq = s.seq, pairs = s.pairs, random_filler = false, seed = 1000 + o.seed },
-  test = mqar.new { vocab = s.vocab, seq = s.seq, pairs = s.pairs, random_filler = false, seed = 7 } }
+local rows, path = rwkv.learn { name = "decay_ablation", out = o.out, settings = s, runs = runs, columns = { pairs = 8, filler = "zero" },
+  train = mqar.new { vocab = s.vocab, seq = s.seq, pairs = 8, random_filler = false, seed = 1000 + o.seed },
+  test = mqar.new { vocab = s.vocab, seq = s.seq, pairs = 8, random_filler = false, seed = 7 } }
 
 rwkv.plot { series = rwkv.curves(rows), kind = "linespoints", yrange = { 0, 1.05 },
   title = ("RWKV-%s with other decays: recall of 8 pairs"):format(o.version:sub(2)),

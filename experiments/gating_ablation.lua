@@ -17,10 +17,9 @@ rwkv.hook { kind = "gate", name = "per-head", -- one number for each head
     return (g + rwkv.zeros(d.H, d.N)):reshape(d.B, d.T, d.A)
   end }
 
-local s = { examples = o.examples, every = 2000, tests = 500, dim = 64, head_size = 64, vocab = 256, seq = 64, pairs = 8,
-  filler = "random" }
+local s = { examples = o.examples, every = 2000, tests = 500, dim = 64, head_size = 64, vocab = 256, seq = 64 }
 local function task(seed)
-  return mqar.new { vocab = s.vocab, seq = s.seq, pairs = s.pairs, random_filler = true, seed = seed }
+  return mqar.new { vocab = s.vocab, seq = s.seq, pairs = 8, random_filler = true, seed = seed }
 end
 local runs, seeds = {}, {}
 for i, gate in ipairs { "none", "per-head", "silu", "sigmoid", "sigmoid-lora" } do
@@ -28,7 +27,7 @@ for i, gate in ipairs { "none", "per-head", "silu", "sigmoid", "sigmoid-lora" } 
 end
 for i = 1, o.seeds do seeds[i] = i - 1 end
 
-local rows, path = rwkv.learn { name = "gating_ablation", out = o.out, settings = s, runs = runs, seeds = seeds,
+local rows, path = rwkv.learn { name = "gating_ablation", out = o.out, settings = s, runs = runs, columns = { pairs = 8, filler = "random" }, seeds = seeds,
   train = function(seed) return task(1000 + seed) end, test = task(7) }
 rwkv.plot { series = rwkv.curves(rows), kind = "linespoints", yrange = { 0, 1.05 },
   title = ("RWKV-%s with other gates: recall of 8 pairs, mean of %d seeds"):format(o.version:sub(2), o.seeds),

@@ -8,17 +8,19 @@ local mqar = require "experiments.tasks.mqar"
 local o = rwkv.options(arg, { scale = "small", versions = "v1 v2 v3 v4 v5.0 v5.1 v5.2 v6 v7", seed = 0,
   out = "runs/mqar_demo" })
 local scales = {
-  smoke = { examples = 256, every = 128, tests = 50, dim = 32, vocab = 64, seq = 32, pairs = 4 },
-  small = { examples = 16000, every = 2000, tests = 500, dim = 64, vocab = 256, seq = 64, pairs = 8 },
+  smoke = { examples = 256, every = 128, tests = 50, dim = 32, vocab = 64, seq = 32 },
+  small = { examples = 16000, every = 2000, tests = 500, dim = 64, vocab = 256, seq = 64 },
 }
 local s = scales[o.scale] or error(("--scale %s: expected smoke or small"):format(o.scale), 0)
-s.head_size, s.seed, s.filler = s.dim, o.seed, "zero"
+s.head_size, s.seed = s.dim, o.seed
+local K = s.seq // 8 -- pairs of key and value
 
 local runs = {}
 for version in o.versions:gmatch "%S+" do runs[#runs + 1] = { label = version, version = version } end
 
 rwkv.learn { name = "mqar_demo", out = o.out, settings = s, runs = runs,
-  train = mqar.new { vocab = s.vocab, seq = s.seq, pairs = s.pairs, random_filler = false, seed = 1000 + o.seed },
-  test = mqar.new { vocab = s.vocab, seq = s.seq, pairs = s.pairs, random_filler = false, seed = 7 },
+  columns = { pairs = K, filler = "zero" },
+  train = mqar.new { vocab = s.vocab, seq = s.seq, pairs = K, random_filler = false, seed = 1000 + o.seed },
+  test = mqar.new { vocab = s.vocab, seq = s.seq, pairs = K, random_filler = false, seed = 7 },
   note = ("MQAR: T=%d, K=%d pairs, V=%d, filler 0; 2 layers, d=%d, batch 64, AdamW lr 0.003, weight decay 0.1 on matrices")
-    :format(s.seq, s.pairs, s.vocab, s.dim) }
+    :format(s.seq, K, s.vocab, s.dim) }

@@ -68,6 +68,7 @@ int push_owned(lua_State *L, Tensor *t);       /* a tensor for the handle to fre
 Tensor *new_owned(lua_State *L, int axes, const int *shape); /* zeros, in a handle on top of the stack */
 int push_borrowed(lua_State *L, Tensor *t, int owner); /* lives as long as the value at `owner` */
 bool is_tensor(lua_State *L, int index);
+bool keep_argument(lua_State *L, int index); /* nil or a boolean; raises */
 int axis_argument(lua_State *L, int index, const Tensor *t); /* 1.. or -1.. -> 0..; raises */
 int shape_arguments(lua_State *L, int first, int shape[MAX_AXES]); /* numbers or one table; returns axes */
 int tensor_to_string(lua_State *L); /* the metamethod (bind_print.c) */

@@ -130,6 +130,7 @@ static int make_tensor(lua_State *L) /* tensor(nested list or number) */
 {
   int shape[MAX_AXES], axes = 0;
   luaL_checkany(L, 1);
+  if (lua_gettop(L) > 1) return luaL_error(L, "tensor: one nested list or number, found %d arguments", lua_gettop(L));
   lua_pushvalue(L, 1);
   while (lua_istable(L, -1)) {
     if (axes == MAX_AXES) return luaL_error(L, "tensor: lists nested more than %d deep", MAX_AXES);

@@ -92,7 +92,7 @@ static int op_max(lua_State *L) /* x:max() -> []; x:max(axis, keep) */
   Tape *tp = step_tape(L);
   Tensor *x = check_operand(L, 1);
   if (lua_isnoneornil(L, 2)) return push_step(L, t_max(tp, t_reshape(tp, x, 1, (int[]){-1}), 0, false));
-  return push_step(L, t_max(tp, x, axis_argument(L, 2, x), lua_toboolean(L, 3)));
+  return push_step(L, t_max(tp, x, axis_argument(L, 2, x), keep_argument(L, 3)));
 }
 
 static int op_gather(lua_State *L) /* x [B,n] :gather(index [B,count], from 0) -> [B,count] */

@@ -73,23 +73,35 @@ static int op_pow(lua_State *L)
   return push_step(L, p < 0 ? t_binary(tp, B_DIV, tape_number(tp, 1), y) : t_affine(tp, y, 1, 0));
 }
 
-static int op_softmax(lua_State *L) /* x:softmax(): over the last axis */
-{
-  Tape *tp = step_tape(L);
-  return push_step(L, t_softmax(tp, check_operand(L, 1)));
-}
-
-static int op_log_softmax(lua_State *L) /* x:log_softmax(): over the last axis */
+/* f over the axis that is named, or over the last one. */
+static int over_axis(lua_State *L, Tensor *(*f)(Tape *, Tensor *))
 {
   Tape *tp = step_tape(L);
   Tensor *x = check_operand(L, 1);
-  if (x->axes < 1) return luaL_error(L, "log_softmax: %s has no last axis", tensor_shape(x));
+  int last = x->axes - 1, axis = lua_isnoneornil(L, 2) ? last : axis_argument(L, 2, x);
+  if (axis == last) return push_step(L, f(tp, x));
+  return push_step(L, t_transpose(tp, f(tp, t_transpose(tp, x, axis, last)), axis, last));
+}
+
+static int op_softmax(lua_State *L) /* x:softmax(axis or -1) */
+{
+  return over_axis(L, t_softmax);
+}
+
+static Tensor *log_softmax(Tape *tp, Tensor *x)
+{
+  if (x->axes < 1) rwkv_fail("log_softmax: %s has no last axis", tensor_shape(x));
   bool recording = tp->recording; /* the largest is taken out for safety only: it needs no gradient */
   tp->recording = false;
   Tensor *top = t_max(tp, x, -1, true);
   tp->recording = recording;
   x = t_sub(tp, x, top);
-  return push_step(L, t_sub(tp, x, t_unary(tp, U_LOG, t_sum(tp, t_exp(tp, x), -1, true))));
+  return t_sub(tp, x, t_unary(tp, U_LOG, t_sum(tp, t_exp(tp, x), -1, true)));
+}
+
+static int op_log_softmax(lua_State *L) /* x:log_softmax(axis or -1) */
+{
+  return over_axis(L, log_softmax);
 }
 
 static int op_lerp(lua_State *L) /* x:lerp(p, mu) -> x + (p - x) mu */
@@ -134,12 +146,19 @@ static int op_l2norm(lua_State *L) /* x:l2norm(heads or 1, eps or 1e-12) */
   return push_step(L, t_l2norm(tp, x, (int)luaL_optinteger(L, 2, 1), luaL_optnumber(L, 3, 1e-12)));
 }
 
+/* Whether the axis stays, with size 1: nil or a boolean, so that a second axis is not mistaken for it. */
+bool keep_argument(lua_State *L, int index)
+{
+  if (!lua_isnoneornil(L, index)) luaL_checktype(L, index, LUA_TBOOLEAN);
+  return lua_toboolean(L, index);
+}
+
 static int op_sum(lua_State *L) /* x:sum() -> []; x:sum(axis, keep) */
 {
   Tape *tp = step_tape(L);
   Tensor *x = check_operand(L, 1);
   if (lua_isnoneornil(L, 2)) return push_step(L, t_sum_all(tp, x));
-  return push_step(L, t_sum(tp, x, axis_argument(L, 2, x), lua_toboolean(L, 3)));
+  return push_step(L, t_sum(tp, x, axis_argument(L, 2, x), keep_argument(L, 3)));
 }
 
 static int op_mean(lua_State *L) /* x:mean() -> []; x:mean(axis, keep) */
@@ -147,13 +166,15 @@ static int op_mean(lua_State *L) /* x:mean() -> []; x:mean(axis, keep) */
   Tape *tp = step_tape(L);
   Tensor *x = check_operand(L, 1);
   if (lua_isnoneornil(L, 2)) return push_step(L, t_affine(tp, t_sum_all(tp, x), 1.0 / (double)x->n, 0));
-  return push_step(L, t_mean(tp, x, axis_argument(L, 2, x), lua_toboolean(L, 3)));
+  return push_step(L, t_mean(tp, x, axis_argument(L, 2, x), keep_argument(L, 3)));
 }
 
 static int op_argmax(lua_State *L) /* x [..,n] :argmax() -> list of 0 .. n-1, one a row */
 {
   const Tensor *x = check_tensor(L, 1);
   int n = x->axes ? x->shape[x->axes - 1] : 0;
+  if (!lua_isnoneornil(L, 2) && axis_argument(L, 2, x) != x->axes - 1)
+    return luaL_error(L, "argmax: goes over the last axis; transpose x to go over another");
   if (n < 1) return luaL_error(L, "argmax: %s has no last axis to search", tensor_shape(x));
   size_t rows = x->n / (size_t)n;
   int *best = lua_newuserdatauv(L, rows * sizeof *best, 0);
@@ -190,7 +211,9 @@ static int op_clamp(lua_State *L) /* x:clamp(low, high): no gradient where it is
 {
   Tape *tp = step_tape(L);
   Tensor *x = check_operand(L, 1);
-  return push_step(L, t_clamp(tp, x, luaL_checknumber(L, 2), luaL_checknumber(L, 3)));
+  double low = luaL_checknumber(L, 2), high = luaL_checknumber(L, 3);
+  if (!(low <= high)) return luaL_error(L, "clamp: from %f to %f: the lower bound must not be above the upper", low, high);
+  return push_step(L, t_clamp(tp, x, low, high));
 }
 
 static int backward(lua_State *L) /* loss:backward() */

@@ -65,11 +65,33 @@ elseif is_version(o[1]) then
     print(("  %-34s [%s]"):format(name, table.concat(t:shape(), ",")))
   end
 else
-  local model = rwkv.load(o[1])
+  local ok, model = pcall(rwkv.load, o[1])
+  local hooked = not ok and select(2, pcall(rwkv.hooks_in, o[1]))
+  if not ok and type(hooked) ~= "table" then
+    io.stderr:write("info: ", (model:gsub("^[^\n ]+:%d+: ", "")), "\n")
+    os.exit(1)
+  end
+  if not ok then -- its hooks are a script's: what the file says of itself
+    local slots = {}
+    for slot, name in pairs(hooked.hooks) do slots[#slots + 1] = slot .. "=" .. name end
+    table.sort(slots)
+    hooked.hooks = table.concat(slots, " ")
+    local names = {}
+    for name in pairs(hooked) do names[#names + 1] = name end
+    table.sort(names)
+    for _, name in ipairs(names) do print(("  %-16s %s"):format(name, hooked[name])) end
+    os.exit(0)
+  end
   print(model)
   local names, config = {}, model:config()
   for name in pairs(config) do names[#names + 1] = name end
   table.sort(names)
+  if config.hooks then
+    local slots = {}
+    for slot, name in pairs(config.hooks) do slots[#slots + 1] = slot .. "=" .. name end
+    table.sort(slots)
+    config.hooks = table.concat(slots, " ")
+  end
   for _, name in ipairs(names) do print(("  %-16s %s"):format(name, config[name])) end
   print(("  %-16s %s"):format("parameters", grouped(model:param_count())))
   local unused = model:param_count(true) - model:param_count()

@@ -3,7 +3,7 @@ local core = require "rwkv.core"
 
 -- For this file alone.
 local bind_hook, hook_sizes, hooks_in = core.bind_hook, core.hook_sizes, core.hooks_in
-core.bind_hook, core.hook_sizes, core.hooks_in = nil, nil, nil
+core.bind_hook, core.hook_sizes = nil, nil
 
 local hooks = {}
 local defined = {} -- [kind][name]
@@ -70,11 +70,42 @@ end
 
 -- ---- from a hook to what the core binds to a model ----
 
+local function text(shape) return "[" .. table.concat(shape, ",") .. "]" end
+
+-- Tables that say what is not in them: a name that was never declared is a slip of the pen.
+local function strict(h, what, declared)
+  local names = {}
+  for i, e in ipairs(declared) do names[i], names[e.name] = e.name, true end
+  local function unknown(name)
+    error(("hook %s \"%s\" has no %s '%s'; it has: %s"):format(h.kind, h.name, what, tostring(name),
+      #names > 0 and table.concat(names, ", ") or "none"), 3)
+  end
+  return {
+    __index = function(_, name) if not names[name] then unknown(name) end end,
+    __newindex = function(t, name, value) if names[name] then rawset(t, name, value) else unknown(name) end end,
+  }
+end
+
+-- The function that the core calls: apply(inputs.., s if there is a state, p, d).
+local function with_names(h, apply, params, state)
+  local of_params, of_state, has_state = strict(h, "parameter", params), strict(h, "state", state), #state > 0
+  return function(...)
+    local n = select("#", ...)
+    local p = select(n - 1, ...)
+    setmetatable(p, of_params)
+    if has_state then setmetatable(select(n - 2, ...), of_state) end
+    return apply(...)
+  end
+end
+
 -- Runs step over the tokens: every input [B,T,A] becomes [B,H,N] for one token, what is constant [H,N].
-local function over_time(step)
+local function over_time(h)
   return function(inputs, state, p, d)
     local H, N = d.H, d.N
-    local constant, streams, outputs = {}, {}, {}
+    local constant, streams, outputs, given = {}, {}, {}, {}
+    for name in pairs(inputs) do given[#given + 1] = { name = name } end
+    table.sort(given, function(a, b) return a.name < b.name end)
+    local of_now = strict(h, "input", given)
     for name, x in pairs(inputs) do
       if #x:shape() == 3 then streams[name] = x:reshape(d.B, d.T, H, N) else constant[name] = x:reshape(H, N) end
     end
@@ -82,7 +113,13 @@ local function over_time(step)
       local now = {}
       for name, x in pairs(constant) do now[name] = x end
       for name, x in pairs(streams) do now[name] = x:slice(2, t, t):reshape(d.B, H, N) end
-      outputs[t] = step(now, state, p, d):reshape(d.B, 1, d.A)
+      local y = h.step(setmetatable(now, of_now), state, p, d)
+      local shape = type(y) == "userdata" and text(y:shape()) or "a " .. type(y)
+      if shape ~= text { d.B, H, N } then
+        error(("hook recurrence \"%s\", layer %d: step returned %s, expected %s"):format(h.name, d.layer, shape,
+          text { d.B, H, N }), 0)
+      end
+      outputs[t] = y:reshape(d.B, 1, d.A)
     end
     return core.concat(outputs, 2)
   end
@@ -90,22 +127,38 @@ end
 
 local function listed(what, d, entry)
   local list = {}
-  if type(what) == "function" then what = what(d) end
+  if type(what) == "function" then
+    what = what(d)
+    if type(what) ~= "table" then error(("the function returned a %s, expected a table"):format(type(what)), 0) end
+  end
   for _, name in ipairs(sorted(what or {})) do list[#list + 1] = entry(name, what[name]) end
   return list
 end
 
 local function sizes_of(name, e)
   if type(e) ~= "table" then error(("%s is a %s, expected a table of sizes"):format(name, type(e)), 0) end
-  local shape = {}
-  for i, n in ipairs(e) do shape[i] = n end
+  local shape, last = {}, 0
+  for i in pairs(e) do if math.type(i) == "integer" and i > last then last = i end end
+  for i = 1, last do
+    if e[i] == nil then error(("%s: size %d is nil"):format(name, i), 0) end
+    shape[i] = e[i]
+  end
   return shape
+end
+
+local function known_options(name, e, known)
+  for option in pairs(e) do
+    if type(option) == "string" and not known[option] then
+      error(("%s: there is no option '%s'; there are: %s"):format(name, option, table.concat(sorted(known), ", ")), 0)
+    end
+  end
 end
 
 local plain = { zero = 0, zeros = 0, one = 1, ones = 1 }
 
 local function parameter(name, e)
   local shape = sizes_of(name, e)
+  known_options(name, e, { init = true, gain = true, lr = true })
   local init, gain = e.init, e.gain
   if init == nil then init = #shape > 1 and "orthogonal" or 0 end
   if type(init) == "string" and plain[init] then init = plain[init] end
@@ -114,7 +167,11 @@ local function parameter(name, e)
   return { name = name, shape = shape, init = init, gain = gain or 1, lr = e.lr or 1 }
 end
 
-local function part(name, e) return { name = name, shape = sizes_of(name, e), start = e.start or 0 } end
+local function part(name, e)
+  local shape = sizes_of(name, e)
+  known_options(name, e, { start = true })
+  return { name = name, shape = shape, start = e.start or 0 }
+end
 
 local function state_of(h, d)
   local state = type(h.state) == "function" and h.state(d) or h.state
@@ -127,11 +184,14 @@ end
 local function bind(h, slot, design)
   local d = hook_sizes(design, slot)
   local ok, result = pcall(function()
-    return bind_hook { slot = slot, name = h.name, origin = h.apply or h.step,
-      apply = h.apply or over_time(h.step), params = listed(h.params, d, parameter),
-      state = listed(state_of(h, d), d, part) }
+    local params, state = listed(h.params, d, parameter), listed(state_of(h, d), d, part)
+    return bind_hook { slot = slot, name = h.name, origin = h.apply or h.step, params = params, state = state,
+      apply = with_names(h, h.apply or over_time(h), params, state) }
   end)
-  if not ok then error(("hook %s \"%s\": %s"):format(slot, h.name, result), 0) end
+  if not ok then
+    result = type(result) == "string" and result:gsub("^[^\n]-rwkv/hooks%.lua:%d+: ", "") or result
+    error(("hook %s \"%s\": %s"):format(slot, h.name, tostring(result)), 0)
+  end
   return result
 end
 
@@ -172,8 +232,10 @@ local function prepare(q)
       h = defined[kind] and defined[kind][h]
         or error(("hooks: there is no %s '%s'; there are: %s"):format(slot, h, table.concat(known, ", ")), 0)
     end
-    if type(h) == "table" and (getmetatable(h) ~= Hook or h.kind ~= kind) then
-      error(("hooks: %s is %s, expected a name or a hook of kind %s"):format(slot, tostring(h), kind), 0)
+    local is_hook = type(h) == "table" and getmetatable(h) == Hook
+    if type(h) ~= "string" and not (is_hook and h.kind == kind) then
+      error(("hooks: %s is %s, expected a name or a hook of kind %s made by rwkv.hook{...}"):format(slot,
+        is_hook and tostring(h) or "a " .. type(h), kind), 0)
     end
     if type(h) == "string" then design.hooks[slot] = h else chosen[slot] = h end
   end
@@ -200,7 +262,12 @@ local function initialise(model, q, chosen)
     end
   end
   for name, t in model:parameters() do
-    if values[name] then core.no_grad(function() t:set(values[name](t:shape())) end) end
+    if values[name] then
+      core.no_grad(function()
+        local ok, message = pcall(function() t:set(values[name](t:shape())) end)
+        if not ok then error(("initial values of %s: %s"):format(name, tostring(message)), 0) end
+      end)
+    end
   end
   return model
 end
@@ -211,9 +278,10 @@ local function passing_errors(f)
   return function(...)
     local results = table.pack(pcall(f, ...))
     if not results[1] then
-      local message = results[2]
-      if type(message) == "string" and not message:match "^[^\n]-:%d+: " then error(message, 2) end
-      error(message, 0)
+      local message = results[2] -- the core names this file: the caller's line is wanted
+      if type(message) ~= "string" then error(message, 0) end
+      message = message:gsub("^[^\n]-rwkv/hooks%.lua:%d+: ", "")
+      error(message, message:match "^[^\n ]+:%d+: " and 0 or 2)
     end
     return table.unpack(results, 2, results.n)
   end

@@ -14,6 +14,7 @@ local hooks = require "rwkv.hooks"
 rwkv.hook, rwkv.model, rwkv.describe, rwkv.load = hooks.define, hooks.model, hooks.describe, hooks.load
 if rwkv.add_method then -- once
   rwkv.add_method("model", "trace", require "rwkv.trace")
+  rwkv.add_method("model", "check_cuts", require "rwkv.check_cuts")
   rwkv.add_method = nil
 end
 rwkv.mixers = require "rwkv.mixers"

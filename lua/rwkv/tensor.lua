@@ -132,6 +132,9 @@ end)
 
 -- ---- arithmetic ----
 
+method("detach", Tensor.keep)
+method("clone", function(x) return x + 0 end)
+method("numel", function(x) return Tensor.size(x) end)
 method("rsqrt", function(x) return 1 / Tensor.sqrt(x) end)
 method("reciprocal", function(x) return 1 / x end)
 method("min", function(x, axis, keep) return -Tensor.max(-x, axis, keep) end)

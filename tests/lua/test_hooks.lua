@@ -333,6 +333,26 @@ check.test("definitions are checked", function()
   check.fails(function() small("v7", { time_mix = memory, decay = "v4" }) end, "no place beside hook time_mix")
 end)
 
+check.test("names that were not declared", function()
+  check.fails(run(decay(function(_, p) return p.wx end, { w = { 3 } })), "has no parameter 'wx'; it has: w")
+  check.fails(run(decay(function(_, p) return p.wx end)), "has no parameter 'wx'; it has: none")
+  local n = 0
+  local function recurrence(step)
+    n = n + 1
+    return run(rwkv.hook { kind = "recurrence", name = "names-" .. n, step = step }, "recurrence")
+  end
+  check.fails(recurrence(function(now, s) s.mm = s.S return now.r end), "has no state 'mm'; it has: S")
+  check.fails(recurrence(function(now) return now.u end), "has no input 'u'; it has: a, b, k, r, v, w")
+  check.fails(recurrence(function() end), "step returned a nil, expected [1,2,6]")
+  check.fails(recurrence(function(now) return now.r:transpose() end), "step returned [1,6,2], expected [1,2,6]")
+  check.fails(run(decay(function() end, { w = { 3, initial = 1 } })), "no option 'initial'; there are: gain, init, lr")
+  check.fails(run(decay(function() end, { w = { nil, 3 } })), "w: size 1 is nil")
+  check.fails(run(decay(function() end, function() end)), "returned a nil, expected a table")
+  check.fails(run(decay(function() end, { w = { 3, init = function() return { 1, 2 } end } })),
+    "initial values of blocks.0.att.decay")
+  check.fails(run(function() end), "decay is a function, expected a name or a hook")
+end)
+
 check.test("what a hook must not do", function()
   local function inside(f) return run(decay(function(x, _, d) f(x) return rwkv.zeros(d.A) end)) end
   check.fails(inside(function() rwkv.end_step() end), "inside a hook")
