@@ -22,14 +22,16 @@ static void gemm(const Product *q, size_t i0, size_t m, size_t j0, size_t n, boo
   bool a_flat = q->a_col == 1, b_flat = q->b_col == 1; /* rows stand together; otherwise columns do */
   const real *a = q->a + i0 * q->a_row, *b = q->b + j0 * q->b_col;
   real *c = q->c + i0 * q->N + j0;
-  int lda = (int)(a_flat ? q->a_row : q->a_col), ldb = (int)(b_flat ? q->b_row : q->b_col);
+  /* From one row (or column) to the next; where there is only one, OpenBLAS still wants room for all of it. */
+  size_t lda = a_flat ? larger(q->a_row, q->K) : larger(q->a_col, q->M);
+  size_t ldb = b_flat ? larger(q->b_row, q->N) : larger(q->b_col, q->K);
 #ifdef AVIARY_DOUBLE
   cblas_dgemm(
 #else
   cblas_sgemm(
 #endif
       CblasRowMajor, a_flat ? CblasNoTrans : CblasTrans, b_flat ? CblasNoTrans : CblasTrans, (int)m, (int)n,
-      (int)q->K, 1, a, lda, b, ldb, add, c, (int)q->N);
+      (int)q->K, 1, a, (int)lda, b, (int)ldb, add, c, (int)q->N);
 }
 
 static void tiles(const void *arg, size_t from, size_t to)
