@@ -212,7 +212,7 @@ static int op_clamp(lua_State *L) /* x:clamp(low, high): no gradient where it is
   Tape *tp = step_tape(L);
   Tensor *x = check_operand(L, 1);
   double low = luaL_checknumber(L, 2), high = luaL_checknumber(L, 3);
-  if (!(low <= high)) return luaL_error(L, "clamp: from %f to %f: the lower bound must not be above the upper", low, high);
+  if (!(low <= high)) return luaL_error(L, "clamp: %f to %f: the lower bound is above the upper one", low, high);
   return push_step(L, t_clamp(tp, x, low, high));
 }
 

@@ -276,6 +276,12 @@ local function call_fitting()
   call_right(name, x[name], x, fitting[name](s, s[#s] or 1))
 end
 
+-- Ends the step and fills the memory of the old one with something else.
+local function overwrite()
+  rwkv.end_step()
+  for k = 1, 20 do local _ = rwkv.full(1e30, 7) * k end
+end
+
 -- ---- what a program does ----
 
 local suspended = {}
@@ -356,14 +362,19 @@ actions = {
     collectgarbage(any { "collect", "collect", "step", "stop", "restart", "generational", "incremental" })
     if chance(0.7) then collectgarbage "restart" end
   end,
-  function() -- a finalizer that does what was decided now
-    local x, f = any(pool), any { rwkv.end_step, function() rwkv.ones(3) end, error, function() call_method() end }
-    setmetatable({ x }, { __gc = function(self)
-      pcall(f)
-      pcall(keep, self[1])
-      pcall(function() self[1]:backward() end)
-      pcall(function() self[1]:copy() end)
-    end })
+  function() -- a finalizer that does what was decided now, and comes again
+    local x, f, again = any(pool), any { rwkv.end_step, error, call_method, overwrite }, random(0, 5)
+    local function plant(object)
+      setmetatable({ object }, { __gc = function(self)
+        pcall(f)
+        pcall(keep, self[1])
+        pcall(function() self[1]:backward() end)
+        pcall(function() self[1]:copy() end)
+        again = again - 1
+        if again > 0 then plant(self[1]) end
+      end })
+    end
+    plant(x)
   end,
   function() -- a coroutine that stops in the middle, and goes on later, or never
     suspended[random(5)] = coroutine.create(function()
@@ -391,6 +402,7 @@ for index = first, last do
   print("program", index)
   math.randomseed(seed, index)
   pool = {}
+  collectgarbage(any { "incremental", "incremental", "generational" }, any { 1, 10, 200 }, any { 100, 1000 })
   for _, class in ipairs { "tensor", "model", "tokens", "rng", "state", "optimizer" } do pool[#pool + 1] = classes[class] end
   for _ = 1, random(10, 60) do action() end
   rwkv.end_step()

@@ -32,6 +32,11 @@ end
 -- A shift can stand in both slots for shifts.
 local function kind_of(slot) return slot == "ffn_shift" and "shift" or slot end
 
+-- An error as text, without the place in this file.
+local function without_place(message)
+  return (tostring(message):gsub("^[^\n:]-rwkv/hooks%.lua:%d+: ", ""))
+end
+
 -- ---- definition ----
 
 local fields = { kind = "string", name = "string", params = true, state = true, apply = "function", step = "function" }
@@ -189,8 +194,7 @@ local function bind(h, slot, design)
       apply = with_names(h, h.apply or over_time(h), params, state) }
   end)
   if not ok then
-    result = type(result) == "string" and result:gsub("^[^\n]-rwkv/hooks%.lua:%d+: ", "") or result
-    error(("hook %s \"%s\": %s"):format(slot, h.name, tostring(result)), 0)
+    error(("hook %s \"%s\": %s"):format(slot, h.name, without_place(result)), 0)
   end
   return result
 end
@@ -265,7 +269,7 @@ local function initialise(model, q, chosen)
     if values[name] then
       core.no_grad(function()
         local ok, message = pcall(function() t:set(values[name](t:shape())) end)
-        if not ok then error(("initial values of %s: %s"):format(name, tostring(message)), 0) end
+        if not ok then error(("initial values of %s: %s"):format(name, without_place(message)), 0) end
       end)
     end
   end
@@ -280,7 +284,7 @@ local function passing_errors(f)
     if not results[1] then
       local message = results[2] -- the core names this file: the caller's line is wanted
       if type(message) ~= "string" then error(message, 0) end
-      message = message:gsub("^[^\n]-rwkv/hooks%.lua:%d+: ", "")
+      message = without_place(message)
       error(message, message:match "^[^\n ]+:%d+: " and 0 or 2)
     end
     return table.unpack(results, 2, results.n)

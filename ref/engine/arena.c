@@ -5,6 +5,9 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#ifdef AVIARY_POISON
+#include <sanitizer/asan_interface.h>
+#endif
 
 enum { ALIGN = 64 };
 static const size_t block_bytes = (size_t)8 << 20;
@@ -14,6 +17,23 @@ struct ArenaBlock {
   size_t size; /* bytes of payload */
   char *payload;
 };
+
+/* Test builds fill forgotten memory with 0xFF, which reads as NaN, and tell the address sanitizer what is given out
+   and what is not: use after a rewind, or beyond a piece, shows at once. */
+#ifdef AVIARY_POISON
+enum { APART = ALIGN };
+static void reveal(char *p, size_t bytes) { ASAN_UNPOISON_MEMORY_REGION(p, bytes); }
+static void poison(char *p, size_t bytes)
+{
+  reveal(p, bytes);
+  memset(p, 0xFF, bytes);
+  ASAN_POISON_MEMORY_REGION(p, bytes);
+}
+#else
+enum { APART = 0 };
+static void reveal(char *p, size_t bytes) { (void)p, (void)bytes; }
+static void poison(char *p, size_t bytes) { (void)p, (void)bytes; }
+#endif
 
 static ArenaBlock *block_new(size_t size)
 {
@@ -33,23 +53,15 @@ static ArenaBlock *block_new(size_t size)
 #endif
   b->payload = p;
   b->size = size;
+  poison(b->payload, size);
   return b;
-}
-
-/* Test builds fill forgotten memory with 0xFF, which reads as NaN: use after rewind shows at once. */
-static void poison(char *p, size_t bytes)
-{
-#ifdef AVIARY_POISON
-  memset(p, 0xFF, bytes);
-#else
-  (void)p, (void)bytes;
-#endif
 }
 
 void *arena_alloc(Arena *a, size_t bytes)
 {
   if (bytes > SIZE_MAX / 4) memory_fail(bytes, "one tensor");
-  bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
+  size_t asked = bytes;
+  bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN + APART;
   while (!a->current || a->used + bytes > a->current->size) {
     ArenaBlock **next = a->current ? &a->current->next : &a->first;
     if (!*next || (*next)->size < bytes) { /* a block that is too small is kept behind the new one */
@@ -62,6 +74,7 @@ void *arena_alloc(Arena *a, size_t bytes)
   }
   void *p = a->current->payload + a->used;
   a->used += bytes;
+  reveal(p, asked);
   return p;
 }
 
@@ -89,6 +102,7 @@ void arena_free(Arena *a)
 {
   for (ArenaBlock *b = a->first, *next; b; b = next) {
     next = b->next;
+    reveal(b->payload, b->size); /* whoever gets these addresses next knows nothing of this */
     munmap(b->payload, b->size);
     memory_give(b->size);
     rwkv_release(b);

@@ -60,7 +60,8 @@ Tensor *t_linear_attention(Tape *tp, Tensor *q, Tensor *k, Tensor *v, Tensor **k
               tensor_shape(k), tensor_shape(v));
   k = t_append(tp, *keys, k), v = t_append(tp, *values, v);
   if (k->shape[1] != v->shape[1])
-    rwkv_fail("linear_attention: keys %s and values %s are not of the same positions", tensor_shape(k), tensor_shape(v));
+    rwkv_fail("linear_attention: keys %s and values %s are not of the same positions", tensor_shape(k),
+              tensor_shape(v));
   Tensor *y = tape_tensor(tp, 3, (int[]){q->shape[0], q->shape[1], v->shape[2]});
   size_t s[] = {(size_t)q->shape[0], (size_t)q->shape[1], (size_t)k->shape[1], (size_t)q->shape[2],
                 (size_t)v->shape[2]};
