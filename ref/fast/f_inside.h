@@ -46,7 +46,6 @@ enum {
 INLINE size_t at_least_1(size_t n) { return n ? n : 1; }
 INLINE size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 INLINE size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-INLINE size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 INLINE size_t pieces(size_t n, size_t size) { return (n + size - 1) / size; }
 
 /* ---- sums down the columns of [rows, C] (f_reduce.c) ---- */
