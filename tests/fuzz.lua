@@ -120,9 +120,9 @@ end
 
 local function ids(B, T, high)
   local rows = {}
-  for b = 1, B do
+  for b = 1, math.min(B, 40) do
     rows[b] = {}
-    for t = 1, T do rows[b][t] = chance(0.98) and random(0, high - 1) or number() end
+    for t = 1, math.min(T, 40) do rows[b][t] = chance(0.98) and random(0, high - 1) or number() end
   end
   if chance(0.5) then return rows end
   local ok, tokens = pcall(rwkv.tokens, rows)
@@ -363,7 +363,9 @@ actions = {
     if chance(0.7) then collectgarbage "restart" end
   end,
   function() -- a finalizer that does what was decided now, and comes again
-    local x, f, again = any(pool), any { rwkv.end_step, error, call_method, overwrite }, random(0, 5)
+    local x, y, again = any(pool), any(pool), random(0, 5)
+    local name = any(methods[class_of(y)])
+    local f = any { rwkv.end_step, overwrite, function() return y[name](y, x) end }
     local function plant(object)
       setmetatable({ object }, { __gc = function(self)
         pcall(f)
@@ -393,6 +395,7 @@ local depth = 0
 function action()
   if depth > 8 then return end
   depth = depth + 1
+  if collectgarbage "count" > 4000 then collectgarbage("incremental", 200, 100) end -- all the time would take too long
   pcall(any(actions))
   depth = depth - 1
 end
