@@ -91,10 +91,8 @@ static int op_softmax(lua_State *L) /* x:softmax(axis or -1) */
 static Tensor *log_softmax(Tape *tp, Tensor *x)
 {
   if (x->axes < 1) rwkv_fail("log_softmax: %s has no last axis", tensor_shape(x));
-  bool recording = tp->recording; /* the largest is taken out for safety only: it needs no gradient */
-  tp->recording = false;
   Tensor *top = t_max(tp, x, -1, true);
-  tp->recording = recording;
+  top->needs_grad = false; /* it is taken out for safety only */
   x = t_sub(tp, x, top);
   return t_sub(tp, x, t_unary(tp, U_LOG, t_sum(tp, t_exp(tp, x), -1, true)));
 }
