@@ -286,6 +286,7 @@ test("huge sizes", function()
   fails(function() rwkv.ones(2):reshape(-1, 0) end)
   fails(function() rwkv.ones(3):slice(1, math.maxinteger, math.mininteger) end)
   fails(function() rwkv.ones(3):slice(math.mininteger, 1) end)
+  equal(rwkv.zeros(big, 0):slice(1, -1, -1):shape(), { 1, 0 })
   fails(function() rwkv.ones(3):sum(math.maxinteger) end)
   fails(function() rwkv.rng(1):tensor("normal", big, big) end)
   for _, name in ipairs(rwkv.versions()) do
