@@ -118,12 +118,12 @@ static int op_slice(lua_State *L) /* x:slice(axis, first, last or -1): both incl
 {
   Tape *tp = step_tape(L);
   Tensor *x = check_operand(L, 1);
-  int axis = axis_argument(L, 2, x), n = x->shape[axis];
-  lua_Integer first = luaL_checkinteger(L, 3), last = luaL_optinteger(L, 4, -1);
+  int axis = axis_argument(L, 2, x);
+  lua_Integer n = x->shape[axis], first = luaL_checkinteger(L, 3), last = luaL_optinteger(L, 4, -1);
   if (first < 0) first += n + 1;
   if (last < 0) last += n + 1;
   if (first < 1 || last > n || last < first - 1)
-    return luaL_error(L, "slice: %I to %I is not within 1 to %d (axis %d of %s)", first, last, n, axis + 1,
+    return luaL_error(L, "slice: %I to %I is not within 1 to %I (axis %d of %s)", first, last, n, axis + 1,
                       tensor_shape(x));
   return push_step(L, t_slice(tp, x, axis, (int)first - 1, (int)(last - first + 1)));
 }

@@ -7,9 +7,10 @@
 local rwkv = require "rwkv"
 local seed, first, last, show = math.tointeger(arg[1]), math.tointeger(arg[2]), math.tointeger(arg[3]), arg[4]
 
-local random = math.random
-local function any(list) return list[random(#list)] end
-local function chance(p) return random() < p end
+local values = require "tests.lua.lib.values"
+local random, any, chance, sizes = math.random, values.any, values.chance, values.sizes
+local class_of, from_pool, value, classes = values.class_of, values.from_pool, values.value, values.classes
+local shape, related, new_tensor, ids = values.shape, values.related, values.new_tensor, values.ids
 
 -- ---- what there is: the functions of rwkv and the methods of every class, by name ----
 
@@ -22,9 +23,6 @@ local function functions_of(t, except)
   return names
 end
 
-local tiny = { version = "v4", layers = 1, dim = 4, vocab = 3 }
-local classes = { tensor = rwkv.ones(1), model = rwkv.model(tiny), tokens = rwkv.tokens { 1 }, rng = rwkv.rng(),
-  state = rwkv.model(tiny):state(), optimizer = rwkv.adamw(rwkv.model(tiny), {}) }
 if not seed then
   for class in pairs(classes) do
     for name in pairs(rwkv.classes()[class]) do print(class, name) end
@@ -47,141 +45,13 @@ local operators = {
 }
 -- need_double and gradcheck begin again in another program; the others only write on the screen
 local free = functions_of(rwkv, { need_double = true, gradcheck = true, progress = true, threads = true })
-local versions, backends = rwkv.versions(), { "reference", "fast" }
-
--- ---- values ----
-
-local pool -- what the program has made: a list of objects of rwkv
-
-local function class_of(x)
-  local name = type(x) == "userdata" and getmetatable(x)
-  return type(name) == "string" and name:match "^rwkv%.(.*)"
-end
-
-local function from_pool(class)
-  for _ = 1, 20 do
-    local x = any(pool)
-    if class_of(x) == class then return x end
-  end
-  return classes[class]
-end
-
-local numbers = { 0, 1, -1, 2, 3, 4, 8, 0.5, -0.5, 1e-8, 1e30, -1e300, 1 / 0, -1 / 0, 0 / 0, 2 ^ 31, 2 ^ 31 - 1, -2 ^ 31, 2 ^ 53,
-  math.maxinteger, math.mininteger, 65536, 1 << 24 }
-local strings = { "", "x", "normal", "uniform", "fast", "1", "nan", "a\0b", ("x"):rep(300), "0.att_xx", "0.att_kv", "emb.weight",
-  "blocks.0.att.key.weight", "file", "file", "damaged", "version", "/dev/zero", "../x", "." }
-local sizes = { 0, 1, 1, 2, 2, 3, 4, 5, 8, 16, 17, 33 }
-local empties = { { 65536, 65536, 16384, 0 }, { 0, 2147483647, 2147483647 }, { 2147483647, 0 }, { 1, 0, 2147483647 } }
-
-local function shape()
-  if chance(0.03) then return any(empties) end
-  local s = {}
-  for i = 1, random(0, 4) do s[i] = any(sizes) end
-  return s
-end
-
--- A shape that may fit a tensor's
-local function related(s)
-  local n, r = #s, {}
-  local kind = random(8)
-  if kind == 1 then return s end
-  if kind == 2 then return { s[n] or 1 } end
-  if kind == 3 then return { s[n] or 1, any(sizes) } end
-  if kind == 4 then return { any(sizes), s[n] or 1 } end
-  if kind == 5 then return { s[1] or 1, s[n] or 1 } end
-  for i = 1, n do r[i] = s[i] end
-  if kind == 6 then table.remove(r, 1) end
-  if kind == 7 and n > 0 then r[random(n)] = 1 end
-  if kind == 8 and n > 0 then r[random(n)] = any(sizes) end
-  return r
-end
-
-local function new_tensor(s)
-  local x = chance(0.8) and rwkv.rng(random(9)):tensor(any { "normal", "uniform" }, s) or rwkv.full(any(numbers), s)
-  if chance(0.5) then x:requires_grad() end
-  if chance(0.2) then x = x * 1 end
-  return x
-end
-
-local function number() return chance(0.6) and random(-4, 5) or any(numbers) end
-
-local value
-local wild_list = setmetatable({ 1, 2, 3 }, { __index = function() error "index" end, __len = function() return 1 << 40 end })
-
-local function list(depth)
-  local l, kind = {}, random(4)
-  for i = 1, random(0, 5) do
-    if kind == 1 and depth > 0 then l[i] = list(depth - 1) else l[i] = kind == 2 and value() or random(0, 3) end
-  end
-  if chance(0.1) then l[random(5)] = nil end
-  if chance(0.05) then l[#l + 1] = l end
-  return l
-end
-
-local function ids(B, T, high)
-  local rows = {}
-  for b = 1, math.min(B, 40) do
-    rows[b] = {}
-    for t = 1, math.min(T, 40) do rows[b][t] = chance(0.98) and random(0, high - 1) or number() end
-  end
-  if chance(0.5) then return rows end
-  local ok, tokens = pcall(rwkv.tokens, rows)
-  return ok and tokens or rows
-end
-
-local function sizes_of_model()
-  local o = { version = any(versions), layers = random(1, 2), dim = any { 4, 8 }, vocab = random(2, 6), head_size = any { 2, 4 },
-    seed = random(5) }
-  for _, name in ipairs { "ctx", "decay_rank", "head_qk", "tiny_att", "tiny_att_layer", "pre_ffn", "dim_ffn", "mix_rank" } do
-    if chance(0.1) then o[name] = random(0, 8) end
-  end
-  if chance(0.1) then o[any { "layers", "dim", "vocab", "head_size", "dim_att", "ctx" }] = number() end
-  return o
-end
-
-local function options()
-  local o = {}
-  local names = { "lr", "eps", "clip", "warmup", "betas", "state", "l2wrap", "optimizer", "meta", "layers", "dim" }
-  for _ = 1, random(0, 2) do
-    local name = any(names)
-    o[name] = name == "state" and from_pool "state" or name == "optimizer" and from_pool "optimizer" or
-      name == "meta" and { a = "b", [any(strings)] = value() } or name == "betas" and { 0.9, 0.99 } or value()
-  end
-  return o
-end
-
-local action, actions
-
-local function callback()
-  local n, fail = random(0, 3), chance(0.3)
-  return function(...)
-    for _ = 1, n do action() end
-    if fail then error(any { "callback", {}, 7 }) end
-    return ...
-  end
-end
-
-function value(like)
-  local kind = random(14)
-  if like and kind <= 4 then
-    local ok, s = pcall(like.shape, like)
-    return new_tensor(related(ok and s or {}))
-  end
-  if kind <= 6 then return any(pool) end
-  if kind == 7 then return new_tensor(shape()) end
-  if kind <= 9 then return number() end
-  if kind == 10 then return any(strings) end
-  if kind == 11 then return list(2) end
-  if kind == 12 then return options() end
-  if kind == 13 then return callback() end
-  return any { false, true, wild_list, print, coroutine.create(print), io.stdout, ids(random(3), random(3), 3) }
-end
 
 -- ---- calls ----
 
 local function keep(...)
   for i = 1, math.min(4, select("#", ...)) do
     local x = select(i, ...)
+    local pool = values.pool
     if class_of(x) then pool[#pool < 40 and #pool + 1 or random(40)] = x end
   end
   return ...
@@ -218,7 +88,7 @@ local function call(name, f, ...)
 end
 
 local function call_method(x)
-  x = x or any(pool)
+  x = x or any(values.pool)
   local class = class_of(x)
   if class == "tensor" and chance(0.2) then
     local n = random(#operators)
@@ -284,8 +154,18 @@ end
 
 -- ---- what a program does ----
 
+local action
+function values.callback()
+  local n, fail = random(0, 3), chance(0.3)
+  return function(...)
+    for _ = 1, n do action() end
+    if fail then error(any { "callback", {}, 7 }) end
+    return ...
+  end
+end
+
 local suspended = {}
-actions = {
+local actions = {
   function() call_method() end,
   function() for _ = 1, 8 do call_method(from_pool "tensor") end end,
   function() for _ = 1, 8 do call_method(from_pool "tensor") end end,
@@ -310,7 +190,7 @@ actions = {
   end,
   function() keep(new_tensor(shape())) end,
   function() backward(from_pool "tensor") end,
-  function() call("model", rwkv.model, sizes_of_model()) end,
+  function() call("model", rwkv.model, values.sizes_of_model()) end,
   function()
     local m = from_pool "model"
     local B, T, V = random(3), random(6), m:config().vocab
@@ -321,7 +201,7 @@ actions = {
   end,
   function()
     local m = from_pool "model"
-    local o = call("adamw", rwkv.adamw, m, chance(0.7) and {} or options())
+    local o = call("adamw", rwkv.adamw, m, chance(0.7) and {} or values.options())
     if o then call("step", o.step, o) end
   end,
   function() -- recurrences
@@ -334,7 +214,7 @@ actions = {
     if kind == 2 then call_right("wkv4", rwkv.wkv4, t(C), t(C), x(), x(), t(B, C), t(B, C), t(B, C)) end
     if kind == 3 then call_right("wkv6", rwkv.wkv6, x(), chance(0.5) and t(C) or x(), x(), x(), t(C), t(B, H, N, N)) end
     if kind == 4 then call_right("wkv7", rwkv.wkv7, x(), x(), x(), x(), x(), x(), t(B, H, N, N)) end
-    if chance(0.5) then backward(pool[#pool]) end
+    if chance(0.5) then backward(values.pool[#values.pool]) end
   end,
   function() -- files, whole and damaged
     local m = from_pool "model"
@@ -355,15 +235,15 @@ actions = {
     if chance(0.2) then call("verify", rwkv.verify, m, name, 1) end
   end,
   function() call("end_step", rwkv.end_step) end,
-  function() call("no_grad", rwkv.no_grad, callback(), value(), value()) end,
-  function() rwkv.backend(any(backends)) end,
-  function() pool[random(#pool)] = classes.tensor end,
+  function() call("no_grad", rwkv.no_grad, values.callback(), value(), value()) end,
+  function() rwkv.backend(any { "reference", "fast" }) end,
+  function() values.pool[random(#values.pool)] = classes.tensor end,
   function()
     collectgarbage(any { "collect", "collect", "step", "stop", "restart", "generational", "incremental" })
     if chance(0.7) then collectgarbage "restart" end
   end,
   function() -- a finalizer that does what was decided now, and comes again
-    local x, y, again = any(pool), any(pool), random(0, 5)
+    local x, y, again = any(values.pool), any(values.pool), random(0, 5)
     local name = any(methods[class_of(y)])
     local f = any { rwkv.end_step, overwrite, function() return y[name](y, x) end }
     local function plant(object)
@@ -382,7 +262,7 @@ actions = {
     suspended[random(5)] = coroutine.create(function()
       for _ = 1, random(3) do
         action()
-        coroutine.yield(any(pool))
+        coroutine.yield(any(values.pool))
       end
     end)
     local co = suspended[random(5)]
@@ -404,9 +284,9 @@ io.stdout:setvbuf "no"
 for index = first, last do
   print("program", index)
   math.randomseed(seed, index)
-  pool = {}
+  values.pool = {}
   collectgarbage(any { "incremental", "incremental", "generational" }, any { 1, 10, 200 }, any { 100, 1000 })
-  for _, class in ipairs { "tensor", "model", "tokens", "rng", "state", "optimizer" } do pool[#pool + 1] = classes[class] end
+  for _, class in ipairs { "tensor", "model", "tokens", "rng", "state", "optimizer" } do table.insert(values.pool, classes[class]) end
   for _ = 1, random(10, 60) do action() end
   rwkv.end_step()
 end
