@@ -113,7 +113,10 @@ end
 
 -- Methods of a tensor x of shape s, with arguments that fit.
 local fitting = {
-  linear = function(_, n) local out = any(sizes) return new_tensor { out, n }, chance(0.5) and new_tensor { out } or nil end,
+  linear = function(_, n)
+    local out = any(sizes)
+    return new_tensor { out, n }, chance(0.5) and new_tensor { out } or nil
+  end,
   matmul = function(_, n) return new_tensor { n, any(sizes) } end,
   bmm = function(s, n) return new_tensor { chance(0.5) and s[1] or nil, n, any(sizes) } end,
   layer_norm = function(_, n) return new_tensor { n }, new_tensor { n } end,
@@ -224,7 +227,8 @@ local actions = {
     if f then f:close() end
     for _ = 1, random(3) do
       local at = random(1, math.max(1, math.min(#bytes, chance(0.8) and 2000 or #bytes)))
-      bytes = bytes:sub(1, at - 1) .. any { "", "0", "9", "[", "]", "{", "}", ",", ":", "\"", "\0", "\255" } .. bytes:sub(at + 1)
+      local byte = any { "", "0", "9", "[", "]", "{", "}", ",", ":", "\"", "\0", "\255" }
+      bytes = bytes:sub(1, at - 1) .. byte .. bytes:sub(at + 1)
     end
     f = io.open("damaged", "wb")
     if f then f:write(bytes):close() end
@@ -286,7 +290,9 @@ for index = first, last do
   math.randomseed(seed, index)
   values.pool = {}
   collectgarbage(any { "incremental", "incremental", "generational" }, any { 1, 10, 200 }, any { 100, 1000 })
-  for _, class in ipairs { "tensor", "model", "tokens", "rng", "state", "optimizer" } do table.insert(values.pool, classes[class]) end
+  for i, class in ipairs { "tensor", "model", "tokens", "rng", "state", "optimizer" } do
+    values.pool[i] = classes[class]
+  end
   for _ = 1, random(10, 60) do action() end
   rwkv.end_step()
 end

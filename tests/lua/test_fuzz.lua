@@ -7,8 +7,8 @@ check.test("random programs", function()
   local out, status = check.shell(([[home=$PWD; case %s in /*) P=%s;; *) P=$home/%s;; esac
     mkdir %s && cd %s && $P --trust $home/tests/fuzz.lua >methods &&
     $P --output . --max-memory 48M --max-seconds 300 $home/tests/fuzz.lua 1 1 30 &&
-    $P --output . --max-memory 256M --max-seconds 300 $home/tests/fuzz.lua 1 31 60]]):format(check.program, check.program,
-    check.program, directory, directory))
+    $P --output . --max-memory 256M --max-seconds 300 $home/tests/fuzz.lua 1 31 60]])
+    :format(check.program, check.program, check.program, directory, directory))
   check.shell("rm -r " .. directory)
   assert(status == 0 and out:find "done\n$", out)
 end)

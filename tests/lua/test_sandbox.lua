@@ -37,7 +37,7 @@ local out, status = shell([[set -e
 assert(status == 0, out)
 
 -- counted by their own lines
-out, status = shell("%s --output %s/in tests/lua/lib/attacks.lua %s/in %s/beside", program, directory, directory, directory)
+out, status = shell("D=%s; %s --output $D/in tests/lua/lib/attacks.lua $D/in $D/beside", directory, program)
 io.write(out)
 assert(status == 0)
 
@@ -52,7 +52,8 @@ test("runs/ is the default, and made when it is needed", function()
     rwkv.mkdir "runs/deep/er"
     assert(os.remove "runs/x")
     print(pcall(rwkv.write_file, "x", "x"))]]
-  assert(out:find("x: a script may write only below runs/; start aviary with --output DIR, or with --trust", 1, true), out)
+  local refusal = "x: a script may write only below runs/; start aviary with --output DIR, or with --trust"
+  assert(out:find(refusal, 1, true), out)
   equal(status, 0)
   equal(shell("cd %s && find runs", directory), "runs\nruns/deep\nruns/deep/er\n")
   shell("cd %s && rm -r runs && mkdir elsewhere && ln -s elsewhere runs", directory)
@@ -64,8 +65,8 @@ test("runs/ is the default, and made when it is needed", function()
 end)
 
 test("--trust, and what is trusted", function()
-  out, status = run("print(io.popen('echo here'):read 'l', debug.getinfo(1, 'l').currentline, os.setlocale())", "--trust")
-  equal(out, "here\t1\tC\n")
+  out, status = run("print(io.popen('echo here'):read 'l', debug.getinfo(1, 'l').currentline)", "--trust")
+  equal(out, "here\t1\n")
   equal(load(string.dump(function() return 2 end))(), 2)
   out, status = shell("echo 'io.popen(1)' | %s", program)
   assert(out:find("--trust", 1, true), out)
@@ -94,8 +95,9 @@ test("only files are replaced", function()
 end)
 
 test("options that make no sense", function()
-  for _, options in ipairs { "--max-memory x", "--max-memory -1", "--max-memory 5X", "--max-memory 0", "--max-seconds 5M",
-    "--max-seconds nan", "--max-seconds inf", "--max-instructions 0", "--max-instructions", "--output ''", "--output" } do
+  for _, options in ipairs { "--max-memory x", "--max-memory -1", "--max-memory 5X", "--max-memory 0",
+    "--max-seconds 5M", "--max-seconds nan", "--max-seconds inf", "--max-instructions 0", "--max-instructions",
+    "--output ''", "--output" } do
     out, status = shell("%s %s", program, options)
     assert(status == 1 and (out:find(options:match "%S+", 1, true) or out:find "usage"), out)
   end
@@ -108,15 +110,20 @@ test("time: whatever a script does", function()
     "local function f() pcall(f) f() end f()",
     "while true do coroutine.wrap(function() while true do pcall(error) end end)() end",
     "xpcall(function() while true do end end, function() while true do end end)",
-    "coroutine.wrap(function() local x <close> = setmetatable({}, { __close = function() while true do end end }) error() end)()",
+    [[coroutine.wrap(function()
+        local x <close> = setmetatable({}, { __close = function() while true do end end })
+        error()
+      end)()]],
     "while true do setmetatable({}, { __gc = function() end }) end",
-    "local co = coroutine.create(function() while true do coroutine.yield() end end) while true do coroutine.resume(co) end",
+    [[local co = coroutine.create(function() while true do coroutine.yield() end end)
+      while true do coroutine.resume(co) end]],
     "for _ in coroutine.wrap(function() while true do coroutine.yield(1) end end) do end",
     "('x'):rep(1e7):gsub('.', pcall)",
     "table.sort({ 1, 2, 3 }, function() while true do end end)",
     "load(function() return ' ' end)",
     "setmetatable(_G, { __index = function() while true do end end }) print(x)",
-    "local rwkv = require 'rwkv' while true do pcall(rwkv.no_grad, function() while true do pcall(rwkv.ones, 1) end end) end",
+    [[local rwkv = require 'rwkv'
+      while true do pcall(rwkv.no_grad, function() while true do pcall(rwkv.ones, 1) end end) end]],
   } do
     ends(code .. " print 'not reached'", "--max-seconds 0.2", "stopped after 0.2 seconds (--max-seconds)")
   end
@@ -136,7 +143,8 @@ test("instructions", function()
     "local function f(n) if n > 0 then for i = 1, 2 do coroutine.wrap(f)(n - 1) end end end f(40)",
     "coroutine.wrap(function() while true do pcall(error) end end)()",
   } do
-    ends(code .. " print 'not reached'", "--max-instructions 1e6", "stopped after 1e+06 instructions (--max-instructions)")
+    ends(code .. " print 'not reached'", "--max-instructions 1e6", "stopped after 1e+06 instructions",
+      "(--max-instructions)")
   end
   out, status = run("for i = 1, 1e5 do end print 'reached'", "--max-instructions 1e6")
   equal(out, "reached\n")
@@ -148,7 +156,12 @@ test("memory", function()
     "local t = {} while true do t[#t + 1] = {} end",
     "local x = ('x'):rep(1e9)",
     "local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(1e6) .. i end",
-    "local function f() return f() + 1 end local t = {} while true do t[#t + 1] = coroutine.create(f) pcall(coroutine.resume, t[#t]) end",
+    [[local function f() return f() + 1 end
+      local t = {}
+      while true do
+        t[#t + 1] = coroutine.create(f)
+        coroutine.resume(t[#t])
+      end]],
   } do
     ends(code .. " print 'not reached'", "--max-memory 64M", "not enough memory", "--max-memory")
   end
@@ -158,12 +171,14 @@ test("memory", function()
     "local x = rwkv.ones(1000) while true do x = x + 1 end",
     "local x = rwkv.ones(1, 4) * 1 while true do x = rwkv.concat({ x, x }, 1) end",
     "rwkv.model { version = 'v7', layers = 12, dim = 768, vocab = 65536 }",
-    "local t = {} while true do t[#t + 1] = rwkv.model { version = 'v4', layers = 1, dim = 128, vocab = 99 } end",
-    "local m = rwkv.model { version = 'v4', layers = 1, dim = 128, vocab = 99 } local t = {} while true do t[#t + 1] = rwkv.adamw(m, {}) end",
-    "local m = rwkv.model { version = 'v7', layers = 1, dim = 64, vocab = 99 } local t = {} while true do t[#t + 1] = m:state(99) end",
-    "local s = rwkv.model { version = 'v4', layers = 1, dim = 64, vocab = 99 }:state(99) local t = {} while true do t[#t + 1] = s:copy() end",
+    "local t = {} while true do t[#t + 1] = v4() end",
+    "local t, m = {}, v4() while true do t[#t + 1] = rwkv.adamw(m, {}) end",
+    "local t, m = {}, v4() while true do t[#t + 1] = m:state(99) end",
+    "local t, s = {}, v4():state(99) while true do t[#t + 1] = s:copy() end",
   } do
-    ends("local rwkv = require 'rwkv' " .. code .. " print 'not reached'", "--max-memory 64M", "memory", "64M", "--max-memory")
+    ends([[local rwkv = require "rwkv"
+      local function v4() return rwkv.model { version = "v4", layers = 1, dim = 128, vocab = 99 } end
+      ]] .. code .. " print 'not reached'", "--max-memory 64M", "memory", "64M", "--max-memory")
   end
 end)
 
@@ -188,7 +203,7 @@ test("a script that runs into the limit can go on", function()
 end)
 
 test("every call with ever less memory", function()
-  out, status = shell("%s --output %s/in --max-memory 32M tests/lua/lib/starve.lua %s/in", program, directory, directory)
+  out, status = shell("D=%s; %s --output $D/in --max-memory 32M tests/lua/lib/starve.lua $D/in", directory, program)
   equal(out, "fine\n")
   equal(status, 0)
 end)
@@ -230,7 +245,8 @@ test("Ctrl-C, in a coroutine too", function()
       kill -INT $!; wait $!]], program, directory)
     assert(status == 1 and out:find("script.lua:1: interrupted", 1, true), out)
   end
-  out = shell([[(echo 'while true do end'; sleep 1; echo 'print(6 * 7)') | %s & sleep 0.5; kill -INT $!; wait $!]], program)
+  out = shell([[(echo 'while true do end'; sleep 1; echo 'print(6 * 7)') | %s & sleep 0.5; kill -INT $!; wait $!]],
+    program)
   assert(out:find "interrupted" and out:find "42", out)
 end)
 

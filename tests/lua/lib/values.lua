@@ -28,10 +28,10 @@ local function from_pool(class)
   return values.classes[class]
 end
 
-local numbers = { 0, 1, -1, 2, 3, 4, 8, 0.5, -0.5, 1e-8, 1e30, -1e300, 1 / 0, -1 / 0, 0 / 0, 2 ^ 31, 2 ^ 31 - 1, -2 ^ 31, 2 ^ 53,
-  math.maxinteger, math.mininteger, 65536, 1 << 24 }
-local strings = { "", "x", "normal", "uniform", "fast", "1", "nan", "a\0b", ("x"):rep(300), "0.att_xx", "0.att_kv", "emb.weight",
-  "blocks.0.att.key.weight", "file", "file", "damaged", "version", "/dev/zero", "../x", "." }
+local numbers = { 0, 1, -1, 2, 3, 4, 8, 0.5, -0.5, 1e-8, 1e30, -1e300, 1 / 0, -1 / 0, 0 / 0, 2 ^ 31, 2 ^ 31 - 1,
+  -2 ^ 31, 2 ^ 53, math.maxinteger, math.mininteger, 65536, 1 << 24 }
+local strings = { "", "x", "normal", "uniform", "fast", "1", "nan", "a\0b", ("x"):rep(300), "0.att_xx", "0.att_kv",
+  "emb.weight", "blocks.0.att.key.weight", "file", "file", "damaged", "version", "/dev/zero", "../x", "." }
 local sizes = { 0, 1, 1, 2, 2, 3, 4, 5, 8, 16, 17, 33 }
 local empties = { { 65536, 65536, 16384, 0 }, { 0, 2147483647, 2147483647 }, { 2147483647, 0 }, { 1, 0, 2147483647 } }
 
@@ -68,7 +68,10 @@ end
 local function number() return chance(0.6) and random(-4, 5) or any(numbers) end
 
 local value
-local wild_list = setmetatable({ 1, 2, 3 }, { __index = function() error "index" end, __len = function() return 1 << 40 end })
+local wild_list = setmetatable({ 1, 2, 3 }, {
+  __index = function() error "index" end,
+  __len = function() return 1 << 40 end,
+})
 
 local function list(depth)
   local l, kind = {}, random(4)
@@ -92,9 +95,10 @@ local function ids(B, T, high)
 end
 
 local function sizes_of_model()
-  local o = { version = any(rwkv.versions()), layers = random(1, 2), dim = any { 4, 8 }, vocab = random(2, 6), head_size = any { 2, 4 },
-    seed = random(5) }
-  for _, name in ipairs { "ctx", "decay_rank", "head_qk", "tiny_att", "tiny_att_layer", "pre_ffn", "dim_ffn", "mix_rank" } do
+  local o = { version = any(rwkv.versions()), layers = random(1, 2), dim = any { 4, 8 }, vocab = random(2, 6),
+    head_size = any { 2, 4 }, seed = random(5) }
+  for _, name in ipairs { "ctx", "decay_rank", "head_qk", "tiny_att", "tiny_att_layer", "pre_ffn", "dim_ffn",
+    "mix_rank" } do
     if chance(0.1) then o[name] = random(0, 8) end
   end
   if chance(0.1) then o[any { "layers", "dim", "vocab", "head_size", "dim_att", "ctx" }] = number() end
