@@ -219,8 +219,12 @@ static void push_nested(lua_State *L, const Tensor *t, int axis, size_t *at)
 
 static int tolist(lua_State *L) /* t:tolist() -> nested lists */
 {
-  size_t at = 0;
-  push_nested(L, check_tensor(L, 1), 0, &at);
+  const Tensor *t = check_tensor(L, 1);
+  size_t at = 0, lists = 1;
+  for (int i = 0; i < t->axes - 1 && t->shape[i] && lists < 1 << 24; i++) lists *= (size_t)t->shape[i];
+  if (t->n < lists && lists >= 1 << 24)
+    return luaL_error(L, "tolist: shape %s is too many lists for %I elements", tensor_shape(t), (lua_Integer)t->n);
+  push_nested(L, t, 0, &at);
   return 1;
 }
 

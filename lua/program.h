@@ -11,6 +11,7 @@ const char *program_commit(void);
 const char *program_home(void);
 /* Replaces this process by the float64 program with the same arguments; raises if there is none. */
 void program_become_double(lua_State *L);
+
 typedef struct {
   bool trust;
   const char *output;
@@ -19,6 +20,7 @@ typedef struct {
 
 /* An option that takes a value, with rwkv.core on top of the stack; false if there is none of this name. */
 bool read_option(lua_State *L, Options *o, const char *name, const char *value);
+
 /* Reads, runs and prints until the end of input. */
 void repl(lua_State *L);
 

@@ -72,7 +72,7 @@ static int original(lua_State *L) { return lua_tocfunction(L, lua_upvalueindex(1
 
 static int refuse(lua_State *L)
 {
-  return luaL_error(L, "%s is not for scripts that are not trusted; start aviary with --trust to permit it",
+  return luaL_error(L, "%s: a script may not; start aviary with --trust to permit it",
                     lua_tostring(L, lua_upvalueindex(2)));
 }
 

@@ -97,7 +97,8 @@ end)
 
 local elsewhere = { outside .. "/x", outside .. "/victim", inside .. "/../x", inside .. "/dirlink/x",
   inside .. "/dirlink", inside .. "/filelink", inside .. "/dangling", inside .. "/dangling/x", inside .. "/dangling/",
-  inside .. "/loop", inside .. "/loop/x", inside .. "/new/../../x", inside .. "/a/./../../x", "/x", "", "/", "..", ".", "x", "/etc/passwd",
+  inside .. "/loop", inside .. "/loop/x", inside .. "/new/../../x", inside .. "/a/./../../x", "/x", "", "/", "..", ".",
+  "x", "/etc/passwd",
   "/proc/self/cwd/x", "/proc/self/mem", "/dev/null", "/dev/stdout", inside .. "x", "runs",
   inside .. "/" .. ("a/"):rep(3000), ("a/"):rep(3000), ("../"):rep(1000) }
 

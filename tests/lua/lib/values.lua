@@ -37,8 +37,12 @@ local empties = { { 65536, 65536, 16384, 0 }, { 0, 2147483647, 2147483647 }, { 2
 
 local function shape()
   if chance(0.03) then return any(empties) end
-  local s = {}
-  for i = 1, random(0, 4) do s[i] = any(sizes) end
+  local s, elements = {}, 1
+  for i = 1, random(0, 4) do
+    s[i] = any(sizes)
+    elements = elements * s[i]
+    if elements > 20000 then s[i] = 1 end
+  end
   return s
 end
 
