@@ -99,7 +99,7 @@ void open_tokens(lua_State *L);
 
 Model *check_model(lua_State *L, int index);
 State *check_state(lua_State *L, int index);
-void push_state(lua_State *L, State *s, int keeper); /* for the handle to free; of the model or state at keeper */
+State **push_state(lua_State *L, int keeper); /* an empty handle for a state of the model or state at keeper */
 /* The version, sizes and hooks in the table at index, as rwkv.model takes them; pushes a table that keeps the hooks. */
 const Version *read_design(lua_State *L, int index, const char *function, Dims *d, double *seed);
 Optim *check_optim(lua_State *L, int index);

@@ -45,6 +45,10 @@ static int verify(lua_State *L)
 {
   Job j = {.m = check_model(L, 1), .tol = luaL_checknumber(L, 3)};
   const char *path = luaL_checkstring(L, 2);
+  for (int slot = 0; slot < HOOK_SLOTS; slot++) /* they compute on another tape, and their errors pass rwkv_protect by */
+    if (j.m->d.hook[slot] && j.m->d.hook[slot]->apply == hook_call)
+      return luaL_error(L, "verify: official numbers are for official models, this one has the %s hook \"%s\"",
+                        hook_slots[slot].name, j.m->d.hook[slot]->name);
   j.lines = lua_newuserdatauv(L, GOLDEN_MAX_LINES * sizeof *j.lines, 0);
   j.file = st_open(path);
   const char *error = rwkv_protect(run, &j);

@@ -30,9 +30,9 @@ static const struct {
 
 static void read_name(lua_State *L, int table, char out[32])
 {
+  size_t n = 0;
   raw_field(L, table, "name");
-  const char *name = lua_tostring(L, -1);
-  size_t n = name ? strlen(name) : 0;
+  const char *name = lua_tolstring(L, -1, &n);
   if (n < 1 || n > 31 || strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") < n)
     luaL_error(L, "a name of 1 to 31 letters, digits, '_', '-' and '.' is needed, found '%s'", name ? name : "nothing");
   strcpy(out, name);
@@ -123,6 +123,7 @@ static int bind_hook(lua_State *L)
   for (int i = 0; i < n; i++) {
     if (lua_rawgeti(L, list, i + 1) != LUA_TTABLE) return luaL_error(L, "params: expected a list of tables");
     read_param(L, lua_gettop(L), &h->param[i], h->param_name[i]);
+    lua_pop(L, 1);
   }
   int states = list_field(L, 1, "state");
   list = lua_gettop(L);
@@ -131,6 +132,7 @@ static int bind_hook(lua_State *L)
   for (int i = 0; i < states; i++) {
     if (lua_rawgeti(L, list, i + 1) != LUA_TTABLE) return luaL_error(L, "state: expected a list of tables");
     read_state(L, lua_gettop(L), &h->state[i], h->state_name[i]);
+    lua_pop(L, 1);
   }
   if (raw_field(L, 1, "apply") != LUA_TFUNCTION) return luaL_error(L, "apply: expected a function");
   lua_setiuservalue(L, 2, 1);
@@ -204,12 +206,13 @@ static int push_inputs(lua_State *L, const HookCall *c, const Version *v)
   return 1;
 }
 
-/* The table of the hook's state by name, with the tensors before; -> its stack index */
+/* The table of the hook's state by name, with the tensors before; -> its stack index. What belongs to the state goes
+   as a copy: a script may hold it for longer than the state does, or make it part of another state. */
 static int push_state_table(lua_State *L, const HookCall *c)
 {
   lua_createtable(L, 0, c->hook->state_count);
   for (int i = 0; i < c->hook->state_count; i++) {
-    push_step(L, c->state[i]);
+    push_step(L, c->state[i]->needs_grad ? c->state[i] : tape_copy(c->ps->tp, c->state[i]));
     lua_setfield(L, -2, c->hook->state[i].name);
   }
   return lua_gettop(L);
@@ -280,9 +283,9 @@ void hook_call(HookCall *c)
   set_size(L, "layer", c->ps->layer), set_size(L, "B", c->ps->B), set_size(L, "T", c->ps->T);
   if (state) lua_pushvalue(L, state), lua_insert(L, top + 3); /* it must outlast the call */
 
-  step_hold(L, 1);
+  step_hold(L, 1), ++*c->ps->held;
   int status = guarded_pcall(L, arguments + 2, 1);
-  step_hold(L, -1);
+  step_hold(L, -1), --*c->ps->held;
   if (status != LUA_OK) rethrow(L);
   if (c->hook->slot == HOOK_SHIFT) read_streams(L, c, v->streams);
   else if (c->hook->slot == HOOK_FFN_SHIFT) read_streams(L, c, v->ffn_streams);

@@ -214,7 +214,8 @@ static int save(lua_State *L)
 static State *state_argument(lua_State *L, int index, const Model *m, int B)
 {
   if (lua_isnoneornil(L, index)) {
-    push_state(L, state_new(m, B), 1);
+    State **s = push_state(L, 1);
+    *s = state_new(m, B);
   } else {
     check_state(L, index);
     lua_pushvalue(L, index);

@@ -10,15 +10,17 @@ State *check_state(lua_State *L, int index)
   return *s;
 }
 
-void push_state(lua_State *L, State *s, int keeper)
+State **push_state(lua_State *L, int keeper)
 {
+  check_lasting(L, keeper); /* its hooks go soon if it does */
   lua_getiuservalue(L, keeper, 1);
-  State **h = lua_newuserdatauv(L, sizeof *h, 1); /* a failed allocation here would leak s: tolerable */
-  *h = s;
+  State **h = lua_newuserdatauv(L, sizeof *h, 1);
+  *h = NULL;
   lua_insert(L, -2);
   lua_setiuservalue(L, -2, 1);
   luaL_setmetatable(L, class);
   remember(L, -1);
+  return h;
 }
 
 static int make(lua_State *L) /* m:state(batch or 1) -> the state before the first token */
@@ -26,13 +28,16 @@ static int make(lua_State *L) /* m:state(batch or 1) -> the state before the fir
   const Model *m = check_model(L, 1);
   lua_Integer B = luaL_optinteger(L, 2, 1);
   if (B < 1 || B > 1 << 24) return luaL_error(L, "state: a batch of %I", B);
-  push_state(L, state_new(m, (int)B), 1);
+  State **s = push_state(L, 1);
+  *s = state_new(m, (int)B);
   return 1;
 }
 
 static int copy(lua_State *L) /* s:copy() -> values without gradient */
 {
-  push_state(L, state_copy(check_state(L, 1)), 1);
+  const State *s = check_state(L, 1);
+  State **c = push_state(L, 1);
+  *c = state_copy(s);
   return 1;
 }
 

@@ -70,10 +70,8 @@ static int op_log_softmax(lua_State *L) /* x:log_softmax(): over the last axis *
   Tape *tp = step_tape(L);
   Tensor *x = check_operand(L, 1);
   if (x->axes < 1) return luaL_error(L, "log_softmax: %s has no last axis", tensor_shape(x));
-  bool recording = tp->recording; /* the largest is taken out for safety only: it needs no gradient */
-  tp->recording = false;
   Tensor *top = t_max(tp, x, -1, true);
-  tp->recording = recording;
+  top->needs_grad = false; /* it is taken out for safety only */
   x = t_sub(tp, x, top);
   return push_step(L, t_sub(tp, x, t_unary(tp, U_LOG, t_sum(tp, t_exp(tp, x), -1, true))));
 }

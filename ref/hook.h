@@ -24,6 +24,7 @@ typedef struct {
   Tensor *v_first; /* v7: the values of block 0, [B,T,C] */
   bool rounded_decay; /* v7: 0.606531 for e^{-1/2}, as the official inference code has it */
   const void *host;   /* of the model */
+  int *held;          /* of the state: + 1 while a hook is at work */
   Trace *trace;       /* who wants to see the intermediates; NULL: nobody */
 } Pass;
 

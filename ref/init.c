@@ -70,7 +70,7 @@ static void orthogonalise(double *q, size_t count, size_t n, size_t vector_step,
    signs of R's diagonal made positive, which is what torch.nn.init.orthogonal_ draws from. */
 void init_orthogonal(const Init *in)
 {
-  size_t rows = (size_t)in->rows, cols = (size_t)in->cols;
+  size_t rows = in->rows, cols = in->cols;
   bool tall = rows >= cols;
   size_t count = tall ? cols : rows, n = tall ? rows : cols;
   for (size_t i = 0; i < in->n; i++) in->out[i] = rng_normal(in->rng);
@@ -81,14 +81,14 @@ void init_orthogonal(const Init *in)
 void init_ortho_wide(const Init *in)
 {
   Init scaled = *in;
-  if (in->rows > in->cols) scaled.gain *= sqrt((double)in->rows / in->cols);
+  if (in->rows > in->cols) scaled.gain *= sqrt((double)in->rows / (double)in->cols);
   init_orthogonal(&scaled);
 }
 
 void init_ortho_root(const Init *in)
 {
   Init scaled = *in;
-  scaled.gain *= sqrt(fmax(in->rows, in->cols));
+  scaled.gain *= sqrt(fmax((double)in->rows, (double)in->cols));
   init_orthogonal(&scaled);
 }
 

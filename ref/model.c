@@ -35,8 +35,8 @@ static void initialise(Tensor *t, const ParamSpec *spec, const char *name, int l
 {
   double *values = rwkv_alloc(t->n, sizeof *values, name);
   Rng rng = rng_named(seed, name);
-  int rows = t->axes ? t->shape[0] : 1;
-  Init in = {values, t->n, rows, rows ? (int)(t->n / (size_t)rows) : 0, layer, d, spec->gain, &rng};
+  size_t rows = t->axes ? (size_t)t->shape[0] : 1;
+  Init in = {values, t->n, rows, rows ? t->n / rows : 0, layer, d, spec->gain, &rng};
   spec->init(&in);
   for (size_t i = 0; i < t->n; i++) t->data[i] = (real)(float)values[i];
   rwkv_release(values);
@@ -270,7 +270,7 @@ static Pass begin(Tape *tp, const Model *m, const int *tokens, int B, int T, Sta
   Tensor **state = arena_alloc(&tp->arena, (size_t)st->count * sizeof *state);
   memcpy(state, st->now, (size_t)st->count * sizeof *state);
   return (Pass){.tp = tp, .d = &m->d, .outer = m->outer, .tokens = tokens, .B = B, .T = T,
-                .rounded_decay = m->rounded_decay, .host = m->host, .state = state,
+                .rounded_decay = m->rounded_decay, .host = m->host, .held = &st->held, .state = state,
                 .outer_state = state + m->d.L * layer_state_count(m->version, &m->d)};
 }
 

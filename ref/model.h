@@ -91,6 +91,7 @@ typedef struct {
   TapeWatcher watcher;
   Tape *tape;    /* attached to, or NULL */
   bool recorded; /* a recorded run began with it: the tape refers to `own` */
+  int held;      /* hooks at work in runs that began with it: nobody else may change it */
   const Version *version;
   Dims d; /* of the model */
   int B, count;

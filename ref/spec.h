@@ -50,7 +50,7 @@ Where keeps_shift; /* whether the first part of the block needs the token before
 typedef struct {
   double *out;
   size_t n;
-  int rows, cols; /* of a matrix */
+  size_t rows, cols; /* of a matrix */
   int layer;
   const Dims *d;
   double gain;

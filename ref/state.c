@@ -137,8 +137,14 @@ void state_check(const State *s, const Model *m)
   }
 }
 
+static void check_free(const State *s)
+{
+  if (s->held) rwkv_fail("this state is at work in the run that called the hook; use a copy of it");
+}
+
 void state_attach(State *s, Tape *tp)
 {
+  check_free(s);
   if (s->tape == tp) return;
   state_detach(s);
   s->tape = tp;
@@ -146,12 +152,13 @@ void state_attach(State *s, Tape *tp)
   tp->watchers = &s->watcher;
 }
 
-/* Gives entry i memory of its own again. What it had before may be an operand of the tape: it goes with the step. */
+/* Gives entry i memory of its own again. What it had before may be an operand of the tape, even if it has not changed:
+   it goes with the step. */
 static void keep_values(State *s, int i, bool tape_ends)
 {
-  if (s->now[i] == s->own[i]) return;
   Tensor *old = s->own[i];
   bool needed = s->recorded && !tape_ends;
+  if (s->now[i] == old && !needed) return;
   if (needed || !same_shape(s->now[i], old)) {
     s->own[i] = tensor_new(s->now[i]->axes, s->now[i]->shape);
     if (needed) tape_dispose(s->tape, old);
@@ -178,7 +185,12 @@ static void let_go(State *s, bool tape_ends)
   leave_tape(s);
 }
 
-void state_detach(State *s) { let_go(s, false); }
+void state_detach(State *s)
+{
+  check_free(s);
+  let_go(s, false);
+}
+
 static void before_reset(TapeWatcher *w) { let_go((State *)(void *)w, true); }
 
 void state_free(State *s)

@@ -12,7 +12,7 @@
 /* One curve of exponentials per head, e^(-distance s), from steep to flat; the last head is all ones. */
 static void init_time_w(const Init *in)
 {
-  int H = in->rows, ctx = in->cols;
+  int H = (int)in->rows, ctx = (int)in->cols;
   for (int h = 0; h < H; h++)
     for (int j = 0; j < ctx; j++) {
       double s = h < H - 1 ? pow(ctx, -(h + 1.0) / (H - 1.0)) : 0;

@@ -132,7 +132,7 @@ static void opened_file(void *arg)
 static void loaded_model(void *arg)
 {
   (void)arg;
-  model_free(model_load(file));
+  model_free(model_load(file, NULL));
 }
 
 static void write(void *arg) { model_write(model, arg); }

@@ -5,6 +5,9 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#ifdef AVIARY_POISON
+#include <sanitizer/asan_interface.h>
+#endif
 
 enum { ALIGN = 64 };
 static const size_t block_bytes = (size_t)8 << 20;
@@ -14,6 +17,28 @@ struct ArenaBlock {
   size_t size; /* bytes of payload */
   char *payload;
 };
+
+/* Test builds fill forgotten memory with 0xFF, which reads as NaN, and forbid it, and what lies between two pieces: the
+   sanitizer sees each use after a rewind or beyond an end. */
+static void forbid(char *p, size_t bytes)
+{
+#ifdef AVIARY_POISON
+  ASAN_UNPOISON_MEMORY_REGION(p, bytes);
+  memset(p, 0xFF, bytes);
+  ASAN_POISON_MEMORY_REGION(p, bytes);
+#else
+  (void)p, (void)bytes;
+#endif
+}
+
+static void permit(char *p, size_t bytes)
+{
+#ifdef AVIARY_POISON
+  ASAN_UNPOISON_MEMORY_REGION(p, bytes);
+#else
+  (void)p, (void)bytes;
+#endif
+}
 
 static ArenaBlock *block_new(size_t size)
 {
@@ -33,22 +58,14 @@ static ArenaBlock *block_new(size_t size)
 #endif
   b->payload = p;
   b->size = size;
+  forbid(p, size);
   return b;
-}
-
-/* Test builds fill forgotten memory with 0xFF, which reads as NaN: use after rewind shows at once. */
-static void poison(char *p, size_t bytes)
-{
-#ifdef AVIARY_POISON
-  memset(p, 0xFF, bytes);
-#else
-  (void)p, (void)bytes;
-#endif
 }
 
 void *arena_alloc(Arena *a, size_t bytes)
 {
   if (bytes > SIZE_MAX / 4) memory_fail(bytes, "one tensor");
+  size_t asked = bytes;
   bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
   while (!a->current || a->used + bytes > a->current->size) {
     ArenaBlock **next = a->current ? &a->current->next : &a->first;
@@ -60,8 +77,9 @@ void *arena_alloc(Arena *a, size_t bytes)
     a->current = *next;
     a->used = 0;
   }
-  void *p = a->current->payload + a->used;
+  char *p = a->current->payload + a->used;
   a->used += bytes;
+  permit(p, asked);
   return p;
 }
 
@@ -72,7 +90,7 @@ void arena_rewind(Arena *a, ArenaMark m)
   for (ArenaBlock *b = m.block ? m.block : a->first; b; b = b->next) {
     size_t from = b == m.block ? m.used : 0;
     size_t to = b == a->current ? a->used : b->size;
-    if (to > from) poison(b->payload + from, to - from);
+    if (to > from) forbid(b->payload + from, to - from);
     if (b == a->current) break;
   }
   a->current = m.block;
@@ -89,6 +107,7 @@ void arena_free(Arena *a)
 {
   for (ArenaBlock *b = a->first, *next; b; b = next) {
     next = b->next;
+    permit(b->payload, b->size); /* others may get the addresses */
     munmap(b->payload, b->size);
     memory_give(b->size);
     rwkv_release(b);
