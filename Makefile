@@ -3,7 +3,7 @@
 # One source, built in trees under build/: f32 and f64 (the two precisions), and the same two again with
 # sanitizers. ./aviary is the float32 program; it calls build/f64/aviary when float64 is asked for.
 
-PACKAGES := gcc libc6-dev make pkg-config liblua5.4-dev libcjson-dev libedit-dev libopenblas-openmp-dev \
+PACKAGES := gcc libc6-dev make pkg-config liblua5.4-dev libcjson-dev libedit-dev libopenblas-openmp-dev libdnnl-dev \
             libcmocka-dev gnuplot-nox lua5.4
 
 CC      ?= gcc
@@ -12,6 +12,7 @@ SCALE   ?= small
 SECONDS ?= 60
 
 # Looked up when it is used: by then the packages are there.
+DNNL = $(if $(wildcard /usr/include/dnnl.h),-ldnnl)
 BLAS_DIR = $(firstword $(shell ls -d /usr/lib/*/openblas-openmp 2>/dev/null))
 
 WARN    := -Wall -Wextra -Werror -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes \
@@ -26,9 +27,9 @@ FLAGS_fast = -O3 -fopenmp -ffp-contract=fast -fno-math-errno -fno-trapping-math 
 FLAGS_lua   = -O2 $(shell pkg-config --cflags lua5.4) -Ibuild
 FLAGS_test := -O1 -Itests
 
-LIBS = $(if $(BLAS_DIR),-L$(BLAS_DIR) -Wl$(comma)-rpath$(comma)$(BLAS_DIR)) -lopenblas -lcjson -lm -fopenmp
+LIBS = $(if $(BLAS_DIR),-L$(BLAS_DIR) -Wl$(comma)-rpath$(comma)$(BLAS_DIR)) -lopenblas $(DNNL) -lcjson -lm -fopenmp -pthread
 LIBS_lua = $(shell pkg-config --libs lua5.4) -ledit -Wl,-E
-LINK_module := -Wl,-z,nodelete # Lua unloads modules when it closes, but the threads of OpenMP live on
+LINK_module := -Wl,-z,nodelete # Lua unloads modules when it closes, but the threads of the fast kernels live on
 comma := ,
 
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer \

@@ -223,18 +223,8 @@ static void *allocate(void *none, void *p, size_t old, size_t size)
   return q;
 }
 
-/* Threads that wait shall sleep, not spin: on a machine that has something else to do spinning makes
-   training ten times slower. libgomp reads this before main, hence the second start. */
-static void let_threads_sleep(char **argv)
-{
-  if (getenv("OMP_WAIT_POLICY")) return;
-  setenv("OMP_WAIT_POLICY", "passive", 1);
-  execv("/proc/self/exe", argv); /* if it fails, all works but the waiting */
-}
-
 int main(int argc, char **argv)
 {
-  let_threads_sleep(argv);
   argument_vector = argv;
   memory_limit((size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE), "this machine's; --max-memory");
   lua_State *L = luaL_newstate();

@@ -1,9 +1,10 @@
 #include "fast.h"
 
 #include "f_inside.h"
+#include "pool.h"
 
-#include <cblas.h>
-#include <omp.h>
+#include <sched.h>
+#include <stdlib.h>
 
 static int threads; /* 0: not chosen yet */
 
@@ -66,37 +67,44 @@ void fast_enable(int on)
 {
   ops = reference_ops;
   if (!on) return;
-  fast_threads();              /* before the next line, which also sets OpenMP's default */
-  openblas_set_num_threads(1); /* threads are taken outside of it, see fast_for */
 #define TAKE(name) \
   if (fast_ops.name) ops.name = fast_ops.name;
   OPS(TAKE)
 #undef TAKE
 }
 
-void fast_set_threads(int n) { threads = n < 1 ? 1 : n > 256 ? 256 : n; }
+void fast_set_threads(int n) { threads = n < 1 ? 1 : n > POOL_MOST ? POOL_MOST : n; }
+
+/* Those that this process may run on. */
+static int processors(void)
+{
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
 
 int fast_threads(void)
 {
   if (!threads) { /* OMP_NUM_THREADS is heard, but more threads than processors only wait for each other */
-    int wanted = omp_get_max_threads(), there = omp_get_num_procs();
-    fast_set_threads(wanted < there ? wanted : there);
+    const char *text = getenv("OMP_NUM_THREADS");
+    int wanted = text ? atoi(text) : 0, there = processors();
+    fast_set_threads(wanted > 0 && wanted < there ? wanted : there);
   }
   return threads;
 }
 
-static void piece(size_t i, size_t n, size_t grain, Job *job, const void *arg)
+typedef struct {
+  Job *job;
+  const void *arg;
+  size_t n, grain;
+} Loop;
+
+static void piece(const void *arg, size_t i)
 {
-  job(arg, i * grain, smaller(n, (i + 1) * grain));
+  const Loop *q = arg;
+  q->job(q->arg, i * q->grain, smaller(q->n, (i + 1) * q->grain));
 }
 
 void fast_for(size_t n, size_t grain, Job *job, const void *arg)
 {
-  size_t count = pieces(n, grain), team = smaller((size_t)fast_threads(), count);
-  if (team <= 1) {
-    for (size_t i = 0; i < count; i++) piece(i, n, grain, job, arg);
-    return;
-  }
-#pragma omp parallel for schedule(static) num_threads((int)team)
-  for (size_t i = 0; i < count; i++) piece(i, n, grain, job, arg);
+  pool_run(fast_threads(), pieces(n, grain), piece, &(Loop){job, arg, n, grain});
 }
