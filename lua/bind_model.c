@@ -245,7 +245,7 @@ static int count_state_floats(lua_State *L)
 static int zero_grad(lua_State *L) /* m:zero_grad() */
 {
   Model *m = check_model(L, 1);
-  for (int i = 0; i < m->count; i++) memset(m->params[i].t->grad, 0, m->params[i].t->n * sizeof(real));
+  for (int i = 0; i < m->count; i++) ops.clear(m->params[i].t->grad, m->params[i].t->n);
   return 0;
 }
 

@@ -117,6 +117,7 @@ static int no_grad(lua_State *L)
   tape->recording = recording;
   s->depth--;
   unpin(L, s, pins);
+  ops.settle();
   arena_rewind(&tape->arena, mark);
   return status == LUA_OK ? lua_gettop(L) : rethrow(L);
 }

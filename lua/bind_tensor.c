@@ -279,7 +279,7 @@ static int grad(lua_State *L) /* t:grad() -> a copy of the gradient, or nil */
 static int zero_grad(lua_State *L) /* t:zero_grad() -> t */
 {
   Tensor *t = check_tensor(L, 1);
-  for (size_t i = 0; t->grad && i < t->n; i++) t->grad[i] = 0;
+  if (t->grad) ops.clear(t->grad, t->n);
   lua_settop(L, 1);
   return 1;
 }

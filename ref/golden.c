@@ -87,6 +87,7 @@ static void compare(Run *r, const char *kind, const StEntry *e, const Tensor *t,
   ArenaMark mark = arena_mark(&r->tp->arena);
   double *expected = arena_alloc(&r->tp->arena, 2 * e->n * sizeof *expected), *found = expected + e->n;
   st_read_doubles(r->file, e, expected);
+  ops.settle();
   for (size_t i = 0; i < e->n; i++) found[i] = values[i];
   compare_numbers(l, e->name, found, expected, e->n);
   arena_rewind(&r->tp->arena, mark);
@@ -111,7 +112,7 @@ static void read_tokens(Run *r)
 
 static void zero_grads(Model *m)
 {
-  for (int i = 0; i < m->count; i++) memset(m->params[i].t->grad, 0, m->params[i].t->n * sizeof(real));
+  for (int i = 0; i < m->count; i++) ops.clear(m->params[i].t->grad, m->params[i].t->n);
 }
 
 static void run_sequence(Run *r, double l2wrap)

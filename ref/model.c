@@ -267,6 +267,7 @@ static Pass begin(Tape *tp, const Model *m, const int *tokens, int B, int T, Sta
       rwkv_fail("token %d at sequence %d, position %d is outside 0..%d", tokens[i], i / T, i % T, m->d.V - 1);
   state_attach(st, tp);
   st->recorded |= tp->recording;
+  ops.batch((size_t)B, (size_t)T, (size_t)m->d.C);
   Tensor **state = arena_alloc(&tp->arena, (size_t)st->count * sizeof *state);
   memcpy(state, st->now, (size_t)st->count * sizeof *state);
   return (Pass){.tp = tp, .d = &m->d, .outer = m->outer, .tokens = tokens, .B = B, .T = T,

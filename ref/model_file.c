@@ -2,6 +2,7 @@
 #include "model_build.h"
 
 #include "engine/err.h"
+#include "engine/ops.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -283,6 +284,7 @@ void model_write(const Model *m, StWriter *w)
     if (sizes[i].value) st_put_meta(w, sizes[i].name, text);
   }
   write_hooks(m, w);
+  ops.settle();
   for (int i = 0; i < m->count; i++) {
     const Tensor *t = m->params[i].t;
     st_put(w, m->params[i].name, t->axes, t->shape, t->data);
@@ -292,6 +294,7 @@ void model_write(const Model *m, StWriter *w)
 void opt_write(const Optim *o, const Model *m, StWriter *w)
 {
   char name[PARAM_NAME + 20];
+  ops.settle();
   for (int i = 0; i < o->count; i++) {
     const Tensor *t = m->params[i].t;
     snprintf(name, sizeof name, "optim.m.%s", m->params[i].name);

@@ -105,7 +105,7 @@ static void copy_values(void *arg)
   State *c = ((Copy *)arg)->to;
   for (int i = 0; i < s->count; i++) {
     c->own[i] = c->now[i] = tensor_new(s->now[i]->axes, s->now[i]->shape);
-    memcpy(c->own[i]->data, s->now[i]->data, s->now[i]->n * sizeof(real));
+    tensor_read(s->now[i], 0, s->now[i]->n, c->own[i]->data);
   }
 }
 
@@ -164,7 +164,7 @@ static void keep_values(State *s, int i, bool tape_ends)
     if (needed) tape_dispose(s->tape, old);
     else tensor_free(old);
   }
-  memcpy(s->own[i]->data, s->now[i]->data, s->own[i]->n * sizeof(real));
+  tensor_read(s->now[i], 0, s->own[i]->n, s->own[i]->data);
   s->now[i] = s->own[i];
 }
 

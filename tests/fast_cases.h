@@ -184,6 +184,13 @@ static void c_where_backward(Run *r)
   TIMED(r, r->o->where_backward(ga, gb, g, mask, n));
 }
 
+static void c_clear(Run *r)
+{
+  size_t n = length_of(r);
+  real *x = OUT(r, n);
+  TIMED(r, r->o->clear(x, n));
+}
+
 static void c_affine(Run *r)
 {
   size_t n = length_of(r);
@@ -845,6 +852,7 @@ static void c_bmm_backward(Run *r)
 
 #define CASE(op, variants, shape, loose) {#op, c_##op, variants, shape, loose}
 static const Case cases[] = {
+    CASE(clear, LENGTHS, "[64,64,64]", 1),
     CASE(unary, LENGTHS * UNARY_COUNT, "tanh [64,64,64]", 1),
     CASE(unary_backward, LENGTHS * UNARY_COUNT, "tanh [64,64,64]", 1),
     CASE(binary, CASTS * BINARY_COUNT, "[64,64,64] * [64]", 1),

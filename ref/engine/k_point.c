@@ -6,6 +6,11 @@
 static acc sigmoid(acc x) { return 1 / (1 + exp(-x)); }
 static acc softplus(acc x) { return log1p(exp(-fabs(x))) + fmax(x, 0); }
 
+void k_clear(real *x, size_t n)
+{
+  for (size_t i = 0; i < n; i++) x[i] = 0;
+}
+
 /* ---- one operand: y = f(x), dy/dx = df(x, y) ---- */
 
 static acc f_neg(acc x) { return -x; }

@@ -38,6 +38,7 @@ typedef struct {
   size_t step_a[4], step_b[4];
 } Broadcast;
 
+void k_clear(real *x, size_t n); /* zeros */
 void k_unary(real *y, const real *x, size_t n, UnaryKind kind);
 void k_unary_backward(real *gx, const real *g, const real *x, const real *y, size_t n, UnaryKind kind);
 void k_binary(real *y, const real *a, const real *b, const Broadcast *s, BinaryKind kind);

@@ -13,6 +13,7 @@ struct Node {
   Tensor *in[NODE_INPUTS], *out[NODE_OUTPUTS];
   size_t size[6];     /* whatever sizes the backward needs */
   double number[2];  /* scales, eps */
+  bool first[NODE_OUTPUTS]; /* no node before had this output: its gradient is used up here */
   int kind;
   void *saved;       /* in the tape's arena */
   const int *index;  /* integers saved in the arena */

@@ -7,6 +7,7 @@
 #include "kernels.h"
 
 #define OPS(OP)                                                                                         \
+  OP(clear)                                                                                             \
   OP(unary) OP(unary_backward) OP(binary) OP(binary_backward) OP(compare) OP(where) OP(where_backward)  \
   OP(affine) OP(affine_backward)                                                                        \
   OP(lerp) OP(lerp_backward) OP(linear) OP(linear_backward) OP(matmul) OP(matmul_backward) OP(rows)     \
@@ -24,6 +25,12 @@
 #define OPS_FIELD(name) __typeof__(k_##name) *name;
 typedef struct {
   OPS(OPS_FIELD)
+  /* A backend may put work off. settle: all of it is done now; it stands before everything that reads or writes numbers
+     outside a kernel, or gives their memory back. batch: what follows is about B sequences of T tokens of C channels,
+     a hint that changes no result. */
+  void (*settle)(void);
+  void (*batch)(size_t B, size_t T, size_t C);
+  bool (*read_later)(const void *p); /* whether work that was put off will read p as a whole, after most else is done */
 } Ops;
 #undef OPS_FIELD
 

@@ -81,5 +81,5 @@ double opt_step(Optim *o)
 
 void opt_zero_grad(Optim *o)
 {
-  for (int i = 0; i < o->count; i++) memset(o->params[i].p->grad, 0, o->params[i].p->n * sizeof(real));
+  for (int i = 0; i < o->count; i++) ops.clear(o->params[i].p->grad, o->params[i].p->n);
 }

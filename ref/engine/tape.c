@@ -24,6 +24,7 @@ void tape_free(Tape *tp)
 
 void tape_reset(Tape *tp)
 {
+  ops.settle();
   for (TapeWatcher *w = tp->watchers, *next; w; w = next) {
     next = w->next;
     w->before_reset(w);
@@ -34,6 +35,7 @@ void tape_reset(Tape *tp)
   }
   tp->disposed = NULL;
   tp->last = NULL;
+  tp->spare = NULL;
   tp->generation++;
   arena_reset(&tp->arena);
 }
@@ -73,7 +75,7 @@ Tensor *tape_number(Tape *tp, double value)
 Tensor *tape_copy(Tape *tp, const Tensor *t)
 {
   Tensor *c = tape_tensor(tp, t->axes, t->shape);
-  memcpy(c->data, t->data, t->n * sizeof(real));
+  tensor_read(t, 0, t->n, c->data);
   return c;
 }
 
@@ -102,6 +104,7 @@ Node *node_new(Tape *tp, void (*backward)(Node *), int n_in, Tensor *const *in, 
   }
   for (int i = 0; i < n_out; i++) {
     node->out[i] = out[i];
+    node->first[i] = !out[i]->needs_grad;
     out[i]->needs_grad = true;
   }
   node->prev = tp->last;
@@ -109,13 +112,41 @@ Node *node_new(Tape *tp, void (*backward)(Node *), int n_in, Tensor *const *in, 
   return node;
 }
 
+/* Gradients come and go all through the backward pass: those that have been passed on lend their memory, which is still
+   in the cache, to the next of the same size. */
+struct Spare {
+  Spare *next;
+  real *data;
+  size_t n;
+};
+
+static real *new_grad(Tape *tp, size_t n)
+{
+  for (Spare **s = &tp->spare; *s; s = &(*s)->next)
+    if ((*s)->n == n && !ops.read_later((*s)->data)) {
+      real *data = (*s)->data;
+      *s = (*s)->next;
+      return data;
+    }
+  return arena_alloc(&tp->arena, n * sizeof(real));
+}
+
+static void pass_on(Tape *tp, Tensor *t)
+{
+  if (t->base || !t->grad || !t->n) return;
+  Spare *s = arena_alloc(&tp->arena, sizeof *s);
+  *s = (Spare){tp->spare, t->grad, t->n};
+  tp->spare = s;
+  t->grad = NULL;
+}
+
 real *node_grad(Node *node, Tensor *t)
 {
   if (!t || !t->needs_grad) return NULL;
   if (t->base) return node_grad(node, t->base);
   if (!t->grad) {
-    t->grad = arena_alloc(&node->tape->arena, t->n * sizeof(real));
-    memset(t->grad, 0, t->n * sizeof(real));
+    t->grad = new_grad(node->tape, t->n);
+    ops.clear(t->grad, t->n);
   }
   return t->grad;
 }
@@ -141,6 +172,7 @@ void tape_backward(Tape *tp, Tensor *loss)
   Node start = {.tape = tp};
   real *seed = node_grad(&start, loss);
   if (!seed) rwkv_fail("backward: what this number is a view of needs no gradient any more");
+  ops.settle();
   seed[0] += 1;
   for (Node *node = tp->last; node; node = node->prev) {
     bool reached = false;
@@ -149,6 +181,8 @@ void tape_backward(Tape *tp, Tensor *loss)
       node->out[i]->spent = true;
     }
     if (reached) node->backward(node);
+    for (int i = 0; i < NODE_OUTPUTS && node->out[i]; i++)
+      if (node->first[i]) pass_on(tp, node->out[i]);
   }
   tp->last = NULL;
 }

@@ -14,6 +14,7 @@
 
 typedef struct Tape Tape;
 typedef struct Node Node;
+typedef struct Spare Spare;
 
 /* Called before the arena is rewound, for those who must save what lives in it. */
 typedef struct TapeWatcher {
@@ -28,6 +29,7 @@ struct Tape {
   uint64_t generation; /* grows with every reset: tells whether a tensor is of this step */
   TapeWatcher *watchers;
   Tensor *disposed;    /* see tape_dispose */
+  Spare *spare;        /* memory of gradients that have been passed on */
 };
 
 Tape *tape_new(void); /* recording */
@@ -36,7 +38,8 @@ void tape_reset(Tape *tp); /* ends the step: every tensor of the tape is gone */
 void tape_dispose(Tape *tp, Tensor *t); /* tensor_free when the step ends: the tape may still refer to it */
 
 /* Adds d loss / d x to the gradient of every x that needs one. `loss` has one element. The part of the
-   tape that was walked is spent: its tensors can be read, but no further gradient can flow through. */
+   tape that was walked is spent: its tensors can be read, but no further gradient can flow through, and what has flowed
+   into them is gone: only leaves keep their gradient. */
 void tape_backward(Tape *tp, Tensor *loss);
 
 Tensor *tape_tensor(Tape *tp, int axes, const int *shape); /* contents undefined */

@@ -1,6 +1,7 @@
 #include "tensor.h"
 
 #include "err.h"
+#include "ops.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -37,6 +38,7 @@ Tensor *tensor_new(int axes, const int *shape)
 void tensor_free(Tensor *t)
 {
   if (!t) return;
+  ops.settle();
   rwkv_release(t->data);
   rwkv_release(t->grad);
   rwkv_release(t);
@@ -46,6 +48,7 @@ void tensor_read(const Tensor *t, size_t from, size_t n, real *out)
 {
   if (from > t->n || n > t->n - from)
     rwkv_fail("read of %zu elements at %zu from a tensor of %zu", n, from, t->n);
+  ops.settle();
   if (n) memcpy(out, t->data + from, n * sizeof *out);
 }
 
@@ -53,11 +56,13 @@ void tensor_write(Tensor *t, size_t from, size_t n, const real *in)
 {
   if (from > t->n || n > t->n - from)
     rwkv_fail("write of %zu elements at %zu to a tensor of %zu", n, from, t->n);
+  ops.settle();
   if (n) memcpy(t->data + from, in, n * sizeof *in);
 }
 
 void tensor_fill(Tensor *t, real value)
 {
+  ops.settle();
   for (size_t i = 0; i < t->n; i++) t->data[i] = value;
 }
 

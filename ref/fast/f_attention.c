@@ -92,6 +92,7 @@ JOB static void attention_forward(const void *arg, size_t from, size_t to)
 void f_attention(real *y, acc *log_sum, acc *scratch, const real *q, const real *k, const real *v, size_t B, size_t T,
                  size_t U, size_t H, size_t N)
 {
+  fast_settle();
   Forward a = {y, log_sum, scratch, q, k, v, T, U, H, N};
   fast_for(B * H, pieces(HEAVY * 4, at_least_1(T * U * N)), attention_forward, &a);
 }
@@ -148,6 +149,7 @@ JOB static void attention_backward(const void *arg, size_t from, size_t to)
 void f_attention_backward(real *gq, real *gk, real *gv, acc *scratch, const real *g, const acc *log_sum, const real *q,
                           const real *k, const real *v, size_t B, size_t T, size_t U, size_t H, size_t N)
 {
+  fast_settle();
   Backward a = {gq, gk, gv, scratch, log_sum, g, q, k, v, T, U, H, N};
   fast_for(B * H, pieces(HEAVY, at_least_1(T * U * N)), attention_backward, &a);
 }

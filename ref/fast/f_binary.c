@@ -105,17 +105,28 @@ JOB static void binary_forward_line(const void *arg, size_t from, size_t to) /* 
                             to - from, KIND))
 }
 
-static void over_plane(const Args *q, Job *line, Job *rows)
+/* What a job over the rows, or over the one row, uses of an operand that moves by `step`. */
+static Use use_of(const real *x, Step step, const Plane *p)
 {
-  if (q->p.rows == 1) fast_for(q->p.C, LIGHT, line, q);
-  else fast_for(q->p.rows, pieces(LIGHT, at_least_1(q->p.C)), rows, q);
+  if (p->rows == 1) return step.col ? (Use)READS(x, p->C) : (Use)READS_ALL(x);
+  return step.row ? (Use)READS(x, p->rows * step.row) : (Use)READS_ALL(x);
+}
+
+static void over_plane(const Args *q, Step out, Job *line, Job *rows)
+{
+  Use use[] = {use_of(q->g, (Step){q->p.C, 1}, &q->p), use_of(q->a, q->p.a, &q->p), use_of(q->b, q->p.b, &q->p),
+               use_of(q->out, out, &q->p)};
+  use[3].written = true;
+  size_t n = q->p.rows == 1 ? q->p.C : q->p.rows;
+  size_t grain = q->p.rows == 1 ? LIGHT : pieces(LIGHT, at_least_1(q->p.C));
+  fast_put(fast_place(n, use, 4), n, grain, q->p.rows == 1 ? line : rows, q, sizeof *q);
 }
 
 void f_binary(real *y, const real *a, const real *b, const Broadcast *s, BinaryKind kind)
 {
   Args q = {.out = y, .a = a, .b = b, .kind = kind};
-  if (plane(&q.p, s)) over_plane(&q, binary_forward_line, binary_forward_rows);
-  else k_binary(y, a, b, s, kind);
+  if (plane(&q.p, s)) over_plane(&q, (Step){q.p.C, 1}, binary_forward_line, binary_forward_rows);
+  else fast_settle(), k_binary(y, a, b, s, kind);
 }
 
 /* ---- backward, to one of the operands ---- */
@@ -195,11 +206,12 @@ static bool backward_one(Args *q, real *out, bool by_b)
   Step own = by_b ? q->p.b : q->p.a, other = by_b ? q->p.a : q->p.b;
   q->out = out, q->by_b = by_b;
   if (own.col && (own.row || q->p.rows == 1))
-    over_plane(q, binary_back_line, binary_back_rows);
+    over_plane(q, own, binary_back_line, binary_back_rows);
   else if (own.col)
-    fast_columns((real *[SUMS]){out}, q->p.rows, q->p.C, binary_back_columns, q);
+    COLUMNS(((real *[SUMS]){out}), q->p.rows, q->p.C, binary_back_columns, *q, READS(q->g, q->p.rows * q->p.C),
+            use_of(q->a, q->p.a, &q->p), use_of(q->b, q->p.b, &q->p));
   else if (own.row && other.col)
-    fast_for(q->p.rows, pieces(LIGHT, at_least_1(q->p.C)), binary_back_row_sums, q);
+    over_plane(q, own, NULL, binary_back_row_sums);
   else
     return false;
   return true;
@@ -210,6 +222,6 @@ void f_binary_backward(real *ga, real *gb, const real *g, const real *a, const r
 {
   Args q = {.g = g, .a = a, .b = b, .kind = kind};
   bool flat = plane(&q.p, s);
-  if (ga && !(flat && backward_one(&q, ga, false))) k_binary_backward(ga, NULL, g, a, b, s, kind);
-  if (gb && !(flat && backward_one(&q, gb, true))) k_binary_backward(NULL, gb, g, a, b, s, kind);
+  if (ga && !(flat && backward_one(&q, ga, false))) fast_settle(), k_binary_backward(ga, NULL, g, a, b, s, kind);
+  if (gb && !(flat && backward_one(&q, gb, true))) fast_settle(), k_binary_backward(NULL, gb, g, a, b, s, kind);
 }

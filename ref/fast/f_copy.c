@@ -40,6 +40,7 @@ JOB static void copy_rows(const void *arg, size_t from, size_t to)
 void f_copy_scores(real *y, const real *q, const real *k, const int *token, const int *batch, const int *limit,
                    size_t rows, size_t U, size_t D, size_t V)
 {
+  fast_settle();
   Copy c = {y, NULL, NULL, NULL, q, k, token, batch, limit, rows, U, D, V};
   fast_for(rows, pieces(LIGHT, at_least_1(U * D + V)), copy_rows, &c);
 }
@@ -63,6 +64,7 @@ JOB static void copy_sequences_backward(const void *arg, size_t from, size_t to)
 void f_copy_scores_backward(real *gq, real *gk, const real *g, const real *q, const real *k, const int *token,
                             const int *batch, const int *limit, size_t rows, size_t U, size_t D, size_t V)
 {
+  fast_settle();
   Copy c = {NULL, gq, gk, g, q, k, token, batch, limit, rows, U, D, V};
   size_t sequences = 0;
   for (size_t i = 0; i < rows; i++)
@@ -95,6 +97,7 @@ JOB static void attention_rows(const void *arg, size_t from, size_t to)
 void f_linear_attention(real *y, const real *q, const real *k, const real *v, size_t B, size_t T, size_t U,
                         size_t D, size_t C)
 {
+  fast_settle();
   Attention a = {y, NULL, NULL, NULL, NULL, q, k, v, T, U, D, C};
   fast_for(B * T, pieces(LIGHT, at_least_1(U * (D + C))), attention_rows, &a);
 }
@@ -119,6 +122,7 @@ JOB static void attention_sequences_backward(const void *arg, size_t from, size_
 void f_linear_attention_backward(real *gq, real *gk, real *gv, const real *g, const real *q, const real *k,
                                  const real *v, size_t B, size_t T, size_t U, size_t D, size_t C)
 {
+  fast_settle();
   Attention a = {NULL, gq, gk, gv, g, q, k, v, T, U, D, C};
   fast_for(B, 1, attention_sequences_backward, &a);
 }

@@ -65,14 +65,30 @@ static void tiles(const void *arg, size_t from, size_t to)
     size_t j0 = t / down * q->tile_n, n = smaller(q->N - j0, q->tile_n);
     for (size_t i = i0; q->bias && i < i0 + m; i++) memcpy(q->c + i * q->N + j0, q->bias + j0, n * sizeof(real));
     if (q->K) gemm(q, i0, m, j0, n, q->add || q->bias);
+    else if (!q->bias)
+      for (size_t i = i0; i < i0 + m; i++) memset(q->c + i * q->N + j0, 0, n * sizeof(real));
   }
 }
 
-static void product(Product q)
+/* Rows from..to of C, all of its columns. */
+static void some_rows(const void *arg, size_t from, size_t to)
 {
-  if (q.M * q.N * q.K < 4 * LIGHT) q.tile_m = at_least_1(q.M), q.tile_n = at_least_1(q.N); /* too small to share */
-  if (!q.K && !q.add && !q.bias) memset(q.c, 0, q.M * q.N * sizeof(real));
-  else if (q.M && q.N && (q.K || q.bias)) fast_for(pieces(q.M, q.tile_m) * pieces(q.N, q.tile_n), 1, tiles, &q);
+  Product q = *(const Product *)arg;
+  q.tile_m = to - from, q.tile_n = q.N;
+  q.a += from * q.a_row, q.c += from * q.N, q.M = to - from;
+  tiles(&q, 0, 1);
+}
+
+/* rows: C and A belong to the batch, row by row; otherwise the batch is summed over. */
+static void product(Product q, bool rows)
+{
+  if (!q.M || !q.N || (q.add && !q.K)) return;
+  Use by_row[] = {READS(q.a, q.M * q.K), READS_ALL(q.b), READS_ALL(q.bias), WRITES(q.c, q.M * q.N)};
+  Use whole[] = {READS_ALL(q.a), READS_ALL(q.b), READS_ALL(q.bias), WRITES_ALL(q.c)};
+  if (q.M * q.N * q.K < 4 * LIGHT) q.tile_m = q.M, q.tile_n = q.N; /* too small to share */
+  Place place = fast_place(rows ? q.M : 1, rows ? by_row : whole, 4);
+  if (place == TILED) fast_put(place, q.M, 1, some_rows, &q, sizeof q);
+  else fast_put(place, pieces(q.M, q.tile_m) * pieces(q.N, q.tile_n), 1, tiles, &q, sizeof q);
 }
 
 /* Many rows: tiles that cut the usual powers of two into equal numbers of parts. A gradient of weights is
@@ -97,27 +113,28 @@ JOB static void bias_columns(const void *arg, acc (*sum)[TILE], size_t row0, siz
 
 void f_linear(real *y, const real *x, const real *w, const real *bias, size_t rows, size_t in, size_t out)
 {
-  product((Product){y, x, w, bias, rows, out, in, in, 1, 1, in, false, ROWS_M, ROWS_N});
+  product((Product){y, x, w, bias, rows, out, in, in, 1, 1, in, false, ROWS_M, ROWS_N}, true);
 }
 
 void f_linear_backward(real *gx, real *gw, real *gbias, const real *g, const real *x, const real *w, size_t rows,
                        size_t in, size_t out)
 {
-  if (gx) product((Product){gx, g, w, NULL, rows, in, out, out, 1, in, 1, true, ROWS_M, ROWS_N});
-  if (gw) product((Product){gw, g, x, NULL, out, in, rows, 1, out, in, 1, true, WEIGHT_M, WEIGHT_N});
-  if (gbias) fast_columns((real *[SUMS]){gbias}, rows, out, bias_columns, &(Bias){g, out});
+  if (gx) product((Product){gx, g, w, NULL, rows, in, out, out, 1, in, 1, true, ROWS_M, ROWS_N}, true);
+  if (gw) product((Product){gw, g, x, NULL, out, in, rows, 1, out, in, 1, true, WEIGHT_M, WEIGHT_N}, false);
+  Bias q = {g, out};
+  if (gbias) COLUMNS(((real *[SUMS]){gbias}), rows, out, bias_columns, q, READS(g, rows * out));
 }
 
 void f_matmul(real *y, const real *x, const real *m, size_t rows, size_t in, size_t out)
 {
-  product((Product){y, x, m, NULL, rows, out, in, in, 1, out, 1, false, ROWS_M, ROWS_N});
+  product((Product){y, x, m, NULL, rows, out, in, in, 1, out, 1, false, ROWS_M, ROWS_N}, true);
 }
 
 void f_matmul_backward(real *gx, real *gm, const real *g, const real *x, const real *m, size_t rows, size_t in,
                        size_t out)
 {
-  if (gx) product((Product){gx, g, m, NULL, rows, in, out, out, 1, 1, out, true, ROWS_M, ROWS_N});
-  if (gm) product((Product){gm, x, g, NULL, in, out, rows, 1, in, out, 1, true, WEIGHT_M, WEIGHT_N});
+  if (gx) product((Product){gx, g, m, NULL, rows, in, out, out, 1, 1, out, true, ROWS_M, ROWS_N}, true);
+  if (gm) product((Product){gm, x, g, NULL, in, out, rows, 1, in, out, 1, true, WEIGHT_M, WEIGHT_N}, false);
 }
 
 /* ---- many products ---- */
@@ -141,13 +158,14 @@ static void series(const void *arg, size_t from, size_t to)
 static void products(size_t batch, Product q, size_t c_step, size_t a_step, size_t b_step)
 {
   Series s = {q, c_step, a_step, b_step};
+  fast_settle();
   if (c_step) fast_for(batch, pieces(4 * LIGHT, at_least_1(q.M * q.N * q.K)), series, &s);
   else series(&s, 0, batch);
 }
 
 void f_bmm(real *y, const real *a, const real *b, const Matrices *s)
 {
-  if (!s->batch || !s->M || !s->N || !s->K) k_bmm(y, a, b, s);
+  if (!s->batch || !s->M || !s->N || !s->K) fast_settle(), k_bmm(y, a, b, s);
   else products(s->batch, (Product){y, a, b, NULL, s->M, s->N, s->K, s->K, 1, s->N, 1, false, 0, 0}, s->M * s->N,
                 s->a_step, s->b_step);
 }

@@ -34,9 +34,43 @@
 OPS(FAST_DECLARE)
 #undef FAST_DECLARE
 
-/* Calls job(arg, from, to) for 0..n in pieces of `grain`, on all threads. */
+/* Calls job(arg, from, to) for 0..n in pieces of `grain`, on all threads, at once: for work whose memory nobody else
+   waits for, or after fast_settle. */
 typedef void Job(const void *arg, size_t from, size_t to);
 void fast_for(size_t n, size_t grain, Job *job, const void *arg);
+
+/* ---- work that waits (stream.c) ---- */
+
+/* Memory that a job uses: item i of n has the i-th of n parts of it; or, if `whole`, every item may have all of it. NULL:
+   none. What overlaps must begin at the same place. */
+typedef struct {
+  const void *at;
+  size_t bytes;
+  bool written, whole;
+} Use;
+#define READS(p, count) {(p), (count) * sizeof *(p), false, false}
+#define WRITES(p, count) {(p), (count) * sizeof *(p), true, false} /* or adds to it */
+#define READS_ALL(p) {(p), 0, false, true}
+#define WRITES_ALL(p) {(p), 0, true, true}
+
+/* As fast_for, but the job may wait until somebody wants to see what it has written; `arg`, a structure, is copied. What
+   it points to and is not named among the uses must stay. */
+#define RUN(n, grain, job, arg, ...) \
+  fast_put(fast_place(n, (Use[]){__VA_ARGS__}, sizeof((Use[]){__VA_ARGS__}) / sizeof(Use)), n, grain, job, &(arg), \
+           sizeof(arg))
+
+/* The same in two steps, for work that has to know what will happen: at once; tile by tile, where a call of the job gets
+   n / fast_tile_count() items; or as a whole after the tiles. */
+typedef enum { NOW, TILED, AFTER } Place;
+Place fast_place(size_t n, const Use *use, size_t uses);
+void fast_put(Place place, size_t n, size_t grain, Job *job, const void *arg, size_t arg_size);
+size_t fast_tile_count(void);
+void *fast_memory(size_t bytes); /* until what waits has run */
+void *fast_keep(const void *from, size_t bytes);
+
+void fast_settle(void); /* runs what waits */
+void fast_batch(size_t B, size_t T, size_t C);
+bool fast_read_later(const void *p);
 
 enum {
   LIGHT = 16384, /* elements worth a piece where one costs a nanosecond, */
@@ -54,7 +88,11 @@ enum { TILE = 256, SUMS = 2 };
 
 /* Adds, for row0..row1 and col0..col1, to sum[s][c - col0]. */
 typedef void ColumnJob(const void *arg, acc (*sum)[TILE], size_t row0, size_t row1, size_t col0, size_t col1);
-/* out[s][c] += the sum over all rows, for each out[s] that is not NULL. */
-void fast_columns(real *const out[SUMS], size_t rows, size_t C, ColumnJob *job, const void *arg);
+/* out[s][c] += the sum over all rows, for each out[s] that is not NULL. The uses are those of the job, by rows. */
+void fast_columns(real *const out[SUMS], size_t rows, size_t C, ColumnJob *job, const void *arg, size_t arg_size,
+                  const Use *use, size_t uses);
+#define COLUMNS(out, rows, C, job, arg, ...) \
+  fast_columns(out, rows, C, job, &(arg), sizeof(arg), (Use[]){__VA_ARGS__}, \
+               sizeof((Use[]){__VA_ARGS__}) / sizeof(Use))
 
 #endif

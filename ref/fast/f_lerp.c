@@ -25,12 +25,14 @@ JOB static void affine_back(const void *arg, size_t from, size_t to)
 
 void f_affine(real *y, const real *x, acc scale, acc offset, size_t n)
 {
-  fast_for(n, LIGHT, affine, &(Affine){y, x, (real)scale, (real)offset});
+  Affine q = {y, x, (real)scale, (real)offset};
+  RUN(n, LIGHT, affine, q, READS(x, n), WRITES(y, n));
 }
 
 void f_affine_backward(real *gx, const real *g, acc scale, size_t n)
 {
-  fast_for(n, LIGHT, affine_back, &(Affine){gx, g, (real)scale, 0});
+  Affine q = {gx, g, (real)scale, 0};
+  RUN(n, LIGHT, affine_back, q, READS(g, n), WRITES(gx, n));
 }
 
 /* ---- lerp ---- */
@@ -60,9 +62,11 @@ JOB static void lerp_line(const void *arg, size_t from, size_t to) /* mu as x */
 void f_lerp(real *z, const real *x, const real *p, const real *mu, size_t rows, size_t mu_rows, size_t C)
 {
   Lerp q = {.z = z, .x = x, .p = p, .mu = mu, .C = C};
-  if (mu_rows == rows) fast_for(rows * C, LIGHT, lerp_line, &q);
-  else if (mu_rows == 1) fast_for(rows, pieces(LIGHT, at_least_1(C)), lerp_rows, &q);
-  else k_lerp(z, x, p, mu, rows, mu_rows, C);
+  size_t n = rows * C;
+  if (mu_rows == rows) RUN(n, LIGHT, lerp_line, q, READS(x, n), READS(p, n), READS(mu, n), WRITES(z, n));
+  else if (mu_rows == 1)
+    RUN(rows, pieces(LIGHT, at_least_1(C)), lerp_rows, q, READS(x, n), READS(p, n), READS_ALL(mu), WRITES(z, n));
+  else fast_settle(), k_lerp(z, x, p, mu, rows, mu_rows, C);
 }
 
 JOB static void lerp_back_line(const void *arg, size_t from, size_t to)
@@ -104,7 +108,12 @@ void f_lerp_backward(real *gx, real *gp, real *gmu, const real *g, const real *x
                      size_t rows, size_t mu_rows, size_t C)
 {
   Lerp q = {NULL, gx, gp, gmu, g, x, p, mu, C};
-  if (mu_rows == rows) fast_for(rows * C, LIGHT, lerp_back_line, &q);
-  else if (mu_rows == 1) fast_columns((real *[SUMS]){gmu}, rows, C, lerp_back_rows, &q);
-  else k_lerp_backward(gx, gp, gmu, g, x, p, mu, rows, mu_rows, C);
+  size_t n = rows * C;
+  if (mu_rows == rows)
+    RUN(n, LIGHT, lerp_back_line, q, READS(g, n), READS(x, n), READS(p, n), READS(mu, n), WRITES(gx, n), WRITES(gp, n),
+        WRITES(gmu, n));
+  else if (mu_rows == 1)
+    COLUMNS(((real *[SUMS]){gmu}), rows, C, lerp_back_rows, q, READS(g, n), READS(x, n), READS(p, n), READS_ALL(mu),
+            WRITES(gx, n), WRITES(gp, n));
+  else fast_settle(), k_lerp_backward(gx, gp, gmu, g, x, p, mu, rows, mu_rows, C);
 }

@@ -44,6 +44,7 @@ JOB static void log_sums(const void *arg, size_t from, size_t to)
 void f_cross_entropy(real *loss, acc *log_sum, const real *logits, const int *target, size_t rows, size_t V)
 {
   Loss q = {.log_sum = log_sum, .logits = logits, .target = target, .V = V};
+  fast_settle();
   fast_for(rows, pieces(HEAVY, V), log_sums, &q);
   size_t scored = count_scored(target, rows);
   acc total = 0;
@@ -79,7 +80,8 @@ void f_cross_entropy_backward(real *glogits, acc g, const acc *log_sum, const re
   acc scored = (acc)at_least_1(count_scored(target, rows));
   Loss q = {.glogits = glogits, .g = g / scored, .saved = log_sum, .logits = logits, .target = target,
             .l2wrap = l2wrap / scored, .V = V};
-  fast_for(rows, pieces(HEAVY, V), loss_back, &q);
+  RUN(rows, pieces(HEAVY, V), loss_back, q, READS(log_sum, rows), READS(logits, rows * V), READS(target, rows),
+      WRITES(glogits, rows * V));
 }
 
 /* ---- argmax ---- */
@@ -104,5 +106,6 @@ JOB static void largest(const void *arg, size_t from, size_t to)
 
 void f_argmax(int *best, const real *x, size_t rows, size_t n)
 {
+  fast_settle();
   fast_for(rows, pieces(LIGHT, at_least_1(n)), largest, &(Loss){.best = best, .logits = x, .V = n});
 }

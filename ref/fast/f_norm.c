@@ -36,7 +36,8 @@ void f_norm(real *y, acc *stats, const real *x, const real *weight, const real *
             size_t H, size_t N)
 {
   Norm q = {.y = y, .stats = stats, .x = x, .weight = weight, .bias = bias, .eps = eps, .H = H, .N = N};
-  fast_for(rows * H, pieces(HEAVY, at_least_1(N)), norm, &q);
+  RUN(rows * H, pieces(HEAVY, at_least_1(N)), norm, q, READS(x, rows * H * N), READS_ALL(weight), READS_ALL(bias),
+      WRITES(y, rows * H * N), WRITES(stats, rows * H * 2));
 }
 
 /* With z = (x - mean) scale and q = g weight:  gx = scale (q - mean(q) - z mean(q z)) */
@@ -81,8 +82,13 @@ void f_norm_backward(real *gx, real *gweight, real *gbias, const real *g, const 
                      const real *weight, size_t rows, size_t H, size_t N)
 {
   Norm q = {.gx = gx, .g = g, .saved = stats, .x = x, .weight = weight, .H = H, .N = N};
-  if (gx) fast_for(rows * H, pieces(HEAVY, at_least_1(N)), norm_back, &q);
-  if (gweight || gbias) fast_columns((real *[SUMS]){gweight, gbias}, rows, H * N, norm_back_columns, &q);
+  size_t n = rows * H * N;
+  if (gx)
+    RUN(rows * H, pieces(HEAVY, at_least_1(N)), norm_back, q, READS(g, n), READS(stats, rows * H * 2), READS(x, n),
+        READS_ALL(weight), WRITES(gx, n));
+  if (gweight || gbias)
+    COLUMNS(((real *[SUMS]){gweight, gbias}), rows, H * N, norm_back_columns, q, READS(g, n),
+            READS(stats, rows * H * 2), READS(x, n));
 }
 
 /* ---- unit length ---- */
@@ -104,7 +110,8 @@ JOB static void l2norm(const void *arg, size_t from, size_t to)
 
 void f_l2norm(real *y, const real *x, acc eps, size_t groups, size_t N)
 {
-  fast_for(groups, pieces(HEAVY, at_least_1(N)), l2norm, &(Norm){.y = y, .x = x, .eps = eps, .N = N});
+  Norm q = {.y = y, .x = x, .eps = eps, .N = N};
+  RUN(groups, pieces(HEAVY, at_least_1(N)), l2norm, q, READS(x, groups * N), WRITES(y, groups * N));
 }
 
 /* y = x/|x|:  gx = (g - y (y.g)) / |x|; below eps the divisor is constant and gx = g / eps */
@@ -129,5 +136,7 @@ JOB static void l2norm_back(const void *arg, size_t from, size_t to)
 
 void f_l2norm_backward(real *gx, const real *g, const real *x, acc eps, size_t groups, size_t N)
 {
-  fast_for(groups, pieces(HEAVY, at_least_1(N)), l2norm_back, &(Norm){.gx = gx, .g = g, .x = x, .eps = eps, .N = N});
+  Norm q = {.gx = gx, .g = g, .x = x, .eps = eps, .N = N};
+  RUN(groups, pieces(HEAVY, at_least_1(N)), l2norm_back, q, READS(g, groups * N), READS(x, groups * N),
+      WRITES(gx, groups * N));
 }

@@ -9,36 +9,69 @@
 enum { PARTS = 32 };
 
 typedef struct {
-  acc (*sum)[SUMS][TILE]; /* [PARTS], one for each block of rows */
   ColumnJob *job;
   const void *arg;
-  size_t rows, block, col0, col1;
+  real *out[SUMS];
+  size_t rows, C, block, parts; /* rows of a part */
+  acc *sum;                     /* [parts,SUMS,C] */
 } Columns;
 
+/* The rows of one part. */
 static void column_part(const void *arg, size_t from, size_t to)
 {
   const Columns *q = arg;
-  for (size_t i = from; i < to; i++)
-    q->job(q->arg, q->sum[i], i * q->block, smaller(q->rows, (i + 1) * q->block), q->col0, q->col1);
+  acc(*mine)[TILE], tile[SUMS][TILE];
+  mine = tile;
+  for (size_t col0 = 0; col0 < q->C; col0 += TILE) {
+    size_t col1 = smaller(q->C, col0 + TILE);
+    memset(tile, 0, sizeof tile);
+    q->job(q->arg, mine, from, to, col0, col1);
+    for (int s = 0; s < SUMS; s++)
+      if (q->out[s])
+        memcpy(q->sum + (from / q->block * SUMS + (size_t)s) * q->C + col0, tile[s], (col1 - col0) * sizeof(acc));
+  }
 }
 
-void fast_columns(real *const out[SUMS], size_t rows, size_t C, ColumnJob *job, const void *arg)
+static void add_parts(const void *arg, size_t from, size_t to) /* channels */
 {
-  acc sum[PARTS][SUMS][TILE]; /* 128 KiB */
-  for (size_t col0 = 0; col0 < C; col0 += TILE) {
-    size_t col1 = smaller(C, col0 + TILE), width = col1 - col0;
-    size_t block = pieces(rows, PARTS), least = pieces(HEAVY, width);
-    if (block < least) block = least;
-    size_t parts = pieces(rows, block);
-    for (size_t i = 0; i < parts; i++)
-      for (int s = 0; s < SUMS; s++) memset(sum[i][s], 0, width * sizeof(acc));
-    fast_for(parts, 1, column_part, &(Columns){sum, job, arg, rows, block, col0, col1});
-    for (int s = 0; s < SUMS; s++)
-      for (size_t c = 0; out[s] && c < width; c++) {
-        acc total = 0;
-        for (size_t i = 0; i < parts; i++) total += sum[i][s][c];
-        out[s][col0 + c] += (real)total;
-      }
+  const Columns *q = arg;
+  for (int s = 0; s < SUMS; s++)
+    for (size_t c = from; q->out[s] && c < to; c++) {
+      acc total = 0;
+      for (size_t i = 0; i < q->parts; i++) total += q->sum[(i * SUMS + (size_t)s) * q->C + c];
+      q->out[s][c] += (real)total;
+    }
+}
+
+static void all_columns(const void *arg, size_t from, size_t to)
+{
+  const Columns *q = arg;
+  fast_for(q->rows, q->block, column_part, q);
+  add_parts(q, 0, q->C);
+  (void)from, (void)to;
+}
+
+void fast_columns(real *const out[SUMS], size_t rows, size_t C, ColumnJob *job, const void *arg, size_t arg_size,
+                  const Use *use, size_t uses)
+{
+  Use all[12];
+  size_t n = uses;
+  memcpy(all, use, uses * sizeof *use);
+  for (int s = 0; s < SUMS; s++)
+    if (out[s]) all[n++] = (Use)WRITES_ALL(out[s]);
+  Place place = fast_place(rows, all, n);
+  Columns q = {.job = job, .arg = arg, .rows = rows, .C = C};
+  memcpy(q.out, out, sizeof q.out);
+  size_t least = pieces(HEAVY, at_least_1(C));
+  q.block = place == TILED ? rows / fast_tile_count() : larger(pieces(rows, PARTS), least);
+  q.parts = pieces(rows, q.block);
+  q.sum = fast_memory(q.parts * SUMS * C * sizeof(acc));
+  if (place != NOW) q.arg = fast_keep(arg, arg_size);
+  if (place == TILED) {
+    fast_put(TILED, rows, 1, column_part, &q, sizeof q);
+    if (n > uses) fast_put(AFTER, C, HEAVY, add_parts, &q, sizeof q);
+  } else {
+    fast_put(place, rows, 0, all_columns, &q, sizeof q);
   }
 }
 
@@ -72,6 +105,7 @@ JOB static void total_part(const void *arg, size_t from, size_t to)
 static acc total(const real *x, size_t n, bool squares)
 {
   acc sum[PARTS], all = 0;
+  fast_settle();
   size_t block = pieces(n, PARTS);
   if (block < LIGHT) block = LIGHT;
   size_t parts = pieces(n, block);
@@ -125,7 +159,8 @@ void f_sum(real *y, const real *x, acc scale, size_t outer, size_t size, size_t 
   if (outer == 1 && inner == 1)
     y[0] = (real)(scale * total(x, size, false));
   else
-    fast_for(outer, pieces(LIGHT, at_least_1(size * inner)), inner == 1 ? sum_rows : sum_columns, &q);
+    RUN(outer, pieces(LIGHT, at_least_1(size * inner)), inner == 1 ? sum_rows : sum_columns, q,
+        READS(x, outer * size * inner), WRITES(y, outer * inner));
 }
 
 JOB static void sum_back(const void *arg, size_t from, size_t to)
@@ -152,7 +187,8 @@ JOB static void sum_rows_back(const void *arg, size_t from, size_t to)
 void f_sum_backward(real *gx, const real *g, acc scale, size_t outer, size_t size, size_t inner)
 {
   Sum q = {gx, g, scale, size, inner};
-  fast_for(outer, pieces(LIGHT, at_least_1(size * inner)), inner == 1 ? sum_rows_back : sum_back, &q);
+  RUN(outer, pieces(LIGHT, at_least_1(size * inner)), inner == 1 ? sum_rows_back : sum_back, q,
+      READS(g, outer * inner), WRITES(gx, outer * size * inner));
 }
 
 /* ---- AdamW: every element by itself, in double as the reference ---- */
@@ -161,7 +197,7 @@ typedef struct {
   real *p, *m, *v;
   const real *g;
   acc scale;
-  const AdamStep *step;
+  AdamStep step;
 } Adam;
 
 JOB static void adam(const void *arg, size_t from, size_t to)
@@ -169,7 +205,7 @@ JOB static void adam(const void *arg, size_t from, size_t to)
   const Adam *q = arg;
   real *restrict p = q->p, *restrict m = q->m, *restrict v = q->v;
   const real *restrict g = q->g;
-  const AdamStep s = *q->step;
+  const AdamStep s = q->step;
   acc scale = q->scale;
   SIMD
   for (size_t i = from; i < to; i++) {
@@ -183,5 +219,6 @@ JOB static void adam(const void *arg, size_t from, size_t to)
 
 void f_adamw(real *p, real *m, real *v, const real *g, acc scale, const AdamStep *step, size_t n)
 {
-  fast_for(n, HEAVY, adam, &(Adam){p, m, v, g, scale, step});
+  Adam q = {p, m, v, g, scale, *step};
+  RUN(n, HEAVY, adam, q, READS(g, n), WRITES(p, n), WRITES(m, n), WRITES(v, n));
 }

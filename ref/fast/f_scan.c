@@ -57,6 +57,7 @@ JOB static void scan_forward(const void *arg, size_t from, size_t to)
 void f_selective_scan(real *y, real *h1, real *segments, const real *x, const real *delta, const real *A,
                       const real *Bm, const real *Cm, const real *h0, size_t B, size_t T, size_t D, size_t N)
 {
+  fast_settle();
   Forward q = {y, h1, segments, x, delta, A, Bm, Cm, T, D, N};
   memcpy(h1, h0, B * D * N * sizeof *h1);
   fast_for(B * pieces(D, LANE), pieces(HEAVY, at_least_1(T * LANE * N)), scan_forward, &q);
@@ -137,6 +138,7 @@ void f_selective_scan_backward(const ScanGrads *out, real *scratch, const real *
                                const real *segments, const real *x, const real *delta, const real *A, const real *Bm,
                                const real *Cm, size_t B, size_t T, size_t D, size_t N)
 {
+  fast_settle();
   if (N > N_MAX) {
     k_selective_scan_backward(out, scratch, gy, gh1, segments, x, delta, A, Bm, Cm, B, T, D, N);
     return;

@@ -64,10 +64,12 @@ static size_t grain(UnaryKind kind)
 
 void f_unary(real *y, const real *x, size_t n, UnaryKind kind)
 {
-  fast_for(n, grain(kind), unary_map, &(Args){.out = y, .x = x, .kind = kind});
+  Args q = {.out = y, .x = x, .kind = kind};
+  RUN(n, grain(kind), unary_map, q, READS(x, n), WRITES(y, n));
 }
 
 void f_unary_backward(real *gx, const real *g, const real *x, const real *y, size_t n, UnaryKind kind)
 {
-  fast_for(n, grain(kind), unary_back, &(Args){gx, x, y, g, kind});
+  Args q = {gx, x, y, g, kind};
+  RUN(n, grain(kind), unary_back, q, READS(g, n), READS(x, n), READS(y, n), WRITES(gx, n));
 }

@@ -40,6 +40,7 @@ JOB static void wkv1_forward(const void *arg, size_t from, size_t to)
 void f_wkv1(real *y, const real *w, const real *alpha, const real *beta, const real *k, const real *v,
             size_t B, size_t T, size_t U, size_t H, size_t N, size_t ctx)
 {
+  fast_settle();
   if (N > N_MAX) {
     k_wkv1(y, w, alpha, beta, k, v, B, T, U, H, N, ctx);
     return;
@@ -82,6 +83,7 @@ JOB static void wkv1_backward(const void *arg, size_t from, size_t to)
 void f_wkv1_backward(const Wkv1Grads *out, const real *gy, const real *w, const real *alpha, const real *beta,
                      const real *k, const real *v, size_t B, size_t T, size_t U, size_t H, size_t N, size_t ctx)
 {
+  fast_settle();
   if (N > N_MAX) {
     k_wkv1_backward(out, gy, w, alpha, beta, k, v, B, T, U, H, N, ctx);
     return;

@@ -47,6 +47,7 @@ JOB static void wkv2_forward(const void *arg, size_t from, size_t to)
 void f_wkv2(real *y, real *a1, real *b1, real *trace, const real *w, const real *u, const real *e, const real *v,
             const real *a0, const real *b0, acc eps, size_t B, size_t T, size_t C)
 {
+  fast_settle();
   Forward q = {y, a1, b1, trace, w, u, e, v, a0, b0, (real)eps, B, T, C};
   fast_for(B * pieces(C, LANE), pieces(LIGHT, at_least_1(T * LANE)), wkv2_forward, &q);
 }
@@ -133,6 +134,7 @@ void f_wkv2_backward(const Wkv2Grads *out, const real *gy, const real *ga1, cons
                      const real *w, const real *u, const real *e, const real *v, acc eps, size_t B, size_t T,
                      size_t C)
 {
+  fast_settle();
   Backward q = {out, gy, ga1, gb1, trace, w, u, e, v, eps, B, T, C};
   fast_for(pieces(C, LANE), pieces(HEAVY, at_least_1(B * T * LANE)), wkv2_backward, &q);
 }

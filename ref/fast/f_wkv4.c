@@ -69,6 +69,7 @@ void f_wkv4(real *y, real *a1, real *b1, real *p1, real *trace, const real *w, c
             const real *v, const real *a0, const real *b0, const real *p0, size_t B, size_t T, size_t C,
             size_t decay_rows)
 {
+  fast_settle();
   Forward q = {y, a1, b1, p1, trace, w, u, k, v, a0, b0, p0, B, T, C, decay_rows};
   fast_for(B * pieces(C, LANE), pieces(HEAVY, at_least_1(T * LANE)), wkv4_forward, &q);
 }
@@ -169,6 +170,7 @@ void f_wkv4_backward(const Wkv4Grads *out, const real *gy, const real *ga1, cons
                      const real *trace, const real *w, const real *u, const real *k, const real *v, size_t B,
                      size_t T, size_t C, size_t decay_rows)
 {
+  fast_settle();
   Backward q = {out, gy, ga1, gb1, gp1, trace, w, u, k, v, B, T, C, decay_rows};
   fast_for(pieces(C, LANE), pieces(HEAVY, at_least_1(B * T * LANE)), wkv4_backward, &q);
 }

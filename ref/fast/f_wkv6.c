@@ -88,6 +88,7 @@ JOB static void wkv6_forward(const void *arg, size_t from, size_t to)
 void f_wkv6(real *y, real *S1, real *segments, const real *r, const real *w, const real *k, const real *v,
             const real *u, const real *S0, size_t B, size_t T, size_t H, size_t N, size_t decay_rows)
 {
+  fast_settle();
   if (N > N_MAX) {
     k_wkv6(y, S1, segments, r, w, k, v, u, S0, B, T, H, N, decay_rows);
     return;
@@ -199,6 +200,7 @@ void f_wkv6_backward(const Wkv6Grads *out, real *scratch, const real *gy, const 
                      const real *r, const real *w, const real *k, const real *v, const real *u, size_t B, size_t T,
                      size_t H, size_t N, size_t decay_rows)
 {
+  fast_settle();
   if (N > N_MAX) {
     k_wkv6_backward(out, scratch, gy, gS1, segments, r, w, k, v, u, B, T, H, N, decay_rows);
     return;

@@ -102,6 +102,7 @@ JOB static void wkv7_forward(const void *arg, size_t from, size_t to)
 void f_wkv7(real *y, real *S1, real *segments, const real *r, const real *w, const real *k, const real *v,
             const real *a, const real *b, const real *S0, size_t B, size_t T, size_t H, size_t N)
 {
+  fast_settle();
   if (N > N_MAX) {
     k_wkv7(y, S1, segments, r, w, k, v, a, b, S0, B, T, H, N);
     return;
@@ -256,6 +257,7 @@ void f_wkv7_backward(const Wkv7Grads *out, real *scratch, const real *gy, const 
                      const real *r, const real *w, const real *k, const real *v, const real *a, const real *b,
                      size_t B, size_t T, size_t H, size_t N)
 {
+  fast_settle();
   if (N > N_MAX) {
     k_wkv7_backward(out, scratch, gy, gS1, segments, r, w, k, v, a, b, B, T, H, N);
     return;

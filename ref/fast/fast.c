@@ -10,12 +10,16 @@ static int threads; /* 0: not chosen yet */
 
 /* What is not named here stays with the reference. */
 static const Ops fast_ops = {
+    .clear = f_clear,
     .unary = f_unary,
     .unary_backward = f_unary_backward,
     .binary = f_binary,
     .binary_backward = f_binary_backward,
     .affine = f_affine,
     .affine_backward = f_affine_backward,
+    .compare = f_compare,
+    .where = f_where,
+    .where_backward = f_where_backward,
     .lerp = f_lerp,
     .lerp_backward = f_lerp_backward,
     .linear = f_linear,
@@ -36,6 +40,16 @@ static const Ops fast_ops = {
     .unslice_add = f_unslice_add,
     .sum = f_sum,
     .sum_backward = f_sum_backward,
+    .cumsum = f_cumsum,
+    .cumsum_backward = f_cumsum_backward,
+    .permute = f_permute,
+    .permute_backward = f_permute_backward,
+    .max = f_max,
+    .max_backward = f_max_backward,
+    .gather = f_gather,
+    .gather_backward = f_gather_backward,
+    .softmax = f_softmax,
+    .softmax_backward = f_softmax_backward,
     .cross_entropy = f_cross_entropy,
     .cross_entropy_backward = f_cross_entropy_backward,
     .argmax = f_argmax,
@@ -65,8 +79,12 @@ static const Ops fast_ops = {
 
 void fast_enable(int on)
 {
+  fast_settle();
   ops = reference_ops;
   if (!on) return;
+  ops.settle = fast_settle;
+  ops.batch = fast_batch;
+  ops.read_later = fast_read_later;
 #define TAKE(name) \
   if (fast_ops.name) ops.name = fast_ops.name;
   OPS(TAKE)

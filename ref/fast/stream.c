@@ -1,0 +1,183 @@
+/* Work that waits. A training step is thousands of loops over tensors that are too large for a cache. Most of them are
+   made of independent parts: what happens to one sequence of a batch has nothing to do with the next. So the loops are
+   put on a list, and run when somebody wants to see a result: all of them for the first few sequences (a tile), whose
+   numbers stay in the cache from one loop to the next, then all for the next tile; tiles are shared among threads.
+
+   What does not come in such parts (a gradient of weights is a sum over the batch) waits in a second list, and runs as a
+   whole after the tiles. The tiles depend on the sizes alone, so the results do not depend on the threads.
+
+   The lists are kept right by what each piece of work says of the memory it uses (Use): work that may not run at the
+   place in the order where it would end up makes everything before it run first. */
+#include "f_inside.h"
+#include "fast.h"
+#include "pool.h"
+#include "../engine/arena.h"
+
+#include <string.h>
+
+typedef struct {
+  Job *job;
+  void *arg;
+  size_t n, grain; /* grain 0: one call, on the first thread, which may use others */
+} Waiting;
+
+/* What waiting work does with one piece of memory. */
+typedef struct {
+  const void *at;
+  size_t bytes;
+  unsigned round;
+  bool read, written;             /* by tiles, each its own part */
+  bool whole_read, whole_written; /* as a whole: by a tile, or after the tiles */
+} Seen;
+
+enum { MOST = 4096, SLOTS = 4 * MOST, TILE_NUMBERS = 16384, SMALL = 4096 };
+
+static struct {
+  size_t tiles; /* 0 or 1: nothing waits */
+  bool running;
+  Waiting tiled[MOST], after[MOST];
+  size_t tiled_count, after_count, seen_count;
+  Arena memory;
+  unsigned round;
+  Seen seen[SLOTS];
+} stream = {.round = 1};
+
+/* ---- running ---- */
+
+static void run_tile(const void *none, size_t tile)
+{
+  (void)none;
+  for (size_t i = 0; i < stream.tiled_count; i++) {
+    const Waiting *w = &stream.tiled[i];
+    size_t part = w->n / stream.tiles;
+    w->job(w->arg, tile * part, (tile + 1) * part);
+  }
+}
+
+static void run_whole(const Waiting *w)
+{
+  if (w->grain) fast_for(w->n, w->grain, w->job, w->arg);
+  else w->job(w->arg, 0, w->n);
+}
+
+void fast_settle(void)
+{
+  if (stream.running || (!stream.tiled_count && !stream.after_count)) return;
+  stream.running = true;
+  if (stream.tiled_count) pool_run(fast_threads(), stream.tiles, run_tile, NULL);
+  for (size_t i = 0; i < stream.after_count; i++) run_whole(&stream.after[i]);
+  stream.tiled_count = stream.after_count = stream.seen_count = 0;
+  stream.round++;
+  arena_reset(&stream.memory);
+  stream.running = false;
+}
+
+/* The largest number of tiles that cuts the batch evenly and leaves a tile about TILE_NUMBERS numbers. */
+void fast_batch(size_t B, size_t T, size_t C)
+{
+  size_t tiles = B, most = pieces(B * T * C, TILE_NUMBERS);
+  while (tiles > 1 && (tiles > most || B % tiles)) tiles--;
+  if (tiles != stream.tiles) fast_settle();
+  stream.tiles = tiles;
+}
+
+/* ---- waiting ---- */
+
+static Seen *seen_of(const void *at, bool add)
+{
+  size_t i = ((size_t)at >> 6) * 0x9E3779B97F4A7C15u >> 40;
+  for (;; i++) {
+    Seen *s = &stream.seen[i % SLOTS];
+    if (s->round == stream.round && s->at == at) return s;
+    if (s->round == stream.round) continue;
+    if (!add) return NULL;
+    *s = (Seen){.at = at, .round = stream.round};
+    stream.seen_count++;
+    return s;
+  }
+}
+
+bool fast_read_later(const void *p)
+{
+  const Seen *s = seen_of(p, false);
+  return s && s->whole_read;
+}
+
+/* Whether work with this use may not run before, or beside, what waits. */
+static bool conflicts(const Use *u, Place place)
+{
+  const Seen *s = seen_of(u->at, false);
+  if (!s) return false;
+  bool apart = s->bytes != u->bytes; /* the parts of tiles are not the same parts */
+  if (place == NOW) return s->written || s->whole_written || (u->written && (s->read || s->whole_read));
+  if (place == AFTER) return false;
+  if (u->whole) return !u->written && (s->written || s->whole_written); /* what is written whole is so after the tiles */
+  if (s->whole_written || (s->written && apart)) return true;
+  return u->written && (s->whole_read || (s->read && apart));
+}
+
+static bool any_conflict(const Use *use, size_t uses, Place place)
+{
+  for (size_t i = 0; i < uses; i++)
+    if (use[i].at && conflicts(&use[i], place)) return true;
+  return false;
+}
+
+static void remember(const Use *use, size_t uses, Place place)
+{
+  for (size_t i = 0; i < uses; i++) {
+    if (!use[i].at) continue;
+    Seen *s = seen_of(use[i].at, true);
+    bool whole = use[i].whole || place == AFTER;
+    if (!whole) s->bytes = use[i].bytes;
+    *(use[i].written ? whole ? &s->whole_written : &s->written : whole ? &s->whole_read : &s->read) = true;
+  }
+}
+
+static bool comes_in_tiles(size_t n, const Use *use, size_t uses)
+{
+  if (stream.tiles < 2 || n % stream.tiles) return false;
+  size_t largest = 0;
+  for (size_t i = 0; i < uses; i++) {
+    if (use[i].whole || !use[i].at) continue;
+    if (use[i].bytes % stream.tiles) return false;
+    if (use[i].bytes > largest) largest = use[i].bytes;
+  }
+  return largest >= SMALL * sizeof(real) || (largest && any_conflict(use, uses, NOW));
+}
+
+Place fast_place(size_t n, const Use *use, size_t uses)
+{
+  if (stream.running) return NOW;
+  if (!stream.tiled_count && !stream.after_count) arena_reset(&stream.memory);
+  bool tiles = comes_in_tiles(n, use, uses), full = stream.seen_count + uses > SLOTS / 2 ||
+                                                    stream.tiled_count == MOST || stream.after_count + 2 > MOST;
+  if (full || (tiles && any_conflict(use, uses, TILED))) fast_settle();
+  Place place = tiles ? TILED : any_conflict(use, uses, NOW) ? AFTER : NOW;
+  if (place != NOW) remember(use, uses, place);
+  return place;
+}
+
+void *fast_memory(size_t bytes) { return arena_alloc(&stream.memory, bytes); }
+
+void *fast_keep(const void *from, size_t bytes)
+{
+  void *copy = fast_memory(bytes);
+  if (bytes) memcpy(copy, from, bytes);
+  return copy;
+}
+
+void fast_put(Place place, size_t n, size_t grain, Job *job, const void *arg, size_t arg_size)
+{
+  Waiting w = {job, NULL, n, grain};
+  if (place == NOW) {
+    if (grain) fast_for(n, grain, job, arg);
+    else job(arg, 0, n);
+    return;
+  }
+  w.arg = fast_keep(arg, arg_size);
+  if (place == TILED) stream.tiled[stream.tiled_count++] = w;
+  else stream.after[stream.after_count++] = w;
+}
+
+size_t fast_tile_count(void) { return stream.tiles; }
