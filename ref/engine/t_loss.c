@@ -6,8 +6,8 @@
 static void cross_entropy_backward(Node *nd)
 {
   Tensor *logits = nd->in[0];
-  real *g = node_grad(nd, logits);
   ops.settle(); /* the gradient that flows in is read here */
+  real *g = node_grad(nd, logits);
   if (g)
     ops.cross_entropy_backward(g, node_flow(nd->out[0])[0], nd->saved, logits->data, nd->index, nd->number[0],
                                nd->size[0], nd->size[1]);

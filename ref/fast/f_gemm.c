@@ -83,6 +83,7 @@ static void some_rows(const void *arg, size_t from, size_t to)
 static void product(Product q, bool rows)
 {
   if (!q.M || !q.N || (q.add && !q.K)) return;
+  if (rows && q.add && fast_overwrite(q.c)) q.add = false;
   Use by_row[] = {READS(q.a, q.M * q.K), READS_ALL(q.b), READS_ALL(q.bias), WRITES(q.c, q.M * q.N)};
   Use whole[] = {READS_ALL(q.a), READS_ALL(q.b), READS_ALL(q.bias), WRITES_ALL(q.c)};
   if (q.M * q.N * q.K < 4 * LIGHT) q.tile_m = q.M, q.tile_n = q.N; /* too small to share */

@@ -65,6 +65,7 @@ typedef enum { NOW, TILED, AFTER } Place;
 Place fast_place(size_t n, const Use *use, size_t uses);
 void fast_put(Place place, size_t n, size_t grain, Job *job, const void *arg, size_t arg_size);
 size_t fast_tile_count(void);
+bool fast_overwrite(const void *at); /* whether only zeros wait to be written there: then they need not be */
 void *fast_memory(size_t bytes); /* until what waits has run */
 void *fast_keep(const void *from, size_t bytes);
 

@@ -10,7 +10,10 @@ typedef struct {
   const int *target;
   acc g, l2wrap;
   size_t V;
+  bool add;
 } Loss;
+
+enum { BLOCK = 512 };
 
 static size_t count_scored(const int *target, size_t rows)
 {
@@ -35,8 +38,13 @@ JOB static void log_sums(const void *arg, size_t from, size_t to)
     const real *x = q->logits + i * q->V;
     real top = top_of(x, q->V);
     acc sum = 0;
-    SIMD_SUM(sum)
-    for (size_t j = 0; j < q->V; j++) sum += (acc)fast_exp(x[j] - top);
+    for (size_t j0 = 0; j0 < q->V; j0 += BLOCK) { /* a block in `real`: 1e-7 of a sum of positive numbers */
+      real part = 0;
+      size_t n = smaller(BLOCK, q->V - j0);
+      SIMD_SUM(part)
+      for (size_t j = 0; j < n; j++) part += fast_exp(x[j0 + j] - top);
+      sum += (acc)part;
+    }
     q->log_sum[i] = (acc)top + log(sum);
   }
 }
@@ -59,12 +67,19 @@ JOB static void loss_back(const void *arg, size_t from, size_t to)
 {
   const Loss *q = arg;
   for (size_t i = from; i < to; i++) {
-    if (q->target[i] < 0) continue;
     const real *x = q->logits + i * q->V;
     real *restrict gx = q->glogits + i * q->V;
+    if (q->target[i] < 0) {
+      for (size_t j = 0; !q->add && j < q->V; j++) gx[j] = 0;
+      continue;
+    }
     acc log_sum = q->saved[i];
     real g = (real)q->g;
-    for (size_t j = 0; j < q->V; j++) gx[j] += g * fast_exp((real)((acc)x[j] - log_sum));
+    real top = (real)log_sum, rest = (real)(log_sum - (acc)top); /* together they are as good as a double */
+    if (q->add)
+      for (size_t j = 0; j < q->V; j++) gx[j] += g * fast_exp(EXACTLY(x[j] - top) - rest);
+    else
+      for (size_t j = 0; j < q->V; j++) gx[j] = g * fast_exp(EXACTLY(x[j] - top) - rest);
     gx[q->target[i]] -= g;
     if (q->l2wrap > 0) { /* l2wrap: already divided by the scored rows */
       int m;
@@ -79,7 +94,7 @@ void f_cross_entropy_backward(real *glogits, acc g, const acc *log_sum, const re
 {
   acc scored = (acc)at_least_1(count_scored(target, rows));
   Loss q = {.glogits = glogits, .g = g / scored, .saved = log_sum, .logits = logits, .target = target,
-            .l2wrap = l2wrap / scored, .V = V};
+            .l2wrap = l2wrap / scored, .V = V, .add = !fast_overwrite(glogits)};
   RUN(rows, pieces(HEAVY, V), loss_back, q, READS(log_sum, rows), READS(logits, rows * V), READS(target, rows),
       WRITES(glogits, rows * V));
 }
@@ -91,12 +106,14 @@ JOB static void largest(const void *arg, size_t from, size_t to)
   const Loss *q = arg;
   for (size_t i = from; i < to; i++) {
     const real *x = q->logits + i * q->V;
-    real top = top_of(x, q->V);
     size_t j = 0;
-    int nans = 0;
-    SIMD_SUM(nans)
-    for (size_t c = 0; c < q->V; c++) nans += x[c] != x[c];
-    if (nans) k_argmax(q->best + i, x, 1, q->V); /* only the order of the comparisons tells */
+    real top = x[0], all = 0; /* x - x is 0, or NaN where x is no finite number */
+    PRAGMA(omp simd reduction(max : top) reduction(+ : all))
+    for (size_t c = 0; c < q->V; c++) {
+      top = x[c] > top ? x[c] : top;
+      all += x[c] - x[c];
+    }
+    if (all != 0) k_argmax(q->best + i, x, 1, q->V); /* only the order of the comparisons tells */
     else {
       while (x[j] != top) j++;
       q->best[i] = (int)j;

@@ -191,7 +191,13 @@ void f_sum_backward(real *gx, const real *g, acc scale, size_t outer, size_t siz
       READS(g, outer * inner), WRITES(gx, outer * size * inner));
 }
 
-/* ---- AdamW: every element by itself, in double as the reference ---- */
+/* ---- AdamW: every element by itself; the reference computes in double, this in `real` ---- */
+
+#ifdef AVIARY_DOUBLE
+#define SQRT sqrt
+#else
+#define SQRT sqrtf
+#endif
 
 typedef struct {
   real *p, *m, *v;
@@ -205,15 +211,16 @@ JOB static void adam(const void *arg, size_t from, size_t to)
   const Adam *q = arg;
   real *restrict p = q->p, *restrict m = q->m, *restrict v = q->v;
   const real *restrict g = q->g;
-  const AdamStep s = q->step;
-  acc scale = q->scale;
+  const AdamStep *s = &q->step;
+  const real scale = (real)q->scale, beta1 = (real)s->beta1, beta2 = (real)s->beta2, rest1 = (real)(1 - s->beta1),
+             rest2 = (real)(1 - s->beta2), eps = (real)fmax(s->eps * sqrt(s->unbias2), 1e-37), /* more than 0 in float */
+             rate = (real)(s->lr * sqrt(s->unbias2) / s->unbias1), keep = (real)(s->lr * s->decay);
   SIMD
   for (size_t i = from; i < to; i++) {
-    acc gi = scale * (acc)g[i];
-    m[i] = (real)(s.beta1 * (acc)m[i] + (1 - s.beta1) * gi);
-    v[i] = (real)(s.beta2 * (acc)v[i] + (1 - s.beta2) * gi * gi);
-    acc mean = (acc)m[i] / s.unbias1, deviation = sqrt((acc)v[i] / s.unbias2);
-    p[i] = (real)((acc)p[i] - s.lr * (s.decay * (acc)p[i] + mean / (deviation + s.eps)));
+    real gi = scale * g[i];
+    m[i] = beta1 * m[i] + rest1 * gi;
+    v[i] = beta2 * v[i] + rest2 * gi * gi;
+    p[i] -= keep * p[i] + rate * m[i] / (SQRT(v[i]) + eps);
   }
 }
 

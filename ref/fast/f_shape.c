@@ -147,21 +147,3 @@ void f_unslice_add(real *whole, const real *part, size_t outer, size_t size, siz
 {
   slice(add, (Slice){whole, part, size * inner, count * inner, count * inner, from * inner, true}, outer);
 }
-
-/* ---- zeros ---- */
-
-typedef struct {
-  real *x;
-} Clear;
-
-static void clear(const void *arg, size_t from, size_t to)
-{
-  const Clear *q = arg;
-  memset(q->x + from, 0, (to - from) * sizeof(real));
-}
-
-void f_clear(real *x, size_t n)
-{
-  Clear q = {x};
-  RUN(n, 4 * LIGHT, clear, q, WRITES(x, n));
-}

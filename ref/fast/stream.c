@@ -28,6 +28,7 @@ typedef struct {
   unsigned round;
   bool read, written;             /* by tiles, each its own part */
   bool whole_read, whole_written; /* as a whole: by a tile, or after the tiles */
+  size_t zeros;                   /* 1 + the place in the list that clears it, if nobody has used it since */
 } Seen;
 
 enum { MOST = 4096, SLOTS = 4 * MOST, TILE_NUMBERS = 16384, SMALL = 4096 };
@@ -129,6 +130,7 @@ static void remember(const Use *use, size_t uses, Place place)
     if (!use[i].at) continue;
     Seen *s = seen_of(use[i].at, true);
     bool whole = use[i].whole || place == AFTER;
+    s->zeros = 0;
     if (!whole) s->bytes = use[i].bytes;
     *(use[i].written ? whole ? &s->whole_written : &s->written : whole ? &s->whole_read : &s->read) = true;
   }
@@ -178,6 +180,31 @@ void fast_put(Place place, size_t n, size_t grain, Job *job, const void *arg, si
   w.arg = fast_keep(arg, arg_size);
   if (place == TILED) stream.tiled[stream.tiled_count++] = w;
   else stream.after[stream.after_count++] = w;
+}
+
+/* ---- zeros ---- */
+
+static void clear(const void *arg, size_t from, size_t to)
+{
+  real *x = *(real *const *)arg;
+  memset(x + from, 0, (to - from) * sizeof *x);
+}
+
+void f_clear(real *x, size_t n)
+{
+  Use use[] = {WRITES(x, n)};
+  Place place = fast_place(n, use, 1);
+  fast_put(place, n, LIGHT, clear, &x, sizeof x);
+  if (place == TILED) seen_of(x, true)->zeros = stream.tiled_count;
+}
+
+bool fast_overwrite(const void *at)
+{
+  Seen *s = seen_of(at, false);
+  if (!s || !s->zeros) return false;
+  stream.tiled[s->zeros - 1].n = 0;
+  s->zeros = 0;
+  return true;
 }
 
 size_t fast_tile_count(void) { return stream.tiles; }
