@@ -72,7 +72,7 @@ typedef struct {
   const real *g, *a, *b;
   Plane p;
   BinaryKind kind;
-  bool by_b;
+  bool by_b, add;
 } Args;
 
 /* ---- forward ---- */
@@ -133,14 +133,14 @@ void f_binary(real *y, const real *a, const real *b, const Broadcast *s, BinaryK
 
 /* out [n] along the columns: the operand is repeated nowhere */
 INLINE void slopes(real *out, const real *g, const real *a, const real *b, size_t col_a, size_t col_b, size_t n,
-                   BinaryKind kind, bool by_b)
+                   BinaryKind kind, bool by_b, bool add)
 {
   if (col_a && col_b)
-    for (size_t c = 0; c < n; c++) out[c] += slope(kind, by_b, g[c], a[c], b[c]);
+    for (size_t c = 0; c < n; c++) out[c] = OLD(add, out[c]) + slope(kind, by_b, g[c], a[c], b[c]);
   else if (col_a)
-    for (size_t c = 0; c < n; c++) out[c] += slope(kind, by_b, g[c], a[c], *b);
+    for (size_t c = 0; c < n; c++) out[c] = OLD(add, out[c]) + slope(kind, by_b, g[c], a[c], *b);
   else
-    for (size_t c = 0; c < n; c++) out[c] += slope(kind, by_b, g[c], *a, b[c]);
+    for (size_t c = 0; c < n; c++) out[c] = OLD(add, out[c]) + slope(kind, by_b, g[c], *a, b[c]);
 }
 
 INLINE acc slope_sum(const real *g, const real *a, const real *b, size_t col_a, size_t col_b, size_t n,
@@ -157,7 +157,7 @@ JOB static void binary_back_line(const void *arg, size_t from, size_t to)
   const Args *q = arg;
   const Plane *p = &q->p;
   EACH_KIND(q->kind, slopes(q->out + from, q->g + from, q->a + from * p->a.col, q->b + from * p->b.col,
-                            p->a.col, p->b.col, to - from, KIND, q->by_b))
+                            p->a.col, p->b.col, to - from, KIND, q->by_b, q->add))
 }
 
 JOB static void binary_back_rows(const void *arg, size_t from, size_t to)
@@ -167,7 +167,7 @@ JOB static void binary_back_rows(const void *arg, size_t from, size_t to)
   size_t row = q->by_b ? p->b.row : p->a.row;
   EACH_KIND(q->kind, for (size_t i = from; i < to; i++)
     slopes(q->out + i * row, q->g + i * p->C, q->a + i * p->a.row, q->b + i * p->b.row, p->a.col, p->b.col,
-           p->C, KIND, q->by_b))
+           p->C, KIND, q->by_b, q->add))
 }
 
 /* The operand has one number for a whole row. */
@@ -205,9 +205,11 @@ static bool backward_one(Args *q, real *out, bool by_b)
 {
   Step own = by_b ? q->p.b : q->p.a, other = by_b ? q->p.a : q->p.b;
   q->out = out, q->by_b = by_b;
-  if (own.col && (own.row || q->p.rows == 1))
+  q->add = true;
+  if (own.col && (own.row || q->p.rows == 1)) {
+    q->add = !fast_overwrite(out);
     over_plane(q, own, binary_back_line, binary_back_rows);
-  else if (own.col)
+  } else if (own.col)
     COLUMNS(((real *[SUMS]){out}), q->p.rows, q->p.C, binary_back_columns, *q, READS(q->g, q->p.rows * q->p.C),
             use_of(q->a, q->p.a, &q->p), use_of(q->b, q->p.b, &q->p));
   else if (own.row && other.col)

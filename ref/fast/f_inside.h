@@ -65,7 +65,10 @@ typedef enum { NOW, TILED, AFTER } Place;
 Place fast_place(size_t n, const Use *use, size_t uses);
 void fast_put(Place place, size_t n, size_t grain, Job *job, const void *arg, size_t arg_size);
 size_t fast_tile_count(void);
-bool fast_overwrite(const void *at); /* whether only zeros wait to be written there: then they need not be */
+/* Whether only zeros wait to be written there: they need not be then, and what is written has nothing to be added to.
+   NULL: false. */
+bool fast_overwrite(const void *at);
+#define OLD(add, x) ((add) ? (x) : 0)
 void *fast_memory(size_t bytes); /* until what waits has run */
 void *fast_keep(const void *from, size_t bytes);
 

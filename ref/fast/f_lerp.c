@@ -7,6 +7,7 @@ typedef struct {
   real *out;
   const real *in;
   real scale, offset;
+  bool add;
 } Affine;
 
 JOB static void affine(const void *arg, size_t from, size_t to)
@@ -20,18 +21,18 @@ JOB static void affine_back(const void *arg, size_t from, size_t to)
 {
   const Affine *q = arg;
   real scale = q->scale;
-  for (size_t i = from; i < to; i++) q->out[i] += scale * q->in[i];
+  for (size_t i = from; i < to; i++) q->out[i] = OLD(q->add, q->out[i]) + scale * q->in[i];
 }
 
 void f_affine(real *y, const real *x, acc scale, acc offset, size_t n)
 {
-  Affine q = {y, x, (real)scale, (real)offset};
+  Affine q = {y, x, (real)scale, (real)offset, false};
   RUN(n, LIGHT, affine, q, READS(x, n), WRITES(y, n));
 }
 
 void f_affine_backward(real *gx, const real *g, acc scale, size_t n)
 {
-  Affine q = {gx, g, (real)scale, 0};
+  Affine q = {gx, g, (real)scale, 0, !fast_overwrite(gx)};
   RUN(n, LIGHT, affine_back, q, READS(g, n), WRITES(gx, n));
 }
 
@@ -41,6 +42,7 @@ typedef struct {
   real *z, *gx, *gp, *gmu;
   const real *g, *x, *p, *mu;
   size_t C;
+  bool add_x, add_p, add_mu;
 } Lerp;
 
 JOB static void lerp_rows(const void *arg, size_t from, size_t to) /* mu [C] */
@@ -74,11 +76,11 @@ JOB static void lerp_back_line(const void *arg, size_t from, size_t to)
   const Lerp *q = arg;
   const real *g = q->g, *mu = q->mu;
   if (q->gx)
-    for (size_t i = from; i < to; i++) q->gx[i] += g[i] * (1 - mu[i]);
+    for (size_t i = from; i < to; i++) q->gx[i] = OLD(q->add_x, q->gx[i]) + g[i] * (1 - mu[i]);
   if (q->gp)
-    for (size_t i = from; i < to; i++) q->gp[i] += g[i] * mu[i];
+    for (size_t i = from; i < to; i++) q->gp[i] = OLD(q->add_p, q->gp[i]) + g[i] * mu[i];
   if (q->gmu)
-    for (size_t i = from; i < to; i++) q->gmu[i] += g[i] * (q->p[i] - q->x[i]);
+    for (size_t i = from; i < to; i++) q->gmu[i] = OLD(q->add_mu, q->gmu[i]) + g[i] * (q->p[i] - q->x[i]);
 }
 
 /* One walk over the rows for all three gradients: g, x and p are too large to be read twice. */
@@ -93,11 +95,11 @@ JOB static void lerp_back_rows(const void *arg, acc (*sum)[TILE], size_t row0, s
     const real *g = q->g + at, *x = q->x + at, *p = q->p + at;
     if (q->gx) {
       real *restrict gx = q->gx + at;
-      for (size_t c = 0; c < n; c++) gx[c] += g[c] * (1 - mu[c]);
+      for (size_t c = 0; c < n; c++) gx[c] = OLD(q->add_x, gx[c]) + g[c] * (1 - mu[c]);
     }
     if (q->gp) {
       real *restrict gp = q->gp + at;
-      for (size_t c = 0; c < n; c++) gp[c] += g[c] * mu[c];
+      for (size_t c = 0; c < n; c++) gp[c] = OLD(q->add_p, gp[c]) + g[c] * mu[c];
     }
     if (q->gmu)
       for (size_t c = 0; c < n; c++) s[c] += (acc)(g[c] * (p[c] - x[c]));
@@ -107,8 +109,10 @@ JOB static void lerp_back_rows(const void *arg, acc (*sum)[TILE], size_t row0, s
 void f_lerp_backward(real *gx, real *gp, real *gmu, const real *g, const real *x, const real *p, const real *mu,
                      size_t rows, size_t mu_rows, size_t C)
 {
-  Lerp q = {NULL, gx, gp, gmu, g, x, p, mu, C};
+  Lerp q = {NULL, gx, gp, gmu, g, x, p, mu, C, true, true, true};
   size_t n = rows * C;
+  if (mu_rows == rows || mu_rows == 1) q.add_x = !fast_overwrite(gx), q.add_p = !fast_overwrite(gp);
+  if (mu_rows == rows && rows > 1) q.add_mu = !fast_overwrite(gmu);
   if (mu_rows == rows)
     RUN(n, LIGHT, lerp_back_line, q, READS(g, n), READS(x, n), READS(p, n), READS(mu, n), WRITES(gx, n), WRITES(gp, n),
         WRITES(gmu, n));

@@ -10,6 +10,7 @@ typedef struct {
   const acc *saved;
   acc eps;
   size_t H, N;
+  bool add;
 } Norm;
 
 JOB static void norm(const void *arg, size_t from, size_t to)
@@ -58,7 +59,7 @@ JOB static void norm_back(const void *arg, size_t from, size_t to)
     acc mean_q = sum / (acc)N, mean_qz = sum_z * scale / (acc)N;
     for (size_t j = 0; j < N; j++) { /* in double: what remains may be far smaller than what is subtracted */
       acc z = ((acc)x[j] - mean) * scale;
-      gx[j] += (real)(scale * ((acc)g[j] * (acc)weight[j] - mean_q - z * mean_qz));
+      gx[j] = OLD(q->add, gx[j]) + (real)(scale * ((acc)g[j] * (acc)weight[j] - mean_q - z * mean_qz));
     }
   }
 }
@@ -83,6 +84,7 @@ void f_norm_backward(real *gx, real *gweight, real *gbias, const real *g, const 
 {
   Norm q = {.gx = gx, .g = g, .saved = stats, .x = x, .weight = weight, .H = H, .N = N};
   size_t n = rows * H * N;
+  q.add = !fast_overwrite(gx);
   if (gx)
     RUN(rows * H, pieces(HEAVY, at_least_1(N)), norm_back, q, READS(g, n), READS(stats, rows * H * 2), READS(x, n),
         READS_ALL(weight), WRITES(gx, n));
@@ -130,13 +132,13 @@ JOB static void l2norm_back(const void *arg, size_t from, size_t to)
     }
     acc length = sqrt(square), inverse = 1 / q->eps, back = 0;
     if (length > q->eps) inverse = 1 / length, back = along * inverse * inverse;
-    for (size_t j = 0; j < N; j++) gx[j] += (real)(((acc)g[j] - (acc)x[j] * back) * inverse);
+    for (size_t j = 0; j < N; j++) gx[j] = OLD(q->add, gx[j]) + (real)(((acc)g[j] - (acc)x[j] * back) * inverse);
   }
 }
 
 void f_l2norm_backward(real *gx, const real *g, const real *x, acc eps, size_t groups, size_t N)
 {
-  Norm q = {.gx = gx, .g = g, .x = x, .eps = eps, .N = N};
+  Norm q = {.gx = gx, .g = g, .x = x, .eps = eps, .N = N, .add = !fast_overwrite(gx)};
   RUN(groups, pieces(HEAVY, at_least_1(N)), l2norm_back, q, READS(g, groups * N), READS(x, groups * N),
       WRITES(gx, groups * N));
 }

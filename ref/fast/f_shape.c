@@ -104,6 +104,7 @@ typedef struct {
   const real *in;
   size_t out_step, in_step, n, from; /* from: where the part begins in what is longer */
   bool back;                         /* the part goes into the whole */
+  bool over;                         /* nothing to be added to */
 } Slice;
 
 INLINE real *slice_out(const Slice *q, size_t o) { return q->out + o * q->out_step + (q->back ? q->from : 0); }
@@ -118,7 +119,9 @@ static void copy(const void *arg, size_t from, size_t to)
 JOB static void add(const void *arg, size_t from, size_t to)
 {
   const Slice *q = arg;
-  for (size_t o = from; o < to; o++) add_to(slice_out(q, o), slice_in(q, o), q->n);
+  for (size_t o = from; o < to; o++)
+    if (q->over) memcpy(slice_out(q, o), slice_in(q, o), q->n * sizeof(real));
+    else add_to(slice_out(q, o), slice_in(q, o), q->n);
 }
 
 static void slice(Job *job, Slice q, size_t outer)
@@ -129,21 +132,22 @@ static void slice(Job *job, Slice q, size_t outer)
 
 void f_slice(real *part, const real *whole, size_t outer, size_t size, size_t inner, size_t from, size_t count)
 {
-  slice(copy, (Slice){part, whole, count * inner, size * inner, count * inner, from * inner, false}, outer);
+  slice(copy, (Slice){part, whole, count * inner, size * inner, count * inner, from * inner, false, false}, outer);
 }
 
 void f_slice_add(real *part, const real *whole, size_t outer, size_t size, size_t inner, size_t from, size_t count)
 {
-  slice(add, (Slice){part, whole, count * inner, size * inner, count * inner, from * inner, false}, outer);
+  bool over = count && inner && fast_overwrite(part);
+  slice(add, (Slice){part, whole, count * inner, size * inner, count * inner, from * inner, false, over}, outer);
 }
 
 void f_unslice(real *whole, const real *part, size_t outer, size_t size, size_t inner, size_t from, size_t count)
 {
-  slice(copy, (Slice){whole, part, size * inner, count * inner, count * inner, from * inner, true}, outer);
+  slice(copy, (Slice){whole, part, size * inner, count * inner, count * inner, from * inner, true, false}, outer);
 }
 
 void f_unslice_add(real *whole, const real *part, size_t outer, size_t size, size_t inner, size_t from,
                    size_t count)
 {
-  slice(add, (Slice){whole, part, size * inner, count * inner, count * inner, from * inner, true}, outer);
+  slice(add, (Slice){whole, part, size * inner, count * inner, count * inner, from * inner, true, false}, outer);
 }

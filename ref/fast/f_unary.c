@@ -5,6 +5,7 @@ typedef struct {
   real *out;
   const real *x, *y, *g;
   UnaryKind kind;
+  bool add;
 } Args;
 
 /* y[i] = f(x[i]); gx[i] += g[i] df(x[i], y[i]): one loop for each function */
@@ -18,7 +19,7 @@ typedef struct {
   for (size_t i = from; i < to; i++) {             \
     real x = q->x[i], y = q->y[i], g = q->g[i];    \
     (void)x, (void)y;                              \
-    q->out[i] += (g_df);                           \
+    q->out[i] = OLD(q->add, q->out[i]) + (g_df);   \
   }                                                \
   break
 
@@ -70,6 +71,7 @@ void f_unary(real *y, const real *x, size_t n, UnaryKind kind)
 
 void f_unary_backward(real *gx, const real *g, const real *x, const real *y, size_t n, UnaryKind kind)
 {
-  Args q = {gx, x, y, g, kind};
+  bool rare = kind == U_LOG || kind == U_SQRT || kind >= U_SOFTPLUS; /* the reference adds */
+  Args q = {gx, x, y, g, kind, rare || !fast_overwrite(gx)};
   RUN(n, grain(kind), unary_back, q, READS(g, n), READS(x, n), READS(y, n), WRITES(gx, n));
 }

@@ -24,24 +24,26 @@ typedef struct {
 /* What waiting work does with one piece of memory. */
 typedef struct {
   const void *at;
-  size_t bytes;
+  size_t bytes; /* that are cut into tiles; 0: none yet */
   unsigned round;
+  bool mixed;                     /* several such sizes: a tile has a part of each */
   bool read, written;             /* by tiles, each its own part */
   bool whole_read, whole_written; /* as a whole: by a tile, or after the tiles */
   size_t zeros;                   /* 1 + the place in the list that clears it, if nobody has used it since */
 } Seen;
 
-enum { MOST = 4096, SLOTS = 4 * MOST, TILE_NUMBERS = 16384, SMALL = 4096 };
+enum { MOST = 4096, SLOTS = 4 * MOST, TILE_NUMBERS = 16384 };
 
 static struct {
-  size_t tiles; /* 0 or 1: nothing waits */
+  size_t tiles;   /* 0 or 1: nothing waits */
+  size_t numbers; /* of a tensor in a tile; what is smaller than a quarter of that waits for nobody */
   bool running;
   Waiting tiled[MOST], after[MOST];
   size_t tiled_count, after_count, seen_count;
   Arena memory;
   unsigned round;
   Seen seen[SLOTS];
-} stream = {.round = 1};
+} stream = {.round = 1, .numbers = TILE_NUMBERS};
 
 /* ---- running ---- */
 
@@ -73,10 +75,16 @@ void fast_settle(void)
   stream.running = false;
 }
 
-/* The largest number of tiles that cuts the batch evenly and leaves a tile about TILE_NUMBERS numbers. */
+void fast_set_tile(size_t numbers)
+{
+  fast_settle();
+  stream.numbers = numbers ? numbers : TILE_NUMBERS;
+}
+
+/* The largest number of tiles that cuts the batch evenly and leaves a tensor its numbers in a tile. */
 void fast_batch(size_t B, size_t T, size_t C)
 {
-  size_t tiles = B, most = pieces(B * T * C, TILE_NUMBERS);
+  size_t tiles = B, most = pieces(B * T * C, stream.numbers);
   while (tiles > 1 && (tiles > most || B % tiles)) tiles--;
   if (tiles != stream.tiles) fast_settle();
   stream.tiles = tiles;
@@ -109,7 +117,7 @@ static bool conflicts(const Use *u, Place place)
 {
   const Seen *s = seen_of(u->at, false);
   if (!s) return false;
-  bool apart = s->bytes != u->bytes; /* the parts of tiles are not the same parts */
+  bool apart = s->mixed || s->bytes != u->bytes; /* the parts of tiles are not the same parts */
   if (place == NOW) return s->written || s->whole_written || (u->written && (s->read || s->whole_read));
   if (place == AFTER) return false;
   if (u->whole) return !u->written && (s->written || s->whole_written); /* what is written whole is so after the tiles */
@@ -131,7 +139,10 @@ static void remember(const Use *use, size_t uses, Place place)
     Seen *s = seen_of(use[i].at, true);
     bool whole = use[i].whole || place == AFTER;
     s->zeros = 0;
-    if (!whole) s->bytes = use[i].bytes;
+    if (!whole) {
+      s->mixed |= s->bytes && s->bytes != use[i].bytes;
+      s->bytes = use[i].bytes;
+    }
     *(use[i].written ? whole ? &s->whole_written : &s->written : whole ? &s->whole_read : &s->read) = true;
   }
 }
@@ -145,7 +156,7 @@ static bool comes_in_tiles(size_t n, const Use *use, size_t uses)
     if (use[i].bytes % stream.tiles) return false;
     if (use[i].bytes > largest) largest = use[i].bytes;
   }
-  return largest >= SMALL * sizeof(real) || (largest && any_conflict(use, uses, NOW));
+  return largest >= stream.numbers / 4 * sizeof(real) || (largest && any_conflict(use, uses, NOW));
 }
 
 Place fast_place(size_t n, const Use *use, size_t uses)
@@ -200,7 +211,7 @@ void f_clear(real *x, size_t n)
 
 bool fast_overwrite(const void *at)
 {
-  Seen *s = seen_of(at, false);
+  Seen *s = at ? seen_of(at, false) : NULL;
   if (!s || !s->zeros) return false;
   stream.tiled[s->zeros - 1].n = 0;
   s->zeros = 0;

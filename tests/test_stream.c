@@ -1,0 +1,197 @@
+/* Work that waits gives what work at once gives: random programs of kernels over a few shared buffers, read and written
+   as a whole and by tiles in any order, and a training step of every version. */
+#include "check.h"
+#include "engine/ops.h"
+#include "fast/fast.h"
+#include "fast/pool.h"
+#include "model.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* ---- random programs ---- */
+
+enum { B = 6, T = 5, R = B * T, C = 12, LARGE = 6, SQUARE = 3, VECTORS = 4, STEPS = 120, PROGRAMS = 400 };
+
+typedef struct {
+  real large[LARGE][R * C], square[SQUARE][C * C], vector[VECTORS][C];
+  acc stats[R * 2 * 2]; /* two heads */
+} Memory;
+
+static void one_step(Memory *m, Rng *rng)
+{
+#define PICK(n) ((int)rng_below(rng, n))
+  int i = PICK(LARGE), j = (i + 1 + PICK(LARGE - 1)) % LARGE, k = PICK(LARGE), s = PICK(SQUARE), v = PICK(VECTORS);
+  while (k == i || k == j) k = PICK(LARGE);
+  real *x = m->large[i], *y = m->large[j], *z = m->large[k], *w = m->square[s], *w2 = m->square[(s + 1) % SQUARE],
+       *c = m->vector[v], *c2 = m->vector[(v + 1) % VECTORS];
+  Broadcast same = {{1, 1, R, C}, {0, 0, C, 1}, {0, 0, C, 1}}, row = {{1, 1, R, C}, {0, 0, C, 1}, {0, 0, 0, 1}};
+  int index[R];
+  switch (PICK(20)) {
+  case 0: ops.unary(y, x, R * C, U_TANH); break;
+  case 1: ops.unary_backward(y, x, z, z, R * C, U_TANH); break;
+  case 2: ops.binary(y, x, z, &same, B_ADD); break;
+  case 3: ops.binary(y, x, c, &row, B_MUL); break;
+  case 4: ops.binary_backward(y, c2, x, z, c, &row, B_MUL); break;
+  case 5: ops.linear(y, x, w, NULL, R, C, C); break;
+  case 6: ops.linear_backward(y, w2, c, x, z, w, R, C, C); break;
+  case 7: ops.matmul_backward(NULL, w2, x, z, w, R, C, C); break;
+  case 8: ops.lerp(y, x, z, c, R, 1, C); break;
+  case 9: ops.lerp_backward(y, NULL, c2, x, z, z, c, R, 1, C); break;
+  case 10: ops.shift(y, x, z, B, T, C); break;
+  case 11: ops.clear(y, R * C); break;
+  case 12: ops.clear(w, C * C); break;
+  case 13: ops.clear(c, C); break;
+  case 14: ops.norm(y, m->stats, x, c, c2, 1e-2, R, 2, C / 2); break;
+  case 15: ops.unary(w2, w, C * C, U_TANH); break;
+  case 16: ops.unary(c2, c, C, U_TANH); break;
+  case 17: ops.sum(c, x, 0.1, 1, R, C); break;
+  case 18: ops.affine(y, x, 0.5, 0.1, R * C); break;
+  default:
+    for (int n = 0; n < R; n++) index[n] = PICK(R);
+    ops.rows(y, x, index, R, C);
+    if (PICK(2)) ops.rows_backward(z, y, index, R, C);
+  }
+  if (PICK(3) == 0) ops.unary(m->large[k], y, R * C, U_TANH); /* keeps the numbers in bounds */
+#undef PICK
+}
+
+static void run_program(Memory *m, uint64_t seed, int threads)
+{
+  Rng rng = rng_new(seed, 0);
+  real *all = m->large[0];
+  memset(m, 0, sizeof *m);
+  for (size_t i = 0; i < offsetof(Memory, stats) / sizeof(real); i++) all[i] = (real)(rng_uniform(&rng) - 0.5);
+  fast_enable(threads > 0);
+  fast_set_threads(threads);
+  fast_set_tile(threads ? C : 0);
+  ops.batch(B, T, C);
+  for (int i = 0; i < STEPS; i++) one_step(m, &rng);
+  ops.settle();
+  fast_set_tile(0);
+}
+
+static void random_programs(void **state)
+{
+  (void)state;
+  static Memory want, one, three;
+  int grown = 0;
+  for (uint64_t seed = 0; seed < PROGRAMS; seed++) {
+    run_program(&want, seed, 0);
+    run_program(&one, seed, 1);
+    run_program(&three, seed, 3);
+    const real *w = want.large[0], *f = one.large[0];
+    size_t n = offsetof(Memory, stats) / sizeof(real);
+    double most = 1;
+    for (size_t i = 0; i < n; i++) most = fmax(most, fabs((double)w[i]));
+    if (!(most < 1e4)) {
+      grown++;
+      continue;
+    }
+    for (size_t i = 0; i < n; i++)
+      if (!(fabs((double)f[i] - (double)w[i]) <= (sizeof(real) == 8 ? 1e-10 : 1e-2) * most))
+        fail_msg("program %d: number %zu is %g, the reference has %g", (int)seed, i, (double)f[i], (double)w[i]);
+    assert_memory_equal(&one, &three, n * sizeof(real));
+  }
+  assert_true(grown < PROGRAMS / 2);
+}
+
+/* ---- every version ---- */
+
+typedef struct {
+  double loss;
+  size_t n;
+  real *grad;
+} Result;
+
+static Result learn(const Version *v, int threads)
+{
+  Dims d = {.V = 23, .C = 32, .L = 2, .N = 16, .ctx = 16};
+  Result r = {0};
+  fast_enable(threads > 0);
+  fast_set_threads(threads);
+  fast_set_tile(threads ? 64 : 0);
+  Model *m = model_new(v, &d, 3);
+  State *st = state_new(m, B);
+  Tape *tp = tape_new();
+  Rng rng = rng_new(5, 0);
+  int tokens[R], targets[R];
+  for (int i = 0; i < m->count; i++) { /* what begins as zero hides what comes after it */
+    Tensor *t = m->params[i].t;
+    for (size_t k = 0; k < t->n; k++) t->data[k] += (real)(0.2 * (rng_uniform(&rng) - 0.5));
+  }
+  for (int part = 0; part < 2; part++) { /* the second with a state */
+    for (int i = 0; i < R; i++)
+      tokens[i] = (int)rng_below(&rng, 23), targets[i] = rng_below(&rng, 3) ? (int)rng_below(&rng, 23) : -1;
+    Tensor *loss = model_loss(tp, m, tokens, targets, B, T, st, 0, NULL);
+    tape_backward(tp, loss);
+    real value;
+    tensor_read(loss, 0, 1, &value);
+    r.loss += (double)value;
+    state_detach(st);
+    tape_reset(tp);
+  }
+  for (int i = 0; i < m->count; i++) r.n += m->params[i].t->n;
+  r.grad = malloc(r.n * sizeof(real));
+  for (size_t i = 0, at = 0; i < (size_t)m->count; at += m->params[i++].t->n)
+    memcpy(r.grad + at, m->params[i].t->grad, m->params[i].t->n * sizeof(real));
+  tape_free(tp);
+  state_free(st);
+  model_free(m);
+  fast_set_tile(0);
+  return r;
+}
+
+static void version(void **state)
+{
+  const Version *v = version_find(*state);
+  Result want = learn(v, 0), one = learn(v, 1), two = learn(v, 2);
+  double most = 0, bound = sizeof(real) == 8 ? 1e-11 : 2e-4;
+  for (size_t i = 0; i < want.n; i++) most = fmax(most, fabs((double)want.grad[i]));
+  assert_true(fabs(one.loss - want.loss) <= bound * want.loss);
+  for (size_t i = 0; i < want.n; i++)
+    if (!(fabs((double)one.grad[i] - (double)want.grad[i]) <= bound * most))
+      fail_msg("%s: gradient %zu is %g, the reference has %g", v->name, i, (double)one.grad[i], (double)want.grad[i]);
+  assert_memory_equal(one.grad, two.grad, want.n * sizeof(real));
+  free(want.grad), free(one.grad), free(two.grad);
+}
+
+/* ---- the threads ---- */
+
+enum { ITEMS = 1000 };
+static atomic_int visits[ITEMS];
+
+static void visit(const void *arg, size_t i)
+{
+  (void)arg;
+  atomic_fetch_add(&visits[i], 1);
+}
+
+static void every_item_once(void **state)
+{
+  (void)state;
+  for (int round = 0; round < 2000; round++) {
+    size_t n = (size_t)(round % 7 ? round % 13 : ITEMS);
+    for (size_t i = 0; i < n; i++) atomic_store(&visits[i], 0);
+    pool_run(1 + round % 9, n, visit, NULL);
+    for (size_t i = 0; i < n; i++) assert_int_equal(atomic_load(&visits[i]), 1);
+  }
+}
+
+int main(void)
+{
+#define VERSION(name_) {.name = name_, .test_func = version, .initial_state = (void *)name_}
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(every_item_once), cmocka_unit_test(random_programs),
+      VERSION("v1"), VERSION("v2"), VERSION("v3"), VERSION("v4"), VERSION("v5.0"), VERSION("v5.1"), VERSION("v5.2"),
+      VERSION("v6"), VERSION("v6a"), VERSION("v6b"), VERSION("v7"),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
