@@ -16,12 +16,15 @@
 #define wkv7_backward AT_WIDTH(wkv7_backward)
 
 #define FOUR(i) _Pragma("GCC unroll 4") for (size_t i = 0; i < 4; i++)
+#define EACH(j) _Pragma("GCC unroll 4") for (size_t j = 0; j < N; j += LANES)
+
+#define TILE_MOST (LANES * REAL_SIZE == 64 ? 4 : 2) /* for 32 and for 16 registers */
 
 /* sa = S a, of four rows */
 INLINE void first_sa(real *sa, const real *S, const real *a, size_t N)
 {
   Vec sum[4] = {0};
-  for (size_t j = 0; j < N; j += LANES) {
+  EACH(j) {
     Vec aj = vec_load(a + j);
     FOUR(i) sum[i] += vec_load(S + i * N + j) * aj;
   }
@@ -31,23 +34,23 @@ INLINE void first_sa(real *sa, const real *S, const real *a, size_t N)
 /* One token, four rows: S1 = S diag(e^w) + sa b' + v k' (S1 may be S), y = S1 r where y is not NULL, and
    the next token's sa = S1 a. */
 INLINE void step_rows(real *S1, real *y, real *next_sa, const real *S, const real *sa, const Token *x,
-                      const real *next_a, size_t i0, size_t N)
+                      const real *next_a, bool with_y, size_t i0, size_t N)
 {
   Vec s[4], v[4], sum_y[4] = {0}, sum_a[4] = {0};
   FOUR(i) s[i] = vec_of(sa[i]), v[i] = vec_of(x->v[i0 + i]);
-  for (size_t j = 0; j < N; j += LANES) {
+  EACH(j) {
     Vec ew = vec_load(x->ew + j), b = vec_load(x->b + j), k = vec_load(x->k + j), a = vec_load(next_a + j);
-    Vec r = y ? vec_load(x->r + j) : a;
+    Vec r = with_y ? vec_load(x->r + j) : a;
     FOUR(i)
     {
       Vec t = vec_load(S + i * N + j) * ew + (s[i] * b + v[i] * k);
       vec_store(S1 + i * N + j, t);
-      if (y) sum_y[i] += t * r;
+      if (with_y) sum_y[i] += t * r;
       sum_a[i] += t * a;
     }
   }
   vec_sums_4(next_sa, sum_a[0], sum_a[1], sum_a[2], sum_a[3]);
-  if (y) vec_sums_4(y + i0, sum_y[0], sum_y[1], sum_y[2], sum_y[3]);
+  if (with_y) vec_sums_4(y + i0, sum_y[0], sum_y[1], sum_y[2], sum_y[3]);
 }
 
 INLINE void forward_head(const Forward *q, size_t bh, size_t N)
@@ -69,7 +72,7 @@ INLINE void forward_head(const Forward *q, size_t bh, size_t N)
         Token x = TOKEN(q, at, ew + n * N);
         const real *next_a = n + 1 < count ? x.a + step : x.a;
         for (size_t i = 0; i < block; i += 4)
-          step_rows(rows + i * N, q->y + at, sa + i, rows + i * N, sa + i, &x, next_a, i0 + i, N);
+          step_rows(rows + i * N, q->y + at, sa + i, rows + i * N, sa + i, &x, next_a, true, i0 + i, N);
       }
     }
   }
@@ -91,7 +94,7 @@ INLINE void along_rows(real *G, real *gs, real *gv, const real *gy, const Token 
 {
   Vec h[4], s[4] = {0}, v[4] = {0};
   FOUR(i) h[i] = vec_of(gy[i]);
-  for (size_t j = 0; j < N; j += LANES) {
+  EACH(j) {
     Vec r = vec_load(x->r + j), b = vec_load(x->b + j), k = vec_load(x->k + j);
     FOUR(i)
     {
@@ -105,29 +108,37 @@ INLINE void along_rows(real *G, real *gs, real *gv, const real *gy, const Token 
   vec_sums_4(gv, v[0], v[1], v[2], v[3]);
 }
 
-/* Down the columns, and G back through S1 = S diag(e^w) + (S a) b' + v k' */
+/* Down `tile` vectors of columns from j0, over a block of rows; and G back through S1 = S diag(e^w) + (S a) b' + v k'.
+   The sums stay in registers. */
 INLINE void down_columns(real *G, Columns *sum, const real *S, const real *gy, const real *gs, const real *v,
-                         const real *sa, const Token *x, size_t N)
+                         const real *sa, const Token *x, size_t j0, size_t tile, size_t block, size_t N)
 {
-  Vec h[4], s[4], vi[4], z[4];
-  FOUR(i) h[i] = vec_of(gy[i]), s[i] = vec_of(gs[i]), vi[i] = vec_of(v[i]), z[i] = vec_of(sa[i]);
-  for (size_t j = 0; j < N; j += LANES) {
-    Vec ew = vec_load(x->ew + j), a = vec_load(x->a + j);
-    Vec gyS = vec_load(sum->gyS + j), gsS = vec_load(sum->gsS + j), GS = vec_load(sum->GS + j);
-    Vec Gv = vec_load(sum->Gv + j), Gsa = vec_load(sum->Gsa + j);
-    FOUR(i)
+  Vec gyS[TILE_MOST], gsS[TILE_MOST], GS[TILE_MOST], Gv[TILE_MOST], Gsa[TILE_MOST];
+#define EACH_VECTOR(c) _Pragma("GCC unroll 4") for (size_t c = 0, j = j0; c < tile; c++, j += LANES)
+  EACH_VECTOR(c)
+  {
+    gyS[c] = vec_load(sum->gyS + j), gsS[c] = vec_load(sum->gsS + j), GS[c] = vec_load(sum->GS + j);
+    Gv[c] = vec_load(sum->Gv + j), Gsa[c] = vec_load(sum->Gsa + j);
+  }
+  for (size_t i = 0; i < block; i++) {
+    Vec hi = vec_of(gy[i]), si = vec_of(gs[i]), vi = vec_of(v[i]), zi = vec_of(sa[i]);
+    EACH_VECTOR(c)
     {
       Vec g = vec_load(G + i * N + j), t = vec_load(S + i * N + j);
-      gyS += h[i] * t;
-      gsS += s[i] * t;
-      GS += g * t;
-      Gv += g * vi[i];
-      Gsa += g * z[i];
-      vec_store(G + i * N + j, g * ew + s[i] * a);
+      gyS[c] += hi * t;
+      gsS[c] += si * t;
+      GS[c] += g * t;
+      Gv[c] += g * vi;
+      Gsa[c] += g * zi;
+      vec_store(G + i * N + j, g * vec_load(x->ew + j) + si * vec_load(x->a + j));
     }
-    vec_store(sum->gyS + j, gyS), vec_store(sum->gsS + j, gsS), vec_store(sum->GS + j, GS);
-    vec_store(sum->Gv + j, Gv), vec_store(sum->Gsa + j, Gsa);
   }
+  EACH_VECTOR(c)
+  {
+    vec_store(sum->gyS + j, gyS[c]), vec_store(sum->gsS + j, gsS[c]), vec_store(sum->GS + j, GS[c]);
+    vec_store(sum->Gv + j, Gv[c]), vec_store(sum->Gsa + j, Gsa[c]);
+  }
+#undef EACH_VECTOR
 }
 
 INLINE void add_to(real *out, size_t at, const real *in, size_t N)
@@ -173,7 +184,7 @@ INLINE void backward_segment(const Backward *q, real *G, const real *S, size_t s
       const real *before = n ? ws.states + (n - 1) * block * N : S + i0 * N;
       real *after = ws.states + n * block * N, *sa = ws.sa + n * N + i0;
       for (size_t i = 0; i < block; i += 4)
-        step_rows(after + i * N, NULL, sa + N + i, before + i * N, sa + i, &x, x.a + step, i0 + i, N);
+        step_rows(after + i * N, NULL, sa + N + i, before + i * N, sa + i, &x, x.a + step, false, i0 + i, N);
     }
     for (size_t n = count; n-- > 0;) {
       size_t at = start + n * step;
@@ -184,9 +195,12 @@ INLINE void backward_segment(const Backward *q, real *G, const real *S, size_t s
       if (!q->gy) x.r = zeros;
       for (size_t i = 0; i < block; i += 4)
         along_rows(G + (i0 + i) * N, gs + i, sum.gv + i0 + i, gy + i0 + i, &x, N);
-      for (size_t i = 0; i < block; i += 4)
-        down_columns(G + (i0 + i) * N, &sum, before + i * N, gy + i0 + i, gs + i, x.v + i0 + i,
-                     ws.sa + n * N + i0 + i, &x, N);
+      size_t j = 0;
+#define DOWN(tile) \
+  down_columns(G + i0 * N, &sum, before, gy + i0, gs, x.v + i0, ws.sa + n * N + i0, &x, j, tile, block, N)
+      for (; j + TILE_MOST * LANES <= N; j += TILE_MOST * LANES) DOWN(TILE_MOST);
+      for (; j < N; j += LANES) DOWN(1);
+#undef DOWN
     }
   }
   for (size_t n = 0; n < count; n++) {
@@ -220,4 +234,6 @@ static void wkv7_backward(const void *arg, size_t from, size_t to)
   }
 }
 
+#undef TILE_MOST
 #undef FOUR
+#undef EACH
