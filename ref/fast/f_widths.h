@@ -5,7 +5,6 @@
 #define AT_WIDTH_1(name, width) AT_WIDTH_2(name, width)
 #define AT_WIDTH(name) AT_WIDTH_1(name, WIDTH)
 
-#pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wpsabi" /* how vectors are passed: everything here is inlined */
 
 #ifdef WIDE_VECTORS
@@ -36,4 +35,3 @@
 #include KERNELS
 #undef WIDTH
 #undef LANES
-#pragma GCC diagnostic pop

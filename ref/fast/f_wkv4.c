@@ -3,15 +3,29 @@
 
 enum { LANE = 16 }; /* channels of one piece */
 
+/* x + y = sum + rest, without an error */
 typedef struct {
-  real q, old, now; /* the larger exponent as it is stored, and e^{p-q}, e^{k-q} */
+  real sum, rest;
+} Exact;
+
+INLINE Exact exact_sum(real x, real y)
+{
+  real sum = EXACTLY(x + y), part = EXACTLY(sum - x);
+  return (Exact){sum, EXACTLY(x - EXACTLY(sum - part)) + EXACTLY(y - part)};
+}
+
+typedef struct {
+  real q, old, now; /* the larger of p and k as it is stored, and e^{p-q}, e^{k-q} */
 } Weights;
 
-/* Exponents in double: they may be large, and their rounding would count in full. */
-INLINE Weights weights(acc p, acc k)
+/* For exponents p = p.sum + p.rest and k, likewise: one of the weights is 1 but for a rest. Exponents may be large, and
+   their rounding would count in full. As with fmax a NaN loses, and shows in its own weight. */
+INLINE Weights weights(Exact p, Exact k)
 {
-  real q = (real)fast_max(p, k);
-  return (Weights){q, fast_exp((real)(p - (acc)q)), fast_exp((real)(k - (acc)q))};
+  real apart = (p.sum - k.sum) + (p.rest - k.rest);
+  bool old = apart >= 0 || k.sum != k.sum;
+  real rest = old ? p.rest : k.rest, top = 1 + rest * (1 + rest * (real)0.5), low = top * fast_exp(-fast_abs(apart));
+  return (Weights){old ? p.sum : k.sum, old ? top : low, old ? low : top};
 }
 
 typedef struct {
@@ -43,9 +57,10 @@ INLINE void forward_lanes(const Forward *q, size_t bi, size_t c0, size_t n)
     real *restrict y = q->y + row * C + c0;
     SIMD
     for (size_t i = 0; i < n; i++) {
-      Weights out = weights(p[i], (acc)u[i] + (acc)k[i]); /* [v4.4] */
+      Exact before = {p[i], 0}, token = {k[i], 0};
+      Weights out = weights(before, exact_sum(u[i], k[i])); /* [v4.4] */
       y[i] = (out.old * a[i] + out.now * v[i]) / (out.old * b[i] + out.now);
-      Weights up = weights((acc)p[i] + (acc)w[i], k[i]);  /* [v4.5] [v4.6] */
+      Weights up = weights(exact_sum(p[i], w[i]), token); /* [v4.5] [v4.6] */
       a[i] = up.old * a[i] + up.now * v[i];
       b[i] = up.old * b[i] + up.now;
       p[i] = up.q;
@@ -61,7 +76,8 @@ JOB static void wkv4_forward(const void *arg, size_t from, size_t to)
   size_t across = pieces(q->C, LANE);
   for (size_t i = from; i < to; i++) {
     size_t c0 = i % across * LANE;
-    forward_lanes(q, i / across, c0, smaller(LANE, q->C - c0));
+    if (c0 + LANE <= q->C) forward_lanes(q, i / across, c0, LANE);
+    else forward_lanes(q, i / across, c0, q->C - c0);
   }
 }
 
@@ -97,14 +113,16 @@ INLINE void token_back(const Backward *q, Lanes *g, size_t row, size_t c0, size_
   acc gk[LANE], gv[LANE];
   SIMD
   for (size_t i = 0; i < n; i++) { /* the update [v4.5] [v4.6] */
-    acc a = tr[i], b = tr[C + i], kt = k[i], faded = (acc)tr[2 * C + i] + (acc)w[i];
-    Weights up = weights(faded, kt);
+    Exact faded = exact_sum(tr[2 * C + i], w[i]), token = {k[i], 0};
+    Weights up = weights(faded, token);
+    acc a = tr[i], b = tr[C + i];
+    bool now = k[i] > faded.sum || (k[i] == faded.sum && faded.rest < 0); /* k is the larger exponent */
     acc keep = up.old, add = up.now;
     acc gkeep = (g->a[i] * a + g->b[i] * b) * keep, gadd = (g->a[i] * (acc)v[i] + g->b[i]) * add;
     acc gq = EXACTLY(g->p[i] - gkeep - gadd); /* or gkeep would cancel below, and a NaN with it */
     gv[i] = g->a[i] * add;
-    gk[i] = gadd + (kt > faded ? gq : 0);
-    g->p[i] = gkeep + (kt > faded ? 0 : gq);
+    gk[i] = gadd + (now ? gq : 0);
+    g->p[i] = gkeep + (now ? 0 : gq);
     g->w[i] += g->p[i];
     g->a[i] *= keep;
     g->b[i] *= keep;
@@ -115,9 +133,10 @@ INLINE void token_back(const Backward *q, Lanes *g, size_t row, size_t c0, size_
     SIMD
     for (size_t i = 0; i < n; i++) { /* the read-out [v4.4] */
       acc a = tr[i], b = tr[C + i], vt = v[i];
-      Weights out = weights(tr[2 * C + i], (acc)u[i] + (acc)k[i]);
-      acc old = out.old, now = out.now, den = old * b + now, y = (old * a + now * vt) / den, gd = (acc)gy[i] / den;
-      acc gnow = gd * (vt - y) * now;
+      Exact before = {tr[2 * C + i], 0};
+      Weights out = weights(before, exact_sum(u[i], k[i]));
+      acc old = out.old, now = out.now, share = 1 / (old * b + now), y = (old * a + now * vt) * share;
+      acc gd = (acc)gy[i] * share, gnow = gd * (vt - y) * now;
       g->a[i] += gd * old;
       g->b[i] -= gd * old * y;
       g->p[i] += gd * old * (a - y * b);
@@ -160,8 +179,10 @@ INLINE void backward_lanes(const Backward *q, size_t c0, size_t n)
 JOB static void wkv4_backward(const void *arg, size_t from, size_t to)
 {
   const Backward *q = arg;
-  for (size_t c0 = from * LANE; c0 < q->C && c0 < to * LANE; c0 += LANE)
-    backward_lanes(q, c0, smaller(LANE, q->C - c0));
+  for (size_t c0 = from * LANE; c0 < q->C && c0 < to * LANE; c0 += LANE) {
+    if (c0 + LANE <= q->C) backward_lanes(q, c0, LANE);
+    else backward_lanes(q, c0, q->C - c0);
+  }
 }
 
 /* Over channels only: w and u collect from all sequences. */
