@@ -12,7 +12,6 @@ typedef real Vec4Anywhere __attribute__((vector_size(4 * sizeof(real)), aligned(
 #define vec_store AT_WIDTH(vec_store)
 #define vec_of AT_WIDTH(vec_of)
 #define vec_sums_4 AT_WIDTH(vec_sums_4)
-#define vec_sum AT_WIDTH(vec_sum)
 INLINE Vec vec_load(const real *p) { return *(const VecAnywhere *)p; }
 INLINE void vec_store(real *p, Vec x) { *(VecAnywhere *)p = x; }
 INLINE Vec vec_of(real x) { return x - (Vec){0}; }
@@ -35,20 +34,20 @@ INLINE Vec vec_of(real x) { return x - (Vec){0}; }
 #define FOLD_1(a, b) (PICK(a, b, 0, 5, 2, 7) + PICK(a, b, 1, 4, 3, 6))
 #endif
 
-/* p[0..3] = the sums over the lanes of a, b, c and d */
-INLINE void vec_sums_4(real *p, Vec a, Vec b, Vec c, Vec d)
+/* p[0..3] = the sums over the lanes of of[0..3] */
+INLINE void vec_sums_4(real *p, const Vec *of)
 {
 #if LANES == 16
-  Vec ac = FOLD_8(a, c), bd = FOLD_8(b, d), x = FOLD_4(ac, bd);
+  Vec ac = FOLD_8(of[0], of[2]), bd = FOLD_8(of[1], of[3]), x = FOLD_4(ac, bd);
   x = SPREAD_2(x);
   x = SPREAD_1(x);
   *(Vec4Anywhere *)p = PICK(x, x, 0, 4, 8, 12);
 #elif LANES == 8
-  Vec ac = FOLD_4(a, c), bd = FOLD_4(b, d), x = FOLD_2(ac, bd);
+  Vec ac = FOLD_4(of[0], of[2]), bd = FOLD_4(of[1], of[3]), x = FOLD_2(ac, bd);
   x = SPREAD_1(x);
   *(Vec4Anywhere *)p = PICK(x, x, 0, 2, 4, 6);
 #else
-  Vec ac = FOLD_2(a, c), bd = FOLD_2(b, d);
+  Vec ac = FOLD_2(of[0], of[2]), bd = FOLD_2(of[1], of[3]);
   *(Vec4Anywhere *)p = FOLD_1(ac, bd);
 #endif
 }

@@ -5,8 +5,6 @@
 #define AT_WIDTH_1(name, width) AT_WIDTH_2(name, width)
 #define AT_WIDTH(name) AT_WIDTH_1(name, WIDTH)
 
-#pragma GCC diagnostic ignored "-Wpsabi" /* how vectors are passed: everything here is inlined */
-
 #ifdef WIDE_VECTORS
 #pragma GCC push_options
 #pragma GCC target("arch=x86-64-v4")

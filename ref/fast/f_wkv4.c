@@ -1,7 +1,10 @@
 /* RWKV-4's recurrence: the loop over channels goes inside, the one over time outside. */
 #include "f_math.h"
 
-enum { LANE = 16 }; /* channels of one piece */
+enum { LANE = 64 }; /* channels of one piece, at most: few enough to stay in the nearest cache */
+
+/* Whole cache lines; more of them where there are enough for all threads, as rows of many channels lie pages apart. */
+INLINE size_t lane(size_t C) { return C >= 256 ? LANE : 16; }
 
 /* x + y = sum + rest, without an error */
 typedef struct {
@@ -73,11 +76,12 @@ INLINE void forward_lanes(const Forward *q, size_t bi, size_t c0, size_t n)
 JOB static void wkv4_forward(const void *arg, size_t from, size_t to)
 {
   const Forward *q = arg;
-  size_t across = pieces(q->C, LANE);
+  size_t width = lane(q->C), across = pieces(q->C, width);
   for (size_t i = from; i < to; i++) {
-    size_t c0 = i % across * LANE;
-    if (c0 + LANE <= q->C) forward_lanes(q, i / across, c0, LANE);
-    else forward_lanes(q, i / across, c0, q->C - c0);
+    size_t c0 = i % across * width, n = smaller(width, q->C - c0);
+    if (n == LANE) forward_lanes(q, i / across, c0, LANE);
+    else if (n == 16) forward_lanes(q, i / across, c0, 16);
+    else forward_lanes(q, i / across, c0, n);
   }
 }
 
@@ -86,7 +90,7 @@ void f_wkv4(real *y, real *a1, real *b1, real *p1, real *trace, const real *w, c
             size_t decay_rows)
 {
   Forward q = {y, a1, b1, p1, trace, w, u, k, v, a0, b0, p0, B, T, C, decay_rows};
-  fast_for(B * pieces(C, LANE), pieces(HEAVY, at_least_1(T * LANE)), wkv4_forward, &q);
+  fast_for(B * pieces(C, lane(C)), pieces(HEAVY, at_least_1(T * lane(C))), wkv4_forward, &q);
 }
 
 /* ---- backward ---- */
@@ -179,9 +183,11 @@ INLINE void backward_lanes(const Backward *q, size_t c0, size_t n)
 JOB static void wkv4_backward(const void *arg, size_t from, size_t to)
 {
   const Backward *q = arg;
-  for (size_t c0 = from * LANE; c0 < q->C && c0 < to * LANE; c0 += LANE) {
-    if (c0 + LANE <= q->C) backward_lanes(q, c0, LANE);
-    else backward_lanes(q, c0, q->C - c0);
+  for (size_t i = from; i < to; i++) {
+    size_t c0 = i * lane(q->C), n = smaller(lane(q->C), q->C - c0);
+    if (n == LANE) backward_lanes(q, c0, LANE);
+    else if (n == 16) backward_lanes(q, c0, 16);
+    else backward_lanes(q, c0, n);
   }
 }
 
@@ -191,5 +197,5 @@ void f_wkv4_backward(const Wkv4Grads *out, const real *gy, const real *ga1, cons
                      size_t T, size_t C, size_t decay_rows)
 {
   Backward q = {out, gy, ga1, gb1, gp1, trace, w, u, k, v, B, T, C, decay_rows};
-  fast_for(pieces(C, LANE), pieces(HEAVY, at_least_1(B * T * LANE)), wkv4_backward, &q);
+  fast_for(pieces(C, lane(C)), pieces(HEAVY, at_least_1(B * T * lane(C))), wkv4_backward, &q);
 }

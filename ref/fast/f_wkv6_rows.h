@@ -43,10 +43,10 @@ INLINE void keys_forward(real *S, real *y, const real *r, const real *ew, const 
 /* What a token's own pair gives: y = (sum_j r_j u_j k_j) v */
 INLINE void own_pairs(real *y, const real *r, const real *u, const real *k, const real *v, size_t N)
 {
-  Vec sum = {0}, zero = {0};
+  Vec sum[4] = {0};
   real own[4];
-  for (size_t j = 0; j < N; j += LANES) sum += vec_load(r + j) * vec_load(u + j) * vec_load(k + j);
-  vec_sums_4(own, sum, zero, zero, zero);
+  for (size_t j = 0; j < N; j += LANES) sum[0] += vec_load(r + j) * vec_load(u + j) * vec_load(k + j);
+  vec_sums_4(own, sum);
   for (size_t i = 0; i < N; i += LANES) vec_store(y + i, own[0] * vec_load(v + i));
 }
 
@@ -125,13 +125,13 @@ INLINE void give_gradients(const Backward *q, acc *gu, acc *gw, const Sums *sum,
 {
   const Wkv6Grads *out = q->out;
   const real *r = q->r + at, *k = q->k + at, *v = q->v + at, *u = q->u + h * N, *gy = q->gy ? q->gy + at : NULL;
-  Vec own = {0}, gy_v = {0}, zero = {0};
+  Vec sums[4] = {0}; /* own, gy_v */
   real dot[4] = {0};
   for (size_t j = 0; gy && j < N; j += LANES) {
-    own += vec_load(r + j) * vec_load(u + j) * vec_load(k + j);
-    gy_v += vec_load(gy + j) * vec_load(v + j);
+    sums[0] += vec_load(r + j) * vec_load(u + j) * vec_load(k + j);
+    sums[1] += vec_load(gy + j) * vec_load(v + j);
   }
-  if (gy) vec_sums_4(dot, own, gy_v, zero, zero);
+  if (gy) vec_sums_4(dot, sums);
 #define ADD(to, value) \
   for (size_t j = 0; to && j < N; j += LANES) vec_store(to + at + j, vec_load(to + at + j) + (value))
   if (gy) {
@@ -174,9 +174,9 @@ INLINE void backward_segment(const Backward *q, real *G, acc *gu, acc *gw, const
       for (; i < N; i += LANES) BACK(1);
 #undef BACK
       for (size_t j = 0; j < block; j += 4) {
-        vec_sums_4(sum.gyS + j0 + j, along[0][j], along[0][j + 1], along[0][j + 2], along[0][j + 3]);
-        vec_sums_4(sum.Gv + j0 + j, along[1][j], along[1][j + 1], along[1][j + 2], along[1][j + 3]);
-        vec_sums_4(sum.GS + j0 + j, along[2][j], along[2][j + 1], along[2][j + 2], along[2][j + 3]);
+        vec_sums_4(sum.gyS + j0 + j, along[0] + j);
+        vec_sums_4(sum.Gv + j0 + j, along[1] + j);
+        vec_sums_4(sum.GS + j0 + j, along[2] + j);
       }
     }
 #undef BEFORE

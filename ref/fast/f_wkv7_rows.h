@@ -28,7 +28,7 @@ INLINE void first_sa(real *sa, const real *S, const real *a, size_t N)
     Vec aj = vec_load(a + j);
     FOUR(i) sum[i] += vec_load(S + i * N + j) * aj;
   }
-  vec_sums_4(sa, sum[0], sum[1], sum[2], sum[3]);
+  vec_sums_4(sa, sum);
 }
 
 /* One token, four rows: S1 = S diag(e^w) + sa b' + v k' (S1 may be S), y = S1 r where y is not NULL, and
@@ -49,8 +49,8 @@ INLINE void step_rows(real *S1, real *y, real *next_sa, const real *S, const rea
       sum_a[i] += t * a;
     }
   }
-  vec_sums_4(next_sa, sum_a[0], sum_a[1], sum_a[2], sum_a[3]);
-  if (with_y) vec_sums_4(y + i0, sum_y[0], sum_y[1], sum_y[2], sum_y[3]);
+  vec_sums_4(next_sa, sum_a);
+  if (with_y) vec_sums_4(y + i0, sum_y);
 }
 
 INLINE void forward_head(const Forward *q, size_t bh, size_t N)
@@ -104,8 +104,8 @@ INLINE void along_rows(real *G, real *gs, real *gv, const real *gy, const Token 
       v[i] += g * k;
     }
   }
-  vec_sums_4(gs, s[0], s[1], s[2], s[3]);
-  vec_sums_4(gv, v[0], v[1], v[2], v[3]);
+  vec_sums_4(gs, s);
+  vec_sums_4(gv, v);
 }
 
 /* Down `tile` vectors of columns from j0, over a block of rows; and G back through S1 = S diag(e^w) + (S a) b' + v k'.
@@ -149,13 +149,13 @@ INLINE void add_to(real *out, size_t at, const real *in, size_t N)
 INLINE void give_gradients(const Wkv7Grads *out, size_t at, Columns *sum, const real *gy, const real *sa,
                            const Token *x, size_t N)
 {
-  Vec zero = {0}, sum_sa = zero, sum_v = zero;
+  Vec of_gy[4] = {0};
   real dot[4];
   for (size_t i = 0; gy && i < N; i += LANES) {
-    sum_sa += vec_load(gy + i) * vec_load(sa + i);
-    sum_v += vec_load(gy + i) * vec_load(x->v + i);
+    of_gy[0] += vec_load(gy + i) * vec_load(sa + i);
+    of_gy[1] += vec_load(gy + i) * vec_load(x->v + i);
   }
-  vec_sums_4(dot, sum_sa, sum_v, zero, zero);
+  vec_sums_4(dot, of_gy);
   for (size_t j = 0; j < N; j += LANES) { /* S1' gy without S1 */
     Vec ew = vec_load(x->ew + j), by_r = dot[0] * vec_load(x->b + j) + dot[1] * vec_load(x->k + j);
     vec_store(sum->gyS + j, vec_load(sum->gyS + j) * ew + by_r);
