@@ -107,52 +107,68 @@ typedef struct {
   acc a[LANE], b[LANE], p[LANE], w[LANE], u[LANE];
 } Lanes;
 
-/* As k_wkv4_backward, where the reasons stand. */
-INLINE void token_back(const Backward *q, Lanes *g, size_t row, size_t c0, size_t n)
+/* What of some tokens does not depend on the gradients, so that its long chains of operations overlap. `fresh`: 1 where
+   k is the larger exponent, and 0 elsewhere; share: 1 over the denominator. */
+enum { STEPS = 8 };
+typedef struct {
+  real keep[LANE], add[LANE], fresh[LANE], old[LANE], now[LANE];
+  acc share[LANE], y[LANE];
+} Known;
+
+INLINE void know(Known *x, const Backward *q, size_t row, size_t c0, size_t n)
 {
   size_t C = q->C, at = row * C + c0;
   const real *tr = q->trace + row * 3 * C + c0, *k = q->k + at, *v = q->v + at, *u = q->u + c0;
   const real *w = decay_at(q->w, row, q->decay_rows, C) + c0;
-  const real *gy = q->gy ? q->gy + at : NULL;
-  acc gk[LANE], gv[LANE];
   SIMD
   for (size_t i = 0; i < n; i++) { /* the update [v4.5] [v4.6] */
     Exact faded = exact_sum(tr[2 * C + i], w[i]), token = {k[i], 0};
     Weights up = weights(faded, token);
-    acc a = tr[i], b = tr[C + i];
-    bool now = k[i] > faded.sum || (k[i] == faded.sum && faded.rest < 0); /* k is the larger exponent */
-    acc keep = up.old, add = up.now;
-    acc gkeep = (g->a[i] * a + g->b[i] * b) * keep, gadd = (g->a[i] * (acc)v[i] + g->b[i]) * add;
-    acc gq = EXACTLY(g->p[i] - gkeep - gadd); /* or gkeep would cancel below, and a NaN with it */
-    gv[i] = g->a[i] * add;
-    gk[i] = gadd + (now ? gq : 0);
-    g->p[i] = gkeep + (now ? 0 : gq);
-    g->w[i] += g->p[i];
-    g->a[i] *= keep;
-    g->b[i] *= keep;
+    x->keep[i] = up.old, x->add[i] = up.now;
+    x->fresh[i] = k[i] > faded.sum || (k[i] == faded.sum && faded.rest < 0) ? 1 : 0;
   }
-  if (q->out->w && q->decay_rows > 1)
-    for (size_t i = 0; i < n; i++) q->out->w[at + i] += (real)g->p[i];
-  if (gy) {
-    SIMD
-    for (size_t i = 0; i < n; i++) { /* the read-out [v4.4] */
-      acc a = tr[i], b = tr[C + i], vt = v[i];
-      Exact before = {tr[2 * C + i], 0};
-      Weights out = weights(before, exact_sum(u[i], k[i]));
-      acc old = out.old, now = out.now, share = 1 / (old * b + now), y = (old * a + now * vt) * share;
-      acc gd = (acc)gy[i] * share, gnow = gd * (vt - y) * now;
-      g->a[i] += gd * old;
-      g->b[i] -= gd * old * y;
-      g->p[i] += gd * old * (a - y * b);
-      gv[i] += gd * now;
-      gk[i] += gnow;
+  if (!q->gy) return;
+  SIMD
+  for (size_t i = 0; i < n; i++) { /* the read-out [v4.4] */
+    Exact before = {tr[2 * C + i], 0};
+    Weights out = weights(before, exact_sum(u[i], k[i]));
+    acc old = out.old, now = out.now, share = 1 / (old * (acc)tr[C + i] + now);
+    x->old[i] = out.old, x->now[i] = out.now;
+    x->share[i] = share, x->y[i] = (old * (acc)tr[i] + now * (acc)v[i]) * share;
+  }
+}
+
+/* As k_wkv4_backward, where the reasons stand. */
+INLINE void token_back(const Backward *q, Lanes *g, const Known *x, size_t row, size_t c0, size_t n, bool read)
+{
+  size_t C = q->C, at = row * C + c0;
+  const real *tr = q->trace + row * 3 * C + c0, *v = q->v + at, *gy = read ? q->gy + at : NULL;
+  acc gk[LANE], gv[LANE], gw[LANE];
+  SIMD
+  for (size_t i = 0; i < n; i++) {
+    acc a = tr[i], b = tr[C + i], vt = v[i], ga = g->a[i], gb = g->b[i], keep = x->keep[i], add = x->add[i];
+    acc gkeep = (ga * a + gb * b) * keep, gadd = (ga * vt + gb) * add;
+    acc gq = EXACTLY(g->p[i] - gkeep - gadd); /* or gkeep would cancel below, and a NaN with it */
+    acc gfaded = gkeep + (x->fresh[i] > 0 ? 0 : gq), by_k = gadd + (x->fresh[i] > 0 ? gq : 0), by_v = ga * add;
+    g->w[i] += gfaded;
+    ga *= keep;
+    gb *= keep;
+    gw[i] = gfaded;
+    if (read) {
+      acc old = x->old[i], now = x->now[i], y = x->y[i], gd = (acc)gy[i] * x->share[i], gnow = gd * (vt - y) * now;
+      ga += gd * old;
+      gb -= gd * old * y;
+      gfaded += gd * old * (a - y * b);
+      by_v += gd * now;
+      by_k += gnow;
       g->u[i] += gnow;
     }
+    g->a[i] = ga, g->b[i] = gb, g->p[i] = gfaded, gk[i] = by_k, gv[i] = by_v;
   }
-  if (q->out->k)
-    for (size_t i = 0; i < n; i++) q->out->k[at + i] += (real)gk[i];
-  if (q->out->v)
-    for (size_t i = 0; i < n; i++) q->out->v[at + i] += (real)gv[i];
+  real *out_k = q->out->k, *out_v = q->out->v, *out_w = q->decay_rows > 1 ? q->out->w : NULL;
+  for (size_t i = 0; out_k && i < n; i++) out_k[at + i] += (real)gk[i];
+  for (size_t i = 0; out_v && i < n; i++) out_v[at + i] += (real)gv[i];
+  for (size_t i = 0; out_w && i < n; i++) out_w[at + i] += (real)gw[i];
 }
 
 INLINE void backward_lanes(const Backward *q, size_t c0, size_t n)
@@ -166,7 +182,15 @@ INLINE void backward_lanes(const Backward *q, size_t c0, size_t n)
       if (q->gb1) g.b[i] = q->gb1[at + i];
       if (q->gp1) g.p[i] = q->gp1[at + i];
     }
-    for (size_t t = q->T; t-- > 0;) token_back(q, &g, bi * q->T + t, c0, n);
+    for (size_t t1 = q->T; t1 > 0;) {
+      Known known[STEPS];
+      size_t t0 = t1 > STEPS ? t1 - STEPS : 0, row = bi * q->T;
+      for (size_t t = t0; t < t1; t++) know(&known[t - t0], q, row + t, c0, n);
+      for (; t1 > t0; t1--) {
+        if (q->gy) token_back(q, &g, &known[t1 - 1 - t0], row + t1 - 1, c0, n, true);
+        else token_back(q, &g, &known[t1 - 1 - t0], row + t1 - 1, c0, n, false);
+      }
+    }
     for (size_t i = 0; i < n; i++) {
       if (q->out->a0) q->out->a0[at + i] += (real)g.a[i];
       if (q->out->b0) q->out->b0[at + i] += (real)g.b[i];
