@@ -22,7 +22,7 @@ WARN    := -Wall -Wextra -Werror -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -
 COMMON  := -std=c11 -D_GNU_SOURCE -g -fPIC -fvisibility=hidden $(WARN) -Iref -MMD -MP
 # The reference: no fused multiply-add, no fast math. The fast path says by pragmas where sums may be reordered.
 FLAGS_ref  := -O2 -ffp-contract=off
-FLAGS_fast = -O3 -fopenmp -ffp-contract=fast -fno-math-errno -fno-trapping-math \
+FLAGS_fast = -O3 -fopenmp -Wno-psabi -ffp-contract=fast -fno-math-errno -fno-trapping-math \
              $(if $(BLAS_DIR),-I$(BLAS_DIR:/usr/lib/%=/usr/include/%))
 FLAGS_lua   = -O2 $(shell pkg-config --cflags lua5.4) -Ibuild
 FLAGS_test := -O1 -Itests

@@ -644,7 +644,8 @@ static void c_wkv2_backward(Run *r)
 
 typedef struct { size_t B, T, H, N; } Heads;
 static const Heads all_heads[] = {{1, 1, 1, 1}, {2, 3, 1, 3}, {1, 17, 2, 17}, {3, 33, 2, 64}, {1, 16, 1, 64},
-                                  {1, 20, 1, 65}, {1, 18, 1, 130}, {1, 2, 1, 260}};
+                                  {1, 20, 1, 65}, {1, 18, 1, 130}, {1, 2, 1, 260}, {2, 19, 2, 12},
+                                  {1, 33, 1, 24}, {1, 18, 2, 80}, {1, 17, 1, 256}};
 enum { HEADS = sizeof all_heads / sizeof *all_heads };
 static Heads heads_of(const Run *r) { return r->bench ? (Heads){64, 64, 1, 64} : all_heads[r->variant % HEADS]; }
 

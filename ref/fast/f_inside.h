@@ -15,6 +15,15 @@
 #else
 #define JOB
 #endif
+/* Kernels whose blocks are made of vectors are compiled for three widths (f_widths.h). */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
+#define WIDE_VECTORS
+#endif
+#ifdef AVIARY_DOUBLE
+#define REAL_SIZE 8
+#else
+#define REAL_SIZE 4
+#endif
 /* Must be inlined, or it would be compiled for the oldest processor only. */
 #define INLINE static inline __attribute__((always_inline))
 
@@ -75,6 +84,14 @@ void *fast_keep(const void *from, size_t bytes);
 void fast_settle(void); /* runs what waits */
 void fast_batch(size_t B, size_t T, size_t C);
 bool fast_read_later(const void *p);
+
+/* The widest of the kernel's three forms that this processor has, and that N is a multiple of; NULL if none. */
+#ifdef WIDE_VECTORS
+#define BEST_WIDTH(job, N) fast_width(job##_wide, job##_middle, job##_narrow, N)
+#else
+#define BEST_WIDTH(job, N) fast_width(NULL, NULL, job##_narrow, N)
+#endif
+Job *fast_width(Job *wide, Job *middle, Job *narrow, size_t N);
 
 enum {
   LIGHT = 16384, /* elements worth a piece where one costs a nanosecond, */

@@ -1,17 +1,34 @@
 /* RWKV-4's recurrence: the loop over channels goes inside, the one over time outside. */
 #include "f_math.h"
 
-enum { LANE = 16 }; /* channels of one piece */
+enum { LANE = 64 }; /* channels of one piece, at most: few enough to stay in the nearest cache */
+
+/* Whole cache lines; more of them where there are enough for all threads, as rows of many channels lie pages apart. */
+INLINE size_t lane(size_t C) { return C >= 256 ? LANE : 16; }
+
+/* x + y = sum + rest, without an error */
+typedef struct {
+  real sum, rest;
+} Exact;
+
+INLINE Exact exact_sum(real x, real y)
+{
+  real sum = EXACTLY(x + y), part = EXACTLY(sum - x);
+  return (Exact){sum, EXACTLY(x - EXACTLY(sum - part)) + EXACTLY(y - part)};
+}
 
 typedef struct {
-  real q, old, now; /* the larger exponent as it is stored, and e^{p-q}, e^{k-q} */
+  real q, old, now; /* the larger of p and k as it is stored, and e^{p-q}, e^{k-q} */
 } Weights;
 
-/* Exponents in double: they may be large, and their rounding would count in full. */
-INLINE Weights weights(acc p, acc k)
+/* For exponents p = p.sum + p.rest and k, likewise: one of the weights is 1 but for a rest. Exponents may be large, and
+   their rounding would count in full. As with fmax a NaN loses, and shows in its own weight. */
+INLINE Weights weights(Exact p, Exact k)
 {
-  real q = (real)fast_max(p, k);
-  return (Weights){q, fast_exp((real)(p - (acc)q)), fast_exp((real)(k - (acc)q))};
+  real apart = (p.sum - k.sum) + (p.rest - k.rest);
+  bool old = apart >= 0 || k.sum != k.sum;
+  real rest = old ? p.rest : k.rest, top = 1 + rest * (1 + rest * (real)0.5), low = top * fast_exp(-fast_abs(apart));
+  return (Weights){old ? p.sum : k.sum, old ? top : low, old ? low : top};
 }
 
 typedef struct {
@@ -43,9 +60,10 @@ INLINE void forward_lanes(const Forward *q, size_t bi, size_t c0, size_t n)
     real *restrict y = q->y + row * C + c0;
     SIMD
     for (size_t i = 0; i < n; i++) {
-      Weights out = weights(p[i], (acc)u[i] + (acc)k[i]); /* [v4.4] */
+      Exact before = {p[i], 0}, token = {k[i], 0};
+      Weights out = weights(before, exact_sum(u[i], k[i])); /* [v4.4] */
       y[i] = (out.old * a[i] + out.now * v[i]) / (out.old * b[i] + out.now);
-      Weights up = weights((acc)p[i] + (acc)w[i], k[i]);  /* [v4.5] [v4.6] */
+      Weights up = weights(exact_sum(p[i], w[i]), token); /* [v4.5] [v4.6] */
       a[i] = up.old * a[i] + up.now * v[i];
       b[i] = up.old * b[i] + up.now;
       p[i] = up.q;
@@ -58,10 +76,12 @@ INLINE void forward_lanes(const Forward *q, size_t bi, size_t c0, size_t n)
 JOB static void wkv4_forward(const void *arg, size_t from, size_t to)
 {
   const Forward *q = arg;
-  size_t across = pieces(q->C, LANE);
+  size_t width = lane(q->C), across = pieces(q->C, width);
   for (size_t i = from; i < to; i++) {
-    size_t c0 = i % across * LANE;
-    forward_lanes(q, i / across, c0, smaller(LANE, q->C - c0));
+    size_t c0 = i % across * width, n = smaller(width, q->C - c0);
+    if (n == LANE) forward_lanes(q, i / across, c0, LANE);
+    else if (n == 16) forward_lanes(q, i / across, c0, 16);
+    else forward_lanes(q, i / across, c0, n);
   }
 }
 
@@ -69,15 +89,21 @@ void f_wkv4(real *y, real *a1, real *b1, real *p1, real *trace, const real *w, c
             const real *v, const real *a0, const real *b0, const real *p0, size_t B, size_t T, size_t C,
             size_t decay_rows)
 {
-  fast_settle();
   Forward q = {y, a1, b1, p1, trace, w, u, k, v, a0, b0, p0, B, T, C, decay_rows};
-  fast_for(B * pieces(C, LANE), pieces(HEAVY, at_least_1(T * LANE)), wkv4_forward, &q);
+  size_t n = B * T * C;
+  Use decay = READS_ALL(w);
+  if (decay_rows > 1) decay = (Use)READS(w, n);
+  RUN(B * pieces(C, lane(C)), pieces(HEAVY, at_least_1(T * lane(C))), wkv4_forward, q, decay, READS_ALL(u), READS(k, n),
+      READS(v, n), READS(a0, B * C), READS(b0, B * C), READS(p0, B * C), WRITES(y, n), WRITES(a1, B * C),
+      WRITES(b1, B * C), WRITES(p1, B * C), WRITES(trace, 3 * n));
 }
 
 /* ---- backward ---- */
 
 typedef struct {
-  const Wkv4Grads *out;
+  Wkv4Grads out;
+  bool add_w, add_k, add_v; /* otherwise there is nothing to be added to */
+  acc *left;                /* [B,2,C]: gw and gu of each sequence */
   const real *gy, *ga1, *gb1, *gp1, *trace, *w, *u, *k, *v;
   size_t B, T, C, decay_rows;
 } Backward;
@@ -88,89 +114,138 @@ typedef struct {
   acc a[LANE], b[LANE], p[LANE], w[LANE], u[LANE];
 } Lanes;
 
-/* As k_wkv4_backward, where the reasons stand. */
-INLINE void token_back(const Backward *q, Lanes *g, size_t row, size_t c0, size_t n)
+/* What of some tokens does not depend on the gradients, so that its long chains of operations overlap. `fresh`: 1 where
+   k is the larger exponent, and 0 elsewhere; share: 1 over the denominator. */
+enum { STEPS = 8 };
+typedef struct {
+  real keep[LANE], add[LANE], fresh[LANE], old[LANE], now[LANE];
+  acc share[LANE], y[LANE];
+} Known;
+
+INLINE void know(Known *x, const Backward *q, size_t row, size_t c0, size_t n)
 {
   size_t C = q->C, at = row * C + c0;
   const real *tr = q->trace + row * 3 * C + c0, *k = q->k + at, *v = q->v + at, *u = q->u + c0;
   const real *w = decay_at(q->w, row, q->decay_rows, C) + c0;
-  const real *gy = q->gy ? q->gy + at : NULL;
-  acc gk[LANE], gv[LANE];
   SIMD
   for (size_t i = 0; i < n; i++) { /* the update [v4.5] [v4.6] */
-    acc a = tr[i], b = tr[C + i], kt = k[i], faded = (acc)tr[2 * C + i] + (acc)w[i];
-    Weights up = weights(faded, kt);
-    acc keep = up.old, add = up.now;
-    acc gkeep = (g->a[i] * a + g->b[i] * b) * keep, gadd = (g->a[i] * (acc)v[i] + g->b[i]) * add;
-    acc gq = EXACTLY(g->p[i] - gkeep - gadd); /* or gkeep would cancel below, and a NaN with it */
-    gv[i] = g->a[i] * add;
-    gk[i] = gadd + (kt > faded ? gq : 0);
-    g->p[i] = gkeep + (kt > faded ? 0 : gq);
-    g->w[i] += g->p[i];
-    g->a[i] *= keep;
-    g->b[i] *= keep;
+    Exact faded = exact_sum(tr[2 * C + i], w[i]), token = {k[i], 0};
+    Weights up = weights(faded, token);
+    x->keep[i] = up.old, x->add[i] = up.now;
+    x->fresh[i] = k[i] > faded.sum || (k[i] == faded.sum && faded.rest < 0) ? 1 : 0;
   }
-  if (q->out->w && q->decay_rows > 1)
-    for (size_t i = 0; i < n; i++) q->out->w[at + i] += (real)g->p[i];
-  if (gy) {
-    SIMD
-    for (size_t i = 0; i < n; i++) { /* the read-out [v4.4] */
-      acc a = tr[i], b = tr[C + i], vt = v[i];
-      Weights out = weights(tr[2 * C + i], (acc)u[i] + (acc)k[i]);
-      acc old = out.old, now = out.now, den = old * b + now, y = (old * a + now * vt) / den, gd = (acc)gy[i] / den;
-      acc gnow = gd * (vt - y) * now;
-      g->a[i] += gd * old;
-      g->b[i] -= gd * old * y;
-      g->p[i] += gd * old * (a - y * b);
-      gv[i] += gd * now;
-      gk[i] += gnow;
-      g->u[i] += gnow;
-    }
+  if (!q->gy) return;
+  SIMD
+  for (size_t i = 0; i < n; i++) { /* the read-out [v4.4] */
+    Exact before = {tr[2 * C + i], 0};
+    Weights out = weights(before, exact_sum(u[i], k[i]));
+    acc old = out.old, now = out.now, share = 1 / (old * (acc)tr[C + i] + now);
+    x->old[i] = out.old, x->now[i] = out.now;
+    x->share[i] = share, x->y[i] = (old * (acc)tr[i] + now * (acc)v[i]) * share;
   }
-  if (q->out->k)
-    for (size_t i = 0; i < n; i++) q->out->k[at + i] += (real)gk[i];
-  if (q->out->v)
-    for (size_t i = 0; i < n; i++) q->out->v[at + i] += (real)gv[i];
 }
 
-INLINE void backward_lanes(const Backward *q, size_t c0, size_t n)
+/* As k_wkv4_backward, where the reasons stand. */
+INLINE void token_back(const Backward *q, Lanes *g, const Known *x, size_t row, size_t c0, size_t n, bool read)
 {
-  acc gw[LANE] = {0}, gu[LANE] = {0};
-  for (size_t bi = 0; bi < q->B; bi++) {
-    Lanes g = {{0}, {0}, {0}, {0}, {0}};
-    size_t at = bi * q->C + c0;
-    for (size_t i = 0; i < n; i++) {
-      if (q->ga1) g.a[i] = q->ga1[at + i];
-      if (q->gb1) g.b[i] = q->gb1[at + i];
-      if (q->gp1) g.p[i] = q->gp1[at + i];
+  size_t C = q->C, at = row * C + c0;
+  const real *tr = q->trace + row * 3 * C + c0, *v = q->v + at, *gy = read ? q->gy + at : NULL;
+  acc gk[LANE], gv[LANE], gw[LANE];
+  SIMD
+  for (size_t i = 0; i < n; i++) {
+    acc a = tr[i], b = tr[C + i], vt = v[i], ga = g->a[i], gb = g->b[i], keep = x->keep[i], add = x->add[i];
+    acc gkeep = (ga * a + gb * b) * keep, gadd = (ga * vt + gb) * add;
+    acc gq = EXACTLY(g->p[i] - gkeep - gadd); /* or gkeep would cancel below, and a NaN with it */
+    acc gfaded = gkeep + (x->fresh[i] > 0 ? 0 : gq), by_k = gadd + (x->fresh[i] > 0 ? gq : 0), by_v = ga * add;
+    g->w[i] += gfaded;
+    ga *= keep;
+    gb *= keep;
+    gw[i] = gfaded;
+    if (read) {
+      acc old = x->old[i], now = x->now[i], y = x->y[i], gd = (acc)gy[i] * x->share[i], gnow = gd * (vt - y) * now;
+      ga += gd * old;
+      gb -= gd * old * y;
+      gfaded += gd * old * (a - y * b);
+      by_v += gd * now;
+      by_k += gnow;
+      g->u[i] += gnow;
     }
-    for (size_t t = q->T; t-- > 0;) token_back(q, &g, bi * q->T + t, c0, n);
-    for (size_t i = 0; i < n; i++) {
-      if (q->out->a0) q->out->a0[at + i] += (real)g.a[i];
-      if (q->out->b0) q->out->b0[at + i] += (real)g.b[i];
-      if (q->out->p0) q->out->p0[at + i] += (real)g.p[i];
-      gw[i] += g.w[i], gu[i] += g.u[i];
+    g->a[i] = ga, g->b[i] = gb, g->p[i] = gfaded, gk[i] = by_k, gv[i] = by_v;
+  }
+  real *out_k = q->out.k, *out_v = q->out.v, *out_w = q->decay_rows > 1 ? q->out.w : NULL;
+  for (size_t i = 0; out_k && i < n; i++) out_k[at + i] = OLD(q->add_k, out_k[at + i]) + (real)gk[i];
+  for (size_t i = 0; out_v && i < n; i++) out_v[at + i] = OLD(q->add_v, out_v[at + i]) + (real)gv[i];
+  for (size_t i = 0; out_w && i < n; i++) out_w[at + i] = OLD(q->add_w, out_w[at + i]) + (real)gw[i];
+}
+
+INLINE void backward_lanes(const Backward *q, size_t bi, size_t c0, size_t n)
+{
+  Lanes g = {{0}, {0}, {0}, {0}, {0}};
+  size_t at = bi * q->C + c0;
+  for (size_t i = 0; i < n; i++) {
+    if (q->ga1) g.a[i] = q->ga1[at + i];
+    if (q->gb1) g.b[i] = q->gb1[at + i];
+    if (q->gp1) g.p[i] = q->gp1[at + i];
+  }
+  for (size_t t1 = q->T; t1 > 0;) {
+    Known known[STEPS];
+    size_t t0 = t1 > STEPS ? t1 - STEPS : 0, row = bi * q->T;
+    for (size_t t = t0; t < t1; t++) know(&known[t - t0], q, row + t, c0, n);
+    for (; t1 > t0; t1--) {
+      if (q->gy) token_back(q, &g, &known[t1 - 1 - t0], row + t1 - 1, c0, n, true);
+      else token_back(q, &g, &known[t1 - 1 - t0], row + t1 - 1, c0, n, false);
     }
   }
+  acc *left = q->left + 2 * bi * q->C + c0;
   for (size_t i = 0; i < n; i++) {
-    if (q->out->w && q->decay_rows == 1) q->out->w[c0 + i] += (real)gw[i];
-    if (q->out->u) q->out->u[c0 + i] += (real)gu[i];
+    if (q->out.a0) q->out.a0[at + i] += (real)g.a[i];
+    if (q->out.b0) q->out.b0[at + i] += (real)g.b[i];
+    if (q->out.p0) q->out.p0[at + i] += (real)g.p[i];
+    left[i] = g.w[i], left[q->C + i] = g.u[i];
   }
 }
 
 JOB static void wkv4_backward(const void *arg, size_t from, size_t to)
 {
   const Backward *q = arg;
-  for (size_t c0 = from * LANE; c0 < q->C && c0 < to * LANE; c0 += LANE)
-    backward_lanes(q, c0, smaller(LANE, q->C - c0));
+  size_t width = lane(q->C), across = pieces(q->C, width);
+  for (size_t i = from; i < to; i++) {
+    size_t c0 = i % across * width, n = smaller(width, q->C - c0);
+    if (n == LANE) backward_lanes(q, i / across, c0, LANE);
+    else if (n == 16) backward_lanes(q, i / across, c0, 16);
+    else backward_lanes(q, i / across, c0, n);
+  }
 }
 
-/* Over channels only: w and u collect from all sequences. */
+/* w and u collect from all sequences, in their order. */
+static void collect(const void *arg, size_t from, size_t to)
+{
+  const Backward *q = arg;
+  for (size_t c = from; c < to; c++) {
+    acc gw = 0, gu = 0;
+    for (size_t b = 0; b < q->B; b++) gw += q->left[2 * b * q->C + c], gu += q->left[(2 * b + 1) * q->C + c];
+    if (q->out.w && q->decay_rows == 1) q->out.w[c] += (real)gw;
+    if (q->out.u) q->out.u[c] += (real)gu;
+  }
+}
+
 void f_wkv4_backward(const Wkv4Grads *out, const real *gy, const real *ga1, const real *gb1, const real *gp1,
                      const real *trace, const real *w, const real *u, const real *k, const real *v, size_t B,
                      size_t T, size_t C, size_t decay_rows)
 {
-  fast_settle();
-  Backward q = {out, gy, ga1, gb1, gp1, trace, w, u, k, v, B, T, C, decay_rows};
-  fast_for(pieces(C, LANE), pieces(HEAVY, at_least_1(B * T * LANE)), wkv4_backward, &q);
+  size_t n = B * T * C, count = B * pieces(C, lane(C));
+  bool each = decay_rows > 1;
+  Backward q = {.out = *out, .gy = gy, .ga1 = ga1, .gb1 = gb1, .gp1 = gp1, .trace = trace, .w = w, .u = u, .k = k, .v = v,
+                .B = B, .T = T, .C = C, .decay_rows = decay_rows};
+  q.add_w = !each || !fast_overwrite(out->w);
+  q.add_k = !fast_overwrite(out->k);
+  q.add_v = !fast_overwrite(out->v);
+  Use use[] = {READS_ALL(w), WRITES_ALL(out->w), READS(gy, n), READS(ga1, B * C), READS(gb1, B * C), READS(gp1, B * C),
+               READS(trace, 3 * n), READS_ALL(u), READS(k, n), READS(v, n), WRITES_ALL(out->u), WRITES(out->k, n),
+               WRITES(out->v, n), WRITES(out->a0, B * C), WRITES(out->b0, B * C), WRITES(out->p0, B * C)};
+  if (each) use[0] = (Use)READS(w, n), use[1] = (Use)WRITES(out->w, n);
+  Place place = fast_place(count, use, sizeof use / sizeof *use);
+  q.left = fast_memory(2 * B * C * sizeof *q.left);
+  fast_put(place, count, pieces(HEAVY, at_least_1(T * lane(C))), wkv4_backward, &q, sizeof q);
+  fast_put(place == NOW ? NOW : AFTER, C, HEAVY, collect, &q, sizeof q);
 }

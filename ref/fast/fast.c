@@ -110,6 +110,16 @@ int fast_threads(void)
   return threads;
 }
 
+Job *fast_width(Job *wide, Job *middle, Job *narrow, size_t N)
+{
+#ifdef WIDE_VECTORS
+  if (N % (64 / REAL_SIZE) == 0 && __builtin_cpu_supports("x86-64-v4")) return wide;
+  if (N % (32 / REAL_SIZE) == 0 && __builtin_cpu_supports("x86-64-v3")) return middle;
+#endif
+  (void)wide, (void)middle;
+  return N % 4 == 0 ? narrow : NULL;
+}
+
 typedef struct {
   Job *job;
   const void *arg;

@@ -1,0 +1,240 @@
+/* RWKV-7's recurrence, four rows i of the state at a time, for one width of vectors (f_widths.h). Rows depend on
+   each other nowhere, so a block of them is taken through a whole segment while it is in the nearest cache. */
+
+#define step_rows AT_WIDTH(step_rows)
+#define first_sa AT_WIDTH(first_sa)
+#define forward_head AT_WIDTH(forward_head)
+#define wkv7_forward AT_WIDTH(wkv7_forward)
+#define states_again AT_WIDTH(states_again)
+#define along_rows AT_WIDTH(along_rows)
+#define down_columns AT_WIDTH(down_columns)
+#define rows_back AT_WIDTH(rows_back)
+#define give_gradients AT_WIDTH(give_gradients)
+#define add_to AT_WIDTH(add_to)
+#define backward_segment AT_WIDTH(backward_segment)
+#define backward_head AT_WIDTH(backward_head)
+#define wkv7_backward AT_WIDTH(wkv7_backward)
+
+#define FOUR(i) _Pragma("GCC unroll 4") for (size_t i = 0; i < 4; i++)
+#define EACH(j) _Pragma("GCC unroll 4") for (size_t j = 0; j < N; j += LANES)
+
+#define TILE_MOST (LANES * REAL_SIZE == 64 ? 4 : 2) /* for 32 and for 16 registers */
+
+/* sa = S a, of four rows */
+INLINE void first_sa(real *sa, const real *S, const real *a, size_t N)
+{
+  Vec sum[4] = {0};
+  EACH(j) {
+    Vec aj = vec_load(a + j);
+    FOUR(i) sum[i] += vec_load(S + i * N + j) * aj;
+  }
+  vec_sums_4(sa, sum);
+}
+
+/* One token, four rows: S1 = S diag(e^w) + sa b' + v k' (S1 may be S), y = S1 r where y is not NULL, and
+   the next token's sa = S1 a. */
+INLINE void step_rows(real *S1, real *y, real *next_sa, const real *S, const real *sa, const Token *x,
+                      const real *next_a, bool with_y, size_t i0, size_t N)
+{
+  Vec s[4], v[4], sum_y[4] = {0}, sum_a[4] = {0};
+  FOUR(i) s[i] = vec_of(sa[i]), v[i] = vec_of(x->v[i0 + i]);
+  EACH(j) {
+    Vec ew = vec_load(x->ew + j), b = vec_load(x->b + j), k = vec_load(x->k + j), a = vec_load(next_a + j);
+    Vec r = with_y ? vec_load(x->r + j) : a;
+    FOUR(i)
+    {
+      Vec t = vec_load(S + i * N + j) * ew + (s[i] * b + v[i] * k);
+      vec_store(S1 + i * N + j, t);
+      if (with_y) sum_y[i] += t * r;
+      sum_a[i] += t * a;
+    }
+  }
+  vec_sums_4(next_sa, sum_a);
+  if (with_y) vec_sums_4(y + i0, sum_y);
+}
+
+INLINE void forward_head(const Forward *q, size_t bh, size_t N)
+{
+  real ew[WKV_SEGMENT * N_MAX];
+  size_t NN = N * N, n_segments = pieces(q->T, WKV_SEGMENT), block = N % BLOCK ? 4 : BLOCK;
+  real *S = q->S1 + bh * NN;
+  memcpy(S, q->S0 + bh * NN, NN * sizeof *S);
+  for (size_t s = 0; s < n_segments; s++) {
+    size_t count = smaller(WKV_SEGMENT, q->T - s * WKV_SEGMENT), step = q->H * N;
+    size_t start = ((bh / q->H * q->T + s * WKV_SEGMENT) * q->H + bh % q->H) * N;
+    if (q->segments) memcpy(q->segments + (bh * n_segments + s) * NN, S, NN * sizeof *S);
+    decays(ew, q->w + start, count, step, N);
+    for (size_t i0 = 0; i0 < N; i0 += block) {
+      real sa[BLOCK], *rows = S + i0 * N;
+      for (size_t i = 0; i < block; i += 4) first_sa(sa + i, rows + i * N, q->a + start, N);
+      for (size_t n = 0; n < count; n++) {
+        size_t at = start + n * step;
+        Token x = TOKEN(q, at, ew + n * N);
+        const real *next_a = n + 1 < count ? x.a + step : x.a;
+        for (size_t i = 0; i < block; i += 4)
+          step_rows(rows + i * N, q->y + at, sa + i, rows + i * N, sa + i, &x, next_a, true, i0 + i, N);
+      }
+    }
+  }
+}
+
+static void wkv7_forward(const void *arg, size_t from, size_t to)
+{
+  const Forward *q = arg;
+  for (size_t bh = from; bh < to; bh++) {
+    if (q->N == 64) forward_head(q, bh, 64);
+    else forward_head(q, bh, q->N);
+  }
+}
+
+/* ---- backward: the formulas of k_wkv7_backward, both directions of the state in one walk ---- */
+
+/* y = S1 r, then along four rows: gs, gradient by (S a)_i, and gv */
+INLINE void along_rows(real *G, real *gs, real *gv, const real *gy, const Token *x, size_t N)
+{
+  Vec h[4], s[4] = {0}, v[4] = {0};
+  FOUR(i) h[i] = vec_of(gy[i]);
+  EACH(j) {
+    Vec r = vec_load(x->r + j), b = vec_load(x->b + j), k = vec_load(x->k + j);
+    FOUR(i)
+    {
+      Vec g = vec_load(G + i * N + j) + h[i] * r;
+      vec_store(G + i * N + j, g);
+      s[i] += g * b;
+      v[i] += g * k;
+    }
+  }
+  vec_sums_4(gs, s);
+  vec_sums_4(gv, v);
+}
+
+/* Down `tile` vectors of columns from j0, over a block of rows; and G back through S1 = S diag(e^w) + (S a) b' + v k'.
+   The sums stay in registers. */
+INLINE void down_columns(real *G, Columns *sum, const real *S, const real *gy, const real *gs, const real *v,
+                         const real *sa, const Token *x, size_t j0, size_t tile, size_t block, size_t N)
+{
+  Vec gyS[TILE_MOST], gsS[TILE_MOST], GS[TILE_MOST], Gv[TILE_MOST], Gsa[TILE_MOST];
+#define EACH_VECTOR(c) _Pragma("GCC unroll 4") for (size_t c = 0, j = j0; c < tile; c++, j += LANES)
+  EACH_VECTOR(c)
+  {
+    gyS[c] = vec_load(sum->gyS + j), gsS[c] = vec_load(sum->gsS + j), GS[c] = vec_load(sum->GS + j);
+    Gv[c] = vec_load(sum->Gv + j), Gsa[c] = vec_load(sum->Gsa + j);
+  }
+  for (size_t i = 0; i < block; i++) {
+    Vec hi = vec_of(gy[i]), si = vec_of(gs[i]), vi = vec_of(v[i]), zi = vec_of(sa[i]);
+    EACH_VECTOR(c)
+    {
+      Vec g = vec_load(G + i * N + j), t = vec_load(S + i * N + j);
+      gyS[c] += hi * t;
+      gsS[c] += si * t;
+      GS[c] += g * t;
+      Gv[c] += g * vi;
+      Gsa[c] += g * zi;
+      vec_store(G + i * N + j, g * vec_load(x->ew + j) + si * vec_load(x->a + j));
+    }
+  }
+  EACH_VECTOR(c)
+  {
+    vec_store(sum->gyS + j, gyS[c]), vec_store(sum->gsS + j, gsS[c]), vec_store(sum->GS + j, GS[c]);
+    vec_store(sum->Gv + j, Gv[c]), vec_store(sum->Gsa + j, Gsa[c]);
+  }
+#undef EACH_VECTOR
+}
+
+INLINE void add_to(bool add, real *out, size_t at, const real *in, size_t N)
+{
+  for (size_t j = 0; out && j < N; j += LANES)
+    vec_store(out + at + j, add ? vec_load(out + at + j) + vec_load(in + j) : vec_load(in + j));
+}
+
+INLINE void give_gradients(const Backward *q, size_t at, Columns *sum, const real *gy, const real *sa,
+                           const Token *x, size_t N)
+{
+  Vec of_gy[4] = {0};
+  real dot[4];
+  for (size_t i = 0; gy && i < N; i += LANES) {
+    of_gy[0] += vec_load(gy + i) * vec_load(sa + i);
+    of_gy[1] += vec_load(gy + i) * vec_load(x->v + i);
+  }
+  vec_sums_4(dot, of_gy);
+  for (size_t j = 0; j < N; j += LANES) { /* S1' gy without S1 */
+    Vec ew = vec_load(x->ew + j), by_r = dot[0] * vec_load(x->b + j) + dot[1] * vec_load(x->k + j);
+    vec_store(sum->gyS + j, vec_load(sum->gyS + j) * ew + by_r);
+    vec_store(sum->GS + j, vec_load(sum->GS + j) * ew);
+  }
+  if (gy) add_to(q->add[0], q->out.r, at, sum->gyS, N);
+  add_to(q->add[1], q->out.w, at, sum->GS, N);
+  add_to(q->add[2], q->out.k, at, sum->Gv, N);
+  add_to(q->add[3], q->out.v, at, sum->gv, N);
+  add_to(q->add[4], q->out.a, at, sum->gsS, N);
+  add_to(q->add[5], q->out.b, at, sum->Gsa, N);
+}
+
+INLINE void backward_segment(const Backward *q, real *G, const real *S, size_t start, size_t count, size_t N)
+{
+  static const real zeros[N_MAX]; /* no gradient by y: neither it nor r may do anything */
+  Workspace ws;
+  size_t step = q->H * N, block = N % BLOCK ? 4 : BLOCK;
+  decays(ws.ew, q->w + start, count, step, N);
+  memset(ws.sums, 0, count * SUMS_OF_TOKEN * N * sizeof *ws.sums);
+  for (size_t i0 = 0; i0 < N; i0 += block) {
+    for (size_t i = i0; i < i0 + block; i += 4) first_sa(ws.sa + i, S + i * N, q->a + start, N);
+    for (size_t n = 0; n + 1 < count; n++) { /* the states of this segment once more */
+      size_t at = start + n * step;
+      Token x = TOKEN(q, at, ws.ew + n * N);
+      const real *before = n ? ws.states + (n - 1) * block * N : S + i0 * N;
+      real *after = ws.states + n * block * N, *sa = ws.sa + n * N + i0;
+      for (size_t i = 0; i < block; i += 4)
+        step_rows(after + i * N, NULL, sa + N + i, before + i * N, sa + i, &x, x.a + step, false, i0 + i, N);
+    }
+    for (size_t n = count; n-- > 0;) {
+      size_t at = start + n * step;
+      Token x = TOKEN(q, at, ws.ew + n * N);
+      Columns sum = columns(ws.sums + n * SUMS_OF_TOKEN * N, N);
+      const real *before = n ? ws.states + (n - 1) * block * N : S + i0 * N, *gy = q->gy ? q->gy + at : zeros;
+      real gs[BLOCK];
+      if (!q->gy) x.r = zeros;
+      for (size_t i = 0; i < block; i += 4)
+        along_rows(G + (i0 + i) * N, gs + i, sum.gv + i0 + i, gy + i0 + i, &x, N);
+      size_t j = 0;
+#define DOWN(tile) \
+  down_columns(G + i0 * N, &sum, before, gy + i0, gs, x.v + i0, ws.sa + n * N + i0, &x, j, tile, block, N)
+      for (; j + TILE_MOST * LANES <= N; j += TILE_MOST * LANES) DOWN(TILE_MOST);
+      for (; j < N; j += LANES) DOWN(1);
+#undef DOWN
+    }
+  }
+  for (size_t n = 0; n < count; n++) {
+    size_t at = start + n * step;
+    Token x = TOKEN(q, at, ws.ew + n * N);
+    Columns sum = columns(ws.sums + n * SUMS_OF_TOKEN * N, N);
+    give_gradients(q, at, &sum, q->gy ? q->gy + at : NULL, ws.sa + n * N, &x, N);
+  }
+}
+
+INLINE void backward_head(const Backward *q, size_t bh, size_t N)
+{
+  size_t NN = N * N, n_segments = pieces(q->T, WKV_SEGMENT);
+  real G[N_MAX * N_MAX];
+  if (q->gS1) memcpy(G, q->gS1 + bh * NN, NN * sizeof *G);
+  else memset(G, 0, NN * sizeof *G);
+  for (size_t s = n_segments; s-- > 0;) {
+    size_t first = s * WKV_SEGMENT, count = smaller(WKV_SEGMENT, q->T - first);
+    size_t start = ((bh / q->H * q->T + first) * q->H + bh % q->H) * N;
+    backward_segment(q, G, q->segments + (bh * n_segments + s) * NN, start, count, N);
+  }
+  add_to(true, q->out.S0, bh * NN, G, NN);
+}
+
+static void wkv7_backward(const void *arg, size_t from, size_t to)
+{
+  const Backward *q = arg;
+  for (size_t bh = from; bh < to; bh++) {
+    if (q->N == 64) backward_head(q, bh, 64);
+    else backward_head(q, bh, q->N);
+  }
+}
+
+#undef TILE_MOST
+#undef FOUR
+#undef EACH
