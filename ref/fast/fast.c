@@ -74,6 +74,8 @@ void fast_enable(int on)
 #undef TAKE
 }
 
+void fast_settle(void) {} /* nothing is put off yet */
+
 void fast_set_threads(int n) { threads = n < 1 ? 1 : n > 256 ? 256 : n; }
 
 int fast_threads(void)

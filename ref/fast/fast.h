@@ -9,4 +9,7 @@ void fast_enable(int on);
 void fast_set_threads(int n);
 int fast_threads(void);
 
+/* Returns when all that was asked of the fast kernels is done. */
+void fast_settle(void);
+
 #endif
