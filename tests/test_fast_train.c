@@ -1,11 +1,11 @@
 /* The fast kernels in real training: every version on associative recall.
    - 200 steps end with the loss of the reference, and with the same bits on 1, 2 and 7 threads.
-   - In shadow mode some steps of each find nothing; a wrong kernel is found. */
+   - In shadow mode some steps find nothing, and give the numbers of the reference; a wrong kernel is found. */
 #include "check.h"
 #include "engine/err.h"
 #include "fast/fast.h"
 #include "fast/shadow.h"
-#include "model.h"
+#include "models.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -16,8 +16,9 @@
 
 #include <cmocka.h>
 
-/* ---- the task: K pairs of a key 1..V/2-1 and a value V/2..V-1, then filler 0, in which each key is asked for once ---- */
+/* ---- the task ---- */
 
+/* K pairs of a key 1..V/2-1 and a value V/2..V-1, then filler 0, in which each key is asked for once. */
 enum { V = 32, K = 3, T = 21, B = 6, HELD_OUT = 40 };
 
 static void distinct(Rng *rng, int *out, int low, int count)
@@ -45,96 +46,194 @@ static void examples(int *tokens, int *targets, Rng *rng, int count)
 
 /* ---- a run ---- */
 
-enum { REFERENCE, FAST, SHADOW, MOST_STEPS = 200 };
+/* In float64 the question is only whether threads change anything; the sanitizers make all ten times slower. */
+#if defined(__SANITIZE_ADDRESS__) || defined(AVIARY_DOUBLE)
+enum { LONG = 20 };
+#else
+enum { LONG = 200 };
+#endif
+enum { REFERENCE, FAST, SHADOW };
 
 typedef struct {
   const char *version;
   int backend, threads, steps, C, N;
-  double lr;
-  double loss[MOST_STEPS], held_out; /* of each step; at the end, of examples never trained on */
-  real *params;                      /* all of them at the end; for free() */
+  void (*sabotage)(void);
+  double loss[LONG], held_out; /* of each step; at the end, of examples never trained on */
+  real *params;                /* all of them at the end; for free() */
   size_t bytes;
+  Model *model;
+  Optim *optim;
+  Tape *tape;
+  State *state; /* of the step at work */
 } Training;
 
-static double run_loss(Tape *tp, Model *m, Rng *rng, int count, Optim *o)
+static double run_loss(Training *r, Rng *rng, int count, bool learn)
 {
-  int *tokens = malloc(sizeof(int) * (size_t)(2 * count * T)), *targets = tokens + count * T;
+  int tokens[HELD_OUT * T], targets[HELD_OUT * T];
   examples(tokens, targets, rng, count);
-  State *st = state_new(m, count);
-  Tensor *loss = model_loss(tp, m, tokens, targets, count, T, st, 1e-4, NULL);
+  r->state = state_new(r->model, count);
+  Tensor *loss = model_loss(r->tape, r->model, tokens, targets, count, T, r->state, 1e-4, NULL);
   real value;
   tensor_read(loss, 0, 1, &value);
-  if (o) {
-    tape_backward(tp, loss);
-    opt_step(o);
-    opt_zero_grad(o);
+  if (learn) {
+    tape_backward(r->tape, loss);
+    opt_step(r->optim);
+    opt_zero_grad(r->optim);
   }
-  tape_reset(tp);
-  state_free(st);
-  free(tokens);
+  tape_reset(r->tape);
+  state_free(r->state);
+  r->state = NULL;
   return (double)value;
 }
 
 static void train(void *arg)
 {
   Training *r = arg;
-  const Version *v = version_find(r->version);
-  Dims d = {.V = V, .C = r->C, .L = 1, .N = r->N};
-  Model *m = model_new(v, &d, 5);
-  OptConfig config = {.lr = r->lr, .beta1 = 0.9, .beta2 = 0.99, .eps = getenv("EPS") ? atof(getenv("EPS")) : 1e-8, .weight_decay = 0.1, .clip = 1,
-                      .warmup = 20, .total = MOST_STEPS, .final = 0.1};
-  Optim *o = model_optimizer(m, &config);
-  Tape *tp = tape_new();
   Rng rng = rng_new(3, 0), other = rng_new(4, 0);
-  for (int step = 0; step < r->steps; step++) r->loss[step] = run_loss(tp, m, &rng, B, o);
-  r->held_out = run_loss(tp, m, &other, HELD_OUT, NULL);
-  size_t n = model_param_count(m, true);
-  r->bytes = n * sizeof(real);
-  r->params = malloc(r->bytes);
-  for (int i = 0, at = 0; i < m->count; at += (int)m->params[i++].t->n)
-    tensor_read(m->params[i].t, 0, m->params[i].t->n, r->params + at);
-  tape_free(tp);
-  opt_free(o);
-  model_free(m);
+  for (int step = 0; step < r->steps; step++) r->loss[step] = run_loss(r, &rng, B, true);
+  r->held_out = run_loss(r, &other, HELD_OUT, false);
+  r->bytes = model_param_count(r->model, true) * sizeof(real);
+  real *at = r->params = malloc(r->bytes);
+  for (int i = 0; i < r->model->count; at += r->model->params[i++].t->n)
+    tensor_read(r->model->params[i].t, 0, r->model->params[i].t->n, at);
 }
 
-/* Fails with the kernel's complaint, if shadow mode has one. */
+/* It does not start from the official initial values: they hold zero matrices, so that at first a group norm divides
+   almost nothing by its own size, and the last bits of a sum decide on the direction. From there the reference itself,
+   with one weight moved by one unit in the last place, ends up to 8e-2 apart (v5.1; measured), and any comparison after
+   200 steps is luck. Moved away from zero (random_model), training at this rate goes from a loss of 4 to 2.7, below
+   that of an even guess (ln V = 3.47) and about as far as knowing which tokens are values (ln V/2 = 2.77), and rounding
+   stays small: the largest difference is 1.3e-5. */
+static void build(Training *r)
+{
+  const Version *v = version_find(r->version);
+  Dims d = {.V = V, .C = r->C, .L = 1, .N = version_uses(v, offsetof(Dims, N)) ? r->N : 0};
+  r->model = random_model(v, &d, 5);
+  OptConfig config = {.lr = 3e-3, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .weight_decay = 0.1, .clip = 1,
+                      .warmup = 20, .total = 200, .final = 0.1};
+  r->optim = model_optimizer(r->model, &config);
+  r->tape = tape_new();
+}
+
+/* What shadow mode or anything else complains of, or NULL. */
+static const char *run(Training *r)
+{
+  if (r->backend == SHADOW) shadow_enable();
+  else fast_enable(r->backend == FAST);
+  if (r->sabotage) r->sabotage();
+  fast_set_threads(r->threads);
+  build(r);
+  const char *failure = rwkv_protect(train, r);
+  fast_enable(0);
+  tape_free(r->tape);
+  if (r->state) state_free(r->state);
+  opt_free(r->optim);
+  model_free(r->model);
+  return failure;
+}
+
 static Training trained(Training r)
 {
-  if (r.backend == SHADOW) shadow_enable();
-  else fast_enable(r.backend == FAST);
-  fast_set_threads(r.threads);
-  const char *failure = rwkv_protect(train, &r);
-  fast_enable(0);
+  const char *failure = run(&r);
   if (failure) fail_msg("%s: %s", r.version, failure);
   return r;
 }
 
-static void two_hundred_steps(void **state)
+static void assert_same(const Training *x, const Training *y, const char *what)
 {
-  Training r = {.version = *state, .threads = 1, .steps = MOST_STEPS, .C = 32, .N = 16, .lr = getenv("LR") ? atof(getenv("LR")) : 3e-3};
+  if (memcmp(x->loss, y->loss, sizeof(double) * (size_t)x->steps) || x->held_out != y->held_out)
+    fail_msg("%s: losses differ, %s", x->version, what);
+  if (x->bytes != y->bytes || memcmp(x->params, y->params, x->bytes))
+    fail_msg("%s: parameters differ at the end, %s", x->version, what);
+}
+
+static void long_run(void **state)
+{
+  Training r = {.version = *state, .backend = REFERENCE, .threads = 1, .steps = LONG, .C = 32, .N = 16};
   Training want = trained(r);
   r.backend = FAST;
   Training one = trained(r);
-  if (getenv("EPS")) { printf("%s: %.4f -> train %.4f held out %.5f  fast rel %.2e\n", r.version, want.loss[0], want.loss[MOST_STEPS-1], want.held_out, fabs(one.held_out / want.held_out - 1)); return; }
-  printf("%s: %.4f -> train %.4f held out %.5f  fast rel %.2e\n", r.version, want.loss[0], want.loss[MOST_STEPS-1], want.held_out, fabs(one.held_out / want.held_out - 1));
-  free(want.params);
+  assert_true(LONG < 200 || want.held_out < 0.75 * want.loss[0]);
+  if (!(fabs(one.held_out - want.held_out) <= 1e-3 * fabs(want.held_out)))
+    fail_msg("%s: loss %.9g after %d steps, the reference has %.9g", r.version, one.held_out, LONG, want.held_out);
   for (int threads = 2; threads <= 7; threads += 5) {
     r.threads = threads;
     Training many = trained(r);
-    assert_memory_equal(one.loss, many.loss, sizeof one.loss);
-    assert_true(one.bytes == many.bytes && memcmp(one.params, many.params, one.bytes) == 0);
+    assert_same(&one, &many, threads == 2 ? "2 threads against 1" : "7 threads against 1");
     free(many.params);
   }
+  free(want.params);
   free(one.params);
+}
+
+static void shadow_run(void **state)
+{
+  static const int sizes[][3] = {{32, 16, 5}, {64, 64, 3}}; /* C, N, steps */
+  for (int i = 0; i < 2; i++) {
+    Training r = {.version = *state, .backend = SHADOW, .threads = 2, .steps = sizes[i][2], .C = sizes[i][0],
+                  .N = sizes[i][1]};
+    Training shadow = trained(r);
+    r.backend = REFERENCE;
+    Training want = trained(r);
+    assert_same(&shadow, &want, "shadow mode against the reference");
+    free(shadow.params);
+    free(want.params);
+  }
+}
+
+/* ---- planted errors ---- */
+
+static Ops honest;
+
+static void slip(real *x, size_t n) { x[n - 1] += (real)0.01; }
+
+static void wrong_linear(real *y, const real *x, const real *w, const real *bias, size_t rows, size_t in, size_t out)
+{
+  honest.linear(y, x, w, bias, rows, in, out);
+  slip(y, rows * out);
+}
+
+static void wrong_wkv7_backward(const Wkv7Grads *out, real *scratch, const real *gy, const real *gS1,
+                                const real *segments, const real *r, const real *w, const real *k, const real *v,
+                                const real *a, const real *b, size_t size, size_t time, size_t H, size_t N)
+{
+  honest.wkv7_backward(out, scratch, gy, gS1, segments, r, w, k, v, a, b, size, time, H, N);
+  slip(out->w, size * time * H * N);
+}
+
+static acc wrong_sum_squares(const real *x, size_t n) { return 1.001 * honest.sum_squares(x, n); }
+
+static void spoil_linear(void) { honest = shadowed, shadowed.linear = wrong_linear; }
+static void spoil_wkv7(void) { honest = shadowed, shadowed.wkv7_backward = wrong_wkv7_backward; }
+static void spoil_sum_squares(void) { honest = shadowed, shadowed.sum_squares = wrong_sum_squares; }
+
+static void wrong_kernels(void **state)
+{
+  (void)state;
+  static const struct { void (*sabotage)(void); const char *message; } plants[] = {
+      {spoil_linear, "shadow: linear: the kernels disagree in y["},
+      {spoil_wkv7, "shadow: wkv7_backward: the kernels disagree in g->w[4031] of 4032"},
+      {spoil_sum_squares, "shadow: sum_squares: the kernels disagree in result[0] of 1"}};
+  for (int i = 0; i < 3; i++) {
+    Training r = {.version = "v7", .backend = SHADOW, .threads = 2, .steps = 1, .C = 32, .N = 16,
+                  .sabotage = plants[i].sabotage};
+    const char *failure = run(&r);
+    if (!failure || !strstr(failure, plants[i].message))
+      fail_msg("'%s', expected '%s'", failure ? failure : "no error", plants[i].message);
+  }
 }
 
 int main(int argc, char **argv)
 {
   if (argc > 1) cmocka_set_test_filter(argv[1]);
-#define VERSION(v) {.name = "200 steps " v, .test_func = two_hundred_steps, .initial_state = (void *)v},
-  const struct CMUnitTest tests[] = {
-    VERSION("v1") VERSION("v2") VERSION("v3") VERSION("v4") VERSION("v5.0") VERSION("v5.1") VERSION("v5.2") VERSION("v6") VERSION("v6a") VERSION("v6b") VERSION("v7")
-  };
-  return cmocka_run_group_tests(tests, NULL, NULL);
+  struct CMUnitTest tests[64] = {cmocka_unit_test(wrong_kernels)};
+  static char names[64][32];
+  int n = 1;
+  for (const Version *const *v = version_list(); *v; v++) {
+    snprintf(names[n], sizeof *names, "shadow %s", (*v)->name);
+    tests[n] = (struct CMUnitTest){.name = names[n], .test_func = shadow_run, .initial_state = (void *)(*v)->name}, n++;
+    snprintf(names[n], sizeof *names, "%d steps %s", LONG, (*v)->name);
+    tests[n] = (struct CMUnitTest){.name = names[n], .test_func = long_run, .initial_state = (void *)(*v)->name}, n++;
+  }
+  return _cmocka_run_group_tests("fast training", tests, (size_t)n, NULL, NULL);
 }

@@ -37,6 +37,9 @@ void shadow_before(ShadowCall *c);      /* the fast kernel, */
 void shadow_between(ShadowCall *c);     /* the reference, */
 void shadow_after(ShadowCall *c);       /* compares */
 
+/* For tests: called before the fast kernel, and when it has left its results in the outputs; may spoil them. */
+extern void (*shadow_watch)(const ShadowCall *c, bool before);
+
 /* The pairs, one for each op. */
 extern const Ops shadow_ops;
 

@@ -34,7 +34,10 @@ static size_t held(const int *n, const size_t *step)
   return count;
 }
 
-static size_t all_of(const Broadcast *s) { return (size_t)s->n[0] * (size_t)s->n[1] * (size_t)s->n[2] * (size_t)s->n[3]; }
+static size_t all_of(const Broadcast *s)
+{
+  return (size_t)s->n[0] * (size_t)s->n[1] * (size_t)s->n[2] * (size_t)s->n[3];
+}
 static double share(const Broadcast *s, const size_t *step) { return (double)all_of(s) / (double)held(s->n, step); }
 
 #define CAST SIZES(s->n[0], s->n[1], s->n[2], s->n[3], kind)
@@ -168,7 +171,7 @@ SHADOW(adamw, (real *p, real *m, real *v, const real *g, acc scale, const AdamSt
 static acc s_sum_squares(const real *x, size_t n) /* the one that returns its result */
 {
   acc y;
-  const Output out[] = {WRITES(&y, 1)};
+  const Output out[] = {{"result", &y, 1, TYPE_OF(&y), false, 1}};
   ShadowCall c = {.op = "sum_squares", .out = out, .outputs = 1, SIZES(n)};
   shadow_before(&c);
   y = shadowed.sum_squares(x, n);
