@@ -20,7 +20,8 @@ typedef struct {
   size_t count;
   enum { IS_REAL, IS_ACC, IS_INT } type;
   bool kept;       /* the kernel adds to what is there, or leaves some of it; otherwise it overwrites all */
-  double terms;    /* how many products a number of it is the float sum of */
+  double terms;    /* how many products a number of it is the float sum of, */
+  double term;     /* and how large they can be; 0: about as large as the sum */
 } Output;
 
 typedef struct {

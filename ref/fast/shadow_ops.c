@@ -2,15 +2,27 @@
    names, and its outputs. An op of OPS() without an entry does not compile.
 
    WRITES(y, count) is overwritten, ADDS(gx, count, terms) added to or partly left as it was. `terms`: of how many
-   products a number is the sum; longer sums may differ more, see shadow.c. */
+   products a number is the sum; longer sums may differ more, see shadow.c. SUMMED(gx, count, terms, term) adds how large
+   a term can be, for sums that may be 0 but for rounding (the gradient of v1's key bias is one). */
 #include "shadow.h"
+
+#include <math.h>
 
 #define SIZES(...) .size_names = #__VA_ARGS__, .sizes = (size_t[]){__VA_ARGS__}, \
   .size_count = sizeof((size_t[]){__VA_ARGS__}) / sizeof(size_t)
 #define TYPE_OF(x) _Generic(x, acc *: sizeof(real) == sizeof(acc) ? IS_REAL : IS_ACC, int *: IS_INT, default: IS_REAL)
-#define WRITES(x, count) {#x, x, count, TYPE_OF(x), false, 1}
-#define SUMS(x, count, terms) {#x, x, count, TYPE_OF(x), false, terms}
-#define ADDS(x, count, terms) {#x, x, count, TYPE_OF(x), true, terms}
+#define WRITES(x, count) {#x, x, count, TYPE_OF(x), false, 1, 0}
+#define SUMS(x, count, terms) {#x, x, count, TYPE_OF(x), false, terms, 0}
+#define ADDS(x, count, terms) {#x, x, count, TYPE_OF(x), true, terms, 0}
+
+#define SUMMED(x, count, terms, term) {#x, x, count, TYPE_OF(x), true, terms, term}
+
+static double largest(const real *x, size_t n)
+{
+  double most = 0;
+  for (size_t i = 0; i < n; i++) most = fabs((double)x[i]) > most ? fabs((double)x[i]) : most;
+  return most;
+}
 
 #define SHADOW(name, params, args, sizes, ...)                                             \
   static void s_##name params                                                              \
@@ -77,12 +89,14 @@ SHADOW(linear, (real *y, const real *x, const real *w, const real *bias, size_t 
        (y, x, w, bias, rows, in, width), SIZES(rows, in, width), SUMS(y, rows * width, (double)in))
 SHADOW(linear_backward, (real *gx, real *gw, real *gbias, const real *g, const real *x, const real *w, size_t rows,
        size_t in, size_t width), (gx, gw, gbias, g, x, w, rows, in, width), SIZES(rows, in, width),
-       ADDS(gx, rows * in, (double)width), ADDS(gw, in * width, (double)rows), ADDS(gbias, width, (double)rows))
+       ADDS(gx, rows * in, (double)width),
+       SUMMED(gw, in * width, (double)rows, largest(g, rows * width) * largest(x, rows * in)),
+       SUMMED(gbias, width, (double)rows, largest(g, rows * width)))
 SHADOW(matmul, (real *y, const real *x, const real *m, size_t rows, size_t in, size_t width),
        (y, x, m, rows, in, width), SIZES(rows, in, width), SUMS(y, rows * width, (double)in))
 SHADOW(matmul_backward, (real *gx, real *gm, const real *g, const real *x, const real *m, size_t rows, size_t in,
        size_t width), (gx, gm, g, x, m, rows, in, width), SIZES(rows, in, width), ADDS(gx, rows * in, (double)width),
-       ADDS(gm, in * width, (double)rows))
+       SUMMED(gm, in * width, (double)rows, largest(g, rows * width) * largest(x, rows * in)))
 SHADOW(rows, (real *y, const real *table, const int *index, size_t count, size_t C), (y, table, index, count, C),
        SIZES(count, C), WRITES(y, count * C))
 SHADOW(rows_backward, (real *gtable, const real *g, const int *index, size_t count, size_t C),
@@ -96,7 +110,7 @@ SHADOW(norm, (real *y, acc *stats, const real *x, const real *weight, const real
 SHADOW(norm_backward, (real *gx, real *gweight, real *gbias, const real *g, const acc *stats, const real *x,
        const real *weight, size_t rows, size_t H, size_t N), (gx, gweight, gbias, g, stats, x, weight, rows, H, N),
        SIZES(rows, H, N), ADDS(gx, rows * H * N, (double)N), ADDS(gweight, H * N, (double)rows),
-       ADDS(gbias, H * N, (double)rows))
+       SUMMED(gbias, H * N, (double)rows, largest(g, rows * H * N)))
 SHADOW(l2norm, (real *y, const real *x, acc eps, size_t groups, size_t N), (y, x, eps, groups, N), SIZES(groups, N),
        WRITES(y, groups * N))
 SHADOW(l2norm_backward, (real *gx, const real *g, const real *x, acc eps, size_t groups, size_t N),
@@ -171,7 +185,7 @@ SHADOW(adamw, (real *p, real *m, real *v, const real *g, acc scale, const AdamSt
 static acc s_sum_squares(const real *x, size_t n) /* the one that returns its result */
 {
   acc y;
-  const Output out[] = {{"result", &y, 1, TYPE_OF(&y), false, 1}};
+  const Output out[] = {{"result", &y, 1, TYPE_OF(&y), false, 1, 0}};
   ShadowCall c = {.op = "sum_squares", .out = out, .outputs = 1, SIZES(n)};
   shadow_before(&c);
   y = shadowed.sum_squares(x, n);
