@@ -19,12 +19,12 @@ void shadow_enable(void)
 
 /* ---- how far apart they may be ---- */
 
-/* Differences are relative to the largest magnitude in the output, or of a term of its sums where that is larger. The
-   rounding error of a float sum grows as the root of the number of its terms, and so does a sum of terms of random
-   sign; but a gradient that is close to 0, as training makes them, is a small rest of large terms. So sums of more than 4096
-   terms (gradients of weights, biases and decays over all tokens, mostly) are allowed more, as the root: 2e-5 for 16384
-   terms. Found in the first steps of all versions: 3e-6 at most below 6400 terms, and 2e-5 for 135168 (v1's decay),
-   where 6e-5 is allowed. */
+/* Differences are relative to the largest magnitude in the output, or of a term of its sums where that is larger.
+   The rounding error of a float sum grows as the root of the number of its terms, and so does a sum of terms of random
+   sign; but a gradient that is close to 0, as training makes them, is a small rest of large terms. So sums of more than
+   4096 terms (gradients of weights, biases and decays over all tokens, mostly) are allowed more, as the root: 2e-5 for
+   16384 terms. Found in the first steps of all versions: 3e-6 at most below 6400 terms, and 2e-5 for 135168 (v1's
+   decay), where 6e-5 is allowed. */
 #ifdef AVIARY_DOUBLE
 static const double tolerance = 1e-12;
 #else

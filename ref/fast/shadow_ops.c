@@ -1,8 +1,8 @@
 /* What each op puts out, for shadow mode: the op with its parameters and how to pass them on, the sizes that a message
    names, and its outputs. An op of OPS() without an entry does not compile.
 
-   WRITES(y, count) is overwritten, ADDS(gx, count, terms) added to or partly left as it was; SUMS(y, count, terms) is an
-   overwritten one that is a sum. `terms`: of how many products; longer sums may differ more, see shadow.c.
+   WRITES(y, count) is overwritten, ADDS(gx, count, terms) added to or partly left as it was; SUMS(y, count, terms) is
+   an overwritten one that is a sum. `terms`: of how many products; longer sums may differ more, see shadow.c.
    SUMMED(gx, count, terms, term) is added to, and adds how large a term can be, for sums that may be nothing but
    rounding (the gradient of v1's key bias is one). */
 #include "shadow.h"
