@@ -1,10 +1,9 @@
 /* Every fast kernel against its reference twin. The test goes through the op table itself, so an op
-   without a case in fast_cases.h fails. `test_fast --bench` prints a table of times instead. */
+   without a case in fast_cases.h fails; test_fast_train.c has whole models. `test_fast --bench` prints a table of times instead. */
 #include "check.h"
 #include "engine/err.h"
 #include "fast/fast.h"
 #include "fast/shadow.h"
-#include "model.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -303,58 +302,6 @@ static void planted_errors(void **state)
   release(&s);
 }
 
-/* ---- whole models ---- */
-
-enum { B = 8, T = 40, V = 61, STEPS = 20 };
-
-/* The losses of some steps of training on random tokens. */
-static void train(double *losses, const char *version, bool fast, int threads)
-{
-  fast_enable(fast);
-  fast_set_threads(threads);
-  const Version *v = version_find(version);
-  Dims d = {.V = V, .C = 64, .L = 2};
-  Model *m = model_new(v, &d, 5);
-  OptConfig config = {.lr = 3e-3, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .weight_decay = 0.1, .clip = 1};
-  Optim *o = model_optimizer(m, &config);
-  Tape *tp = tape_new();
-  Rng rng = rng_new(3, 0);
-  int tokens[B * T], targets[B * T];
-  for (int step = 0; step < STEPS; step++) {
-    for (int i = 0; i < B * T; i++) {
-      tokens[i] = (int)rng_below(&rng, V);
-      targets[i] = i % 5 ? -1 : tokens[i];
-    }
-    State *st = state_new(m, B);
-    Tensor *loss = model_loss(tp, m, tokens, targets, B, T, st, 1e-4, NULL);
-    real value;
-    tensor_read(loss, 0, 1, &value);
-    losses[step] = (double)value;
-    tape_backward(tp, loss);
-    opt_step(o);
-    opt_zero_grad(o);
-    tape_reset(tp);
-    state_free(st);
-  }
-  tape_free(tp);
-  opt_free(o);
-  model_free(m);
-  fast_enable(0);
-}
-
-static void training(void **state)
-{
-  double want[STEPS], one[STEPS], two[STEPS];
-  train(want, *state, false, 1);
-  train(one, *state, true, 1);
-  train(two, *state, true, 2);
-  assert_true(want[STEPS - 1] < 0.9 * want[0]);
-  for (int i = 0; i < STEPS; i++)
-    if (!(fabs(one[i] - want[i]) <= 1e-3 * fabs(want[i])))
-      fail_msg("%s: loss %g at step %d, the reference has %g", (char *)*state, one[i], i, want[i]);
-  assert_memory_equal(one, two, sizeof one);
-}
-
 /* ---- times ---- */
 
 static int bench(int threads)
@@ -385,8 +332,6 @@ int main(int argc, char **argv)
       OPS(TEST_OP)
       OPS(TEST_SHADOW)
       cmocka_unit_test(planted_errors),
-      {.name = "training v4", .test_func = training, .initial_state = (void *)"v4"},
-      {.name = "training v7", .test_func = training, .initial_state = (void *)"v7"},
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
