@@ -51,8 +51,8 @@ static real *grad(Run *r, size_t n); /* not zero at first, or NULL */
 
 /* ---- sizes ---- */
 
-/* Odd ones, and such as take every path: several pieces for threads and tiles, the sizes that kernels treat apart (heads
-   of 64, 16 states), more rows than column sums have parts, and enough for each part to be full. */
+/* Odd ones, and such as take every path: several pieces for threads and tiles, the sizes that kernels treat apart
+   (heads of 64, 16 states), more rows than column sums have parts, and enough for each part to be full. */
 typedef struct { size_t rows, C; } Sheet;
 static const Sheet sheets[] = {{1, 1}, {3, 17}, {17, 3}, {1, 130}, {65, 64}, {64, 65}, {130, 130}, {300, 65}, {5, 300},
                                {280, 530}};

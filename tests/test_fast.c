@@ -1,5 +1,6 @@
-/* Every fast kernel against its reference twin. The test goes through the op table itself, so an op
-   without a case in fast_cases.h fails; test_fast_train.c has whole models. `test_fast --bench` prints a table of times instead. */
+/* Every fast kernel against its reference twin, and what shadow mode knows of it. The test goes through the op table
+   itself, so an op without a case in fast_cases.h fails; test_fast_train.c has whole models. `test_fast --bench` prints
+   a table of times instead. */
 #include "check.h"
 #include "engine/err.h"
 #include "fast/fast.h"
