@@ -11,9 +11,20 @@ PREFIX  ?= /usr/local
 SCALE   ?= small
 SECONDS ?= 60
 
-# Looked up when it is used: by then the packages are there.
-DNNL = $(if $(wildcard /usr/include/dnnl.h),-ldnnl)
-BLAS_DIR = $(firstword $(shell ls -d /usr/lib/*/openblas-openmp 2>/dev/null))
+# For another machine, with its libraries in a directory laid out like / :
+#   make CC=aarch64-linux-gnu-gcc SYSROOT=/srv/arm64
+SYSROOT ?=
+ifneq ($(SYSROOT),)
+override CC += --sysroot=$(SYSROOT)
+PKG_CONFIG ?= PKG_CONFIG_SYSROOT_DIR=$(SYSROOT) PKG_CONFIG_LIBDIR=$(SYSROOT)/usr/lib/$(MACHINE)/pkgconfig pkg-config
+endif
+PKG_CONFIG ?= pkg-config
+
+# Looked up when they are used: by then the packages are there.
+MACHINE = $(subst -pc-,-,$(shell $(CC) -dumpmachine))# as Debian calls it, x86_64-linux-gnu
+AR = $(shell $(CC) -print-prog-name=ar)
+BLAS_DIR = $(patsubst $(SYSROOT)%,%,$(shell ls -d $(SYSROOT)/usr/lib/$(MACHINE)/openblas-openmp 2>/dev/null))
+DNNL = $(if $(wildcard $(SYSROOT)/usr/include/dnnl.h),-ldnnl)
 
 WARN    := -Wall -Wextra -Werror -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes \
            -Wdouble-promotion
@@ -23,12 +34,13 @@ COMMON  := -std=c11 -D_GNU_SOURCE -g -fPIC -fvisibility=hidden $(WARN) -Iref -MM
 # The reference: no fused multiply-add, no fast math. The fast path says by pragmas where sums may be reordered.
 FLAGS_ref  := -O2 -ffp-contract=off
 FLAGS_fast = -O3 -fopenmp -Wno-psabi -ffp-contract=fast -fno-math-errno -fno-trapping-math \
-             $(if $(BLAS_DIR),-I$(BLAS_DIR:/usr/lib/%=/usr/include/%))
-FLAGS_lua   = -O2 $(shell pkg-config --cflags lua5.4) -Ibuild
+             $(if $(BLAS_DIR),-I$(SYSROOT)$(BLAS_DIR:/usr/lib/%=/usr/include/%))
+FLAGS_lua   = -O2 $(shell $(PKG_CONFIG) --cflags lua5.4) -Ibuild
 FLAGS_test := -O1 -Itests
 
-LIBS = $(if $(BLAS_DIR),-L$(BLAS_DIR) -Wl$(comma)-rpath$(comma)$(BLAS_DIR)) -lopenblas $(DNNL) -lcjson -lm -fopenmp -pthread
-LIBS_lua = $(shell pkg-config --libs lua5.4) -ledit -Wl,-E
+LIBS = $(if $(BLAS_DIR),-L$(SYSROOT)$(BLAS_DIR) -Wl$(comma)-rpath$(comma)$(BLAS_DIR)) -lopenblas $(DNNL) \
+       -lcjson -lm -fopenmp -pthread
+LIBS_lua = $(shell $(PKG_CONFIG) --libs lua5.4) -ledit -Wl,-E
 LINK_module := -Wl,-z,nodelete # Lua unloads modules when it closes, but the threads of the fast kernels live on
 comma := ,
 
@@ -69,7 +81,7 @@ help:
 deps: build/deps
 build/deps: Makefile
 	@mkdir -p build
-	@missing=; if command -v dpkg-query >/dev/null; then for p in $(PACKAGES); do \
+	@missing=; if [ -z "$(SYSROOT)" ] && command -v dpkg-query >/dev/null; then for p in $(PACKAGES); do \
 	  dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || missing="$$missing $$p"; \
 	  done; fi; \
 	if [ -n "$$missing" ]; then \
@@ -91,7 +103,7 @@ FORCE:
 
 # What is compiled with other flags than before is compiled again.
 build/flags: FORCE | build/deps
-	@text='$(COMMON) $(FLAGS_ref) $(FLAGS_fast) $(FLAGS_lua) $(FLAGS_test) $(SANITIZE)'; \
+	@text='$(CC) $(COMMON) $(FLAGS_ref) $(FLAGS_fast) $(FLAGS_lua) $(FLAGS_test) $(SANITIZE)'; \
 	[ "$$text" = "$$(cat $@ 2>/dev/null)" ] || echo "$$text" >$@
 
 define tree
@@ -114,7 +126,7 @@ build/$(1)/tests/%.o: tests/%.c build/flags
 	@$$(CC) $$(COMMON) $$(FLAGS_test) $$(TREE_$(1)) -c $$< -o $$@
 build/$(1)/librwkv.a: $$(OBJ_$(1))
 	@rm -f $$@
-	@ar rcs $$@ $$^
+	@$(AR) rcs $$@ $$^
 build/$(1)/aviary: $$(patsubst %.c,build/$(1)/%.o,$$(PROGRAM) $$(BINDINGS)) build/$(1)/librwkv.a
 	@echo "link $$@"
 	@$$(CC) $$(TREE_$(1)) $$^ $$(LIBS_lua) $$(LIBS) -o $$@

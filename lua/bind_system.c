@@ -1,6 +1,7 @@
 /* The machine and the build: backend, threads, precision, clock, files. */
 #include "bind.h"
 
+#include "fast/shadow.h"
 #include "io/replace.h"
 #include "program.h"
 
@@ -11,15 +12,17 @@
 #include <time.h>
 #include <unistd.h>
 
-static bool fast;
+static const char *const backends[] = {"reference", "fast", "shadow", NULL};
+static int chosen; /* of these */
 
-static int backend(lua_State *L) /* backend() -> name; backend("fast" or "reference") */
+static int backend(lua_State *L) /* backend() -> name; backend("fast", "reference" or "shadow") */
 {
   if (!lua_isnoneornil(L, 1)) {
-    fast = luaL_checkoption(L, 1, NULL, (const char *const[]){"reference", "fast", NULL}) == 1;
-    fast_enable(fast);
+    chosen = luaL_checkoption(L, 1, NULL, backends);
+    if (chosen == 2) shadow_enable();
+    else fast_enable(chosen);
   }
-  lua_pushstring(L, fast ? "fast" : "reference");
+  lua_pushstring(L, backends[chosen]);
   return 1;
 }
 
@@ -129,7 +132,7 @@ static int need_double(lua_State *L) /* need_double(): goes on in the float64 pr
 void open_system(lua_State *L)
 {
 #ifndef AVIARY_DOUBLE
-  fast_enable(fast = true);
+  fast_enable(chosen = 1);
 #endif
   add_functions(L, (luaL_Reg[]){{"backend", backend}, {"threads", threads}, {"time", now},
                                 {"is_terminal", is_terminal}, {"terminal_size", terminal_size},

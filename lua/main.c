@@ -92,7 +92,8 @@ static int usage(FILE *to)
         "       aviary                           type Lua, line by line\n"
         "options before these:\n"
         "       --double                         compute in float64\n"
-        "       --backend fast|reference         the kernels (default: fast in float32, reference in float64)\n"
+        "       --backend fast|reference|shadow  the kernels (default: fast in float32, reference in float64)\n"
+        "       --shadow                         both kernels for everything; stops where they disagree\n"
         "       --threads N                      for the fast kernels\n"
         "       --output DIR                     a script may write below this directory only (default: runs/)\n"
         "       --trust                          a script may do everything\n"
@@ -129,6 +130,10 @@ static int read_options(lua_State *L, int argc, char **argv, Options *o)
 #ifndef AVIARY_DOUBLE
       program_become_double(L);
 #endif
+      continue;
+    }
+    if (strcmp(argv[i], "--shadow") == 0) {
+      read_option(L, o, "--backend", "shadow");
       continue;
     }
     if (strcmp(argv[i], "--trust") == 0) {

@@ -1,8 +1,10 @@
-/* Every fast kernel against its reference twin. The test goes through the op table itself, so an op
-   without a case in fast_cases.h fails. `test_fast --bench` prints a table of times instead. */
+/* Every fast kernel against its reference twin, and what shadow mode knows of it. The test goes through the op table
+   itself, so an op without a case in fast_cases.h fails; test_fast_train.c has whole models. `test_fast --bench` prints
+   a table of times instead. */
 #include "check.h"
+#include "engine/err.h"
 #include "fast/fast.h"
-#include "model.h"
+#include "fast/shadow.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -164,14 +166,18 @@ static void check_run(const Case *c, const Ops *fast, int variant, Mode mode, un
   release(&one);
 }
 
+static const Case *find_case(const char *op)
+{
+  for (int i = 0; i < CASES; i++)
+    if (strcmp(cases[i].op, op) == 0) return &cases[i];
+  fail_msg("op %s has no case in tests/fast_cases.h", op);
+  return NULL;
+}
+
 static void check_op(void **state)
 {
-  const char *op = *state;
-  const Case *c = NULL;
+  const Case *c = find_case(*state);
   Ops fast = fast_table();
-  for (int i = 0; i < CASES; i++)
-    if (strcmp(cases[i].op, op) == 0) c = &cases[i];
-  if (!c) fail_msg("op %s has no case in tests/fast_cases.h", op);
   for (int v = 0; v < c->variants; v++) {
     static const unsigned masks[] = {0x5555, 0xaaaa, 0xffff};
     int optional, operands;
@@ -179,6 +185,95 @@ static void check_op(void **state)
     for (int m = 0; optional && m < 3; m++) check_run(c, &fast, v, PLAIN, masks[m], 0, &optional, &operands);
     check_run(c, &fast, v, EXTREME, 0, 0, &optional, &operands);
     for (int i = 0; i < operands; i++) check_run(c, &fast, v, WITH_NAN, 0, i, &optional, &operands);
+  }
+}
+
+/* ---- shadow mode: what its table says of each op (ref/fast/shadow_ops.c) ---- */
+
+enum { NO_KERNEL = -2, AS_IT_IS = -1 }; /* or the output that is spoilt */
+
+static struct Watched {
+  int what, outputs;
+  Output out[16];
+} watched;
+
+static void watch(const ShadowCall *c, bool before)
+{
+  if (before && watched.what == NO_KERNEL) {
+    rwkv_release(c->copies);
+    rwkv_fail("enough");
+  }
+  if (before) return;
+  assert_true(c->outputs <= 16);
+  memcpy(watched.out, c->out, sizeof(Output) * (size_t)(watched.outputs = c->outputs));
+  if (watched.what < 0) return;
+  const Output *o = &c->out[watched.what]; /* its last number becomes wrong */
+  if (o->type == IS_INT) ((int *)o->data)[o->count - 1] += 1;
+  else if (o->type == IS_ACC) ((acc *)o->data)[o->count - 1] = (acc)NAN;
+  else ((real *)o->data)[o->count - 1] = (real)NAN;
+}
+
+typedef struct {
+  const Case *c;
+  Run r;
+} CaseRun;
+
+static void run_case(void *arg)
+{
+  CaseRun *q = arg;
+  q->c->run(&q->r);
+}
+
+/* Runs the case in shadow mode; the message it ends with, or NULL. */
+static const char *run_shadow(CaseRun *q, const Case *c, int variant, int what)
+{
+  *q = (CaseRun){c, {.o = &shadow_ops, .variant = variant, .rng = rng_new(7, (uint64_t)variant)}};
+  watched.what = what, watched.outputs = 0;
+  shadow_watch = watch;
+  const char *failure = rwkv_protect(run_case, q);
+  shadow_watch = NULL;
+  return failure;
+}
+
+/* How many bytes of a buffer are listed as an output. */
+static size_t listed(const struct Buffer *b)
+{
+  for (int k = 0; k < watched.outputs; k++)
+    if (watched.out[k].data == b->data) return b->size / b->count * watched.out[k].count;
+  return 0;
+}
+
+/* Everything that the kernel changes is listed, and an error at the end of each output is found. */
+static void check_shadow(void **state)
+{
+  const Case *c = find_case(*state);
+  CaseRun before, after;
+  shadow_enable(); /* for the kernels; the op is called through shadow_ops */
+  fast_enable(0);
+  for (int v = 0; v < c->variants; v++) {
+    run_shadow(&before, c, v, NO_KERNEL);
+    const char *failure = run_shadow(&after, c, v, AS_IT_IS);
+    if (failure) fail_msg("variant %d: %s", v, failure);
+    struct Watched all = watched;
+    if (!all.outputs) fail_msg("%s variant %d did not come to shadow mode", c->op, v);
+    for (int i = 0; i < before.r.buffers; i++) {
+      const struct Buffer *b = &after.r.buffer[i], *old = &before.r.buffer[i];
+      size_t n = strcmp(all.out[0].name, "result") ? listed(b) : b->size; /* of an op that returns it */
+      if (b->type != 'w' && memcmp(b->data + n, old->data + n, b->size - n))
+        fail_msg("%s variant %d: buffer %d is not a whole output in ref/fast/shadow_ops.c", c->op, v, i);
+    }
+    release(&before.r);
+    release(&after.r);
+    for (int k = 0; k < all.outputs; k++) {
+      char wanted[100];
+      const Output *o = &all.out[k];
+      if (!o->data || !o->count) continue;
+      snprintf(wanted, sizeof wanted, "shadow: %s: the kernels disagree in %s[%zu]", c->op, o->name, o->count - 1);
+      failure = run_shadow(&after, c, v, k);
+      if (!failure || strncmp(failure, wanted, strlen(wanted)))
+        fail_msg("variant %d: '%s', expected '%s'", v, failure ? failure : "no error", wanted);
+      release(&after.r);
+    }
   }
 }
 
@@ -208,58 +303,6 @@ static void planted_errors(void **state)
   release(&s);
 }
 
-/* ---- whole models ---- */
-
-enum { B = 8, T = 40, V = 61, STEPS = 20 };
-
-/* The losses of some steps of training on random tokens. */
-static void train(double *losses, const char *version, bool fast, int threads)
-{
-  fast_enable(fast);
-  fast_set_threads(threads);
-  const Version *v = version_find(version);
-  Dims d = {.V = V, .C = 64, .L = 2};
-  Model *m = model_new(v, &d, 5);
-  OptConfig config = {.lr = 3e-3, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .weight_decay = 0.1, .clip = 1};
-  Optim *o = model_optimizer(m, &config);
-  Tape *tp = tape_new();
-  Rng rng = rng_new(3, 0);
-  int tokens[B * T], targets[B * T];
-  for (int step = 0; step < STEPS; step++) {
-    for (int i = 0; i < B * T; i++) {
-      tokens[i] = (int)rng_below(&rng, V);
-      targets[i] = i % 5 ? -1 : tokens[i];
-    }
-    State *st = state_new(m, B);
-    Tensor *loss = model_loss(tp, m, tokens, targets, B, T, st, 1e-4, NULL);
-    real value;
-    tensor_read(loss, 0, 1, &value);
-    losses[step] = (double)value;
-    tape_backward(tp, loss);
-    opt_step(o);
-    opt_zero_grad(o);
-    tape_reset(tp);
-    state_free(st);
-  }
-  tape_free(tp);
-  opt_free(o);
-  model_free(m);
-  fast_enable(0);
-}
-
-static void training(void **state)
-{
-  double want[STEPS], one[STEPS], two[STEPS];
-  train(want, *state, false, 1);
-  train(one, *state, true, 1);
-  train(two, *state, true, 2);
-  assert_true(want[STEPS - 1] < 0.9 * want[0]);
-  for (int i = 0; i < STEPS; i++)
-    if (!(fabs(one[i] - want[i]) <= 1e-3 * fabs(want[i])))
-      fail_msg("%s: loss %g at step %d, the reference has %g", (char *)*state, one[i], i, want[i]);
-  assert_memory_equal(one, two, sizeof one);
-}
-
 /* ---- times ---- */
 
 static int bench(int threads)
@@ -285,11 +328,11 @@ int main(int argc, char **argv)
   if (argc > 1 && strcmp(argv[1], "--bench") == 0) return bench(argc > 2 ? atoi(argv[2]) : fast_threads());
   if (argc > 1) cmocka_set_test_filter(argv[1]); /* test_fast 'fast wkv7*' */
 #define TEST_OP(op) {.name = "fast " #op, .test_func = check_op, .initial_state = (void *)#op},
+#define TEST_SHADOW(op) {.name = "shadow " #op, .test_func = check_shadow, .initial_state = (void *)#op},
   const struct CMUnitTest tests[] = {
       OPS(TEST_OP)
+      OPS(TEST_SHADOW)
       cmocka_unit_test(planted_errors),
-      {.name = "training v4", .test_func = training, .initial_state = (void *)"v4"},
-      {.name = "training v7", .test_func = training, .initial_state = (void *)"v7"},
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

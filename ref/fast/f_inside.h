@@ -7,6 +7,7 @@
 #define AVIARY_FAST_INSIDE_H
 
 #include "../engine/ops.h"
+#include "fast.h"
 
 /* No address sanitizer: it is not ready yet when the loader picks the variants. */
 #if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) && \
@@ -81,7 +82,6 @@ bool fast_overwrite(const void *at);
 void *fast_memory(size_t bytes); /* until what waits has run */
 void *fast_keep(const void *from, size_t bytes);
 
-void fast_settle(void); /* runs what waits */
 void fast_batch(size_t B, size_t T, size_t C);
 bool fast_read_later(const void *p);
 

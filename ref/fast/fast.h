@@ -14,4 +14,7 @@ int fast_threads(void);
    small, and then everything waits that can. */
 void fast_set_tile(size_t numbers);
 
+/* Returns when all that was asked of the fast kernels is done. */
+void fast_settle(void);
+
 #endif

@@ -9,7 +9,6 @@
    The lists are kept right by what each piece of work says of the memory it uses (Use): work that may not run at the
    place in the order where it would end up makes everything before it run first. */
 #include "f_inside.h"
-#include "fast.h"
 #include "pool.h"
 #include "../engine/arena.h"
 
