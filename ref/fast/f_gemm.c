@@ -33,17 +33,18 @@ static void alone(void)
   told = true;
 }
 
-static void gemm(const Product *q, size_t i0, size_t m, size_t j0, size_t n, bool add)
+/* Rows i0 .. and columns j0 .. of C, the part of the sums from k0 on. */
+static void gemm(const Product *q, size_t i0, size_t m, size_t j0, size_t n, size_t k0, size_t k, bool add)
 {
   bool a_flat = q->a_col == 1, b_flat = q->b_col == 1; /* rows stand together; otherwise columns do */
-  const real *a = q->a + i0 * q->a_row, *b = q->b + j0 * q->b_col;
+  const real *a = q->a + i0 * q->a_row + k0 * q->a_col, *b = q->b + j0 * q->b_col + k0 * q->b_row;
   real *c = q->c + i0 * q->N + j0;
   /* of a single row or column the distance to the next means nothing, but BLAS wants one that could be */
-  size_t lda = larger(a_flat ? q->a_row : q->a_col, a_flat ? q->K : m);
-  size_t ldb = larger(b_flat ? q->b_row : q->b_col, b_flat ? n : q->K);
+  size_t lda = larger(a_flat ? q->a_row : q->a_col, a_flat ? k : m);
+  size_t ldb = larger(b_flat ? q->b_row : q->b_col, b_flat ? n : k);
   alone();
 #ifdef ONEDNN
-  dnnl_sgemm(a_flat ? 'N' : 'T', b_flat ? 'N' : 'T', (dnnl_dim_t)m, (dnnl_dim_t)n, (dnnl_dim_t)q->K, 1, a,
+  dnnl_sgemm(a_flat ? 'N' : 'T', b_flat ? 'N' : 'T', (dnnl_dim_t)m, (dnnl_dim_t)n, (dnnl_dim_t)k, 1, a,
              (dnnl_dim_t)lda, b, (dnnl_dim_t)ldb, add, c, (dnnl_dim_t)q->N);
 #else
 #ifdef AVIARY_DOUBLE
@@ -52,9 +53,13 @@ static void gemm(const Product *q, size_t i0, size_t m, size_t j0, size_t n, boo
   cblas_sgemm(
 #endif
       CblasRowMajor, a_flat ? CblasNoTrans : CblasTrans, b_flat ? CblasNoTrans : CblasTrans, (int)m, (int)n,
-      (int)q->K, 1, a, (int)lda, b, (int)ldb, add, c, (int)q->N);
+      (int)k, 1, a, (int)lda, b, (int)ldb, add, c, (int)q->N);
 #endif
 }
+
+/* Many rows: tiles that cut the usual powers of two into equal numbers of parts. A gradient of weights is small and its
+   inner axis long. */
+enum { ROWS_M = 256, ROWS_N = 512, STRIPE = 128, WEIGHT_N = 512, INNER = 128, FEW = 48 };
 
 static void tiles(const void *arg, size_t from, size_t to)
 {
@@ -64,10 +69,21 @@ static void tiles(const void *arg, size_t from, size_t to)
     size_t i0 = t % down * q->tile_m, m = smaller(q->M - i0, q->tile_m);
     size_t j0 = t / down * q->tile_n, n = smaller(q->N - j0, q->tile_n);
     for (size_t i = i0; q->bias && i < i0 + m; i++) memcpy(q->c + i * q->N + j0, q->bias + j0, n * sizeof(real));
-    if (q->K) gemm(q, i0, m, j0, n, q->add || q->bias);
+    if (q->K) gemm(q, i0, m, j0, n, 0, q->K, q->add || q->bias);
     else if (!q->bias)
       for (size_t i = i0; i < i0 + m; i++) memset(q->c + i * q->N + j0, 0, n * sizeof(real));
   }
+}
+
+/* Stripes of rows of C where the inner axis is the long one: a piece of it at a time, so that what is read of A and B
+   for it stays in the cache for all tiles of the stripe. (In one go, rows that lie pages apart cost half the speed.) */
+static void stripes(const void *arg, size_t from, size_t to)
+{
+  const Product *q = arg;
+  for (size_t i0 = from * q->tile_m; i0 < smaller(q->M, to * q->tile_m); i0 += q->tile_m)
+    for (size_t k0 = 0; k0 < q->K; k0 += INNER)
+      for (size_t j0 = 0; j0 < q->N; j0 += q->tile_n)
+        gemm(q, i0, smaller(q->M - i0, q->tile_m), j0, smaller(q->N - j0, q->tile_n), k0, smaller(q->K - k0, INNER), true);
 }
 
 /* Rows from..to of C, all of its columns. */
@@ -86,15 +102,14 @@ static void product(Product q, bool rows)
   if (rows && q.add && fast_overwrite(q.c)) q.add = false;
   Use by_row[] = {READS(q.a, q.M * q.K), READS_ALL(q.b), READS_ALL(q.bias), WRITES(q.c, q.M * q.N)};
   Use whole[] = {READS_ALL(q.a), READS_ALL(q.b), READS_ALL(q.bias), WRITES_ALL(q.c)};
+  if (!rows) q.tile_m = smaller(q.M, larger(STRIPE, smaller(pieces(q.M, 4), 4 * STRIPE)));
   if (q.M * q.N * q.K < 4 * LIGHT) q.tile_m = q.M, q.tile_n = q.N; /* too small to share */
-  Place place = fast_place(rows ? q.M : 1, rows ? by_row : whole, 4);
+  bool few = rows && q.M < FEW * fast_tile_count(); /* in a tile: all of B would be read for hardly any rows */
+  Place place = fast_place(rows && !few ? q.M : 1, rows && !few ? by_row : whole, 4);
   if (place == TILED) fast_put(place, q.M, 1, some_rows, &q, sizeof q);
+  else if (!rows) fast_put(place, pieces(q.M, q.tile_m), 1, stripes, &q, sizeof q);
   else fast_put(place, pieces(q.M, q.tile_m) * pieces(q.N, q.tile_n), 1, tiles, &q, sizeof q);
 }
-
-/* Many rows: tiles that cut the usual powers of two into equal numbers of parts. A gradient of weights is
-   small and its inner axis long: a few small tiles. */
-enum { ROWS_M = 256, ROWS_N = 256, WEIGHT_M = 32, WEIGHT_N = 256 };
 
 /* ---- gradient of a bias ---- */
 
@@ -121,7 +136,7 @@ void f_linear_backward(real *gx, real *gw, real *gbias, const real *g, const rea
                        size_t in, size_t out)
 {
   if (gx) product((Product){gx, g, w, NULL, rows, in, out, out, 1, in, 1, true, ROWS_M, ROWS_N}, true);
-  if (gw) product((Product){gw, g, x, NULL, out, in, rows, 1, out, in, 1, true, WEIGHT_M, WEIGHT_N}, false);
+  if (gw) product((Product){gw, g, x, NULL, out, in, rows, 1, out, in, 1, true, 0, WEIGHT_N}, false);
   Bias q = {g, out};
   if (gbias) COLUMNS(((real *[SUMS]){gbias}), rows, out, bias_columns, q, READS(g, rows * out));
 }
@@ -135,7 +150,7 @@ void f_matmul_backward(real *gx, real *gm, const real *g, const real *x, const r
                        size_t out)
 {
   if (gx) product((Product){gx, g, m, NULL, rows, in, out, out, 1, 1, out, true, ROWS_M, ROWS_N}, true);
-  if (gm) product((Product){gm, x, g, NULL, in, out, rows, 1, in, out, 1, true, WEIGHT_M, WEIGHT_N}, false);
+  if (gm) product((Product){gm, x, g, NULL, in, out, rows, 1, in, out, 1, true, 0, WEIGHT_N}, false);
 }
 
 /* ---- many products ---- */
@@ -151,7 +166,7 @@ static void series(const void *arg, size_t from, size_t to)
   for (size_t i = from; i < to; i++) {
     Product q = s->first;
     q.c += i * s->c_step, q.a += i * s->a_step, q.b += i * s->b_step;
-    gemm(&q, 0, q.M, 0, q.N, q.add);
+    gemm(&q, 0, q.M, 0, q.N, 0, q.K, q.add);
   }
 }
 

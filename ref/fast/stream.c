@@ -18,6 +18,8 @@ typedef struct {
   Job *job;
   void *arg;
   size_t n, grain; /* grain 0: one call, on the first thread, which may use others */
+  size_t first;    /* of its pieces, in the group it runs in */
+  bool joins;      /* what was put after the tiles before it may run beside it */
 } Waiting;
 
 /* What waiting work does with one piece of memory. */
@@ -36,7 +38,7 @@ enum { MOST = 4096, SLOTS = 4 * MOST, TILE_NUMBERS = 16384 };
 static struct {
   size_t tiles;   /* 0 or 1: nothing waits */
   size_t numbers; /* of a tensor in a tile; what is smaller than a quarter of that waits for nobody */
-  bool running;
+  bool running, joins;
   Waiting tiled[MOST], after[MOST];
   size_t tiled_count, after_count, seen_count;
   Arena memory;
@@ -56,10 +58,30 @@ static void run_tile(const void *none, size_t tile)
   }
 }
 
-static void run_whole(const Waiting *w)
+static void run_piece(const void *arg, size_t i)
 {
-  if (w->grain) fast_for(w->n, w->grain, w->job, w->arg);
-  else w->job(w->arg, 0, w->n);
+  const Waiting *w = arg; /* the last of the group */
+  while (i < w->first) w--;
+  size_t from = (i - w->first) * w->grain;
+  w->job(w->arg, from, smaller(w->n, from + w->grain));
+}
+
+/* Those that may run beside each other, from w on: their pieces are shared out together. Returns what follows. */
+static Waiting *run_group(Waiting *w, const Waiting *end)
+{
+  if (!w->grain) {
+    w->job(w->arg, 0, w->n);
+    return w + 1;
+  }
+  size_t count = 0;
+  Waiting *next = w;
+  do {
+    next->first = count;
+    count += pieces(next->n, next->grain);
+    next++;
+  } while (next < end && next->grain && next->joins);
+  pool_run(fast_threads(), count, run_piece, next - 1);
+  return next;
 }
 
 void fast_settle(void)
@@ -67,7 +89,7 @@ void fast_settle(void)
   if (stream.running || (!stream.tiled_count && !stream.after_count)) return;
   stream.running = true;
   if (stream.tiled_count) pool_run(fast_threads(), stream.tiles, run_tile, NULL);
-  for (size_t i = 0; i < stream.after_count; i++) run_whole(&stream.after[i]);
+  for (Waiting *w = stream.after, *end = w + stream.after_count; w < end;) w = run_group(w, end);
   stream.tiled_count = stream.after_count = stream.seen_count = 0;
   stream.round++;
   arena_reset(&stream.memory);
@@ -146,6 +168,16 @@ static void remember(const Use *use, size_t uses, Place place)
   }
 }
 
+/* Whether nothing that waits for the end of the tiles writes what these use then, or uses what they write. */
+static bool joins(const Use *use, size_t uses, Place place)
+{
+  for (size_t i = 0; i < uses; i++) {
+    const Seen *s = use[i].at && (use[i].whole || place == AFTER) ? seen_of(use[i].at, false) : NULL;
+    if (s && (s->whole_written || (use[i].written && s->whole_read))) return false;
+  }
+  return true;
+}
+
 static bool comes_in_tiles(size_t n, const Use *use, size_t uses)
 {
   if (stream.tiles < 2 || n % stream.tiles) return false;
@@ -166,6 +198,7 @@ Place fast_place(size_t n, const Use *use, size_t uses)
                                                     stream.tiled_count == MOST || stream.after_count + 2 > MOST;
   if (full || (tiles && any_conflict(use, uses, TILED))) fast_settle();
   Place place = tiles ? TILED : any_conflict(use, uses, NOW) ? AFTER : NOW;
+  stream.joins = joins(use, uses, place);
   if (place != NOW) remember(use, uses, place);
   return place;
 }
@@ -181,7 +214,7 @@ void *fast_keep(const void *from, size_t bytes)
 
 void fast_put(Place place, size_t n, size_t grain, Job *job, const void *arg, size_t arg_size)
 {
-  Waiting w = {job, NULL, n, grain};
+  Waiting w = {.job = job, .n = n, .grain = grain, .joins = stream.joins};
   if (place == NOW) {
     if (grain) fast_for(n, grain, job, arg);
     else job(arg, 0, n);
