@@ -1,5 +1,6 @@
 -- What the benchmarks share: their options, medians, the facts of the machine, running another program.
 local rwkv = require "rwkv"
+local tsv = require "rwkv.tsv"
 
 local common = {}
 
@@ -132,9 +133,27 @@ function common.run(command)
   return (said:gsub("%s+$", ""):match "[^\n]*$"), false
 end
 
--- The comment at the head of a table: how it was made.
-function common.made(command)
-  return ("%s (commit %s, %s kernels, %s; %s)"):format(command, rwkv.commit, rwkv.backend(), rwkv.precision, common.cpu())
+-- "aviary bench train --dim 64": the program itself, with options in their order.
+function common.command(...)
+  local words = { common.program() }
+  for _, word in ipairs { ... } do words[#words + 1] = common.quote(tostring(word)) end
+  return table.concat(words, " ")
+end
+
+-- ---- tables ----
+
+-- A file of rows, each of which also says on what it was measured and how; `command` where a row has none of its own.
+function common.write(path, columns, rows, threads, command)
+  local directory = path:match "^(.+)/[^/]*$"
+  if directory then rwkv.mkdir(directory) end
+  columns = { table.unpack(columns) }
+  for _, name in ipairs { "threads", "commit", "cpu", "command" } do columns[#columns + 1] = name end
+  local cpu = common.cpu()
+  for _, row in ipairs(rows) do
+    row.threads, row.commit, row.cpu, row.command = row.threads or threads, rwkv.commit, cpu, row.command or command
+  end
+  tsv.write(path, columns, rows, { ("%s (commit %s, %s kernels, %s; %d threads; %s)"):format(command, rwkv.commit,
+    rwkv.backend(), rwkv.precision, threads, cpu) })
 end
 
 return common

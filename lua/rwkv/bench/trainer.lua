@@ -2,6 +2,7 @@
 -- that takes a step (loss at the labelled positions, backward, AdamW) and returns its seconds, and what it counts:
 -- tokens and flops of a step, parameters, state_floats.
 local rwkv = require "rwkv"
+local common = require "rwkv.bench.common"
 local mqar = require "experiments.tasks.mqar"
 
 -- Multiplications and additions of a step. A backward pass has twice those of its forward pass. The head is applied where
@@ -17,8 +18,10 @@ return function(o)
     ctx = o.seq }
   local count = { tokens = (o.seq - 1) // 2 } -- v1 looks back at all tokens: at half of them in the mean
   for name, value in pairs(design) do count[name] = value end
-  local sizes = rwkv.describe(count)
-  local task = mqar.new { vocab = o.vocab, seq = o.seq, pairs = o.pairs, random_filler = false, seed = 1 }
+  local fits, sizes = pcall(rwkv.describe, count)
+  if not fits then common.fail("%s", sizes) end
+  local made, task = pcall(mqar.new, { vocab = o.vocab, seq = o.seq, pairs = o.pairs, random_filler = false, seed = 1 })
+  if not made then common.fail("%s", task) end
   local inputs, targets = task:batch(1, o.batch)
   design.seed = 1
   local model = rwkv.model(design)
