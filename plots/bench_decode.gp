@@ -10,14 +10,14 @@ do for [format in "png svg"] {
   if (format eq "png") { set terminal pngcairo size 1200,520 font "sans,12" } else { set terminal svg size 1200,520 font "sans,13" }
   set output out.".".format
   set multiplot layout 1,2 title "A model of 0.1B parameters on one thread" font ",16" offset 0,-0.3 \
-    margins 0.07,0.985,0.2,0.86 spacing 0.09
+    margins 0.07,0.985,0.2,0.8 spacing 0.09
   set label 1 made at screen 0.02,0.05 noenhanced font ",9" textcolor rgb "#707070"
   set yrange [0:*]
   set boxwidth 0.7
   set ylabel "tokens a second"
   do for [i = 1:2] {
     file = i == 1 ? out.".tsv" : beside
-    set title i == 1 ? "decode: one token after the other (over the bars: part of the read bandwidth)" : "prefill: 512 tokens at once"
+    set title i == 1 ? "decode, and its part of the read bandwidth" : "prefill: 512 tokens at once"
     count = int(system(sprintf("awk '!/^#/' '%s' | wc -l", file))) - 1
     set xrange [-0.6:(count > 0 ? count : 1)-0.4]
     versions = versions_in(file)

@@ -49,10 +49,12 @@ def become_tuned(o):
     if os.environ.get("AVIARY_TUNED"):
         return
     command = [sys.executable] + sys.argv
-    best = o.blas_threads
+    best, candidates = o.blas_threads, sorted({1, o.threads})
+    if len(candidates) == 1:
+        best = 1
     if best is None:
         rates = {}
-        for n in sorted({1, o.threads}):
+        for n in candidates:
             probe = [a for a in command if a != "--serve"] + ["--steps", "2", "--blas-threads", str(n)]
             out = subprocess.run(probe, env=tuned_environment(n), stdout=subprocess.PIPE, text=True, check=True).stdout
             rates[n] = float(out.split("tokens_per_s=")[1].split()[0])
@@ -179,8 +181,9 @@ def main():
     if o.tuned:
         torch.set_flush_denormal(True)
     step, count, choice = fastest_step(o, torch)
-    environment = f"tuned, {os.environ['AVIARY_TUNED']} BLAS threads" if o.tuned else "as it is"
-    about = f"torch={torch.__version__} parameters={count} # {o.form} {choice or ''} {environment}"
+    form = {"chunk": f"chunks of {choice.get('chunk')}", "loop": "loop, matmul" if choice.get("matmul") else "loop"}[o.form]
+    form += f"; BLAS threads {os.environ['AVIARY_TUNED']}" if o.tuned else ""
+    about = f"torch={torch.__version__} parameters={count} # {form}"
     if o.serve:
         print("ready", about, flush=True)
         for line in sys.stdin:
