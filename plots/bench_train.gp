@@ -2,6 +2,7 @@
 #   gnuplot -e "out='runs/bench/train'" plots/bench_train.gp      reads out.tsv, writes out.png, out.svg
 here = system(sprintf("dirname '%s'", ARG0))
 load here."/common.gp"
+set datafile missing NaN # a line goes on over rows that are another's
 if (!exists("out")) out = "runs/bench/train"
 data = out.".tsv"
 versions = versions_in(data)
@@ -20,7 +21,7 @@ do for [format in "png svg"] {
   set logscale x 2
   set xrange [45:720]
   set xtics (64, 128, 256, 512)
-  set key bottom left
+  set key top right
   do for [i = 1:n] {
     T = word(lengths, i)
     set title "T = ".T offset 0,-0.6
@@ -29,8 +30,8 @@ do for [format in "png svg"] {
     set yrange [500:200000]
     set format y "%.0s%c"
     set ylabel i == 1 ? "tokens a second" : ""
-    plot for [v in versions] (has(v, T) ? data : "/dev/null") using (column("dim")):(row(v, T, "tokens_per_s")) \
-      with linespoints lw 2.2 lc rgb colour(v) pt point(v) ps 1.1 dt dash(v) title (has(v, T) ? v : "")
+    plot for [v in versions] data using (column("dim")):(row(v, T, "tokens_per_s")) \
+      with linespoints lw 2.2 lc rgb colour(v) pt point(v) ps 1.1 dt dash(v) title (i == 1 ? v : "")
     unset label 1
     unset key
   }
@@ -40,9 +41,9 @@ do for [format in "png svg"] {
     unset logscale y
     set yrange [0:100]
     set format y "%.0f %%"
-    set ylabel i == 1 ? "counted FLOPs, of the sgemm rate" : ""
+    set ylabel i == 1 ? "of the sgemm rate" : ""
     set xlabel "width d"
-    plot for [v in versions] (has(v, T) ? data : "/dev/null") using (column("dim")):(100 * row(v, T, "sgemm_fraction")) \
+    plot for [v in versions] data using (column("dim")):(100 * row(v, T, "sgemm_fraction")) \
       with linespoints lw 2.2 lc rgb colour(v) pt point(v) ps 1.1 dt dash(v) notitle
   }
   unset multiplot

@@ -160,7 +160,8 @@ def check(o, torch):
                         worst_grad, at = d, name
                 error = max(worst_logit, abs(loss.item() - want["loss"].item()), worst_grad)
                 good = good and error <= 1e-9  # false for NaN
-                print(f"{version} {form} {choice}: logits {worst_logit:.1e}, loss {abs(loss.item() - want['loss'].item()):.1e},"
+                how = " ".join(f"{a}={b}" for a, b in choice.items())
+                print(f"torch {torch.__version__} {version} {form} {how}: logits {worst_logit:.1e}, loss {abs(loss.item() - want['loss'].item()):.1e},"
                       f" gradients {worst_grad:.1e} ({at}){'' if error <= 1e-9 else '  DIFFERENT'}")
     return 0 if good else 1
 

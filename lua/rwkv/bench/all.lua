@@ -7,10 +7,10 @@ local common = require "rwkv.bench.common"
 local scales = {
   smoke = { train = { { "v7", { 32 }, { 16 } } }, seconds = 0.1, decode = {}, scaling = { "--from", 16, "--to", 64,
     "--piece", 16 } },
-  quick = { train = { { "v4 v5.2 v6 v7", { 64, 256 }, { 64, 256 } }, { "v1 v2 v3", { 64 }, { 64 } } }, seconds = 2,
+  quick = { train = { { "v1 v2 v3", { 64 }, { 64 } }, { "v4 v5.2 v6 v7", { 64, 256 }, { 64, 256 } } }, seconds = 2,
     decode = { "f32", "bf16" }, scaling = { "--to", 16384, "--seconds", 4 } },
-  full = { train = { { "v4 v5.2 v6 v7", { 64, 128, 256, 512 }, { 64, 256, 512 } },
-    { "v1 v2 v3 v5.0 v5.1", { 64, 256 }, { 64, 256 } } }, seconds = 6, decode = { "f32", "bf16", "f16" },
+  full = { train = { { "v1 v2 v3 v5.0 v5.1", { 64, 256 }, { 64, 256 } },
+    { "v4 v5.2 v6 v7", { 64, 128, 256, 512 }, { 64, 256, 512 } } }, seconds = 6, decode = { "f32", "bf16", "f16" },
     scaling = { "--to", 65536, "--seconds", 20 } },
 }
 

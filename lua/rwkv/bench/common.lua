@@ -119,7 +119,7 @@ function common.quote(text)
   return "'" .. text:gsub("'", "'\\''") .. "'"
 end
 
--- Runs a command: its output and true, or the last line of what it said on the error output and false.
+-- Runs a command: its output and true, or the last line of what it said on the error output, false and its output.
 function common.run(command)
   local errors = os.tmpname()
   local pipe = io.popen(("{ %s\n} 2>%s"):format(command, errors))
@@ -130,7 +130,7 @@ function common.run(command)
   file:close()
   os.remove(errors)
   if ok then return out, true end
-  return (said:gsub("%s+$", ""):match "[^\n]*$"), false
+  return (said:gsub("%s+$", ""):match "[^\n]*$"), false, out
 end
 
 -- "aviary bench train --dim 64": the program itself, with options in their order.

@@ -176,15 +176,20 @@ local function check(o)
       common.quote(torch_peer.script "check.lua"), version, file))
     if not ok then common.fail("check.lua: %s", out) end
     for _, python in ipairs(split(o.python)) do
-      out, ok = common.run(("env -u OMP_WAIT_POLICY %s %s --threads 1 --check %s 2>&1"):format(python,
+      local why, table_text
+      out, ok, table_text = common.run(("env -u OMP_WAIT_POLICY %s %s --threads 1 --check %s"):format(python,
         common.quote(torch_peer.script "torch_rwkv.py"), file))
-      local absent = out:find "has no torch" or out:find "not found"
-      if not absent then good = good and ok end
-      print((python .. ": " .. (absent and "absent" or out:gsub("%s+$", ""):gsub("\n", "\n" .. python .. ": "))))
+      if not ok then why, out = out, table_text end
+      if ok or out ~= "" then -- without a line of the table it did not even begin
+        good = good and ok
+        print((out:gsub("%s+$", "")))
+      else
+        print(("%s: absent: %s"):format(python, why))
+      end
     end
   end
   os.remove(file)
-  print(good and "the same=1" or "the same=0")
+  print(good and "same=1" or "same=0")
   if not good then common.fail "a peer computes something else" end
 end
 

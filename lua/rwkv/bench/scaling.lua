@@ -52,41 +52,49 @@ local function one(o)
     return rwkv.tokens { list }
   end
 
-  local state, read = model:state(1), 0
-  local function piece(n)
-    rwkv.no_grad(function() model:forward(text(n), state) end)
-    read = read + n
+  local ends = {}
+  for mode in o.modes:gmatch "%S+" do
+    local points
+    if mode == "read" then
+      local state, read = model:state(1), 0
+      points = lengths(mode, o, model, function(T)
+        local start, from = rwkv.time(), read
+        while read < T do
+          local n = math.min(o.piece, T - read)
+          rwkv.no_grad(function() model:forward(text(n), state) end)
+          read = read + n
+        end
+        local seconds = rwkv.time() - start
+        return seconds / (T - from), seconds, memory_now()
+      end)
+    elseif mode == "train" then
+      points = lengths(mode, o, model, function(T)
+        local inputs, targets, times, start, bytes = text(T), text(T), {}, rwkv.time(), 0
+        repeat
+          local begin = rwkv.time()
+          local loss = model:loss(inputs, targets)
+          loss:backward()
+          bytes = rwkv.tape_bytes()
+          model:zero_grad()
+          rwkv.end_step()
+          times[#times + 1] = rwkv.time() - begin
+        until #times >= 4 and rwkv.time() - start > 0.3 or #times >= 2 and rwkv.time() - start > o.seconds
+        table.remove(times, 1) -- the first one gets the memory from the system
+        return common.median(times) / T, common.median(times), bytes
+      end)
+    else
+      common.fail("option --modes: expected read, train or both, found '%s'", mode)
+    end
+    ends[#ends + 1] = { mode .. "_exponent", "%.2f", exponent(points) }
   end
-  local points = {}
-  points.read = lengths("read", o, model, function(T)
-    local start, from = rwkv.time(), read
-    while read < T do piece(math.min(o.piece, T - read)) end
-    local seconds = rwkv.time() - start
-    return seconds / (T - from), seconds, memory_now()
-  end)
-  state = nil
-  collectgarbage()
-  points.train = lengths("train", o, model, function(T)
-    local inputs, targets, times, start, bytes = text(T), text(T), {}, rwkv.time(), 0
-    repeat
-      local begin = rwkv.time()
-      local loss = model:loss(inputs, targets)
-      loss:backward()
-      bytes = rwkv.tape_bytes()
-      model:zero_grad()
-      rwkv.end_step()
-      times[#times + 1] = rwkv.time() - begin
-    until #times >= 3 and rwkv.time() - start > 0.3 or rwkv.time() - start > o.seconds
-    return common.median(times) / T, common.median(times), bytes
-  end)
-  print(common.line { { "read_exponent", "%.2f", exponent(points.read) },
-    { "train_exponent", "%.2f", exponent(points.train) } })
+  if #ends == 0 then common.fail "option --modes: there is none in it" end
+  print(common.line(ends))
 end
 
 local columns = { "label", "mode", "T", "us_per_token", "memory_mb", "state_floats", "dim", "layers", "piece" }
 
 return function(arguments)
-  local o = common.options(arguments, { versions = "v4 v6 v7 attention", dim = 64, layers = 2, vocab = 256, from = 256,
+  local o = common.options(arguments, { versions = "v4 v6 v7 attention", modes = "read train", dim = 64, layers = 2, vocab = 256, from = 256,
     to = 65536, piece = 256, seconds = 10., memory = 8., threads = rwkv.threads(), tsv = "" })
   local names = {}
   for name in o.versions:gmatch "%S+" do
@@ -98,21 +106,24 @@ return function(arguments)
   if #names == 1 and o.tsv == "" then return one(o) end
   local rows, ends = {}, {}
   print(("%-10s %-6s %9s %14s %12s %14s"):format("", "", "T", "us per token", "memory MB", "state floats"))
-  for i, name in ipairs(names) do -- each in a program of its own: its memory is its own
-    local command = common.command("bench", "scaling", "--versions", name, "--dim", o.dim, "--layers", o.layers, "--vocab",
-      o.vocab, "--from", o.from, "--to", o.to, "--piece", o.piece, "--seconds", o.seconds, "--memory", o.memory, "--threads",
-      o.threads)
-    io.stderr:write(("scaling    %s, %d of %d\n"):format(name, i, #names))
-    local out, ok = common.run(command)
-    if not ok then common.fail("%s: %s", command, out) end
-    for line in out:gmatch "mode=[^\n]+" do
-      local row = common.fields(line)
-      print(("%-10s %-6s %9d %14.3f %12.2f %14d"):format(name, row.mode, row.T, row.us_per_token, row.memory_mb,
-        row.state_floats))
-      row.label, row.command, row.dim, row.layers, row.piece = name, command, o.dim, o.layers, o.piece
-      rows[#rows + 1] = row
+  for i, name in ipairs(names) do
+    ends[i] = ("%-10s"):format(name)
+    for mode in o.modes:gmatch "%S+" do -- each in a program of its own: its memory is its own
+      local command = common.command("bench", "scaling", "--versions", name, "--modes", mode, "--dim", o.dim, "--layers",
+        o.layers, "--vocab", o.vocab, "--from", o.from, "--to", o.to, "--piece", o.piece, "--seconds", o.seconds, "--memory",
+        o.memory, "--threads", o.threads)
+      io.stderr:write(("scaling    %s %s, version %d of %d\n"):format(name, mode, i, #names))
+      local out, ok = common.run(command)
+      if not ok then common.fail("%s: %s", command, out) end
+      for line in out:gmatch "mode=[^\n]+" do
+        local row = common.fields(line)
+        print(("%-10s %-6s %9d %14.3f %12.2f %14d"):format(name, row.mode, row.T, row.us_per_token, row.memory_mb,
+          row.state_floats))
+        row.label, row.command, row.dim, row.layers, row.piece = name, command, o.dim, o.layers, o.piece
+        rows[#rows + 1] = row
+      end
+      ends[i] = ends[i] .. " " .. out:match "[^\n]*_exponent=[^\n]*"
     end
-    ends[i] = ("%-10s %s"):format(name, out:match "read_exponent=[^\n]+")
   end
   print(table.concat(ends, "\n"))
   if o.tsv ~= "" then
