@@ -12,6 +12,7 @@ SCALE   ?= # of `make demo` and of the benchmarks; each has its own without it
 SECONDS ?= 60
 THREADS ?= $(shell nproc)
 PYTHON  ?= python3
+BENCH   ?= runs/bench
 
 # Looked up when it is used: by then the packages are there.
 BLAS_DIR = $(firstword $(shell ls -d /usr/lib/*/openblas-openmp 2>/dev/null))
@@ -162,14 +163,15 @@ demo: all
 
 # The tables, and a picture of each that is there.
 bench: all build/f32/tests/test_fast
-	@./aviary bench all --scale $(or $(SCALE),quick) --threads $(THREADS) --out runs/bench
-	@for t in train scaling decode; do [ ! -f runs/bench/$$t.tsv ] || \
-	  gnuplot -e "out='runs/bench/$$t'" plots/bench_$$t.gp || exit 1; done
-	@echo "Tables and pictures: $(CURDIR)/runs/bench"
+	@./aviary bench all --scale $(or $(SCALE),quick) --threads $(THREADS) --out $(BENCH)
+	@for t in bench_train bench_scaling bench_decode; do [ ! -f $(BENCH)/$$t.tsv ] || \
+	  gnuplot -e "out='$(BENCH)/$$t'" plots/$$t.gp || exit 1; done
+	@echo "Tables and pictures: $(BENCH)"
 
 bench-peers: all
-	@./aviary bench peers --scale $(or $(SCALE),quick) --threads $(THREADS) --python '$(PYTHON)' --out runs/bench
-	@[ ! -f runs/bench/peers.tsv ] || gnuplot -e "out='runs/bench/peers'" plots/bench_peers.gp
+	@./aviary bench peers --scale $(or $(SCALE),quick) --threads $(THREADS) --python '$(PYTHON)' --out $(BENCH)
+	@gnuplot -e "out='$(BENCH)/bench_peers'" plots/bench_peers.gp
+	@echo "Table and picture: $(BENCH)/bench_peers.tsv, .png"
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/aviary $(DESTDIR)$(PREFIX)/share/aviary

@@ -1,8 +1,8 @@
 # Training beside PyTorch: tokens a second, and how many times faster, for every version; all in turn in one run.
-#   gnuplot -e "out='runs/bench/peers'" plots/bench_peers.gp      reads out.tsv, writes out.png, out.svg
+#   gnuplot -e "out='runs/bench/bench_peers'" plots/bench_peers.gp      reads out.tsv, writes out.png, out.svg
 here = system(sprintf("dirname '%s'", ARG0))
 load here."/common.gp"
-if (!exists("out")) out = "runs/bench/peers"
+if (!exists("out")) out = "runs/bench/bench_peers"
 data = out.".tsv"
 versions = versions_in(data)
 made = made_by(data)

@@ -1,8 +1,8 @@
 # Time of a token and memory against the length of the text, beside softmax attention.
-#   gnuplot -e "out='runs/bench/scaling'" plots/bench_scaling.gp      reads out.tsv, writes out.png, out.svg
+#   gnuplot -e "out='runs/bench/bench_scaling'" plots/bench_scaling.gp      reads out.tsv, writes out.png, out.svg
 here = system(sprintf("dirname '%s'", ARG0))
 load here."/common.gp"
-if (!exists("out")) out = "runs/bench/scaling"
+if (!exists("out")) out = "runs/bench/bench_scaling"
 data = out.".tsv"
 versions = versions_in(data)
 made = made_by(data)

@@ -64,6 +64,18 @@ test("the FLOPs of a step are those of the page", function()
   end
 end)
 
+for _, kind in ipairs { "decode", "prefill" } do
+  if package.searchpath("rwkv.bench." .. kind, package.path) then
+    test("bench " .. kind, function()
+      local out, status = check.shell(bench .. kind .. " --size tiny --version v4 --dtype f32 --threads 1 -n 4")
+      equal(status, 0)
+      assert(last_line(out):find "^tokens_per_s=[%d.]+ bandwidth_fraction=[%d.]+", out)
+    end)
+  else
+    print("SKIPPED: this program has no bench " .. kind)
+  end
+end
+
 test("bench hook", function()
   local out, status = check.shell(bench .. "hook --dim 16 --seq 8 --batch 2 --steps 2 --vocab 16")
   equal(status, 0)
@@ -104,7 +116,7 @@ test("bench peers without PyTorch says so", function()
     equal(status, 0)
     contains(out, "absent", "rwkv.cpp is absent")
     assert(last_line(out):match "^sizes=%d+ least_ratio=%S+ least_ratio_tuned=%S+$", out)
-    equal(rows_of(directory .. "/peers.tsv", 1)[1].peer, "absent")
+    equal(rows_of(directory .. "/bench_peers.tsv", 1)[1].peer, "absent")
   end)
 end)
 

@@ -5,12 +5,12 @@ local common = require "rwkv.bench.common"
 
 -- full: about half an hour on two cores; quick: five minutes; smoke: seconds, to see that everything runs.
 local scales = {
-  smoke = { train = { { "v7", { 32 }, { 16 } } }, seconds = 0.1, decode = {}, scaling = { "--from", 16, "--to", 64,
+  smoke = { train = { { "v7", { 32 }, { 16 } } }, seconds = 0.1, decode = { "f32" }, size = "tiny", scaling = { "--from", 16, "--to", 64,
     "--piece", 16 } },
   quick = { train = { { "v1 v2 v3", { 64 }, { 64 } }, { "v4 v5.2 v6 v7", { 64, 256 }, { 64, 256 } } }, seconds = 2,
-    decode = { "f32", "bf16" }, scaling = { "--to", 16384, "--seconds", 4 } },
+    decode = { "f32", "bf16" }, size = "0.1b", scaling = { "--to", 16384, "--seconds", 4 } },
   full = { train = { { "v1 v2 v3 v5.0 v5.1", { 64, 256 }, { 64, 256 } },
-    { "v4 v5.2 v6 v7", { 64, 128, 256, 512 }, { 64, 256, 512 } } }, seconds = 6, decode = { "f32", "bf16", "f16" },
+    { "v4 v5.2 v6 v7", { 64, 128, 256, 512 }, { 64, 256, 512 } } }, seconds = 6, decode = { "f32", "bf16", "f16" }, size = "0.1b",
     scaling = { "--to", 65536, "--seconds", 20 } },
 }
 
@@ -35,7 +35,7 @@ local function jobs_of(scale, threads)
   for _, kind in ipairs { "decode", "prefill" } do
     for _, version in ipairs { "v4", "v7" } do
       for _, dtype in ipairs(scale.decode) do
-        add(kind, { label = version, size = "0.1b", dtype = dtype, threads = 1 }, "--version", version, "--size", "0.1b",
+        add(kind, { label = version, size = scale.size, dtype = dtype, threads = 1 }, "--version", version, "--size", scale.size,
           "--dtype", dtype, "--threads", 1, "-n", kind == "decode" and 64 or 512)
       end
     end
@@ -47,7 +47,8 @@ local columns = {
   train = { "label", "dim", "seq", "batch", "layers", "vocab", "pairs", "tokens_per_s", "gflops", "sgemm_fraction",
     "sgemm_gflops", "step_ms", "step_gflop", "memory_mb", "parameters", "state_floats" },
   decode = { "label", "size", "dtype", "tokens_per_s", "bandwidth_fraction", "parameters", "state_floats" },
-  prefill = { "label", "size", "dtype", "tokens_per_s", "bandwidth_fraction", "parameters", "state_floats" },
+  prefill = { "label", "size", "dtype", "tokens_per_s", "bandwidth_fraction", "gflops", "sgemm_fraction", "parameters",
+    "state_floats" },
 }
 
 local function shown(f)
@@ -87,12 +88,12 @@ return function(arguments)
   end
   bar:finish(("%d measured, %d skipped"):format(#jobs - #skipped, #skipped))
   for kind, list in pairs(rows) do
-    if #list > 0 then common.write(("%s/%s.tsv"):format(o.out, kind), columns[kind], list, o.threads, command) end
+    if #list > 0 then common.write(("%s/bench_%s.tsv"):format(o.out, kind), columns[kind], list, o.threads, command) end
   end
   for _, name in ipairs { "scaling", "ops" } do
     print(("\n%s"):format(name))
     local ok, message = pcall(require("rwkv.bench." .. name), { "--threads", tostring(o.threads), "--tsv",
-      ("%s/%s.tsv"):format(o.out, name), table.unpack(name == "scaling" and scale.scaling or {}) })
+      ("%s/bench_%s.tsv"):format(o.out, name), table.unpack(name == "scaling" and scale.scaling or {}) })
     if not ok then
       if getmetatable(message) ~= common.Failure then error(message, 0) end
       print(("%-36s skipped: %s"):format(name, tostring(message)))

@@ -77,7 +77,7 @@ end
 
 -- Multiplications and additions a second of a product of two 2048x2048 matrices.
 function common.gemm_rate(threads)
-  if rwkv.machine_rates then return rwkv.machine_rates(threads).gemm end
+  if rwkv.machine_rates then return rwkv.machine_rates(threads, "gemm").gemm end
   local n, times = 2048, {}
   local a, b = rwkv.randn(n, n), rwkv.randn(n, n)
   for i = 1, 6 do

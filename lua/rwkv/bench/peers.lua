@@ -119,7 +119,7 @@ local function training(o, scale, command)
       rows[#rows + 1] = row
       print_row(row)
     end
-    common.write(o.out .. "/peers.tsv", columns, rows, o.threads, command)
+    common.write(o.out .. "/bench_peers.tsv", columns, rows, o.threads, command)
   end
   bar:finish(("%d sizes"):format(#jobs))
   return rows
@@ -164,7 +164,7 @@ local function decoding(o, scale, command)
     end
   end
   if #rows > 0 then
-    common.write(o.out .. "/peers_decode.tsv", { "label", "dtype", "peer", "ours", "theirs", "ratio", "rounds" }, rows, 1, command)
+    common.write(o.out .. "/bench_peers_decode.tsv", { "label", "dtype", "peer", "ours", "theirs", "ratio", "rounds" }, rows, 1, command)
   end
 end
 
