@@ -75,18 +75,21 @@ end
 
 -- ---- the machine ----
 
--- Multiplications and additions a second of a product of two 2048x2048 matrices.
+-- Multiplications and additions a second of a product of two 2048x2048 matrices; of smaller ones where that is slow.
 function common.gemm_rate(threads)
   if rwkv.machine_rates then return rwkv.machine_rates(threads, "gemm").gemm end
-  local n, times = 2048, {}
-  local a, b = rwkv.randn(n, n), rwkv.randn(n, n)
-  for i = 1, 6 do
-    local start = rwkv.time()
-    rwkv.no_grad(function() a:linear(b) end)
-    times[i] = rwkv.time() - start
+  local function seconds(n, count)
+    local a, b, times = rwkv.zeros(n, n), rwkv.zeros(n, n), {}
+    for i = 1, count do
+      local start = rwkv.time()
+      rwkv.no_grad(function() a:linear(b) end)
+      times[i] = rwkv.time() - start
+    end
+    return common.median(times)
   end
-  table.remove(times, 1)
-  return 2 * n ^ 3 / common.median(times)
+  local n = 128
+  while n < 2048 and 8 * seconds(n, 2) < 0.3 do n = 2 * n end
+  return 2 * n ^ 3 / seconds(n, 5)
 end
 
 function common.cpu()

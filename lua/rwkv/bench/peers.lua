@@ -45,8 +45,9 @@ local function measure(q, pythons, scale, absent)
       if not absent[python] then
         peer, why = faster(python, q, tuned)
         if not peer then
-          absent[python] = why
-          print(("%s: absent: %s"):format(python, why))
+          local never = why:find "has no torch" or why:find "No such file" or why:find "not found"
+          absent[python] = never and why
+          print(("%s%s: %s: %s"):format(python, tuned and ", tuned" or "", never and "absent" or "skipped at this size", why))
         end
       end
       peers[#peers + 1] = peer
@@ -193,10 +194,28 @@ local function check(o)
   if not good then common.fail "a peer computes something else" end
 end
 
+-- "64 128" -> { 64, 128 }
+local function numbers(o, name)
+  local list = {}
+  for word in tostring(o[name]):gmatch "%S+" do
+    list[#list + 1] = math.tointeger(tonumber(word))
+      or common.fail("option --%s: expected whole numbers, found '%s'", name, word)
+  end
+  return list
+end
+
 return function(arguments)
   local o = common.options(arguments, { scale = "quick", threads = rwkv.threads(), out = "runs/bench",
-    python = os.getenv "PYTHON" or "python3", check = false })
+    python = os.getenv "PYTHON" or "python3", check = false, versions = "", dims = "", lengths = "" })
   local scale = scales[o.scale] or common.fail("option --scale: expected smoke, quick or full, found '%s'", o.scale)
+  if o.versions ~= "" then scale.versions = o.versions end
+  for version in scale.versions:gmatch "%S+" do
+    if not (" v4 v5.2 v6 v7 "):find(" " .. version .. " ", 1, true) then
+      common.fail("option --versions: PyTorch has v4 v5.2 v6 v7, found '%s'", version)
+    end
+  end
+  if o.dims ~= "" then scale.dims = numbers(o, "dims") end
+  if o.lengths ~= "" then scale.lengths = numbers(o, "lengths") end
   if #split(o.python) == 0 then common.fail "option --python: expected the path of a Python, or several with ':' between" end
   if o.check then return check(o) end
   local command = common.command("bench", "peers", table.unpack(arguments))
