@@ -3,9 +3,10 @@
 --   [--warmup 3] [--seconds S: stop before the last step] [--threads N]
 -- aviary bench decode|prefill     reading and writing text: tokens a second, and the part of the memory bandwidth
 --   [--version v7] [--size 0.1b] [--dtype f32|bf16|f16] [--threads 1] [-n 64]
--- aviary bench ops       every operation: the reference beside the fast kernel [--threads N]
+-- aviary bench ops       every operation: the reference beside the fast kernel [--threads N] [--tsv FILE]
 -- aviary bench scaling   time and memory against the length of the text, beside softmax attention
---   [--versions "v4 v6 v7 attention"] [--modes "read train"] [--dim 64] [--from 256] [--to 65536] [--piece 256] [--seconds 10] [--memory 8]
+--   [--versions "v4 v6 v7 attention"] [--modes "read train"] [--dim 64] [--from 256] [--to 65536]
+--   [--piece 256] [--seconds 10] [--memory 8] [--tsv FILE]
 -- aviary bench hook      what a hook in Lua costs in a training step
 --   [--version v7] [--dim 128] [--seq 256] [--batch 16] [--steps 30]
 -- aviary bench all       the above at many sizes: `make bench` [--scale quick|full|smoke] [--threads N] [--out DIR]
