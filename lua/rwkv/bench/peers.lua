@@ -2,15 +2,16 @@
 -- decoding. PyTorch stands in the table as a user gets it and tuned, each with the faster of its two forms.
 local rwkv = require "rwkv"
 local common = require "rwkv.bench.common"
-local torch_peer = require "rwkv.bench.torch_peer"
+local peer = require "rwkv.bench.peer"
 local trainer = require "rwkv.bench.trainer"
 
 -- full: an hour and a half; quick: ten minutes; smoke: half a minute.
 local scales = {
-  smoke = { versions = "v7", dims = { 32 }, lengths = { 32 }, rounds = 3, turn = 0, vocab = 64 },
-  quick = { versions = "v4 v6 v7", dims = { 64, 256 }, lengths = { 64 }, rounds = 3, turn = 0.5, vocab = 8192 },
+  smoke = { versions = "v7", dims = { 32 }, lengths = { 32 }, rounds = 3, turn = 0, vocab = 64, size = "tiny" },
+  quick = { versions = "v4 v6 v7", dims = { 64, 256 }, lengths = { 64 }, rounds = 3, turn = 0.5, vocab = 8192,
+    size = "0.1b" },
   full = { versions = "v4 v6 v7", dims = { 64, 128, 256, 512 }, lengths = { 64, 256, 512 }, rounds = 5, turn = 1,
-    vocab = 8192 },
+    vocab = 8192, size = "0.1b" },
 }
 
 local function split(text)
@@ -19,18 +20,26 @@ local function split(text)
   return list
 end
 
+local function torch_command(python, q, form, tuned)
+  local words = {}
+  for i, name in ipairs { "version", "dim", "layers", "vocab", "pairs", "seq", "batch", "threads" } do
+    words[i] = ("--%s %s"):format(name, q[name])
+  end
+  return peer.command(python, "torch_rwkv.py", table.concat(words, " "), "--form", form, tuned and "--tuned" or nil)
+end
+
 -- Of the two forms the faster, alive: each takes a few steps first.
 local function faster(python, q, tuned)
   local best, best_seconds, why
   for _, form in ipairs(q.version == "v4" and { "loop" } or { "chunk", "loop" }) do
-    local peer, problem = torch_peer.start(python, q, { form = form, tuned = tuned })
+    local p, problem = peer.start(torch_command(python, q, form, tuned))
     why = why or problem
-    local seconds = peer and (q.version == "v4" and 0 or peer:steps(3))
+    local seconds = p and (q.version == "v4" and 0 or p:steps(3))
     if seconds and (not best or seconds < best_seconds) then
       if best then best:close() end
-      best, best_seconds = peer, seconds
-    elseif peer then
-      peer:close()
+      best, best_seconds = p, seconds
+    elseif p then
+      p:close()
     end
   end
   return best, why
@@ -41,16 +50,17 @@ local function measure(q, pythons, scale, absent)
   local peers = {}
   for _, python in ipairs(pythons) do
     for _, tuned in ipairs { false, true } do
-      local peer, why
+      local p, why
       if not absent[python] then
-        peer, why = faster(python, q, tuned)
-        if not peer then
+        p, why = faster(python, q, tuned)
+        if not p then
           local never = why:find "has no torch" or why:find "No such file" or why:find "not found"
           absent[python] = never and why
           print(("%s%s: %s: %s"):format(python, tuned and ", tuned" or "", never and "absent" or "skipped at this size", why))
         end
       end
-      peers[#peers + 1] = peer
+      if p then p.tuned = tuned end
+      peers[#peers + 1] = p
     end
   end
   local step, count = trainer(q)
@@ -72,13 +82,13 @@ local function measure(q, pythons, scale, absent)
   local rows, ours = {}, count.tokens / common.median(rounds[1])
   for i, p in ipairs(peers) do
     p:close()
-    if p.parameters ~= count.parameters then
-      common.fail("%s has %d parameters, this program %d", p.command, p.parameters, count.parameters)
+    if p.facts.parameters ~= count.parameters then
+      common.fail("%s has %s parameters, this program %d", p.command, p.facts.parameters, count.parameters)
     end
     local ratios = {}
     for round = 1, scale.rounds do ratios[round] = rounds[i + 1][round] / rounds[1][round] end
     rows[i] = { label = q.version, dim = q.dim, seq = q.seq, batch = q.batch, pairs = q.pairs, layers = q.layers, vocab = q.vocab,
-      peer = "torch " .. p.torch:gsub("%+.*", ""), setting = p.tuned and "tuned" or "as it is", form = p.about, ours = ours,
+      peer = "torch " .. tostring(p.facts.torch):gsub("%+.*", ""), setting = p.tuned and "tuned" or "as it is", form = p.about, ours = ours,
       theirs = count.tokens / common.median(rounds[i + 1]), ratio = common.median(ratios), rounds = scale.rounds,
       parameters = count.parameters, state_floats = count.state_floats, threads = q.threads, command = p.command }
   end
@@ -128,44 +138,38 @@ end
 
 -- Decoding beside rwkv.cpp: the same sizes, in turn.
 local function decoding(o, scale, command)
-  local script = torch_peer.script "rwkv_cpp.py"
-  local file = io.open(script)
-  if file then file:close() end
-  if not os.getenv "RWKV_CPP" or not file or not package.searchpath("rwkv.bench.decode", package.path) then
+  if not os.getenv "RWKV_CPP" or not package.searchpath("rwkv.bench.decode", package.path) then
     print "decode: rwkv.cpp is absent (RWKV_CPP=the path of its library)"
     return
   end
   local rows = {}
   for _, version in ipairs { "v4", "v7" } do
     for _, dtype in ipairs { "f32", "f16" } do
-      local options = ("--version %s --size 0.1b --dtype %s --threads 1 -n 64"):format(version, dtype)
-      local commands = { common.command "bench" .. " decode " .. options,
-        ("env -u OMP_WAIT_POLICY %s %s %s"):format(split(o.python)[1], common.quote(script), options) }
-      local rates, problem = { {}, {} }, nil
-      for round = 1, scale.rounds do
-        for i, c in ipairs(commands) do
-          local out, ok = common.run(c)
-          rates[i][round] = ok and tonumber(common.fields(out).tokens_per_s)
-          problem = problem or not rates[i][round] and c .. ": " .. out
-        end
-        if problem then break end
+      local options = ("--version %s --size %s --dtype %s --threads 1"):format(version, scale.size, dtype)
+      local own = common.command "bench" .. " decode " .. options .. " -n 64"
+      local p, problem = peer.start(peer.command(split(o.python)[1], "rwkv_cpp.py", options))
+      local rates, ratios = { {}, {} }, {}
+      for round = 1, p and scale.rounds or 0 do
+        local out, ok = common.run(own)
+        rates[1][round] = ok and common.fields(out).tokens_per_s or common.fail("%s: %s", own, out)
+        rates[2][round] = 1 / p:steps(64)
+        ratios[round] = rates[1][round] / rates[2][round]
       end
-      if problem then
-        print(("decode %s %s: skipped: %s"):format(version, dtype, problem))
-      else
-        local ratios = {}
-        for round = 1, scale.rounds do ratios[round] = rates[1][round] / rates[2][round] end
-        local row = { label = version, dtype = dtype, peer = "rwkv.cpp", ours = common.median(rates[1]),
+      if p then
+        p:close()
+        local row = { label = version, size = scale.size, dtype = dtype, peer = "rwkv.cpp", ours = common.median(rates[1]),
           theirs = common.median(rates[2]), ratio = common.median(ratios), rounds = scale.rounds, threads = 1,
-          command = commands[2] }
+          command = p.command }
         rows[#rows + 1] = row
-        print(("decode %s %s   aviary %.1f   rwkv.cpp %.1f tokens/s   %.2f times"):format(version, dtype, row.ours, row.theirs,
-          row.ratio))
+        print(("decode %s %s %s   aviary %.1f   rwkv.cpp %.1f tokens/s   %.2f times"):format(version, scale.size, dtype, row.ours,
+          row.theirs, row.ratio))
+      else
+        print(("decode %s %s %s: skipped: %s"):format(version, scale.size, dtype, problem))
       end
     end
   end
   if #rows > 0 then
-    common.write(o.out .. "/bench_peers_decode.tsv", { "label", "dtype", "peer", "ours", "theirs", "ratio", "rounds" }, rows, 1, command)
+    common.write(o.out .. "/bench_peers_decode.tsv", { "label", "size", "dtype", "peer", "ours", "theirs", "ratio", "rounds" }, rows, 1, command)
   end
 end
 
@@ -174,12 +178,11 @@ local function check(o)
   local good, file = true, os.tmpname()
   for _, version in ipairs { "v4", "v5.2", "v6", "v7" } do
     local out, ok = common.run(("%s --double --trust %s --version %s --out %s"):format(common.quote(common.program()),
-      common.quote(torch_peer.script "check.lua"), version, file))
+      peer.script "check.lua", version, file))
     if not ok then common.fail("check.lua: %s", out) end
     for _, python in ipairs(split(o.python)) do
       local why, table_text
-      out, ok, table_text = common.run(("env -u OMP_WAIT_POLICY %s %s --threads 1 --check %s"):format(python,
-        common.quote(torch_peer.script "torch_rwkv.py"), file))
+      out, ok, table_text = common.run(peer.command(python, "torch_rwkv.py", "--threads 1 --check", file))
       if not ok then why, out = out, table_text end
       if ok or out ~= "" then -- without a line of the table it did not even begin
         good = good and ok
