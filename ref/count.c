@@ -7,15 +7,16 @@ typedef struct {
   Counts n;
 } Counting;
 
-/* Whether a token is multiplied by it: a matrix with C rows or columns that is not the embedding; of a hook from Lua,
-   whose shapes are plain numbers, every matrix. */
+/* Whether a token is multiplied by it: a matrix with C or A rows or columns that is not the embedding; of a hook from
+   Lua, whose shapes are plain numbers, every matrix. */
 static bool is_linear_map(const ParamSpec *spec, const int *shape, const Version *v)
 {
   int wide = 0;
   bool has_channels = false;
   for (int i = 0; i < spec->shape.axes; i++) {
     wide += shape[i] > 1;
-    has_channels |= spec->shape.size[i] == offsetof(Dims, C) || spec->shape.size[i] >= sizeof(Dims);
+    size_t size = spec->shape.size[i];
+    has_channels |= size == offsetof(Dims, C) || size == offsetof(Dims, A) || size >= sizeof(Dims);
   }
   return wide >= 2 && has_channels && spec != &v->outer[0];
 }

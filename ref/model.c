@@ -31,15 +31,27 @@ void resolve_shape(const ShapeSpec *s, const Dims *d, int shape[MAX_AXES])
   for (int i = 0; i < s->axes; i++) shape[i] = size_of(d, s->size[i]);
 }
 
+typedef struct {
+  void (*init)(const Init *in);
+  Init in;
+} Initial;
+
+static void run_init(void *arg)
+{
+  const Initial *i = arg;
+  i->init(&i->in);
+}
+
 static void initialise(Tensor *t, const ParamSpec *spec, const char *name, int layer, const Dims *d, uint64_t seed)
 {
   double *values = rwkv_alloc(t->n, sizeof *values, name);
   Rng rng = rng_named(seed, name);
   size_t rows = t->axes ? (size_t)t->shape[0] : 1;
-  Init in = {values, t->n, rows, rows ? t->n / rows : 0, layer, d, spec->gain, &rng};
-  spec->init(&in);
+  Initial initial = {spec->init, {values, t->n, rows, rows ? t->n / rows : 0, layer, d, spec->gain, &rng}};
+  const char *error = rwkv_protect(run_init, &initial);
   for (size_t i = 0; i < t->n; i++) t->data[i] = (real)(float)values[i];
   rwkv_release(values);
+  if (error) rwkv_fail("%s", error);
 }
 
 Tensor *model_add_param(Model *m, const Place *place)

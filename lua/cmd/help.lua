@@ -5,6 +5,7 @@ if not name then
   print [[
 aviary verify WEIGHTS GOLDEN [--tol X]   compare a model with golden numbers, gradients included
 aviary info [MODEL]                      the versions, or what a model file is
+aviary bench NAME [OPTIONS]              how fast: train, decode, prefill, ops, scaling, hook, all, peers
 aviary help [NAME]                       this list; or a command, function or method explained]]
   return
 end

@@ -1,0 +1,62 @@
+-- Another program beside which this one is measured. It stays alive: it says "ready ..." when it is warm, and for every line
+-- with a number that it reads it takes so many steps and answers with their seconds.
+--   local p, why = peer.start(command);  p:steps(3);  p:close()
+local common = require "rwkv.bench.common"
+
+local Peer = {}
+Peer.__index = Peer
+
+local peer = {}
+
+-- The path of a program in experiments/peers.
+function peer.script(name)
+  local here = package.searchpath("experiments.peers.check", package.path)
+    or common.fail "experiments/peers is not beside this program"
+  return common.quote((here:gsub("[^/]*$", name)))
+end
+
+-- A command as a user can repeat it. python is a piece of shell: PYTHONPATH=/other python3 is one, too. The environment is
+-- the user's; this program's own setting for threads that wait is not (lua/main.c).
+function peer.command(python, script, ...)
+  return table.concat({ "env -u OMP_WAIT_POLICY", python, peer.script(script), ... }, " ")
+end
+
+-- The program, with what it said of itself in `facts` and `about`; nil and the reason if it did not become ready.
+function peer.start(command)
+  local pipe_name, errors = os.tmpname(), os.tmpname()
+  os.remove(pipe_name)
+  if not os.execute("mkfifo " .. pipe_name) then common.fail("mkfifo %s: not possible", pipe_name) end
+  local p = setmetatable({ command = command }, Peer)
+  p.to = io.popen(("{ %s --serve\n} >%s 2>%s"):format(command, pipe_name, errors), "w")
+  p.from = io.open(pipe_name) -- waits until the shell has opened its end
+  os.remove(pipe_name)
+  local about = (p.from:read "l" or ""):match "^ready (.*)$"
+  local why
+  if about then
+    p.facts, p.about = common.fields(about), about:match "# (.*)$"
+  else
+    p:close()
+    local file = io.open(errors)
+    why = (file:read "a"):gsub("%s+$", ""):match "[^\n]*$"
+    file:close()
+  end
+  os.remove(errors)
+  return about and p or nil, why
+end
+
+-- n steps: the median of their seconds.
+function Peer:steps(n)
+  self.to:write(n, "\n")
+  self.to:flush()
+  local line, times = self.from:read "l", {}
+  if not line then common.fail("%s ended", self.command) end
+  for x in line:gmatch "%S+" do times[#times + 1] = tonumber(x) end
+  return common.median(times)
+end
+
+function Peer:close()
+  self.to:close()
+  self.from:close()
+end
+
+return peer
