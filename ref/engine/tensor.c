@@ -19,18 +19,34 @@ size_t shape_count(int axes, const int *shape)
   return n;
 }
 
-Tensor *tensor_new(int axes, const int *shape)
+static Tensor *with_memory(int axes, const int *shape, size_t size, void **numbers)
 {
   size_t n = shape_count(axes, shape);
   Tensor *t = rwkv_alloc(1, sizeof *t, "tensor");
   t->n = n;
   t->axes = axes;
   if (axes) memcpy(t->shape, shape, (size_t)axes * sizeof *shape); /* shape may be NULL for a scalar */
-  t->data = rwkv_try_alloc(n, sizeof(real));
-  if (!t->data) {
+  *numbers = rwkv_try_alloc(n, size);
+  if (!*numbers) {
     rwkv_release(t);
-    memory_fail(n * sizeof(real), "a tensor of shape %s", shape_text(axes, shape));
+    memory_fail(n * size, "a tensor of shape %s", shape_text(axes, shape));
   }
+  return t;
+}
+
+Tensor *tensor_new(int axes, const int *shape)
+{
+  void *numbers;
+  Tensor *t = with_memory(axes, shape, sizeof(real), &numbers);
+  t->data = numbers;
+  return t;
+}
+
+Tensor *tensor_new_packed(int axes, const int *shape, Storage storage)
+{
+  void *numbers;
+  Tensor *t = with_memory(axes, shape, storage_size(storage), &numbers);
+  t->packed = (Packed){numbers, storage};
   return t;
 }
 
@@ -38,6 +54,7 @@ void tensor_free(Tensor *t)
 {
   if (!t) return;
   rwkv_release(t->data);
+  rwkv_release((void *)t->packed.bits);
   rwkv_release(t->grad);
   rwkv_release(t);
 }
@@ -46,13 +63,16 @@ void tensor_read(const Tensor *t, size_t from, size_t n, real *out)
 {
   if (from > t->n || n > t->n - from)
     rwkv_fail("read of %zu elements at %zu from a tensor of %zu", n, from, t->n);
-  if (n) memcpy(out, t->data + from, n * sizeof *out);
+  for (size_t i = 0; t->packed.bits && i < n; i++) out[i] = (real)packed_number(t->packed, from + i);
+  if (n && !t->packed.bits) memcpy(out, t->data + from, n * sizeof *out);
 }
 
 void tensor_write(Tensor *t, size_t from, size_t n, const real *in)
 {
   if (from > t->n || n > t->n - from)
     rwkv_fail("write of %zu elements at %zu to a tensor of %zu", n, from, t->n);
+  if (t->packed.bits)
+    rwkv_fail("a tensor %s kept as %s can only be read", tensor_shape(t), storage_names[t->packed.storage]);
   if (n) memcpy(t->data + from, in, n * sizeof *in);
 }
 

@@ -3,7 +3,7 @@
 
    It has to be OpenBLAS as built for OpenMP: inside a parallel region each of its calls then runs in the
    calling thread. (The serial build hands one buffer to two callers and gives wrong numbers.) */
-#include "f_inside.h"
+#include "f_few.h"
 
 #include <cblas.h>
 #include <string.h>
@@ -32,6 +32,12 @@ static void gemm(const Product *q, size_t i0, size_t m, size_t j0, size_t n, boo
 #endif
       CblasRowMajor, a_flat ? CblasNoTrans : CblasTrans, b_flat ? CblasNoTrans : CblasTrans, (int)m, (int)n,
       (int)q->K, 1, a, (int)lda, b, (int)ldb, add, c, (int)q->N);
+}
+
+void fast_gemm(real *c, size_t c_row, const real *a, size_t a_row, const real *b, size_t b_row, size_t b_col, size_t m,
+               size_t n, size_t k, bool add)
+{
+  gemm(&(Product){c, a, b, NULL, m, c_row, k, a_row, 1, b_row, b_col, add, m, n}, 0, m, 0, n, add);
 }
 
 static void tiles(const void *arg, size_t from, size_t to)
@@ -75,7 +81,9 @@ JOB static void bias_columns(const void *arg, acc (*sum)[TILE], size_t row0, siz
 
 void f_linear(real *y, const real *x, const real *w, const real *bias, size_t rows, size_t in, size_t out)
 {
-  product((Product){y, x, w, bias, rows, out, in, in, 1, 1, in, false, ROWS_M, ROWS_N});
+  Few few = {y, x, bias, {w, STORED_F32}, rows, in, out};
+  if (is_few(rows, in)) few_linear(&few);
+  else product((Product){y, x, w, bias, rows, out, in, in, 1, 1, in, false, ROWS_M, ROWS_N});
 }
 
 void f_linear_backward(real *gx, real *gw, real *gbias, const real *g, const real *x, const real *w, size_t rows,
@@ -88,7 +96,9 @@ void f_linear_backward(real *gx, real *gw, real *gbias, const real *g, const rea
 
 void f_matmul(real *y, const real *x, const real *m, size_t rows, size_t in, size_t out)
 {
-  product((Product){y, x, m, NULL, rows, out, in, in, 1, out, 1, false, ROWS_M, ROWS_N});
+  Few few = {y, x, NULL, {m, STORED_F32}, rows, in, out};
+  if (is_few(rows, in)) few_matmul(&few);
+  else product((Product){y, x, m, NULL, rows, out, in, in, 1, out, 1, false, ROWS_M, ROWS_N});
 }
 
 void f_matmul_backward(real *gx, real *gm, const real *g, const real *x, const real *m, size_t rows, size_t in,

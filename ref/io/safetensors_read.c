@@ -202,15 +202,6 @@ const char *st_meta(const StFile *f, const char *key)
 
 /* ---- values ---- */
 
-static double half_to_double(uint16_t h)
-{
-  int exponent = h >> 10 & 31;
-  double mantissa = h & 1023, sign = h >> 15 ? -1 : 1;
-  if (exponent == 0) return sign * ldexp(mantissa, -24);
-  if (exponent == 31) return mantissa > 0 ? (double)NAN : sign * (double)INFINITY;
-  return sign * ldexp(mantissa + 1024, exponent - 25);
-}
-
 static double element(StType type, const unsigned char *p)
 {
   double d;
@@ -222,7 +213,7 @@ static double element(StType type, const unsigned char *p)
   switch (type) {
     case ST_F64: return memcpy(&d, p, 8), d;
     case ST_F32: return memcpy(&s, p, 4), (double)s;
-    case ST_F16: return memcpy(&h, p, 2), half_to_double(h);
+    case ST_F16: return memcpy(&h, p, 2), half_number(h);
     case ST_BF16: return memcpy(&h, p, 2), bits = (uint32_t)h << 16, memcpy(&s, &bits, 4), (double)s;
     case ST_I64: return memcpy(&l, p, 8), (double)l;
     case ST_I32: return memcpy(&i, p, 4), i;
