@@ -21,9 +21,9 @@ Model **new_model(lua_State *L)
 
 const Version *read_design(lua_State *L, int index, const char *function, Dims *d, double *seed)
 {
-  const char *known[40] = {"version", "seed", "tokens", "hooks"};
+  const char *known[40] = {"version", "seed", "tokens", "hooks", "init"};
   luaL_checktype(L, index, LUA_TTABLE);
-  for (int i = 0; size_names[i].name; i++) known[i + 4] = size_names[i].name;
+  for (int i = 0; size_names[i].name; i++) known[i + 5] = size_names[i].name;
   known_fields(L, index, function, known);
   raw_field(L, index, "version");
   const char *name = lua_tostring(L, -1);
@@ -56,16 +56,19 @@ void push_config(lua_State *L, const Version *v, const Dims *d)
   else lua_pop(L, 1);
 }
 
-static int make(lua_State *L) /* model{version=, layers=, dim=, vocab=, head_size=, ..., seed=, hooks=} */
+/* model{version=, layers=, dim=, vocab=, head_size=, ..., seed=, hooks=, init = "official" or "uniform"} */
+static int make(lua_State *L)
 {
   Dims d;
   double seed;
   const Version *v = read_design(L, 1, "rwkv.model", &d, &seed);
   int hooks = lua_gettop(L);
+  raw_field(L, 1, "init");
+  bool uniform = luaL_checkoption(L, -1, "official", (const char *const[]){"official", "uniform", NULL}) == 1;
   Model **m = new_model(L);
   lua_pushvalue(L, hooks);
   lua_setiuservalue(L, -2, 1);
-  *m = model_new(v, &d, (uint64_t)seed);
+  *m = (uniform ? model_new_uniform : model_new)(v, &d, (uint64_t)seed);
   (*m)->host = m;
   return 1;
 }
@@ -245,7 +248,8 @@ static int count_state_floats(lua_State *L)
 static int zero_grad(lua_State *L) /* m:zero_grad() */
 {
   Model *m = check_model(L, 1);
-  for (int i = 0; i < m->count; i++) memset(m->params[i].t->grad, 0, m->params[i].t->n * sizeof(real));
+  for (int i = 0; i < m->count && !m->inference; i++)
+    memset(m->params[i].t->grad, 0, m->params[i].t->n * sizeof(real));
   return 0;
 }
 

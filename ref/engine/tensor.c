@@ -67,17 +67,23 @@ void tensor_read(const Tensor *t, size_t from, size_t n, real *out)
   if (n && !t->packed.bits) memcpy(out, t->data + from, n * sizeof *out);
 }
 
+static void check_writable(const Tensor *t)
+{
+  if (t->packed.bits)
+    rwkv_fail("a tensor %s kept as %s can only be read", tensor_shape(t), storage_names[t->packed.storage]);
+}
+
 void tensor_write(Tensor *t, size_t from, size_t n, const real *in)
 {
   if (from > t->n || n > t->n - from)
     rwkv_fail("write of %zu elements at %zu to a tensor of %zu", n, from, t->n);
-  if (t->packed.bits)
-    rwkv_fail("a tensor %s kept as %s can only be read", tensor_shape(t), storage_names[t->packed.storage]);
+  check_writable(t);
   if (n) memcpy(t->data + from, in, n * sizeof *in);
 }
 
 void tensor_fill(Tensor *t, real value)
 {
+  check_writable(t);
   for (size_t i = 0; i < t->n; i++) t->data[i] = value;
 }
 

@@ -248,6 +248,19 @@ void st_read(StFile *f, const StEntry *e, real *out)
 
 void st_read_doubles(StFile *f, const StEntry *e, double *out) { read_all(f, e, out, put_double); }
 
+bool st_storage(StType type, Storage *out)
+{
+  *out = type == ST_BF16 ? STORED_BF16 : type == ST_F16 ? STORED_F16 : STORED_F32;
+  return type == ST_F32 || type == ST_BF16 || type == ST_F16;
+}
+
+void st_read_packed(StFile *f, const StEntry *e, void *out)
+{
+  if (fseek(f->stream, (long)e->from, SEEK_SET)) rwkv_fail("%s: %s", f->path, strerror(errno));
+  if (fread(out, types[e->type].size, e->n, f->stream) != e->n)
+    rwkv_fail("%s: ends inside tensor \"%s\"", f->path, e->name);
+}
+
 typedef struct {
   int *out;
   size_t outside;
