@@ -57,8 +57,8 @@ Tensor *model_add_param(Model *m, const Place *place, const Storage *as)
   int shape[MAX_AXES];
   const ParamSpec *spec = place->spec;
   resolve_shape(&spec->shape, &m->d, shape);
-  bool packed = as && !(*as == STORED_F32 && sizeof(real) == sizeof(float));
-  Tensor *t = packed ? tensor_new_packed(spec->shape.axes, shape, *as) : tensor_new(spec->shape.axes, shape);
+  if (as && *as == STORED_F32 && sizeof(real) == sizeof(float)) as = NULL;
+  Tensor *t = m->inference ? tensor_in(&m->weights, spec->shape.axes, shape, as) : tensor_new(spec->shape.axes, shape);
   Param *p = &m->params[m->count++];
   snprintf(p->name, sizeof p->name, "%s", place->name);
   p->t = t;
@@ -100,6 +100,13 @@ static int block_params(const Version *v, const Dims *d) /* at most, in a layer 
   int n = v->block_count;
   for (int slot = 0; slot < HOOK_SLOTS; slot++) n += d->hook[slot] ? d->hook[slot]->param_count : 0;
   return n;
+}
+
+void model_reserve(Model *m, size_t bytes)
+{
+  m->inference = true;
+  arena_alloc(&m->weights, bytes);
+  arena_rewind(&m->weights, (ArenaMark){NULL, 0});
 }
 
 Model *model_empty(const Version *v, const Dims *d)
@@ -232,7 +239,8 @@ Model *model_new_uniform(const Version *v, const Dims *d, uint64_t seed)
 void model_free(Model *m)
 {
   if (!m) return;
-  for (int i = 0; m->params && i < m->count; i++) tensor_free(m->params[i].t);
+  for (int i = 0; m->params && !m->inference && i < m->count; i++) tensor_free(m->params[i].t);
+  arena_free(&m->weights);
   for (int i = 0; m->blocks && i < m->d.L; i++) rwkv_release(m->blocks[i]);
   for (int i = 0; m->hook_params && i < m->d.L * HOOK_SLOTS; i++) rwkv_release(m->hook_params[i]);
   rwkv_release(m->hook_params);

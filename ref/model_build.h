@@ -16,8 +16,10 @@ typedef void EachParam(void *ctx, const Place *p);
 void for_each_param(const Version *v, const Dims *d, EachParam *each, void *ctx);
 
 Model *model_empty(const Version *v, const Dims *d); /* without parameters */
-/* With values 0, and with a gradient unless the model is for inference; not expected: unused. Packed if `as` is not NULL
-   and is not how `real` is stored. */
+/* An empty model becomes one for inference, with room in one piece for parameters of so many bytes. */
+void model_reserve(Model *m, size_t bytes);
+/* With values 0, and with a gradient unless the model is for inference; not expected: unused. In a model for inference
+   packed, if `as` is not NULL and is not how `real` is stored. */
 Tensor *model_add_param(Model *m, const Place *p, const Storage *as);
 /* Whether it is a matrix of the version's own that t_linear, t_matmul or t_rows takes, and nothing else: it may be packed */
 bool is_multiplied(const Place *p);

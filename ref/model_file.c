@@ -157,11 +157,24 @@ static void load_param(void *ctx, const Place *p)
   else st_read(l->fit->file, e, t->data);
 }
 
+/* About what the parameters need, with their structs, each at a multiple of 64 bytes. */
+static size_t packed_bytes(const StFile *f)
+{
+  Storage stored;
+  size_t bytes = 0;
+  for (int i = 0; i < st_count(f); i++) {
+    const StEntry *e = st_entry(f, i);
+    bool kept = e->axes == 2 && st_storage(e->type, &stored);
+    if (is_parameter(e->name)) bytes += sizeof(Tensor) + e->n * (kept ? storage_size(stored) : sizeof(real)) + 128;
+  }
+  return bytes;
+}
+
 static void build(void *arg)
 {
   Load *l = arg;
   l->result = model_empty(l->fit->version, &l->fit->d);
-  l->result->inference = l->packed;
+  if (l->packed) model_reserve(l->result, packed_bytes(l->fit->file));
   for_each_param(l->fit->version, &l->fit->d, load_param, l);
 }
 

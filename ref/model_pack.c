@@ -32,8 +32,13 @@ static void pack_param(void *ctx, const Place *p)
 static void build(void *arg)
 {
   Pack *k = arg;
+  size_t bytes = 0;
   k->to = model_empty(k->from->version, &k->from->d);
-  k->to->inference = true;
+  for (int i = 0; i < k->from->count; i++) {
+    const Tensor *t = k->from->params[i].t;
+    bytes += sizeof *t + t->n * (t->axes == 2 ? storage_size(k->storage) : sizeof(real)) + 128;
+  }
+  model_reserve(k->to, bytes);
   k->to->rounded_decay = k->from->rounded_decay;
   for_each_param(k->from->version, &k->from->d, pack_param, k);
 }

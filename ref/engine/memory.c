@@ -7,7 +7,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 static size_t used, limit = SIZE_MAX;
 static const char *limit_set_by;
@@ -41,25 +40,11 @@ bool memory_take(size_t bytes)
 
 void memory_give(size_t bytes) { used -= bytes < used ? bytes : used; }
 
-/* Large pieces, which calloc takes fresh from the system, in pages of 2 MiB: what is read from end to end (the weights,
-   for every token) then waits less for the translation of addresses. */
-static void advise_large_pages(void *p, size_t bytes)
-{
-#ifdef MADV_HUGEPAGE
-  uintptr_t page = (uintptr_t)2 << 20, from = ((uintptr_t)p + page - 1) / page * page;
-  if (bytes >= 4 * page) madvise((void *)from, ((uintptr_t)p + bytes - from) / page * page, MADV_HUGEPAGE);
-#else
-  (void)p, (void)bytes;
-#endif
-}
-
 void *rwkv_try_alloc(size_t count, size_t size)
 {
   if (size && count > SIZE_MAX / size) return NULL;
   void *p = fits(count * size) ? calloc(count ? count : 1, size ? size : 1) : NULL;
-  if (!p) return NULL;
-  used += malloc_usable_size(p);
-  advise_large_pages(p, count * size);
+  if (p) used += malloc_usable_size(p);
   return p;
 }
 

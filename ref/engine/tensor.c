@@ -19,34 +19,30 @@ size_t shape_count(int axes, const int *shape)
   return n;
 }
 
-static Tensor *with_memory(int axes, const int *shape, size_t size, void **numbers)
+Tensor *tensor_new(int axes, const int *shape)
 {
   size_t n = shape_count(axes, shape);
   Tensor *t = rwkv_alloc(1, sizeof *t, "tensor");
   t->n = n;
   t->axes = axes;
   if (axes) memcpy(t->shape, shape, (size_t)axes * sizeof *shape); /* shape may be NULL for a scalar */
-  *numbers = rwkv_try_alloc(n, size);
-  if (!*numbers) {
+  t->data = rwkv_try_alloc(n, sizeof(real));
+  if (!t->data) {
     rwkv_release(t);
-    memory_fail(n * size, "a tensor of shape %s", shape_text(axes, shape));
+    memory_fail(n * sizeof(real), "a tensor of shape %s", shape_text(axes, shape));
   }
   return t;
 }
 
-Tensor *tensor_new(int axes, const int *shape)
+Tensor *tensor_in(Arena *arena, int axes, const int *shape, const Storage *as)
 {
-  void *numbers;
-  Tensor *t = with_memory(axes, shape, sizeof(real), &numbers);
-  t->data = numbers;
-  return t;
-}
-
-Tensor *tensor_new_packed(int axes, const int *shape, Storage storage)
-{
-  void *numbers;
-  Tensor *t = with_memory(axes, shape, storage_size(storage), &numbers);
-  t->packed = (Packed){numbers, storage};
+  size_t n = shape_count(axes, shape);
+  Tensor *t = arena_alloc(arena, sizeof *t);
+  *t = (Tensor){.n = n, .axes = axes};
+  if (axes) memcpy(t->shape, shape, (size_t)axes * sizeof *shape);
+  void *numbers = arena_alloc(arena, n * (as ? storage_size(*as) : sizeof(real)));
+  if (as) t->packed = (Packed){numbers, *as};
+  else t->data = memset(numbers, 0, n * sizeof(real));
   return t;
 }
 
@@ -54,7 +50,6 @@ void tensor_free(Tensor *t)
 {
   if (!t) return;
   rwkv_release(t->data);
-  rwkv_release((void *)t->packed.bits);
   rwkv_release(t->grad);
   rwkv_release(t);
 }

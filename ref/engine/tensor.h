@@ -2,6 +2,7 @@
 #ifndef AVIARY_TENSOR_H
 #define AVIARY_TENSOR_H
 
+#include "arena.h"
 #include "packed.h"
 
 enum { MAX_AXES = 4 };
@@ -22,9 +23,9 @@ struct Tensor {
 
 /* A tensor with its own zeroed memory, freed by tensor_free. */
 Tensor *tensor_new(int axes, const int *shape);
-/* The same with memory for packed numbers: t->packed.bits. No gradient flows through it. */
-Tensor *tensor_new_packed(int axes, const int *shape, Storage storage);
 void tensor_free(Tensor *t);
+/* In an arena, which frees it: zeros if `as` is NULL, otherwise packed numbers, which can be anything at first. */
+Tensor *tensor_in(Arena *arena, int axes, const int *shape, const Storage *as);
 
 /* The only way to numbers for code outside the kernels: copies of n elements starting at `from`. A packed tensor can
    be read, not written. */
