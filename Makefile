@@ -8,8 +8,10 @@ PACKAGES := gcc libc6-dev make pkg-config liblua5.4-dev libcjson-dev libedit-dev
 
 CC      ?= gcc
 PREFIX  ?= /usr/local
-SCALE   ?= small
+SCALE   ?= # of `make demo` and of the benchmarks; each has its own without it
 SECONDS ?= 60
+THREADS ?= $(shell nproc)
+PYTHON  ?= python3
 
 # Looked up when it is used: by then the packages are there.
 BLAS_DIR = $(firstword $(shell ls -d /usr/lib/*/openblas-openmp 2>/dev/null))
@@ -49,12 +51,15 @@ TEST_LIB := $(filter-out tests/test_%,$(wildcard tests/*.c))
 
 MAKEFLAGS += -j$(shell nproc) # as many at a time as there are processors
 
-.PHONY: all demo test lint asan fuzz install clean help deps
+.PHONY: all demo bench bench-peers test lint asan fuzz install clean help deps
 all: aviary build/f64/aviary build/f32/rwkv/core.so build/f64/rwkv/core.so
 
 help:
 	@echo 'make            build ./aviary, and the module rwkv for a stock lua5.4'
 	@echo 'make demo       train RWKV versions on MQAR and draw the result (SCALE=smoke: in seconds)'
+	@echo 'make bench      training, decoding, every operation, scaling: tables and plots in runs/bench (SCALE=quick, full)'
+	@echo 'make bench-peers  the same training in turn with PyTorch (PYTHON=python3:/other/python3), decoding with'
+	@echo '                rwkv.cpp (RWKV_CPP=its library)'
 	@echo 'make test       all tests, in float32 and in float64'
 	@echo 'make asan       the same under the address, undefined and leak sanitizers'
 	@echo 'make fuzz       random programs against the bindings, under the same (SECONDS=60 SEED=)'
@@ -151,9 +156,20 @@ lint:
 	@sh tests/lint.sh
 
 demo: all
-	@./aviary experiments/mqar_demo.lua --scale $(SCALE)
+	@./aviary experiments/mqar_demo.lua --scale $(or $(SCALE),small)
 	@gnuplot -e "out='runs/mqar_demo/mqar_demo'" plots/mqar_demo.gp
 	@echo "The picture: $(CURDIR)/runs/mqar_demo/mqar_demo.png (and .svg); the numbers: mqar_demo.tsv beside it"
+
+# The tables, and a picture of each that is there.
+bench: all build/f32/tests/test_fast
+	@./aviary bench all --scale $(or $(SCALE),quick) --threads $(THREADS) --out runs/bench
+	@for t in train scaling decode; do [ ! -f runs/bench/$$t.tsv ] || \
+	  gnuplot -e "out='runs/bench/$$t'" plots/bench_$$t.gp || exit 1; done
+	@echo "Tables and pictures: $(CURDIR)/runs/bench"
+
+bench-peers: all
+	@./aviary bench peers --scale $(or $(SCALE),quick) --threads $(THREADS) --python '$(PYTHON)' --out runs/bench
+	@[ ! -f runs/bench/peers.tsv ] || gnuplot -e "out='runs/bench/peers'" plots/bench_peers.gp
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/aviary $(DESTDIR)$(PREFIX)/share/aviary

@@ -1,0 +1,159 @@
+-- What the benchmarks share: their options, medians, the facts of the machine, running another program.
+local rwkv = require "rwkv"
+local tsv = require "rwkv.tsv"
+
+local common = {}
+
+-- ---- what is wrong with a call: a message without a traceback (lua/cmd/bench.lua) ----
+
+common.Failure = { __tostring = function(f) return f.message end }
+
+function common.fail(...)
+  error(setmetatable({ message = string.format(...) }, common.Failure), 0)
+end
+
+-- The options of a benchmark, over its defaults. A number stays positive, and whole if its default is whole.
+function common.options(arguments, defaults)
+  local ok, o = pcall(rwkv.options, arguments, defaults)
+  if not ok then common.fail("%s", o) end
+  if o[1] then common.fail("'%s' is no option; an option begins with --", o[1]) end
+  for name, default in pairs(defaults) do
+    local value, option = o[name], name:gsub("_", "-")
+    if math.type(default) == "integer" then
+      o[name] = math.tointeger(value)
+      if not o[name] or o[name] < 1 then
+        common.fail("option --%s: expected a whole number of at least 1, found %s", option, value)
+      end
+    elseif type(default) == "number" and not (value >= 0 and value < math.huge) then
+      common.fail("option --%s: expected a number of at least 0, found %s", option, value)
+    end
+  end
+  if o.version then common.check_version(o.version) end
+  if o.threads then
+    if o.threads > 256 then common.fail("option --threads: expected at most 256, found %d", o.threads) end
+    rwkv.threads(o.threads)
+  end
+  return o
+end
+
+function common.check_version(version)
+  local known = rwkv.versions()
+  for _, name in ipairs(known) do if name == version then return end end
+  common.fail("there is no version '%s'; there are: %s", version, table.concat(known, " "))
+end
+
+-- ---- numbers ----
+
+function common.median(list)
+  list = table.move(list, 1, #list, 1, {})
+  table.sort(list)
+  return (list[(#list + 1) // 2] + list[#list // 2 + 1]) / 2
+end
+
+function common.random_tokens(batch, seq, vocab)
+  local tokens, rng = {}, rwkv.rng(1)
+  for b = 1, batch do
+    tokens[b] = {}
+    for t = 1, seq do tokens[b][t] = rng:integer(0, vocab - 1) end
+  end
+  return rwkv.tokens(tokens)
+end
+
+-- "a=1 b=0.5" of { { "a", "%d", 1 }, { "b", "%.1f", 0.5 } }
+function common.line(fields)
+  local parts = {}
+  for i, f in ipairs(fields) do parts[i] = ("%s=" .. f[2]):format(f[1], f[3]) end
+  return table.concat(parts, " ")
+end
+
+-- The fields of such lines in a text: names and numbers.
+function common.fields(text)
+  local fields = {}
+  for name, value in text:gmatch "([%w_]+)=(%S+)" do fields[name] = tonumber(value) or value end
+  return fields
+end
+
+-- ---- the machine ----
+
+-- Multiplications and additions a second of a product of two 2048x2048 matrices.
+function common.gemm_rate(threads)
+  if rwkv.machine_rates then return rwkv.machine_rates(threads).gemm end
+  local n, times = 2048, {}
+  local a, b = rwkv.randn(n, n), rwkv.randn(n, n)
+  for i = 1, 6 do
+    local start = rwkv.time()
+    rwkv.no_grad(function() a:linear(b) end)
+    times[i] = rwkv.time() - start
+  end
+  table.remove(times, 1)
+  return 2 * n ^ 3 / common.median(times)
+end
+
+function common.cpu()
+  for line in io.lines "/proc/cpuinfo" do
+    local name = line:match "^model name%s*:%s*(.+)$"
+    if name then return name end
+  end
+  return "unknown"
+end
+
+-- The most memory that this program has held, in bytes; 0 where the system does not say.
+function common.peak_memory()
+  local file = io.open "/proc/self/status"
+  local text = file and file:read "a" or ""
+  if file then file:close() end
+  return 1024 * (tonumber(text:match "VmHWM:%s*(%d+)") or 0)
+end
+
+-- ---- other programs ----
+
+-- The program that runs this.
+function common.program()
+  local first = 0
+  while arg[first - 1] do first = first - 1 end
+  return arg[first]
+end
+
+function common.quote(text)
+  if text:find "^[%w_./:=+-]+$" then return text end
+  return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+-- Runs a command: its output and true, or the last line of what it said on the error output and false.
+function common.run(command)
+  local errors = os.tmpname()
+  local pipe = io.popen(("{ %s\n} 2>%s"):format(command, errors))
+  local out = pipe:read "a"
+  local ok = pipe:close()
+  local file = io.open(errors)
+  local said = file:read "a"
+  file:close()
+  os.remove(errors)
+  if ok then return out, true end
+  return (said:gsub("%s+$", ""):match "[^\n]*$"), false
+end
+
+-- "aviary bench train --dim 64": the program itself, with options in their order.
+function common.command(...)
+  local words = { common.program() }
+  for _, word in ipairs { ... } do words[#words + 1] = common.quote(tostring(word)) end
+  return table.concat(words, " ")
+end
+
+-- ---- tables ----
+
+-- A file of rows, each of which also says on what it was measured and how; `command` where a row has none of its own.
+function common.write(path, columns, rows, threads, command)
+  local directory = path:match "^(.+)/[^/]*$"
+  if directory then rwkv.mkdir(directory) end
+  columns = { table.unpack(columns) }
+  for _, name in ipairs { "threads", "commit", "cpu", "command" } do columns[#columns + 1] = name end
+  local cpu = common.cpu()
+  for _, row in ipairs(rows) do
+    row.threads, row.commit, row.cpu, row.command = row.threads or threads, rwkv.commit, cpu, row.command or command
+  end
+  tsv.write(path, columns, rows, { ("%s (commit %s, %s kernels, %s; %d threads; %s)"):format(command, rwkv.commit,
+    rwkv.backend(), rwkv.precision, threads, cpu) })
+end
+
+return common

@@ -1,0 +1,121 @@
+-- aviary bench scaling: time and memory against the length T of one sequence, of RWKV beside softmax attention in the same
+-- model. "train": a forward and a backward pass over T tokens, and the memory that it takes. "read": forward only, in
+-- pieces, with the state carried on; the time of a token between T/2 and T, and the memory of the program at T.
+-- The last line of each: exponents of the time of a text in T (1 is linear, 2 quadratic).
+local rwkv = require "rwkv"
+local common = require "rwkv.bench.common"
+
+local function make_model(o)
+  local hooks = o.versions == "attention" and { time_mix = "attention", ffn_shift = "none" } or nil
+  return rwkv.model { version = hooks and "v7" or o.versions, layers = o.layers, dim = o.dim,
+    head_size = math.min(64, o.dim), vocab = o.vocab, ctx = o.to, seed = 1, hooks = hooks }
+end
+
+local function memory_now()
+  local file = io.open "/proc/self/status"
+  local text = file and file:read "a" or ""
+  if file then file:close() end
+  return 1024 * (tonumber(text:match "VmRSS:%s*(%d+)") or 0)
+end
+
+-- Points { T, seconds a token, bytes }, for T doubling as long as time and memory permit. measure(T) -> seconds a token,
+-- seconds in all, bytes.
+local function lengths(mode, o, model, measure)
+  local points, T = {}, o.from
+  local bar = rwkv.progress(mode, o.to, "tokens")
+  while T <= o.to do
+    local each, whole, bytes = measure(T)
+    points[#points + 1] = { T = T, seconds = each }
+    print(common.line { { "mode", "%s", mode }, { "T", "%d", T }, { "us_per_token", "%.3f", 1e6 * each },
+      { "memory_mb", "%.2f", bytes / 2 ^ 20 }, { "state_floats", "%d", model:state_floats(T) } })
+    bar:update(T)
+    if whole > o.seconds or 2 * bytes > o.memory * 2 ^ 30 then break end
+    T = 2 * T
+  end
+  if rwkv.is_terminal() then bar:finish() end
+  return points
+end
+
+-- Of the time of a text of T tokens, from an eighth of the longest T to the longest.
+local function exponent(points)
+  local last, first = points[#points], points[math.max(1, #points - 3)]
+  if first == last then return 0 / 0 end
+  return 1 + math.log(last.seconds / first.seconds) / math.log(last.T / first.T)
+end
+
+local function one(o)
+  local model = make_model(o)
+  local rng = rwkv.rng(1)
+  local function text(n)
+    local list = {}
+    for i = 1, n do list[i] = rng:integer(0, o.vocab - 1) end
+    return rwkv.tokens { list }
+  end
+
+  local state, read = model:state(1), 0
+  local function piece(n)
+    rwkv.no_grad(function() model:forward(text(n), state) end)
+    read = read + n
+  end
+  local points = {}
+  points.read = lengths("read", o, model, function(T)
+    local start, from = rwkv.time(), read
+    while read < T do piece(math.min(o.piece, T - read)) end
+    local seconds = rwkv.time() - start
+    return seconds / (T - from), seconds, memory_now()
+  end)
+  state = nil
+  collectgarbage()
+  points.train = lengths("train", o, model, function(T)
+    local inputs, targets, times, start, bytes = text(T), text(T), {}, rwkv.time(), 0
+    repeat
+      local begin = rwkv.time()
+      local loss = model:loss(inputs, targets)
+      loss:backward()
+      bytes = rwkv.tape_bytes()
+      model:zero_grad()
+      rwkv.end_step()
+      times[#times + 1] = rwkv.time() - begin
+    until #times >= 3 and rwkv.time() - start > 0.3 or rwkv.time() - start > o.seconds
+    return common.median(times) / T, common.median(times), bytes
+  end)
+  print(common.line { { "read_exponent", "%.2f", exponent(points.read) },
+    { "train_exponent", "%.2f", exponent(points.train) } })
+end
+
+local columns = { "label", "mode", "T", "us_per_token", "memory_mb", "state_floats", "dim", "layers", "piece" }
+
+return function(arguments)
+  local o = common.options(arguments, { versions = "v4 v6 v7 attention", dim = 64, layers = 2, vocab = 256, from = 256,
+    to = 65536, piece = 256, seconds = 10., memory = 8., threads = rwkv.threads(), tsv = "" })
+  local names = {}
+  for name in o.versions:gmatch "%S+" do
+    if name ~= "attention" then common.check_version(name) end
+    names[#names + 1] = name
+  end
+  if #names == 0 then common.fail "option --versions: there is none in it" end
+  if o.from > o.to then common.fail("option --from: %d is above --to %d", o.from, o.to) end
+  if #names == 1 and o.tsv == "" then return one(o) end
+  local rows, ends = {}, {}
+  print(("%-10s %-6s %9s %14s %12s %14s"):format("", "", "T", "us per token", "memory MB", "state floats"))
+  for i, name in ipairs(names) do -- each in a program of its own: its memory is its own
+    local command = common.command("bench", "scaling", "--versions", name, "--dim", o.dim, "--layers", o.layers, "--vocab",
+      o.vocab, "--from", o.from, "--to", o.to, "--piece", o.piece, "--seconds", o.seconds, "--memory", o.memory, "--threads",
+      o.threads)
+    io.stderr:write(("scaling    %s, %d of %d\n"):format(name, i, #names))
+    local out, ok = common.run(command)
+    if not ok then common.fail("%s: %s", command, out) end
+    for line in out:gmatch "mode=[^\n]+" do
+      local row = common.fields(line)
+      print(("%-10s %-6s %9d %14.3f %12.2f %14d"):format(name, row.mode, row.T, row.us_per_token, row.memory_mb,
+        row.state_floats))
+      row.label, row.command, row.dim, row.layers, row.piece = name, command, o.dim, o.layers, o.piece
+      rows[#rows + 1] = row
+    end
+    ends[i] = ("%-10s %s"):format(name, out:match "read_exponent=[^\n]+")
+  end
+  print(table.concat(ends, "\n"))
+  if o.tsv ~= "" then
+    common.write(o.tsv, columns, rows, o.threads, common.command("bench", "scaling", table.unpack(arguments)))
+  end
+end
