@@ -112,15 +112,24 @@ static State *state_argument(lua_State *L, int index, const Model *m, int B)
   return check_state(L, -1);
 }
 
-static int forward(lua_State *L) /* m:forward(tokens [B,T], state or nil) -> logits [B,T,V], state */
+/* m:forward(tokens [B,T], state or nil, {last =}) -> logits [B,T,V], or with last those of the last position [B,1,V];
+   state */
+static int forward(lua_State *L)
 {
   Tape *tp = step_tape(L);
   Model *m = check_model(L, 1);
-  lua_settop(L, 3);
+  bool last = false;
+  lua_settop(L, 4);
   const Tokens *tokens = check_tokens(L, 2, "tokens");
+  if (!lua_isnil(L, 4)) {
+    luaL_checktype(L, 4, LUA_TTABLE);
+    known_fields(L, 4, "forward", (const char *const[]){"last", NULL});
+    raw_field(L, 4, "last");
+    last = keep_argument(L, -1);
+  }
   step_pin(L, 1);
   State *st = state_argument(L, 3, m, tokens->B);
-  push_step(L, model_logits(tp, m, tokens->id, tokens->B, tokens->T, st));
+  push_step(L, (last ? model_logits_last : model_logits)(tp, m, tokens->id, tokens->B, tokens->T, st));
   lua_insert(L, -2);
   return 2;
 }
@@ -235,6 +244,19 @@ static int param_count(lua_State *L) /* m:param_count(with_unused or false) */
   return 1;
 }
 
+static int weight_bytes(lua_State *L) /* m:weight_bytes() -> of all parameters in memory; m:weight_bytes(name) -> of one */
+{
+  Model *m = check_model(L, 1);
+  const char *name = luaL_optstring(L, 2, NULL);
+  size_t bytes = 0;
+  if (name && !model_param(m, name))
+    return luaL_error(L, "weight_bytes: this %s model has no parameter \"%s\"", m->version->name, name);
+  for (int i = 0; i < m->count; i++)
+    if (!name || strcmp(name, m->params[i].name) == 0) bytes += param_bytes(&m->params[i]);
+  lua_pushinteger(L, (lua_Integer)bytes);
+  return 1;
+}
+
 /* m:state_floats(tokens or 0) -> numbers a sequence; the state of v1-v3 grows with the tokens seen */
 static int count_state_floats(lua_State *L)
 {
@@ -284,7 +306,7 @@ void open_model(lua_State *L)
 {
   add_class(L, class,
             (luaL_Reg[]){{"forward", forward}, {"loss", loss}, {"parameters", parameters}, {"param", param},
-                         {"config", config}, {"param_count", param_count}, {"state_floats", count_state_floats},
+                         {"config", config}, {"param_count", param_count}, {"weight_bytes", weight_bytes}, {"state_floats", count_state_floats},
                          {"zero_grad", zero_grad}, {"trace_run", trace_run}, {NULL, NULL}},
             (luaL_Reg[]){{"__tostring", to_string}, {"__gc", collect}, {NULL, NULL}});
   add_functions(L, (luaL_Reg[]){{"model", make}, {"describe", describe},

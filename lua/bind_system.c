@@ -35,16 +35,16 @@ static int threads(lua_State *L) /* threads() -> number; threads(n) */
   return 1;
 }
 
-/* machine_rates(threads) -> {read_bandwidth = bytes a second, gemm = operations a second} */
+/* machine_rates(threads, what) -> {read_bandwidth = bytes a second, gemm = operations a second}; what: "both", "read"
+   or "gemm" */
 static int machine_rates(lua_State *L)
 {
   lua_Integer n = luaL_optinteger(L, 1, fast_threads());
+  int what = luaL_checkoption(L, 2, "both", (const char *const[]){"both", "read", "gemm", NULL});
   if (n < 1 || n > 256) return luaL_error(L, "machine_rates: %I threads, expected 1 to 256", n);
   lua_createtable(L, 0, 2);
-  lua_pushnumber(L, machine_read_bandwidth((int)n));
-  lua_setfield(L, -2, "read_bandwidth");
-  lua_pushnumber(L, machine_gemm_rate((int)n));
-  lua_setfield(L, -2, "gemm");
+  if (what != 2) lua_pushnumber(L, machine_read_bandwidth((int)n)), lua_setfield(L, -2, "read_bandwidth");
+  if (what != 1) lua_pushnumber(L, machine_gemm_rate((int)n)), lua_setfield(L, -2, "gemm");
   return 1;
 }
 

@@ -265,6 +265,11 @@ size_t model_param_count(const Model *m, bool with_unused)
   return n;
 }
 
+size_t param_bytes(const Param *p)
+{
+  return p->t->n * (p->t->packed.bits ? storage_size(p->t->packed.storage) : sizeof(real));
+}
+
 static bool is_matrix_weight(const Param *p)
 {
   const char *end = strrchr(p->name, '.');
@@ -349,6 +354,16 @@ Tensor *model_trace(Tape *tp, Model *m, const int *tokens, int B, int T, State *
 Tensor *model_logits(Tape *tp, Model *m, const int *tokens, int B, int T, State *st)
 {
   return model_trace(tp, m, tokens, B, T, st, NULL);
+}
+
+Tensor *model_logits_last(Tape *tp, Model *m, const int *tokens, int B, int T, State *st)
+{
+  Pass ps = begin(tp, m, tokens, B, T, st);
+  int *row = arena_alloc(&tp->arena, (size_t)B * sizeof *row);
+  for (int b = 0; b < B; b++) row[b] = b * T + T - 1;
+  Tensor *logits = m->version->logits(&ps, run_blocks(&ps, m), row, B); /* [B,V] */
+  finish(&ps, st);
+  return t_reshape(tp, logits, 3, (int[]){B, 1, m->d.V});
 }
 
 Tensor *model_loss(Tape *tp, Model *m, const int *tokens, const int *targets, int B, int T, State *st,

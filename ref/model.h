@@ -82,6 +82,7 @@ extern const SizeName size_names[];
 
 Param *model_param(Model *m, const char *name); /* NULL if there is none */
 size_t model_param_count(const Model *m, bool with_unused);
+size_t param_bytes(const Param *p); /* in memory, without its gradient */
 void model_write(const Model *m, StWriter *w); /* parameters under their names, config as metadata */
 
 /* The official trainer's groups: learning-rate multiples, and weight decay on matrices called ".weight". */
@@ -124,6 +125,9 @@ const char *state_name(const State *s, int index); /* in a static buffer */
 /* tokens [B,T], each 0..V-1; st is read as the state before and left as the state after (as it was, if the
    run fails); T may be 1, and a sequence may be cut anywhere. Returns logits [B,T,V]. */
 Tensor *model_logits(Tape *tp, Model *m, const int *tokens, int B, int T, State *st);
+
+/* The same, with the logits of the last position of each sequence only: [B,1,V]. */
+Tensor *model_logits_last(Tape *tp, Model *m, const int *tokens, int B, int T, State *st);
 
 typedef struct {
   int scored, correct; /* positions with a target >= 0, and where the largest logit is the target's */
