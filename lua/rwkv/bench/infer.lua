@@ -23,7 +23,11 @@ function infer.model(o)
   local layers, dim, vocab = table.unpack(sizes[o.size])
   local model = rwkv.model { version = o.version, layers = layers, dim = dim, vocab = vocab, ctx = 4096,
     init = "uniform", seed = 1 }
-  return model:pack(o.dtype)
+  local packed = model:pack(o.dtype)
+  model = nil
+  collectgarbage()
+  collectgarbage() -- tokens are measured with nothing else in memory
+  return packed
 end
 
 -- Bytes of weights that a token needs: all of them, but one row of the embedding.
