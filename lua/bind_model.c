@@ -244,7 +244,7 @@ static int param_count(lua_State *L) /* m:param_count(with_unused or false) */
   return 1;
 }
 
-static int weight_bytes(lua_State *L) /* m:weight_bytes() -> of all parameters in memory; m:weight_bytes(name) -> of one */
+static int weight_bytes(lua_State *L) /* m:weight_bytes(name or nil) -> bytes in memory, of one parameter or of all */
 {
   Model *m = check_model(L, 1);
   const char *name = luaL_optstring(L, 2, NULL);
@@ -306,8 +306,8 @@ void open_model(lua_State *L)
 {
   add_class(L, class,
             (luaL_Reg[]){{"forward", forward}, {"loss", loss}, {"parameters", parameters}, {"param", param},
-                         {"config", config}, {"param_count", param_count}, {"weight_bytes", weight_bytes}, {"state_floats", count_state_floats},
-                         {"zero_grad", zero_grad}, {"trace_run", trace_run}, {NULL, NULL}},
+                         {"config", config}, {"param_count", param_count}, {"weight_bytes", weight_bytes},
+                         {"state_floats", count_state_floats}, {"zero_grad", zero_grad}, {"trace_run", trace_run}, {NULL, NULL}},
             (luaL_Reg[]){{"__tostring", to_string}, {"__gc", collect}, {NULL, NULL}});
   add_functions(L, (luaL_Reg[]){{"model", make}, {"describe", describe},
                                 {"versions", versions}, {NULL, NULL}});

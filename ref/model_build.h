@@ -21,7 +21,7 @@ void model_reserve(Model *m, size_t bytes);
 /* With values 0, and with a gradient unless the model is for inference; not expected: unused. In a model for inference
    packed, if `as` is not NULL and is not how `real` is stored. */
 Tensor *model_add_param(Model *m, const Place *p, const Storage *as);
-/* Whether it is a matrix of the version's own that t_linear, t_matmul or t_rows takes, and nothing else: it may be packed */
+/* Whether it is a matrix of the version's own that only t_linear, t_matmul or t_rows takes: it may be packed. */
 bool is_multiplied(const Place *p);
 int layer_state_count(const Version *v, const Dims *d); /* the version's, then that of its hooks, slot by slot */
 void resolve_shape(const ShapeSpec *s, const Dims *d, int shape[MAX_AXES]);

@@ -35,7 +35,8 @@ INLINE float of_bits(uint32_t bits)
   return u.x;
 }
 
-/* Of float16: the exponent is moved by 127 - 15; what is subnormal there is m 2^-24, here 2^-14 (1 + m/1024) - 2^-14. */
+/* Of float16: the exponent is moved by 127 - 15; what is subnormal there, m 2^-24, is here
+   2^-14 (1 + m/1024) - 2^-14. */
 INLINE float half_float(uint16_t h)
 {
   uint32_t size = (uint32_t)(h & 0x7fff) << 13, exponent = h & 0x7c00;
