@@ -307,7 +307,8 @@ void open_model(lua_State *L)
   add_class(L, class,
             (luaL_Reg[]){{"forward", forward}, {"loss", loss}, {"parameters", parameters}, {"param", param},
                          {"config", config}, {"param_count", param_count}, {"weight_bytes", weight_bytes},
-                         {"state_floats", count_state_floats}, {"zero_grad", zero_grad}, {"trace_run", trace_run}, {NULL, NULL}},
+                         {"state_floats", count_state_floats}, {"zero_grad", zero_grad}, {"trace_run", trace_run},
+                         {NULL, NULL}},
             (luaL_Reg[]){{"__tostring", to_string}, {"__gc", collect}, {NULL, NULL}});
   add_functions(L, (luaL_Reg[]){{"model", make}, {"describe", describe},
                                 {"versions", versions}, {NULL, NULL}});

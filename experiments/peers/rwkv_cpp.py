@@ -1,0 +1,155 @@
+"""rwkv.cpp as a peer in decoding: token after token through its public C interface, with the weights of a file that
+aviary wrote (model:pack("f32" or "f16"):save(path)). rwkv.cpp is not part of this program: its library is given by path.
+
+  python3 experiments/peers/rwkv_cpp.py --library PATH/librwkv.so --model PATH.safetensors [--threads 1] [--tokens 64]
+
+prints tokens_per_s=... (median). With --serve it stays: it prints "ready ...", then, for every line with a number n that
+it reads, the seconds of n single tokens. Nothing beyond the standard library is needed.
+"""
+
+import argparse
+import array
+import ctypes
+import json
+import math
+import os
+import random
+import struct
+import sys
+import tempfile
+import time
+
+MAGIC, FORMAT = 0x67676D66, 101
+TYPES = {"F32": 0, "F16": 1}
+LOW_RANK = ("w1", "w2", "a1", "a2", "v1", "v2", "g1", "g2")
+
+
+class Tensors:
+    """A safetensors file."""
+
+    def __init__(self, path):
+        self.file = open(path, "rb")
+        size = struct.unpack("<Q", self.file.read(8))[0]
+        self.header = json.loads(self.file.read(size))
+        self.header.pop("__metadata__", None)
+        self.start = 8 + size
+
+    def read(self, name):
+        """Type, shape, bytes."""
+        entry = self.header[name]
+        begin, end = entry["data_offsets"]
+        self.file.seek(self.start + begin)
+        if entry["dtype"] not in TYPES:
+            sys.exit(f"{name} is {entry['dtype']}: rwkv.cpp takes F32 and F16")
+        return entry["dtype"], entry["shape"], self.file.read(end - begin)
+
+
+def transposed(kind, shape, data):
+    numbers = array.array("f" if kind == "F32" else "H", data)
+    rows, columns = shape
+    out = array.array(numbers.typecode, (0,) * len(numbers))
+    for i in range(rows):
+        out[i::rows] = numbers[i * columns : (i + 1) * columns]
+    return kind, [columns, rows], out.tobytes()
+
+
+def entries(tensors, version):
+    """(name, type, shape, bytes) as rwkv.cpp wants them: see its docs/FILE_FORMAT.md and its converter."""
+    for name in tensors.header:
+        part = name.rsplit(".", 1)[-1]
+        if version == "v7" and ".att.x_" in name:
+            if part == "x_r":  # the six mixes follow each other in one tensor
+                kind, shape, _ = tensors.read(name)
+                mixes = b"".join(tensors.read(name[:-1] + stream)[2] for stream in "rwkvag")
+                yield name[:-1] + "rwkvag", kind, [6, 1, shape[-1]], mixes
+            continue
+        kind, shape, data = tensors.read(name)
+        if version == "v7" and part in LOW_RANK and ".att." in name:
+            kind, shape, data = transposed(kind, shape, data)
+        if ".time_" in name:
+            shape = [n for n in shape if n != 1]
+        if part == "time_decay":
+            data = array.array("f", (-math.exp(x) for x in array.array("f", data))).tobytes()
+        yield name, kind, shape, data
+
+
+def convert(source, target):
+    tensors = Tensors(source)
+    version = "v7" if "blocks.0.att.k_k" in tensors.header else "v4"
+    if version == "v4" and "blocks.0.att.ln_x.weight" in tensors.header:
+        sys.exit("this converts v4 and v7 only")
+    vocab, dim = tensors.header["emb.weight"]["shape"]
+    layers = sum(name.endswith(".ln1.weight") for name in tensors.header)
+    kind = TYPES[tensors.header["emb.weight"]["dtype"]]
+    with open(target, "wb") as out:
+        out.write(struct.pack("=6i", MAGIC, FORMAT, vocab, dim, layers, kind))
+        for name, dtype, shape, data in entries(tensors, version):
+            key = name.encode()
+            out.write(struct.pack("=3i", len(shape), len(key), TYPES[dtype]))
+            out.write(struct.pack(f"={len(shape)}i", *reversed(shape)))
+            out.write(key + data)
+    return version
+
+
+class Peer:
+    def __init__(self, library, path, threads):
+        self.lib = ctypes.CDLL(library)
+        self.lib.rwkv_init_from_file.restype = ctypes.c_void_p
+        self.lib.rwkv_init_from_file.argtypes = [ctypes.c_char_p, ctypes.c_uint32, ctypes.c_uint32]
+        floats = ctypes.POINTER(ctypes.c_float)
+        self.lib.rwkv_eval.restype = ctypes.c_bool
+        self.lib.rwkv_eval.argtypes = [ctypes.c_void_p, ctypes.c_uint32, floats, floats, floats]
+        sizes = {}
+        for name in ("rwkv_get_state_len", "rwkv_get_logits_len"):
+            function = getattr(self.lib, name)
+            function.restype, function.argtypes = ctypes.c_size_t, [ctypes.c_void_p]
+            sizes[name] = function
+        self.context = self.lib.rwkv_init_from_file(path.encode(), threads, 0)
+        if not self.context:
+            sys.exit("rwkv.cpp could not load the model")
+        self.state = (ctypes.c_float * sizes["rwkv_get_state_len"](self.context))()
+        self.logits = (ctypes.c_float * sizes["rwkv_get_logits_len"](self.context))()
+        self.begun = False
+
+    def token(self, token):
+        """Seconds of one token; the logits are left in self.logits."""
+        start = time.perf_counter()
+        if not self.lib.rwkv_eval(self.context, token, self.state if self.begun else None, self.state, self.logits):
+            sys.exit("rwkv.cpp failed at a token")
+        self.begun = True
+        return time.perf_counter() - start
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--library", default=os.environ.get("RWKV_CPP"), help="librwkv.so; default: $RWKV_CPP")
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--logits", help="comma-separated tokens: print the first 8 logits after them, and end")
+    parser.add_argument("--serve", action="store_true")
+    o = parser.parse_args()
+    if not o.library:
+        sys.exit("rwkv.cpp's library is needed: --library PATH or RWKV_CPP=PATH")
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "model.bin")
+        version = convert(o.model, path)
+        peer = Peer(o.library, path, o.threads)
+    if o.logits:
+        for token in o.logits.split(","):
+            peer.token(int(token))
+        print(" ".join(f"{x:.6g}" for x in peer.logits[:8]))
+        return
+    rng, vocab = random.Random(1), len(peer.logits)
+    for _ in range(4):
+        peer.token(rng.randrange(vocab))
+    if o.serve:
+        print(f"ready version={version} threads={o.threads}", flush=True)
+        for line in sys.stdin:
+            print(" ".join(f"{peer.token(rng.randrange(vocab)):.6f}" for _ in range(int(line))), flush=True)
+        return
+    times = sorted(peer.token(rng.randrange(vocab)) for _ in range(o.tokens))
+    print(f"tokens_per_s={1 / times[len(times) // 2]:.2f}")
+
+
+main()
