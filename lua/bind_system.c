@@ -147,7 +147,8 @@ void open_system(lua_State *L)
 #endif
   add_functions(L, (luaL_Reg[]){{"backend", backend}, {"threads", threads}, {"time", now},
                                 {"machine_rates", machine_rates}, {"is_terminal", is_terminal},
-                                {"terminal_size", terminal_size}, {"classes", classes}, {"add_method", add_method}, {"mkdir", make_directory},
+                                {"terminal_size", terminal_size},
+                                {"classes", classes}, {"add_method", add_method}, {"mkdir", make_directory},
                                 {"write_file", write_file}, {"need_double", need_double}, {NULL, NULL}});
   lua_pushliteral(L, REAL_NAME);
   lua_setfield(L, -2, "precision");

@@ -1,10 +1,12 @@
-"""rwkv.cpp as a peer in decoding: token after token through its public C interface, with the weights of a file that
-aviary wrote (model:pack("f32" or "f16"):save(path)). rwkv.cpp is not part of this program: its library is given by path.
+"""rwkv.cpp as a peer in decoding: token after token through its public C interface. It is not part of this program: the
+path of its library is given by --library or RWKV_CPP.
 
-  python3 experiments/peers/rwkv_cpp.py --library PATH/librwkv.so --model PATH.safetensors [--threads 1] [--tokens 64]
+  RWKV_CPP=PATH/librwkv.so python3 experiments/peers/rwkv_cpp.py --version v7 --size 0.1b --dtype f16 --threads 1 -n 64
 
-prints tokens_per_s=... (median). With --serve it stays: it prints "ready ...", then, for every line with a number n that
-it reads, the seconds of n single tokens. Nothing beyond the standard library is needed.
+prints tokens_per_s=... (median). The weights are random, as those of `aviary bench decode`; with --model they are those of
+a file that aviary wrote (model:pack("f32" or "f16"):save(path)), and with --logits 1,2,3 the first of the logits after these
+tokens are printed, to see that both compute the same. With --serve it stays: it prints "ready ...", then, for every line
+with a number n that it reads, the seconds of n single tokens. Nothing beyond the standard library is needed.
 """
 
 import argparse
@@ -44,6 +46,67 @@ class Tensors:
         return entry["dtype"], entry["shape"], self.file.read(end - begin)
 
 
+SIZES = {"0.1b": (12, 768, 65536), "0.4b": (24, 1024, 65536), "1.5b": (24, 2048, 65536), "tiny": (2, 64, 256)}
+
+
+def shapes(version, layers, dim, vocab):
+    """The parameters of a version: name, shape."""
+
+    def rank(x):
+        return max(32, 32 * round(x / 32))
+
+    yield "emb.weight", [vocab, dim]
+    for i in range(layers):
+        block = f"blocks.{i}."
+        for norm in (["ln0"] if i == 0 else []) + ["ln1", "ln2"]:
+            yield block + norm + ".weight", [dim]
+            yield block + norm + ".bias", [dim]
+        for name in ("key", "value", "receptance", "output"):
+            yield f"{block}att.{name}.weight", [dim, dim]
+        yield block + "ffn.key.weight", [4 * dim, dim]
+        yield block + "ffn.value.weight", [dim, 4 * dim]
+        if version == "v4":
+            for name in ("time_decay", "time_first"):
+                yield f"{block}att.{name}", [dim]
+            for name in ("att.time_mix_k", "att.time_mix_v", "att.time_mix_r", "ffn.time_mix_k", "ffn.time_mix_r"):
+                yield block + name, [1, 1, dim]
+            yield block + "ffn.receptance.weight", [dim, dim]
+        else:
+            for name in ("x_r", "x_w", "x_k", "x_v", "x_a", "x_g", "w0", "a0", "v0", "k_k", "k_a"):
+                yield f"{block}att.{name}", [1, 1, dim]
+            ranks = {"w": 1.8 * dim**0.5, "a": 1.8 * dim**0.5, "v": 1.3 * dim**0.5, "g": 0.6 * dim**0.8}
+            for letter, size in ranks.items():
+                yield f"{block}att.{letter}1", [dim, rank(size)]
+                yield f"{block}att.{letter}2", [rank(size), dim]
+            yield block + "att.r_k", [dim // 64, 64]
+            yield block + "att.ln_x.weight", [dim]
+            yield block + "att.ln_x.bias", [dim]
+            yield block + "ffn.x_k", [1, 1, dim]
+    for name in ("ln_out.weight", "ln_out.bias"):
+        yield name, [dim]
+    yield "head.weight", [vocab, dim]
+
+
+class Random:
+    """Like Tensors, of uniform numbers: their values do not matter for the speed."""
+
+    def __init__(self, version, size, dtype):
+        self.header = {name: {"shape": shape, "dtype": self.type_of(name, shape, dtype)}
+                       for name, shape in shapes(version, *SIZES[size])}
+        numbers = [random.Random(1).uniform(-0.05, 0.05) for _ in range(1 << 16)]
+        self.block = {"F32": struct.pack(f"={len(numbers)}f", *numbers), "F16": struct.pack(f"={len(numbers)}e", *numbers)}
+
+    @staticmethod
+    def type_of(name, shape, dtype):
+        return "F16" if dtype == "f16" and len(shape) == 2 and not name.endswith("r_k") else "F32"
+
+    def read(self, name):
+        entry = self.header[name]
+        kind, shape, block = entry["dtype"], entry["shape"], self.block[entry["dtype"]]
+        size = math.prod(shape) * (4 if kind == "F32" else 2)
+        return kind, shape, (block * (size // len(block) + 1))[:size]
+
+
 def transposed(kind, shape, data):
     numbers = array.array("f" if kind == "F32" else "H", data)
     rows, columns = shape
@@ -73,8 +136,7 @@ def entries(tensors, version):
         yield name, kind, shape, data
 
 
-def convert(source, target):
-    tensors = Tensors(source)
+def convert(tensors, target):
     version = "v7" if "blocks.0.att.k_k" in tensors.header else "v4"
     if version == "v4" and "blocks.0.att.ln_x.weight" in tensors.header:
         sys.exit("this converts v4 and v7 only")
@@ -123,9 +185,12 @@ class Peer:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--library", default=os.environ.get("RWKV_CPP"), help="librwkv.so; default: $RWKV_CPP")
-    parser.add_argument("--model", required=True)
+    parser.add_argument("--version", default="v7", choices=("v4", "v7"))
+    parser.add_argument("--size", default="0.1b", choices=SIZES)
+    parser.add_argument("--dtype", default="f32", choices=("f32", "f16"))
+    parser.add_argument("--model", help="a safetensors file, in place of random weights")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("-n", "--tokens", type=int, default=64)
     parser.add_argument("--logits", help="comma-separated tokens: print the first 8 logits after them, and end")
     parser.add_argument("--serve", action="store_true")
     o = parser.parse_args()
@@ -133,7 +198,7 @@ def main():
         sys.exit("rwkv.cpp's library is needed: --library PATH or RWKV_CPP=PATH")
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "model.bin")
-        version = convert(o.model, path)
+        version = convert(Tensors(o.model) if o.model else Random(o.version, o.size, o.dtype), path)
         peer = Peer(o.library, path, o.threads)
     if o.logits:
         for token in o.logits.split(","):
