@@ -23,6 +23,7 @@ import time
 
 MAGIC, FORMAT = 0x67676D66, 101
 TYPES = {"F32": 0, "F16": 1}
+UNUSED = ("blocks.0.att.v0", "blocks.0.att.v1", "blocks.0.att.v2")  # refused, where a file has them
 LOW_RANK = ("w1", "w2", "a1", "a2", "v1", "v2", "g1", "g2")
 
 
@@ -125,6 +126,8 @@ def entries(tensors, version):
                 kind, shape, _ = tensors.read(name)
                 mixes = b"".join(tensors.read(name[:-1] + stream)[2] for stream in "rwkvag")
                 yield name[:-1] + "rwkvag", kind, [6, 1, shape[-1]], mixes
+            continue
+        if name in UNUSED:
             continue
         kind, shape, data = tensors.read(name)
         if version == "v7" and part in LOW_RANK and ".att." in name:
