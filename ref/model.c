@@ -239,7 +239,10 @@ Model *model_new_uniform(const Version *v, const Dims *d, uint64_t seed)
 void model_free(Model *m)
 {
   if (!m) return;
-  for (int i = 0; m->params && !m->inference && i < m->count; i++) tensor_free(m->params[i].t);
+  for (int i = 0; m->params && i < m->count; i++) {
+    if (!m->inference) tensor_free(m->params[i].t);
+    else rwkv_release(m->params[i].t->grad); /* somebody may have asked for one; the rest is in `weights` */
+  }
   arena_free(&m->weights);
   for (int i = 0; m->blocks && i < m->d.L; i++) rwkv_release(m->blocks[i]);
   for (int i = 0; m->hook_params && i < m->d.L * HOOK_SLOTS; i++) rwkv_release(m->hook_params[i]);

@@ -176,6 +176,7 @@ test("memory does not grow with the text", function()
     local before, tape = read(4)
     local after, tape_after = read(40)
     equal(tape_after, tape)
-    assert(after - before < 1024, ("%s: %d KB more"):format(version, after - before))
+    local checked = check.program:find "asan" -- the sanitizer keeps what is freed for a while
+    assert(checked or after - before < 1024, ("%s: %d KB more"):format(version, after - before))
   end
 end)
