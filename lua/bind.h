@@ -60,6 +60,7 @@ typedef struct {
 } TensorHandle;
 
 Tensor *check_tensor(lua_State *L, int index); /* for reading; raises if it is stale */
+Tensor *check_numbers(lua_State *L, int index); /* the same, not packed: its data can be used */
 Tensor *check_operand(lua_State *L, int index); /* the same, pinned: for use on the tape */
 Tensor *opt_operand(lua_State *L, int index);  /* NULL for nil and none */
 Tensor *operand_or_number(lua_State *L, int index, Tape *tp); /* a number becomes a tensor of shape [] */

@@ -21,9 +21,9 @@ Model **new_model(lua_State *L)
 
 const Version *read_design(lua_State *L, int index, const char *function, Dims *d, double *seed)
 {
-  const char *known[40] = {"version", "seed", "tokens", "hooks"};
+  const char *known[40] = {"version", "seed", "tokens", "hooks", "init"};
   luaL_checktype(L, index, LUA_TTABLE);
-  for (int i = 0; size_names[i].name; i++) known[i + 4] = size_names[i].name;
+  for (int i = 0; size_names[i].name; i++) known[i + 5] = size_names[i].name;
   known_fields(L, index, function, known);
   raw_field(L, index, "version");
   const char *name = lua_tostring(L, -1);
@@ -56,16 +56,19 @@ void push_config(lua_State *L, const Version *v, const Dims *d)
   else lua_pop(L, 1);
 }
 
-static int make(lua_State *L) /* model{version=, layers=, dim=, vocab=, head_size=, ..., seed=, hooks=} */
+/* model{version=, layers=, dim=, vocab=, head_size=, ..., seed=, hooks=, init = "official" or "uniform"} */
+static int make(lua_State *L)
 {
   Dims d;
   double seed;
   const Version *v = read_design(L, 1, "rwkv.model", &d, &seed);
   int hooks = lua_gettop(L);
+  raw_field(L, 1, "init");
+  bool uniform = luaL_checkoption(L, -1, "official", (const char *const[]){"official", "uniform", NULL}) == 1;
   Model **m = new_model(L);
   lua_pushvalue(L, hooks);
   lua_setiuservalue(L, -2, 1);
-  *m = model_new(v, &d, (uint64_t)seed);
+  *m = (uniform ? model_new_uniform : model_new)(v, &d, (uint64_t)seed);
   (*m)->host = m;
   return 1;
 }
@@ -109,15 +112,24 @@ static State *state_argument(lua_State *L, int index, const Model *m, int B)
   return check_state(L, -1);
 }
 
-static int forward(lua_State *L) /* m:forward(tokens [B,T], state or nil) -> logits [B,T,V], state */
+/* m:forward(tokens [B,T], state or nil, {last =}) -> logits [B,T,V], or with last those of the last position [B,1,V];
+   state */
+static int forward(lua_State *L)
 {
   Tape *tp = step_tape(L);
   Model *m = check_model(L, 1);
-  lua_settop(L, 3);
+  bool last = false;
+  lua_settop(L, 4);
   const Tokens *tokens = check_tokens(L, 2, "tokens");
+  if (!lua_isnil(L, 4)) {
+    luaL_checktype(L, 4, LUA_TTABLE);
+    known_fields(L, 4, "forward", (const char *const[]){"last", NULL});
+    raw_field(L, 4, "last");
+    last = keep_argument(L, -1);
+  }
   step_pin(L, 1);
   State *st = state_argument(L, 3, m, tokens->B);
-  push_step(L, model_logits(tp, m, tokens->id, tokens->B, tokens->T, st));
+  push_step(L, (last ? model_logits_last : model_logits)(tp, m, tokens->id, tokens->B, tokens->T, st));
   lua_insert(L, -2);
   return 2;
 }
@@ -232,6 +244,19 @@ static int param_count(lua_State *L) /* m:param_count(with_unused or false) */
   return 1;
 }
 
+static int weight_bytes(lua_State *L) /* m:weight_bytes(name or nil) -> bytes in memory, of one parameter or of all */
+{
+  Model *m = check_model(L, 1);
+  const char *name = luaL_optstring(L, 2, NULL);
+  size_t bytes = 0;
+  if (name && !model_param(m, name))
+    return luaL_error(L, "weight_bytes: this %s model has no parameter \"%s\"", m->version->name, name);
+  for (int i = 0; i < m->count; i++)
+    if (!name || strcmp(name, m->params[i].name) == 0) bytes += param_bytes(&m->params[i]);
+  lua_pushinteger(L, (lua_Integer)bytes);
+  return 1;
+}
+
 /* m:state_floats(tokens or 0) -> numbers a sequence; the state of v1-v3 grows with the tokens seen */
 static int count_state_floats(lua_State *L)
 {
@@ -245,7 +270,7 @@ static int count_state_floats(lua_State *L)
 static int zero_grad(lua_State *L) /* m:zero_grad() */
 {
   Model *m = check_model(L, 1);
-  for (int i = 0; i < m->count; i++) ops.clear(m->params[i].t->grad, m->params[i].t->n);
+  for (int i = 0; i < m->count && !m->inference; i++) ops.clear(m->params[i].t->grad, m->params[i].t->n);
   return 0;
 }
 
@@ -280,8 +305,9 @@ void open_model(lua_State *L)
 {
   add_class(L, class,
             (luaL_Reg[]){{"forward", forward}, {"loss", loss}, {"parameters", parameters}, {"param", param},
-                         {"config", config}, {"param_count", param_count}, {"state_floats", count_state_floats},
-                         {"zero_grad", zero_grad}, {"trace_run", trace_run}, {NULL, NULL}},
+                         {"config", config}, {"param_count", param_count}, {"weight_bytes", weight_bytes},
+                         {"state_floats", count_state_floats}, {"zero_grad", zero_grad}, {"trace_run", trace_run},
+                         {NULL, NULL}},
             (luaL_Reg[]){{"__tostring", to_string}, {"__gc", collect}, {NULL, NULL}});
   add_functions(L, (luaL_Reg[]){{"model", make}, {"describe", describe},
                                 {"versions", versions}, {NULL, NULL}});

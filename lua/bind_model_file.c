@@ -6,6 +6,7 @@
 typedef struct {
   StFile *file;
   const Hook *const *hooks;
+  bool packed;
   Model *model;           /* load */
   const Version *version; /* hooks_in */
   Dims d;
@@ -15,24 +16,39 @@ typedef struct {
 static void load_protected(void *arg)
 {
   Load *l = arg;
-  l->model = model_load(l->file, l->hooks);
+  l->model = (l->packed ? model_load_packed : model_load)(l->file, l->hooks);
 }
 
-static int load(lua_State *L) /* load(path, hooks by slot or nil) -> model */
+static int load(lua_State *L) /* load(path, hooks by slot or nil, whether the weights stay packed) -> model */
 {
   const char *path = luaL_checkstring(L, 1);
   Dims d = {0};
-  lua_settop(L, 2);
+  lua_settop(L, 3);
   read_hooks(L, 2, NULL, &d);
   Model **m = new_model(L);
-  lua_pushvalue(L, 3);
+  lua_pushvalue(L, 4);
   lua_setiuservalue(L, -2, 1);
-  Load l = {.file = st_open(path), .hooks = d.hook};
+  Load l = {.file = st_open(path), .hooks = d.hook, .packed = lua_toboolean(L, 3)};
   const char *error = rwkv_protect(load_protected, &l);
   st_close(l.file);
   if (error) return luaL_error(L, "%s", error);
   *m = l.model;
   (*m)->host = m;
+  return 1;
+}
+
+static int pack(lua_State *L) /* m:pack("f32", "bf16" or "f16") -> a copy for inference, its matrices kept so */
+{
+  const Model *m = check_model(L, 1);
+  const char *names[STORAGE_COUNT + 1] = {0};
+  for (int i = 0; i < STORAGE_COUNT; i++) names[i] = storage_names[i];
+  Storage storage = (Storage)luaL_checkoption(L, 2, NULL, names);
+  check_lasting(L, 1);
+  Model **copy = new_model(L);
+  lua_getiuservalue(L, 1, 1);
+  lua_setiuservalue(L, -2, 1);
+  *copy = model_pack(m, storage);
+  (*copy)->host = copy;
   return 1;
 }
 
@@ -120,7 +136,7 @@ void open_model_file(lua_State *L)
 {
   luaL_getmetatable(L, "rwkv.model");
   raw_field(L, lua_gettop(L), "methods");
-  add_functions(L, (luaL_Reg[]){{"save", save}, {NULL, NULL}});
+  add_functions(L, (luaL_Reg[]){{"save", save}, {"pack", pack}, {NULL, NULL}});
   lua_pop(L, 2);
   add_functions(L, (luaL_Reg[]){{"load", load}, {"hooks_in", hooks_in}, {NULL, NULL}});
 }

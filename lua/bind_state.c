@@ -60,7 +60,7 @@ static int set(lua_State *L) /* s:set("0.att_kv", tensor) -> s; the state lets g
 {
   State *s = check_state(L, 1);
   int i = state_index(s, luaL_checkstring(L, 2));
-  const Tensor *t = check_tensor(L, 3);
+  const Tensor *t = check_numbers(L, 3);
   if (!same_shape(t, s->now[i]))
     return luaL_error(L, "set: %s is %s, found %s", lua_tostring(L, 2), tensor_shape(s->now[i]), tensor_shape(t));
   state_detach(s);

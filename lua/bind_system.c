@@ -1,6 +1,7 @@
 /* The machine and the build: backend, threads, precision, clock, files. */
 #include "bind.h"
 
+#include "fast/machine.h"
 #include "fast/shadow.h"
 #include "io/replace.h"
 #include "program.h"
@@ -34,6 +35,19 @@ static int threads(lua_State *L) /* threads() -> number; threads(n) */
     fast_set_threads((int)n);
   }
   lua_pushinteger(L, fast_threads());
+  return 1;
+}
+
+/* machine_rates(threads, what) -> {read_bandwidth = bytes a second, gemm = operations a second}; what: "both", "read"
+   or "gemm" */
+static int machine_rates(lua_State *L)
+{
+  lua_Integer n = luaL_optinteger(L, 1, fast_threads());
+  int what = luaL_checkoption(L, 2, "both", (const char *const[]){"both", "read", "gemm", NULL});
+  if (n < 1 || n > 256) return luaL_error(L, "machine_rates: %I threads, expected 1 to 256", n);
+  lua_createtable(L, 0, 2);
+  if (what != 2) lua_pushnumber(L, machine_read_bandwidth((int)n)), lua_setfield(L, -2, "read_bandwidth");
+  if (what != 1) lua_pushnumber(L, machine_gemm_rate((int)n)), lua_setfield(L, -2, "gemm");
   return 1;
 }
 
@@ -135,7 +149,8 @@ void open_system(lua_State *L)
   fast_enable(chosen = 1);
 #endif
   add_functions(L, (luaL_Reg[]){{"backend", backend}, {"threads", threads}, {"time", now},
-                                {"is_terminal", is_terminal}, {"terminal_size", terminal_size},
+                                {"machine_rates", machine_rates}, {"is_terminal", is_terminal},
+                                {"terminal_size", terminal_size},
                                 {"classes", classes}, {"add_method", add_method}, {"mkdir", make_directory},
                                 {"write_file", write_file}, {"need_double", need_double}, {NULL, NULL}});
   lua_pushliteral(L, REAL_NAME);

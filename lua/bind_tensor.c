@@ -16,9 +16,18 @@ Tensor *check_tensor(lua_State *L, int index)
   return h->t;
 }
 
-Tensor *check_operand(lua_State *L, int index)
+Tensor *check_numbers(lua_State *L, int index)
 {
   Tensor *t = check_tensor(L, index);
+  if (t->packed.bits)
+    luaL_argerror(L, index, lua_pushfstring(L, "this matrix is kept as %s, for inference only: read it with :tolist(), "
+                                               "or take a copy with :keep()", storage_names[t->packed.storage]));
+  return t;
+}
+
+Tensor *check_operand(lua_State *L, int index)
+{
+  Tensor *t = check_numbers(L, index);
   if (!((TensorHandle *)lua_touserdata(L, index))->scope) step_pin(L, index);
   return t;
 }
@@ -173,14 +182,14 @@ static int keep(lua_State *L) /* t:keep() -> a copy of the values that outlives 
 {
   const Tensor *t = check_tensor(L, 1);
   Tensor *copy = new_owned(L, t->axes, t->shape);
-  tensor_write(copy, 0, t->n, t->data);
+  tensor_read(t, 0, t->n, copy->data);
   return 1;
 }
 
 static int requires_grad(lua_State *L) /* t:requires_grad([on]) -> t */
 {
   TensorHandle *h = luaL_checkudata(L, 1, class);
-  Tensor *t = check_tensor(L, 1);
+  Tensor *t = check_numbers(L, 1);
   if (h->scope) return luaL_error(L, "requires_grad: only what was created, not computed, can be a leaf (use :keep())");
   t->needs_grad = lua_isnone(L, 2) || lua_toboolean(L, 2);
   if (t->needs_grad && !t->grad) t->grad = rwkv_alloc(t->n, sizeof(real), "gradient");
@@ -232,7 +241,7 @@ static int set(lua_State *L) /* t:set(number, tensor of the same shape, or neste
 {
   Tensor *t = check_tensor(L, 1);
   if (is_tensor(L, 2)) {
-    const Tensor *from = check_tensor(L, 2);
+    const Tensor *from = check_numbers(L, 2);
     if (!same_shape(t, from))
       return luaL_error(L, "set: found shape %s, expected %s", tensor_shape(from), tensor_shape(t));
     tensor_write(t, 0, t->n, from->data);

@@ -169,7 +169,7 @@ static int op_mean(lua_State *L) /* x:mean() -> []; x:mean(axis, keep) */
 
 static int op_argmax(lua_State *L) /* x [..,n] :argmax() -> list of 0 .. n-1, one a row */
 {
-  const Tensor *x = check_tensor(L, 1);
+  const Tensor *x = check_numbers(L, 1);
   int n = x->axes ? x->shape[x->axes - 1] : 0;
   if (!lua_isnoneornil(L, 2) && axis_argument(L, 2, x) != x->axes - 1)
     return luaL_error(L, "argmax: goes over the last axis; transpose x to go over another");

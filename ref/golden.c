@@ -112,6 +112,7 @@ static void read_tokens(Run *r)
 
 static void zero_grads(Model *m)
 {
+  if (m->inference) rwkv_fail("verify compares gradients too, and the weights of this model are packed for inference");
   for (int i = 0; i < m->count; i++) ops.clear(m->params[i].t->grad, m->params[i].t->n);
 }
 

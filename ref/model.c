@@ -3,6 +3,7 @@
 #include "engine/err.h"
 #include "engine/ops.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -54,19 +55,29 @@ static void initialise(Tensor *t, const ParamSpec *spec, const char *name, int l
   if (error) rwkv_fail("%s", error);
 }
 
-Tensor *model_add_param(Model *m, const Place *place)
+/* They are called ".weight", or are factors of a low-rank map: w1, a2, time_decay_w1, ... */
+bool is_multiplied(const Place *place)
+{
+  const char *name = place->spec->name, *dot = strrchr(name, '.');
+  char last = name[strlen(name) - 1];
+  return place->slot < 0 && place->spec->shape.axes == 2 &&
+         ((dot && strcmp(dot, ".weight") == 0) || last == '1' || last == '2');
+}
+
+Tensor *model_add_param(Model *m, const Place *place, const Storage *as)
 {
   int shape[MAX_AXES];
   const ParamSpec *spec = place->spec;
   resolve_shape(&spec->shape, &m->d, shape);
-  Tensor *t = tensor_new(spec->shape.axes, shape);
+  if (as && *as == STORED_F32 && sizeof(real) == sizeof(float)) as = NULL;
+  Tensor *t = m->inference ? tensor_in(&m->weights, spec->shape.axes, shape, as) : tensor_new(spec->shape.axes, shape);
   Param *p = &m->params[m->count++];
   snprintf(p->name, sizeof p->name, "%s", place->name);
   p->t = t;
   p->lr_scale = spec->lr_scale;
   p->unused = !place->expected;
-  t->needs_grad = true;
-  t->grad = rwkv_alloc(t->n, sizeof(real), place->name);
+  t->needs_grad = !m->inference;
+  if (t->needs_grad) t->grad = rwkv_alloc(t->n, sizeof(real), place->name);
   void *owner = place->layer < 0 ? m->outer : m->blocks[place->layer];
   if (place->slot < 0) memcpy((char *)owner + spec->field, &t, sizeof t);
   else m->hook_params[place->layer * HOOK_SLOTS + place->slot][place->index] = t;
@@ -103,6 +114,13 @@ static int block_params(const Version *v, const Dims *d) /* at most, in a layer 
   return n;
 }
 
+void model_reserve(Model *m, size_t bytes)
+{
+  m->inference = true;
+  arena_alloc(&m->weights, bytes);
+  arena_rewind(&m->weights, (ArenaMark){NULL, 0});
+}
+
 Model *model_empty(const Version *v, const Dims *d)
 {
   Model *m = rwkv_alloc(1, sizeof *m, "model");
@@ -129,14 +147,24 @@ typedef struct {
   const Version *version;
   Dims d;
   uint64_t seed;
+  bool uniform;
   Model *result;
 } New;
+
+static ParamSpec uniform_of(const ParamSpec *spec, const Dims *d)
+{
+  ParamSpec uniform = *spec;
+  uniform.init = init_uniform;
+  uniform.gain = sqrt(3.0 / size_of(d, spec->shape.size[1]));
+  return uniform;
+}
 
 static void new_param(void *ctx, const Place *p)
 {
   New *n = ctx;
-  if (p->expected)
-    initialise(model_add_param(n->result, p), p->spec, p->name, p->layer < 0 ? 0 : p->layer, &n->result->d, n->seed);
+  if (!p->expected) return;
+  ParamSpec spec = n->uniform && is_multiplied(p) ? uniform_of(p->spec, &n->d) : *p->spec;
+  initialise(model_add_param(n->result, p, NULL), &spec, p->name, p->layer < 0 ? 0 : p->layer, &n->d, n->seed);
 }
 
 static void build(void *arg)
@@ -200,21 +228,34 @@ Dims version_complete(const Version *v, const Dims *d)
   return full;
 }
 
-Model *model_new(const Version *v, const Dims *d, uint64_t seed)
+static Model *finished(New *n)
 {
-  New n = {.version = v, .d = version_complete(v, d), .seed = seed};
-  const char *error = rwkv_protect(build, &n);
+  const char *error = rwkv_protect(build, n);
   if (error) {
-    model_free(n.result);
+    model_free(n->result);
     rwkv_fail("%s", error);
   }
-  return n.result;
+  return n->result;
+}
+
+Model *model_new(const Version *v, const Dims *d, uint64_t seed)
+{
+  return finished(&(New){.version = v, .d = version_complete(v, d), .seed = seed});
+}
+
+Model *model_new_uniform(const Version *v, const Dims *d, uint64_t seed)
+{
+  return finished(&(New){.version = v, .d = version_complete(v, d), .seed = seed, .uniform = true});
 }
 
 void model_free(Model *m)
 {
   if (!m) return;
-  for (int i = 0; m->params && i < m->count; i++) tensor_free(m->params[i].t);
+  for (int i = 0; m->params && i < m->count; i++) {
+    if (!m->inference) tensor_free(m->params[i].t);
+    else rwkv_release(m->params[i].t->grad); /* somebody may have asked for one; the rest is in `weights` */
+  }
+  arena_free(&m->weights);
   for (int i = 0; m->blocks && i < m->d.L; i++) rwkv_release(m->blocks[i]);
   for (int i = 0; m->hook_params && i < m->d.L * HOOK_SLOTS; i++) rwkv_release(m->hook_params[i]);
   rwkv_release(m->hook_params);
@@ -239,6 +280,11 @@ size_t model_param_count(const Model *m, bool with_unused)
   return n;
 }
 
+size_t param_bytes(const Param *p)
+{
+  return p->t->n * (p->t->packed.bits ? storage_size(p->t->packed.storage) : sizeof(real));
+}
+
 static bool is_matrix_weight(const Param *p)
 {
   const char *end = strrchr(p->name, '.');
@@ -256,6 +302,7 @@ static void add_moments(void *arg) /* (model, optimizer) */
 
 Optim *model_optimizer(Model *m, const OptConfig *cfg)
 {
+  if (m->inference) rwkv_fail("this model is for inference: its weights are packed, and there is nothing to train");
   Optim *o = opt_new(cfg, m->count);
   const char *error = rwkv_protect(add_moments, (void *[]){m, o});
   if (error) {
@@ -323,6 +370,16 @@ Tensor *model_trace(Tape *tp, Model *m, const int *tokens, int B, int T, State *
 Tensor *model_logits(Tape *tp, Model *m, const int *tokens, int B, int T, State *st)
 {
   return model_trace(tp, m, tokens, B, T, st, NULL);
+}
+
+Tensor *model_logits_last(Tape *tp, Model *m, const int *tokens, int B, int T, State *st)
+{
+  Pass ps = begin(tp, m, tokens, B, T, st);
+  int *row = arena_alloc(&tp->arena, (size_t)B * sizeof *row);
+  for (int b = 0; b < B; b++) row[b] = b * T + T - 1;
+  Tensor *logits = m->version->logits(&ps, run_blocks(&ps, m), row, B); /* [B,V] */
+  finish(&ps, st);
+  return t_reshape(tp, logits, 3, (int[]){B, 1, m->d.V});
 }
 
 Tensor *model_loss(Tape *tp, Model *m, const int *tokens, const int *targets, int B, int T, State *st,

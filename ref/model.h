@@ -24,6 +24,8 @@ typedef struct {
   void **blocks; /* [L] and of each block */
   Tensor ***hook_params; /* [L,HOOK_SLOTS] the parameters of the hooks, in the order of their lists */
   const void *host;   /* whose it is, for hooks that need to know; may be NULL */
+  bool inference;     /* only values: no parameter has a gradient, matrices may be packed; they all stand in */
+  Arena weights;      /* this, whose pages are large: reading all of it for every token then goes faster */
   bool rounded_decay; /* v7: 0.606531 for e^{-1/2}, as the official inference code has it */
 } Model;
 
@@ -49,6 +51,9 @@ Dims version_complete(const Version *v, const Dims *d);
 /* A new model with the official initialisation. d: V, C and L are required, the rest may be 0 for the
    official defaults. The same seed gives the same numbers everywhere. */
 Model *model_new(const Version *version, const Dims *d, uint64_t seed);
+/* The same, but with uniform numbers of variance 1 / columns in all matrices that are multiplied: at sizes where the
+   orthogonal ones take minutes, for measuring. */
+Model *model_new_uniform(const Version *version, const Dims *d, uint64_t seed);
 
 /* The model in a safetensors file. Version and sizes follow from the names and shapes alone; fails with
    what is missing, left over or of the wrong shape for the version that comes closest. Tensors whose
@@ -56,6 +61,11 @@ Model *model_new(const Version *version, const Dims *d, uint64_t seed);
    A file of a model with hooks says its version, sizes and hooks in its metadata; those that are not built-in
    must be given, by slot (hooks may be NULL). */
 Model *model_load(StFile *f, const Hook *const *hooks);
+/* The same for inference: the version's matrices that are multiplied stay in memory as the file has them, in F32, BF16
+   or F16; all else (and F64) becomes `real`. */
+Model *model_load_packed(StFile *f, const Hook *const *hooks);
+/* A copy for inference, with these matrices rounded to `storage`. A number that is too large for it fails. */
+Model *model_pack(const Model *m, Storage storage);
 /* What a file says about hooks: the version, sizes and names as in "decay=floor gate=none"; NULL if it has none. The
    sizes are complete but for `hook`. */
 const Version *model_hooked(StFile *f, Dims *d, const char **hooks);
@@ -72,6 +82,7 @@ extern const SizeName size_names[];
 
 Param *model_param(Model *m, const char *name); /* NULL if there is none */
 size_t model_param_count(const Model *m, bool with_unused);
+size_t param_bytes(const Param *p); /* in memory, without its gradient */
 void model_write(const Model *m, StWriter *w); /* parameters under their names, config as metadata */
 
 /* The official trainer's groups: learning-rate multiples, and weight decay on matrices called ".weight". */
@@ -114,6 +125,9 @@ const char *state_name(const State *s, int index); /* in a static buffer */
 /* tokens [B,T], each 0..V-1; st is read as the state before and left as the state after (as it was, if the
    run fails); T may be 1, and a sequence may be cut anywhere. Returns logits [B,T,V]. */
 Tensor *model_logits(Tape *tp, Model *m, const int *tokens, int B, int T, State *st);
+
+/* The same, with the logits of the last position of each sequence only: [B,1,V]. */
+Tensor *model_logits_last(Tape *tp, Model *m, const int *tokens, int B, int T, State *st);
 
 typedef struct {
   int scored, correct; /* positions with a target >= 0, and where the largest logit is the target's */

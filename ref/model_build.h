@@ -16,7 +16,13 @@ typedef void EachParam(void *ctx, const Place *p);
 void for_each_param(const Version *v, const Dims *d, EachParam *each, void *ctx);
 
 Model *model_empty(const Version *v, const Dims *d); /* without parameters */
-Tensor *model_add_param(Model *m, const Place *p); /* with gradient, values 0; not expected: unused */
+/* An empty model becomes one for inference, with room in one piece for parameters of so many bytes. */
+void model_reserve(Model *m, size_t bytes);
+/* With values 0, and with a gradient unless the model is for inference; not expected: unused. In a model for inference
+   packed, if `as` is not NULL and is not how `real` is stored. */
+Tensor *model_add_param(Model *m, const Place *p, const Storage *as);
+/* Whether it is a matrix of the version's own that only t_linear, t_matmul or t_rows takes: it may be packed. */
+bool is_multiplied(const Place *p);
 int layer_state_count(const Version *v, const Dims *d); /* the version's, then that of its hooks, slot by slot */
 void resolve_shape(const ShapeSpec *s, const Dims *d, int shape[MAX_AXES]);
 

@@ -142,20 +142,40 @@ static Fit closest_version(StFile *f)
 
 typedef struct {
   Fit *fit;
+  bool packed;
   Model *result;
 } Load;
 
 static void load_param(void *ctx, const Place *p)
 {
   Load *l = ctx;
+  Storage stored;
   const StEntry *e = st_find(l->fit->file, p->name);
-  if (e && may_stand(p)) st_read(l->fit->file, e, model_add_param(l->result, p)->data);
+  if (!e || !may_stand(p)) return;
+  bool as_stored = l->packed && is_multiplied(p) && st_storage(e->type, &stored);
+  Tensor *t = model_add_param(l->result, p, as_stored ? &stored : NULL);
+  if (t->packed.bits) st_read_packed(l->fit->file, e, (void *)t->packed.bits);
+  else st_read(l->fit->file, e, t->data);
+}
+
+/* About what the parameters need, with their structs, each at a multiple of 64 bytes. */
+static size_t packed_bytes(const StFile *f)
+{
+  Storage stored;
+  size_t bytes = 0;
+  for (int i = 0; i < st_count(f); i++) {
+    const StEntry *e = st_entry(f, i);
+    bool kept = e->axes == 2 && st_storage(e->type, &stored);
+    if (is_parameter(e->name)) bytes += sizeof(Tensor) + e->n * (kept ? storage_size(stored) : sizeof(real)) + 128;
+  }
+  return bytes;
 }
 
 static void build(void *arg)
 {
   Load *l = arg;
   l->result = model_empty(l->fit->version, &l->fit->d);
+  if (l->packed) model_reserve(l->result, packed_bytes(l->fit->file));
   for_each_param(l->fit->version, &l->fit->d, load_param, l);
 }
 
@@ -250,7 +270,7 @@ static void write_hooks(const Model *m, StWriter *w)
   st_put_meta(w, "aviary.sizes", sizes);
 }
 
-Model *model_load(StFile *f, const Hook *const *hooks)
+static Model *load(StFile *f, const Hook *const *hooks, bool packed)
 {
   for (int i = 0; i < st_count(f); i++)
     if (st_entry(f, i)->n == 0 && is_parameter(st_entry(f, i)->name))
@@ -262,7 +282,7 @@ Model *model_load(StFile *f, const Hook *const *hooks)
               fit.problem, fit.misfits > 1 ? " (and more)" : "");
   const char *error = rwkv_protect(complete, &fit);
   if (error) rwkv_fail("%s: %s", st_path(f), error);
-  Load l = {.fit = &fit};
+  Load l = {.fit = &fit, .packed = packed};
   error = rwkv_protect(build, &l);
   if (error) {
     model_free(l.result);
@@ -270,6 +290,9 @@ Model *model_load(StFile *f, const Hook *const *hooks)
   }
   return l.result;
 }
+
+Model *model_load(StFile *f, const Hook *const *hooks) { return load(f, hooks, false); }
+Model *model_load_packed(StFile *f, const Hook *const *hooks) { return load(f, hooks, true); }
 
 void model_write(const Model *m, StWriter *w)
 {
@@ -287,7 +310,8 @@ void model_write(const Model *m, StWriter *w)
   ops.settle();
   for (int i = 0; i < m->count; i++) {
     const Tensor *t = m->params[i].t;
-    st_put(w, m->params[i].name, t->axes, t->shape, t->data);
+    if (t->packed.bits) st_put_packed(w, m->params[i].name, t->axes, t->shape, t->packed);
+    else st_put(w, m->params[i].name, t->axes, t->shape, t->data);
   }
 }
 

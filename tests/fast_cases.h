@@ -239,7 +239,9 @@ static const size_t maps[][3] = {{1, 1, 1}, {1, 3, 17}, {3, 17, 3}, {17, 64, 65}
                                  {130, 3, 130}, {4, 700, 130}, {2, 300, 500},
                                  {700, 64, 32}, {270, 33, 300}, {7, 300, 17},
                                  {1, 400, 1030}, {300, 64, 1},
-                                 {300, 1, 64}, {17, 5, 1}, {1, 64, 1}, {70, 1, 1}, {1, 1, 70}}; /* rows in out */
+                                 {300, 1, 64}, {17, 5, 1}, {1, 64, 1}, {70, 1, 1}, {1, 1, 70},
+                                 {2, 65, 9}, {3, 130, 1030}, {8, 1100, 70}, {6, 67, 130}, {9, 1100, 140},
+                                 {520, 17, 130}}; /* rows in out */
 enum { MAPS = sizeof maps / sizeof *maps };
 static const size_t *map(const Run *r)
 {
@@ -275,6 +277,30 @@ static void c_matmul(Run *r) { linear(r, true); }
 static void c_linear_backward(Run *r) { linear_backward(r, false); }
 static void c_matmul_backward(Run *r) { linear_backward(r, true); }
 
+/* A matrix of n numbers, kept as the variant wants it: the variants come in groups of `group`. */
+static Packed packed_in(Run *r, size_t n, double scale, int group)
+{
+  Storage storage = r->bench ? STORED_BF16 : (Storage)(r->variant / group % STORAGE_COUNT);
+  real *x = in(r, n, scale, 100);
+  void *bits = buffer(r, n * storage_size(storage) / sizeof(int) + 1, 'i');
+  pack_numbers(bits, storage, x, n);
+  return (Packed){bits, storage};
+}
+
+static void linear_packed(Run *r, bool matmul)
+{
+  const size_t *n = map(r), row = 768;
+  bool with_bias = !matmul && r->variant >= MAPS * STORAGE_COUNT;
+  size_t rows = r->bench ? 1 : n[0], inner = r->bench ? row : n[1], out = r->bench ? row : n[2];
+  real *x = in(r, rows * inner, 1, 1000), *bias = with_bias ? in(r, out, 1, 10) : NULL, *y = OUT(r, rows * out);
+  Packed w = packed_in(r, inner * out, 1 / sqrt((double)inner), MAPS);
+  if (matmul) TIMED(r, r->o->matmul_packed(y, x, w, rows, inner, out));
+  else TIMED(r, r->o->linear_packed(y, x, w, bias, rows, inner, out));
+}
+
+static void c_linear_packed(Run *r) { linear_packed(r, false); }
+static void c_matmul_packed(Run *r) { linear_packed(r, true); }
+
 static int *indices(Run *r, size_t n, size_t below, bool with_minus_1)
 {
   int *index = buffer(r, n, 'i');
@@ -288,6 +314,15 @@ static void c_rows(Run *r)
   real *table = in(r, 50 * s.C, 1, 1e6), *y = OUT(r, s.rows * s.C);
   int *index = indices(r, s.rows, 50, false);
   TIMED(r, r->o->rows(y, table, index, s.rows, s.C));
+}
+
+static void c_rows_packed(Run *r)
+{
+  Sheet s = sheet(r);
+  real *y = OUT(r, s.rows * s.C);
+  Packed table = packed_in(r, 50 * s.C, 1, SHEETS);
+  int *index = indices(r, s.rows, 50, false);
+  TIMED(r, r->o->rows_packed(y, table, index, s.rows, s.C));
 }
 
 static void c_rows_backward(Run *r)
@@ -883,6 +918,9 @@ static const Case cases[] = {
     CASE(matmul_backward, MAPS, "[4096,64] [64,64]", 1),
     CASE(rows, SHEETS, "4096 of [50,64]", 1),
     CASE(rows_backward, SHEETS, "4096 of [50,64]", 1),
+    CASE(linear_packed, 2 * MAPS * STORAGE_COUNT, "[1,768] [768,768] bf16", 1),
+    CASE(matmul_packed, MAPS * STORAGE_COUNT, "[1,768] [768,768] bf16", 1),
+    CASE(rows_packed, SHEETS * STORAGE_COUNT, "4096 of [50,64] bf16", 1),
     CASE(norm, 2 * SHEETS, "[4096,64]", 1),
     CASE(norm_backward, 2 * SHEETS, "[4096,64]", 1),
     CASE(l2norm, SHEETS, "[4096,64]", 1),

@@ -13,7 +13,7 @@ grep -nE '(->|\.)data *\[|(->|\.)grad *\[[^]]*\] *[-+*/]=' lua/*.c && breach 'lu
 #   golden < lua
 layer() {
   case $1 in
-    */engine/num.h | */engine/err.[ch] | */engine/memory.[ch] | */engine/arena.[ch] | */engine/rng.[ch]) echo 1 ;;
+    */engine/num.h | */engine/packed.[ch] | */engine/err.[ch] | */engine/memory.[ch] | */engine/arena.[ch] | */engine/rng.[ch]) echo 1 ;;
     */engine/tensor.[ch]) echo 2 ;;
     */engine/kernels.h | */engine/k_*.c | */engine/ops.[ch] | ref/wkv*.c) echo 3 ;;
     */fast/*) echo 4 ;;

@@ -1174,6 +1174,54 @@ static void empty_tensors(void **state)
 }
 
 /* A sum over no terms is 0, whatever lay in memory before. */
+/* ---- matrices kept in fewer bits ---- */
+
+typedef struct {
+  Tape *tp;
+  Tensor *x, *w, *bias;
+  int op;
+} PackedMap;
+
+static Tensor *run_packed(const PackedMap *m)
+{
+  static const int index[] = {4, 0, 4};
+  if (m->op == 0) return t_linear_bias(m->tp, m->x, m->w, m->bias);
+  return m->op == 1 ? t_matmul(m->tp, m->x, m->w) : t_rows(m->tp, m->w, index, 1, (int[]){3});
+}
+
+static void attempt_packed(void *m) { run_packed(m); }
+
+/* What the packed matrix gives is what its numbers give, expanded; no gradient flows through it. */
+static void packed_maps(void **state)
+{
+  (void)state;
+  Rng rng = rng_new(3, 4);
+  for (int storage = 0; storage < STORAGE_COUNT; storage++) {
+    Arena arena = {0};
+    Storage as = (Storage)storage;
+    Tensor *packed = tensor_in(&arena, 2, (int[]){5, 5}, &as), *plain = random_leaf(2, (int[]){5, 5}, &rng, 1, false);
+    Tensor *x = random_leaf(2, (int[]){3, 5}, &rng, 1, false), *bias = random_leaf(1, (int[]){5}, &rng, 1, false);
+    assert_int_equal(pack_numbers((void *)packed->packed.bits, as, plain->data, plain->n), plain->n);
+    tensor_read(packed, 0, packed->n, plain->data);
+    for (int op = 0; op < 3; op++) {
+      Tape *tp = tape_new();
+      Tensor *want = run_packed(&(PackedMap){tp, x, plain, bias, op});
+      Tensor *got = run_packed(&(PackedMap){tp, x, packed, bias, op});
+      assert_true(same_shape(want, got));
+      assert_memory_equal(want->data, got->data, want->n * sizeof(real));
+      x->needs_grad = true;
+      if (op < 2) expect_failure(attempt_packed, &(PackedMap){tp, x, packed, bias, op}, storage_names[as]);
+      else assert_false(run_packed(&(PackedMap){tp, x, packed, bias, op})->needs_grad);
+      tp->recording = false;
+      run_packed(&(PackedMap){tp, x, packed, bias, op});
+      x->needs_grad = false;
+      tape_free(tp);
+    }
+    free_leaves((Tensor *[]){plain, x, bias}, 3);
+    arena_free(&arena);
+  }
+}
+
 static void linear_over_nothing(void **state)
 {
   (void)state;
@@ -1342,6 +1390,7 @@ int main(void)
       cmocka_unit_test(linear_attention),
       cmocka_unit_test(sums_and_means),
       cmocka_unit_test(empty_tensors),
+      cmocka_unit_test(packed_maps),
       cmocka_unit_test(linear_over_nothing),
       cmocka_unit_test(cross_entropy),
       cmocka_unit_test(nothing_scored),

@@ -298,16 +298,28 @@ end)
 
 hooks.describe = passing_errors(function(q) return core_describe((prepare(q))) end)
 
--- load(path): the hooks of a file that are not built in must have been defined before.
-hooks.load = passing_errors(function(path)
-  local q = hooks_in(path)
-  if not q then return core_load(path) end
+-- Whether the weights stay as the file has them: weights = "packed" or "expanded".
+local function stays_packed(options)
+  if type(options or {}) ~= "table" then error(("load: options are a table, not a %s"):format(type(options)), 0) end
+  for name, value in pairs(options or {}) do
+    if name ~= "weights" then error(("load: there is no option '%s'; there is: weights"):format(tostring(name)), 0) end
+    if value ~= "packed" and value ~= "expanded" then
+      error(("load: weights are 'packed' or 'expanded', not '%s'"):format(tostring(value)), 0)
+    end
+  end
+  return options ~= nil and options.weights == "packed"
+end
+
+-- load(path, options): the hooks of a file that are not built in must have been defined before.
+hooks.load = passing_errors(function(path, options)
+  local packed, q = stays_packed(options), hooks_in(path)
+  if not q then return core_load(path, nil, packed) end
   local design, bound = without_hooks(q), {}
   for slot, name in pairs(q.hooks) do
     local h = not taken[slot][name] and defined[kind_of(slot)] and defined[kind_of(slot)][name]
     if h then bound[slot] = bind(h, slot, design) elseif taken[slot][name] then design.hooks[slot] = name end
   end
-  return core_load(path, bound)
+  return core_load(path, bound, packed)
 end)
 
 return hooks

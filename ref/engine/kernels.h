@@ -7,7 +7,7 @@
 #ifndef AVIARY_KERNELS_H
 #define AVIARY_KERNELS_H
 
-#include "num.h"
+#include "packed.h"
 
 /* ---- pointwise (k_point.c) ---- */
 
@@ -72,6 +72,12 @@ void k_matmul_backward(real *gx, real *gm, const real *g, const real *x, const r
 /* y[i] = table[index[i]], rows of C; an index is < the table's rows */
 void k_rows(real *y, const real *table, const int *index, size_t count, size_t C);
 void k_rows_backward(real *gtable, const real *g, const int *index, size_t count, size_t C);
+
+/* ---- the same with a matrix that is kept in fewer bits, for inference (k_packed.c) ---- */
+
+void k_linear_packed(real *y, const real *x, Packed w, const real *bias, size_t rows, size_t in, size_t out);
+void k_matmul_packed(real *y, const real *x, Packed m, size_t rows, size_t in, size_t out);
+void k_rows_packed(real *y, Packed table, const int *index, size_t count, size_t C);
 
 /* ---- normalisation (k_norm.c) ---- */
 

@@ -11,7 +11,8 @@
   OP(unary) OP(unary_backward) OP(binary) OP(binary_backward) OP(compare) OP(where) OP(where_backward)  \
   OP(affine) OP(affine_backward)                                                                        \
   OP(lerp) OP(lerp_backward) OP(linear) OP(linear_backward) OP(matmul) OP(matmul_backward) OP(rows)     \
-  OP(rows_backward) OP(norm) OP(norm_backward) OP(l2norm) OP(l2norm_backward) OP(shift)                 \
+  OP(rows_backward) OP(linear_packed) OP(matmul_packed) OP(rows_packed)                                 \
+  OP(norm) OP(norm_backward) OP(l2norm) OP(l2norm_backward) OP(shift)                                   \
   OP(shift_backward) OP(slice) OP(slice_add) OP(unslice) OP(unslice_add) OP(sum) OP(sum_backward)       \
   OP(cumsum) OP(cumsum_backward)                                                                        \
   OP(permute) OP(permute_backward) OP(max) OP(max_backward) OP(gather) OP(gather_backward)              \

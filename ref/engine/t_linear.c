@@ -13,6 +13,14 @@ static Tensor *new_last_axis(Tape *tp, const Tensor *x, int size)
   return tape_tensor(tp, x->axes, shape);
 }
 
+/* What no gradient can flow through: fails if one would. */
+static void values_only(Tape *tp, const char *op, const Tensor *x, const Tensor *w)
+{
+  if (tp->recording && x->needs_grad)
+    rwkv_fail("%s: the matrix %s is kept as %s, for inference only: no gradient flows through it", op,
+              tensor_shape(w), storage_names[w->packed.storage]);
+}
+
 static void linear_backward(Node *nd)
 {
   Tensor *x = nd->in[0], *w = nd->in[1], *bias = nd->in[2];
@@ -27,8 +35,12 @@ static Tensor *linear(Tape *tp, Tensor *x, Tensor *w, Tensor *bias)
   if (bias && bias->n != (size_t)w->shape[0])
     rwkv_fail("linear: bias %s does not fit a weight %s [out,in]", tensor_shape(bias), tensor_shape(w));
   size_t in = (size_t)w->shape[1], out = (size_t)w->shape[0], rows = shape_count(x->axes - 1, x->shape);
+  if (w->packed.bits) values_only(tp, "linear", bias && bias->needs_grad ? bias : x, w);
   Tensor *y = new_last_axis(tp, x, w->shape[0]);
-  if (y->n) ops.linear(y->data, x->data, w->data, bias ? bias->data : NULL, rows, in, out);
+  const real *add = bias ? bias->data : NULL;
+  if (y->n && w->packed.bits) ops.linear_packed(y->data, x->data, w->packed, add, rows, in, out);
+  else if (y->n) ops.linear(y->data, x->data, w->data, add, rows, in, out);
+  if (w->packed.bits) return y;
   Node *nd = bias ? NODE(tp, linear_backward, 3, 1, x, w, bias, y) : NODE(tp, linear_backward, 2, 1, x, w, y);
   if (nd) nd->size[0] = rows, nd->size[1] = in, nd->size[2] = out;
   return y;
@@ -49,8 +61,11 @@ Tensor *t_matmul(Tape *tp, Tensor *x, Tensor *m)
   if (m->axes != 2 || x->axes < 1 || x->shape[x->axes - 1] != m->shape[0])
     rwkv_fail("matmul: x %s does not fit a matrix %s [in,out]", tensor_shape(x), tensor_shape(m));
   size_t in = (size_t)m->shape[0], out = (size_t)m->shape[1], rows = shape_count(x->axes - 1, x->shape);
+  if (m->packed.bits) values_only(tp, "matmul", x, m);
   Tensor *y = new_last_axis(tp, x, m->shape[1]);
-  if (y->n) ops.matmul(y->data, x->data, m->data, rows, in, out);
+  if (y->n && m->packed.bits) ops.matmul_packed(y->data, x->data, m->packed, rows, in, out);
+  else if (y->n) ops.matmul(y->data, x->data, m->data, rows, in, out);
+  if (m->packed.bits) return y;
   Node *nd = NODE(tp, matmul_backward, 2, 1, x, m, y);
   if (nd) nd->size[0] = rows, nd->size[1] = in, nd->size[2] = out;
   return y;
@@ -74,7 +89,9 @@ Tensor *t_rows(Tape *tp, Tensor *table, const int *index, int axes, const int *s
   if (axes) memcpy(full, shape, (size_t)axes * sizeof *full);
   full[axes] = table->shape[1];
   Tensor *y = tape_tensor(tp, axes + 1, full);
-  if (y->n) ops.rows(y->data, table->data, index, count, C);
+  if (y->n && table->packed.bits) ops.rows_packed(y->data, table->packed, index, count, C);
+  else if (y->n) ops.rows(y->data, table->data, index, count, C);
+  if (table->packed.bits) return y;
   Node *nd = NODE(tp, rows_backward, 1, 1, table, y);
   if (nd) {
     nd->index = node_keep(tp, index, count * sizeof *index);

@@ -35,6 +35,18 @@ Tensor *tensor_new(int axes, const int *shape)
   return t;
 }
 
+Tensor *tensor_in(Arena *arena, int axes, const int *shape, const Storage *as)
+{
+  size_t n = shape_count(axes, shape);
+  Tensor *t = arena_alloc(arena, sizeof *t);
+  *t = (Tensor){.n = n, .axes = axes};
+  if (axes) memcpy(t->shape, shape, (size_t)axes * sizeof *shape);
+  void *numbers = arena_alloc(arena, n * (as ? storage_size(*as) : sizeof(real)));
+  if (as) t->packed = (Packed){numbers, *as};
+  else t->data = memset(numbers, 0, n * sizeof(real));
+  return t;
+}
+
 void tensor_free(Tensor *t)
 {
   if (!t) return;
@@ -49,7 +61,14 @@ void tensor_read(const Tensor *t, size_t from, size_t n, real *out)
   if (from > t->n || n > t->n - from)
     rwkv_fail("read of %zu elements at %zu from a tensor of %zu", n, from, t->n);
   ops.settle();
-  if (n) memcpy(out, t->data + from, n * sizeof *out);
+  for (size_t i = 0; t->packed.bits && i < n; i++) out[i] = (real)packed_number(t->packed, from + i);
+  if (n && !t->packed.bits) memcpy(out, t->data + from, n * sizeof *out);
+}
+
+static void check_writable(const Tensor *t)
+{
+  if (t->packed.bits)
+    rwkv_fail("a tensor %s kept as %s can only be read", tensor_shape(t), storage_names[t->packed.storage]);
 }
 
 void tensor_write(Tensor *t, size_t from, size_t n, const real *in)
@@ -57,12 +76,14 @@ void tensor_write(Tensor *t, size_t from, size_t n, const real *in)
   if (from > t->n || n > t->n - from)
     rwkv_fail("write of %zu elements at %zu to a tensor of %zu", n, from, t->n);
   ops.settle();
+  check_writable(t);
   if (n) memcpy(t->data + from, in, n * sizeof *in);
 }
 
 void tensor_fill(Tensor *t, real value)
 {
   ops.settle();
+  check_writable(t);
   for (size_t i = 0; i < t->n; i++) t->data[i] = value;
 }
 

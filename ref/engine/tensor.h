@@ -2,14 +2,16 @@
 #ifndef AVIARY_TENSOR_H
 #define AVIARY_TENSOR_H
 
-#include "num.h"
+#include "arena.h"
+#include "packed.h"
 
 enum { MAX_AXES = 4 };
 
 typedef struct Tensor Tensor;
 struct Tensor {
-  real *data;
+  real *data;   /* NULL if it is packed */
   real *grad;  /* same shape; NULL until something flows into it */
+  Packed packed; /* the numbers of a matrix that is only read: t_linear, t_matmul and t_rows take it */
   Tensor *base; /* not NULL: this is `base` under another shape, with the same data and gradient */
   Tensor *next; /* in a list of the tape */
   size_t n;    /* number of elements */
@@ -22,8 +24,11 @@ struct Tensor {
 /* A tensor with its own zeroed memory, freed by tensor_free. */
 Tensor *tensor_new(int axes, const int *shape);
 void tensor_free(Tensor *t);
+/* In an arena, which frees it: zeros if `as` is NULL, otherwise packed numbers, which can be anything at first. */
+Tensor *tensor_in(Arena *arena, int axes, const int *shape, const Storage *as);
 
-/* The only way to numbers for code outside the kernels: copies of n elements starting at `from`. */
+/* The only way to numbers for code outside the kernels: copies of n elements starting at `from`. A packed tensor can
+   be read, not written. */
 void tensor_read(const Tensor *t, size_t from, size_t n, real *out);
 void tensor_write(Tensor *t, size_t from, size_t n, const real *in);
 void tensor_fill(Tensor *t, real value);

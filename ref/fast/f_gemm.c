@@ -5,7 +5,7 @@
    1.1 to 1.5 times as fast as OpenBLAS on the small products of a training step (BLIS: slower than both). It has no
    float64; there it is OpenBLAS, which also stands in where oneDNN is not built. Both start threads of their own in
    every thread that has not told OpenMP otherwise. */
-#include "f_inside.h"
+#include "f_few.h"
 
 #include <omp.h>
 #include <string.h>
@@ -60,6 +60,12 @@ static void gemm(const Product *q, size_t i0, size_t m, size_t j0, size_t n, siz
 /* Many rows: tiles that cut the usual powers of two into equal numbers of parts. A gradient of weights is small and its
    inner axis long. */
 enum { ROWS_M = 256, ROWS_N = 512, STRIPE = 128, WEIGHT_N = 512, INNER = 128, FEW = 48 };
+
+void fast_gemm(real *c, size_t c_row, const real *a, size_t a_row, const real *b, size_t b_row, size_t b_col, size_t m,
+               size_t n, size_t k, bool add)
+{
+  gemm(&(Product){c, a, b, NULL, m, c_row, k, a_row, 1, b_row, b_col, add, m, n}, 0, m, 0, n, 0, k, add);
+}
 
 static void tiles(const void *arg, size_t from, size_t to)
 {
@@ -129,7 +135,9 @@ JOB static void bias_columns(const void *arg, acc (*sum)[TILE], size_t row0, siz
 
 void f_linear(real *y, const real *x, const real *w, const real *bias, size_t rows, size_t in, size_t out)
 {
-  product((Product){y, x, w, bias, rows, out, in, in, 1, 1, in, false, ROWS_M, ROWS_N}, true);
+  Few few = {y, x, bias, {w, STORED_F32}, rows, in, out};
+  if (is_few(rows, in)) few_linear(&few);
+  else product((Product){y, x, w, bias, rows, out, in, in, 1, 1, in, false, ROWS_M, ROWS_N}, true);
 }
 
 void f_linear_backward(real *gx, real *gw, real *gbias, const real *g, const real *x, const real *w, size_t rows,
@@ -143,7 +151,9 @@ void f_linear_backward(real *gx, real *gw, real *gbias, const real *g, const rea
 
 void f_matmul(real *y, const real *x, const real *m, size_t rows, size_t in, size_t out)
 {
-  product((Product){y, x, m, NULL, rows, out, in, in, 1, out, 1, false, ROWS_M, ROWS_N}, true);
+  Few few = {y, x, NULL, {m, STORED_F32}, rows, in, out};
+  if (is_few(rows, in)) few_matmul(&few);
+  else product((Product){y, x, m, NULL, rows, out, in, in, 1, out, 1, false, ROWS_M, ROWS_N}, true);
 }
 
 void f_matmul_backward(real *gx, real *gm, const real *g, const real *x, const real *m, size_t rows, size_t in,

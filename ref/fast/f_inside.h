@@ -103,6 +103,13 @@ INLINE size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 INLINE size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 INLINE size_t pieces(size_t n, size_t size) { return (n + size - 1) / size; }
 
+/* ---- products of matrices (f_gemm.c) ---- */
+
+/* C [m,n] (+)= A [m,k] B [k,n] in this thread: element (i,k) of A at a[i a_row + k], (k,j) of B at
+   b[k b_row + j b_col], where b_row or b_col is 1. */
+void fast_gemm(real *c, size_t c_row, const real *a, size_t a_row, const real *b, size_t b_row, size_t b_col, size_t m,
+               size_t n, size_t k, bool add);
+
 /* ---- sums down the columns of [rows, C] (f_reduce.c) ---- */
 
 enum { TILE = 256, SUMS = 2 };

@@ -35,6 +35,16 @@ INLINE float of_bits(uint32_t bits)
   return u.x;
 }
 
+/* Of float16: the exponent is moved by 127 - 15; what is subnormal there, m 2^-24, is here
+   2^-14 (1 + m/1024) - 2^-14. */
+INLINE float half_float(uint16_t h)
+{
+  uint32_t size = (uint32_t)(h & 0x7fff) << 13, exponent = h & 0x7c00;
+  uint32_t moved = size + ((exponent == 0 ? 113u : exponent == 0x7c00 ? 224u : 112u) << 23);
+  float x = exponent == 0 ? of_bits(moved) - of_bits(113u << 23) : of_bits(moved);
+  return h & 0x8000 ? -x : x;
+}
+
 /* e^x = 2^n e^r with |r| <= ln(2)/2; coefficients as in Cephes (Moshier). Beyond the bounds the result is
    0 or infinity in any case; a NaN passes them. */
 INLINE float fast_exp(float x)

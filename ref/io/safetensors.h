@@ -35,6 +35,9 @@ const char *st_type_name(StType type);                     /* "F32" */
 void st_read(StFile *f, const StEntry *e, real *out);
 void st_read_doubles(StFile *f, const StEntry *e, double *out);
 void st_read_ints(StFile *f, const StEntry *e, int *out);
+/* The bytes as they are, of a type that can be kept packed. */
+bool st_storage(StType type, Storage *out); /* false: it cannot */
+void st_read_packed(StFile *f, const StEntry *e, void *out);
 
 typedef struct StWriter StWriter;
 
@@ -42,6 +45,7 @@ typedef struct StWriter StWriter;
    run leaves the old file. The tensors' memory must stay until st_finish. */
 StWriter *st_create(const char *path);
 void st_put(StWriter *w, const char *name, int axes, const int *shape, const real *data); /* F32 or F64 */
+void st_put_packed(StWriter *w, const char *name, int axes, const int *shape, Packed data); /* F32, BF16 or F16 */
 void st_put_doubles(StWriter *w, const char *name, int axes, const int *shape, const double *data);
 void st_put_ints(StWriter *w, const char *name, int axes, const int *shape, const int *data); /* I64 */
 void st_put_meta(StWriter *w, const char *key, const char *text);

@@ -202,15 +202,6 @@ const char *st_meta(const StFile *f, const char *key)
 
 /* ---- values ---- */
 
-static double half_to_double(uint16_t h)
-{
-  int exponent = h >> 10 & 31;
-  double mantissa = h & 1023, sign = h >> 15 ? -1 : 1;
-  if (exponent == 0) return sign * ldexp(mantissa, -24);
-  if (exponent == 31) return mantissa > 0 ? (double)NAN : sign * (double)INFINITY;
-  return sign * ldexp(mantissa + 1024, exponent - 25);
-}
-
 static double element(StType type, const unsigned char *p)
 {
   double d;
@@ -222,7 +213,7 @@ static double element(StType type, const unsigned char *p)
   switch (type) {
     case ST_F64: return memcpy(&d, p, 8), d;
     case ST_F32: return memcpy(&s, p, 4), (double)s;
-    case ST_F16: return memcpy(&h, p, 2), half_to_double(h);
+    case ST_F16: return memcpy(&h, p, 2), half_number(h);
     case ST_BF16: return memcpy(&h, p, 2), bits = (uint32_t)h << 16, memcpy(&s, &bits, 4), (double)s;
     case ST_I64: return memcpy(&l, p, 8), (double)l;
     case ST_I32: return memcpy(&i, p, 4), i;
@@ -256,6 +247,19 @@ void st_read(StFile *f, const StEntry *e, real *out)
 }
 
 void st_read_doubles(StFile *f, const StEntry *e, double *out) { read_all(f, e, out, put_double); }
+
+bool st_storage(StType type, Storage *out)
+{
+  *out = type == ST_BF16 ? STORED_BF16 : type == ST_F16 ? STORED_F16 : STORED_F32;
+  return type == ST_F32 || type == ST_BF16 || type == ST_F16;
+}
+
+void st_read_packed(StFile *f, const StEntry *e, void *out)
+{
+  if (fseek(f->stream, (long)e->from, SEEK_SET)) rwkv_fail("%s: %s", f->path, strerror(errno));
+  if (fread(out, types[e->type].size, e->n, f->stream) != e->n)
+    rwkv_fail("%s: ends inside tensor \"%s\"", f->path, e->name);
+}
 
 typedef struct {
   int *out;

@@ -88,6 +88,13 @@ void st_put(StWriter *w, const char *name, int axes, const int *shape, const rea
   put(w, name, sizeof(real) == 8 ? "F64" : "F32", axes, shape, (Part){data, sizeof(real), 0, false}, sizeof(real));
 }
 
+void st_put_packed(StWriter *w, const char *name, int axes, const int *shape, Packed data)
+{
+  static const StType in_file[STORAGE_COUNT] = {[STORED_F32] = ST_F32, [STORED_BF16] = ST_BF16, [STORED_F16] = ST_F16};
+  size_t size = storage_size(data.storage);
+  put(w, name, st_type_name(in_file[data.storage]), axes, shape, (Part){data.bits, size, 0, false}, size);
+}
+
 void st_put_doubles(StWriter *w, const char *name, int axes, const int *shape, const double *data)
 {
   put(w, name, "F64", axes, shape, (Part){data, sizeof(double), 0, false}, sizeof(double));

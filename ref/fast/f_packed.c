@@ -1,0 +1,82 @@
+/* Linear maps with a matrix that is kept in fewer bits. A few rows: the matrix is read once, as it stands (f_few.c).
+   Many rows: a panel of it at a time becomes `real` in the cache, and goes through the product of matrices. */
+#include "f_few.h"
+
+#include <string.h>
+
+enum { ROWS = 512, OUTPUTS = 128, INNER = 512 }; /* a panel is 256 KiB of floats, on the stack of its thread */
+
+typedef struct {
+  Few few;
+  bool transposed; /* W [out,in]; otherwise M [in,out] */
+} Many;
+
+/* The sums of one tile of y, from inner index k0 on, over K of them. */
+static void add_panel(const Many *m, real *panel, size_t i0, size_t rows, size_t j0, size_t n, size_t k0, size_t K)
+{
+  const Few *q = &m->few;
+  if (m->transposed)
+    for (size_t j = 0; j < n; j++) few_unpack(panel + j * K, q->w, (j0 + j) * q->in + k0, K);
+  else
+    for (size_t k = 0; k < K; k++) few_unpack(panel + k * n, q->w, (k0 + k) * q->out + j0, n);
+  fast_gemm(q->y + i0 * q->out + j0, q->out, q->x + i0 * q->in + k0, q->in, panel, m->transposed ? 1 : n,
+            m->transposed ? K : 1, rows, n, K, k0 || q->bias);
+}
+
+static void tiles(const void *arg, size_t from, size_t to)
+{
+  const Many *m = arg;
+  const Few *q = &m->few;
+  real panel[OUTPUTS * INNER];
+  size_t down = pieces(q->rows, ROWS);
+  for (size_t t = from; t < to; t++) {
+    size_t i0 = t % down * ROWS, rows = smaller(q->rows - i0, ROWS);
+    size_t j0 = t / down * OUTPUTS, n = smaller(q->out - j0, OUTPUTS);
+    for (size_t i = i0; q->bias && i < i0 + rows; i++)
+      memcpy(q->y + i * q->out + j0, q->bias + j0, n * sizeof(real));
+    for (size_t k0 = 0; k0 < q->in; k0 += INNER) add_panel(m, panel, i0, rows, j0, n, k0, smaller(q->in - k0, INNER));
+  }
+}
+
+static void many(const Many *m)
+{
+  RUN(pieces(m->few.rows, ROWS) * pieces(m->few.out, OUTPUTS), 1, tiles, *m, READS_ALL(m->few.x),
+      READS_ALL(m->few.w.bits), READS_ALL(m->few.bias), WRITES_ALL(m->few.y));
+}
+
+void f_linear_packed(real *y, const real *x, Packed w, const real *bias, size_t rows, size_t in, size_t out)
+{
+  Many m = {{y, x, bias, w, rows, in, out}, true};
+  if (!in) fast_settle(), k_linear_packed(y, x, w, bias, rows, in, out);
+  else if (is_few(rows, in)) few_linear(&m.few);
+  else many(&m);
+}
+
+void f_matmul_packed(real *y, const real *x, Packed w, size_t rows, size_t in, size_t out)
+{
+  Many m = {{y, x, NULL, w, rows, in, out}, false};
+  if (!in) fast_settle(), k_matmul_packed(y, x, w, rows, in, out);
+  else if (is_few(rows, in)) few_matmul(&m.few);
+  else many(&m);
+}
+
+/* ---- table look-up ---- */
+
+typedef struct {
+  real *y;
+  Packed table;
+  const int *index;
+  size_t C;
+} Rows;
+
+static void rows(const void *arg, size_t from, size_t to)
+{
+  const Rows *q = arg;
+  for (size_t i = from; i < to; i++) few_unpack(q->y + i * q->C, q->table, (size_t)q->index[i] * q->C, q->C);
+}
+
+void f_rows_packed(real *y, Packed table, const int *index, size_t count, size_t C)
+{
+  fast_settle();
+  if (C) fast_for(count, pieces(LIGHT, C), rows, &(Rows){y, table, index, C});
+}

@@ -1,0 +1,56 @@
+/* A copy of a model for inference, with its large matrices in fewer bits. */
+#include "model_build.h"
+
+#include "engine/err.h"
+
+#include <string.h>
+
+typedef struct {
+  const Model *from;
+  Storage storage;
+  Model *to;
+} Pack;
+
+static void pack_matrix(const Param *from, Tensor *to, Storage storage)
+{
+  size_t bad = pack_numbers((void *)to->packed.bits, storage, from->t->data, to->n);
+  if (bad < to->n)
+    rwkv_fail("pack: %s has the number %g at place %zu, which is too large for %s", from->name,
+              (double)from->t->data[bad], bad, storage_names[storage]);
+}
+
+static void pack_param(void *ctx, const Place *p)
+{
+  Pack *k = ctx;
+  const Param *from = model_param((Model *)k->from, p->name);
+  if (!from) return;
+  Tensor *to = model_add_param(k->to, p, is_multiplied(p) ? &k->storage : NULL);
+  if (to->packed.bits) pack_matrix(from, to, k->storage);
+  else tensor_read(from->t, 0, to->n, to->data);
+}
+
+static void build(void *arg)
+{
+  Pack *k = arg;
+  size_t bytes = 0;
+  k->to = model_empty(k->from->version, &k->from->d);
+  for (int i = 0; i < k->from->count; i++) {
+    const Tensor *t = k->from->params[i].t;
+    bytes += sizeof *t + t->n * (t->axes == 2 ? storage_size(k->storage) : sizeof(real)) + 128;
+  }
+  model_reserve(k->to, bytes);
+  k->to->rounded_decay = k->from->rounded_decay;
+  for_each_param(k->from->version, &k->from->d, pack_param, k);
+}
+
+Model *model_pack(const Model *m, Storage storage)
+{
+  if (m->inference) rwkv_fail("pack: the weights of this model are packed; load it as it is to pack it otherwise");
+  Pack k = {m, storage, NULL};
+  const char *error = rwkv_protect(build, &k);
+  if (error) {
+    model_free(k.to);
+    rwkv_fail("%s", error);
+  }
+  return k.to;
+}
