@@ -68,10 +68,10 @@ SHADOW(where, (real *y, const real *mask, const real *a, const real *b, size_t n
        WRITES(y, n))
 SHADOW(where_backward, (real *ga, real *gb, const real *g, const real *mask, size_t n), (ga, gb, g, mask, n), SIZES(n),
        ADDS(ga, n, 1), ADDS(gb, n, 1))
-SHADOW(linear_packed, (real *y, const real *x, Packed w, const real *bias, size_t rows, size_t in, size_t out),
-       (y, x, w, bias, rows, in, out), SIZES(rows, in, out), SUMS(y, rows * out, (double)in))
-SHADOW(matmul_packed, (real *y, const real *x, Packed w, size_t rows, size_t in, size_t out),
-       (y, x, w, rows, in, out), SIZES(rows, in, out), SUMS(y, rows * out, (double)in))
+SHADOW(linear_packed, (real *y, const real *x, Packed w, const real *bias, size_t rows, size_t from, size_t to),
+       (y, x, w, bias, rows, from, to), SIZES(rows, from, to), SUMS(y, rows * to, (double)from))
+SHADOW(matmul_packed, (real *y, const real *x, Packed w, size_t rows, size_t from, size_t to),
+       (y, x, w, rows, from, to), SIZES(rows, from, to), SUMS(y, rows * to, (double)from))
 SHADOW(rows_packed, (real *y, Packed table, const int *index, size_t count, size_t C), (y, table, index, count, C),
        SIZES(count, C), WRITES(y, count * C))
 SHADOW(clear, (real *x, size_t n), (x, n), SIZES(n), WRITES(x, n))
