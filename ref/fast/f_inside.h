@@ -2,7 +2,8 @@
    bounds depend on the sizes alone, never on the number of threads: so the results do not either.
 
    A job is compiled once for each generation of processors and chosen when the program starts (JOB).
-   The OpenMP loop stands in fast.c and nowhere else, because loops under a pragma are not multiplied. */
+   Threads are in pool.c and nowhere else; `omp simd` is all that is used of OpenMP, so that a product of matrices can
+   run in any of them. */
 #ifndef AVIARY_FAST_INSIDE_H
 #define AVIARY_FAST_INSIDE_H
 
