@@ -23,6 +23,19 @@ typedef struct {
   }                                                \
   break
 
+/* x tanh(softplus(x)): with e = e^x and n = e (e + 2) the tanh is n / (n + 2). Beyond 30 it is 1. */
+INLINE real mish(real x)
+{
+  real e = fast_exp(x > 30 ? 30 : x), n = e * (e + 2);
+  return x * (n / (n + 2));
+}
+
+INLINE real mish_slope(real x)
+{
+  real e = fast_exp(x > 30 ? 30 : x), n = e * (e + 2), d = 1 / (n + 2);
+  return n * d + 4 * x * e * d * ((1 + e) * d);
+}
+
 JOB static void unary_map(const void *arg, size_t from, size_t to)
 {
   const Args *q = arg;
@@ -36,6 +49,7 @@ JOB static void unary_map(const void *arg, size_t from, size_t to)
   case U_SILU: MAP(x * fast_sigmoid(x));
   case U_RELU: MAP(x < 0 ? 0 : x);
   case U_RELU2: MAP(x < 0 ? 0 : x * x);
+  case U_MISH: MAP(mish(x));
   default: k_unary(q->out + from, q->x + from, to - from, q->kind); /* rare ones: the reference, in parallel */
   }
 }
@@ -53,6 +67,7 @@ JOB static void unary_back(const void *arg, size_t from, size_t to)
   case U_SILU: MAP_BACK(g * (fast_sigmoid(x) + y * (1 - fast_sigmoid(x))));
   case U_RELU: MAP_BACK(x > 0 ? g : zero_like(g));
   case U_RELU2: MAP_BACK(x > 0 ? g * 2 * x : zero_like(g));
+  case U_MISH: MAP_BACK(g * mish_slope(x));
   default: k_unary_backward(q->out + from, q->g + from, q->x + from, q->y + from, to - from, q->kind);
   }
 }
@@ -71,7 +86,7 @@ void f_unary(real *y, const real *x, size_t n, UnaryKind kind)
 
 void f_unary_backward(real *gx, const real *g, const real *x, const real *y, size_t n, UnaryKind kind)
 {
-  bool rare = kind == U_LOG || kind == U_SQRT || kind >= U_SOFTPLUS; /* the reference adds */
+  bool rare = kind == U_LOG || kind == U_SQRT || (kind >= U_SOFTPLUS && kind != U_MISH); /* the reference adds */
   Args q = {gx, x, y, g, kind, rare || !fast_overwrite(gx)};
   RUN(n, grain(kind), unary_back, q, READS(g, n), READS(x, n), READS(y, n), WRITES(gx, n));
 }
