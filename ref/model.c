@@ -251,6 +251,7 @@ Model *model_new_uniform(const Version *v, const Dims *d, uint64_t seed)
 void model_free(Model *m)
 {
   if (!m) return;
+  ops.settle();
   for (int i = 0; m->params && i < m->count; i++) {
     if (!m->inference) tensor_free(m->params[i].t);
     else rwkv_release(m->params[i].t->grad); /* somebody may have asked for one; the rest is in `weights` */

@@ -348,6 +348,7 @@ void opt_restore(Optim *o, Model *m, StFile *f)
   long steps = strtol(step, &end, 10);
   if (*end || steps < 0 || steps > 1L << 53) rwkv_fail("%s: \"%.40s\" is no number of steps", st_path(f), step);
   for (int i = 0; i < o->count; i++) moment(f, "m", &m->params[i]), moment(f, "v", &m->params[i]);
+  ops.settle();
   for (int i = 0; i < o->count; i++) {
     st_read(f, moment(f, "m", &m->params[i]), o->params[i].m);
     st_read(f, moment(f, "v", &m->params[i]), o->params[i].v);

@@ -2,6 +2,7 @@
 #include "model_build.h"
 
 #include "engine/err.h"
+#include "engine/ops.h"
 
 #include <string.h>
 
@@ -47,6 +48,7 @@ Model *model_pack(const Model *m, Storage storage)
 {
   if (m->inference) rwkv_fail("pack: the weights of this model are packed; load it as it is to pack it otherwise");
   Pack k = {m, storage, NULL};
+  ops.settle();
   const char *error = rwkv_protect(build, &k);
   if (error) {
     model_free(k.to);

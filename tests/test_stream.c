@@ -127,15 +127,20 @@ static Result learn(const Version *v, int threads)
     Tensor *t = m->params[i].t;
     for (size_t k = 0; k < t->n; k++) t->data[k] += (real)(0.2 * (rng_uniform(&rng) - 0.5));
   }
-  for (int part = 0; part < 2; part++) { /* the second with a state */
+  State *other = state_new(m, 4), *one = state_new(m, 1);
+  for (int part = 0; part < 3; part++) { /* the second with a state; the third beside batches of other sizes */
     for (int i = 0; i < R; i++)
       tokens[i] = (int)rng_below(&rng, 23), targets[i] = rng_below(&rng, 3) ? (int)rng_below(&rng, 23) : -1;
     Tensor *loss = model_loss(tp, m, tokens, targets, B, T, st, 0, NULL);
+    if (part == 2) loss = t_add(tp, loss, model_loss(tp, m, tokens, targets, 1, T, one, 0, NULL));
+    if (part == 2) loss = t_add(tp, loss, model_loss(tp, m, tokens, targets, 4, T, other, 0, NULL));
     tape_backward(tp, loss);
     real value;
     tensor_read(loss, 0, 1, &value);
     r.loss += (double)value;
     state_detach(st);
+    state_detach(one);
+    state_detach(other);
     tape_reset(tp);
   }
   for (int i = 0; i < m->count; i++) r.n += m->params[i].t->n;
@@ -143,6 +148,8 @@ static Result learn(const Version *v, int threads)
   for (size_t i = 0, at = 0; i < (size_t)m->count; at += m->params[i++].t->n)
     memcpy(r.grad + at, m->params[i].t->grad, m->params[i].t->n * sizeof(real));
   tape_free(tp);
+  state_free(one);
+  state_free(other);
   state_free(st);
   model_free(m);
   fast_set_tile(0);

@@ -36,6 +36,7 @@ Optim *opt_new(const OptConfig *cfg, int count)
 void opt_free(Optim *o)
 {
   if (!o) return;
+  ops.settle();
   for (int i = 0; i < o->count; i++) {
     rwkv_release(o->params[i].m);
     rwkv_release(o->params[i].v);

@@ -145,8 +145,9 @@ real *node_grad(Node *node, Tensor *t)
   if (!t || !t->needs_grad) return NULL;
   if (t->base) return node_grad(node, t->base);
   if (!t->grad) {
-    t->grad = new_grad(node->tape, t->n);
-    ops.clear(t->grad, t->n);
+    real *zeros = new_grad(node->tape, t->n);
+    ops.clear(zeros, t->n);
+    t->grad = zeros; /* not before: it may fail for want of memory */
   }
   return t->grad;
 }

@@ -74,6 +74,8 @@ typedef struct {
    n / fast_tile_count() items; or as a whole after the tiles. */
 typedef enum { NOW, TILED, AFTER } Place;
 Place fast_place(size_t n, const Use *use, size_t uses);
+/* For work whose n items are parts of B sequences, the first n / B of the first one: a tile has to be whole sequences. */
+Place fast_place_sequences(size_t B, size_t n, const Use *use, size_t uses);
 void fast_put(Place place, size_t n, size_t grain, Job *job, const void *arg, size_t arg_size);
 size_t fast_tile_count(void);
 /* Whether only zeros wait to be written there: they need not be then, and what is written has nothing to be added to.

@@ -93,9 +93,11 @@ void f_wkv4(real *y, real *a1, real *b1, real *p1, real *trace, const real *w, c
   size_t n = B * T * C;
   Use decay = READS_ALL(w);
   if (decay_rows > 1) decay = (Use)READS(w, n);
-  RUN(B * pieces(C, lane(C)), pieces(HEAVY, at_least_1(T * lane(C))), wkv4_forward, q, decay, READS_ALL(u), READS(k, n),
-      READS(v, n), READS(a0, B * C), READS(b0, B * C), READS(p0, B * C), WRITES(y, n), WRITES(a1, B * C),
-      WRITES(b1, B * C), WRITES(p1, B * C), WRITES(trace, 3 * n));
+  Use use[] = {decay, READS_ALL(u), READS(k, n), READS(v, n), READS(a0, B * C), READS(b0, B * C), READS(p0, B * C),
+               WRITES(y, n), WRITES(a1, B * C), WRITES(b1, B * C), WRITES(p1, B * C), WRITES(trace, 3 * n)};
+  size_t count = B * pieces(C, lane(C));
+  Place place = fast_place_sequences(B, count, use, sizeof use / sizeof *use);
+  fast_put(place, count, pieces(HEAVY, at_least_1(T * lane(C))), wkv4_forward, &q, sizeof q);
 }
 
 /* ---- backward ---- */
@@ -237,14 +239,14 @@ void f_wkv4_backward(const Wkv4Grads *out, const real *gy, const real *ga1, cons
   bool each = decay_rows > 1;
   Backward q = {.out = *out, .gy = gy, .ga1 = ga1, .gb1 = gb1, .gp1 = gp1, .trace = trace, .w = w, .u = u, .k = k, .v = v,
                 .B = B, .T = T, .C = C, .decay_rows = decay_rows};
-  q.add_w = !each || !fast_overwrite(out->w);
-  q.add_k = !fast_overwrite(out->k);
+  q.add_k = !fast_overwrite(out->k); /* in the order in which they are written: two may be one tensor */
   q.add_v = !fast_overwrite(out->v);
+  q.add_w = !each || !fast_overwrite(out->w);
   Use use[] = {READS_ALL(w), WRITES_ALL(out->w), READS(gy, n), READS(ga1, B * C), READS(gb1, B * C), READS(gp1, B * C),
                READS(trace, 3 * n), READS_ALL(u), READS(k, n), READS(v, n), WRITES_ALL(out->u), WRITES(out->k, n),
                WRITES(out->v, n), WRITES(out->a0, B * C), WRITES(out->b0, B * C), WRITES(out->p0, B * C)};
   if (each) use[0] = (Use)READS(w, n), use[1] = (Use)WRITES(out->w, n);
-  Place place = fast_place(count, use, sizeof use / sizeof *use);
+  Place place = fast_place_sequences(B, count, use, sizeof use / sizeof *use);
   q.left = fast_memory(2 * B * C * sizeof *q.left);
   fast_put(place, count, pieces(HEAVY, at_least_1(T * lane(C))), wkv4_backward, &q, sizeof q);
   fast_put(place == NOW ? NOW : AFTER, C, HEAVY, collect, &q, sizeof q);

@@ -64,8 +64,10 @@ void f_wkv6(real *y, real *S1, real *segments, const real *r, const real *w, con
   size_t n = B * T * H * N, NN = B * H * N * N;
   Use decay = READS_ALL(w);
   if (decay_rows > 1) decay = (Use)READS(w, n);
-  RUN(B * H, pieces(HEAVY * 4, at_least_1(T * N * N)), job, q, READS(r, n), decay, READS(k, n), READS(v, n),
-      READS_ALL(u), READS(S0, NN), WRITES(y, n), WRITES(S1, NN), WRITES(segments, NN * pieces(T, WKV_SEGMENT)));
+  Use use[] = {READS(r, n), decay, READS(k, n), READS(v, n), READS_ALL(u), READS(S0, NN), WRITES(y, n), WRITES(S1, NN),
+               WRITES(segments, NN * pieces(T, WKV_SEGMENT))};
+  Place place = fast_place_sequences(B, B * H, use, sizeof use / sizeof *use);
+  fast_put(place, B * H, pieces(HEAVY * 4, at_least_1(T * N * N)), job, &q, sizeof q);
 }
 
 /* out [H,N] += what the sequences have left, in their order; which: 0 gu, 1 gw */
@@ -100,14 +102,14 @@ void f_wkv6_backward(const Wkv6Grads *out, real *scratch, const real *gy, const 
   size_t n = B * T * H * N, NN = B * H * N * N;
   bool each = decay_rows > 1;
   q.add[0] = !gy || !fast_overwrite(out->r); /* without gy r gets none */
-  q.add[1] = !each || !fast_overwrite(out->w);
-  q.add[2] = !fast_overwrite(out->k);
+  q.add[2] = !fast_overwrite(out->k);        /* in the order in which they are written: two may be one tensor */
   q.add[3] = !fast_overwrite(out->v);
+  q.add[1] = !each || !fast_overwrite(out->w);
   Use use[] = {READS(gy, n), READS(gS1, NN), READS(segments, NN * pieces(T, WKV_SEGMENT)), READS(r, n), READS_ALL(w),
                READS(k, n), READS(v, n), READS_ALL(u), WRITES(out->r, n), WRITES_ALL(out->w), WRITES(out->k, n),
                WRITES(out->v, n), WRITES_ALL(out->u), WRITES(out->S0, NN)};
   if (each) use[4] = (Use)READS(w, n), use[9] = (Use)WRITES(out->w, n);
-  Place place = fast_place(B * H, use, sizeof use / sizeof *use);
+  Place place = fast_place_sequences(B, B * H, use, sizeof use / sizeof *use);
   q.left = fast_memory(B * H * 2 * N * sizeof *q.left);
   fast_put(place, B * H, pieces(HEAVY, at_least_1(T * N * N)), job, &q, sizeof q);
   fast_put(place == NOW ? NOW : AFTER, H * N, HEAVY, collect_all, &q, sizeof q);

@@ -66,9 +66,10 @@ void f_wkv7(real *y, real *S1, real *segments, const real *r, const real *w, con
   }
   Forward q = {y, S1, segments, r, w, k, v, a, b, S0, T, H, N};
   size_t n = B * T * H * N, NN = B * H * N * N;
-  RUN(B * H, pieces(HEAVY * 4, at_least_1(T * N * N)), job, q, READS(r, n), READS(w, n), READS(k, n), READS(v, n),
-      READS(a, n), READS(b, n), READS(S0, NN), WRITES(y, n), WRITES(S1, NN),
-      WRITES(segments, NN * pieces(T, WKV_SEGMENT)));
+  Use use[] = {READS(r, n), READS(w, n), READS(k, n), READS(v, n), READS(a, n), READS(b, n), READS(S0, NN), WRITES(y, n),
+               WRITES(S1, NN), WRITES(segments, NN * pieces(T, WKV_SEGMENT))};
+  Place place = fast_place_sequences(B, B * H, use, sizeof use / sizeof *use);
+  fast_put(place, B * H, pieces(HEAVY * 4, at_least_1(T * N * N)), job, &q, sizeof q);
 }
 
 void f_wkv7_backward(const Wkv7Grads *out, real *scratch, const real *gy, const real *gS1, const real *segments,
@@ -86,8 +87,9 @@ void f_wkv7_backward(const Wkv7Grads *out, real *scratch, const real *gy, const 
                 .T = T, .H = H, .N = N};
   for (int i = 0; i < 6; i++) q.add[i] = (!gy && i == 0) || !fast_overwrite(grads[i]); /* without gy r gets none */
   size_t n = B * T * H * N, NN = B * H * N * N;
-  RUN(B * H, pieces(HEAVY, at_least_1(T * N * N)), job, q, READS(gy, n), READS(gS1, NN),
-      READS(segments, NN * pieces(T, WKV_SEGMENT)), READS(r, n), READS(w, n), READS(k, n), READS(v, n), READS(a, n),
-      READS(b, n), WRITES(out->r, n), WRITES(out->w, n), WRITES(out->k, n), WRITES(out->v, n), WRITES(out->a, n),
-      WRITES(out->b, n), WRITES(out->S0, NN));
+  Use use[] = {READS(gy, n), READS(gS1, NN), READS(segments, NN * pieces(T, WKV_SEGMENT)), READS(r, n), READS(w, n),
+               READS(k, n), READS(v, n), READS(a, n), READS(b, n), WRITES(out->r, n), WRITES(out->w, n),
+               WRITES(out->k, n), WRITES(out->v, n), WRITES(out->a, n), WRITES(out->b, n), WRITES(out->S0, NN)};
+  Place place = fast_place_sequences(B, B * H, use, sizeof use / sizeof *use);
+  fast_put(place, B * H, pieces(HEAVY, at_least_1(T * N * N)), job, &q, sizeof q);
 }

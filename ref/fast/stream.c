@@ -203,6 +203,11 @@ Place fast_place(size_t n, const Use *use, size_t uses)
   return place;
 }
 
+Place fast_place_sequences(size_t B, size_t n, const Use *use, size_t uses)
+{
+  return fast_place(stream.tiles && B % stream.tiles == 0 ? n : 1, use, uses);
+}
+
 void *fast_memory(size_t bytes) { return arena_alloc(&stream.memory, bytes); }
 
 void *fast_keep(const void *from, size_t bytes)
@@ -222,7 +227,7 @@ void fast_put(Place place, size_t n, size_t grain, Job *job, const void *arg, si
   }
   w.arg = fast_keep(arg, arg_size);
   if (place == TILED) stream.tiled[stream.tiled_count++] = w;
-  else stream.after[stream.after_count++] = w;
+  else stream.after[stream.after_count++] = w, stream.joins = false; /* what is put beside it is made from it */
 }
 
 /* ---- zeros ---- */
