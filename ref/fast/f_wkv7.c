@@ -66,8 +66,8 @@ void f_wkv7(real *y, real *S1, real *segments, const real *r, const real *w, con
   }
   Forward q = {y, S1, segments, r, w, k, v, a, b, S0, T, H, N};
   size_t n = B * T * H * N, NN = B * H * N * N;
-  Use use[] = {READS(r, n), READS(w, n), READS(k, n), READS(v, n), READS(a, n), READS(b, n), READS(S0, NN), WRITES(y, n),
-               WRITES(S1, NN), WRITES(segments, NN * pieces(T, WKV_SEGMENT))};
+  Use use[] = {READS(r, n), READS(w, n), READS(k, n), READS(v, n), READS(a, n), READS(b, n), READS(S0, NN),
+               WRITES(y, n), WRITES(S1, NN), WRITES(segments, NN * pieces(T, WKV_SEGMENT))};
   Place place = fast_place_sequences(B, B * H, use, sizeof use / sizeof *use);
   fast_put(place, B * H, pieces(HEAVY * 4, at_least_1(T * N * N)), job, &q, sizeof q);
 }

@@ -3,8 +3,8 @@
    put on a list, and run when somebody wants to see a result: all of them for the first few sequences (a tile), whose
    numbers stay in the cache from one loop to the next, then all for the next tile; tiles are shared among threads.
 
-   What does not come in such parts (a gradient of weights is a sum over the batch) waits in a second list, and runs as a
-   whole after the tiles. The tiles depend on the sizes alone, so the results do not depend on the threads.
+   What does not come in such parts (a gradient of weights is a sum over the batch) waits in a second list, and runs
+   as a whole after the tiles. The tiles depend on the sizes alone, so the results do not depend on the threads.
 
    The lists are kept right by what each piece of work says of the memory it uses (Use): work that may not run at the
    place in the order where it would end up makes everything before it run first. */
@@ -141,7 +141,7 @@ static bool conflicts(const Use *u, Place place)
   bool apart = s->mixed || s->bytes != u->bytes; /* the parts of tiles are not the same parts */
   if (place == NOW) return s->written || s->whole_written || (u->written && (s->read || s->whole_read));
   if (place == AFTER) return false;
-  if (u->whole) return !u->written && (s->written || s->whole_written); /* what is written whole is so after the tiles */
+  if (u->whole) return !u->written && (s->written || s->whole_written); /* what is written whole comes later */
   if (s->whole_written || (s->written && apart)) return true;
   return u->written && (s->whole_read || (s->read && apart));
 }
