@@ -46,3 +46,11 @@ Counts version_counts(const Version *v, const Dims *d, int tokens)
   if (!d->hook[HOOK_RECURRENCE] && !d->hook[HOOK_TIME_MIX]) c.n.flops += d->L * v->mixing_flops(d, tokens);
   return c.n;
 }
+
+size_t model_param_count(const Model *m, bool with_unused)
+{
+  size_t n = 0;
+  for (int i = 0; i < m->count; i++)
+    if (with_unused || !m->params[i].unused) n += m->params[i].t->n;
+  return n;
+}

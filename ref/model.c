@@ -273,14 +273,6 @@ Param *model_param(Model *m, const char *name)
   return NULL;
 }
 
-size_t model_param_count(const Model *m, bool with_unused)
-{
-  size_t n = 0;
-  for (int i = 0; i < m->count; i++)
-    if (with_unused || !m->params[i].unused) n += m->params[i].t->n;
-  return n;
-}
-
 size_t param_bytes(const Param *p)
 {
   return p->t->n * (p->t->packed.bits ? storage_size(p->t->packed.storage) : sizeof(real));

@@ -9,13 +9,13 @@ grep -rlE '#include *[<"](lua|lauxlib|lualib)' ref && breach 'ref/ includes Lua 
 grep -nE '(->|\.)data *\[|(->|\.)grad *\[[^]]*\] *[-+*/]=' lua/*.c && breach 'lua/ computes on tensor data (above)'
 
 # A file includes only what stands before it:
-#   num err memory arena rng < tensor < kernels, ops < tape (t_*, node), optim < io < spec < hook < versions < model <
+#   num err memory arena rng < tensor.h < kernels, ops, tensor.c < tape (t_*, node), optim < io < spec < hook < versions < model <
 #   golden < lua
 layer() {
   case $1 in
     */engine/num.h | */engine/packed.[ch] | */engine/err.[ch] | */engine/memory.[ch] | */engine/arena.[ch] | */engine/rng.[ch]) echo 1 ;;
-    */engine/tensor.[ch]) echo 2 ;;
-    */engine/kernels.h | */engine/k_*.c | */engine/ops.[ch] | ref/wkv*.c) echo 3 ;;
+    */engine/tensor.h) echo 2 ;;
+    */engine/tensor.c | */engine/kernels.h | */engine/k_*.c | */engine/ops.[ch] | ref/wkv*.c) echo 3 ;;
     */fast/*) echo 4 ;;
     */engine/tape.[ch] | */engine/node.h | */engine/t_*.c | */engine/optim.[ch]) echo 4 ;;
     */io/*) echo 5 ;;

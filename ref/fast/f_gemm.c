@@ -89,7 +89,8 @@ static void stripes(const void *arg, size_t from, size_t to)
   for (size_t i0 = from * q->tile_m; i0 < smaller(q->M, to * q->tile_m); i0 += q->tile_m)
     for (size_t k0 = 0; k0 < q->K; k0 += INNER)
       for (size_t j0 = 0; j0 < q->N; j0 += q->tile_n)
-        gemm(q, i0, smaller(q->M - i0, q->tile_m), j0, smaller(q->N - j0, q->tile_n), k0, smaller(q->K - k0, INNER), true);
+        gemm(q, i0, smaller(q->M - i0, q->tile_m), j0, smaller(q->N - j0, q->tile_n), k0, smaller(q->K - k0, INNER),
+             true);
 }
 
 /* Rows from..to of C, all of its columns. */

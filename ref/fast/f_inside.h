@@ -52,8 +52,8 @@ void fast_for(size_t n, size_t grain, Job *job, const void *arg);
 
 /* ---- work that waits (stream.c) ---- */
 
-/* Memory that a job uses: item i of n has the i-th of n parts of it; or, if `whole`, every item may have all of it. NULL:
-   none. What overlaps must begin at the same place. */
+/* Memory that a job uses: item i of n has the i-th of n parts of it; or, if `whole`, every item may have all of it.
+   NULL: none. What overlaps must begin at the same place. */
 typedef struct {
   const void *at;
   size_t bytes;
@@ -64,17 +64,17 @@ typedef struct {
 #define READS_ALL(p) {(p), 0, false, true}
 #define WRITES_ALL(p) {(p), 0, true, true}
 
-/* As fast_for, but the job may wait until somebody wants to see what it has written; `arg`, a structure, is copied. What
-   it points to and is not named among the uses must stay. */
+/* As fast_for, but the job may wait until somebody wants to see what it has written; `arg`, a structure, is copied.
+   What it points to and is not named among the uses must stay. */
 #define RUN(n, grain, job, arg, ...) \
   fast_put(fast_place(n, (Use[]){__VA_ARGS__}, sizeof((Use[]){__VA_ARGS__}) / sizeof(Use)), n, grain, job, &(arg), \
            sizeof(arg))
 
-/* The same in two steps, for work that has to know what will happen: at once; tile by tile, where a call of the job gets
-   n / fast_tile_count() items; or as a whole after the tiles. */
+/* The same in two steps, for work that has to know what will happen: at once; tile by tile, where a call of the job
+   gets n / fast_tile_count() items; or as a whole after the tiles. */
 typedef enum { NOW, TILED, AFTER } Place;
 Place fast_place(size_t n, const Use *use, size_t uses);
-/* For work whose n items are parts of B sequences, the first n / B of the first one: a tile has to be whole sequences. */
+/* For work whose n items are parts of B sequences, the first n / B of the first one: a tile is whole sequences. */
 Place fast_place_sequences(size_t B, size_t n, const Use *use, size_t uses);
 void fast_put(Place place, size_t n, size_t grain, Job *job, const void *arg, size_t arg_size);
 size_t fast_tile_count(void);

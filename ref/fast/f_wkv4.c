@@ -237,8 +237,8 @@ void f_wkv4_backward(const Wkv4Grads *out, const real *gy, const real *ga1, cons
 {
   size_t n = B * T * C, count = B * pieces(C, lane(C));
   bool each = decay_rows > 1;
-  Backward q = {.out = *out, .gy = gy, .ga1 = ga1, .gb1 = gb1, .gp1 = gp1, .trace = trace, .w = w, .u = u, .k = k, .v = v,
-                .B = B, .T = T, .C = C, .decay_rows = decay_rows};
+  Backward q = {.out = *out, .gy = gy, .ga1 = ga1, .gb1 = gb1, .gp1 = gp1, .trace = trace, .w = w, .u = u, .k = k,
+                .v = v, .B = B, .T = T, .C = C, .decay_rows = decay_rows};
   q.add_k = !fast_overwrite(out->k); /* in the order in which they are written: two may be one tensor */
   q.add_v = !fast_overwrite(out->v);
   q.add_w = !each || !fast_overwrite(out->w);
