@@ -132,7 +132,7 @@ build/$(1)/tests/%.o: tests/%.c build/flags
 	@$$(CC) $$(COMMON) $$(FLAGS_test) $$(TREE_$(1)) -c $$< -o $$@
 build/$(1)/librwkv.a: $$(OBJ_$(1))
 	@rm -f $$@
-	@$(AR) rcs $$@ $$^
+	@$$(AR) rcs $$@ $$^
 build/$(1)/aviary: $$(patsubst %.c,build/$(1)/%.o,$$(PROGRAM) $$(BINDINGS)) build/$(1)/librwkv.a
 	@echo "link $$@"
 	@$$(CC) $$(TREE_$(1)) $$^ $$(LIBS_lua) $$(LIBS) -o $$@

@@ -23,8 +23,8 @@ do for [format in "png svg"] {
   if (format eq "png") { set terminal pngcairo size 1400,820 font "sans,12" } else { set terminal svg size 1400,820 font "sans,13" }
   set output out.".".format
   set multiplot layout 2,n title "A training step on MQAR beside PyTorch, on the same cores, in turn" font ",16" offset 0,-0.3 \
-    margins 0.06,0.985,0.16,0.88 spacing 0.045,0.09
-  set label 1 made at screen 0.02,0.035 noenhanced font ",9" textcolor rgb "#707070"
+    margins 0.06,0.985,0.2,0.88 spacing 0.045,0.09
+  set label 1 made at screen 0.02,0.04 noenhanced font ",9" textcolor rgb "#707070"
   set xrange [0.4:words(sizes) + 0.6]
   set xtics () rotate by 60 right
   do for [i = 1:words(sizes)] { set xtics add (word(sizes, i) i) }

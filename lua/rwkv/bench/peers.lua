@@ -5,7 +5,7 @@ local common = require "rwkv.bench.common"
 local peer = require "rwkv.bench.peer"
 local trainer = require "rwkv.bench.trainer"
 
--- full: an hour and a half; quick: ten minutes; smoke: half a minute.
+-- A size takes half a minute for each Python, those of large T longer.
 local scales = {
   smoke = { versions = "v7", dims = { 32 }, lengths = { 32 }, rounds = 3, turn = 0, vocab = 64, size = "tiny" },
   quick = { versions = "v4 v6 v7", dims = { 64, 256 }, lengths = { 64 }, rounds = 3, turn = 0.5, vocab = 8192,
