@@ -57,6 +57,7 @@ local function one(o)
     local points
     if mode == "read" then
       local state, read = model:state(1), 0
+      rwkv.no_grad(function() model:forward(text(o.piece), model:state(1)) end) -- the first one makes the kernels
       points = lengths(mode, o, model, function(T)
         local start, from = rwkv.time(), read
         while read < T do
