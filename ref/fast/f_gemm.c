@@ -1,5 +1,5 @@
 /* Linear maps, all through one matrix product C (+)= A B, cut into tiles of C that a library computes, each in one
-   thread. The tiles depend on the sizes alone and no sum is split, so the result does not depend on the threads.
+   thread. The tiles, and the pieces of long sums, depend on the sizes alone: so does the result, not on the threads.
 
    The library is oneDNN for float32: it makes kernels for the processor it finds and for the shape asked for, and is
    1.1 to 1.5 times as fast as OpenBLAS on the small products of a training step (BLIS: slower than both). It has no

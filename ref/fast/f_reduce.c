@@ -20,12 +20,11 @@ typedef struct {
 static void column_part(const void *arg, size_t from, size_t to)
 {
   const Columns *q = arg;
-  acc(*mine)[TILE], tile[SUMS][TILE];
-  mine = tile;
+  acc tile[SUMS][TILE];
   for (size_t col0 = 0; col0 < q->C; col0 += TILE) {
     size_t col1 = smaller(q->C, col0 + TILE);
     memset(tile, 0, sizeof tile);
-    q->job(q->arg, mine, from, to, col0, col1);
+    q->job(q->arg, tile, from, to, col0, col1);
     for (int s = 0; s < SUMS; s++)
       if (q->out[s])
         memcpy(q->sum + (from / q->block * SUMS + (size_t)s) * q->C + col0, tile[s], (col1 - col0) * sizeof(acc));

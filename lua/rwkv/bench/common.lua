@@ -59,6 +59,18 @@ function common.random_tokens(batch, seq, vocab)
   return rwkv.tokens(tokens)
 end
 
+-- A function that takes a training step (loss, backward, optimizer) and returns its seconds.
+function common.stepper(model, opt, inputs, targets)
+  return function()
+    local start = rwkv.time()
+    local loss = model:loss(inputs, targets)
+    opt:zero_grad()
+    loss:backward()
+    opt:step()
+    return rwkv.time() - start
+  end
+end
+
 -- "a=1 b=0.5" of { { "a", "%d", 1 }, { "b", "%.1f", 0.5 } }
 function common.line(fields)
   local parts = {}
@@ -75,22 +87,8 @@ end
 
 -- ---- the machine ----
 
--- Multiplications and additions a second of a product of two 2048x2048 matrices; of smaller ones where that is slow.
-function common.gemm_rate(threads)
-  if rwkv.machine_rates then return rwkv.machine_rates(threads, "gemm").gemm end
-  local function seconds(n, count)
-    local a, b, times = rwkv.zeros(n, n), rwkv.zeros(n, n), {}
-    for i = 1, count do
-      local start = rwkv.time()
-      rwkv.no_grad(function() a:linear(b) end)
-      times[i] = rwkv.time() - start
-    end
-    return common.median(times)
-  end
-  local n = 128
-  while n < 2048 and 8 * seconds(n, 2) < 0.3 do n = 2 * n end
-  return 2 * n ^ 3 / seconds(n, 5)
-end
+-- Multiplications and additions a second of a product of two 2048x2048 matrices.
+function common.gemm_rate(threads) return rwkv.machine_rates(threads, "gemm").gemm end
 
 function common.cpu()
   for line in io.lines "/proc/cpuinfo" do
@@ -100,13 +98,15 @@ function common.cpu()
   return "unknown"
 end
 
--- The most memory that this program has held, in bytes; 0 where the system does not say.
-function common.peak_memory()
+-- Memory of this program in bytes; 0 where the system does not say.
+local function memory(name)
   local file = io.open "/proc/self/status"
   local text = file and file:read "a" or ""
   if file then file:close() end
-  return 1024 * (tonumber(text:match "VmHWM:%s*(%d+)") or 0)
+  return 1024 * (tonumber(text:match(name .. ":%s*(%d+)")) or 0)
 end
+function common.memory_now() return memory "VmRSS" end
+function common.peak_memory() return memory "VmHWM" end -- the most that it has held
 
 -- ---- other programs ----
 

@@ -31,7 +31,7 @@ return function(arguments)
   print(infer.describe(o, model) .. ("; median of %d tokens"):format(o.n))
   print(common.line { { "token_ms", "%.3f", 1e3 * common.median(times) }, { "token_mb", "%.1f", bytes / 1e6 },
     { "read_gb_per_s", "%.2f", common.median(rates) / 1e9 }, { "parameters", "%d", model:param_count() },
-    { "state_floats", "%d", model:state_floats(1) }, { "memory_mb", "%.0f", infer.memory_now() / 2 ^ 20 } })
+    { "state_floats", "%d", model:state_floats(1) }, { "memory_mb", "%.0f", common.memory_now() / 2 ^ 20 } })
   print(common.line { { "tokens_per_s", "%.2f", 1 / common.median(times) },
     { "bandwidth_fraction", "%.4f", common.median(fractions) } })
 end

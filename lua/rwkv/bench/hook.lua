@@ -24,14 +24,7 @@ local function trainer(o, hooks)
     vocab = o.vocab, seed = 1, hooks = hooks }
   local opt = rwkv.adamw(model, { lr = 1e-4 })
   local tokens = common.random_tokens(o.batch, o.seq, o.vocab)
-  return function()
-    local start = rwkv.time()
-    local loss = model:loss(tokens, tokens)
-    opt:zero_grad()
-    loss:backward()
-    opt:step()
-    return rwkv.time() - start
-  end
+  return common.stepper(model, opt, tokens, tokens)
 end
 
 return function(arguments)

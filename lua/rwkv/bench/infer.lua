@@ -44,12 +44,4 @@ function infer.describe(o, model)
     c.vocab, o.dtype, model:weight_bytes() / 1e6, o.threads)
 end
 
--- Memory that is held now, in bytes; 0 where the system does not say.
-function infer.memory_now()
-  local file = io.open "/proc/self/status"
-  local text = file and file:read "a" or ""
-  if file then file:close() end
-  return 1024 * (tonumber(text:match "VmRSS:%s*(%d+)") or 0)
-end
-
 return infer

@@ -8,17 +8,17 @@ Peer.__index = Peer
 
 local peer = {}
 
--- The path of a program in experiments/peers.
+-- The path of a program in experiments/peers, from where the user stands if it is below.
 function peer.script(name)
   local here = package.searchpath("experiments.peers.check", package.path)
     or common.fail "experiments/peers is not beside this program"
-  return common.quote((here:gsub("[^/]*$", name)))
+  local path, root = here:gsub("[^/]*$", name), (os.getenv "PWD" or "") .. "/"
+  return common.quote(path:sub(1, #root) == root and path:sub(#root + 1) or path)
 end
 
--- A command as a user can repeat it. python is a piece of shell: PYTHONPATH=/other python3 is one, too. The environment is
--- the user's; this program's own setting for threads that wait is not (lua/main.c).
+-- A command as a user can repeat it. python is a piece of shell: PYTHONPATH=/other python3 is one, too.
 function peer.command(python, script, ...)
-  return table.concat({ "env -u OMP_WAIT_POLICY", python, peer.script(script), ... }, " ")
+  return table.concat({ python, peer.script(script), ... }, " ")
 end
 
 -- The program, with what it said of itself in `facts` and `about`; nil and the reason if it did not become ready.

@@ -11,13 +11,6 @@ local function make_model(o)
     head_size = math.min(64, o.dim), vocab = o.vocab, ctx = o.to, seed = 1, hooks = hooks }
 end
 
-local function memory_now()
-  local file = io.open "/proc/self/status"
-  local text = file and file:read "a" or ""
-  if file then file:close() end
-  return 1024 * (tonumber(text:match "VmRSS:%s*(%d+)") or 0)
-end
-
 -- Points { T, seconds a token, bytes }, for T doubling as long as time and memory permit. measure(T) -> seconds a token,
 -- seconds in all, bytes.
 local function lengths(mode, o, model, measure)
@@ -66,7 +59,7 @@ local function one(o)
           read = read + n
         end
         local seconds = rwkv.time() - start
-        return seconds / (T - from), seconds, memory_now()
+        return seconds / (T - from), seconds, common.memory_now()
       end)
     elseif mode == "train" then
       points = lengths(mode, o, model, function(T)

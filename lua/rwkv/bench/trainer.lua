@@ -26,14 +26,6 @@ return function(o)
   design.seed = 1
   local model = rwkv.model(design)
   local opt = rwkv.adamw(model, { lr = 1e-3, betas = { 0.9, 0.99 }, eps = 1e-8, weight_decay = 0.1 })
-  local function step()
-    local start = rwkv.time()
-    local loss = model:loss(inputs, targets)
-    opt:zero_grad()
-    loss:backward()
-    opt:step()
-    return rwkv.time() - start
-  end
-  return step, { tokens = o.batch * o.seq, flops = step_flops(o, sizes, o.batch * o.pairs),
+  return common.stepper(model, opt, inputs, targets), { tokens = o.batch * o.seq, flops = step_flops(o, sizes, o.batch * o.pairs),
     parameters = sizes.parameters, state_floats = model:state_floats(o.seq) }
 end
