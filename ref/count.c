@@ -7,9 +7,10 @@ typedef struct {
   Counts n;
 } Counting;
 
-/* Whether a token is multiplied by it: a matrix with C or A rows or columns that is not the embedding; of a hook from
+/* Whether a token is multiplied by it: a matrix with C or A rows or columns that is not the embedding, unless that is
+   the head too; of a hook from
    Lua, whose shapes are plain numbers, every matrix. */
-static bool is_linear_map(const ParamSpec *spec, const int *shape, const Version *v)
+static bool is_linear_map(const ParamSpec *spec, const int *shape, const Version *v, const Dims *d)
 {
   int wide = 0;
   bool has_channels = false;
@@ -18,7 +19,7 @@ static bool is_linear_map(const ParamSpec *spec, const int *shape, const Version
     size_t size = spec->shape.size[i];
     has_channels |= size == offsetof(Dims, C) || size == offsetof(Dims, A) || size >= sizeof(Dims);
   }
-  return wide >= 2 && has_channels && spec != &v->outer[0];
+  return wide >= 2 && has_channels && (spec != &v->outer[0] || d->tied);
 }
 
 /* v7's value residual has no use in block 0, but some files hold it. */
@@ -35,7 +36,7 @@ static void count_param(void *ctx, const Place *p)
   size_t n = shape_count(p->spec->shape.axes, shape);
   if (p->expected) c->n.params += n;
   else if (is_unused(p, c->d)) c->n.unused += n;
-  if (p->expected && is_linear_map(p->spec, shape, c->version)) c->n.flops += 2.0 * (double)n;
+  if (p->expected && is_linear_map(p->spec, shape, c->version, c->d)) c->n.flops += 2.0 * (double)n;
 }
 
 Counts version_counts(const Version *v, const Dims *d, int tokens)

@@ -16,6 +16,7 @@ bool has_att(const Dims *d, int layer) { return !has_pre_ffn(d, layer) && !d->ho
 bool has_ffn(const Dims *d, int layer) { return (void)layer, !d->hook[HOOK_CHANNEL_MIX]; }
 bool keeps_shift(const Dims *d, int layer) { return has_pre_ffn(d, layer) || has_att(d, layer); }
 bool has_tiny(const Dims *d, int layer) { return d->tiny_layer > 0 && (layer < 0 || layer + 1 == d->tiny_layer); }
+bool has_head(const Dims *d, int layer) { return (void)layer, !d->tied; }
 bool has_copy_head(const Dims *d, int layer) { return (void)layer, d->Q > 0; }
 
 #define OWN(name, part, slot) \
@@ -97,11 +98,19 @@ void init_ortho_wide(const Init *in)
   init_orthogonal(&scaled);
 }
 
-void init_ortho_root(const Init *in)
+/* An embedding that is the head too starts as that of GPT-2 and Zoology does. */
+static void embedding(const Init *in, void (*own)(const Init *), double gain)
 {
-  Init scaled = *in;
-  scaled.gain *= sqrt(fmax((double)in->rows, (double)in->cols));
-  init_orthogonal(&scaled);
+  Init as = *in;
+  as.gain = in->d->tied ? 0.02 : gain;
+  (in->d->tied ? init_normal : own)(&as);
+}
+
+void init_emb_uniform(const Init *in) { embedding(in, init_uniform, in->gain); }
+
+void init_emb_orthogonal(const Init *in)
+{
+  embedding(in, init_orthogonal, in->gain * sqrt(fmax((double)in->rows, (double)in->cols)));
 }
 
 void init_mix(const Init *in)

@@ -72,6 +72,8 @@ static Dims options_of(StFile *f)
     snprintf(name, sizeof name, "blocks.%d.tiny_q.weight", layer);
     if (st_find(f, name)) d.tiny_layer = layer + 1;
   }
+  const char *tied = st_meta(f, "tied");
+  d.tied = tied && strcmp(tied, "1") == 0; /* told, not guessed: a file without a head is a broken one */
   d.pre_ffn = st_find(f, "blocks.0.ffnPre.key.weight") != NULL;
   const StEntry *head_q = st_find(f, "head_q.weight");
   if (head_q && head_q->axes == 2) d.Q = head_q->shape[0];
@@ -195,7 +197,8 @@ const SizeName size_names[] = {
     {"value_rank", offsetof(Dims, Dv)}, {"gate_rank", offsetof(Dims, Dg)},
     {"mix_rank", offsetof(Dims, Dm)},   {"head_qk", offsetof(Dims, Q)},
     {"ctx", offsetof(Dims, ctx)},       {"pre_ffn", offsetof(Dims, pre_ffn)},
-    {"tiny_att_layer", offsetof(Dims, tiny_layer)}, {"tiny_att", offsetof(Dims, tiny)}, {NULL, 0},
+    {"tiny_att_layer", offsetof(Dims, tiny_layer)}, {"tiny_att", offsetof(Dims, tiny)},
+    {"tied", offsetof(Dims, tied)},     {NULL, 0},
 };
 
 /* The value of NAME in "name=value name=value ..", in a static buffer; NULL if it is not there. */
@@ -300,7 +303,7 @@ void model_write(const Model *m, StWriter *w)
   const struct {
     const char *name;
     int value;
-  } sizes[] = {{"n_layer", m->d.L}, {"n_embd", m->d.C}, {"vocab_size", m->d.V}, {"head_size", m->d.N}};
+  } sizes[] = {{"n_layer", m->d.L}, {"n_embd", m->d.C}, {"vocab_size", m->d.V}, {"head_size", m->d.N}, {"tied", m->d.tied}};
   st_put_meta(w, "version", m->version->name);
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
     snprintf(text, sizeof text, "%d", sizes[i].value);

@@ -28,7 +28,7 @@ Tensor *outer_logits(Pass *ps, Tensor *x, const int *row, int count)
   Tensor *y = t_layer_norm(tp, x, p->ln_out_w, p->ln_out_b, 1e-5);         /* [B,T,C] */
   Tensor *flat = t_reshape(tp, y, 2, (int[]){ps->B * ps->T, ps->d->C});
   Tensor *at = row ? t_rows(tp, flat, row, 1, &count) : y;                 /* [count,C] or [B,T,C] */
-  Tensor *logits = t_linear(tp, at, p->head);
+  Tensor *logits = t_linear(tp, at, p->head ? p->head : p->emb);
   if (!p->head_q) return logits;
   return add_copies(ps, logits, t_linear(tp, at, p->head_q), t_linear(tp, y, p->head_k), row, count); /* [v2.7] */
 }

@@ -22,6 +22,7 @@ typedef struct {
   int Q;               /* width of the copy head (head_q, head_k) */
   int ctx;             /* v1: the longest sequence; other versions have no limit */
   int pre_ffn;         /* 1: block 0 has a second channel mix instead of time mixing */
+  int tied;            /* 1: the embedding is the head too */
   int tiny_layer, tiny; /* v4: the layer (from 1) with tiny attention, and its width */
   int streams, ffn_streams; /* mixes of a token with the one before, for the two parts of a block */
   int history;         /* tokens seen so far, in the shape of a state that keeps them all */
@@ -41,6 +42,7 @@ typedef struct {
 /* Whether something stands in a block, under these sizes and options. */
 typedef bool Where(const Dims *d, int layer);
 Where everywhere, first, has_pre_ffn, has_tiny, has_copy_head;
+Where has_head;                          /* of its own, not the embedding */
 Where has_att, has_ffn;                  /* time mixing and channel mixing as the version has them, */
 Where own_shift, own_ffn_shift, own_receptance, own_decay, own_iclr, own_gate, own_bonus, own_key_norm,
     own_value_residual, own_recurrence, own_norm; /* and their parts, where no hook stands in their place */
@@ -89,7 +91,8 @@ void init_uniform(const Init *in);    /* uniform in [-gain, gain] */
 void init_normal(const Init *in);     /* Gaussian of mean 0, deviation gain */
 void init_orthogonal(const Init *in); /* rows or columns, whichever are fewer, orthonormal times gain */
 void init_ortho_wide(const Init *in); /* the same, times sqrt(rows/cols) where rows > cols */
-void init_ortho_root(const Init *in); /* orthogonal times gain sqrt(max(rows, cols)) */
+void init_emb_uniform(const Init *in);    /* of an embedding: uniform in [-gain, gain]; if it is the head too, N(0, 0.02) */
+void init_emb_orthogonal(const Init *in); /* orthogonal times gain sqrt(max(rows, cols)); if it is the head too, N(0, 0.02) */
 void init_mix(const Init *in);        /* (c/C)^(gain (1 - layer/L)): how much of the current token, v3-v5 */
 void init_mix_v(const Init *in);      /* the same with gain 1, + 0.3 layer/(L-1) */
 void init_prev_mix(const Init *in);   /* 1 - (c/C)^(gain (1 - layer/L)): how much of the one before, v6, v7 */

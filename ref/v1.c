@@ -21,11 +21,11 @@ static void init_time_w(const Init *in)
 }
 
 #define V1_OUTER(P)                                                                        \
-  P(emb, "tok_emb.weight", S2(V, C), everywhere, init_ortho_root, 0.4, 1)                         \
+  P(emb, "tok_emb.weight", S2(V, C), everywhere, init_emb_orthogonal, 0.4, 1)                         \
   P(time_out, "time_out", S3(one, ctx, one), everywhere, init_fill, 1, 1)                  \
   P(ln_f_w, "ln_f.weight", S1(C), everywhere, init_fill, 1, 1)                             \
   P(ln_f_b, "ln_f.bias", S1(C), everywhere, init_fill, 0, 1)                               \
-  P(head, "head.weight", S2(V, C), everywhere, init_ortho_wide, 0.4, 1)                    \
+  P(head, "head.weight", S2(V, C), has_head,   init_ortho_wide, 0.4, 1)                    \
   P(head_q, "head_q.weight", S2(Q, C), everywhere, init_ortho_wide, 0.01, 1)               \
   P(head_q_b, "head_q.bias", S1(Q), everywhere, init_fill, 0, 1)                           \
   P(head_k, "head_k.weight", S2(Q, C), everywhere, init_ortho_wide, 0.01, 1)               \
@@ -147,7 +147,7 @@ static Tensor *logits(Pass *ps, Tensor *x, const int *row, int count)
     scaled = t_rows(tp, t_reshape(tp, scaled, 2, flat), row, 1, &count);
   }
   Tensor *q = t_linear_bias(tp, y, p->head_q, p->head_q_b);
-  return add_copies(ps, t_linear(tp, scaled, p->head), q, k, row, count);  /* [v1.7] */
+  return add_copies(ps, t_linear(tp, scaled, p->head ? p->head : p->emb), q, k, row, count);  /* [v1.7] */
 }
 
 static void complete(Dims *d)

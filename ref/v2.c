@@ -31,7 +31,7 @@ static void init_log_0_3(const Init *in)
 }
 
 #define V2_OUTER(P)                                                                       \
-  OUTER_BASE(P, init_ortho_root, 1e-4)                                                           \
+  OUTER_BASE(P, init_emb_orthogonal, 1e-4)                                                           \
   OUTER_COPY_HEAD(P)
 
 #define V2_BLOCK(P)                                                                       \

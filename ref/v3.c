@@ -16,7 +16,7 @@ static void init_pre_mix(const Init *in)
 }
 
 #define V3_OUTER(P)                                                                       \
-  OUTER_BASE(P, init_ortho_root, 1e-4)                                                           \
+  OUTER_BASE(P, init_emb_orthogonal, 1e-4)                                                           \
   OUTER_COPY_HEAD(P)
 
 #define V3_BLOCK(P)                                                                       \

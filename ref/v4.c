@@ -10,7 +10,7 @@
 /* ---- parameters ---- */
 
 #define V4_OUTER(P)                                                                       \
-  OUTER_BASE(P, init_uniform, 6e-4)                                                       \
+  OUTER_BASE(P, init_emb_uniform, 6e-4)                                                       \
   OUTER_COPY_HEAD(P)
 
 #define V4_BLOCK(P)                                                                       \

@@ -16,7 +16,7 @@ static void init_bonus_per_head(const Init *in) /* layer/(L-1) (1 - h/(H-1)) */
 }
 
 #define V5_OUTER(P, emb_range)                                                            \
-  OUTER_BASE(P, init_uniform, emb_range)
+  OUTER_BASE(P, init_emb_uniform, emb_range)
 
 /* key_gain and ffn_key_init: what 5.0 and 5.1 do otherwise than 5.2 */
 #define V5_COMMON(P, key_gain, ffn_key_init)                                              \

@@ -18,7 +18,7 @@ static void init_ffn_mix(const Init *in) /* 1 - (c/C)^((1 - layer/L)^3) */
 }
 
 #define V6_OUTER(P)                                                                       \
-  OUTER_BASE(P, init_uniform, 1e-4)
+  OUTER_BASE(P, init_emb_uniform, 1e-4)
 
 #define V6_COMMON(P)                                                                      \
   BLOCK_NORMS(P)                                                                          \

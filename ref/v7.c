@@ -16,7 +16,7 @@ static void init_ffn_mix(const Init *in) /* 1 - (c/C)^((1 - layer/L)^4) */
 }
 
 #define V7_OUTER(P)                                                                       \
-  OUTER_BASE(P, init_uniform, 1e-4)
+  OUTER_BASE(P, init_emb_uniform, 1e-4)
 
 #define V7_BLOCK(P)                                                                       \
   BLOCK_NORMS(P)                                                                          \

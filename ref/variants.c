@@ -211,6 +211,12 @@ static const ParamSpec relu2_params[] = {
   &(const Hook){.slot = HOOK_CHANNEL_MIX, .name = name_, .apply = apply_, .param = list, .param_count = COUNT(list), \
                 .state = shift_state, .state_count = 1}
 
+static void channel_none(HookCall *c)
+{
+  const Tensor *x = c->in[0];
+  c->out[0] = tape_zeros(c->ps->tp, x->axes, x->shape);
+}
+
 /* ---- the list ---- */
 
 #define LOW_RANK_DECAY(init)                                                       \
@@ -260,6 +266,7 @@ static const Hook *const hooks[] = {
     HOOK_OF(HOOK_NORM, "layer", norm_layer, NULL, PARAM("scale", S1(A), init_ln_x, 0, 1),
             PARAM("bias", S1(A), init_fill, 0, 1)),
     BARE_HOOK(HOOK_NORM, "none", norm_none),
+    BARE_HOOK(HOOK_CHANNEL_MIX, "none", channel_none),
     CHANNEL_MIX("gated", channel_gated, gated_params),
     CHANNEL_MIX("relu2", channel_relu2, relu2_params),
     NULL,

@@ -44,7 +44,7 @@ extern const Version version_v1, version_v2, version_v3, version_v4, version_v5_
   P(emb, "emb.weight", S2(V, C), everywhere, emb_init, emb_gain, 1)           \
   P(ln_out_w, "ln_out.weight", S1(C), everywhere, init_fill, 1, 1)            \
   P(ln_out_b, "ln_out.bias", S1(C), everywhere, init_fill, 0, 1)              \
-  P(head, "head.weight", S2(V, C), everywhere, init_ortho_wide, 0.5, 1)
+  P(head, "head.weight", S2(V, C), has_head, init_ortho_wide, 0.5, 1)
 
 #define OUTER_COPY_HEAD(P)                                                    \
   P(head_q, "head_q.weight", S2(Q, C), has_copy_head, init_fill, 0, 1)        \

@@ -163,6 +163,36 @@ test("the optimizer says what it does not know", function()
   fails(function() rwkv.adamw(model, {}):restore "/nonexistent" end, "/nonexistent")
 end)
 
+for _, version in ipairs(rwkv.versions()) do
+  test(version .. ": the embedding as the head", function()
+    local sizes = { version = version, layers = 2, dim = 16, head_size = 8, vocab = 11, seed = 1, tied = 1 }
+    local tied, path = rwkv.model(sizes), os.tmpname()
+    equal(pcall(tied.param, tied, "head.weight"), false)
+    local plain = stir(small(version))
+    local emb = version == "v1" and "tok_emb.weight" or "emb.weight"
+    for name, t in plain:parameters() do
+      if name == emb or name == "head.weight" then t:set(tied:param(emb):tolist()) end
+      if name ~= "head.weight" then tied:param(name):set(t) end
+    end
+    rwkv.no_grad(function() equal(tied:forward(tokens):tolist(), plain:forward(tokens):tolist()) end)
+    -- the gradient is that of both uses
+    local targets = { { 2, 3, 4, 5, 6, 7 }, { 5, 4, 3, 2, 1, -100 } }
+    for _, model in ipairs { tied, plain } do
+      model:zero_grad()
+      model:loss(tokens, targets):backward()
+    end
+    local both = plain:param(emb):grad() + plain:param("head.weight"):grad()
+    equal(tied:param(emb):grad():tolist(), both:tolist(), 1e-6)
+    tied:save(path)
+    local loaded = rwkv.load(path)
+    equal(loaded:config().tied, 1)
+    rwkv.no_grad(function() equal(loaded:forward(tokens):tolist(), plain:forward(tokens):tolist()) end)
+    os.remove(path)
+    equal(rwkv.describe({ version = version, layers = 2, dim = 16, head_size = 8, vocab = 11, tied = 1 })
+      .flops_per_token, rwkv.describe { version = version, layers = 2, dim = 16, head_size = 8, vocab = 11 }.flops_per_token)
+  end)
+end
+
 test("published sizes: parameters, state, arithmetic", function()
   local published = require "rwkv.published"
   -- Table 2 of arXiv:2305.13048: parameters, and FLOPs per token, which are 2 (V D + 13 D^2 L)
