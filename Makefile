@@ -57,7 +57,7 @@ TREE_asan64 := $(SANITIZE) -DAVIARY_DOUBLE
 
 REF   := $(wildcard ref/*.c ref/engine/*.c ref/io/*.c)
 FAST  := $(wildcard ref/fast/*.c)
-PROGRAM := lua/main.c $(wildcard lua/repl*.c)
+PROGRAM := lua/main.c lua/worker.c $(wildcard lua/repl*.c)
 MODULE  := lua/module.c
 BINDINGS := $(filter-out $(PROGRAM) $(MODULE),$(wildcard lua/*.c))
 TESTS := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))

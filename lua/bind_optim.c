@@ -10,14 +10,15 @@ Optim *check_optim(lua_State *L, int index)
   return *o;
 }
 
-/* adamw(model, {lr =, betas = {b1, b2}, eps =, weight_decay =, clip =, warmup =, total =, final =}) */
+/* adamw(model, {lr =, betas = {b1, b2}, eps =, weight_decay =, clip =, warmup =, total =, final =, decay_all =}) */
 static int make(lua_State *L)
 {
   Model *m = check_model(L, 1);
   check_lasting(L, 1);
   luaL_checktype(L, 2, LUA_TTABLE);
   known_fields(L, 2, "rwkv.adamw",
-               (const char *const[]){"lr", "betas", "eps", "weight_decay", "clip", "warmup", "total", "final", NULL});
+               (const char *const[]){"lr", "betas", "eps", "weight_decay", "clip", "warmup", "total", "final",
+                                     "decay_all", NULL});
   OptConfig c = {.lr = number_field(L, 2, "lr", 1e-3),
                  .beta1 = 0.9,
                  .beta2 = 0.99,
@@ -27,6 +28,8 @@ static int make(lua_State *L)
                  .warmup = integer_field(L, 2, "warmup", 0),
                  .total = integer_field(L, 2, "total", 0),
                  .final = number_field(L, 2, "final", 0)};
+  raw_field(L, 2, "decay_all");
+  c.decay_all = keep_argument(L, -1);
   if (raw_field(L, 2, "betas") != LUA_TNIL) {
     if (!lua_istable(L, -1)) return luaL_error(L, "betas: expected a list of two numbers");
     int ok1, ok2;

@@ -14,9 +14,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static char **argument_vector;
+static ProgramCall call;
 
 const char *program_commit(void) { return AVIARY_COMMIT; }
+const ProgramCall *program_call(void) { return &call; }
 
 /* ---- where things are ---- */
 
@@ -52,7 +53,7 @@ void program_become_double(lua_State *L)
   fflush(NULL);
   for (int i = 0; i < 3; i++) {
     snprintf(path, sizeof path, "%s/%s", directory, places[i]);
-    if (access(path, X_OK) == 0) execv(path, argument_vector);
+    if (access(path, X_OK) == 0) execv(path, call.argv);
   }
   luaL_error(L, "this needs the float64 program, which is not beside this one; `make` builds it as "
                 "build/f64/aviary");
@@ -109,7 +110,9 @@ static int run(lua_State *L, int argc, char **argv, int i)
     repl(L);
     return LUA_OK;
   }
+  call.begin = call.script = i;
   if (strcmp(argv[i], "-e") == 0 && i + 1 < argc) {
+    call.script = i + 1;
     set_arguments(L, argv, i + 1, argc);
     return run_loaded(L, luaL_loadbufferx(L, argv[i + 1], strlen(argv[i + 1]), "=(command line)", "t"));
   }
@@ -125,6 +128,7 @@ static int read_options(lua_State *L, int argc, char **argv, Options *o)
   lua_getglobal(L, "require");
   lua_pushliteral(L, "rwkv.core");
   lua_call(L, 1, 1);
+  open_workers(L);
   for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
     if (strcmp(argv[i], "--double") == 0) {
 #ifndef AVIARY_DOUBLE
@@ -230,7 +234,7 @@ static void *allocate(void *none, void *p, size_t old, size_t size)
 
 int main(int argc, char **argv)
 {
-  argument_vector = argv;
+  call.argv = argv;
   memory_limit((size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE), "this machine's; --max-memory");
   lua_State *L = luaL_newstate();
   if (!L) return fprintf(stderr, "aviary: out of memory\n"), 1;

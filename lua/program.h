@@ -18,6 +18,17 @@ typedef struct {
   double memory, seconds, instructions;
 } Options; /* limits: 0 where there is none */
 
+/* How this program was called: its options stand from 1 on, what it runs from `begin` to `script` ("-e" and a line,
+   or a script alone), and then the arguments of that. */
+typedef struct {
+  char **argv;
+  int begin, script;
+} ProgramCall;
+const ProgramCall *program_call(void);
+
+/* Adds spawn and wait_worker to the table on top of the stack (worker.c). */
+void open_workers(lua_State *L);
+
 /* An option that takes a value, with rwkv.core on top of the stack; false if there is none of this name. */
 bool read_option(lua_State *L, Options *o, const char *name, const char *value);
 

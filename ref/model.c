@@ -289,8 +289,9 @@ static bool is_matrix_weight(const Param *p)
 static void add_moments(void *arg) /* (model, optimizer) */
 {
   Model *m = ((void **)arg)[0];
+  Optim *o = ((void **)arg)[1];
   for (int i = 0; i < m->count; i++)
-    opt_add(((void **)arg)[1], i, m->params[i].t, m->params[i].lr_scale, is_matrix_weight(&m->params[i]));
+    opt_add(o, i, m->params[i].t, m->params[i].lr_scale, o->cfg.decay_all || is_matrix_weight(&m->params[i]));
 }
 
 Optim *model_optimizer(Model *m, const OptConfig *cfg)

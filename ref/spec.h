@@ -91,8 +91,9 @@ void init_uniform(const Init *in);    /* uniform in [-gain, gain] */
 void init_normal(const Init *in);     /* Gaussian of mean 0, deviation gain */
 void init_orthogonal(const Init *in); /* rows or columns, whichever are fewer, orthonormal times gain */
 void init_ortho_wide(const Init *in); /* the same, times sqrt(rows/cols) where rows > cols */
-void init_emb_uniform(const Init *in);    /* of an embedding: uniform in [-gain, gain]; if it is the head too, N(0, 0.02) */
-void init_emb_orthogonal(const Init *in); /* orthogonal times gain sqrt(max(rows, cols)); if it is the head too, N(0, 0.02) */
+/* of an embedding; N(0, 0.02) where it is the head too */
+void init_emb_uniform(const Init *in);    /* uniform in [-gain, gain] */
+void init_emb_orthogonal(const Init *in); /* orthogonal times gain sqrt(max(rows, cols)) */
 void init_mix(const Init *in);        /* (c/C)^(gain (1 - layer/L)): how much of the current token, v3-v5 */
 void init_mix_v(const Init *in);      /* the same with gain 1, + 0.3 layer/(L-1) */
 void init_prev_mix(const Init *in);   /* 1 - (c/C)^(gain (1 - layer/L)): how much of the one before, v6, v7 */

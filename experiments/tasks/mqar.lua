@@ -78,17 +78,22 @@ end
 -- Examples first .. first+count-1 as tokens [count,T], and their targets.
 function Task:batch(first, count)
   local inputs, targets = {}, {}
-  for i = 1, count do inputs[i], targets[i] = self:example(first + i - 1) end
+  for i = 1, count do
+    local index = first + i - 1
+    if self.set then index = (index - 1) % self.set + 1 end
+    inputs[i], targets[i] = self:example(index)
+  end
   return rwkv.tokens(inputs), rwkv.tokens(targets)
 end
 
 local mqar = {}
 
 -- vocab V, seq T (even), pairs K with 2KP + 2K <= T and K < V/2; passes P: how often the pairs are shown;
--- power: 0.01 as published; random_filler: true in the generator's default, false in Zoology's Figure 2.
+-- set: how many examples there are (without it no end): after so many they come
+-- again, in the same order. power: 0.01 as published; random_filler: true in the generator's default, false in Zoology's Figure 2.
 function mqar.new(o)
   local task = setmetatable({ vocab = o.vocab, seq = o.seq, pairs = o.pairs, passes = o.passes or 1,
-    power = o.power or 0.01, random_filler = o.random_filler ~= false, seed = o.seed or 0 }, Task)
+    power = o.power or 0.01, random_filler = o.random_filler ~= false, seed = o.seed or 0, set = o.set }, Task)
   local V, T, K, P = task.vocab, task.seq, task.pairs, task.passes
   check(math.type(V) and math.type(T) and math.type(K), "vocab, seq and pairs must be numbers")
   check(T % 2 == 0, "seq must be even, found %s", T)

@@ -73,6 +73,12 @@ function hooks.define(q)
   return h
 end
 
+-- The hook of this name that was defined for a slot in Lua; nil if there is none.
+function hooks.find(slot, name)
+  local of_kind = defined[kind_of(slot)]
+  return of_kind and of_kind[name]
+end
+
 -- ---- from a hook to what the core binds to a model ----
 
 local function text(shape) return "[" .. table.concat(shape, ",") .. "]" end

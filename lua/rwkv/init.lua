@@ -17,6 +17,9 @@ if rwkv.add_method then -- once
   rwkv.add_method("model", "check_cuts", require "rwkv.check_cuts")
   rwkv.add_method = nil
 end
+rwkv.experiment = require "rwkv.experiment"
+local configs = require "rwkv.experiment.configs"
+rwkv.product, rwkv.seeds, rwkv.best = configs.product, configs.seeds, configs.best
 rwkv.mixers = require "rwkv.mixers"
 rwkv.learn = require "rwkv.learn"
 rwkv.curves = require "rwkv.curves"

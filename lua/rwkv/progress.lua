@@ -43,6 +43,12 @@ function Progress:update(done, note)
   io.stderr:flush()
 end
 
+-- A line that stays, above the bar.
+function Progress:say(text)
+  io.stderr:write(core.is_terminal() and "\r\27[K" or "", text, "\n")
+  self.shown = -math.huge
+end
+
 function Progress:finish(text)
   if core.is_terminal() then io.stderr:write "\r\27[K" end
   io.stderr:write(("%-10s %s (%s)\n"):format(self.name, text or "done", duration(core.time() - self.start)))

@@ -12,6 +12,7 @@ typedef struct {
   double clip;         /* largest norm of the whole gradient; 0: no clipping */
   int warmup;          /* steps; the rate grows linearly from lr/100 to lr */
   int total;           /* steps until the cosine reaches its end; 0: constant after the warm-up */
+  bool decay_all;      /* weight decay on every parameter, as Zoology has it; otherwise on matrices called ".weight" */
   double final;        /* the cosine ends at final * lr */
 } OptConfig;
 

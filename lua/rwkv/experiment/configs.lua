@@ -1,0 +1,140 @@
+-- Configurations: flat tables of plain values, and `hooks`. Making lists of them, naming them, choosing among results.
+local core = require "rwkv.core"
+local fingerprint = require "rwkv.experiment.fingerprint"
+local hooks = require "rwkv.hooks"
+
+local configs = {}
+
+function configs.sorted(t)
+  local names = {}
+  for name in pairs(t) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+-- product({ { "model", { { label =, version = }, .. } }, { "lr", { 1e-3, 3e-3 } }, .. }, settings) -> list of configurations:
+-- every combination, the last axis running fastest. A value that is a table is merged into the configuration, and so are
+-- the settings that are plain values; those in lists (and `seeds`) are for axes.
+function configs.product(axes, settings)
+  local base = {}
+  for name, value in pairs(settings or {}) do
+    if type(value) ~= "table" and name ~= "seeds" then base[name] = value end
+  end
+  local list = { base }
+  for i, axis in ipairs(axes) do
+    local name, values = axis[1], axis[2]
+    if type(name) ~= "string" or type(values) ~= "table" then
+      error(("product: axis %d is not { name, list of values }"):format(i), 2)
+    end
+    local longer = {}
+    for _, c in ipairs(list) do
+      for _, value in ipairs(values) do
+        local copy = {}
+        for k, v in pairs(c) do copy[k] = v end
+        if type(value) == "table" then for k, v in pairs(value) do copy[k] = v end else copy[name] = value end
+        longer[#longer + 1] = copy
+      end
+    end
+    list = longer
+  end
+  return list
+end
+
+-- seeds(3) -> { 0, 1, 2 }
+function configs.seeds(count)
+  local list = {}
+  for i = 1, count do list[i] = i - 1 end
+  return list
+end
+
+-- ---- names ----
+
+function configs.hooks_text(c)
+  local parts = {}
+  for _, slot in ipairs(configs.sorted(c.hooks or {})) do
+    local h = c.hooks[slot]
+    parts[#parts + 1] = slot .. "=" .. (type(h) == "table" and h.name or h)
+  end
+  return table.concat(parts, " ")
+end
+
+-- A file name for a run: by everything that decides its numbers. That is its configuration, the code of its hooks, the
+-- first examples of its tasks, `more`, the kernels and the precision. Not Aviary's commit, which stands in every row.
+function configs.key(c, train, test, more)
+  local parts = { core.backend(), core.precision, fingerprint(more) }
+  for _, name in ipairs(configs.sorted(c)) do
+    if name ~= "hooks" then parts[#parts + 1] = name .. "=" .. fingerprint(c[name]) end
+  end
+  for _, slot in ipairs(configs.sorted(c.hooks or {})) do
+    local h = c.hooks[slot]
+    local defined = type(h) == "table" and h or hooks.find(slot, h)
+    parts[#parts + 1] = slot .. "=" .. (defined and fingerprint(defined) or h)
+  end
+  for _, task in ipairs { train, test } do
+    for _, tokens in ipairs { task:batch(1, math.min(2, c.batch)) } do
+      for _, row in ipairs(tokens:tolist()) do parts[#parts + 1] = table.concat(row, " ") end
+    end
+  end
+  local hash = 5381
+  for byte in table.concat(parts, "\n"):gmatch "." do hash = (hash * 33 + byte:byte()) & 0xffffffffffff end
+  return ("%s-%012x"):format(c.label:gsub("[^%w._-]", "_"), hash)
+end
+
+-- What tells a run from the others of its list: the label and the fields that are not the same everywhere.
+function configs.titles(list)
+  local differs, titles = {}, {}
+  for _, c in ipairs(list) do
+    for name, value in pairs(c) do
+      if type(value) ~= "table" and value ~= list[1][name] then differs[name] = true end
+    end
+  end
+  for _, name in ipairs { "label", "version", "hooks" } do differs[name] = nil end
+  local names = configs.sorted(differs)
+  for i, c in ipairs(list) do
+    local parts = { c.label }
+    for _, name in ipairs(names) do
+      local value = c[name]
+      parts[#parts + 1] = ("%s %s"):format(name, math.type(value) == "float" and ("%.4g"):format(value) or tostring(value))
+    end
+    titles[i] = table.concat(parts, " ")
+  end
+  return titles
+end
+
+-- ---- choosing ----
+
+-- best(rows, { over = "lr", by = { "label", "dim" }, value = "accuracy", lowest = false }) -> the rows of the runs with the
+-- best value of `over`, for every group of rows that agree in `by`: where the mean over runs (seeds) of the last value of
+-- the curve is highest, or lowest. This is how the papers treat the learning rate.
+function configs.best(rows, q)
+  local function group_of(row)
+    local parts = {}
+    for i, name in ipairs(q.by) do parts[i] = tostring(row[name]) end
+    return table.concat(parts, "\0")
+  end
+  local groups, value, sign = {}, q.value or "accuracy", q.lowest and -1 or 1
+  for _, row in ipairs(rows) do
+    if row.part == "curve" then
+      local g = group_of(row)
+      groups[g] = groups[g] or {}
+      groups[g][row[q.over]] = groups[g][row[q.over]] or {}
+      groups[g][row[q.over]][row.run] = row[value] -- rows of a run come in order: the last one stays
+    end
+  end
+  local winner = {}
+  for g, group in pairs(groups) do
+    local top = -math.huge
+    for _, over in ipairs(configs.sorted(group)) do
+      local sum, n = 0, 0
+      for _, x in pairs(group[over]) do sum, n = sum + x, n + 1 end
+      if sign * sum / n > top then winner[g], top = over, sign * sum / n end
+    end
+  end
+  local chosen = {}
+  for _, row in ipairs(rows) do
+    if row[q.over] == winner[group_of(row)] then chosen[#chosen + 1] = row end
+  end
+  return chosen
+end
+
+return configs

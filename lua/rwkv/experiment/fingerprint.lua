@@ -1,0 +1,58 @@
+-- fingerprint(value) -> text that changes when something changes that decides what the value does: of a function its
+-- source text and what it refers to, of a table all that is in it. Modules of the library and of Lua count by name.
+local core = require "rwkv.core"
+
+local inside = core.function_inside -- for this file alone: it sees what scripts keep private
+core.function_inside = nil
+
+local function lines_of(source, first, last)
+  local text, n = {}, 0
+  local file = source:match "^@" and io.open(source:sub(2))
+  for line in (file and file:read "a" or source):gmatch "[^\n]*" do
+    n = n + 1
+    if n > last then break end
+    if n >= first then text[#text + 1] = line:match "^%s*(.-)%s*$" end
+  end
+  if file then file:close() end
+  return table.concat(text, "\n")
+end
+
+-- What is known by its name: Lua's libraries and the library's modules.
+local function names()
+  local known = { [_G] = "_G" }
+  for name, module in pairs(package.loaded) do
+    local own = name:match "^rwkv" or _G[name] == module
+    if own and (type(module) == "table" or type(module) == "function") then known[module] = name end
+  end
+  return known
+end
+
+local describe
+
+local function of_table(t, seen)
+  local parts = {}
+  for key, value in pairs(t) do parts[#parts + 1] = describe(key, seen) .. "=" .. describe(value, seen) end
+  table.sort(parts)
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
+local function of_function(f, seen)
+  local source, first, last, upvalues = inside(f)
+  if not source then return "C" end
+  return lines_of(source, first, last) .. of_table(upvalues, seen)
+end
+
+function describe(value, seen)
+  local kind = type(value)
+  if kind == "number" then return ("%.17g"):format(value) end
+  if kind == "userdata" or kind == "thread" then return kind end
+  if kind ~= "table" and kind ~= "function" then return tostring(value) end
+  if not seen[value] then
+    seen[value] = "again"
+    if kind == "table" then return of_table(value, seen) end
+    return of_function(value, seen)
+  end
+  return seen[value]
+end
+
+return function(value) return describe(value, names()) end

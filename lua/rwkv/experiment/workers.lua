@@ -1,0 +1,62 @@
+-- Runs of a list, several at a time, each in a process of its own: this program again, with the same options and script,
+-- and `--run NAME/KEY`. A worker writes how far it is to PATH.progress, what it says to PATH.log, its result as any run.
+local core = require "rwkv.core"
+
+local spawn, wait = core.spawn, core.wait_worker -- for this file alone
+core.spawn, core.wait_worker = nil, nil
+
+local workers = {}
+
+-- The bar of a worker: a file, rewritten now and then.
+function workers.reporter(path)
+  local shown = -math.huge
+  return { update = function(_, done)
+    if core.time() - shown < 1 then return end
+    shown = core.time()
+    core.write_file(path .. ".progress", ("%d"):format(done))
+  end }
+end
+
+-- The examples that a worker has seen.
+local function progress_of(run)
+  local file = io.open(run.path .. ".progress")
+  if not file then return 0 end
+  local done = tonumber(file:read "a") or 0
+  file:close()
+  return done
+end
+
+local function last_lines(path)
+  local file = io.open(path)
+  local text = file and file:read "a" or ""
+  if file then file:close() end
+  return text:sub(-600)
+end
+
+-- Runs them `jobs` at a time. started(run), moved(runs at work, seen), ended(run, message or nil) are told what happens.
+function workers.run_all(runs, name, arguments, jobs, on)
+  if not spawn then error("--jobs: only the program aviary can start workers; use --jobs 1 in another Lua", 0) end
+  local active, count, next_run, threads = {}, 0, 1, math.max(1, core.threads() // jobs)
+  while next_run <= #runs or count > 0 do
+    while count < jobs and next_run <= #runs do
+      local run, list = runs[next_run], { table.unpack(arguments) }
+      list[#list + 1], list[#list + 2] = "--run", name .. "/" .. run.key
+      active[spawn(list, run.path .. ".log", threads)] = run
+      count, next_run = count + 1, next_run + 1
+    end
+    local pid, status = wait(0.5)
+    if pid and active[pid] then
+      local run = active[pid]
+      active[pid], count = nil, count - 1
+      local failed = status ~= 0 and ("exit status %d: %s"):format(status, last_lines(run.path .. ".log"))
+      os.remove(run.path .. ".progress")
+      if not failed then os.remove(run.path .. ".log") end
+      on.ended(run, failed or nil)
+    end
+    local seen = {}
+    for _, run in pairs(active) do seen[run] = progress_of(run) end
+    on.moved(seen)
+  end
+end
+
+return workers

@@ -1,0 +1,94 @@
+/* Workers: this program again, in a process of its own, with the same options and the same script. A script in the
+   sandbox may start them, since they may do no more than itself; a worker may not start others. */
+#include "bind.h"
+#include "program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MAX_WORKERS = 64, MAX_ARGUMENTS = 1000 };
+static const char mark[] = "AVIARY_WORKER"; /* in the environment of a worker */
+static int at_work;
+
+/* In the child, between fork and exec: nothing but system calls. */
+_Noreturn static void become(char **argv, int log, pid_t parent)
+{
+  prctl(PR_SET_PDEATHSIG, SIGKILL); /* none outlives who started it */
+  if (getppid() != parent) _exit(1);
+  int nothing = open("/dev/null", O_RDONLY);
+  if (nothing < 0 || dup2(nothing, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0) _exit(1);
+  execv("/proc/self/exe", argv);
+  _exit(127);
+}
+
+/* spawn(list of the script's arguments, path of a log, threads) -> process id */
+static int spawn(lua_State *L)
+{
+  const ProgramCall *call = program_call();
+  luaL_checktype(L, 1, LUA_TTABLE);
+  const char *path = luaL_checkstring(L, 2);
+  const char *threads = lua_pushfstring(L, "%I", luaL_checkinteger(L, 3));
+  lua_Integer count = list_length(L, 1);
+  if (getenv(mark)) return luaL_error(L, "a worker may not start workers");
+  if (at_work >= MAX_WORKERS) return luaL_error(L, "%d workers are at work, which is the most there can be", at_work);
+  if (count > MAX_ARGUMENTS) return luaL_error(L, "%I arguments, expected %d at most", count, MAX_ARGUMENTS);
+  check_writable(L, path);
+
+  char **argv = lua_newuserdatauv(L, (size_t)(call->script + count + 4) * sizeof *argv, 0);
+  int n = 0;
+  for (int i = 0; i < call->begin; i++) argv[n++] = call->argv[i];
+  argv[n++] = "--threads";
+  argv[n++] = (char *)(uintptr_t)threads; /* exec does not write there */
+  for (int i = call->begin; i <= call->script; i++) argv[n++] = call->argv[i];
+  luaL_checkstack(L, (int)count + 1, "arguments of a worker");
+  for (lua_Integer i = 1; i <= count; i++) { /* they stay on the stack, and so alive */
+    lua_rawgeti(L, 1, i);
+    argv[n++] = (char *)(uintptr_t)luaL_checkstring(L, -1);
+  }
+  argv[n] = NULL;
+
+  int log = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (log < 0) return luaL_error(L, "%s: %s", path, strerror(errno));
+  fflush(NULL);
+  setenv(mark, "1", 1);
+  pid_t parent = getpid(), child = fork();
+  if (child == 0) become(argv, log, parent);
+  unsetenv(mark);
+  int error = errno;
+  close(log);
+  if (child < 0) return luaL_error(L, "a worker cannot be started: %s", strerror(error));
+  at_work++;
+  lua_pushinteger(L, child);
+  return 1;
+}
+
+/* wait_worker(seconds) -> process id and exit status of one that ended, within this time; nothing if none has. A status
+   above 128 is 128 and the signal that ended it. */
+static int wait_worker(lua_State *L)
+{
+  for (double left = luaL_checknumber(L, 1); at_work > 0; left -= 0.02) {
+    int status;
+    pid_t pid = waitpid(-1, &status, WNOHANG);
+    if (pid > 0) {
+      at_work--;
+      lua_pushinteger(L, pid);
+      lua_pushinteger(L, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+      return 2;
+    }
+    if (pid < 0 && errno != EINTR) at_work = 0;
+    if (left <= 0 || nanosleep(&(struct timespec){0, 20000000}, NULL)) break; /* a signal: Lua shall see it */
+  }
+  return 0;
+}
+
+void open_workers(lua_State *L)
+{
+  add_functions(L, (luaL_Reg[]){{"spawn", spawn}, {"wait_worker", wait_worker}, {NULL, NULL}});
+}
