@@ -1,5 +1,6 @@
--- fingerprint(value) -> text that changes when something changes that decides what the value does: of a function its
--- source text and what it refers to, of a table all that is in it. Modules of the library and of Lua count by name.
+-- fingerprint(value, left_out) -> text that changes when something changes that decides what the value does: of a function its
+-- source text and what it refers to, of a table all that is in it. Modules of the library and of Lua count by name,
+-- the table left_out not at all.
 local core = require "rwkv.core"
 
 local inside = core.function_inside -- for this file alone: it sees what scripts keep private
@@ -55,4 +56,8 @@ function describe(value, seen)
   return seen[value]
 end
 
-return function(value) return describe(value, names()) end
+return function(value, left_out)
+  local seen = names()
+  if left_out then seen[left_out] = "-" end
+  return describe(value, seen)
+end
