@@ -1,7 +1,7 @@
 -- Which decay does recall need? One version with every built-in decay, and one written here, on MQAR.
 --   aviary experiments/mqar_decay.lua [--scale quick|small|paper] [--version v7] [--jobs 2]
 -- Writes below runs/mqar_decay: mqar_decay.tsv, all curves, and mqar_decay.figure.tsv, their means over seeds, which
--- plots/mqar_curves.gp draws.
+-- plots/mqar_decay.gp draws.
 local rwkv = require "rwkv"
 local mqar = require "experiments.tasks.mqar"
 

@@ -1,7 +1,7 @@
 -- Which gate does recall need? One version with every gate, on MQAR with random filler.
 --   aviary experiments/mqar_gating.lua [--scale quick|small|paper] [--version v7] [--jobs 2]
 -- Writes below runs/mqar_gating: mqar_gating.tsv, all curves, and mqar_gating.figure.tsv, their means over seeds, which
--- plots/mqar_curves.gp draws.
+-- plots/mqar_gating.gp draws.
 local rwkv = require "rwkv"
 local mqar = require "experiments.tasks.mqar"
 

@@ -2,7 +2,7 @@
 -- matrices only, and the eps of Adam, on MQAR.
 --   aviary experiments/mqar_init.lua [--scale quick|small|paper] [--versions "v6 v7"] [--jobs 2]
 -- Writes below runs/mqar_init: mqar_init.tsv, all curves, and mqar_init.figure.tsv, their means over seeds, which
--- plots/mqar_curves.gp draws.
+-- plots/mqar_init.gp draws.
 local rwkv = require "rwkv"
 local mqar = require "experiments.tasks.mqar"
 

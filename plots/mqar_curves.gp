@@ -1,9 +1,8 @@
-# Recall against examples seen, the mean over seeds with the lowest and the highest.
-#   gnuplot -e "out='runs/mqar_decay/mqar_decay'" plots/mqar_curves.gp    reads out.figure.tsv, writes out.png, .svg, .pdf
+# Recall against examples seen, the mean over seeds with the lowest and the highest: what mqar_decay.gp, mqar_gating.gp
+# and mqar_init.gp have in common. Reads out.figure.tsv, writes out.png, .svg, .pdf.
 here = system(sprintf("dirname '%s'", ARG0))
 load here."/common.gp"
 set datafile missing NaN
-if (!exists("out")) out = "runs/mqar_decay/mqar_decay"
 data = out.".figure.tsv"
 made = made_by(data)
 models = values_in(data, "label")
