@@ -5,6 +5,7 @@
 
 PACKAGES := gcc libc6-dev make pkg-config liblua5.4-dev libcjson-dev libedit-dev libopenblas-openmp-dev libdnnl-dev \
             libcmocka-dev gnuplot-nox lua5.4
+TEXT_PACKAGES := bible-kjv bible-kjv-text# of `make text`
 
 CC      ?= gcc
 PREFIX  ?= /usr/local
@@ -65,12 +66,13 @@ TEST_LIB := $(filter-out tests/test_%,$(wildcard tests/*.c))
 
 MAKEFLAGS += -j$(shell nproc) # as many at a time as there are processors
 
-.PHONY: all demo bench bench-peers test lint asan fuzz install clean help deps
+.PHONY: all demo text bench bench-peers test lint asan fuzz install clean help deps
 all: aviary build/f64/aviary build/f32/rwkv/core.so build/f64/rwkv/core.so
 
 help:
 	@echo 'make            build ./aviary, and the module rwkv for a stock lua5.4'
 	@echo 'make demo       train RWKV versions on MQAR and draw the result (SCALE=smoke: in seconds)'
+	@echo 'make text       the King James Bible as build/bible.txt, which experiments on text read'
 	@echo 'make bench      training, decoding, every operation, scaling: tables and plots in runs/bench (SCALE=quick, full)'
 	@echo 'make bench-peers  the same training in turn with PyTorch (PYTHON=python3:/other/python3), decoding with'
 	@echo '                rwkv.cpp (RWKV_CPP=its library)'
@@ -83,11 +85,9 @@ help:
 
 # ---- packages ----
 
-# Installs what is missing. Without root it says what to type.
-deps: build/deps
-build/deps: Makefile
-	@mkdir -p build
-	@missing=; if [ -z "$(SYSROOT)" ] && command -v dpkg-query >/dev/null; then for p in $(PACKAGES); do \
+# $(call install,PACKAGES) installs what is missing of them. Without root it says what to type.
+define install
+missing=; if [ -z "$(SYSROOT)" ] && command -v dpkg-query >/dev/null; then for p in $(1); do \
 	  dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || missing="$$missing $$p"; \
 	  done; fi; \
 	if [ -n "$$missing" ]; then \
@@ -95,6 +95,12 @@ build/deps: Makefile
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing \
 	      >build/apt.log 2>&1 || { tail -5 build/apt.log; exit 1; }; \
 	  else echo "Missing packages. As root:  apt-get install$$missing"; exit 1; fi; fi
+endef
+
+deps: build/deps
+build/deps: Makefile
+	@mkdir -p build
+	@$(call install,$(PACKAGES))
 	@touch $@
 
 # ---- trees ----
@@ -173,6 +179,19 @@ demo: all
 	@./aviary experiments/mqar_demo.lua --scale $(or $(SCALE),small)
 	@gnuplot -e "out='runs/mqar_demo/mqar_demo'" plots/mqar_demo.gp
 	@echo "The picture: $(CURDIR)/runs/mqar_demo/mqar_demo.png (and .svg); the numbers: mqar_demo.tsv beside it"
+
+text: build/bible.txt
+
+# Each book: its name, a verse a line, an empty line.
+build/bible.txt:
+	@mkdir -p build
+	@$(call install,$(TEXT_PACKAGES))
+	@bible -l99999 gen1:1-rev22:21 | awk ' \
+	  /^ +[0-9]+ / {sub(/^ +[0-9]+ /, ""); print; verses++; next} \
+	  NF {sub(/ [0-9]+$$/, ""); if ($$0 != book) {if (book) print ""; book = $$0; print book}} \
+	  END {if (verses != 31102) {print "bible: found " verses " verses, expected 31102" >"/dev/stderr"; exit 1}}' >$@.new
+	@mv $@.new $@
+	@echo "The text: $@, $$(wc -c <$@) bytes"
 
 # The tables, and a picture of each that is there.
 bench: all build/f32/tests/test_fast
