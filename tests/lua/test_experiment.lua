@@ -7,6 +7,7 @@ local test, equal, fails, shell = check.test, check.equal, check.fails, check.sh
 
 local home = "runs/tests/experiment"
 shell("rm -rf " .. home)
+rwkv.mkdir(home)
 local grid = check.program .. " --trust --threads 1 tests/lua/lib/grid.lua "
 
 local function run(out, options)
@@ -80,6 +81,17 @@ test("a key is made of what decides the numbers, and of nothing else", function(
   local source = "local rwkv, b = ... return rwkv.hook { kind = 'decay', name = 'keyed', apply = function(x) return -b * x:square() end }"
   assert(key { hook = assert(load(source))(rwkv, 1) } ~= key { hook = assert(load(source))(rwkv, 2) }) -- an upvalue
   assert(key { hook = before } == plain)
+end)
+
+test("a fingerprint is the same in every process", function()
+  local code = [[local f = require "rwkv.experiment.fingerprint"
+    local shared, t = { 1, x = { 2 } }, {}
+    for _, name in ipairs { "a", "bb", "ccc", "dddd", "eeeee", "f6" } do t[name] = { shared, name = function() return shared, t end } end
+    print(f(t))]]
+  rwkv.write_file(home .. "/fingerprint.lua", code)
+  local first = shell(check.program .. " " .. home .. "/fingerprint.lua")
+  for _ = 1, 5 do equal(shell(check.program .. " " .. home .. "/fingerprint.lua"), first) end
+  assert(first:find "return shared", first)
 end)
 
 local whole -- the numbers of an uninterrupted run

@@ -30,10 +30,18 @@ end
 
 local describe
 
+-- In a fixed order, since what was met before is not described again. Keys that are neither numbers nor texts are passed
+-- over: nothing orders them.
 local function of_table(t, seen)
-  local parts = {}
-  for key, value in pairs(t) do parts[#parts + 1] = describe(key, seen) .. "=" .. describe(value, seen) end
-  table.sort(parts)
+  local keys, parts = {}, {}
+  for key in pairs(t) do
+    if type(key) == "string" or type(key) == "number" then keys[#keys + 1] = key end
+  end
+  table.sort(keys, function(a, b)
+    if type(a) ~= type(b) then return type(a) == "number" end
+    return a < b
+  end)
+  for i, key in ipairs(keys) do parts[i] = describe(key, seen) .. "=" .. describe(t[key], seen) end
   return "{" .. table.concat(parts, ",") .. "}"
 end
 
@@ -49,7 +57,8 @@ function describe(value, seen)
   if kind == "userdata" or kind == "thread" then return kind end
   if kind ~= "table" and kind ~= "function" then return tostring(value) end
   if not seen[value] then
-    seen[value] = "again"
+    seen.count = (seen.count or 0) + 1
+    seen[value] = "#" .. seen.count
     if kind == "table" then return of_table(value, seen) end
     return of_function(value, seen)
   end
