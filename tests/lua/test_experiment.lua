@@ -84,8 +84,8 @@ test("a key is made of what decides the numbers, and of nothing else", function(
 end)
 
 test("a fingerprint is the same in every process", function()
-  local code = [[local f = require "rwkv.experiment.fingerprint"
-    local shared, t = { 1, x = { 2 } }, {}
+  local code = [[local rwkv, f = require "rwkv", require "rwkv.experiment.fingerprint"
+    local shared, t = { 1, x = { 2 }, function() return rwkv, string, _G end }, {}
     for _, name in ipairs { "a", "bb", "ccc", "dddd", "eeeee", "f6" } do t[name] = { shared, name = function() return shared, t end } end
     print(f(t))]]
   rwkv.write_file(home .. "/fingerprint.lua", code)

@@ -23,7 +23,9 @@ local function names()
   local known = { [_G] = "_G" }
   for name, module in pairs(package.loaded) do
     local own = name:match "^rwkv" or _G[name] == module
-    if own and (type(module) == "table" or type(module) == "function") then known[module] = name end
+    if own and (type(module) == "table" or type(module) == "function") then
+      known[module] = known[module] and known[module] < name and known[module] or name -- some have two
+    end
   end
   return known
 end
