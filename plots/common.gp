@@ -19,7 +19,7 @@ point(v) = style_index(v) ? int(word(style_points, style_index(v))) : 4
 dash(v) = style_index(v) ? int(word(style_dashes, style_index(v))) : 1
 
 # The comment lines at the head of a TSV file: how it was made. And its versions, in order.
-made_by(file) = system(sprintf("sed -n 's/^# //p' '%s' | head -2", file))
+made_by(file) = system(sprintf("sed -n 's/^# //p' '%s' | head -2 | fold -s -w 150", file))
 versions_in(file) = system(sprintf("awk -F'\\t' '!/^#/ && $1 != \"label\" && !seen[$1]++ {print $1}' '%s'", file))
 # The values of a column, each once, in the order of the file; of the rows in which another column has a value.
 column_of(file, name) = sprintf("awk -F'\\t' '!/^#/ {if (!n) {for (i = 1; i <= NF; i++) at[$i] = i; n = 1} else print $at[\"%s\"]}' '%s'", name, file)

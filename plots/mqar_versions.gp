@@ -16,9 +16,9 @@ do for [format in "png svg pdf"] {
   set output out.".".format
   set multiplot layout 1,words(lengths) title "Multi-query associative recall: which version, at which width" font ",16" \
     offset 0,-0.3 margins 0.075,0.985,0.225,0.86 spacing 0.06
-  eval "set label 1 made at screen 0.02,0.075 ".small_print
-  set label 2 "Light and dashed: published (digitised from arXiv:2404.05892 Figure 4 and arXiv:2312.04927 Figure 2; v7 recalled from arXiv:2503.14456). Strokes: lowest and highest seed." \
-    at screen 0.02,0.03 noenhanced font ",9" textcolor rgb "#707070"
+  eval "set label 1 made at screen 0.02,0.09 ".small_print
+  eval "set label 2 'Light and dashed: published (v4, v5, v6: digitised from arXiv:2404.05892 Figure 4; attention: arXiv:2312.04927 Figure 2; ".\
+    "v7: recalled). Strokes: lowest and highest seed.' at screen 0.02,0.025 ".small_print
   set logscale x 2
   set xrange [54:620]
   set xtics (64, 128, 256, 512)

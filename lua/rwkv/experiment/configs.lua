@@ -115,16 +115,16 @@ function configs.best(rows, q)
     for i, name in ipairs(q.by) do parts[i] = tostring(row[name]) end
     return table.concat(parts, "\0")
   end
-  local groups, value, sign = {}, q.value or "accuracy", q.lowest and -1 or 1
+  local groups, order, value, sign = {}, {}, q.value or "accuracy", q.lowest and -1 or 1
   for _, row in ipairs(rows) do
     if row.part == "curve" then
       local g = group_of(row)
-      groups[g] = groups[g] or {}
+      if not groups[g] then groups[g], order[#order + 1] = {}, g end
       groups[g][row[q.over]] = groups[g][row[q.over]] or {}
       groups[g][row[q.over]][row.run] = row[value] -- rows of a run come in order: the last one stays
     end
   end
-  local winner = {}
+  local winner, chosen = {}, {}
   for g, group in pairs(groups) do
     local top = -math.huge
     for _, over in ipairs(configs.sorted(group)) do
@@ -133,9 +133,10 @@ function configs.best(rows, q)
       if sign * sum / n > top then winner[g], top = over, sign * sum / n end
     end
   end
-  local chosen = {}
-  for _, row in ipairs(rows) do
-    if row[q.over] == winner[group_of(row)] then chosen[#chosen + 1] = row end
+  for _, g in ipairs(order) do -- as they first come
+    for _, row in ipairs(rows) do
+      if group_of(row) == g and row[q.over] == winner[g] then chosen[#chosen + 1] = row end
+    end
   end
   return chosen
 end
