@@ -66,13 +66,14 @@ TEST_LIB := $(filter-out tests/test_%,$(wildcard tests/*.c))
 
 MAKEFLAGS += -j$(shell nproc) # as many at a time as there are processors
 
-.PHONY: all demo text bench bench-peers test lint asan fuzz install clean help deps
+.PHONY: all demo text figures bench bench-peers test lint asan fuzz install clean help deps
 all: aviary build/f64/aviary build/f32/rwkv/core.so build/f64/rwkv/core.so
 
 help:
 	@echo 'make            build ./aviary, and the module rwkv for a stock lua5.4'
 	@echo 'make demo       train RWKV versions on MQAR and draw the result (SCALE=smoke: in seconds)'
 	@echo 'make text       the King James Bible as build/bible.txt, which experiments on text read'
+	@echo 'make figures    draw every figure that has data (SCALE=quick, small, paper: compute them first)'
 	@echo 'make bench      training, decoding, every operation, scaling: tables and plots in runs/bench (SCALE=quick, full)'
 	@echo 'make bench-peers  the same training in turn with PyTorch (PYTHON=python3:/other/python3), decoding with'
 	@echo '                rwkv.cpp (RWKV_CPP=its library)'
@@ -192,6 +193,17 @@ build/bible.txt:
 	  END {if (verses != 31102) {print "bible: found " verses " verses, expected 31102" >"/dev/stderr"; exit 1}}' >$@.new
 	@mv $@.new $@
 	@echo "The text: $@, $$(wc -c <$@) bytes"
+
+# The figures of the papers, one experiment each, each with a plots/NAME.gp. With SCALE they are computed first; then all
+# that have data are drawn, where it lies: below runs/, or else in plots/, which holds the data of the small scale.
+FIGURES := mqar_versions mqar_state mqar_decay mqar_gating mqar_init longctx_loss longctx_recall parity state_tracking \
+           expressivity decay_spectrum state_norm wkv_stability
+
+figures: all $(if $(SCALE),text)
+	@for f in $(if $(SCALE),$(FIGURES)); do echo "== $$f"; \
+	  ./aviary experiments/$$f.lua --scale $(SCALE) --jobs $(THREADS) || exit 1; done
+	@for f in $(FIGURES); do for d in runs/$$f plots; do if [ -f $$d/$$f.figure.tsv ]; then \
+	  gnuplot -e "out='$$d/$$f'" plots/$$f.gp || exit 1; echo "$(CURDIR)/$$d/$$f.png"; break; fi; done; done
 
 # The tables, and a picture of each that is there.
 bench: all build/f32/tests/test_fast

@@ -1,12 +1,11 @@
 -- How fast channels forget: the decays e^w of every layer in increasing order, with the official initial values and after
 -- training (figure 9 of arXiv:2305.13048).
 --   aviary experiments/decay_spectrum.lua [--scale quick|small|paper] [--text FILE] [--models "v4 v7"] [--out DIR]
--- Writes OUT/decay_spectrum.tsv, the sorted decays, and OUT/decay_summary.tsv, what part of each layer is fast and slow;
+-- Writes OUT/decay_spectrum.figure.tsv, the sorted decays, and OUT/decay_summary.figure.tsv, what part of each layer is fast and slow;
 -- plots/decay_spectrum.gp draws them. The trained models are those of experiments/measure/small_models.lua.
 local rwkv = require "rwkv"
 local decay = require "experiments.measure.decay"
 local small = require "experiments.measure.small_models"
-local write = require("experiments.measure.table").write
 
 local o = small.options(arg)
 local s = rwkv.experiment.scale(o, {
@@ -56,11 +55,10 @@ for _, run in ipairs(runs) do
   end
 end
 
-rwkv.mkdir(out)
 local note = ("initial: %d layers, d=%d; trained: %s, held-out bytes: %d"):format(layers, dim, text.note, s.tokens)
-write(out .. "/decay_spectrum.tsv", { "label", "part", "seed", "layer", "layers", "channel", "decay", "low", "high",
+rwkv.experiment.figure(out .. "/decay_spectrum.tsv", { "label", "part", "seed", "layer", "layers", "channel", "decay", "low", "high",
   "initial" }, rows, note)
-write(out .. "/decay_summary.tsv", { "label", "part", "seed", "layer", "layers", "channels", "below", "above", "median" },
+rwkv.experiment.figure(out .. "/decay_summary.tsv", { "label", "part", "seed", "layer", "layers", "channels", "below", "above", "median" },
   summaries, note .. "; parts of the channels with e^w below 0.1 and above 0.9, median e^w")
 print("          e^w          below 0.1  above 0.9  median")
 for _, x in ipairs(summaries) do
@@ -69,4 +67,4 @@ for _, x in ipairs(summaries) do
       x.median))
   end
 end
-print(out .. "/decay_spectrum.tsv")
+print(out .. "/decay_spectrum.figure.tsv")

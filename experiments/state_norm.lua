@@ -1,13 +1,12 @@
 -- What is in the matrix states of RWKV-5.2, 6 and 7 while they read a long text: root mean square, largest entry, and stable
 -- rank ||S||_F^2 / ||S||_2^2, against the position (appendix J of arXiv:2503.14456).
 --   aviary experiments/state_norm.lua [--scale quick|small|paper] [--text FILE] [--models "v6 v7"] [--out DIR]
--- Writes OUT/state_norm.tsv; plots/state_norm.gp draws it. The models are those of experiments/measure/small_models.lua;
+-- Writes OUT/state_norm.figure.tsv; plots/state_norm.gp draws it. The models are those of experiments/measure/small_models.lua;
 -- they are trained once, and on shorter texts than they read here.
 local rwkv = require "rwkv"
 local matrix = require "experiments.measure.matrix"
 local small = require "experiments.measure.small_models"
 local quantile = require("experiments.measure.decay").quantile
-local write = require("experiments.measure.table").write
 
 local o = small.options(arg, { models = "v5.2 v6 v7" })
 local s = rwkv.experiment.scale(o, {
@@ -95,11 +94,10 @@ for i, row in ipairs(order) do
   end
 end
 
-rwkv.mkdir(out)
 local columns = { "label", "layer", "position", "trained" }
 for _, name in ipairs(names) do
   for _, of in ipairs { "", "_low", "_high", "_max" } do columns[#columns + 1] = name .. of end
 end
-write(out .. "/state_norm.tsv", columns, rows, ("%s; median, 10 and 90 %% and maximum over heads, %d streams of held-out text, "
+rwkv.experiment.figure(out .. "/state_norm.tsv", columns, rows, ("%s; median, 10 and 90 %% and maximum over heads, %d streams of held-out text, "
   .. "%d seed%s"):format(text.note, s.streams, training.seeds, training.seeds > 1 and "s" or ""))
-print(out .. "/state_norm.tsv")
+print(out .. "/state_norm.figure.tsv")

@@ -2,14 +2,13 @@
 -- with what RWKV-2 and RWKV-3 had in its place (appendix of arXiv:2305.13048); and how rounding errors grow with the
 -- length of a sequence in RWKV-4, 6 and 7. No model is trained.
 --   aviary experiments/wkv_stability.lua [--scale quick|small|paper] [--out DIR]
--- Writes OUT/wkv_stability.tsv; plots/wkv_stability.gp draws it.
+-- Writes OUT/wkv_stability.figure.tsv; plots/wkv_stability.gp draws it.
 --
 -- The kernels run in the precision of the program; what they are held against is computed in plain Lua, in float64
 -- (experiments/measure/wkv.lua). `aviary --double` shows what is left when nothing is rounded to float32.
 local rwkv = require "rwkv"
 local wkv = require "experiments.measure.wkv"
 local inputs = require "experiments.measure.wkv_inputs"
-local write = require("experiments.measure.table").write
 
 local o = rwkv.experiment.options(arg)
 local s = rwkv.experiment.scale(o, {
@@ -122,8 +121,7 @@ end
 for _, version in ipairs { "v4", "v6", "v7" } do growth(version) end
 
 local out = o.out ~= "" and o.out or "runs/wkv_stability"
-rwkv.mkdir(out)
-write(out .. "/wkv_stability.tsv", { "label", "part", "kernels", "x", "error", "low", "high", "finite" }, rows,
+rwkv.experiment.figure(out .. "/wkv_stability.tsv", { "label", "part", "kernels", "x", "error", "low", "high", "finite" }, rows,
   ("large keys: %d tokens of %d channels, w and u as RWKV-4's in block 6 of 12; lengths: one head of %d, %d seed%s"):format(
     s.tokens, channels, channels, s.seeds, s.seeds > 1 and "s" or ""))
-print(out .. "/wkv_stability.tsv")
+print(out .. "/wkv_stability.figure.tsv")

@@ -1,9 +1,9 @@
 # Decays of every layer in increasing order: official initial values, and small models after training.
-#   gnuplot -e "out='runs/decay_spectrum/decay_spectrum'" plots/decay_spectrum.gp      reads out.tsv, writes out.png, .svg, .pdf
+#   gnuplot -e "out='runs/decay_spectrum/decay_spectrum'" plots/decay_spectrum.gp      reads out.figure.tsv, writes out.png, .svg, .pdf
 here = system(sprintf("dirname '%s'", ARG0))
 load here."/common.gp"
 if (!exists("out")) out = "runs/decay_spectrum/decay_spectrum"
-data = out.".tsv"
+data = out.".figure.tsv"
 made = made_by(data)."\nCircles: part below 0.1, median, part above 0.9 of layers 0, 6 and 11, from the initialisation as RWKV-4's code has it [C]. ". \
   "Grey line: RWKV-7's lower bound exp(-e^{-1/2}) [T]"
 versions = versions_in(data)

@@ -1,9 +1,9 @@
 # What is in the matrix states while a long text is read: root mean square, largest entry, stable rank.
-#   gnuplot -e "out='runs/state_norm/state_norm'" plots/state_norm.gp      reads out.tsv, writes out.png, .svg, .pdf
+#   gnuplot -e "out='runs/state_norm/state_norm'" plots/state_norm.gp      reads out.figure.tsv, writes out.png, .svg, .pdf
 here = system(sprintf("dirname '%s'", ARG0))
 load here."/common.gp"
 if (!exists("out")) out = "runs/state_norm/state_norm"
-data = out.".tsv"
+data = out.".figure.tsv"
 made = made_by(data)."\nThin: single layers. Grey: entries of large models, arXiv:2503.14456, section 4.1 [T]"
 versions = versions_in(data)
 layers = system(sprintf("awk -F'\\t' '!/^#/ && $2 != \"layer\" && $2 != \"all\" && !seen[$2]++ {print $2}' '%s'", data))

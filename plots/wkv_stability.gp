@@ -1,10 +1,10 @@
 # Large keys in RWKV-4's weighted mean, computed in four ways; and rounding errors against the length of a sequence.
-#   gnuplot -e "out='runs/wkv_stability/wkv_stability'" plots/wkv_stability.gp      reads out.tsv, writes out.png, .svg, .pdf
+#   gnuplot -e "out='runs/wkv_stability/wkv_stability'" plots/wkv_stability.gp      reads out.figure.tsv, writes out.png, .svg, .pdf
 here = system(sprintf("dirname '%s'", ARG0))
 load here."/common.gp"
 set datafile missing NaN # a line goes on over rows that are another's
 if (!exists("out")) out = "runs/wkv_stability/wkv_stability"
-data = out.".tsv"
+data = out.".figure.tsv"
 made = made_by(data)."\nGrey lines: where the code of RWKV-2 and RWKV-3 cuts keys and where its ε is as large as e^k [C]; where e^k leaves float32"
 forms = "v2 v3 naive v4"
 titles = "'v2: at most e^{60}, + 10^{-16}' 'v3: at most e^{60}, + 10^{-8}' 'as it is written' 'v4: running maximum'"

@@ -230,7 +230,7 @@ test("the three scripts, and their pictures", function()
     local out, status = check.shell(("%s --threads 1 experiments/%s.lua --scale smoke --out %s%s"):format(check.program, name,
       directory, trained))
     assert(status == 0, out)
-    assert(out:find(("%s/%s.tsv"):format(directory, name), 1, true), out)
+    assert(out:find(("%s/%s.figure.tsv"):format(directory, name), 1, true), out)
     out, status = check.shell(("gnuplot -e \"out='%s/%s'\" plots/%s.gp"):format(directory, name, name))
     if double then out = out:gsub("[^\n]*no valid points[^\n]*\n", "") end -- errors below the axes of that picture
     assert(status == 0 and not out:find "warning", out)

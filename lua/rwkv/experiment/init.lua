@@ -232,6 +232,7 @@ end
 -- figure(path, columns, rows, note): beside the table of all rows, NAME.tsv, the few that a figure shows, NAME.figure.tsv,
 -- headed by the command that made it.
 function experiment.figure(path, columns, rows, note)
+  core.mkdir(path:match "^(.*)/" or ".")
   tsv.write((path:gsub("%.tsv$", ".figure.tsv")), columns, rows, { ("%s (commit %s, %s kernels, %s)"):format(command_line(), core.commit, core.backend(),
     core.precision), note })
 end
