@@ -6,10 +6,9 @@ set datafile missing NaN
 if (!exists("out")) out = "runs/longctx_loss/longctx_loss"
 data = out.".figure.tsv"
 made = made_by(data)
-models = values_in(data, "label")
 trained = real(word(values_in(data, "seq"), 1))
 is(v, c) = strcol("label") eq v && column("carry") == c
-has(v, c) = int(system(sprintf("awk -F'\\t' '$1==\"%s\" && $2==%d {n++} END {print n+0}' '%s'", v, c, data)))
+models_at(c) = system(sprintf("awk -F'\\t' '$2 == \"%d\" && !seen[$1]++ {print $1}' '%s'", c, data))
 far = real(system(sprintf("awk -F'\\t' '!/^#/ {x=$7} END {print x}' '%s'", data)))
 # The axis leaves out the first positions, where nothing is known yet.
 low = real(system(sprintf("awk -F'\\t' '!/^#/ && $1 != \"label\" && (!m || $4 < m) {m = $4} END {print m}' '%s'", data)))
@@ -31,13 +30,13 @@ do for [format in "png svg pdf"] {
   set format y "%.1f"
   set xlabel "position in the document, bytes" offset 0,0.4
   set key top right Left reverse samplen 2.5
-  do for [c = 0:1] {
-    set title c == 0 ? "Every example from an empty state" : "The state carried on while training" offset 0,-0.6
-    set ylabel c == 0 ? "loss, nats a byte" : ""
-    plot for [v in models] data using (column("position")):(is(v, c) ? column("loss") - column("stderr") : NaN): \
+  do for [k = 0:1] {
+    set title k == 0 ? "Every example from an empty state" : "The state carried on while training" offset 0,-0.6
+    set ylabel k == 0 ? "loss, nats a byte" : ""
+    plot for [v in models_at(k)] data using (column("position")):(is(v, k) ? column("loss") - column("stderr") : NaN): \
         (column("loss") + column("stderr")) with filledcurves lc rgb light(v) fs transparent solid 0.12 notitle, \
-      for [v in models] data using (column("position")):(is(v, c) ? column("loss") : NaN) \
-        with linespoints lw 2 lc rgb colour(v) pt point(v) ps 0.8 dt dash(v) title (has(v, c) ? v : "")
+      for [v in models_at(k)] data using (column("position")):(is(v, k) ? column("loss") : NaN) \
+        with linespoints lw 2 lc rgb colour(v) pt point(v) ps 0.8 dt dash(v) title v
     unset label 1
     unset label 2
   }
