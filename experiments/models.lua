@@ -15,6 +15,10 @@ for _, version in ipairs(rwkv.versions()) do add(version, version) end
 -- Learning rates up to 2: the transition can have negative eigenvalues.
 add("v7-doubled", "v7", { iclr = "doubled" })
 
+-- Both without the bonus, by which the current token reaches the output past the state: with it, parity is hardly learned.
+add("v7-no-bonus", "v7", { bonus = "none" })
+add("v7-doubled-no-bonus", "v7", { iclr = "doubled", bonus = "none" })
+
 -- Other ways to mix over time, inside the blocks of RWKV-7; channel mixing without its token shift, as theirs has none.
 for _, mixer in ipairs { "attention", "linear_attention", "retnet", "gla", "deltanet", "deltanet_negative",
   "gated_deltanet", "mamba" } do

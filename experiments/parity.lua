@@ -7,12 +7,12 @@ local rwkv = require "rwkv"
 local models = require "experiments.models"
 local parity = require "experiments.tasks.parity"
 
-local all = "v4 v5.2 v6 v7 v7-doubled attention deltanet deltanet_negative"
+local all = "v4 v5.2 v6 v7 v7-doubled v7-no-bonus v7-doubled-no-bonus attention deltanet deltanet_negative"
 local o = rwkv.experiment.options(arg, { models = "", seeds = 0 })
 local s = rwkv.experiment.scale(o, {
-  quick = { models = "v6 v7 v7-doubled", layers = 2, dim = 32, head_size = 32, batch = 64, examples = 64000, every = 16000, tests = 256,
+  quick = { models = "v7-doubled v7-doubled-no-bonus deltanet_negative", layers = 2, dim = 32, head_size = 32, batch = 64, examples = 64000, every = 16000, tests = 256,
     lr = { 3e-3 }, seeds = 1 },
-  small = { models = "v6 v7 v7-doubled attention", layers = 2, dim = 64, head_size = 32, batch = 64, examples = 192000, every = 19200,
+  small = { models = "v6 v7 v7-doubled v7-no-bonus v7-doubled-no-bonus attention deltanet deltanet_negative", layers = 2, dim = 64, head_size = 32, batch = 64, examples = 128000, every = 12800,
     tests = 512, lr = { 2e-3 }, seeds = 3 },
   paper = { models = all, layers = 2, dim = 128, head_size = 32, batch = 256, examples = 5120000, every = 51200, tests = 8192,
     lr = { 1e-3 }, seeds = 3 },
