@@ -98,8 +98,11 @@ local function list_runs(q, out)
   return runs
 end
 
--- What a run is to the bar: its arithmetic, in units of the program's steps forward.
-local function weight(run) return run.config.examples * run.config.layers * run.config.dim ^ 2 end
+-- What a run is to the bar of all: about its arithmetic.
+local function weight(run)
+  local c = run.config
+  return c.examples * (c.seq or 1) * c.layers * c.dim ^ 2
+end
 
 local function summary(rows)
   local last = rows[1]
@@ -112,21 +115,33 @@ local function say(...) io.stderr:write(string.format(...), "\n") end
 
 -- ---- running ----
 
+local function total_weight(runs)
+  local total = 0
+  for _, run in ipairs(runs) do total = total + weight(run) end
+  return total
+end
+
 local function run_here(todo)
+  local total, done, start = total_weight(todo), 0, core.time()
   for i, run in ipairs(todo) do
     local c = run.config
     local title = #todo > 1 and ("%d/%d %s"):format(i, #todo, run.title) or run.title
     local bar = progress(title, c.examples, "examples")
-    run.rows = trial.run(run, bar)
+    local within = { update = function(_, seen, note) -- the bar of this run, with the time left of all
+      local now = done + weight(run) * seen / c.examples
+      local left = (core.time() - start) * (total - now) / now
+      bar:update(seen, #todo > 1 and ("%s; all runs: %.0f min left"):format(note, left / 60) or note)
+    end }
+    run.rows = trial.run(run, within)
+    done = done + weight(run)
     local last = run.rows[#run.rows]
     bar:finish(("%s, %d parameters, state %d floats"):format(summary(run.rows), last.parameters, last.state_floats))
   end
 end
 
 local function run_apart(todo, name, arguments, jobs)
-  local total, done, ended, failures = 0, 0, 0, {}
-  for _, run in ipairs(todo) do total = total + weight(run) end
-  local bar = progress(name, total, "steps forward")
+  local total, done, ended, failures = total_weight(todo), 0, 0, {}
+  local bar = progress(name, total, "operations")
   local on = {}
   function on.moved(seen)
     local now = done
