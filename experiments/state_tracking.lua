@@ -13,7 +13,7 @@ local s = rwkv.experiment.scale(o, {
   quick = { models = "v7 v7-doubled", groups = "Z60", depths = { 1 }, length = 4, dim = 64, head_size = 32, batch = 128,
     examples = 128000, every = 32000, tests = 200, lr = 2e-3, seeds = 1 },
   small = { models = "v6 v7 v7-doubled attention", groups = "Z60 A5", depths = { 1, 2, 3, 4 }, length = 12, dim = 64, head_size = 32,
-    batch = 128, examples = 400000, every = 50000, tests = 500, lr = 2e-3, seeds = 1 },
+    batch = 128, examples = 256000, every = 32000, tests = 500, lr = 2e-3, seeds = 1 },
   paper = { models = "v4 v5.2 v6 v7 v7-doubled attention mamba deltanet deltanet_negative", groups = "Z60 A4xZ5 A5 S5",
     depths = { 1, 2, 3, 4 }, length = 20, dim = 512, head_size = 64, batch = 512, examples = 16000000, every = 800000, tests = 5000,
     lr = 1e-4, seeds = 3 },
