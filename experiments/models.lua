@@ -40,4 +40,4 @@ local function pick(names, more)
   return list
 end
 
-return { pick = pick, add = add }
+return { pick = pick, add = add, names = order }

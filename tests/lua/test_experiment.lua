@@ -37,6 +37,18 @@ local function has(text, ...)
   end
 end
 
+test("every model of the figures can be made, with and without channel mixing", function()
+  local models = require "experiments.models"
+  for _, more in ipairs { {}, { channel_mix = "none" } } do
+    for _, m in ipairs(models.pick(table.concat(models.names, " "), more)) do
+      local model = rwkv.model { version = m.version, hooks = m.hooks, layers = 2, dim = 16, head_size = 8, vocab = 12, ctx = 6 }
+      local loss = rwkv.no_grad(function() return (model:loss({ { 1, 2, 3, 4, 5 } }, { { 2, 3, 4, 5, 6 } })) end):item()
+      assert(loss > 1 and loss < 5, m.label)
+    end
+  end
+  fails(function() models.pick "v7 v8" end, "no model 'v8'", "mamba")
+end)
+
 test("products, seeds, the best of a sweep", function()
   local list = rwkv.product({ { "model", { { label = "a" }, { label = "b" } } }, { "lr", { 1, 2 } } },
     { dim = 8, lr = { 5 }, seeds = 3 })
