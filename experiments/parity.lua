@@ -18,6 +18,18 @@ local s = rwkv.experiment.scale(o, {
     lr = { 1e-3 }, seeds = 3 },
 })
 
+-- The part of `count` examples whose parity is answered rightly; their memory is given back in pieces.
+local function right(model, task, count)
+  local correct = 0
+  for first = 1, count, 64 do
+    rwkv.no_grad(function()
+      local _, score = model:loss(task:batch(first, math.min(64, count - first + 1)))
+      correct = correct + score.correct
+    end)
+  end
+  return correct / count
+end
+
 local note = ("parity: %d layers, d=%d, heads of %d, batch %d, %d examples of 3-40 bits, lr %g with warm-up and cosine, no weight "
   .. "decay, clip 1; accuracy scaled so that chance is 0"):format(s.layers, s.dim, s.head_size, s.batch, s.examples, s.lr[1])
 local rows, path = rwkv.experiment.run { name = "parity", options = o,
@@ -31,24 +43,14 @@ local rows, path = rwkv.experiment.run { name = "parity", options = o,
       parity.new { low = c.test_low, high = c.test_high, seed = 7 }
   end,
   evaluate = function(model, test, c)
-    local correct, size = 0, 64
-    for first = 1, c.tests, size do
-      rwkv.no_grad(function()
-        local _, score = model:loss(test:batch(first, math.min(size, c.tests - first + 1)))
-        correct = correct + score.correct
-      end)
-    end
-    return { accuracy = correct / c.tests, scaled = 2 * correct / c.tests - 1 }
+    local part = right(model, test, c.tests)
+    return { accuracy = part, scaled = 2 * part - 1 }
   end,
   final = function(model, _, c) -- by length
     local list = {}
-    for _, length in ipairs { 4, 8, 16, 24, 32, 40, 64, 96, 128, 192, 256 } do
-      local task, correct = parity.new { low = length, high = length, seed = 8 }, 0
-      for first = 1, c.tests, 64 do
-        local _, score = model:loss(task:batch(first, math.min(64, c.tests - first + 1)))
-        correct = correct + score.correct
-      end
-      list[#list + 1] = { length = length, accuracy = correct / c.tests, scaled = 2 * correct / c.tests - 1 }
+    for i, length in ipairs { 4, 8, 16, 24, 32, 40, 64, 96, 128, 192, 256 } do
+      local part = right(model, parity.new { low = length, high = length, seed = 8 }, c.tests)
+      list[i] = { length = length, accuracy = part, scaled = 2 * part - 1 }
     end
     return list
   end,
