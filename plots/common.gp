@@ -5,7 +5,7 @@ set datafile commentschars "#"
 set border 3 lc rgb "#404040"
 set tics nomirror out scale 0.6 textcolor rgb "#202020"
 set grid ytics lc rgb "#e4e4e4" lt 1 lw 0.7
-set key top left Left reverse samplen 2 spacing 1.2 noopaque
+set key top left Left reverse samplen 2 spacing 1.2 noopaque noenhanced
 set style fill solid 0.9 noborder
 
 # One colour, dash and point a model, the same in every figure.
