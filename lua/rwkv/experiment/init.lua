@@ -15,7 +15,7 @@ local function fail(...) error("experiment: " .. string.format(...), 0) end
 
 -- ---- options ----
 
-local common = { scale = "small", jobs = 1, list = false, collect = false, fresh = false, run = "", out = "" }
+local common = { scale = "small", set = "", jobs = 1, list = false, collect = false, fresh = false, run = "", out = "" }
 
 -- options(arg, { models = "v4 v7", .. }) -> the script's options and those that every experiment has: --scale quick, small or
 -- paper; --jobs N; --list; --collect; --fresh; --out DIR.
@@ -29,9 +29,29 @@ function experiment.options(arguments, mine)
   return o
 end
 
--- scale(o, { quick = {..}, small = {..}, paper = {..} }) -> the settings that --scale asks for
+-- A value from the command line in the place of one of a scale's: of the same kind, numbers of a list parted by commas.
+local function value_like(before, name, text)
+  if type(before) == "string" then return text end
+  local list = {}
+  for word in (text .. ","):gmatch "(.-)," do
+    local value = tonumber(word) or fail("--set %s=%s: '%s' is not a number", name, text, word)
+    list[#list + 1] = math.tointeger(value) or value
+  end
+  if type(before) == "number" and #list == 1 then return list[1] end
+  if type(before) == "table" and type(before[1]) == "number" then return list end
+  return fail("--set %s=%s: expected %s", name, text, type(before) == "number" and "one number" or "a setting made of numbers")
+end
+
+-- scale(o, { quick = {..}, small = {..}, paper = {..} }) -> the settings that --scale asks for, with those of --set
 function experiment.scale(o, scales)
-  return scales[o.scale] or fail("--scale %s: expected %s", o.scale, table.concat(configs.sorted(scales), ", "))
+  local s = scales[o.scale] or fail("--scale %s: expected %s", o.scale, table.concat(configs.sorted(scales), ", "))
+  for word in o.set:gmatch "%S+" do
+    local name, text = word:match "^([%w_]+)=(.+)$"
+    if not name then fail("--set: expected NAME=VALUE, found '%s'", word) end
+    if s[name] == nil then fail("--set %s: this scale has %s", word, table.concat(configs.sorted(s), ", ")) end
+    s[name] = value_like(s[name], name, text)
+  end
+  return s
 end
 
 -- ---- checking ----
