@@ -11,12 +11,12 @@ local parity = require "experiments.tasks.parity"
 local all = "v4 v5.2 v6 v7 v7-doubled v7-no-bonus v7-doubled-no-bonus attention deltanet deltanet_negative"
 local o = rwkv.experiment.options(arg, { models = "", seeds = 0 })
 local s = rwkv.experiment.scale(o, {
-  quick = { models = "v7-doubled v7-doubled-no-bonus deltanet_negative", layers = 2, dim = 32, head_size = 32, batch = 64, examples = 64000, every = 16000, tests = 256,
-    lr = { 3e-3 }, seeds = 1 },
-  small = { models = "v6 v7 v7-doubled v7-no-bonus v7-doubled-no-bonus attention deltanet deltanet_negative", layers = 2, dim = 64, head_size = 32, batch = 64, examples = 128000, every = 12800,
-    tests = 512, lr = { 2e-3 }, seeds = 3 },
-  paper = { models = all, layers = 2, dim = 128, head_size = 32, batch = 256, examples = 5120000, every = 51200, tests = 8192,
-    lr = { 1e-3 }, seeds = 3 },
+  quick = { models = "v7-doubled v7-doubled-no-bonus deltanet_negative", layers = 2, dim = 32, head_size = 32, batch = 64,
+    examples = 64000, every = 16000, tests = 256, lr = { 3e-3 }, seeds = 1 },
+  small = { models = "v6 v7 v7-doubled v7-no-bonus v7-doubled-no-bonus attention deltanet deltanet_negative", layers = 2,
+    dim = 64, head_size = 32, batch = 64, examples = 128000, every = 12800, tests = 512, lr = { 2e-3 }, seeds = 3 },
+  paper = { models = all, layers = 2, dim = 128, head_size = 32, batch = 256, examples = 5120000, every = 51200,
+    tests = 8192, lr = { 1e-3 }, seeds = 3 },
 })
 
 -- The part of `count` examples whose parity is answered rightly; their memory is given back in pieces.
@@ -31,14 +31,16 @@ local function right(model, task, count)
   return correct / count
 end
 
-local note = ("parity: %d layers, d=%d, heads of %d, batch %d, %d examples of 3-40 bits, lr %g with warm-up and cosine, no weight "
-  .. "decay, clip 1; accuracy scaled so that chance is 0"):format(s.layers, s.dim, s.head_size, s.batch, s.examples, s.lr[1])
+local note = ("parity: %d layers, d=%d, heads of %d, batch %d, %d examples, lr %g with warm-up and cosine, no weight decay, "
+  .. "clip 1; accuracy scaled so that chance is 0"):format(s.layers, s.dim, s.head_size, s.batch, s.examples, s.lr[1])
+local ranges = { { low = 2, high = 8, seq = 8, test_low = 9, test_high = 40 },
+  { low = 3, high = 40, seq = 40, test_low = 40, test_high = 256 } }
 local rows, path = rwkv.experiment.run { name = "parity", options = o,
-  configs = rwkv.product({ { "range", { { low = 2, high = 8, seq = 8, test_low = 9, test_high = 40 },
-      { low = 3, high = 40, seq = 40, test_low = 40, test_high = 256 } } }, { "model", models.pick(o.models ~= "" and o.models or s.models) }, { "lr", s.lr },
-    { "seed", rwkv.seeds(o.seeds > 0 and o.seeds or s.seeds) } },
-    { layers = s.layers, dim = s.dim, head_size = s.head_size, vocab = parity.vocab, batch = s.batch, examples = s.examples, every = s.every, tests = s.tests, schedule = "cosine",
-      warmup = s.examples // s.batch // 10, final_lr = 0.001, weight_decay = 0, clip = 1, beta2 = 0.999 }),
+  configs = rwkv.product({ { "range", ranges }, { "model", models.pick(o.models ~= "" and o.models or s.models) },
+    { "lr", s.lr }, { "seed", rwkv.seeds(o.seeds > 0 and o.seeds or s.seeds) } },
+    { layers = s.layers, dim = s.dim, head_size = s.head_size, vocab = parity.vocab, batch = s.batch, examples = s.examples,
+      every = s.every, tests = s.tests, schedule = "cosine", warmup = s.examples // s.batch // 10, final_lr = 0.001,
+      weight_decay = 0, clip = 1, beta2 = 0.999 }),
   task = function(c)
     return parity.new { low = c.low, high = c.high, seed = 1000 + c.seed },
       parity.new { low = c.test_low, high = c.test_high, seed = 7 }
