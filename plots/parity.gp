@@ -8,16 +8,17 @@ data = out.".figure.tsv"
 published = here."/published/parity.tsv"
 made = made_by(data)
 models = values_in(data, "label")
-is(v, to) = strcol("label") eq v && strcol("measured") eq "length" && column("trained_to") == to
-whole(v) = strcol("label") eq v && strcol("measured") eq "test" && column("trained_to") == 40
+started(start) = system(sprintf("awk -F'\\t' '$3 == \"%s\" && !seen[$1]++ {print $1}' '%s'", start, data)) # column 3: start
+is(v, start) = strcol("label") eq v && strcol("measured") eq "length" && strcol("start") eq start
+whole(v) = strcol("label") eq v && strcol("measured") eq "test" && strcol("start") eq "wide"
 n = words(models)
 m = int(system(sprintf("grep -vc '^#\\|^label' '%s'", published)))
 
 do for [format in "png svg pdf"] {
   eval picture(format, 1500, 680)
   set output out.".".format
-  set multiplot layout 1,3 title "Parity of bits: trained on short texts, asked in longer ones" font ",16" offset 0,-0.3
-  eval "set label 1 made at screen 0.02,0.075 ".small_print
+  set multiplot layout 1,3 title "Parity of bits: trained on 3 to 40, asked in longer texts" font ",16" offset 0,-0.3
+  eval "set label 1 made at screen 0.02,0.07 ".small_print
   set bmargin at screen 0.29; set tmargin at screen 0.86
   set yrange [-0.2:1.08]
   set ytics 0.2
@@ -25,26 +26,26 @@ do for [format in "png svg pdf"] {
   set logscale x 2
   set xtics (4, 8, 16, 32, 64, 128, 256)
   set xlabel "length, bits" offset 0,0.4
-  set key top right Right noreverse samplen 2
+  set key at screen 0.05,0.185 left top horizontal maxrows 2 Left reverse samplen 2
   do for [k = 1:2] {
-    to = k == 1 ? 8 : 40
+    start = k == 1 ? "wide" : "official"
     set lmargin at screen (k == 1 ? 0.06 : 0.37); set rmargin at screen (k == 1 ? 0.335 : 0.645)
-    set xrange [3.5:(k == 1 ? 70 : 290)]
-    set title sprintf("trained on %s bits", k == 1 ? "2-8" : "3-40") offset 0,-0.5
+    set xrange [3.5:290]
+    set title k == 1 ? "embeddings start from N(0,1)" : "embeddings start within ±0.0001 (official)" offset 0,-0.5
     set ylabel k == 1 ? "accuracy, scaled: 0 is chance" : ""
-    set arrow 1 from to, graph 0 to to, graph 1 nohead lc rgb "#909090" dt 2
-    plot for [v in models] data using (is(v, to) ? column("length") : NaN):(column("mean")):(column("low")):(column("high")) \
+    set arrow 1 from 40, graph 0 to 40, graph 1 nohead lc rgb "#909090" dt 2
+    plot for [v in started(start)] data using (is(v, start) ? column("length") : NaN):(column("mean")):(column("low")):(column("high")) \
       with yerrorlines lw 1.8 pt point(v) ps 1 dt dash(v) lc rgb colour(v) title (k == 1 ? v : "")
     unset label 1
     unset key
   }
   unset arrow; unset logscale
-  set lmargin at screen 0.69; set rmargin at screen 0.985
-  set title "3-40 bits, asked 40-256: ours, and published (grey)" offset 0,-0.5
+  set lmargin at screen 0.69; set rmargin at screen 0.965
+  set title "all of 40-256: ours (first panel), and published (grey)" offset 0,-0.5
   set ylabel ""
   set xlabel ""
   set xrange [-0.7:n + m + 0.2]
-  set xtics () rotate by -40 left
+  set xtics () rotate by -45 left noenhanced
   do for [i = 1:n] {set xtics add (word(models, i) i - 1)}
   do for [i = 1:m] {set xtics add (system(sprintf("grep -v '^#\\|^label' '%s' | sed -n %dp | cut -f1", published, i)) n + i - 0.5)}
   set boxwidth 0.7

@@ -45,7 +45,7 @@ end
 -- scale(o, { quick = {..}, small = {..}, paper = {..} }) -> the settings that --scale asks for, with those of --set
 function experiment.scale(o, scales)
   local s = scales[o.scale] or fail("--scale %s: expected %s", o.scale, table.concat(configs.sorted(scales), ", "))
-  for word in o.set:gmatch "%S+" do
+  for word in (o.set or ""):gmatch "%S+" do
     local name, text = word:match "^([%w_]+)=(.+)$"
     if not name then fail("--set: expected NAME=VALUE, found '%s'", word) end
     if s[name] == nil then fail("--set %s: this scale has %s", word, table.concat(configs.sorted(s), ", ")) end
