@@ -26,7 +26,7 @@ do for [format in "png svg pdf"] {
   set logscale x 2
   set xtics (4, 8, 16, 32, 64, 128, 256)
   set xlabel "length, bits" offset 0,0.4
-  set key at screen 0.05,0.185 left top horizontal maxrows 2 Left reverse samplen 2
+  set key at screen 0.63,0.72 right top vertical Left reverse samplen 2
   do for [k = 1:2] {
     start = k == 1 ? "wide" : "official"
     set lmargin at screen (k == 1 ? 0.06 : 0.37); set rmargin at screen (k == 1 ? 0.335 : 0.645)
@@ -40,12 +40,12 @@ do for [format in "png svg pdf"] {
     unset key
   }
   unset arrow; unset logscale
-  set lmargin at screen 0.69; set rmargin at screen 0.965
+  set lmargin at screen 0.69; set rmargin at screen 0.955
   set title "all of 40-256: ours (first panel), and published (grey)" offset 0,-0.5
   set ylabel ""
   set xlabel ""
   set xrange [-0.7:n + m + 0.2]
-  set xtics () rotate by -45 left noenhanced
+  set xtics () rotate by -50 left noenhanced font ",11"
   do for [i = 1:n] {set xtics add (word(models, i) i - 1)}
   do for [i = 1:m] {set xtics add (system(sprintf("grep -v '^#\\|^label' '%s' | sed -n %dp | cut -f1", published, i)) n + i - 0.5)}
   set boxwidth 0.7
