@@ -1,4 +1,4 @@
-# Parity: scaled accuracy by length, the mean over seeds, a stroke from the worst to the best; published values at the right.
+# Parity: scaled accuracy by length, the best of the seeds as published, thin the mean; published values at the right.
 #   gnuplot -e "out='runs/parity/parity'" plots/parity.gp    reads out.figure.tsv, writes out.png, .svg, .pdf
 here = system(sprintf("dirname '%s'", ARG0))
 load here."/common.gp"
@@ -6,7 +6,7 @@ set datafile missing NaN
 if (!exists("out")) out = "runs/parity/parity"
 data = out.".figure.tsv"
 published = here."/published/parity.tsv"
-made = made_by(data)
+made = made_by(data)."\nThick: the best of the seeds, as published. Thin and dots: their mean; strokes: from the worst to the best"
 models = values_in(data, "label")
 started(start) = system(sprintf("awk -F'\\t' '$3 == \"%s\" && !seen[$1]++ {print $1}' '%s'", start, data)) # column 3: start
 is(v, start) = strcol("label") eq v && strcol("measured") eq "length" && strcol("start") eq start
@@ -34,8 +34,10 @@ do for [format in "png svg pdf"] {
     set title k == 1 ? "embeddings start from N(0,1)" : "embeddings start within ±0.0001 (official)" offset 0,-0.5
     set ylabel k == 1 ? "accuracy, scaled: 0 is chance" : ""
     set arrow 1 from 40, graph 0 to 40, graph 1 nohead lc rgb "#909090" dt 2
-    plot for [v in started(start)] data using (is(v, start) ? column("length") : NaN):(column("mean")):(column("low")):(column("high")) \
-      with yerrorlines lw 1.8 pt point(v) ps 1 dt dash(v) lc rgb colour(v) title (k == 1 ? v : "")
+    plot for [v in started(start)] data using (is(v, start) ? column("length") : NaN):(column("mean")) \
+        with lines lw 0.8 lc rgb colour(v) notitle, \
+      for [v in started(start)] data using (is(v, start) ? column("length") : NaN):(column("high")) \
+        with linespoints lw 2.2 pt point(v) ps 1 dt dash(v) lc rgb colour(v) title (k == 1 ? v : "")
     unset label 1
     unset key
   }
@@ -49,9 +51,9 @@ do for [format in "png svg pdf"] {
   do for [i = 1:n] {set xtics add (word(models, i) i - 1)}
   do for [i = 1:m] {set xtics add (system(sprintf("grep -v '^#\\|^label' '%s' | sed -n %dp | cut -f1", published, i)) n + i - 0.5)}
   set boxwidth 0.7
-  plot for [i = 1:n] data using (whole(word(models, i)) ? i - 1 : NaN):(column("mean")) with boxes lc rgb colour(word(models, i)), \
+  plot for [i = 1:n] data using (whole(word(models, i)) ? i - 1 : NaN):(column("high")) with boxes lc rgb colour(word(models, i)), \
     for [i = 1:n] data using (whole(word(models, i)) ? i - 1 : NaN):(column("mean")):(column("low")):(column("high")) \
-      with yerrorbars lc rgb "#303030" pt 0 lw 1.4, \
+      with yerrorbars lc rgb "#303030" pt 7 ps 0.5 lw 1.2, \
     published using (n + $0 + 0.5):(column("scaled")) with boxes lc rgb "#d0d0d0"
   unset multiplot
   set xtics norotate
