@@ -95,6 +95,7 @@ typedef struct {
 /* Tokens at index: a Tokens value, a list {3,1,4} (one sequence) or a list of lists of equal length. A
    list is replaced on the stack by a Tokens value, so it lives as long as the call. */
 const Tokens *check_tokens(lua_State *L, int index, const char *what);
+const Tokens *test_tokens(lua_State *L, int index); /* NULL if it is no Tokens value */
 void open_tokens(lua_State *L);
 
 /* ---- the rest ---- */
@@ -119,6 +120,7 @@ void open_hook(lua_State *L);
 void open_optim(lua_State *L);
 void open_rng(lua_State *L);
 void open_golden(lua_State *L);
+void open_tensor_file(lua_State *L);
 void open_system(lua_State *L);
 
 /* ---- what a script may do (sandbox.c, watch.c) ---- */

@@ -28,6 +28,8 @@ static void read_row(lua_State *L, int table, int *out, lua_Integer T, const cha
   }
 }
 
+const Tokens *test_tokens(lua_State *L, int index) { return luaL_testudata(L, index, class); }
+
 const Tokens *check_tokens(lua_State *L, int index, const char *what)
 {
   const Tokens *given = luaL_testudata(L, index, class);

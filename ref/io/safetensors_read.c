@@ -200,6 +200,13 @@ const char *st_meta(const StFile *f, const char *key)
   return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(m, key));
 }
 
+const char *st_meta_at(const StFile *f, int i, const char **key)
+{
+  const cJSON *m = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(f->header, "__metadata__"), i);
+  if (m) *key = m->string;
+  return cJSON_GetStringValue(m);
+}
+
 /* ---- values ---- */
 
 static double element(StType type, const unsigned char *p)

@@ -72,7 +72,8 @@ static void put(StWriter *w, const char *name, const char *dtype, int axes, cons
     w->parts = parts, w->room = room;
   }
   if (cJSON_GetObjectItemCaseSensitive(w->header, name)) rwkv_fail("%s: tensor \"%s\" twice", w->path, name);
-  part.n = shape_count(axes, shape);
+  part.n = 1;
+  for (int i = 0; i < axes; i++) part.n *= (size_t)shape[i];
   double offsets[2] = {(double)w->bytes, (double)(w->bytes + part.n * stored)};
   cJSON *e = cJSON_CreateObject();
   add(w, w->header, name, e);

@@ -1,0 +1,270 @@
+/* Tensors of any name in safetensors files. */
+#include "bind.h"
+
+#include <ctype.h>
+#include <math.h>
+
+/* ---- writing ---- */
+
+enum { AS_F64 = STORAGE_COUNT, AS_I64, KINDS };
+
+/* An entry whose numbers stand in memory as the file shall have them. */
+typedef struct {
+  const char *name;
+  int kind; /* a Storage, AS_F64 or AS_I64 */
+  int axes, shape[ST_MAX_AXES];
+  const void *data;
+} Entry;
+
+typedef struct {
+  Entry *entry;
+  lua_Integer count;
+  lua_State *L; /* on top of its stack a table of texts */
+  StWriter *w;
+} Save;
+
+static void save_protected(void *arg)
+{
+  Save *s = arg;
+  for (lua_Integer i = 0; i < s->count; i++) {
+    const Entry *e = &s->entry[i];
+    if (e->kind == AS_F64) st_put_doubles(s->w, e->name, e->axes, e->shape, e->data);
+    else if (e->kind == AS_I64) st_put_ints(s->w, e->name, e->axes, e->shape, e->data);
+    else st_put_packed(s->w, e->name, e->axes, e->shape, (Packed){e->data, (Storage)e->kind});
+  }
+  for (lua_Integer i = 1; lua_rawgeti(s->L, -1, i) == LUA_TSTRING; i += 2) { /* key, text, key, text, .. */
+    lua_rawgeti(s->L, -2, i + 1);
+    st_put_meta(s->w, lua_tostring(s->L, -2), lua_tostring(s->L, -1));
+    lua_pop(s->L, 2);
+  }
+}
+
+static int kind_of(lua_State *L, const char *entry, const char *dtype, bool tokens)
+{
+  static const char *const names[KINDS] = {[AS_F64] = "f64", [AS_I64] = "i64"};
+  if (!dtype) return tokens ? AS_I64 : sizeof(real) == 8 ? AS_F64 : STORED_F32;
+  for (int kind = tokens ? AS_I64 : 0; kind < KINDS; kind++)
+    if (strcmp(dtype, kind < STORAGE_COUNT ? storage_names[kind] : names[kind]) == 0) return kind;
+  luaL_error(L, "save_tensors: \"%s\": dtype '%s', expected %s", entry, dtype,
+             tokens ? "i64: they are tokens" : "f64, f32, bf16, f16 or i64");
+  return 0;
+}
+
+/* The tensor's numbers, as the file shall have them, in memory of Lua's that is left on the stack. */
+static const void *converted(lua_State *L, const Tensor *t, const Entry *e)
+{
+  real *x = lua_newuserdatauv(L, t->n * sizeof *x + 1, 0);
+  tensor_read(t, 0, t->n, x);
+  if (e->kind == AS_F64 && sizeof(real) == 8) return x;
+  size_t size = e->kind == AS_F64 ? sizeof(double) : sizeof(int);
+  if (e->kind < STORAGE_COUNT) size = storage_size((Storage)e->kind);
+  void *out = lua_newuserdatauv(L, t->n * size + 1, 0);
+  size_t bad = t->n;
+  if (e->kind < STORAGE_COUNT) bad = pack_numbers(out, (Storage)e->kind, x, t->n);
+  for (size_t i = 0; i < t->n && e->kind == AS_F64; i++) ((double *)out)[i] = (double)x[i];
+  for (size_t i = 0; i < t->n && e->kind == AS_I64 && bad == t->n; i++) {
+    bool whole = floor((double)x[i]) == (double)x[i] && fabs((double)x[i]) <= 2147483647.0;
+    if (whole) ((int *)out)[i] = (int)x[i];
+    else bad = i;
+  }
+  if (bad < t->n)
+    luaL_error(L, "save_tensors: \"%s\": %f at place %I does not fit %s", e->name, (lua_Number)x[bad], (lua_Integer)bad,
+               e->kind == AS_I64 ? "i64 (32 bits of it)" : storage_names[e->kind]);
+  return out;
+}
+
+static void read_sizes(lua_State *L, int table, Entry *e, size_t n)
+{
+  if (raw_field(L, table, "shape") != LUA_TNIL) {
+    luaL_checktype(L, -1, LUA_TTABLE);
+    lua_Integer axes = list_length(L, -1);
+    if (axes > ST_MAX_AXES) luaL_error(L, "save_tensors: \"%s\": at most %d axes, found %I", e->name, ST_MAX_AXES, axes);
+    e->axes = (int)axes;
+    size_t product = 1;
+    for (int i = 0; i < e->axes; i++) {
+      lua_rawgeti(L, -1, i + 1);
+      lua_Integer size = lua_tointeger(L, -1);
+      if (size < 0 || size > 2147483647) luaL_error(L, "save_tensors: \"%s\": a size of %I", e->name, size);
+      e->shape[i] = (int)size;
+      product = product > SIZE_MAX >> 32 ? SIZE_MAX : product * (size_t)size;
+      lua_pop(L, 1);
+    }
+    if (product != n)
+      luaL_error(L, "save_tensors: \"%s\": its shape is for %I numbers, it has %I", e->name, (lua_Integer)product,
+                 (lua_Integer)n);
+  }
+  lua_pop(L, 1);
+}
+
+/* The entry in the table at index; what it needs stays on the stack. */
+static void read_entry(lua_State *L, int table, Entry *e, lua_Integer place)
+{
+  luaL_checkstack(L, 12, "save_tensors");
+  if (raw_field(L, table, "name") != LUA_TSTRING)
+    luaL_error(L, "save_tensors: entry %I has no name; expected { name =, value =, dtype =, shape = }", place);
+  known_fields(L, table, "save_tensors", (const char *const[]){"name", "value", "dtype", "shape", NULL});
+  e->name = lua_tostring(L, -1);
+  raw_field(L, table, "value");
+  int value = lua_gettop(L);
+  const Tokens *tokens = test_tokens(L, value);
+  raw_field(L, table, "dtype");
+  e->kind = kind_of(L, e->name, lua_tostring(L, -1), tokens != NULL);
+  if (tokens) {
+    e->axes = 2, e->shape[0] = tokens->B, e->shape[1] = tokens->T;
+    e->data = tokens->id;
+    read_sizes(L, table, e, (size_t)tokens->B * (size_t)tokens->T);
+    return;
+  }
+  if (!is_tensor(L, value))
+    luaL_error(L, "save_tensors: \"%s\" is a %s, expected a tensor or tokens", e->name, luaL_typename(L, value));
+  const Tensor *t = check_tensor(L, value);
+  e->axes = t->axes;
+  memcpy(e->shape, t->shape, sizeof t->shape);
+  read_sizes(L, table, e, t->n);
+  e->data = converted(L, t, e);
+}
+
+/* {key = text} -> {key, text, key, text, ..} in the order of the keys, on top of the stack */
+static void sort_texts(lua_State *L, int meta)
+{
+  lua_newtable(L);
+  int out = lua_gettop(L);
+  lua_Integer n = 0;
+  if (!lua_isnoneornil(L, meta)) luaL_checktype(L, meta, LUA_TTABLE);
+  for (lua_pushnil(L); lua_istable(L, meta) && lua_next(L, meta); lua_pop(L, 1)) {
+    if (lua_type(L, -2) != LUA_TSTRING || !lua_isstring(L, -1))
+      luaL_error(L, "save_tensors: meta holds texts under names, found a %s under a %s", luaL_typename(L, -1),
+                 luaL_typename(L, -2));
+    lua_tostring(L, -1);
+    lua_Integer at = n; /* insertion: metadata is short */
+    for (; at > 0; at--) {
+      lua_rawgeti(L, out, 2 * at - 1);
+      bool before = strcmp(lua_tostring(L, -1), lua_tostring(L, -3)) < 0;
+      lua_pop(L, 1);
+      if (before) break;
+      lua_rawgeti(L, out, 2 * at - 1), lua_rawseti(L, out, 2 * at + 1);
+      lua_rawgeti(L, out, 2 * at), lua_rawseti(L, out, 2 * at + 2);
+    }
+    lua_pushvalue(L, -2), lua_rawseti(L, out, 2 * at + 1);
+    lua_pushvalue(L, -1), lua_rawseti(L, out, 2 * at + 2);
+    n++;
+  }
+  lua_settop(L, out);
+}
+
+/* save_tensors(path, list of {name =, value = tensor or tokens, dtype =, shape =}, {key = text} or nil): the tensors in
+   the order of the list. The same arguments give the same bytes. */
+static int save_tensors(lua_State *L)
+{
+  const char *path = luaL_checkstring(L, 1);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 3);
+  check_writable(L, path);
+  lua_Integer count = list_length(L, 2);
+  if (count > 200000) return luaL_error(L, "save_tensors: %I tensors", count);
+  Save s = {lua_newuserdatauv(L, (size_t)count * sizeof(Entry) + 1, 0), count, L, NULL};
+  memset(s.entry, 0, (size_t)count * sizeof(Entry));
+  lua_createtable(L, (int)count, 0); /* keeps what the entries point to */
+  int keep = lua_gettop(L);
+  for (lua_Integer i = 0; i < count; i++) {
+    if (lua_rawgeti(L, 2, i + 1) != LUA_TTABLE)
+      return luaL_error(L, "save_tensors: entry %I is a %s, expected a table", i + 1, luaL_typename(L, -1));
+    read_entry(L, keep + 1, &s.entry[i], i + 1);
+    lua_rawseti(L, keep, i + 1); /* the numbers, or the dtype of tokens, which the list keeps anyway */
+    lua_settop(L, keep);
+  }
+  sort_texts(L, 3);
+  luaL_checkstack(L, 4, "save_tensors");
+  s.w = st_create(path); /* from here on Lua allocates nothing */
+  const char *error = rwkv_protect(save_protected, &s);
+  if (!error) return st_finish(s.w), 0;
+  st_abandon(s.w);
+  return luaL_error(L, "%s", error);
+}
+
+/* ---- reading ---- */
+
+static const char file_class[] = "rwkv.file";
+
+static int close_file(lua_State *L)
+{
+  StFile **f = luaL_checkudata(L, 1, file_class);
+  st_close(*f);
+  *f = NULL;
+  return 0;
+}
+
+static void push_value(lua_State *L, StFile *f, const StEntry *e)
+{
+  bool folded = e->axes > MAX_AXES;
+  if (e->n > 2147483647) luaL_error(L, "load_tensors: \"%s\" has %I numbers", e->name, (lua_Integer)e->n);
+  Tensor *t = new_owned(L, folded ? 1 : e->axes, folded ? &(int){(int)e->n} : e->shape);
+  if (e->type <= ST_BF16) {
+    st_read(f, e, t->data);
+    return;
+  }
+  double *x = lua_newuserdatauv(L, e->n * sizeof *x + 1, 0);
+  st_read_doubles(f, e, x);
+  for (size_t i = 0; i < e->n; i++) tensor_write(t, i, 1, &(real){(real)x[i]});
+  lua_pop(L, 1);
+}
+
+static void push_entry(lua_State *L, StFile *f, const StEntry *e)
+{
+  char dtype[8];
+  const char *name = st_type_name(e->type);
+  size_t n = strlen(name);
+  for (size_t i = 0; i <= n; i++) dtype[i] = (char)tolower((unsigned char)name[i]);
+  lua_createtable(L, 0, 3);
+  push_value(L, f, e);
+  lua_setfield(L, -2, "value");
+  lua_pushstring(L, dtype);
+  lua_setfield(L, -2, "dtype");
+  lua_createtable(L, e->axes, 0);
+  for (int i = 0; i < e->axes; i++) lua_pushinteger(L, e->shape[i]), lua_rawseti(L, -2, i + 1);
+  lua_setfield(L, -2, "shape");
+}
+
+/* The names in the order of the data, on top of the stack. */
+static void push_names(lua_State *L, const StFile *f)
+{
+  int count = st_count(f);
+  const StEntry **order = lua_newuserdatauv(L, (size_t)count * sizeof *order + 1, 0);
+  lua_createtable(L, count, 0);
+  for (int i = 0; i < count; i++) {
+    int at = i;
+    for (; at > 0 && order[at - 1]->from > st_entry(f, i)->from; at--) order[at] = order[at - 1];
+    order[at] = st_entry(f, i);
+  }
+  for (int i = 0; i < count; i++) lua_pushstring(L, order[i]->name), lua_rawseti(L, -2, i + 1);
+}
+
+/* load_tensors(path) -> {name = {value = tensor, dtype = "f32", shape = {sizes}}}, {key = text}, names in the order of
+   the file. With more axes than a tensor can have the value is flat. */
+static int load_tensors(lua_State *L)
+{
+  const char *path = luaL_checkstring(L, 1), *key, *text;
+  StFile **f = lua_newuserdatauv(L, sizeof *f, 0);
+  *f = NULL;
+  luaL_setmetatable(L, file_class);
+  int file = lua_gettop(L);
+  *f = st_open(path);
+  lua_newtable(L);
+  for (int i = 0; i < st_count(*f); i++) {
+    push_entry(L, *f, st_entry(*f, i));
+    lua_setfield(L, -2, st_entry(*f, i)->name);
+  }
+  lua_newtable(L);
+  for (int i = 0; (text = st_meta_at(*f, i, &key)); i++) lua_pushstring(L, text), lua_setfield(L, -2, key);
+  push_names(L, *f);
+  lua_remove(L, -2);
+  st_close(*f);
+  *(StFile **)lua_touserdata(L, file) = NULL;
+  return 3;
+}
+
+void open_tensor_file(lua_State *L)
+{
+  add_class(L, file_class, NULL, (luaL_Reg[]){{"__gc", close_file}, {NULL, NULL}});
+  add_functions(L, (luaL_Reg[]){{"save_tensors", save_tensors}, {"load_tensors", load_tensors}, {NULL, NULL}});
+}
