@@ -78,7 +78,7 @@ static void read_sizes(lua_State *L, int table, Entry *e, size_t n)
   if (raw_field(L, table, "shape") != LUA_TNIL) {
     luaL_checktype(L, -1, LUA_TTABLE);
     lua_Integer axes = list_length(L, -1);
-    if (axes > ST_MAX_AXES) luaL_error(L, "save_tensors: \"%s\": at most %d axes, found %I", e->name, ST_MAX_AXES, axes);
+    if (axes > ST_MAX_AXES) luaL_error(L, "save_tensors: \"%s\" has %I axes, at most 8 are possible", e->name, axes);
     e->axes = (int)axes;
     size_t product = 1;
     for (int i = 0; i < e->axes; i++) {
