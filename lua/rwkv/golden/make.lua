@@ -1,0 +1,85 @@
+-- aviary golden make: see lua/cmd/golden.lua.
+local core = require "rwkv.core"
+local options_of = require "rwkv.options"
+local pack = require "rwkv.golden.pack"
+local run = require "rwkv.golden.run"
+local sensitivity = require "rwkv.golden.sensitivity"
+local fill = require "rwkv.golden.weights"
+
+local make = {}
+
+local defaults = { layers = 3, dim = 16, heads = 2, vocab = 23, len = 24, batch = 1, seed = 0, dtype = "f32", ctx = 0, head_qk = 0,
+  weights = "", tokens = "", no_gradients = false, no_trace = false, allow_weak = false, profile = "" }
+
+-- Ranks of low-rank maps, all different: one in the place of another is noticed.
+local ranks = { v6 = { decay_rank = 5, mix_rank = 4 }, v6a = { decay_rank = 5, mix_rank = 4, gate_rank = 6 },
+  v6b = { decay_rank = 5, mix_rank = 4 }, v7 = { decay_rank = 5, iclr_rank = 4, value_rank = 3, gate_rank = 6 } }
+
+local function design(version, o)
+  local q = { version = version, layers = o.layers, dim = o.dim, vocab = o.vocab, head_size = o.dim // o.heads }
+  for name, rank in pairs(ranks[version] or {}) do q[name] = rank * math.max(1, o.dim // 16) end
+  if version == "v1" then q.ctx = math.max(o.len + 3, o.ctx) end
+  if version:find "^v[123]$" then q.head_qk = o.head_qk > 0 and o.head_qk or 12 elseif o.head_qk > 0 then q.head_qk = o.head_qk end
+  if version == "v4" then q.head_size = nil end
+  return core.model(q)
+end
+
+local function random_tokens(o, stream)
+  local rng, rows = core.rng(o.seed, "golden." .. stream), {}
+  for b = 1, o.batch do
+    rows[b] = {}
+    for t = 1, o.len do rows[b][t] = rng:integer(0, o.vocab - 1) end
+  end
+  return rows
+end
+
+-- "FILE" or "FILE:NAME" -> tokens, targets (nil where the file has none)
+local function tokens_of(text)
+  local path, name = text:match "^(.*):([%w_]+)$"
+  local tensors = core.load_tensors(path or text)
+  local tokens = tensors[name or "tokens"] or error(("%s: there is no tensor \"%s\""):format(path or text, name or "tokens"), 0)
+  local rows, targets = pack.integers(tokens), not name and tensors.targets and pack.integers(tensors.targets) or nil
+  return rows, targets
+end
+
+local function refuse_weak(list)
+  for _, e in ipairs(list) do
+    if not e.ok then
+      error(("this pack would be weak: %s changes no logit by more than %.1e of the largest (scaled by 1.01) or %.1e (each number"
+        .. " 1 %% up or down), expected %.0e; try another --seed, or --allow-weak"):format(e.name, e.scaled, e.stirred,
+          sensitivity.least), 0)
+    end
+  end
+end
+
+-- make(version, options, path): writes the pack, returns what is worth telling.
+function make.pack(version, o, path)
+  core.backend "reference"
+  local model = o.weights ~= "" and core.load(o.weights) or design(version, o)
+  if o.weights == "" then fill(model, o.seed, o.dtype) end
+  local tokens, targets = random_tokens(o, "tokens"), random_tokens(o, "targets")
+  if o.tokens ~= "" then tokens, targets = tokens_of(o.tokens) end
+  local table_of_sensitivity = sensitivity.measure(model, tokens)
+  if not o.allow_weak then refuse_weak(table_of_sensitivity) end
+  local result = run(model, tokens, { targets = targets, gradients = not o.no_gradients, trace = not o.no_trace })
+  local rows = {}
+  for i, e in ipairs(table_of_sensitivity) do rows[i] = { e.name, e.scaled, e.stirred } end
+  local extra = { sensitivity = pack.json(rows) }
+  if o.weights == "" then extra.seed = ("%d"):format(o.seed) end
+  pack.write(path, model, o.weights == "" and o.dtype or "f32", tokens, targets, result, extra)
+  return table_of_sensitivity
+end
+
+function make.command(arguments)
+  local o = options_of(arguments, defaults)
+  local version, path = o[1], o[2]
+  if #o == 1 and o.weights ~= "" then version, path = nil, o[1] end
+  if not path or #o > 2 then error("usage: aviary golden make VERSION [OPTIONS] OUT.safetensors", 0) end
+  local list = make.pack(version, o, path)
+  table.sort(list, function(a, b) return a.stirred < b.stirred end)
+  local file <close> = io.open(path, "rb")
+  print(("%s: %d bytes; of %d parameters the least influential is %s: 1 %% of it moves a logit by %.1e of the largest"):format(
+    path, file:seek "end", #list, list[1].name, list[1].stirred))
+end
+
+return make
