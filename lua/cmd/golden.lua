@@ -1,6 +1,6 @@
 -- aviary golden make VERSION [OPTIONS] OUT.safetensors    a pack of golden numbers: weights, tokens, logits, states, loss,
 --   gradients and every intermediate, in float64
---   [--layers 3] [--dim 16] [--heads 2] [--vocab 23] [--len 24] [--batch 1] [--seed 0] [--dtype f32|bf16|f16|f64: of the
+--   [--layers 3] [--dim 24] [--heads 2] [--vocab 23] [--len 24] [--batch 1] [--seed 0] [--dtype f32|bf16|f16|f64: of the
 --   weights] [--weights FILE: these instead of random ones] [--tokens FILE[:NAME]] [--no-gradients] [--no-trace] [--allow-weak]
 -- Explained in: aviary help golden.md
 local rwkv = require "rwkv"

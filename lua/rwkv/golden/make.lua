@@ -8,7 +8,7 @@ local fill = require "rwkv.golden.weights"
 
 local make = {}
 
-local defaults = { layers = 3, dim = 16, heads = 2, vocab = 23, len = 24, batch = 1, seed = 0, dtype = "f32", ctx = 0, head_qk = 0,
+local defaults = { layers = 3, dim = 24, heads = 2, vocab = 23, len = 24, batch = 1, seed = 0, dtype = "f32", ctx = 0, head_qk = 0,
   weights = "", tokens = "", no_gradients = false, no_trace = false, allow_weak = false, profile = "" }
 
 -- Ranks of low-rank maps, all different: one in the place of another is noticed.
@@ -56,9 +56,9 @@ end
 function make.pack(version, o, path)
   core.backend "reference"
   local model = o.weights ~= "" and core.load(o.weights) or design(version, o)
-  if o.weights == "" then fill(model, o.seed, o.dtype) end
   local tokens, targets = random_tokens(o, "tokens"), random_tokens(o, "targets")
   if o.tokens ~= "" then tokens, targets = tokens_of(o.tokens) end
+  if o.weights == "" then fill(model, tokens, o.seed, o.dtype) end
   local table_of_sensitivity = sensitivity.measure(model, tokens)
   if not o.allow_weak then refuse_weak(table_of_sensitivity) end
   local result = run(model, tokens, { targets = targets, gradients = not o.no_gradients, trace = not o.no_trace })

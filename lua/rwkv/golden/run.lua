@@ -112,8 +112,7 @@ return function(model, tokens, options)
   add("logits", over_time(rows.logits), { B, T, table.unpack(rows.logits.shape) })
   if options.targets then
     if options.gradients == false then
-      local loss = core.no_grad(function() return (model:loss(tokens, options.targets)) end)
-      add("loss", loss, {})
+      add("loss", core.no_grad(function() return by_name.logits.value:cross_entropy(options.targets) end), {})
     else
       gradients(model, tokens, options.targets, add)
     end

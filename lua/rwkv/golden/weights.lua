@@ -1,6 +1,6 @@
 -- Random weights in which everything matters: decays from slow to fast, mixes on both sides of 0 and 1, low-rank maps as
 -- strong as what they are added to, a head whose output is so small that the eps of its norm counts, and, where keys are
--- exponents (v1 to v4), two that reach from -150 to 150, so that clamps and the max trick act.
+-- exponents (v1 to v4), two that reach from -130 to 130, so that clamps and the max trick act.
 local core = require "rwkv.core"
 
 -- What stands under a name that ends so; the first that fits. (rng, shape) -> tensor. The last axis of a matrix ".weight"
@@ -64,21 +64,48 @@ local function scale_rows(t, from, to, factor)
   t:set(core.no_grad(function() return t * core.tensor(row) end))
 end
 
--- Keys of +-150 and +-60 in one layer.
-local function extreme_keys(model, version, layers)
-  local layer = version == "v1" and 0 or math.min(1, layers - 1)
-  local part = version == "v1" and "attn" or "att"
-  local key = model:param(("blocks.%d.%s.key.weight"):format(layer, part))
-  scale_rows(key, 1, 1, 60)
-  scale_rows(key, 2, 2, 25)
-  if version ~= "v1" then return end
-  -- a shift of all keys of a channel divides out, except where some are cut off: here it is felt
-  for layer_of_bias = 0, layers - 1 do
-    local bias = model:param(("blocks.%d.attn.key.bias"):format(layer_of_bias))
-    local list = bias:tolist()
-    list[1], list[#list] = 26, 27
-    bias:set(list)
-    scale_rows(model:param(("blocks.%d.attn.key.weight"):format(layer_of_bias)), #list, #list, 6)
+-- The smallest, the largest and the first key that a row of a layer's key weights (counted from 1) makes of the tokens,
+-- bias aside.
+local function reach(model, tokens, layer, key, row)
+  return core.no_grad(function()
+    local _, _, seen = model:trace_run(tokens)
+    for _, s in ipairs(seen) do
+      local name = s.name:match(("^blocks%%.%d%%.att%%.(%%l+)$"):format(layer))
+      if name == "xk" or name == "z" then
+        local k = s.value:linear(key:slice(1, row, row))
+        return k:min():item(), k:max():item(), k[1][1]:item()
+      end
+    end
+  end)
+end
+
+-- Makes the largest size of a row's keys `size`, and the key that has it positive or negative.
+local function stretch(model, tokens, layer, key, row, size, sign)
+  local low, high = reach(model, tokens, layer, key, row)
+  local peak = -low > high and low or high
+  scale_rows(key, row, row, size / math.abs(peak) * (peak > 0 and sign or -sign))
+end
+
+-- Keys up to 130 and down to -130 in one layer. In v1 also, in every layer, keys about where they are cut off: there alone
+-- their bias is felt, for a shift of all keys of a channel divides out.
+local function extreme_keys(model, tokens, c)
+  local v1 = c.version == "v1"
+  for layer = 0, c.layers - 1 do
+    local key = model:param(("blocks.%d.%s.key.weight"):format(layer, v1 and "attn" or "att"))
+    local rows = key:size(1)
+    if layer == (v1 and 0 or math.min(1, c.layers - 1)) then
+      stretch(model, tokens, layer, key, 1, 130, 1)
+      stretch(model, tokens, layer, key, 2, 130, -1)
+      local _, _, first = reach(model, tokens, layer, key, 3) -- e^-28 stands between the eps of v2 and that of v3
+      scale_rows(key, 3, 3, -28 / first)
+    end
+    if v1 then
+      stretch(model, tokens, layer, key, rows, 8, 1)
+      local bias = model:param(("blocks.%d.attn.key.bias"):format(layer))
+      local list = bias:tolist()
+      list[rows] = 28
+      bias:set(list)
+    end
   end
 end
 
@@ -92,12 +119,12 @@ local function small_head(model, c)
   end
 end
 
--- Fills a model; afterwards each number is one of dtype's ("f32", "bf16", "f16", "f64").
-return function(model, seed, dtype)
+-- Fills a model that is to read the tokens; afterwards each number is one of dtype's ("f32", "bf16", "f16", "f64").
+return function(model, tokens, seed, dtype)
   local c = model:config()
   for name, p in model:parameters() do p:set(random(seed, name, p:shape())) end
   if c.version:find "^v[1-4]" then
-    extreme_keys(model, c.version, c.layers)
+    extreme_keys(model, tokens, c)
   else
     small_head(model, c)
   end
