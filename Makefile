@@ -4,7 +4,7 @@
 # sanitizers. ./aviary is the float32 program; it calls build/f64/aviary when float64 is asked for.
 
 PACKAGES := gcc libc6-dev make pkg-config liblua5.4-dev libcjson-dev libedit-dev libopenblas-openmp-dev libdnnl-dev \
-            libcmocka-dev gnuplot-nox lua5.4
+            libzip-dev libcmocka-dev gnuplot-nox lua5.4
 
 CC      ?= gcc
 PREFIX  ?= /usr/local
@@ -42,7 +42,7 @@ FLAGS_lua   = -O2 $(shell $(PKG_CONFIG) --cflags lua5.4) -Ibuild
 FLAGS_test := -O1 -Itests
 
 LIBS = $(if $(BLAS_DIR),-L$(SYSROOT)$(BLAS_DIR) -Wl$(comma)-rpath$(comma)$(BLAS_DIR)) -lopenblas $(DNNL) \
-       -lcjson -lm -fopenmp -pthread
+       -lcjson -lzip -lm -fopenmp -pthread
 LIBS_lua = $(shell $(PKG_CONFIG) --libs lua5.4) -ledit -Wl,-E
 LINK_module := -Wl,-z,nodelete # Lua unloads modules when it closes, but the threads of the fast kernels live on
 comma := ,
