@@ -5,6 +5,7 @@
 
 PACKAGES := gcc libc6-dev make pkg-config liblua5.4-dev libcjson-dev libedit-dev libopenblas-openmp-dev libdnnl-dev \
             libzip-dev libcmocka-dev gnuplot-nox lua5.4
+TEXT_PACKAGES := bible-kjv bible-kjv-text# of `make text`
 
 CC      ?= gcc
 PREFIX  ?= /usr/local
@@ -65,12 +66,14 @@ TEST_LIB := $(filter-out tests/test_%,$(wildcard tests/*.c))
 
 MAKEFLAGS += -j$(shell nproc) # as many at a time as there are processors
 
-.PHONY: all demo bench bench-peers test lint asan fuzz install clean help deps
+.PHONY: all demo text figures bench bench-peers test lint asan fuzz install clean help deps
 all: aviary build/f64/aviary build/f32/rwkv/core.so build/f64/rwkv/core.so
 
 help:
 	@echo 'make            build ./aviary, and the module rwkv for a stock lua5.4'
 	@echo 'make demo       train RWKV versions on MQAR and draw the result (SCALE=smoke: in seconds)'
+	@echo 'make text       the King James Bible as build/bible.txt, which experiments on text read'
+	@echo 'make figures    draw every figure that has data (SCALE=quick, small, paper: compute them first)'
 	@echo 'make bench      training, decoding, every operation, scaling: tables and plots in runs/bench (SCALE=quick, full)'
 	@echo 'make bench-peers  the same training in turn with PyTorch (PYTHON=python3:/other/python3), decoding with'
 	@echo '                rwkv.cpp (RWKV_CPP=its library)'
@@ -83,11 +86,9 @@ help:
 
 # ---- packages ----
 
-# Installs what is missing. Without root it says what to type.
-deps: build/deps
-build/deps: Makefile
-	@mkdir -p build
-	@missing=; if [ -z "$(SYSROOT)" ] && command -v dpkg-query >/dev/null; then for p in $(PACKAGES); do \
+# $(call install,PACKAGES) installs what is missing of them. Without root it says what to type.
+define install
+missing=; if [ -z "$(SYSROOT)" ] && command -v dpkg-query >/dev/null; then for p in $(1); do \
 	  dpkg-query -W -f='$${db:Status-Status}' $$p 2>/dev/null | grep -qx installed || missing="$$missing $$p"; \
 	  done; fi; \
 	if [ -n "$$missing" ]; then \
@@ -95,6 +96,12 @@ build/deps: Makefile
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing \
 	      >build/apt.log 2>&1 || { tail -5 build/apt.log; exit 1; }; \
 	  else echo "Missing packages. As root:  apt-get install$$missing"; exit 1; fi; fi
+endef
+
+deps: build/deps
+build/deps: Makefile
+	@mkdir -p build
+	@$(call install,$(PACKAGES))
 	@touch $@
 
 # ---- trees ----
@@ -173,6 +180,30 @@ demo: all
 	@./aviary experiments/mqar_demo.lua --scale $(or $(SCALE),small)
 	@gnuplot -e "out='runs/mqar_demo/mqar_demo'" plots/mqar_demo.gp
 	@echo "The picture: $(CURDIR)/runs/mqar_demo/mqar_demo.png (and .svg); the numbers: mqar_demo.tsv beside it"
+
+text: build/bible.txt
+
+# Each book: its name, a verse a line, an empty line.
+build/bible.txt:
+	@mkdir -p build
+	@$(call install,$(TEXT_PACKAGES))
+	@bible -l99999 gen1:1-rev22:21 | awk ' \
+	  /^ +[0-9]+ / {sub(/^ +[0-9]+ /, ""); print; verses++; next} \
+	  NF {sub(/ [0-9]+$$/, ""); if ($$0 != book) {if (book) print ""; book = $$0; print book}} \
+	  END {if (verses != 31102) {print "bible: found " verses " verses, expected 31102" >"/dev/stderr"; exit 1}}' >$@.new
+	@mv $@.new $@
+	@echo "The text: $@, $$(wc -c <$@) bytes"
+
+# The figures of the papers, one experiment each, each with a plots/NAME.gp. With SCALE they are computed first; then all
+# that have data are drawn, where it lies: below runs/, or else in plots/, which holds the data of the small scale.
+FIGURES := mqar_versions mqar_state mqar_decay mqar_gating mqar_init longctx_loss longctx_recall parity state_tracking \
+           expressivity decay_spectrum state_norm wkv_stability
+
+figures: all $(if $(SCALE),text)
+	@for f in $(if $(SCALE),$(FIGURES)); do echo "== $$f"; \
+	  ./aviary experiments/$$f.lua --scale $(SCALE) --jobs $(THREADS) || exit 1; done
+	@for f in $(FIGURES); do for d in runs/$$f plots; do if [ -f $$d/$$f.figure.tsv ]; then \
+	  gnuplot -e "out='$$d/$$f'" plots/$$f.gp || exit 1; echo "$(CURDIR)/$$d/$$f.png"; break; fi; done; done
 
 # The tables, and a picture of each that is there.
 bench: all build/f32/tests/test_fast

@@ -1,6 +1,7 @@
 -- Recall: which version learns MQAR, at which width and length? Figure 4 of arXiv:2404.05892, after Figure 2 of arXiv:2312.04927.
 --   aviary experiments/mqar_versions.lua [--scale quick|small|paper] [--models "v4 v7 mine"] [--jobs 2] [--seeds 2]
--- Writes runs/mqar_versions/mqar_versions.tsv; plots/mqar_versions.gp draws it.
+-- Writes below runs/mqar_versions: mqar_versions.tsv, all curves, and mqar_versions.figure.tsv, the best learning rate (highest
+-- mean over seeds at the end), which plots/mqar_versions.gp draws.
 local rwkv = require "rwkv"
 local models = require "experiments.models"
 local mqar = require "experiments.tasks.mqar"
@@ -21,23 +22,18 @@ if o.scale == "paper" then -- smaller batches where the sequences are longer
   for _, t in ipairs(tasks) do t.batch = ({ [256] = 256, [512] = 128 })[t.seq] end
 end
 
+local note = ("MQAR as in Zoology's Figure 2: V=8192, filler 0, 2 layers without channel mixing, tied embedding; batch %d, "
+  .. "%d examples (published: 64 epochs of 100000), best of %d learning rates"):format(s.batch, s.examples, #s.lr)
 local rows, path = rwkv.experiment.run { name = "mqar_versions", options = o, keep_models = false,
   configs = rwkv.product({ { "task", tasks }, { "dim", s.dims }, { "lr", s.lr },
     { "model", models.pick(o.models ~= "" and o.models or s.models, { channel_mix = "none" }) },
     { "seed", rwkv.seeds(o.seeds > 0 and o.seeds or s.seeds) } },
     { layers = 2, head_size = 64, vocab = 8192, tied = 1, filler = "zero", set = 100000, beta2 = 0.999, weight_decay = 0.1,
       decay_all = true, schedule = "cosine", batch = s.batch, examples = s.examples, every = s.every, tests = s.tests }),
-  task = function(c)
-    local function task(seed)
-      return mqar.new { vocab = c.vocab, seq = c.seq, pairs = c.pairs, random_filler = false, seed = seed, set = c.set }
-    end
-    return task(1000 + c.seed), task(7)
-  end,
+  task = mqar.of,
   stop = function(row) return row.accuracy > 0.99 end,
-  note = ("MQAR as in Zoology's Figure 2: V=8192, filler 0, 2 layers without channel mixing, tied embedding; batch %d, "
-    .. "%d examples (published: 64 epochs of 100000), best of %d learning rates"):format(s.batch, s.examples, #s.lr) }
+  note = note }
 
-for _, curve in ipairs(rwkv.curves(rwkv.best(rows, { over = "lr", by = { "label", "seq", "dim" } }))) do
-  print(("%-20s %.3f"):format(curve.label, curve.y[#curve.y]))
-end
-print(path)
+local best = rwkv.best(rows, { over = "lr", by = { "label", "seq", "dim" } })
+rwkv.experiment.figure(path, { "label", "seq", "dim", "mean", "low", "high", "runs", "lr", "parameters",
+  "state_floats", "state_bytes", "commit" }, rwkv.summary(best, { by = { "label", "seq", "dim" }, keep = { "lr" } }), note)

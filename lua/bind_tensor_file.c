@@ -78,7 +78,8 @@ static void read_sizes(lua_State *L, int table, Entry *e, size_t n)
   if (raw_field(L, table, "shape") != LUA_TNIL) {
     luaL_checktype(L, -1, LUA_TTABLE);
     lua_Integer axes = list_length(L, -1);
-    if (axes > ST_MAX_AXES) luaL_error(L, "save_tensors: \"%s\" has %I axes, at most 8 are possible", e->name, axes);
+    if (axes > ST_MAX_AXES)
+      luaL_error(L, "save_tensors: \"%s\": at most %d axes, found %I", e->name, ST_MAX_AXES, axes);
     e->axes = (int)axes;
     size_t product = 1;
     for (int i = 0; i < e->axes; i++) {
@@ -191,15 +192,7 @@ static int round_to(lua_State *L)
   if (kind == AS_I64) return luaL_error(L, "round: expected f64, f32, bf16 or f16, found i64");
   Tensor *copy = new_owned(L, t->axes, t->shape);
   tensor_read(t, 0, t->n, copy->data);
-  if (kind == AS_F64 || (kind == STORED_F32 && sizeof(real) == 4)) return 1;
-  Packed packed = {lua_newuserdatauv(L, t->n * storage_size((Storage)kind) + 1, 0), (Storage)kind};
-  pack_numbers(lua_touserdata(L, -1), packed.storage, copy->data, t->n);
-  for (size_t i = 0; i < t->n; i++) {
-    double x = (double)copy->data[i], y = packed_number(packed, i);
-    bool large = kind == STORED_F16 && fabs(x) >= 65520;
-    tensor_write(copy, i, 1, &(real){(real)(large ? copysign(INFINITY, x) : y)});
-  }
-  lua_pop(L, 1);
+  if (kind != AS_F64) round_numbers(copy->data, (Storage)kind, t->n);
   return 1;
 }
 

@@ -8,16 +8,26 @@ set grid ytics lc rgb "#e4e4e4" lt 1 lw 0.7
 set key top left Left reverse samplen 2 spacing 1.2 noopaque
 set style fill solid 0.9 noborder
 
-# One colour, dash and point a version, the same in every figure.
-style_versions = "v1 v2 v3 v4 v5.0 v5.1 v5.2 v6 v6a v6b v7"
-style_colours = "#999999 #bbbbbb #777777 #0072B2 #56B4E9 #56B4E9 #56B4E9 #009E73 #009E73 #009E73 #D55E00"
-style_points = "1 2 3 5 6 8 7 9 10 11 13"
-style_dashes = "3 4 2 1 3 4 1 1 3 4 1"
+# One colour, dash and point a model, the same in every figure.
+style_versions = "v1 v2 v3 v4 v5.0 v5.1 v5.2 v6 v6a v6b v7 v7-doubled attention linear_attention retnet gla deltanet deltanet_negative gated_deltanet mamba"
+style_colours = "#999999 #bbbbbb #777777 #0072B2 #56B4E9 #56B4E9 #56B4E9 #009E73 #009E73 #009E73 #D55E00 #E69F00 #303030 #808080 #808080 #b0b0b0 #CC79A7 #CC79A7 #882255 #6a5acd"
+style_points = "1 2 3 5 6 8 7 9 10 11 13 12 4 1 2 3 5 4 6 8"
+style_dashes = "3 4 2 1 3 4 1 1 3 4 1 1 1 3 4 2 1 4 1 2"
 style_index(v) = sum [i = 1:words(style_versions)] (word(style_versions, i) eq v ? i : 0)
 colour(v) = style_index(v) ? word(style_colours, style_index(v)) : "#CC79A7"
 point(v) = style_index(v) ? int(word(style_points, style_index(v))) : 4
 dash(v) = style_index(v) ? int(word(style_dashes, style_index(v))) : 1
 
 # The comment lines at the head of a TSV file: how it was made. And its versions, in order.
-made_by(file) = system(sprintf("sed -n 's/^# //p' '%s' | head -2", file))
+made_by(file) = system(sprintf("sed -n 's/^# //p' '%s' | head -2 | fold -s -w 150", file))
 versions_in(file) = system(sprintf("awk -F'\\t' '!/^#/ && $1 != \"label\" && !seen[$1]++ {print $1}' '%s'", file))
+# The values of a column, each once, in the order of the file; of the rows in which another column has a value.
+column_of(file, name) = sprintf("awk -F'\\t' '!/^#/ {if (!n) {for (i = 1; i <= NF; i++) at[$i] = i; n = 1} else print $at[\"%s\"]}' '%s'", name, file)
+values_in(file, name) = system(column_of(file, name)." | awk 'NF && !seen[$0]++ {gsub(/ /, \"_\"); print}'")
+
+# eval picture("png", 1400, 620): a terminal for each kind of file, the same size in all
+picture(format, width, height) = format eq "png" ? sprintf("set terminal pngcairo size %d,%d font 'sans,12'", width, height) : \
+  format eq "svg" ? sprintf("set terminal svg size %d,%d font 'sans,13'", width, height) : \
+  sprintf("set terminal pdfcairo size %.2f,%.2f font 'sans,10'", width / 110.0, height / 110.0)
+small_print = "noenhanced font ',9' textcolor rgb '#707070'"
+light(v) = "0x90".substr(colour(v), 2, 7) # a colour for what others published

@@ -105,6 +105,16 @@ function mqar.new(o)
   return task
 end
 
+-- The tasks of a configuration with vocab, seq, pairs, filler ("zero" or "random"), seed, and set if there is one: examples
+-- of that seed to train on, and others, always the same, to test.
+function mqar.of(c)
+  local function task(seed)
+    return mqar.new { vocab = c.vocab, seq = c.seq, pairs = c.pairs, random_filler = c.filler == "random", seed = seed,
+      set = c.set }
+  end
+  return task(1000 + c.seed), task(7)
+end
+
 -- The mean over examples of the mean over their asked positions. answers: lists of T token ids.
 function mqar.accuracy(answers, targets)
   local sum = 0

@@ -19,7 +19,7 @@ if rwkv.add_method then -- once
 end
 rwkv.experiment = require "rwkv.experiment"
 local configs = require "rwkv.experiment.configs"
-rwkv.product, rwkv.seeds, rwkv.best = configs.product, configs.seeds, configs.best
+rwkv.product, rwkv.seeds, rwkv.best, rwkv.summary = configs.product, configs.seeds, configs.best, configs.summary
 rwkv.mixers = require "rwkv.mixers"
 rwkv.learn = require "rwkv.learn"
 rwkv.curves = require "rwkv.curves"

@@ -59,9 +59,10 @@ function configs.hooks_text(c)
 end
 
 -- A file name for a run: by everything that decides its numbers. That is its configuration, the code of its hooks, the
--- first examples of its tasks, `more`, the kernels and the precision. Not Aviary's commit, which stands in every row.
-function configs.key(c, train, test, more)
-  local parts = { core.backend(), core.precision, fingerprint(more) }
+-- first examples of its tasks, the functions in `more`, the kernels and the precision. Not Aviary's commit, which stands in
+-- every row, nor the options of the command line: what decides numbers stands in the configuration.
+function configs.key(c, train, test, more, options)
+  local parts = { core.backend(), core.precision, fingerprint(more, options) }
   for _, name in ipairs(configs.sorted(c)) do
     if name ~= "hooks" then parts[#parts + 1] = name .. "=" .. fingerprint(c[name]) end
   end
@@ -94,7 +95,9 @@ function configs.titles(list)
     local parts = { c.label }
     for _, name in ipairs(names) do
       local value = c[name]
-      parts[#parts + 1] = ("%s %s"):format(name, math.type(value) == "float" and ("%.4g"):format(value) or tostring(value))
+      if value ~= nil then
+        parts[#parts + 1] = ("%s %s"):format(name, math.type(value) == "float" and ("%.4g"):format(value) or tostring(value))
+      end
     end
     titles[i] = table.concat(parts, " ")
   end
@@ -112,16 +115,16 @@ function configs.best(rows, q)
     for i, name in ipairs(q.by) do parts[i] = tostring(row[name]) end
     return table.concat(parts, "\0")
   end
-  local groups, value, sign = {}, q.value or "accuracy", q.lowest and -1 or 1
+  local groups, order, value, sign = {}, {}, q.value or "accuracy", q.lowest and -1 or 1
   for _, row in ipairs(rows) do
     if row.part == "curve" then
       local g = group_of(row)
-      groups[g] = groups[g] or {}
+      if not groups[g] then groups[g], order[#order + 1] = {}, g end
       groups[g][row[q.over]] = groups[g][row[q.over]] or {}
       groups[g][row[q.over]][row.run] = row[value] -- rows of a run come in order: the last one stays
     end
   end
-  local winner = {}
+  local winner, chosen = {}, {}
   for g, group in pairs(groups) do
     local top = -math.huge
     for _, over in ipairs(configs.sorted(group)) do
@@ -130,11 +133,45 @@ function configs.best(rows, q)
       if sign * sum / n > top then winner[g], top = over, sign * sum / n end
     end
   end
-  local chosen = {}
-  for _, row in ipairs(rows) do
-    if row[q.over] == winner[group_of(row)] then chosen[#chosen + 1] = row end
+  for _, g in ipairs(order) do -- as they first come
+    for _, row in ipairs(rows) do
+      if group_of(row) == g and row[q.over] == winner[g] then chosen[#chosen + 1] = row end
+    end
   end
   return chosen
+end
+
+-- summary(rows, { by = { "label", "dim" }, value = "accuracy", keep = { "lr" } }) -> a row for every group of runs that agree
+-- in `by`: mean, low and high over its runs of the last value of their curves, runs how many there are; parameters and
+-- state as counted; the columns in `keep` as they are in the first.
+function configs.summary(rows, q)
+  local value, groups, order = q.value or "accuracy", {}, {}
+  for _, row in ipairs(rows) do
+    if row.part == "curve" then
+      local parts = {}
+      for i, name in ipairs(q.by) do parts[i] = tostring(row[name]) end
+      local id = table.concat(parts, "\0")
+      local g = groups[id]
+      if not g then
+        g = { first = row, last = {} }
+        groups[id], order[#order + 1] = g, g
+      end
+      g.last[row.run] = row[value]
+    end
+  end
+  local list = {}
+  for i, g in ipairs(order) do
+    local r, sum, n = { low = math.huge, high = -math.huge }, 0, 0
+    for _, x in pairs(g.last) do
+      sum, n, r.low, r.high = sum + x, n + 1, math.min(r.low, x), math.max(r.high, x)
+    end
+    r.mean, r.runs = sum / n, n
+    for _, names in ipairs { q.by, q.keep or {}, { "parameters", "state_floats", "state_bytes", "commit" } } do
+      for _, name in ipairs(names) do r[name] = g.first[name] end
+    end
+    list[i] = r
+  end
+  return list
 end
 
 return configs

@@ -1,5 +1,6 @@
--- fingerprint(value) -> text that changes when something changes that decides what the value does: of a function its
--- source text and what it refers to, of a table all that is in it. Modules of the library and of Lua count by name.
+-- fingerprint(value, left_out) -> text that changes when something changes that decides what the value does: of a function its
+-- source text and what it refers to, of a table all that is in it. Modules of the library and of Lua count by name,
+-- the table left_out not at all.
 local core = require "rwkv.core"
 
 local inside = core.function_inside -- for this file alone: it sees what scripts keep private
@@ -22,17 +23,27 @@ local function names()
   local known = { [_G] = "_G" }
   for name, module in pairs(package.loaded) do
     local own = name:match "^rwkv" or _G[name] == module
-    if own and (type(module) == "table" or type(module) == "function") then known[module] = name end
+    if own and (type(module) == "table" or type(module) == "function") then
+      known[module] = known[module] and known[module] < name and known[module] or name -- some have two
+    end
   end
   return known
 end
 
 local describe
 
+-- In a fixed order, since what was met before is not described again. Keys that are neither numbers nor texts are passed
+-- over: nothing orders them.
 local function of_table(t, seen)
-  local parts = {}
-  for key, value in pairs(t) do parts[#parts + 1] = describe(key, seen) .. "=" .. describe(value, seen) end
-  table.sort(parts)
+  local keys, parts = {}, {}
+  for key in pairs(t) do
+    if type(key) == "string" or type(key) == "number" then keys[#keys + 1] = key end
+  end
+  table.sort(keys, function(a, b)
+    if type(a) ~= type(b) then return type(a) == "number" end
+    return a < b
+  end)
+  for i, key in ipairs(keys) do parts[i] = describe(key, seen) .. "=" .. describe(t[key], seen) end
   return "{" .. table.concat(parts, ",") .. "}"
 end
 
@@ -48,11 +59,16 @@ function describe(value, seen)
   if kind == "userdata" or kind == "thread" then return kind end
   if kind ~= "table" and kind ~= "function" then return tostring(value) end
   if not seen[value] then
-    seen[value] = "again"
+    seen.count = (seen.count or 0) + 1
+    seen[value] = "#" .. seen.count
     if kind == "table" then return of_table(value, seen) end
     return of_function(value, seen)
   end
   return seen[value]
 end
 
-return function(value) return describe(value, names()) end
+return function(value, left_out)
+  local seen = names()
+  if left_out then seen[left_out] = "-" end
+  return describe(value, seen)
+end

@@ -87,7 +87,7 @@ local function list_runs(q, out)
     local train, test = q.task(c)
     check_task("training", train)
     check_task("test", test)
-    local key = configs.key(c, train, test, more)
+    local key = configs.key(c, train, test, more, q.options)
     if not keys[key] then -- the same twice is one run
       keys[key] = true
       runs[#runs + 1] = { config = c, key = key, path = out .. "/" .. key, train = train, test = test,
@@ -227,6 +227,14 @@ local function run(q)
   local rows, path, missing = merge(q, out, runs)
   if missing > 0 then say("%s: %d of %d runs are not finished", path, missing, #runs) end
   return rows, path
+end
+
+-- figure(path, columns, rows, note): beside the table of all rows, NAME.tsv, the few that a figure shows, NAME.figure.tsv,
+-- headed by the command that made it.
+function experiment.figure(path, columns, rows, note)
+  core.mkdir(path:match "^(.*)/" or ".")
+  tsv.write((path:gsub("%.tsv$", ".figure.tsv")), columns, rows, { ("%s (commit %s, %s kernels, %s)"):format(command_line(), core.commit, core.backend(),
+    core.precision), note })
 end
 
 -- run{ name =, configs =, task =, ... } -> rows, path of the table

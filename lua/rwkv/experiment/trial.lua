@@ -100,6 +100,7 @@ local function begin(run)
     local opt, rows = optimizer(model, c), tsv.read(path .. ".partial")
     opt:restore(path .. ".checkpoint")
     local seen = opt:steps() * c.batch
+    io.stderr:write(("%s goes on after %d of %d examples\n"):format(c.label, seen, c.examples))
     while rows[#rows].examples > seen do rows[#rows] = nil end -- stopped between the two files
     run.kept = run.train.carry and path .. ".state." .. opt:steps()
     return model, opt, rows, run.kept and load_state(run.kept, model, c.batch) or nil
@@ -174,8 +175,8 @@ end
 
 -- ---- tables ----
 
-local first_columns = { "label", "part", "examples", "accuracy", "loss", "test_loss", "seed", "commit", "parameters",
-  "state_floats", "state_bytes", "flops", "version", "hooks" }
+local first_columns = { "label", "examples", "accuracy", "loss", "seed", "commit", "parameters", "state_floats", "state_bytes",
+  "flops", "part", "test_loss", "version", "hooks" }
 local last_columns = { "backend", "precision", "seconds", "diverged", "run" }
 
 -- All names in the rows, in a fixed order.

@@ -16,11 +16,14 @@ set style fill solid 0.9 noborder
 -- Okabe and Ito's colours, which colour-blind readers can tell apart; then the same ones dashed.
 local colours = { "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#777777", "#000000" }
 local points = { 7, 13, 9, 5, 6, 11, 12, 4 }
--- A series named after a version of RWKV looks as it does in the figures of plots/: colour, point, dash.
+-- A series named after a model looks as it does in the figures of plots/: colour, point, dash.
 local versions = {
   v1 = { "#999999", 1, 3 }, v2 = { "#bbbbbb", 2, 4 }, v3 = { "#777777", 3, 2 }, v4 = { "#0072B2", 5, 1 },
   ["v5.0"] = { "#56B4E9", 6, 3 }, ["v5.1"] = { "#56B4E9", 8, 4 }, ["v5.2"] = { "#56B4E9", 7, 1 },
   v6 = { "#009E73", 9, 1 }, v6a = { "#009E73", 10, 3 }, v6b = { "#009E73", 11, 4 }, v7 = { "#D55E00", 13, 1 },
+  ["v7-doubled"] = { "#E69F00", 12, 1 }, attention = { "#303030", 4, 1 }, linear_attention = { "#808080", 1, 3 },
+  retnet = { "#808080", 2, 4 }, gla = { "#b0b0b0", 3, 2 }, deltanet = { "#CC79A7", 5, 1 },
+  deltanet_negative = { "#CC79A7", 4, 4 }, gated_deltanet = { "#882255", 6, 1 }, mamba = { "#6a5acd", 8, 2 },
 }
 -- Heat maps: from light to dark; for values of both signs blue and orange away from white at 0.
 local one_sided = "set palette defined (0 '#f5f7f2', 0.3 '#a8d5ec', 0.65 '#0072B2', 1 '#00263d')"

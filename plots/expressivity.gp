@@ -1,0 +1,51 @@
+# What a head of RWKV-7 can do by construction: tracking swaps; eigenvalues of its transition.
+#   gnuplot -e "out='runs/expressivity/expressivity'" plots/expressivity.gp   reads out.figure.tsv, writes out.png, .svg, .pdf
+here = system(sprintf("dirname '%s'", ARG0))
+load here."/common.gp"
+set datafile missing NaN
+if (!exists("out")) out = "runs/expressivity/expressivity"
+data = out.".figure.tsv"
+made = made_by(data)
+is(part, i) = strcol("part") eq part && strcol("label") eq part_label(part, i)
+part_label(part, i) = system(sprintf("awk -F'\\t' '$1 == \"%s\" && !seen[$2]++ {print $2}' '%s' | sed -n %dp", part, data, i))
+hues = "#009E73 #E69F00 #D55E00"
+rates = "#D55E00 #999999 #E69F00"
+
+do for [format in "png svg pdf"] {
+  eval picture(format, 1300, 620)
+  set output out.".".format
+  set multiplot layout 1,2 title "One head of RWKV-7, by construction" font ",16" offset 0,-0.3 \
+    margins 0.075,0.985,0.21,0.84 spacing 0.085
+  eval "set label 1 made at screen 0.02,0.07 ".small_print
+  set title "tracking permutations of five things, swap by swap" offset 0,-0.4
+  set logscale xy
+  set xrange [1:*]
+  set yrange [1e-9:3]
+  set format y "10^{%T}"
+  set format x "10^{%T}"
+  set xlabel "swaps"
+  set ylabel "largest error of the state (1e-9: none)"
+  set arrow 1 from 1, 0.5 to graph 1, first 0.5 nohead lc rgb "#909090" dt 2
+  set label 2 "beyond this an entry is read off wrongly" at 1.3, 0.17 textcolor rgb "#707070" font ",9"
+  set key at graph 0.98, 0.24 right Right noreverse samplen 2
+  plot for [i = 1:3] data using (is("swaps", i) ? column("x") : NaN):(column("error") < 1e-9 ? 1e-9 : column("error")) \
+    with linespoints lw 2.2 pt (i == 1 ? 7 : i == 2 ? 12 : 13) ps 0.9 lc rgb word(hues, i) title part_label("swaps", i)
+  unset arrow; unset label
+  unset logscale
+  set format x "%.1f"
+  set format y "%.0f %%"
+  set title "smallest eigenvalue of diag(w) - κ (a κ)', random w, σ, κ" offset 0,-0.4
+  set xlabel "eigenvalue"
+  set ylabel "of the transitions"
+  set xrange [-1.6:1.5]
+  set yrange [0:*]
+  set boxwidth 0.02
+  set style fill transparent solid 0.6 noborder
+  set arrow 1 from -1, graph 0 to -1, graph 1 nohead lc rgb "#404040" dt 2
+  set label 3 "left of it: the state can grow" at graph 0.02, 0.96 left textcolor rgb "#404040" font ",9"
+  set key top right Right noreverse
+  plot for [i = 1:3] data using (is("eigenvalues", i) ? column("x") : NaN):(100 * column("right")) with boxes \
+    lc rgb word(rates, i) title part_label("eigenvalues", i)
+  unset multiplot
+  unset arrow; unset label
+}

@@ -1,0 +1,51 @@
+# A needle in a haystack: accuracy by length and depth, a panel a model.
+#   gnuplot -e "out='runs/longctx_recall/longctx_recall'" plots/longctx_recall.gp  reads out.figure.tsv, writes out.png, .svg, .pdf
+here = system(sprintf("dirname '%s'", ARG0))
+load here."/common.gp"
+if (!exists("out")) out = "runs/longctx_recall/longctx_recall"
+data = out.".figure.tsv"
+made = made_by(data)
+models = values_in(data, "label")
+lengths = values_in(data, "length")
+depths = values_in(data, "depth")
+trained = real(word(values_in(data, "seq"), 1))
+n = words(models)
+rows = (n + 5) / 6
+columns = (n + rows - 1) / rows
+of(v) = sprintf("< awk -F'\\t' '!/^#/ && $1 == \"%s\" {print $2 \"\\t\" $3 \"\\t\" $4}' '%s'", v, data)
+which(length) = sum [i = 1:words(lengths)] (real(word(lengths, i)) == length ? i : 0)
+step = 1.0 / (words(depths) - 1)
+
+do for [format in "png svg pdf"] {
+  eval picture(format, 190 + 260 * columns, 200 + 300 * rows)
+  set output out.".".format
+  set multiplot layout rows,columns title sprintf("A needle in a haystack: trained at %d tokens, asked at up to 16 times as many", trained) \
+    font ",16" offset 0,-0.3 margins 0.07,0.9,0.27/rows,1 - 0.17/rows spacing 0.02,0.2
+  eval "set label 1 made at screen 0.015,0.055/rows ".small_print
+  set palette defined (0 "#f7f7f4", 0.5 "#7fb5d5", 1 "#08457e")
+  set cbrange [0:1]
+  set cbtics 0.2
+  set format cb "%.1f"
+  set xrange [0.5:words(lengths) + 0.5]
+  set yrange [1 + step / 2:-step / 2] # the start of the text is at the top
+  set ytics 0.25
+  set xtics () scale 0
+  do for [i = 1:words(lengths)] { set xtics add (word(lengths, i) i) }
+  unset key
+  unset grid
+  do for [i = 1:n] {
+    set title word(models, i) offset 0,-0.6
+    if ((i - 1) % columns == 0) { set ylabel "depth of the needle (0: at the start)" offset 0.5,0; set format y "%.2f" } \
+    else { unset ylabel; set format y "" }
+    set xlabel "length of the text, tokens" offset 0,0.4
+    if (i == n) { set colorbox user origin 0.915,0.27/rows size 0.012,1 - 0.44/rows; set cblabel "answers right" offset 0.5,0 } \
+    else { unset colorbox }
+    plot of(word(models, i)) using (which($1)):2:3 with image notitle, \
+      of(word(models, i)) using (which($1)):2:(sprintf("%.0f", 100 * $3)):($3 > 0.6 ? 0xffffff : 0x404040) \
+        with labels font ",8" tc rgb variable notitle
+    unset label 1
+  }
+  unset multiplot
+  set grid ytics
+  set key
+}

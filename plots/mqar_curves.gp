@@ -1,0 +1,29 @@
+# Recall against examples seen, the mean over seeds with the lowest and the highest: what mqar_decay.gp, mqar_gating.gp
+# and mqar_init.gp have in common. Reads out.figure.tsv, writes out.png, .svg, .pdf.
+here = system(sprintf("dirname '%s'", ARG0))
+load here."/common.gp"
+set datafile missing NaN
+data = out.".figure.tsv"
+made = made_by(data)
+models = values_in(data, "label")
+colours = "#D55E00 #0072B2 #009E73 #CC79A7 #E69F00 #56B4E9 #303030 #999999"
+points = "13 5 9 7 4 6 12 8"
+named(i) = system(sprintf("echo '%s' | tr _ ' '", word(models, i)))
+is(i) = strcol("label") eq named(i)
+
+do for [format in "png svg pdf"] {
+  eval picture(format, 1000, 620)
+  set output out.".".format
+  set title system(sprintf("sed -n '2s/^# //p' '%s' | cut -d. -f1", data)).": recall" font ",15"
+  set lmargin at screen 0.085; set rmargin at screen 0.77; set bmargin at screen 0.2
+  eval "set label 1 made at screen 0.02,0.055 ".small_print
+  set key at screen 0.79,0.88 left top Left reverse samplen 2 spacing 1.3
+  set yrange [0:1.05]
+  set format y "%.1f"
+  set xlabel "examples seen" offset 0,0.4
+  set ylabel "accuracy on held-out examples"
+  plot for [i = 1:words(models)] data using (is(i) ? column("examples") : NaN):(column("low")):(column("high")) \
+      with filledcurves fs transparent solid 0.12 noborder lc rgb word(colours, i) notitle, \
+    for [i = 1:words(models)] data using (column("examples")):(is(i) ? column("mean") : NaN) \
+      with linespoints lw 2.2 pt int(word(points, i)) ps 1 lc rgb word(colours, i) title named(i)
+}

@@ -1,0 +1,27 @@
+# Recall against the size of the state, on a logarithmic axis.
+#   gnuplot -e "out='runs/mqar_state/mqar_state'" plots/mqar_state.gp    reads out.figure.tsv, writes out.png, .svg, .pdf
+here = system(sprintf("dirname '%s'", ARG0))
+load here."/common.gp"
+set datafile missing NaN
+if (!exists("out")) out = "runs/mqar_state/mqar_state"
+data = out.".figure.tsv"
+made = made_by(data)
+models = values_in(data, "label")
+is(v) = strcol("label") eq v
+
+do for [format in "png svg pdf"] {
+  eval picture(format, 1000, 640)
+  set output out.".".format
+  set title "Recall against the state that is really kept" font ",16"
+  eval "set label 1 made at screen 0.02,0.06 ".small_print
+  set lmargin at screen 0.085; set rmargin at screen 0.78; set bmargin at screen 0.22
+  set key at screen 0.8,0.88 left top Left reverse samplen 2 spacing 1.3
+  set logscale x 2
+  set format x "%.0f"
+  set yrange [-0.02:1.05]
+  set format y "%.1f"
+  set xlabel "state of a sequence at its end, in bytes (float32), both layers" offset 0,0.4
+  set ylabel "accuracy on held-out examples"
+  plot for [v in models] data using (column("state_bytes")):(is(v) ? column("mean") : NaN):(column("low")):(column("high")) \
+    with yerrorbars lw 1.4 lc rgb colour(v) pt point(v) ps 1.4 title v
+}

@@ -1,0 +1,43 @@
+# Recall: accuracy against width, a panel a length, the best of the learning rates; published values behind, lightly.
+#   gnuplot -e "out='runs/mqar_versions/mqar_versions'" plots/mqar_versions.gp   reads out.figure.tsv, writes out.png, .svg, .pdf
+here = system(sprintf("dirname '%s'", ARG0))
+load here."/common.gp"
+set datafile missing NaN # a line goes on over rows that are another's
+if (!exists("out")) out = "runs/mqar_versions/mqar_versions"
+data = out.".figure.tsv"
+published = here."/published/mqar_versions.tsv"
+made = made_by(data)
+models = values_in(data, "label")
+lengths = values_in(data, "seq")
+is(v, T) = strcol("label") eq v && strcol("seq") eq T
+
+do for [format in "png svg pdf"] {
+  eval picture(format, 300 + 420 * words(lengths), 640)
+  set output out.".".format
+  set multiplot layout 1,words(lengths) title "Multi-query associative recall: which version, at which width" font ",16" \
+    offset 0,-0.3 margins 0.075,0.985,0.225,0.86 spacing 0.06
+  eval "set label 1 made at screen 0.02,0.09 ".small_print
+  eval "set label 2 'Light and dashed: published (v4, v5, v6: digitised from arXiv:2404.05892 Figure 4; attention: arXiv:2312.04927 Figure 2; ".\
+    "v7: recalled). Strokes: lowest and highest seed.' at screen 0.02,0.025 ".small_print
+  set logscale x 2
+  set xrange [54:620]
+  set xtics (64, 128, 256, 512)
+  set yrange [-0.03:1.06]
+  set ytics 0.2
+  set format y "%.1f"
+  set key bottom right Left reverse samplen 2
+  do for [i = 1:words(lengths)] {
+    T = word(lengths, i)
+    set title "T = ".T.", ".(int(T) == 512 ? 64 : int(T) / 16)." pairs" offset 0,-0.6
+    set xlabel "width d" offset 0,0.4
+    set ylabel i == 1 ? "accuracy on held-out examples" : ""
+    plot for [v in models] published using (column("dim")):(is(v, T) ? column("accuracy") : NaN) \
+        with linespoints lw 1.2 dt 2 pt point(v) ps 0.7 lc rgb light(v) notitle, \
+      for [v in models] data using (column("dim")):(is(v, T) ? column("mean") : NaN):(column("low")):(column("high")) \
+        with yerrorlines lw 2.2 lc rgb colour(v) pt point(v) ps 1.2 dt dash(v) title (i == 1 ? v : "")
+    unset label
+    unset key
+  }
+  unset multiplot
+  set key
+}

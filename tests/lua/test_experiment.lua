@@ -1,0 +1,212 @@
+-- rwkv.experiment: lists of configurations, what is kept, resumed after SIGKILL, run by workers and by hand.
+local rwkv = require "rwkv"
+local configs = require "rwkv.experiment.configs"
+local tsv = require "rwkv.tsv"
+local check = require "tests.lua.lib.check"
+local test, equal, fails, shell = check.test, check.equal, check.fails, check.shell
+
+local home = "runs/tests/experiment"
+shell("rm -rf " .. home)
+rwkv.mkdir(home)
+local grid = check.program .. " --trust --threads 1 tests/lua/lib/grid.lua "
+
+local function run(out, options)
+  local text, status = shell(("%s --out %s/%s %s"):format(grid, home, out, options or ""))
+  return text, status
+end
+
+-- The numbers of a table: all but times.
+local function numbers(out)
+  local rows = tsv.read(("%s/%s/grid.tsv"):format(home, out))
+  for _, row in ipairs(rows) do row.seconds = nil end
+  return rows
+end
+
+local function same(a, b)
+  equal(#a, #b)
+  for i, row in ipairs(a) do
+    for name, value in pairs(row) do
+      if b[i][name] ~= value then error(("row %d, %s: %s and %s"):format(i, name, value, b[i][name])) end
+    end
+  end
+end
+
+local function has(text, ...)
+  for _, part in ipairs { ... } do
+    assert(text:find(part, 1, true), ("expected '%s' in:\n%s"):format(part, text))
+  end
+end
+
+test("products, seeds, the best of a sweep", function()
+  local list = rwkv.product({ { "model", { { label = "a" }, { label = "b" } } }, { "lr", { 1, 2 } } },
+    { dim = 8, lr = { 5 }, seeds = 3 })
+  equal(#list, 4)
+  equal({ list[2].label, list[2].lr, list[2].dim, list[3].label }, { "a", 2, 8, "b" })
+  equal(list[1].seeds, nil)
+  equal(rwkv.seeds(3), { 0, 1, 2 })
+  local rows = {}
+  for i, y in ipairs { .2, .9, .6, .7, .1, .1 } do -- two seeds for each of three rates
+    rows[#rows + 1] = { part = "curve", label = "a", lr = (i + 1) // 2, run = i, accuracy = 1 - y, examples = 0 }
+    rows[#rows + 1] = { part = "curve", label = "a", lr = (i + 1) // 2, run = i, accuracy = y, examples = 1 }
+    rows[#rows + 1] = { part = "final", label = "a", lr = (i + 1) // 2, run = i }
+  end
+  local best = rwkv.best(rows, { over = "lr", by = { "label" } })
+  equal({ #best, best[1].lr }, { 6, 2 })
+  equal(rwkv.best(rows, { over = "lr", by = { "label" }, lowest = true })[1].lr, 3)
+end)
+
+test("a key is made of what decides the numbers, and of nothing else", function()
+  local task = { batch = function() return rwkv.tokens { 1, 2 }, rwkv.tokens { 1, 2 } end }
+  local other = { batch = function() return rwkv.tokens { 1, 3 }, rwkv.tokens { 1, 2 } end }
+  local function key(changes, data)
+    local c = { label = "a", version = "v7", batch = 4, lr = 1e-3, hooks = { decay = changes.hook } }
+    for name, value in pairs(changes) do c[name] = name ~= "hook" and value or nil end
+    return configs.key(c, data or task, task, {})
+  end
+  local function hook(factor, text)
+    local code = ([[local rwkv, factor = ...
+      %s
+      local function scaled(x) return x * %s end
+      return rwkv.hook { kind = "decay", name = "keyed", apply = function(x) return -scaled(x:square()) * factor end }]])
+    return assert(load(code:format(text or "", factor or "0.1")))(rwkv, 2)
+  end
+  local plain = key { hook = hook() }
+  equal(key { hook = hook() }, plain)
+  equal(key { hook = "keyed" }, plain) -- by its name, too
+  for _, different in ipairs { key { hook = hook "0.2" }, key { hook = hook(), lr = 2e-3 }, key { hook = hook(), seed = 1 },
+    key({ hook = hook() }, other), key { hook = "v7" } } do
+    assert(different ~= plain)
+  end
+  local before = hook()
+  local source = "local rwkv, b = ... return rwkv.hook { kind = 'decay', name = 'keyed', apply = function(x) return -b * x:square() end }"
+  assert(key { hook = assert(load(source))(rwkv, 1) } ~= key { hook = assert(load(source))(rwkv, 2) }) -- an upvalue
+  assert(key { hook = before } == plain)
+end)
+
+test("a fingerprint is the same in every process", function()
+  local code = [[local rwkv, f = require "rwkv", require "rwkv.experiment.fingerprint"
+    local shared, t = { 1, x = { 2 }, function() return rwkv, string, _G end }, {}
+    for _, name in ipairs { "a", "bb", "ccc", "dddd", "eeeee", "f6" } do t[name] = { shared, name = function() return shared, t end } end
+    print(f(t))]]
+  rwkv.write_file(home .. "/fingerprint.lua", code)
+  local first = shell(check.program .. " " .. home .. "/fingerprint.lua")
+  for _ = 1, 5 do equal(shell(check.program .. " " .. home .. "/fingerprint.lua"), first) end
+  assert(first:find "return shared", first)
+end)
+
+local whole -- the numbers of an uninterrupted run
+
+test("rows of curves and of what is measured at the end; nothing is run twice", function()
+  local text = run "whole"
+  has(text, "v7 seed 0", "accuracy")
+  whole = numbers "whole"
+  equal(#whole, 4 * (5 + 2))
+  local last = whole[#whole]
+  equal({ last.part, last.position, last.label, last.seed, last.state_bytes }, { "final", 2, "v4", 1, 4 * last.state_floats })
+  assert(last.flops > 0 and last.budget == 512 and whole[5].examples == 512)
+  text = run "whole"
+  has(text, "4 of 4 runs were finished before")
+  same(numbers "whole", whole)
+  equal(rwkv.load(("%s/whole/%s.safetensors"):format(home, last.run)):param("emb.weight"):sum():item(), whole[#whole - 1].first, 1e-5)
+end)
+
+-- The script kills itself again and again, at a random step, and is then run to the end.
+local function kill_and_resume(out, options)
+  local resumed = ""
+  for _ = 1, 6 do
+    local text, status = run(out, options .. " --die " .. math.random(3, 40))
+    resumed = resumed .. text
+    if status == 0 then break end
+  end
+  has(resumed, " goes on after ")
+  return run(out, options)
+end
+
+test("killed and resumed: the same numbers, bit for bit", function()
+  kill_and_resume("killed", "")
+  same(numbers "killed", whole)
+end)
+
+test("the same with a state that is carried from batch to batch", function()
+  run("carried", "--carry --examples 1024")
+  kill_and_resume("carried_killed", "--carry --examples 1024")
+  same(numbers "carried_killed", numbers "carried")
+  local left = shell(("ls %s/carried_killed"):format(home))
+  assert(not left:find "state" and not left:find "checkpoint\n", left)
+end)
+
+test("workers give the same numbers, and killed ones go on", function()
+  local text = run("workers", "--jobs 3")
+  has(text, "v7 seed 1: accuracy", "4 of 4 runs")
+  same(numbers "workers", whole)
+  local left = shell(("ls %s/workers"):format(home))
+  assert(not left:find "progress" and not left:find "%.log", left)
+  for _ = 1, 6 do run("workers_killed", "--jobs 2 --die " .. math.random(3, 40)) end
+  run("workers_killed", "--jobs 2")
+  same(numbers "workers_killed", whole)
+end)
+
+test("a list of commands for other machines, and what they made collected", function()
+  local list, n = run("listed", "--list"), 0
+  for line in list:gmatch "[^\n]+" do
+    n = n + 1
+    if n == 2 then
+      local text, status = run("listed", "--collect")
+      has(text, "3 of 4 runs are not finished")
+      equal(status, 0)
+    end
+    local _, status = shell(line)
+    equal(status, 0)
+  end
+  equal(n, 4)
+  has(run("listed", "--collect"), "4 of 4 runs were finished before")
+  same(numbers "listed", whole)
+  local text, status = run("listed", "--run grid/v4-000000000000")
+  has(text, "there is no such run")
+  equal(status, 1)
+end)
+
+test("a run that fails is named; the others are kept", function()
+  local text, status = run("failing", "--jobs 2 --fails")
+  equal(status, 1)
+  has(text, "v4 seed 0 FAILED", "this run fails", "2 of 4 runs failed", "grid.lua:")
+  has(run("failing", "--collect --fails"), "2 of 4 runs are not finished")
+end)
+
+test("a learning rate that leads to infinity is a result, not an error", function()
+  local _, status = run("diverging", "--diverge --seeds 1")
+  equal(status, 0)
+  local diverged = 0
+  for _, row in ipairs(numbers "diverging") do diverged = diverged + (row.diverged == 1 and 1 or 0) end
+  equal(diverged, 2)
+end)
+
+test("what is wrong is named", function()
+  local function ask(changes)
+    local q = { name = "t", out = home .. "/t", configs = {}, task = function() end }
+    for name, value in pairs(changes) do q[name] = value end
+    return function() rwkv.experiment.run(q) end
+  end
+  fails(ask { nmae = 1 }, "test_experiment.lua:", "no field 'nmae'", "configs")
+  fails(ask { configs = 3 }, "configs is a number")
+  fails(ask { configs = { { label = "a" } } }, "configuration 1 (a) has no version")
+  local c = { label = "a", version = "v4", dim = 8, vocab = 8, lr = 1, batch = 1, examples = 1, every = 1, tests = 1 }
+  fails(ask { configs = { c } }, "training task is a nil")
+  c.lr = { 1 }
+  fails(ask { configs = { c } }, "lr is a table")
+  fails(function() rwkv.experiment.options({ "--jobs", "0" }) end, "--jobs 0", "1 to 64")
+  fails(function() rwkv.experiment.scale({ scale = "tiny" }, { small = {} }) end, "tiny", "small")
+end)
+
+test("workers may do no more than the script", function()
+  local script = home .. "/spawns.lua"
+  rwkv.write_file(script, [[local core = require "rwkv.core"
+    if arg[1] == "inner" then print(pcall(core.spawn, {}, "runs/tests/experiment/inner2.log", 1)) return end
+    print(pcall(core.spawn, {}, "/tmp/not-there.log", 1))
+    core.spawn({ "inner" }, "runs/tests/experiment/inner.log", 1)
+    repeat local pid, status = core.wait_worker(1) until pid
+    print(io.open "runs/tests/experiment/inner.log":read "a")]])
+  has(shell(check.program .. " " .. script), "a script may write only below", "a worker may not start workers")
+end)
+
+shell("rm -rf " .. home)
