@@ -119,6 +119,7 @@ static Tensor *time_mix(Pass *ps, const V5Block *p, Tensor *x, Tensor **st)
   Tensor *xg = m ? m[ps->d->streams - 1] : p->mix_g ? t_lerp(tp, prev, x, p->mix_g) : xr;
   Tensor *g = HOOK(ps, HOOK_GATE, p->gate ? t_silu(tp, t_linear(tp, xg, p->gate)) : NULL, xg); /* [v5.7] */
   if (g) y = t_mul(tp, y, g);
+  else xg = NULL; /* nothing reads it */
   Tensor *out = t_linear(tp, y, p->output);
   TRACE(ps, "att", x, xk, xv, xr, xg, r, w, k, v, g, wkv, y, out);
   return out;

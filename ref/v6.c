@@ -137,6 +137,7 @@ static Tensor *time_mix(Pass *ps, const V6Block *p, Tensor *x, Tensor **st)
                             : t_group_norm(tp, y, ps->d->H, p->ln_x_w, p->ln_x_b, 64e-5), y);
   Tensor *g = HOOK(ps, HOOK_GATE, b ? NULL : gate(tp, p, xg), xg);
   if (g) y = t_mul(tp, y, g);
+  else xg = NULL; /* nothing reads it */
   Tensor *out = t_linear(tp, y, p->output);
   TRACE(ps, "att", x, low, xw, xk, xv, xr, xg, r, w, k, v, g, wkv, y, out);
   return out;

@@ -70,7 +70,7 @@ function compare.worst(p, name, ours, theirs)
 end
 
 -- In full: { name =, worst =, problem =, note =, first = { sequence =, position =, index =, found =, expected =, error = },
--- positions = { largest error at each } }. tol: what is off.
+-- positions = { [0] = largest error at each }, last = the last one compared }. tol: what is off.
 function compare.tensors(p, name, ours, theirs, tol)
   local offset, n, repeats, note = fit(p, name, ours, theirs)
   local r = { name = name, worst = 0, note = note, tol = tol }
@@ -89,7 +89,7 @@ function compare.tensors(p, name, ours, theirs, tol)
     local e = error_of(found, expected, scale)
     local t = over and at // row % T or 0
     if e > r.worst then r.worst = e end
-    if over then r.positions[t + 1] = math.max(r.positions[t + 1] or 0, e) end
+    if over then r.positions[t], r.last = math.max(r.positions[t] or 0, e), math.max(r.last or 0, t) end
     -- the first position that is off, there the worst number
     if not (e <= tol) and (t < first_position or t == first_position and e > best) then
       first_position, best = t, e

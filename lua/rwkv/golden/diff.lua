@@ -11,7 +11,7 @@ local report = require "rwkv.golden.report"
 local diff = {}
 
 -- Tolerances where the pack does not say what a precision costs, and the least ones where it does.
-local tolerances = { f64 = { 1e-10, 1e-10 }, f32 = { 1e-4, 1e-6 }, f16 = { 3e-2, 2e-3 }, bf16 = { 2e-1, 1e-2 } }
+local tolerances = { f64 = { 1e-10, 1e-10 }, f32 = { 1e-4, 1e-6 }, fp16 = { 3e-2, 2e-3 }, bf16 = { 2e-1, 1e-2 } }
 
 -- The tensors of a safetensors, .npy or .npz file, and their names.
 function diff.read(path)
@@ -24,14 +24,16 @@ function diff.read(path)
   return tensors, order
 end
 
--- (name, dtype) -> tolerance: ten times the error of the profile in that tensor; without a profile that of the dtype.
+-- (name, dtype) -> tolerance: ten times the error of the profile in that tensor; without a profile that of the dtype. Weights
+-- are only rounded.
 local function tolerance_by(p, profile, fixed)
   local errors = {}
   return function(name, dtype)
     if fixed > 0 then return fixed end
-    local kind = profile ~= "" and profile or tolerances[dtype] and dtype or "f64"
+    local kind = profile ~= "" and profile or dtype == "f16" and "fp16" or tolerances[dtype] and dtype or "f64"
     errors[kind] = errors[kind] or pack.from_json(p.meta["error." .. kind])
     local e = errors[kind][names.short(name)]
+    if names.kind(name) == "weight" then return tolerances[kind][2] end
     return e and math.max(10 * e[1], tolerances[kind][2]) or tolerances[kind][1]
   end
 end
@@ -113,7 +115,7 @@ end
 function diff.causes(p, list)
   local all, without = evidence(list, false)
   local off = evidence(list, true)
-  if #off == 0 then return {}, 0, false end
+  if #off == 0 then return nil, 0, false end -- nothing that a run could explain
   local whole, part = {}, {}
   for _, mistake in ipairs(mistakes.of(p.meta.config.version)) do
     local ok, numbers = pcall(mistakes.numbers, p, mistake)
@@ -158,7 +160,6 @@ end
 function diff.command(arguments)
   local o = options_of(arguments, { tol = 0, profile = "", rename = "", skip = "", only = "", no_causes = false, tap = "", junit = "" })
   if #o ~= 2 then error("usage: aviary golden diff REFERENCE THEIRS [OPTIONS]", 0) end
-  if o.profile == "fp16" then o.profile = "f16" end
   local result = diff.compare(o[1], o[2], o)
   if o.tap ~= "" then report.write(o.tap, report.tap(result)) end
   if o.junit ~= "" then report.write(o.junit, report.junit(result)) end

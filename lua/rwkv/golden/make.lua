@@ -1,7 +1,10 @@
 -- aviary golden make: see lua/cmd/golden.lua.
+local compare = require "rwkv.golden.compare"
 local core = require "rwkv.core"
+local names = require "rwkv.golden.names"
 local options_of = require "rwkv.options"
 local pack = require "rwkv.golden.pack"
+local profile = require "rwkv.golden.profile"
 local run = require "rwkv.golden.run"
 local sensitivity = require "rwkv.golden.sensitivity"
 local fill = require "rwkv.golden.weights"
@@ -52,7 +55,29 @@ local function refuse_weak(list)
   end
 end
 
--- make(version, options, path): writes the pack, returns what is worth telling.
+-- What each profile gets wrong, for the metadata: error.f32 = {"logits": .., ..}; the numbers of one of them as tensors.
+local function add_profiles(model, tokens, result, wanted, extra)
+  if wanted ~= "" and not profile.has(model, wanted) then
+    local has = table.concat(profile.of(model), ", ")
+    error(("--profile %s: expected %s"):format(wanted, has ~= "" and has or "none, for such a model there is none"), 0)
+  end
+  for _, format in ipairs(profile.of(model)) do
+    local numbers, errors = profile.run(model, tokens, format), {}
+    for i = 1, #result do
+      local e = result[i]
+      local short = names.short(e.name)
+      local value = numbers[short]
+      local theirs = value and { value = value, shape = e.shape }
+      if value then errors[#errors + 1] = { short, compare.worst({ tokens = tokens }, e.name, e, theirs) } end
+      if value and format == wanted then
+        result[#result + 1] = { name = format .. "." .. e.name, value = value, shape = e.shape, dtype = "f32" }
+      end
+    end
+    extra["error." .. format] = pack.json(errors)
+  end
+end
+
+-- Writes the pack; returns the table of sensitivity.
 function make.pack(version, o, path)
   core.backend "reference"
   local model = o.weights ~= "" and core.load(o.weights) or design(version, o)
@@ -66,6 +91,7 @@ function make.pack(version, o, path)
   for i, e in ipairs(table_of_sensitivity) do rows[i] = { e.name, e.scaled, e.stirred } end
   local extra = { sensitivity = pack.json(rows) }
   if o.weights == "" then extra.seed = ("%d"):format(o.seed) end
+  add_profiles(model, tokens, result, o.profile, extra)
   pack.write(path, model, o.weights == "" and o.dtype or "f32", tokens, targets, result, extra)
   return table_of_sensitivity
 end

@@ -38,14 +38,12 @@ local function add_growth(out, r)
     if after and not e.result.problem then rows[#rows + 1] = e end
     after = after or e == r.first
   end
-  if r.first.result.positions then
-    local list, parts, T = r.first.result.positions, {}, #r.first.result.positions
-    for i = 0, math.min(T, 6) - 1 do
-      local t = T > 6 and math.floor(i * (T - 1) / 5) or i
-      parts[#parts + 1] = ("%d: %s"):format(t, number(list[t + 1]))
-    end
-    out("its error by position  " .. table.concat(parts, "  "))
+  local list, last, parts = r.first.result.positions or {}, r.first.result.last or 0, {}
+  for t = 0, last do
+    local shown = last < 8 or t % (last // 6) == 0 or t == last or t == r.first.result.first.position
+    if list[t] and shown then parts[#parts + 1] = ("%d: %s"):format(t, number(list[t])) end
   end
+  if #parts > 1 then out("its error by position  " .. table.concat(parts, "  ")) end
   if #rows == 0 then return end
   out "the error after it"
   local step = math.max(1, (#rows + 17) // 18)

@@ -1,11 +1,12 @@
 -- Arithmetic that rounds where PyTorch does: each operation gives a number of the format. h rounds to the runtime's format,
 -- f to float32. Sums inside a product, a norm or a softmax are exact: they are taken in float32 or better there.
+-- "f64" rounds nowhere: what is left is the formulas.
 local core = require "rwkv.core"
 
 return function(format)
-  local m = { format = format }
-  local function h(x) return x:round(format) end
-  function m.f(x) return x:round "f32" end
+  local m, dtype = {}, format == "fp16" and "f16" or format
+  local function h(x) return x:round(dtype) end
+  function m.f(x) return format == "f64" and x or x:round "f32" end
   m.h = h
   function m.mul(a, b) return h(a * b) end
   function m.add(a, b) return h(a + b) end
