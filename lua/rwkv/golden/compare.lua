@@ -56,46 +56,53 @@ local function scale_of(list)
   return math.min(most, 1)
 end
 
--- The worst error of theirs against ours; -1 if they cannot be compared.
-function compare.worst(p, name, ours, theirs)
+-- The worst error of theirs against ours and the root of their mean square; -1 if they cannot be compared.
+function compare.errors(p, name, ours, theirs)
   local offset, n, repeats = fit(p, name, ours, theirs)
-  if not offset then return -1 end
-  local a, b, worst = numbers(ours), numbers(theirs), 0
-  local scale = scale_of(a)
-  for i = 0, n * repeats - 1 do
+  if not offset then return -1, -1 end
+  local a, b, worst, squares = numbers(ours), numbers(theirs), 0, 0
+  local scale, count = scale_of(a), n * repeats
+  for i = 0, count - 1 do
     local e = error_of(b[i + 1], a[offset + i % n + 1], scale)
     if e > worst then worst = e end
+    squares = squares + e * e
   end
-  return worst
+  return worst, math.sqrt(squares / math.max(count, 1))
 end
 
--- In full: { name =, worst =, problem =, note =, first = { sequence =, position =, index =, found =, expected =, error = },
--- positions = { [0] = largest error at each }, last = the last one compared }. tol: what is off.
+-- In full: { name =, worst =, rms =, problem =, note =, positions = { [0] = largest error at each }, last = the last one
+-- compared, first = { sequence =, position =, index =, found =, expected =, error = } }; first: of the first position at which
+-- an error is above tol.worst, there the worst; if there is none but all together are above tol.rms, the worst of all.
 function compare.tensors(p, name, ours, theirs, tol)
   local offset, n, repeats, note = fit(p, name, ours, theirs)
-  local r = { name = name, worst = 0, note = note, tol = tol }
+  local r = { name = name, worst = 0, rms = 0, note = note, tol = tol }
   if not offset then
-    r.problem, r.worst = n, math.huge
+    r.problem, r.worst, r.rms = n, math.huge, math.huge
     return r
   end
   local a, b, over = numbers(ours), numbers(theirs), over_positions(p, name, ours)
   local scale, B, T = scale_of(a), #p.tokens, #p.tokens[1]
   local row = over and #a // (B * T) or #a -- numbers of one position
+  local first_position, best, first, worst, squares = math.huge, 0, nil, 0, 0
   r.positions = over and {} or nil
-  local first_position, best = math.huge, 0
   for i = 0, n * repeats - 1 do
     local at = offset + i % n
-    local found, expected = b[i + 1], a[at + 1]
-    local e = error_of(found, expected, scale)
+    local e = error_of(b[i + 1], a[at + 1], scale)
     local t = over and at // row % T or 0
-    if e > r.worst then r.worst = e end
+    squares = squares + e * e
+    if e > r.worst then r.worst, worst = e, i end
     if over then r.positions[t], r.last = math.max(r.positions[t] or 0, e), math.max(r.last or 0, t) end
-    -- the first position that is off, there the worst number
-    if not (e <= tol) and (t < first_position or t == first_position and e > best) then
-      first_position, best = t, e
-      r.first = { found = found, expected = expected, error = e, position = over and t or nil,
-        sequence = over and at // row // T or nil, index = compare.index(ours.shape, at, over and 3 or 1) }
+    if not (e <= tol.worst) and (t < first_position or t == first_position and e > best) then
+      first_position, best, first = t, e, i
     end
+  end
+  r.rms = math.sqrt(squares / math.max(n * repeats, 1))
+  if not first and r.rms > tol.rms then first, r.together = worst, true end
+  if first then
+    local at = offset + first % n
+    r.first = { found = b[first + 1], expected = a[at + 1], error = error_of(b[first + 1], a[at + 1], scale),
+      position = over and at // row % T or nil, sequence = over and at // row // T or nil,
+      index = compare.index(ours.shape, at, over and 3 or 1) }
   end
   return r
 end

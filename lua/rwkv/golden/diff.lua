@@ -10,8 +10,14 @@ local report = require "rwkv.golden.report"
 
 local diff = {}
 
--- Tolerances where the pack does not say what a precision costs, and the least ones where it does.
-local tolerances = { f64 = { 1e-10, 1e-10 }, f32 = { 1e-4, 1e-6 }, fp16 = { 3e-2, 2e-3 }, bf16 = { 2e-1, 1e-2 } }
+-- By profile: the tolerance of a tensor whose error the pack does not give; how many times the profile's worst error and rms
+-- another implementation in the same arithmetic may have; the least tolerance.
+local tolerances = {
+  f64 = { default = 1e-10, least = 1e-10 },
+  f32 = { default = 1e-4, worst = 10, rms = 6, least = 1e-6 },
+  fp16 = { default = 3e-2, worst = 5, rms = 3, least = 2e-3 },
+  bf16 = { default = 2e-1, worst = 5, rms = 3, least = 1e-2 },
+}
 
 -- The tensors of a safetensors, .npy or .npz file, and their names.
 function diff.read(path)
@@ -24,17 +30,17 @@ function diff.read(path)
   return tensors, order
 end
 
--- (name, dtype) -> tolerance: ten times the error of the profile in that tensor; without a profile that of the dtype. Weights
--- are only rounded.
+-- (name, dtype) -> { worst =, rms = }. Weights are only rounded.
 local function tolerance_by(p, profile, fixed)
   local errors = {}
   return function(name, dtype)
-    if fixed > 0 then return fixed end
+    if fixed > 0 then return { worst = fixed, rms = fixed } end
     local kind = profile ~= "" and profile or dtype == "f16" and "fp16" or tolerances[dtype] and dtype or "f64"
     errors[kind] = errors[kind] or pack.from_json(p.meta["error." .. kind])
-    local e = errors[kind][names.short(name)]
-    if names.kind(name) == "weight" then return tolerances[kind][2] end
-    return e and math.max(10 * e[1], tolerances[kind][2]) or tolerances[kind][1]
+    local e, t = errors[kind][names.short(name)], tolerances[kind]
+    if names.kind(name) == "weight" then return { worst = t.least, rms = t.least } end
+    if not e then return { worst = t.default, rms = t.default } end
+    return { worst = math.max(t.worst * e[1], t.least), rms = math.max(t.rms * e[2], t.least / 4) }
   end
 end
 
@@ -84,14 +90,15 @@ local function evidence(list, only_off)
   return chosen, worst
 end
 
--- How far the numbers of a run are from theirs, and whether all are within tolerance.
+-- How far the numbers of a run are from theirs, at worst, and whether all are within tolerance.
 local function residual(p, numbers, list)
   local worst, ok, compared = 0, true, 0
   for _, e in ipairs(list) do
     local ours = numbers[e.name]
-    local d = ours and compare.worst(p, e.name, ours, e.entry) or -1
+    local d, rms = -1, -1
+    if ours then d, rms = compare.errors(p, e.name, ours, e.entry) end
     if d >= 0 then
-      worst, ok, compared = math.max(worst, d), ok and d <= e.result.tol, compared + 1
+      worst, ok, compared = math.max(worst, d), ok and d <= e.result.tol.worst and rms <= e.result.tol.rms, compared + 1
     end
   end
   return compared > 0 and worst or math.huge, ok and compared > 0
@@ -130,6 +137,19 @@ function diff.causes(p, list)
   return best_of(part), without, #off < #all
 end
 
+-- The profile, if one has more tolerance, by which nothing would be off: the numbers may be of this arithmetic.
+local function forgiving(p, list)
+  for _, profile in ipairs { "f32", "fp16", "bf16" } do
+    local tol, all = tolerance_by(p, profile, 0), p.meta["error." .. profile] ~= nil
+    for _, e in ipairs(list) do
+      local t = tol(e.name, e.entry.dtype)
+      all = all and not e.result.problem and e.result.worst <= t.worst and e.result.rms <= t.rms
+    end
+    if all then return profile end
+  end
+  return nil
+end
+
 -- ---- the whole ----
 
 -- options: { tol = 0, profile = "", rename = "", skip = "", only = "", no_causes = false }
@@ -153,6 +173,7 @@ function diff.compare(reference, theirs, o)
     if off and not result.first then result.first = e end
     result.off = (result.off or 0) + (off and 1 or 0)
   end
+  if result.first and o.tol == 0 then result.forgiving = forgiving(p, list) end
   if result.first and not o.no_causes then result.causes, result.without, result.partly = diff.causes(p, list) end
   return result
 end

@@ -55,7 +55,7 @@ local function refuse_weak(list)
   end
 end
 
--- What each profile gets wrong, for the metadata: error.f32 = {"logits": .., ..}; the numbers of one of them as tensors.
+-- What each profile gets wrong, for the metadata: error.f32 = {"logits": [worst, rms], ..}; the numbers of one as tensors.
 local function add_profiles(model, tokens, result, wanted, extra)
   if wanted ~= "" and not profile.has(model, wanted) then
     local has = table.concat(profile.of(model), ", ")
@@ -66,9 +66,9 @@ local function add_profiles(model, tokens, result, wanted, extra)
     for i = 1, #result do
       local e = result[i]
       local short = names.short(e.name)
-      local value = numbers[short]
+      local value = (names.kind(e.name) == "trace" or e.name == "logits") and numbers[short]
       local theirs = value and { value = value, shape = e.shape }
-      if value then errors[#errors + 1] = { short, compare.worst({ tokens = tokens }, e.name, e, theirs) } end
+      if value then errors[#errors + 1] = { short, compare.errors({ tokens = tokens }, e.name, e, theirs) } end
       if value and format == wanted then
         result[#result + 1] = { name = format .. "." .. e.name, value = value, shape = e.shape, dtype = "f32" }
       end

@@ -25,9 +25,10 @@ end
 -- One line about a tensor that is off.
 local function finding(e)
   if e.result.problem then return ("%s %s"):format(title(e), e.result.problem) end
-  local f = e.result.first
-  return ("%s: %s: found %.9g, expected %.9g (error %.2e, tolerance %.1e)"):format(title(e), place(e), f.found, f.expected, f.error,
-    e.result.tol)
+  local f, tol = e.result.first, e.result.tol
+  local allowed = e.result.together and ("tolerance %.1e; rms of all %.2e, tolerance %.1e"):format(tol.worst, e.result.rms, tol.rms)
+    or ("tolerance %.1e"):format(tol.worst)
+  return ("%s: %s: found %.9g, expected %.9g (error %.2e, %s)"):format(title(e), place(e), f.found, f.expected, f.error, allowed)
 end
 
 -- ---- text ----
@@ -86,12 +87,16 @@ function report.text(r)
   if not r.first then
     local worst = r.list[1]
     for _, e in ipairs(r.list) do if e.result.worst > worst.result.worst then worst = e end end
-    out(("all agree; the worst is %s: error %.2e, tolerance %.1e"):format(title(worst), worst.result.worst, worst.result.tol))
+    out(("all agree; the worst is %s: error %.2e, tolerance %.1e"):format(title(worst), worst.result.worst, worst.result.tol.worst))
   else
     out(("%d of %d are off; the first in the order of computation is"):format(r.off, #r.list))
     out("  " .. finding(r.first))
     add_growth(out, r)
     add_causes(out, r)
+    if r.forgiving then
+      out(("if theirs computes in %s, it is right: --profile %s takes its tolerances from what that arithmetic costs"):format(
+        r.forgiving, r.forgiving))
+    end
   end
   return table.concat(lines, "\n") .. "\n"
 end
