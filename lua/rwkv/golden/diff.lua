@@ -57,7 +57,7 @@ local function matched(p, tensors, order, renamed, o)
   local by_ours, unknown, list = {}, {}, {}
   for _, name in ipairs(order) do
     if not any(o.skip, name) and (o.only == "" or any(o.only, name)) then
-      local ours = names.find(p, name, renamed)
+      local ours = names.find(p, name, tensors[name].shape, renamed)
       if ours then
         by_ours[ours] = by_ours[ours] or {}
         table.insert(by_ours[ours], name)

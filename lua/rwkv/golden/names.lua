@@ -9,14 +9,22 @@ local aliases = {
   { "^(blocks%..+)%.grad$", "grad.%1" },                                      -- as PyTorch calls them
 }
 
--- The pack's name for a tensor of another file; nil if it has none. renamed: { theirs = ours }, from the command line.
-function names.find(p, name, renamed)
+local function count(shape)
+  local n = 1
+  for _, size in ipairs(shape) do n = n * size end
+  return n
+end
+
+-- The pack's name for a tensor of another file, whose shape tells a state after each token from the last one; nil if it has
+-- none. renamed: { theirs = ours }, from the command line.
+function names.find(p, name, shape, renamed)
   if renamed[name] then
     return p.tensors[renamed[name]] and renamed[name]
       or error(("--rename: the pack has no tensor '%s'"):format(renamed[name]), 0)
   end
+  local seen = p.tensors["trace." .. name]
+  if seen and (not p.tensors[name] or count(seen.shape) == count(shape)) then return "trace." .. name end
   if p.tensors[name] then return name end
-  if p.tensors["trace." .. name] then return "trace." .. name end
   for _, alias in ipairs(aliases) do
     local ours, found = name:gsub(alias[1], alias[2])
     if found > 0 and p.tensors[ours] then return ours end
