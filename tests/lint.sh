@@ -9,11 +9,11 @@ grep -rlE '#include *[<"](lua|lauxlib|lualib)' ref && breach 'ref/ includes Lua 
 grep -nE '(->|\.)data *\[|(->|\.)grad *\[[^]]*\] *[-+*/]=' lua/*.c && breach 'lua/ computes on tensor data (above)'
 
 # A file includes only what stands before it:
-#   num err memory arena rng < tensor.h < kernels, ops, tensor.c < tape (t_*, node), optim < io < spec < hook < versions < model <
+#   num elementary err memory arena rng < tensor.h < kernels, ops, tensor.c < tape (t_*, node), optim < io < spec < hook < versions < model <
 #   golden < lua
 layer() {
   case $1 in
-    */engine/num.h | */engine/packed.[ch] | */engine/err.[ch] | */engine/memory.[ch] | */engine/arena.[ch] | */engine/rng.[ch]) echo 1 ;;
+    */engine/num.h | */engine/elementary.[ch] | */engine/packed.[ch] | */engine/err.[ch] | */engine/memory.[ch] | */engine/arena.[ch] | */engine/rng.[ch]) echo 1 ;;
     */engine/tensor.h) echo 2 ;;
     */engine/tensor.c | */engine/kernels.h | */engine/k_*.c | */engine/ops.[ch] | ref/wkv*.c) echo 3 ;;
     */fast/*) echo 4 ;;
