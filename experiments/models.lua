@@ -15,6 +15,9 @@ for _, version in ipairs(rwkv.versions()) do add(version, version) end
 -- Learning rates up to 2: the transition can have negative eigenvalues.
 add("v7-doubled", "v7", { iclr = "doubled" })
 
+-- Without the bonus, by which the current token reaches the output past the state.
+add("v7-no-bonus", "v7", { bonus = "none" })
+
 -- Other ways to mix over time, inside the blocks of RWKV-7; channel mixing without its token shift, as theirs has none.
 for _, mixer in ipairs { "attention", "linear_attention", "retnet", "gla", "deltanet", "deltanet_negative",
   "gated_deltanet", "mamba" } do
@@ -36,4 +39,13 @@ local function pick(names, more)
   return list
 end
 
-return { pick = pick, add = add }
+-- To prepare a fresh model: embeddings from N(0, c.embedding^2), where c.embedding is not 0, instead of the official ones, which
+-- are within ±1e-4.
+local function embed(model, c)
+  if c.embedding == 0 then return end
+  local emb = model:param "emb.weight"
+  local values = rwkv.rng(c.seed, "embedding"):tensor("normal", emb:shape())
+  emb:set(rwkv.no_grad(function() return values * c.embedding end))
+end
+
+return { pick = pick, add = add, names = order, embed = embed }

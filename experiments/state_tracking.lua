@@ -10,13 +10,13 @@ local groups = require "experiments.tasks.groups"
 
 local o = rwkv.experiment.options(arg, { models = "", groups = "", seeds = 0 })
 local s = rwkv.experiment.scale(o, {
-  quick = { models = "v7 v7-doubled", groups = "Z60", depths = { 1, 2 }, length = 6, dim = 64, head_size = 32, batch = 64,
-    examples = 32000, every = 8000, tests = 200, lr = 2e-3, seeds = 1 },
-  small = { models = "v6 v7 v7-doubled attention", groups = "Z60 A5", depths = { 1, 2, 3, 4 }, length = 12, dim = 64, head_size = 32,
-    batch = 64, examples = 128000, every = 16000, tests = 500, lr = 2e-3, seeds = 1 },
+  quick = { models = "v7 v7-doubled", groups = "Z60", depths = { 1 }, length = 4, dim = 64, head_size = 32, batch = 128,
+    examples = 96000, ramp = 64000, every = 32000, tests = 200, lr = 5e-3, seeds = 1 },
+  small = { models = "v6 v7 v7-doubled attention", groups = "Z60 A5", depths = { 1, 2, 3, 4 }, length = 12, dim = 64,
+    head_size = 32, batch = 128, examples = 256000, ramp = 200000, every = 32000, tests = 500, lr = 5e-3, seeds = 1 },
   paper = { models = "v4 v5.2 v6 v7 v7-doubled attention mamba deltanet deltanet_negative", groups = "Z60 A4xZ5 A5 S5",
-    depths = { 1, 2, 3, 4 }, length = 20, dim = 512, head_size = 64, batch = 512, examples = 16000000, every = 800000, tests = 5000,
-    lr = 1e-4, seeds = 3 },
+    depths = { 1, 2, 3, 4 }, length = 20, dim = 512, head_size = 64, batch = 512, examples = 16000000, ramp = 0,
+    every = 800000, tests = 5000, lr = 1e-4, seeds = 3 },
 })
 
 local tasks, depths = {}, {}
@@ -26,15 +26,17 @@ for name in (o.groups ~= "" and o.groups or s.groups):gmatch "%S+" do
 end
 for i, layers in ipairs(s.depths) do depths[i] = { layers = layers } end
 
-local note = ("words of %d elements, token of its own in front; d=%d, heads of %d, batch %d, %d examples, lr %g with warm-up and "
-  .. "cosine, weight decay 0.01, clip 1"):format(s.length, s.dim, s.head_size, s.batch, s.examples, s.lr)
+local note = ("words of %d elements, token of its own in front; d=%d, heads of %d, batch %d, %d examples (in the first %d the "
+  .. "scored prefix grows from 2), lr %g with warm-up and cosine, weight decay 0.01, clip 1"):format(s.length, s.dim, s.head_size,
+    s.batch, s.examples, s.ramp, s.lr)
 local rows, path = rwkv.experiment.run { name = "state_tracking", options = o,
-  configs = rwkv.product({ { "task", tasks }, { "depth", depths }, { "model", models.pick(o.models ~= "" and o.models or s.models) },
-    { "seed", rwkv.seeds(o.seeds > 0 and o.seeds or s.seeds) } },
-    { dim = s.dim, head_size = s.head_size, length = s.length, seq = s.length + 1, batch = s.batch, examples = s.examples,
-      every = s.every, tests = s.tests, lr = s.lr, schedule = "cosine", warmup = 100, weight_decay = 0.01, beta2 = 0.999, clip = 1 }),
+  configs = rwkv.product({ { "task", tasks }, { "depth", depths },
+    { "model", models.pick(o.models ~= "" and o.models or s.models) }, { "seed", rwkv.seeds(o.seeds > 0 and o.seeds or s.seeds) } },
+    { dim = s.dim, head_size = s.head_size, length = s.length, seq = s.length + 1, ramp = s.ramp, batch = s.batch,
+      examples = s.examples, every = s.every, tests = s.tests, lr = s.lr, schedule = "cosine", warmup = 100, weight_decay = 0.01,
+      beta2 = 0.999, clip = 1 }),
   task = function(c)
-    return groups.new { group = c.group, length = c.length, seed = 1000 + c.seed },
+    return groups.new { group = c.group, length = c.length, seed = 1000 + c.seed, ramp = c.ramp },
       groups.new { group = c.group, length = c.length, seed = 7 }
   end,
   evaluate = function(model, test, c)

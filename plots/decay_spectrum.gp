@@ -30,13 +30,11 @@ $formula << END
 END
 
 do for [format in "png svg pdf"] {
-  if (format eq "png") { set terminal pngcairo size 1500,860 font "sans,12" }
-  if (format eq "svg") { set terminal svg size 1500,860 font "sans,13" }
-  if (format eq "pdf") { set terminal pdfcairo size 15in,8.6in font "sans,12" }
+  eval picture(format, 1500, 860)
   set output out.".".format
   set multiplot layout 2,n title "What a channel keeps from one token to the next, e^w, layer by layer" font ",16" offset 0,-0.3 \
     margins 0.055,0.985,0.165,0.885 spacing 0.03,0.1
-  set label 1 made at screen 0.02,0.06 noenhanced font ",9" textcolor rgb "#707070"
+  eval "set label 1 made at screen 0.02,0.06 ".small_print
   set xrange [0:1]
   set xtics 0.25
   set format x "%g"

@@ -6,7 +6,8 @@ set datafile missing NaN
 data = out.".figure.tsv"
 made = made_by(data)
 models = values_in(data, "label")
-colours = "#D55E00 #0072B2 #009E73 #CC79A7 #E69F00 #56B4E9 #303030 #999999"
+others = "#CC79A7 #882255 #E69F00 #303030 #6a5acd #8c3d00 #808080 #b8860b" # what is no version has a colour of its own
+hue(i) = style_index(word(models, i)) ? colour(word(models, i)) : word(others, i)
 points = "13 5 9 7 4 6 12 8"
 named(i) = system(sprintf("echo '%s' | tr _ ' '", word(models, i)))
 is(i) = strcol("label") eq named(i)
@@ -23,7 +24,7 @@ do for [format in "png svg pdf"] {
   set xlabel "examples seen" offset 0,0.4
   set ylabel "accuracy on held-out examples"
   plot for [i = 1:words(models)] data using (is(i) ? column("examples") : NaN):(column("low")):(column("high")) \
-      with filledcurves fs transparent solid 0.12 noborder lc rgb word(colours, i) notitle, \
+      with filledcurves fs transparent solid 0.12 noborder lc rgb hue(i) notitle, \
     for [i = 1:words(models)] data using (column("examples")):(is(i) ? column("mean") : NaN) \
-      with linespoints lw 2.2 pt int(word(points, i)) ps 1 lc rgb word(colours, i) title named(i)
+      with linespoints lw 2.2 pt int(word(points, i)) ps 1 lc rgb hue(i) title named(i)
 }

@@ -12,13 +12,11 @@ trained = int(system(sprintf("awk -F'\\t' '!/^#/ && $1 != \"label\" {print $4; e
 rows(v, l) = sprintf("< awk -F'\\t' '$1 == \"%s\" && $2 == \"%s\"' '%s'", v, l, data)
 
 do for [format in "png svg pdf"] {
-  if (format eq "png") { set terminal pngcairo size 1500,620 font "sans,12" }
-  if (format eq "svg") { set terminal svg size 1500,620 font "sans,13" }
-  if (format eq "pdf") { set terminal pdfcairo size 15in,6.2in font "sans,12" }
+  eval picture(format, 1500, 640)
   set output out.".".format
   set multiplot layout 1,3 title "Matrix states while a long text is read" font ",16" offset 0,-0.3 \
     margins 0.06,0.985,0.23,0.86 spacing 0.055
-  set label 1 made at screen 0.02,0.075 noenhanced font ",9" textcolor rgb "#707070"
+  eval "set label 1 made at screen 0.02,0.075 ".small_print
   set style fill transparent solid 0.13 noborder
   set logscale x 2
   set xrange [1:*]

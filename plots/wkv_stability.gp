@@ -16,15 +16,13 @@ mark(x, text) = sprintf("set arrow from first %g, graph 0 to first %g, graph 1 n
   sprintf("set label '%s' at first %g, graph 0.02 rotate by 90 offset -0.6,0 font ',9' textcolor rgb '#808080'; ", text, x)
 
 do for [format in "png svg pdf"] {
-  if (format eq "png") { set terminal pngcairo size 1500,620 font "sans,12" }
-  if (format eq "svg") { set terminal svg size 1500,620 font "sans,13" }
-  if (format eq "pdf") { set terminal pdfcairo size 15in,6.2in font "sans,12" }
+  eval picture(format, 1500, 640)
   set output out.".".format
   set multiplot layout 1,3 title "Numbers in the recurrences: float32 held against float64" font ",16" offset 0,-0.3 \
-    margins 0.06,0.985,0.215,0.86 spacing 0.06
-  set label 1 made at screen 0.02,0.05 noenhanced font ",9" textcolor rgb "#707070"
+    margins 0.06,0.985,0.235,0.86 spacing 0.06
+  eval "set label 1 made at screen 0.02,0.09 ".small_print
   set logscale y
-  set yrange [1e-9:20]
+  set yrange [1e-9:1e5]
   set format y "10^{%T}"
   set style fill transparent solid 0.15 noborder
 
@@ -50,7 +48,7 @@ do for [format in "png svg pdf"] {
   set logscale x
   set xrange [1:100]
   set xtics (1, 2, 5, 10, 20, 50, 100)
-  set key top left Left reverse samplen 1.8 spacing 1.05
+  set key top left Left reverse samplen 1.8 spacing 1.05 enhanced
   plot for [i = 1:words(forms)] f = word(forms, i) data using (column("x")):(number("spread", f, "error")) \
       with lines lw 2.4 lc rgb hue(f) dt dash(f) title word(titles, i), \
     data using (column("x")):(broken("spread", "naive")) with points pt 2 ps 0.8 lc rgb colour("naive") title "… not all of it finite"
@@ -63,7 +61,7 @@ do for [format in "png svg pdf"] {
   set xtics auto
   set format x "2^{%L}"
   set key default
-  set key top left Left reverse samplen 2 noopaque
+  set key top left Left reverse samplen 2 noopaque noenhanced
   plot for [v in "v4 v6 v7"] data using (column("x")):(long(v, "fast", "low")):(long(v, "fast", "high")) \
       with filledcurves lc rgb colour(v) notitle, \
     for [v in "v4 v6 v7"] data using (column("x")):(long(v, "fast", "error")) \

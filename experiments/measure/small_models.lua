@@ -79,7 +79,7 @@ end
 -- ---- training ----
 
 function small.train(o)
-  local s, text = rwkv.experiment.scale(o, scales), small.text(o.text)
+  local s, text = rwkv.experiment.scale({ scale = o.scale }, scales), small.text(o.text) -- --set is for the figure
   if o.seeds > 0 then s.seeds = math.tointeger(o.seeds) end
   local held = string.char(table.unpack(text.held(1, 100000)))
   local rows = rwkv.experiment.run { name = "small_models", options = o, out = o.trained,

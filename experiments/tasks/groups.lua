@@ -98,10 +98,12 @@ Task.__index = Task
 
 function Task:example(index)
   local rng, inputs, targets, state = rwkv.rng(self.seed, index), { self.order }, { -100 }, 0
+  local scored = self.length
+  if index < self.ramp then scored = 2 + (self.length - 2) * index // self.ramp end
   for t = 2, self.length + 1 do
     inputs[t] = rng:integer(0, self.order - 1)
     state = self.product[state][inputs[t]]
-    targets[t] = state
+    targets[t] = t <= scored + 1 and state or -100
   end
   return inputs, targets
 end
@@ -112,13 +114,15 @@ function Task:batch(first, count)
   return rwkv.tokens(inputs), rwkv.tokens(targets)
 end
 
--- group, length (elements), seed; task.order is the group's, its vocabulary one more
+-- group, length (elements), seed; ramp: over so many examples the prefixes that are scored grow from 2 elements to all of
+-- them (0: at once). task.order is the group's, its vocabulary one more
 function groups.new(o)
   local product, order = groups.table(o.group)
   if math.type(o.length) ~= "integer" or o.length < 1 then
     error(("groups: length %s, expected a whole number from 1 on"):format(tostring(o.length)), 0)
   end
-  return setmetatable({ product = product, order = order, length = o.length, seed = o.seed or 0 }, Task)
+  return setmetatable({ product = product, order = order, length = o.length, seed = o.seed or 0,
+    ramp = o.ramp or 0 }, Task)
 end
 
 -- The part of `count` examples that a model gets right up to and including each length, and the part of single answers:

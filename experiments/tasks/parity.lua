@@ -12,8 +12,9 @@ Task.__index = Task
 
 -- Inputs and targets of one example, lists of `high` numbers; a target is -100 where nothing is asked.
 function Task:example(index)
-  local rng = rwkv.rng(self.seed, index)
-  local length, odd, inputs, targets = rng:integer(self.low, self.high), 0, {}, {}
+  local rng, longest = rwkv.rng(self.seed, index), self.high
+  if index < self.ramp then longest = self.low + (self.high - self.low) * index // self.ramp end
+  local length, odd, inputs, targets = rng:integer(self.low, longest), 0, {}, {}
   for t = 1, self.high do
     inputs[t], targets[t] = t <= length and rng:integer(1, 2) or 0, -100
     if inputs[t] == 2 then odd = 1 - odd end
@@ -30,13 +31,13 @@ end
 
 local parity = { vocab = 3 }
 
--- low, high: lengths, 1 <= low <= high
+-- low, high: lengths, 1 <= low <= high. ramp: over so many examples the longest length grows from low to high (0: at once)
 function parity.new(o)
   local low, high = o.low, o.high
   if not (math.type(low) == "integer" and math.type(high) == "integer" and 1 <= low and low <= high) then
     error(("parity: lengths from %s to %s, expected whole numbers from 1 on"):format(tostring(low), tostring(high)), 0)
   end
-  return setmetatable({ low = low, high = high, seed = o.seed or 0 }, Task)
+  return setmetatable({ low = low, high = high, seed = o.seed or 0, ramp = o.ramp or 0 }, Task)
 end
 
 return parity

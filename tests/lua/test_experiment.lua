@@ -37,6 +37,18 @@ local function has(text, ...)
   end
 end
 
+test("every model of the figures can be made, with and without channel mixing", function()
+  local models = require "experiments.models"
+  for _, more in ipairs { {}, { channel_mix = "none" } } do
+    for _, m in ipairs(models.pick(table.concat(models.names, " "), more)) do
+      local model = rwkv.model { version = m.version, hooks = m.hooks, layers = 2, dim = 16, head_size = 8, vocab = 12, ctx = 6 }
+      local loss = rwkv.no_grad(function() return (model:loss({ { 1, 2, 3, 4, 5 } }, { { 2, 3, 4, 5, 6 } })) end):item()
+      assert(loss > 1 and loss < 5, m.label)
+    end
+  end
+  fails(function() models.pick "v7 v8" end, "no model 'v8'", "mamba")
+end)
+
 test("products, seeds, the best of a sweep", function()
   local list = rwkv.product({ { "model", { { label = "a" }, { label = "b" } } }, { "lr", { 1, 2 } } },
     { dim = 8, lr = { 5 }, seeds = 3 })
@@ -195,7 +207,20 @@ test("what is wrong is named", function()
   c.lr = { 1 }
   fails(ask { configs = { c } }, "lr is a table")
   fails(function() rwkv.experiment.options({ "--jobs", "0" }) end, "--jobs 0", "1 to 64")
-  fails(function() rwkv.experiment.scale({ scale = "tiny" }, { small = {} }) end, "tiny", "small")
+  local options = rwkv.experiment.options
+  fails(function() rwkv.experiment.scale(options { "--scale", "tiny" }, { small = {} }) end, "tiny", "small")
+  local function set(text) return rwkv.experiment.scale(options { "--set", text }, { small = { n = 1, lr = { 1, 2 }, to = { {} } } }) end
+  fails(function() set "m=1" end, "m=1", "has lr, n, to")
+  fails(function() set "n=1,2" end, "n=1,2", "one number")
+  fails(function() set "lr=1,x" end, "'x' is not a number")
+  fails(function() set "to=1" end, "a setting made of numbers")
+  fails(function() set "n" end, "NAME=VALUE", "'n'")
+end)
+
+test("other values in place of a scale's", function()
+  local s = rwkv.experiment.scale(rwkv.experiment.options { "--set", "n=3 lr=1e-3,2 models=v4" },
+    { small = { n = 1, lr = { 1 }, models = "v7", kept = 5 } })
+  equal({ s.n, s.lr[1], s.lr[2], #s.lr, s.models, s.kept }, { 3, 1e-3, 2, 2, "v4", 5 })
 end)
 
 test("workers may do no more than the script", function()

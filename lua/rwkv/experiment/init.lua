@@ -15,7 +15,7 @@ local function fail(...) error("experiment: " .. string.format(...), 0) end
 
 -- ---- options ----
 
-local common = { scale = "small", jobs = 1, list = false, collect = false, fresh = false, run = "", out = "" }
+local common = { scale = "small", set = "", jobs = 1, list = false, collect = false, fresh = false, run = "", out = "" }
 
 -- options(arg, { models = "v4 v7", .. }) -> the script's options and those that every experiment has: --scale quick, small or
 -- paper; --jobs N; --list; --collect; --fresh; --out DIR.
@@ -29,9 +29,29 @@ function experiment.options(arguments, mine)
   return o
 end
 
--- scale(o, { quick = {..}, small = {..}, paper = {..} }) -> the settings that --scale asks for
+-- A value from the command line in the place of one of a scale's: of the same kind, numbers of a list parted by commas.
+local function value_like(before, name, text)
+  if type(before) == "string" then return text end
+  local list = {}
+  for word in (text .. ","):gmatch "(.-)," do
+    local value = tonumber(word) or fail("--set %s=%s: '%s' is not a number", name, text, word)
+    list[#list + 1] = math.tointeger(value) or value
+  end
+  if type(before) == "number" and #list == 1 then return list[1] end
+  if type(before) == "table" and type(before[1]) == "number" then return list end
+  return fail("--set %s=%s: expected %s", name, text, type(before) == "number" and "one number" or "a setting made of numbers")
+end
+
+-- scale(o, { quick = {..}, small = {..}, paper = {..} }) -> the settings that --scale asks for, with those of --set
 function experiment.scale(o, scales)
-  return scales[o.scale] or fail("--scale %s: expected %s", o.scale, table.concat(configs.sorted(scales), ", "))
+  local s = scales[o.scale] or fail("--scale %s: expected %s", o.scale, table.concat(configs.sorted(scales), ", "))
+  for word in (o.set or ""):gmatch "%S+" do
+    local name, text = word:match "^([%w_]+)=(.+)$"
+    if not name then fail("--set: expected NAME=VALUE, found '%s'", word) end
+    if s[name] == nil then fail("--set %s: this scale has %s", word, table.concat(configs.sorted(s), ", ")) end
+    s[name] = value_like(s[name], name, text)
+  end
+  return s
 end
 
 -- ---- checking ----
@@ -98,8 +118,11 @@ local function list_runs(q, out)
   return runs
 end
 
--- What a run is to the bar: its arithmetic, in units of the program's steps forward.
-local function weight(run) return run.config.examples * run.config.layers * run.config.dim ^ 2 end
+-- What a run is to the bar of all: about its arithmetic.
+local function weight(run)
+  local c = run.config
+  return c.examples * (c.seq or 1) * c.layers * c.dim ^ 2
+end
 
 local function summary(rows)
   local last = rows[1]
@@ -112,21 +135,33 @@ local function say(...) io.stderr:write(string.format(...), "\n") end
 
 -- ---- running ----
 
+local function total_weight(runs)
+  local total = 0
+  for _, run in ipairs(runs) do total = total + weight(run) end
+  return total
+end
+
 local function run_here(todo)
+  local total, done, start = total_weight(todo), 0, core.time()
   for i, run in ipairs(todo) do
     local c = run.config
     local title = #todo > 1 and ("%d/%d %s"):format(i, #todo, run.title) or run.title
     local bar = progress(title, c.examples, "examples")
-    run.rows = trial.run(run, bar)
+    local within = { update = function(_, seen, note) -- the bar of this run, with the time left of all
+      local now = done + weight(run) * seen / c.examples
+      local left = (core.time() - start) * (total - now) / now
+      bar:update(seen, #todo > 1 and ("%s; all runs: %.0f min left"):format(note, left / 60) or note)
+    end }
+    run.rows = trial.run(run, within)
+    done = done + weight(run)
     local last = run.rows[#run.rows]
     bar:finish(("%s, %d parameters, state %d floats"):format(summary(run.rows), last.parameters, last.state_floats))
   end
 end
 
 local function run_apart(todo, name, arguments, jobs)
-  local total, done, ended, failures = 0, 0, 0, {}
-  for _, run in ipairs(todo) do total = total + weight(run) end
-  local bar = progress(name, total, "steps forward")
+  local total, done, ended, failures = total_weight(todo), 0, 0, {}
+  local bar = progress(name, total, "operations")
   local on = {}
   function on.moved(seen)
     local now = done
