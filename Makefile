@@ -40,7 +40,7 @@ FLAGS_ref  := -O2 -ffp-contract=off
 FLAGS_fast = -O3 -fopenmp -Wno-psabi -ffp-contract=fast -fno-math-errno -fno-trapping-math \
              $(if $(BLAS_DIR),-I$(SYSROOT)$(BLAS_DIR:/usr/lib/%=/usr/include/%))
 FLAGS_lua   = -O2 $(shell $(PKG_CONFIG) --cflags lua5.4) -Ibuild
-FLAGS_test := -O1 -Itests
+FLAGS_test := -O1 -ffp-contract=off -Itests
 
 LIBS = $(if $(BLAS_DIR),-L$(SYSROOT)$(BLAS_DIR) -Wl$(comma)-rpath$(comma)$(BLAS_DIR)) -lopenblas $(DNNL) \
        -lcjson -lzip -lm -fopenmp -pthread
