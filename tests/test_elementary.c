@@ -1,5 +1,5 @@
-/* exp, log, log1p, tanh and cos of the reference: held against the C library's long double, their ends, and their bits, which
-   are the same on every machine. */
+/* exp, log, log1p, tanh and cos of the reference: held against the C library's long double, their ends, and their bits,
+   which are the same on every machine. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -14,7 +14,8 @@ static double power_of_2(int64_t e) /* -1022 <= e <= 1023 */
   return memcpy(&x, &bits, sizeof x), x;
 }
 
-/* e^r - 1 and n, x = n ln 2 + r, |r| <= (ln 2)/2; |x| < 800. The series of e^r up to r^13/13!, whose rest is below 2^-57. */
+/* e^r - 1 and n, x = n ln 2 + r, |r| <= (ln 2)/2; |x| < 800. The series of e^r up to r^13/13!, whose rest is below
+   2^-57. */
 static double split_exp(double x, int64_t *n)
 {
   double nearest = x * log2_e + 0x1.8p52 - 0x1.8p52; /* to the nearest integer */
