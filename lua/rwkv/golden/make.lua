@@ -27,11 +27,11 @@ local function design(version, o)
   return core.model(q)
 end
 
-local function random_tokens(o, stream)
+local function random_tokens(o, stream, vocab)
   local rng, rows = core.rng(o.seed, "golden." .. stream), {}
   for b = 1, o.batch do
     rows[b] = {}
-    for t = 1, o.len do rows[b][t] = rng:integer(0, o.vocab - 1) end
+    for t = 1, o.len do rows[b][t] = rng:integer(0, vocab - 1) end
   end
   return rows
 end
@@ -45,12 +45,11 @@ local function tokens_of(text)
   return rows, targets
 end
 
-local function refuse_weak(list)
+local function refuse_weak(list, hint)
   for _, e in ipairs(list) do
     if not e.ok then
       error(("this pack would be weak: %s changes no logit by more than %.1e of the largest (scaled by 1.01) or %.1e (each number"
-        .. " 1 %% up or down), expected %.0e; try another --seed, or --allow-weak"):format(e.name, e.scaled, e.stirred,
-          sensitivity.least), 0)
+        .. " 1 %% up or down), expected %.0e; %s"):format(e.name, e.scaled, e.stirred, sensitivity.least, hint), 0)
     end
   end
 end
@@ -81,11 +80,14 @@ end
 function make.pack(version, o, path)
   core.backend "reference"
   local model = o.weights ~= "" and core.load(o.weights) or design(version, o)
-  local tokens, targets = random_tokens(o, "tokens"), random_tokens(o, "targets")
+  local vocab = model:config().vocab
+  local tokens, targets = random_tokens(o, "tokens", vocab), random_tokens(o, "targets", vocab)
   if o.tokens ~= "" then tokens, targets = tokens_of(o.tokens) end
   if o.weights == "" then fill(model, tokens, o.seed, o.dtype) end
   local table_of_sensitivity = sensitivity.measure(model, tokens)
-  if not o.allow_weak then refuse_weak(table_of_sensitivity) end
+  if not o.allow_weak then
+    refuse_weak(table_of_sensitivity, o.weights == "" and "try another --seed" or "--allow-weak writes it all the same")
+  end
   local result = run(model, tokens, { targets = targets, gradients = not o.no_gradients, trace = not o.no_trace })
   local rows = {}
   for i, e in ipairs(table_of_sensitivity) do rows[i] = { e.name, e.scaled, e.stirred } end

@@ -52,7 +52,7 @@ local function add_growth(out, r)
     local e = rows[i]
     local milestone = e.name:find "out%.x$" or e.name == "logits" or e.name == "loss" or i == 1
     if #rows <= 18 or milestone or (i % step == 0 and names.kind(e.name) ~= "grad") then
-      out(("  %-28s %s%s"):format(names.short(e.name), number(e.result.worst), e.result.first and "" or "  within tolerance"))
+      out(("  %-28s %s%s"):format(title(e), number(e.result.worst), e.result.first and "" or "  within tolerance"))
     end
   end
 end
@@ -93,7 +93,7 @@ function report.text(r)
     out("  " .. finding(r.first))
     add_growth(out, r)
     add_causes(out, r)
-    if r.forgiving then
+    if r.forgiving and not (r.causes and r.causes[1]) then
       out(("if theirs computes in %s, it is right: --profile %s takes its tolerances from what that arithmetic costs"):format(
         r.forgiving, r.forgiving))
     end
