@@ -13,7 +13,7 @@ local function run(format, ...) return shell(program .. " golden " .. format:for
 
 local sizes = "--layers 2 --dim 16 --vocab 17 --len 14"
 local packs = {}
-for _, version in ipairs { "v4", "v5.2", "v6", "v7" } do
+for _, version in ipairs { "v2", "v3", "v4", "v5.2", "v6", "v7" } do
   local path = ("%s/%s.safetensors"):format(dir, version)
   local out, status = run("make %s %s --no-gradients %s", version, sizes, path)
   assert(status == 0, out)
@@ -72,6 +72,9 @@ if rwkv.precision == "float64" then
     { "v5.2", "^logits$", "decay-wrong-axis", "norm-over-all", "bonus-exp", "receptance-sigmoid", "norm-eps" },
     { "v4", "^logits$", "key-clamp", "bonus-exp", "receptance-linear", "ffn-no-gate", "ln0-twice" },
     { "v4", "", "bonus-in-state", "decay-own" },
+    { "v3", "^logits$", "no-clamp", "k-eps", "bonus-missing", "receptance-linear", "copy-head-256", "copy-head-sqrt", "no-copy-head",
+      "decay-twice", "mix-direction" },
+    { "v2", "^logits$", "no-clamp", "k-eps", "ffn-relu" },
   } do
     local version, pattern = case[1], case[2]
     for i = 3, #case do

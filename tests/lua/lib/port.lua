@@ -1,4 +1,4 @@
--- An implementation of RWKV-4, 5.2, 6 and 7 that shares nothing with the project: lists of numbers and loops, token by
+-- An implementation of RWKV-2, 3, 4, 5.2, 6 and 7 that shares nothing with the project: lists of numbers and loops, token by
 -- token. It can be told to make a mistake; what each is called: lua/rwkv/golden/mistakes/.
 --   port(weights, version, tokens, mistake) -> { name = { numbers, shape = {..} } } under the names of a pack
 -- weights[name] = { flat list of numbers, shape = {..} }; 2 heads or any, from the shapes.
@@ -88,6 +88,26 @@ return function(weights, version, tokens, mistake)
     local function fade(w) return exp(wrong "decay-twice" and 2 * w or w) end
 
     local att = {}
+
+    function att.v3(x, prev) -- v2: the same with one mix, and an eps of 1e-16
+      local function z(stream) return mix(x, prev, W(version == "v2" and "att.time_mix" or "att.time_mix_" .. stream)) end
+      local k, v = linear(W "att.key.weight", z "k"), linear(W "att.value.weight", z "v")
+      local r = linear(W "att.receptance.weight", z "r")
+      if not wrong "receptance-linear" then r = each(sigmoid, r) end
+      local eps = (version == "v2") ~= wrong "k-eps" and 1e-16 or 1e-8
+      s.a, s.b = s.a or zeros(), s.b or zeros()
+      local y = map(C, function(c)
+        local e = exp(wrong "no-clamp" and k[c] or math.min(k[c], 60))
+        local u, w = wrong "bonus-missing" and 1 or exp(W "att.time_first"[c]), fade(-exp(W "att.time_decay"[c]))
+        local result = (s.a[c] + u * e * v[c]) / (s.b[c] + u * e + eps)
+        s.a[c], s.b[c] = w * s.a[c] + e * v[c], w * s.b[c] + e
+        return result
+      end)
+      record(("state.%d.att_aa"):format(i), s.a)
+      record(("state.%d.att_bb"):format(i), s.b)
+      return times(r, y)
+    end
+    att.v2 = att.v3
 
     function att.v4(x, prev)
       local k = linear(W "att.key.weight", mix(x, prev, W "att.time_mix_k"))
@@ -239,21 +259,23 @@ return function(weights, version, tokens, mistake)
     end
 
     local function channel_mix(x, prev)
-      local mu = { v7 = "ffn.x_", v6 = "ffn.time_maa_" }
-      mu = mu[version] or "ffn.time_mix_"
-      local k = linear(W "ffn.key.weight", mix(x, prev, W(mu .. "k")))
+      local names = { v7 = "ffn.x_", v6 = "ffn.time_maa_" }
+      local function mu(stream) return W(version == "v2" and "ffn.time_mix" or (names[version] or "ffn.time_mix_") .. stream) end
+      local k = linear(W "ffn.key.weight", mix(x, prev, mu "k"))
       k = each(function(y) y = max(y, 0) return wrong "ffn-relu" and y or y * y end, k)
       local y = linear(W "ffn.value.weight", k)
       if version == "v7" or wrong "ffn-no-gate" then return y end
-      return times(each(sigmoid, linear(W "ffn.receptance.weight", mix(x, prev, W(mu .. "r")))), y)
+      return times(each(sigmoid, linear(W "ffn.receptance.weight", mix(x, prev, mu "r"))), y)
     end
 
     return function(x)
       local normed = ln("ln1", x)
+      if version == "v2" then x = normed end
       local y = linear(W "att.output.weight", att[version](normed, before("att", normed)))
       record(("blocks.%d.att.out"):format(i), y)
       x = add(x, y)
       normed = ln("ln2", x)
+      if version == "v2" then x = normed end
       y = channel_mix(normed, before("ffn", normed))
       record(("blocks.%d.ffn.out"):format(i), y)
       x = add(x, y)
@@ -263,9 +285,23 @@ return function(weights, version, tokens, mistake)
     end
   end
 
-  for _, token in ipairs(tokens) do
+  -- v2, v3: for every earlier token how much this one asks for it
+  local keys = {}
+  local function copies(logits, x, position)
+    local Q, width = weights["head_q.weight"], weights["head_q.weight"].shape[1]
+    local q = linear(Q, x)
+    keys[position] = linear(weights["head_k.weight"], x)
+    local by = wrong "copy-head-256" and 256 or wrong "copy-head-sqrt" and sqrt(width) or width
+    for u = 1, position do
+      local token, sum = floor(tokens[u]) + 1, 0
+      for j = 1, width do sum = sum + q[j] * keys[u][j] end
+      logits[token] = logits[token] + sum / by
+    end
+  end
+
+  for position, token in ipairs(tokens) do
     local x = map(C, function(c) return weights["emb.weight"][floor(token) * C + c] end)
-    for _ = 1, wrong "ln0-twice" and 2 or 1 do
+    for _ = 1, version == "v2" and 0 or wrong "ln0-twice" and 2 or 1 do
       x = norm(x, weights["blocks.0.ln0.weight"], weights["blocks.0.ln0.bias"], 1, 1e-5)
     end
     local i = 0
@@ -274,7 +310,9 @@ return function(weights, version, tokens, mistake)
       i = i + 1
     end
     x = norm(x, weights["ln_out.weight"], weights["ln_out.bias"], 1, 1e-5)
-    record("logits", linear(weights["head.weight"], x))
+    local logits = linear(weights["head.weight"], x)
+    if weights["head_q.weight"] and not wrong "no-copy-head" then copies(logits, x, position) end
+    record("logits", logits)
   end
   return out
 end
