@@ -4,7 +4,7 @@
 # sanitizers. ./aviary is the float32 program; it calls build/f64/aviary when float64 is asked for.
 
 PACKAGES := gcc libc6-dev make pkg-config liblua5.4-dev libcjson-dev libedit-dev libopenblas-openmp-dev libdnnl-dev \
-            libcmocka-dev gnuplot-nox lua5.4
+            libzip-dev libcmocka-dev gnuplot-nox lua5.4
 TEXT_PACKAGES := bible-kjv bible-kjv-text# of `make text`
 
 CC      ?= gcc
@@ -40,10 +40,10 @@ FLAGS_ref  := -O2 -ffp-contract=off
 FLAGS_fast = -O3 -fopenmp -Wno-psabi -ffp-contract=fast -fno-math-errno -fno-trapping-math \
              $(if $(BLAS_DIR),-I$(SYSROOT)$(BLAS_DIR:/usr/lib/%=/usr/include/%))
 FLAGS_lua   = -O2 $(shell $(PKG_CONFIG) --cflags lua5.4) -Ibuild
-FLAGS_test := -O1 -Itests
+FLAGS_test := -O1 -ffp-contract=off -Itests
 
 LIBS = $(if $(BLAS_DIR),-L$(SYSROOT)$(BLAS_DIR) -Wl$(comma)-rpath$(comma)$(BLAS_DIR)) -lopenblas $(DNNL) \
-       -lcjson -lm -fopenmp -pthread
+       -lcjson -lzip -lm -fopenmp -pthread
 LIBS_lua = $(shell $(PKG_CONFIG) --libs lua5.4) -ledit -Wl,-E
 LINK_module := -Wl,-z,nodelete # Lua unloads modules when it closes, but the threads of the fast kernels live on
 comma := ,
@@ -66,7 +66,7 @@ TEST_LIB := $(filter-out tests/test_%,$(wildcard tests/*.c))
 
 MAKEFLAGS += -j$(shell nproc) # as many at a time as there are processors
 
-.PHONY: all demo text figures bench bench-peers test lint asan fuzz install clean help deps
+.PHONY: all demo text figures golden bench bench-peers test lint asan fuzz install clean help deps
 all: aviary build/f64/aviary build/f32/rwkv/core.so build/f64/rwkv/core.so
 
 help:
@@ -77,6 +77,7 @@ help:
 	@echo 'make bench      training, decoding, every operation, scaling: tables and plots in runs/bench (SCALE=quick, full)'
 	@echo 'make bench-peers  the same training in turn with PyTorch (PYTHON=python3:/other/python3), decoding with'
 	@echo '                rwkv.cpp (RWKV_CPP=its library)'
+	@echo 'make golden     golden numbers of every version for other implementations, in build/golden'
 	@echo 'make test       all tests, in float32 and in float64'
 	@echo 'make asan       the same under the address, undefined and leak sanitizers'
 	@echo 'make fuzz       random programs against the bindings, under the same (SECONDS=60 SEED=)'
@@ -204,6 +205,11 @@ figures: all $(if $(SCALE),text)
 	  ./aviary experiments/$$f.lua --scale $(SCALE) --jobs $(THREADS) || exit 1; done
 	@for f in $(FIGURES); do for d in runs/$$f plots; do if [ -f $$d/$$f.figure.tsv ]; then \
 	  gnuplot -e "out='$$d/$$f'" plots/$$f.gp || exit 1; echo "$(CURDIR)/$$d/$$f.png"; break; fi; done; done
+
+golden: all
+	@mkdir -p build/golden
+	@for v in v1 v2 v3 v4 v5.0 v5.1 v5.2 v6 v7; do \
+	  ./aviary golden make $$v build/golden/$$v.safetensors || exit 1; done
 
 # The tables, and a picture of each that is there.
 bench: all build/f32/tests/test_fast

@@ -121,6 +121,7 @@ void open_optim(lua_State *L);
 void open_rng(lua_State *L);
 void open_golden(lua_State *L);
 void open_tensor_file(lua_State *L);
+void open_zip(lua_State *L);
 void open_system(lua_State *L);
 
 /* ---- what a script may do (sandbox.c, watch.c) ---- */

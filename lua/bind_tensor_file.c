@@ -1,4 +1,4 @@
-/* Tensors of any name in safetensors files. */
+/* Tensors of any name in safetensors files, and numbers rounded to what such files hold. */
 #include "bind.h"
 
 #include <ctype.h>
@@ -183,6 +183,19 @@ static int save_tensors(lua_State *L)
   return luaL_error(L, "%s", error);
 }
 
+/* t:round("f64", "f32", "bf16" or "f16") -> a copy without gradient, each number the nearest one of that format, of two
+   the even one; infinite where it is too large */
+static int round_to(lua_State *L)
+{
+  const Tensor *t = check_tensor(L, 1);
+  int kind = kind_of(L, "round", luaL_checkstring(L, 2), false);
+  if (kind == AS_I64) return luaL_error(L, "round: expected f64, f32, bf16 or f16, found i64");
+  Tensor *copy = new_owned(L, t->axes, t->shape);
+  tensor_read(t, 0, t->n, copy->data);
+  if (kind != AS_F64) round_numbers(copy->data, (Storage)kind, t->n);
+  return 1;
+}
+
 /* ---- reading ---- */
 
 static const char file_class[] = "rwkv.file";
@@ -268,4 +281,7 @@ void open_tensor_file(lua_State *L)
 {
   add_class(L, file_class, NULL, (luaL_Reg[]){{"__gc", close_file}, {NULL, NULL}});
   add_functions(L, (luaL_Reg[]){{"save_tensors", save_tensors}, {"load_tensors", load_tensors}, {NULL, NULL}});
+  lua_getfield(L, -1, "Tensor");
+  add_functions(L, (luaL_Reg[]){{"round", round_to}, {NULL, NULL}});
+  lua_pop(L, 1);
 }

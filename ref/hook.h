@@ -89,6 +89,8 @@ Tensor **hook_shift(Pass *ps, HookSlot slot, Tensor *x, Tensor *prev);
 /* Shows intermediates to whoever traces the run, under their names in the code:  TRACE(ps, "att", r, w, k, v);  */
 #define TRACE(ps, part, ...) \
   ((ps)->trace ? trace(ps, part, #__VA_ARGS__, (Tensor *[]){__VA_ARGS__}) : (void)0)
+/* The same around the blocks, a tensor "emb.x". */
+#define TRACE_OUTER(ps, part, t) ((ps)->trace ? (ps)->trace->see((ps)->trace, part "." #t, t) : (void)0)
 void trace(Pass *ps, const char *part, const char *names, Tensor **t); /* those that are NULL are passed over */
 
 #endif

@@ -5,7 +5,9 @@
 Tensor *outer_embed(Pass *ps)
 {
   const Outer *p = ps->outer;
-  return t_rows(ps->tp, p->emb, ps->tokens, 2, (int[]){ps->B, ps->T});
+  Tensor *x = t_rows(ps->tp, p->emb, ps->tokens, 2, (int[]){ps->B, ps->T});
+  TRACE_OUTER(ps, "emb", x);
+  return x;
 }
 
 Tensor *add_copies(Pass *ps, Tensor *logits, Tensor *q, Tensor *k, const int *row, int count)
@@ -26,6 +28,7 @@ Tensor *outer_logits(Pass *ps, Tensor *x, const int *row, int count)
   const Outer *p = ps->outer;
   Tape *tp = ps->tp;
   Tensor *y = t_layer_norm(tp, x, p->ln_out_w, p->ln_out_b, 1e-5);         /* [B,T,C] */
+  TRACE_OUTER(ps, "ln_out", y);
   Tensor *flat = t_reshape(tp, y, 2, (int[]){ps->B * ps->T, ps->d->C});
   Tensor *at = row ? t_rows(tp, flat, row, 1, &count) : y;                 /* [count,C] or [B,T,C] */
   Tensor *logits = t_linear(tp, at, p->head ? p->head : p->emb);

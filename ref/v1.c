@@ -102,10 +102,11 @@ static Tensor *time_mix(Pass *ps, const V1Block *p, Tensor *x, Tensor **st)
   Tensor *k = t_exp(tp, t_clamp(tp, t_linear_bias(tp, z, p->key, p->key_b), -60, 30)); /* [v1.2]  [B,T,A] */
   Tensor *v = t_linear_bias(tp, z, p->value, p->value_b);                  /* [v1.3] */
   Tensor *r = t_sigmoid(tp, t_linear_bias(tp, z, p->receptance, p->receptance_b));
-  TRACE(ps, "att", z, k, v, r);
   Tensor *y = t_wkv1(tp, p->time_w, p->time_alpha, p->time_beta, ps->d->H, k, v, &st[ATT_K], &st[ATT_V]);
-  y = t_linear_bias(tp, t_mul(tp, r, y), p->output, p->output_b);          /* [v1.5]  [B,T,C] */
-  return t_mul(tp, y, t_slice(tp, p->time_gamma, 0, before, ps->T));       /* gamma [T,1] */
+  Tensor *out = t_linear_bias(tp, t_mul(tp, r, y), p->output, p->output_b); /* [v1.5]  [B,T,C] */
+  out = t_mul(tp, out, t_slice(tp, p->time_gamma, 0, before, ps->T));      /* gamma [T,1] */
+  TRACE(ps, "att", x, z, k, v, r, y, out);
+  return out;
 }
 
 static Tensor *mlp(Pass *ps, const V1Block *p, Tensor *x, Tensor **st)
@@ -115,8 +116,9 @@ static Tensor *mlp(Pass *ps, const V1Block *p, Tensor *x, Tensor **st)
   Tensor *k = t_mish(tp, t_linear_bias(tp, z, p->mlp_key, p->mlp_key_b));  /* [v1.6]  [B,T,F] */
   Tensor *v = t_linear_bias(tp, z, p->mlp_value, p->mlp_value_b);
   Tensor *r = t_sigmoid(tp, t_linear_bias(tp, z, p->mlp_receptance, p->mlp_receptance_b));
-  TRACE(ps, "ffn", z, k, v, r);
-  return t_mul(tp, r, t_linear_bias(tp, t_mul(tp, k, v), p->mlp_weight, p->mlp_weight_b));
+  Tensor *out = t_mul(tp, r, t_linear_bias(tp, t_mul(tp, k, v), p->mlp_weight, p->mlp_weight_b));
+  TRACE(ps, "ffn", x, z, k, v, r, out);
+  return out;
 }
 
 static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
@@ -131,7 +133,9 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
 
 static Tensor *embed(Pass *ps)
 {
-  return t_rows(ps->tp, ((const V1Outer *)ps->outer)->emb, ps->tokens, 2, (int[]){ps->B, ps->T});
+  Tensor *x = t_rows(ps->tp, ((const V1Outer *)ps->outer)->emb, ps->tokens, 2, (int[]){ps->B, ps->T});
+  TRACE_OUTER(ps, "emb", x);
+  return x;
 }
 
 static Tensor *logits(Pass *ps, Tensor *x, const int *row, int count)
@@ -140,6 +144,7 @@ static Tensor *logits(Pass *ps, Tensor *x, const int *row, int count)
   Tape *tp = ps->tp;
   int flat[] = {ps->B * ps->T, ps->d->C}, before = ps->outer_state[COPY_KEYS]->shape[1];
   Tensor *y = t_layer_norm(tp, x, p->ln_f_w, p->ln_f_b, 1e-5);             /* [B,T,C] */
+  TRACE_OUTER(ps, "ln_out", y);
   Tensor *scaled = t_mul(tp, y, t_slice(tp, p->time_out, 1, before, ps->T));
   Tensor *k = t_linear_bias(tp, y, p->head_k, p->head_k_b);                /* of y before time_out */
   if (row) {

@@ -87,8 +87,9 @@ static Tensor *time_mix(Pass *ps, const V2Block *p, Tensor *x, Tensor **st)
   Tensor *r = t_sigmoid(tp, t_linear(tp, z, p->receptance));
   Tensor *w = t_neg(tp, t_exp(tp, p->decay));                              /* [v2.3]  log-decay per step */
   Tensor *y = t_wkv2(tp, w, p->first, e, v, 1e-16, &st[ATT_AA], &st[ATT_BB]);
-  TRACE(ps, "att", z, w, e, v, r, y);
-  return t_linear(tp, t_mul(tp, r, y), p->output);
+  Tensor *out = t_linear(tp, t_mul(tp, r, y), p->output);
+  TRACE(ps, "att", x, z, w, e, v, r, y, out);
+  return out;
 }
 
 static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
@@ -96,7 +97,7 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
   const V2Block *p = block;
   Tape *tp = ps->tp;
   x = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);                       /* [v2.8]  not pre-norm: x itself */
-  Tensor *mixed = p->pre_key ? plain_channel_mix(tp, x, &st[ATT_XX], p->pre_mix, p->pre_mix, p->pre_key,
+  Tensor *mixed = p->pre_key ? plain_channel_mix(ps, x, &st[ATT_XX], p->pre_mix, p->pre_mix, p->pre_key,
                                                  p->pre_receptance, p->pre_value)
                              : HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, x, st), x);
   x = t_add(tp, x, mixed);

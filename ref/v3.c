@@ -71,17 +71,21 @@ static Tensor *time_mix(Pass *ps, const V3Block *p, Tensor *x, Tensor **st)
   Tensor *r = t_sigmoid(tp, t_linear(tp, xr, p->receptance));
   Tensor *w = t_neg(tp, t_exp(tp, p->decay));
   Tensor *y = t_wkv2(tp, w, p->first, e, v, 1e-8, &st[ATT_AA], &st[ATT_BB]); /* [v3.2]  eps 1e-8 */
-  TRACE(ps, "att", xk, xv, xr, w, e, v, r, y);
-  return t_linear(tp, t_mul(tp, r, y), p->output);
+  Tensor *out = t_linear(tp, t_mul(tp, r, y), p->output);
+  TRACE(ps, "att", x, xk, xv, xr, w, e, v, r, y, out);
+  return out;
 }
 
 static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
 {
   const V3Block *p = block;
   Tape *tp = ps->tp;
-  if (ps->layer == 0) x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);       /* [v3.3] */
+  if (ps->layer == 0) {
+    x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);                     /* [v3.3] */
+    TRACE(ps, "ln0", x);
+  }
   Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
-  Tensor *mixed = p->pre_key ? plain_channel_mix(tp, h, &st[ATT_XX], p->pre_mix_k, p->pre_mix_r, p->pre_key,
+  Tensor *mixed = p->pre_key ? plain_channel_mix(ps, h, &st[ATT_XX], p->pre_mix_k, p->pre_mix_r, p->pre_key,
                                                  p->pre_receptance, p->pre_value)
                              : HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h);
   x = t_add(tp, x, mixed);

@@ -83,8 +83,9 @@ static Tensor *time_mix(Pass *ps, const V4Block *p, Tensor *x, Tensor **st)
   y = HOOK(ps, HOOK_NORM, y, y);
   Tensor *g = HOOK(ps, HOOK_GATE, NULL, xr);               /* the version has neither norm nor gate */
   if (g) y = t_mul(tp, y, g);
-  TRACE(ps, "att", xk, xv, xr, r, w, k, v, g, wkv, y);
-  return t_linear(tp, y, p->output);                       /* [v4.7]  [B,T,C] */
+  Tensor *out = t_linear(tp, y, p->output);                /* [v4.7]  [B,T,C] */
+  TRACE(ps, "att", x, xk, xv, xr, r, w, k, v, g, wkv, y, out);
+  return out;
 }
 
 /* [v4.10]  sum over the positions so far of (q.k_u) / sqrt(width) v_u: attention without a softmax, whose
@@ -105,9 +106,10 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
   if (ps->layer == 0) {
     ps->emb = x;
     x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);
+    TRACE(ps, "ln0", x);
   }
   Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
-  Tensor *mixed = p->pre_key ? plain_channel_mix(tp, h, &st[ATT_XX], p->pre_mix_k, p->pre_mix_r, p->pre_key,
+  Tensor *mixed = p->pre_key ? plain_channel_mix(ps, h, &st[ATT_XX], p->pre_mix_k, p->pre_mix_r, p->pre_key,
                                                  p->pre_receptance, p->pre_value)
                              : HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h);
   x = t_add(tp, x, mixed);

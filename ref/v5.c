@@ -119,15 +119,20 @@ static Tensor *time_mix(Pass *ps, const V5Block *p, Tensor *x, Tensor **st)
   Tensor *xg = m ? m[ps->d->streams - 1] : p->mix_g ? t_lerp(tp, prev, x, p->mix_g) : xr;
   Tensor *g = HOOK(ps, HOOK_GATE, p->gate ? t_silu(tp, t_linear(tp, xg, p->gate)) : NULL, xg); /* [v5.7] */
   if (g) y = t_mul(tp, y, g);
-  TRACE(ps, "att", xk, xv, xr, xg, r, w, k, v, g, wkv, y);
-  return t_linear(tp, y, p->output);
+  else xg = NULL; /* nothing reads it */
+  Tensor *out = t_linear(tp, y, p->output);
+  TRACE(ps, "att", x, xk, xv, xr, xg, r, w, k, v, g, wkv, y, out);
+  return out;
 }
 
 static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
 {
   const V5Block *p = block;
   Tape *tp = ps->tp;
-  if (ps->layer == 0) x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);
+  if (ps->layer == 0) {
+    x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);
+    TRACE(ps, "ln0", x);
+  }
   Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
   x = t_add(tp, x, HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h));
   h = t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5);

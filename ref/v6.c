@@ -137,8 +137,10 @@ static Tensor *time_mix(Pass *ps, const V6Block *p, Tensor *x, Tensor **st)
                             : t_group_norm(tp, y, ps->d->H, p->ln_x_w, p->ln_x_b, 64e-5), y);
   Tensor *g = HOOK(ps, HOOK_GATE, b ? NULL : gate(tp, p, xg), xg);
   if (g) y = t_mul(tp, y, g);
-  TRACE(ps, "att", xw, xk, xv, xr, xg, r, w, k, v, g, wkv, y);
-  return t_linear(tp, y, p->output);
+  else xg = NULL; /* nothing reads it */
+  Tensor *out = t_linear(tp, y, p->output);
+  TRACE(ps, "att", x, low, xw, xk, xv, xr, xg, r, w, k, v, g, wkv, y, out);
+  return out;
 }
 
 static Tensor *mix_channels(Pass *ps, const V6Block *p, Tensor *x, Tensor **st)
@@ -150,15 +152,19 @@ static Tensor *mix_channels(Pass *ps, const V6Block *p, Tensor *x, Tensor **st)
   Tensor *xr = m ? m[1] : t_lerp(tp, x, prev, p->ffn_maa_r);
   Tensor *k = t_relu2(tp, t_linear(tp, xk, p->ffn_key));                   /* [v6.5] */
   Tensor *r = t_sigmoid(tp, t_linear(tp, xr, p->ffn_receptance));
-  TRACE(ps, "ffn", xk, xr, k, r);
-  return t_mul(tp, r, t_linear(tp, k, p->ffn_value));
+  Tensor *out = t_mul(tp, r, t_linear(tp, k, p->ffn_value));
+  TRACE(ps, "ffn", x, xk, xr, k, r, out);
+  return out;
 }
 
 static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
 {
   const V6Block *p = block;
   Tape *tp = ps->tp;
-  if (ps->layer == 0) x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);
+  if (ps->layer == 0) {
+    x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);
+    TRACE(ps, "ln0", x);
+  }
   Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
   x = t_add(tp, x, HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h));
   h = t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5);

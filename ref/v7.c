@@ -150,8 +150,9 @@ static Tensor *time_mix(Pass *ps, const V7Block *p, Tensor *x, Tensor **st)
   Tensor *now = HOOK(ps, HOOK_BONUS, bonus_v7(ps, r, k, v, p->r_k), r, k, v); /* [v7.10] */
   if (now) y = t_add(tp, y, now);
   if (g) y = t_mul(tp, y, g);
-  TRACE(ps, "att", xr, xw, xk, xv, xa, xg, r, k0, v0, w, a, g, v, kappa, k, wkv, y);
-  return t_linear(tp, y, p->output);                                       /* [v7.11] */
+  Tensor *out = t_linear(tp, y, p->output);                                /* [v7.11] */
+  TRACE(ps, "att", x, xr, xw, xk, xv, xa, xg, r, k0, v0, w, a, g, v, kappa, k, wkv, y, out);
+  return out;
 }
 
 static Tensor *mix_channels(Pass *ps, const V7Block *p, Tensor *x, Tensor **st)
@@ -161,15 +162,19 @@ static Tensor *mix_channels(Pass *ps, const V7Block *p, Tensor *x, Tensor **st)
   Tensor **m = hook_shift(ps, HOOK_FFN_SHIFT, x, prev);
   Tensor *xk = m ? m[0] : t_lerp(tp, x, prev, p->ffn_x_k);
   Tensor *k = t_relu2(tp, t_linear(tp, xk, p->ffn_key));
-  TRACE(ps, "ffn", xk, k);
-  return t_linear(tp, k, p->ffn_value);                                    /* [v7.12] */
+  Tensor *out = t_linear(tp, k, p->ffn_value);                             /* [v7.12] */
+  TRACE(ps, "ffn", x, xk, k, out);
+  return out;
 }
 
 static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
 {
   const V7Block *p = block;
   Tape *tp = ps->tp;
-  if (ps->layer == 0) x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);
+  if (ps->layer == 0) {
+    x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);
+    TRACE(ps, "ln0", x);
+  }
   Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
   x = t_add(tp, x, HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h));
   h = t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5);

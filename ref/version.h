@@ -74,7 +74,7 @@ Tensor *add_copies(Pass *ps, Tensor *logits, Tensor *q, Tensor *k, const int *ro
    channel_mix lets the hooks in; plain_channel_mix does not. */
 Tensor *channel_mix(Pass *ps, Tensor *x, Tensor **carry, Tensor *mix_k, Tensor *mix_r, Tensor *key,
                     Tensor *receptance, Tensor *value);
-Tensor *plain_channel_mix(Tape *tp, Tensor *x, Tensor **carry, Tensor *mix_k, Tensor *mix_r, Tensor *key,
+Tensor *plain_channel_mix(Pass *ps, Tensor *x, Tensor **carry, Tensor *mix_k, Tensor *mix_r, Tensor *key,
                           Tensor *receptance, Tensor *value);
 
 /* A second one, in place of block 0's time mixing (models with pre_ffn). */

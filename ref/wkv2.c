@@ -4,6 +4,7 @@
      y_t = (a + U e v) / (b + U e + eps)      [v2.4]
      a <- lambda a + e v,  b <- lambda b + e  [v2.5]                                             */
 #include "engine/kernels.h"
+#include "engine/elementary.h"
 
 #include <math.h>
 
@@ -12,7 +13,7 @@ void k_wkv2(real *y, real *a1, real *b1, real *trace, const real *w, const real 
 {
   for (size_t bi = 0; bi < B; bi++)
     for (size_t c = 0; c < C; c++) {
-      acc lambda = exp((acc)w[c]), U = exp((acc)u[c]);
+      acc lambda = m_exp((acc)w[c]), U = m_exp((acc)u[c]);
       real a = a0[bi * C + c], b = b0[bi * C + c];
       for (size_t t = 0; t < T; t++) {
         size_t row = bi * T + t, at = row * C + c;
@@ -30,7 +31,7 @@ void k_wkv2_backward(const Wkv2Grads *out, const real *gy, const real *ga1, cons
                      size_t C)
 {
   for (size_t c = 0; c < C; c++) {
-    acc lambda = exp((acc)w[c]), U = exp((acc)u[c]), glambda = 0, gU = 0;
+    acc lambda = m_exp((acc)w[c]), U = m_exp((acc)u[c]), glambda = 0, gU = 0;
     for (size_t bi = 0; bi < B; bi++) {
       acc ga = ga1 ? ga1[bi * C + c] : 0, gb = gb1 ? gb1[bi * C + c] : 0;
       for (size_t t = T; t-- > 0;) {

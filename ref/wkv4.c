@@ -5,6 +5,7 @@
    w is constant in time in RWKV-4 (decay_rows = 1). With one for every token (decay_rows = B T) the exponents
    are  k_s + sum of w_n over s < n < t: as in wkv6, token t's own pair is not decayed when it is stored. */
 #include "engine/kernels.h"
+#include "engine/elementary.h"
 
 #include <math.h>
 
@@ -26,12 +27,12 @@ void k_wkv4(real *y, real *a1, real *b1, real *p1, real *trace, const real *w, c
 
         acc now = (acc)u[c] + kt; /* [v4.4]  y = (A + e^{u+k} v) / (B + e^{u+k}) */
         acc q = fmax(p, now);
-        acc old_weight = exp((acc)p - q), now_weight = exp(now - q);
+        acc old_weight = m_exp((acc)p - q), now_weight = m_exp(now - q);
         y[at] = (real)((old_weight * (acc)a + now_weight * vt) / (old_weight * (acc)b + now_weight));
 
         acc faded = (acc)p + (acc)w[decay_rows == 1 ? c : at];
         q = (real)fmax(faded, kt); /* as it will be stored: a, b and p belong together */
-        acc keep = exp(faded - q), add = exp(kt - q);
+        acc keep = m_exp(faded - q), add = m_exp(kt - q);
         a = (real)(keep * (acc)a + add * vt); /* [v4.5]  A <- e^w A + e^k v */
         b = (real)(keep * (acc)b + add);      /* [v4.6]  B <- e^w B + e^k */
         p = (real)q;
@@ -58,7 +59,7 @@ void k_wkv4_backward(const Wkv4Grads *out, const real *gy, const real *ga1, cons
         acc kt = k[at], vt = v[at], gk = 0, gv = 0;
 
         acc faded = p + (acc)w[w_at], q = (real)fmax(faded, kt); /* the update [v4.5], [v4.6] */
-        acc keep = exp(faded - q), add = exp(kt - q);
+        acc keep = m_exp(faded - q), add = m_exp(kt - q);
         acc gkeep = (ga * a + gb * b) * keep;  /* by the exponent of keep */
         acc gadd = (ga * vt + gb) * add;       /* by the exponent of add */
         acc gq = gp - gkeep - gadd;            /* both exponents contain -q; p1 = q */
@@ -71,7 +72,7 @@ void k_wkv4_backward(const Wkv4Grads *out, const real *gy, const real *ga1, cons
 
         if (gy) { /* the read-out [v4.4] */
           acc now = (acc)u[c] + kt, q2 = fmax(p, now);
-          acc old_weight = exp(p - q2), now_weight = exp(now - q2);
+          acc old_weight = m_exp(p - q2), now_weight = m_exp(now - q2);
           acc den = old_weight * b + now_weight, y = (old_weight * a + now_weight * vt) / den;
           acc g = (acc)gy[at] / den;
           acc gnow = g * (vt - y) * now_weight;

@@ -6,6 +6,7 @@
    w is the log-decay (<= 0): constant in time in RWKV-5 (decay_rows = 1), one for every token in RWKV-6
    (decay_rows = B T). Token t's own pair is not decayed when it is read or stored. */
 #include "engine/kernels.h"
+#include "engine/elementary.h"
 
 #include <math.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 static void step(real *S, const real *w, const real *k, const real *v, size_t N)
 {
   for (size_t j = 0; j < N; j++) {
-    acc decay = exp((acc)w[j]);
+    acc decay = m_exp((acc)w[j]);
     for (size_t i = 0; i < N; i++)
       S[j * N + i] = (real)(decay * (acc)S[j * N + i] + (acc)k[j] * (acc)v[i]);
   }
@@ -65,7 +66,7 @@ static void step_backward(real *G, const Wkv6Grads *out, size_t at, size_t w_at,
     out->v[at + i] += (real)gv;
   }
   for (size_t j = 0; j < N; j++) {
-    acc decay = exp((acc)w[w_at + j]), gr = 0, gw = 0, gk = 0, gu = 0;
+    acc decay = m_exp((acc)w[w_at + j]), gr = 0, gw = 0, gk = 0, gu = 0;
     acc rj = r[at + j], uj = u[u_at + j], kj = k[at + j];
     for (size_t i = 0; i < N; i++) {
       acc g = gy ? (acc)gy[at + i] : 0, s = S[j * N + i], vi = v[at + i];

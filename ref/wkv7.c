@@ -6,6 +6,7 @@
    w is the log-decay (<= 0). RWKV-7 passes a = -kappa and b = kappa * iclr: what is stored under the key
    kappa is partly removed before v is written under k. */
 #include "engine/kernels.h"
+#include "engine/elementary.h"
 
 #include <math.h>
 #include <string.h>
@@ -19,7 +20,7 @@ static void step(real *S1, real *sa, const real *S, const real *w, const real *k
     for (size_t j = 0; j < N; j++) sum += (acc)S[i * N + j] * (acc)a[j];
     sa[i] = (real)sum;
     for (size_t j = 0; j < N; j++)
-      S1[i * N + j] = (real)((acc)S[i * N + j] * exp((acc)w[j]) + sum * (acc)b[j] + (acc)v[i] * (acc)k[j]);
+      S1[i * N + j] = (real)((acc)S[i * N + j] * m_exp((acc)w[j]) + sum * (acc)b[j] + (acc)v[i] * (acc)k[j]);
   }
 }
 
@@ -78,14 +79,14 @@ static void step_backward(real *G, real *gsa, const Wkv7Grads *out, size_t at, c
       ga += (acc)gsa[i] * (acc)S[i * N + j];
     }
     if (out->r) out->r[at + j] += (real)gr;
-    if (out->w) out->w[at + j] += (real)(gw * exp((acc)w[at + j]));
+    if (out->w) out->w[at + j] += (real)(gw * m_exp((acc)w[at + j]));
     if (out->k) out->k[at + j] += (real)gk;
     if (out->b) out->b[at + j] += (real)gb;
     if (out->a) out->a[at + j] += (real)ga;
   }
   for (size_t i = 0; i < N; i++) /* back through S1 = S diag(e^w) + (S a) b' + ... */
     for (size_t j = 0; j < N; j++)
-      G[i * N + j] = (real)((acc)G[i * N + j] * exp((acc)w[at + j]) + (acc)gsa[i] * (acc)a[at + j]);
+      G[i * N + j] = (real)((acc)G[i * N + j] * m_exp((acc)w[at + j]) + (acc)gsa[i] * (acc)a[at + j]);
 }
 
 void k_wkv7_backward(const Wkv7Grads *out, real *scratch, const real *gy, const real *gS1,

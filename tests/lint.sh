@@ -8,12 +8,16 @@ breach() { echo "lint: $*"; bad=1; }
 grep -rlE '#include *[<"](lua|lauxlib|lualib)' ref && breach 'ref/ includes Lua (above)'
 grep -nE '(->|\.)data *\[|(->|\.)grad *\[[^]]*\] *[-+*/]=' lua/*.c && breach 'lua/ computes on tensor data (above)'
 
+# What a model computes has the same bits everywhere: no function of the C library that rounds as it likes.
+grep -nE '(^|[^_[:alnum:]])(exp|exp2|expm1|log|log2|log1p|tanh|pow)[fl]?\(' ref/wkv*.c ref/engine/[!o]*.c |
+  grep -vE '^[^:]*:[0-9]*:(/\*| ?\*| *//)|/\*.*(exp|log|tanh)\(' && breach 'a function of the C library in place of elementary.h (above)'
+
 # A file includes only what stands before it:
-#   num err memory arena rng < tensor.h < kernels, ops, tensor.c < tape (t_*, node), optim < io < spec < hook < versions < model <
+#   num elementary err memory arena rng < tensor.h < kernels, ops, tensor.c < tape (t_*, node), optim < io < spec < hook < versions < model <
 #   golden < lua
 layer() {
   case $1 in
-    */engine/num.h | */engine/packed.[ch] | */engine/err.[ch] | */engine/memory.[ch] | */engine/arena.[ch] | */engine/rng.[ch]) echo 1 ;;
+    */engine/num.h | */engine/elementary.[ch] | */engine/packed.[ch] | */engine/err.[ch] | */engine/memory.[ch] | */engine/arena.[ch] | */engine/rng.[ch]) echo 1 ;;
     */engine/tensor.h) echo 2 ;;
     */engine/tensor.c | */engine/kernels.h | */engine/k_*.c | */engine/ops.[ch] | ref/wkv*.c) echo 3 ;;
     */fast/*) echo 4 ;;

@@ -4,6 +4,8 @@ local name = arg[1]
 if not name then
   print [[
 aviary verify WEIGHTS GOLDEN [--tol X]   compare a model with golden numbers, gradients included
+aviary golden make VERSION OUT           numbers that other implementations can be compared with
+aviary golden diff PACK THEIRS           what is off in theirs, where first, and why
 aviary info [MODEL]                      the versions, or what a model file is
 aviary bench NAME [OPTIONS]              how fast: train, decode, prefill, ops, scaling, hook, all, peers
 aviary help [NAME]                       this list; or a command, function or method explained]]

@@ -1,6 +1,7 @@
 /* What one does with arrays: axes in another order, the largest along an axis, picking, softmax, products of
    matrices. */
 #include "kernels.h"
+#include "elementary.h"
 
 #include <math.h>
 
@@ -60,8 +61,8 @@ void k_softmax(real *y, const real *x, size_t rows, size_t n)
   for (size_t r = 0; r < rows; r++, x += n, y += n) {
     acc top = x[0], sum = 0;
     for (size_t j = 1; j < n; j++) top = fmax(top, x[j]);
-    for (size_t j = 0; j < n; j++) sum += exp((acc)x[j] - top);
-    for (size_t j = 0; j < n; j++) y[j] = (real)(exp((acc)x[j] - top) / sum);
+    for (size_t j = 0; j < n; j++) sum += m_exp((acc)x[j] - top);
+    for (size_t j = 0; j < n; j++) y[j] = (real)(m_exp((acc)x[j] - top) / sum);
   }
 }
 

@@ -4,6 +4,7 @@
 
    The backward pass forms p_tu = e^{s_tu - L_t} once more, from the logarithm L_t of the sum. */
 #include "kernels.h"
+#include "elementary.h"
 
 #include <math.h>
 
@@ -31,7 +32,7 @@ void k_attention(real *y, acc *log_sum, acc *scratch, const real *q, const real 
           top = fmax(top, p[u]);
         }
         for (size_t u = 0; u < seen; u++) {
-          p[u] = exp(p[u] - top);
+          p[u] = m_exp(p[u] - top);
           sum += p[u];
         }
         for (size_t n = 0; n < N; n++) {
@@ -39,7 +40,7 @@ void k_attention(real *y, acc *log_sum, acc *scratch, const real *q, const real 
           for (size_t u = 0; u < seen; u++) mean += p[u] * (acc)v[(first + u * H) * N + n];
           y[row * N + n] = (real)(mean / sum);
         }
-        if (log_sum) log_sum[row] = top + log(sum);
+        if (log_sum) log_sum[row] = top + m_log(sum);
       }
 }
 
@@ -57,7 +58,7 @@ void k_attention_backward(real *gq, real *gk, real *gv, acc *scratch, const real
         acc mean = 0;
         for (size_t u = 0; u < seen; u++) {
           size_t at = (first + u * H) * N;
-          p[u] = exp(scale * dot(qt, k + at, N) - log_sum[row]);
+          p[u] = m_exp(scale * dot(qt, k + at, N) - log_sum[row]);
           gs[u] = dot(gt, v + at, N);
           mean += p[u] * gs[u];
         }

@@ -1,5 +1,6 @@
 /* Softmax cross-entropy over the scored rows, and the largest entry of a row. */
 #include "kernels.h"
+#include "elementary.h"
 
 #include <math.h>
 
@@ -25,8 +26,8 @@ void k_cross_entropy(real *loss, acc *log_sum, const real *logits, const int *ta
   for (size_t i = 0; i < rows; i++) {
     const real *x = logits + i * V;
     acc top = x[largest(x, V)], sum = 0;
-    for (size_t j = 0; j < V; j++) sum += exp((acc)x[j] - top);
-    log_sum[i] = top + log(sum);
+    for (size_t j = 0; j < V; j++) sum += m_exp((acc)x[j] - top);
+    log_sum[i] = top + m_log(sum);
     if (target[i] >= 0) total += log_sum[i] - (acc)x[target[i]];
   }
   loss[0] = (real)(scored ? total / (acc)scored : 0);
@@ -41,7 +42,7 @@ void k_cross_entropy_backward(real *glogits, acc g, const acc *log_sum, const re
     const real *x = logits + i * V;
     real *gx = glogits + i * V;
     for (size_t j = 0; j < V; j++) {
-      acc p = exp((acc)x[j] - log_sum[i]);
+      acc p = m_exp((acc)x[j] - log_sum[i]);
       gx[j] += (real)(g * (p - ((size_t)target[i] == j)) / (acc)scored);
     }
     if (l2wrap > 0) { /* as the official trainers have it: whatever flows in as g */

@@ -1,10 +1,11 @@
 /* Pointwise kernels. */
 #include "kernels.h"
+#include "elementary.h"
 
 #include <math.h>
 
-static acc sigmoid(acc x) { return 1 / (1 + exp(-x)); }
-static acc softplus(acc x) { return log1p(exp(-fabs(x))) + fmax(x, 0); }
+static acc sigmoid(acc x) { return 1 / (1 + m_exp(-x)); }
+static acc softplus(acc x) { return m_log1p(m_exp(-fabs(x))) + fmax(x, 0); }
 
 void k_clear(real *x, size_t n)
 {
@@ -15,9 +16,9 @@ void k_clear(real *x, size_t n)
 
 static acc f_neg(acc x) { return -x; }
 static acc d_neg(acc x, acc y) { return (void)x, (void)y, -1; }
-static acc f_exp(acc x) { return exp(x); }
-static acc d_exp(acc x, acc y) { return (void)y, exp(x); }
-static acc f_log(acc x) { return log(x); }
+static acc f_exp(acc x) { return m_exp(x); }
+static acc d_exp(acc x, acc y) { return (void)y, m_exp(x); }
+static acc f_log(acc x) { return m_log(x); }
 static acc d_log(acc x, acc y) { return (void)y, 1 / x; }
 static acc f_sqrt(acc x) { return sqrt(x); }
 static acc d_sqrt(acc x, acc y) { return (void)y, 0.5 / sqrt(x); }
@@ -25,7 +26,7 @@ static acc f_square(acc x) { return x * x; }
 static acc d_square(acc x, acc y) { return (void)y, 2 * x; }
 static acc f_abs(acc x) { return fabs(x); }
 static acc d_abs(acc x, acc y) { return (void)y, x > 0 ? 1 : x < 0 ? -1 : 0; }
-static acc f_tanh(acc x) { return tanh(x); }
+static acc f_tanh(acc x) { return m_tanh(x); }
 static acc d_tanh(acc x, acc y) { return (void)x, 1 - y * y; }
 static acc f_sigmoid(acc x) { return sigmoid(x); }
 static acc d_sigmoid(acc x, acc y) { return (void)x, y * (1 - y); }
@@ -37,10 +38,10 @@ static acc f_relu2(acc x) { return x < 0 ? 0 : x * x; }
 static acc d_relu2(acc x, acc y) { return (void)y, x > 0 ? 2 * x : 0; }
 static acc f_softplus(acc x) { return softplus(x); }
 static acc d_softplus(acc x, acc y) { return (void)y, sigmoid(x); }
-static acc f_mish(acc x) { return x * tanh(softplus(x)); }
+static acc f_mish(acc x) { return x * m_tanh(softplus(x)); }
 static acc d_mish(acc x, acc y)
 {
-  acc t = tanh(softplus(x));
+  acc t = m_tanh(softplus(x));
   return (void)y, t + x * (1 - t * t) * sigmoid(x);
 }
 

@@ -6,6 +6,7 @@
    A [D,N] <= 0 belongs to the channel, delta_t and x_t are one number a channel, B_t and C_t [N] are the same for
    all channels. The skip D x is outside. */
 #include "kernels.h"
+#include "elementary.h"
 
 #include <math.h>
 #include <string.h>
@@ -16,7 +17,7 @@ static void step(real *h1, const real *h, const real *x, const real *delta, cons
 {
   for (size_t d = 0; d < D; d++)
     for (size_t n = 0; n < N; n++) {
-      acc decay = exp((acc)delta[d] * (acc)A[d * N + n]);
+      acc decay = m_exp((acc)delta[d] * (acc)A[d * N + n]);
       h1[d * N + n] = (real)(decay * (acc)h[d * N + n] + (acc)delta[d] * (acc)Bm[n] * (acc)x[d]);
     }
 }
@@ -69,7 +70,7 @@ static void step_backward(real *G, const ScanGrads *out, size_t row, const real 
     acc dt = delta[d], gx = 0, gdelta = 0;
     for (size_t n = 0; n < N; n++) {
       size_t at = d * N + n;
-      acc decay = exp(dt * (acc)A[at]), g = G[at], gexponent = g * decay * (acc)h[at];
+      acc decay = m_exp(dt * (acc)A[at]), g = G[at], gexponent = g * decay * (acc)h[at];
       gx += g * dt * (acc)Bm[n];
       gdelta += gexponent * (acc)A[at] + g * (acc)Bm[n] * (acc)x[d];
       if (out->A) out->A[at] += (real)(gexponent * dt);

@@ -86,3 +86,12 @@ size_t pack_numbers(void *out, Storage storage, const real *x, size_t n)
   }
   return bad;
 }
+
+void round_numbers(real *x, Storage storage, size_t n)
+{
+  double limit = 2 * power_of_2(formats[storage].highest);
+  for (size_t i = 0; i < n; i++) {
+    double y = rounded((double)x[i], storage);
+    x[i] = (real)(fabs(y) >= limit ? copysign(INFINITY, y) : y);
+  }
+}

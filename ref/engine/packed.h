@@ -23,4 +23,7 @@ acc half_number(uint16_t bits);        /* of float16 */
    the first finite number that is too large for the format, n if there is none. */
 size_t pack_numbers(void *out, Storage storage, const real *x, size_t n);
 
+/* The n numbers x, rounded so in place; what is too large becomes infinite. */
+void round_numbers(real *x, Storage storage, size_t n);
+
 #endif

@@ -1,4 +1,5 @@
 #include "rng.h"
+#include "elementary.h"
 
 #include <math.h>
 
@@ -39,8 +40,8 @@ double rng_uniform(Rng *r) { return (double)(rng_bits(r) >> 11) * 0x1p-53; }
 
 double rng_normal(Rng *r) /* Box-Muller; the second value is thrown away, which keeps draws countable */
 {
-  double u = 1.0 - rng_uniform(r), angle = 6.283185307179586 * rng_uniform(r);
-  return sqrt(-2.0 * log(u)) * cos(angle);
+  double u = 1.0 - rng_uniform(r), turns = rng_uniform(r);
+  return sqrt(-2.0 * m_log(u)) * m_cos_turn(turns);
 }
 
 uint64_t rng_below(Rng *r, uint64_t n)

@@ -62,6 +62,20 @@ test("a model's file is such a file, and an official one can be read", function(
   equal(meta.version, "v7")
 end)
 
+test("rounding to a format is what a file does", function()
+  local x = rwkv.concat({ rwkv.rng(1):tensor("normal", 500) * 100, rwkv.rng(2):tensor("normal", 500) * 1e-4 }, 1):keep()
+  for _, dtype in ipairs { "f64", "f32", "bf16", "f16" } do
+    rwkv.save_tensors(path, { { name = "x", value = x, dtype = dtype } })
+    equal(x:round(dtype):tolist(), rwkv.load_tensors(path).x.value:tolist())
+  end
+  local inf = math.huge
+  local large = rwkv.tensor { 65519, 65520, -1e6, -inf, 3 }:round "f16":tolist()
+  assert(large[1] == 65504 and large[2] == inf and large[3] == -inf and large[4] == -inf and large[5] == 3)
+  assert(rwkv.tensor { 3.4e38, 1 }:round "bf16":tolist()[1] == inf)
+  fails(function() x:round "f8" end, "f8", "bf16")
+  fails(function() x:round "i64" end, "i64")
+end)
+
 test("what does not fit is named", function()
   local function save(entry, meta) return function() rwkv.save_tensors(path, { entry }, meta) end end
   rwkv.save_tensors(path, {})

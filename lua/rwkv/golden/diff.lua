@@ -1,0 +1,191 @@
+-- aviary golden diff: see lua/cmd/golden.lua.
+local core = require "rwkv.core"
+local compare = require "rwkv.golden.compare"
+local mistakes = require "rwkv.golden.mistakes"
+local names = require "rwkv.golden.names"
+local npy = require "rwkv.golden.npy"
+local options_of = require "rwkv.options"
+local pack = require "rwkv.golden.pack"
+local report = require "rwkv.golden.report"
+
+local diff = {}
+
+-- By profile: the tolerance of a tensor whose error the pack does not give; how many times the profile's worst error and rms
+-- another implementation in the same arithmetic may have; the least tolerance.
+local tolerances = {
+  f64 = { default = 1e-10, least = 1e-10 },
+  f32 = { default = 1e-4, worst = 10, rms = 6, least = 1e-6 },
+  fp16 = { default = 3e-2, worst = 5, rms = 3, least = 2e-3 },
+  bf16 = { default = 2e-1, worst = 5, rms = 3, least = 1e-2 },
+}
+
+-- The tensors of a safetensors, .npy or .npz file, and their names.
+function diff.read(path)
+  local tensors, order, _
+  if path:find "%.np[yz]$" then
+    tensors, order = npy.load(path)
+  else
+    tensors, _, order = core.load_tensors(path)
+  end
+  return tensors, order
+end
+
+-- (name, dtype) -> { worst =, rms = }. Weights are only rounded.
+local function tolerance_by(p, profile, fixed)
+  local errors = {}
+  return function(name, dtype)
+    if fixed > 0 then return { worst = fixed, rms = fixed } end
+    local kind = profile ~= "" and profile or dtype == "f16" and "fp16" or tolerances[dtype] and dtype or "f64"
+    errors[kind] = errors[kind] or pack.from_json(p.meta["error." .. kind])
+    local e, t = errors[kind][names.short(name)], tolerances[kind]
+    if names.kind(name) == "weight" then return { worst = t.least, rms = t.least } end
+    if not e then return { worst = t.default, rms = t.default } end
+    return { worst = math.max(t.worst * e[1], t.least), rms = math.max(t.rms * e[2], t.least / 4) }
+  end
+end
+
+-- Whether one of the words "a,b*c" stands in a name; * is anything.
+local function any(words, name)
+  for word in words:gmatch "[^,]+" do
+    if name:find((word:gsub("[^%w*]", "%%%0"):gsub("%*", ".-"))) then return true end
+  end
+  return false
+end
+
+-- What of theirs can be compared: list of { name =, theirs = name, entry = } in the order of computation, and the rest.
+local function matched(p, tensors, order, renamed, o)
+  local by_ours, unknown, list = {}, {}, {}
+  for _, name in ipairs(order) do
+    if not any(o.skip, name) and (o.only == "" or any(o.only, name)) then
+      local ours = names.find(p, name, tensors[name].shape, renamed)
+      if ours then
+        by_ours[ours] = by_ours[ours] or {}
+        table.insert(by_ours[ours], name)
+      else
+        unknown[#unknown + 1] = name
+      end
+    end
+  end
+  for _, ours in ipairs(p.names) do
+    for _, theirs in ipairs(by_ours[ours] or {}) do
+      list[#list + 1] = { name = ours, theirs = theirs, entry = tensors[theirs] }
+    end
+  end
+  return list, unknown
+end
+
+-- ---- causes ----
+
+-- What mistakes can be judged by: all that a forward run gives, or of that what is off.
+local function evidence(list, only_off)
+  local chosen, worst = {}, 0
+  for _, e in ipairs(list) do
+    local kind = names.kind(e.name)
+    local forward = kind == "trace" or kind == "state" or kind == "logits" or kind == "loss"
+    if forward and not e.result.problem and (e.result.first or not only_off) then
+      chosen[#chosen + 1] = e
+      worst = math.max(worst, e.result.first and e.result.worst or 0)
+    end
+  end
+  return chosen, worst
+end
+
+-- How far the numbers of a run are from theirs, at worst, and whether all are within tolerance.
+local function residual(p, numbers, list)
+  local worst, ok, compared = 0, true, 0
+  for _, e in ipairs(list) do
+    local ours = numbers[e.name]
+    local d, rms = -1, -1
+    if ours then d, rms = compare.errors(p, e.name, ours, e.entry) end
+    if d >= 0 then
+      worst, ok, compared = math.max(worst, d), ok and d <= e.result.tol.worst and rms <= e.result.tol.rms, compared + 1
+    end
+  end
+  return compared > 0 and worst or math.huge, ok and compared > 0
+end
+
+-- Only the best, and what does as well.
+local function best_of(found)
+  table.sort(found, function(a, b)
+    if a.exact ~= b.exact then return a.exact end
+    return a.residual < b.residual
+  end)
+  local limit = found[1] and 10 * math.max(found[1].residual, 1e-12)
+  for i = #found, 2, -1 do
+    if found[i].residual > limit or found[1].exact ~= found[i].exact then table.remove(found, i) end
+  end
+  return found
+end
+
+-- The mistakes that explain their numbers: { id =, title =, residual =, exact = whether all is within tolerance then }; how
+-- far the numbers are off without; whether only what is off is explained, and the rest is somebody else's.
+function diff.causes(p, list)
+  local all, without = evidence(list, false)
+  local off = evidence(list, true)
+  if #off == 0 then return nil, 0, false end -- nothing that a run could explain
+  local whole, part = {}, {}
+  for _, mistake in ipairs(mistakes.of(p.meta.config.version)) do
+    local ok, numbers = pcall(mistakes.numbers, p, mistake)
+    for _, case in ipairs(ok and { { whole, all }, { part, off } } or {}) do
+      local d, exact = residual(p, numbers, case[2])
+      if exact or d < without / 100 then
+        table.insert(case[1], { id = mistake.id, title = mistake.title, residual = d, exact = exact })
+      end
+    end
+  end
+  if #whole > 0 then return best_of(whole), without, false end
+  return best_of(part), without, #off < #all
+end
+
+-- The profile, if one has more tolerance, by which nothing would be off: the numbers may be of this arithmetic.
+local function forgiving(p, list)
+  for _, profile in ipairs { "f32", "fp16", "bf16" } do
+    local tol, all = tolerance_by(p, profile, 0), p.meta["error." .. profile] ~= nil
+    for _, e in ipairs(list) do
+      local t = tol(e.name, e.entry.dtype)
+      all = all and not e.result.problem and e.result.worst <= t.worst and e.result.rms <= t.rms
+    end
+    if all then return profile end
+  end
+  return nil
+end
+
+-- ---- the whole ----
+
+-- options: { tol = 0, profile = "", rename = "", skip = "", only = "", no_causes = false }
+function diff.compare(reference, theirs, o)
+  core.backend "reference"
+  local p = pack.read(reference)
+  local tensors, order = diff.read(theirs)
+  if o.profile ~= "" and not tolerances[o.profile] then
+    error(("--profile %s: expected f64, f32, bf16 or fp16"):format(o.profile), 0)
+  end
+  local tol = tolerance_by(p, o.profile, o.tol)
+  local list, unknown = matched(p, tensors, order, names.renamed(o.rename), o)
+  local result = { reference = reference, theirs = theirs, version = p.meta.config.version, profile = o.profile, list = list,
+    unknown = unknown, fixed = o.tol > 0 and o.tol or nil }
+  if #list == 0 then
+    error(("%s has no tensor under a name of the pack; it has: %s"):format(theirs, table.concat(order, " ", 1, math.min(#order, 8))), 0)
+  end
+  for _, e in ipairs(list) do
+    e.result = compare.tensors(p, e.name, p.tensors[e.name], e.entry, tol(e.name, e.entry.dtype))
+    local off = e.result.first ~= nil or e.result.problem ~= nil
+    if off and not result.first then result.first = e end
+    result.off = (result.off or 0) + (off and 1 or 0)
+  end
+  if result.first and o.tol == 0 then result.forgiving = forgiving(p, list) end
+  if result.first and not o.no_causes then result.causes, result.without, result.partly = diff.causes(p, list) end
+  return result
+end
+
+function diff.command(arguments)
+  local o = options_of(arguments, { tol = 0, profile = "", rename = "", skip = "", only = "", no_causes = false, tap = "", junit = "" })
+  if #o ~= 2 then error("usage: aviary golden diff REFERENCE THEIRS [OPTIONS]", 0) end
+  local result = diff.compare(o[1], o[2], o)
+  if o.tap ~= "" then report.write(o.tap, report.tap(result)) end
+  if o.junit ~= "" then report.write(o.junit, report.junit(result)) end
+  if o.tap ~= "-" and o.junit ~= "-" then io.write(report.text(result)) end
+  return result.first and 1 or 0
+end
+
+return diff

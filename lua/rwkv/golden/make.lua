@@ -1,0 +1,113 @@
+-- aviary golden make: see lua/cmd/golden.lua.
+local compare = require "rwkv.golden.compare"
+local core = require "rwkv.core"
+local names = require "rwkv.golden.names"
+local options_of = require "rwkv.options"
+local pack = require "rwkv.golden.pack"
+local profile = require "rwkv.golden.profile"
+local run = require "rwkv.golden.run"
+local sensitivity = require "rwkv.golden.sensitivity"
+local fill = require "rwkv.golden.weights"
+
+local make = {}
+
+local defaults = { layers = 3, dim = 24, heads = 2, vocab = 23, len = 24, batch = 1, seed = 0, dtype = "f32", ctx = 0, head_qk = 0,
+  weights = "", tokens = "", no_gradients = false, no_trace = false, allow_weak = false, profile = "" }
+
+-- Ranks of low-rank maps, all different: one in the place of another is noticed.
+local ranks = { v6 = { decay_rank = 5, mix_rank = 4 }, v6a = { decay_rank = 5, mix_rank = 4, gate_rank = 6 },
+  v6b = { decay_rank = 5, mix_rank = 4 }, v7 = { decay_rank = 5, iclr_rank = 4, value_rank = 3, gate_rank = 6 } }
+
+local function design(version, o)
+  local q = { version = version, layers = o.layers, dim = o.dim, vocab = o.vocab, head_size = o.dim // o.heads }
+  for name, rank in pairs(ranks[version] or {}) do q[name] = rank * math.max(1, o.dim // 16) end
+  if version == "v1" then q.ctx = math.max(o.len + 3, o.ctx) end
+  if version:find "^v[123]$" then q.head_qk = o.head_qk > 0 and o.head_qk or 12 elseif o.head_qk > 0 then q.head_qk = o.head_qk end
+  if version == "v4" then q.head_size = nil end
+  return core.model(q)
+end
+
+local function random_tokens(o, stream, vocab)
+  local rng, rows = core.rng(o.seed, "golden." .. stream), {}
+  for b = 1, o.batch do
+    rows[b] = {}
+    for t = 1, o.len do rows[b][t] = rng:integer(0, vocab - 1) end
+  end
+  return rows
+end
+
+-- "FILE" or "FILE:NAME" -> tokens, targets (nil where the file has none)
+local function tokens_of(text)
+  local path, name = text:match "^(.*):([%w_]+)$"
+  local tensors = core.load_tensors(path or text)
+  local tokens = tensors[name or "tokens"] or error(("%s: there is no tensor \"%s\""):format(path or text, name or "tokens"), 0)
+  local rows, targets = pack.integers(tokens), not name and tensors.targets and pack.integers(tensors.targets) or nil
+  return rows, targets
+end
+
+local function refuse_weak(list, hint)
+  for _, e in ipairs(list) do
+    if not e.ok then
+      error(("this pack would be weak: %s changes no logit by more than %.1e of the largest (scaled by 1.01) or %.1e (each number"
+        .. " 1 %% up or down), expected %.0e; %s"):format(e.name, e.scaled, e.stirred, sensitivity.least, hint), 0)
+    end
+  end
+end
+
+-- What each profile gets wrong, for the metadata: error.f32 = {"logits": [worst, rms], ..}; the numbers of one as tensors.
+local function add_profiles(model, tokens, result, wanted, extra)
+  if wanted ~= "" and not profile.has(model, wanted) then
+    local has = table.concat(profile.of(model), ", ")
+    error(("--profile %s: expected %s"):format(wanted, has ~= "" and has or "none, for such a model there is none"), 0)
+  end
+  for _, format in ipairs(profile.of(model)) do
+    local numbers, errors = profile.run(model, tokens, format), {}
+    for i = 1, #result do
+      local e = result[i]
+      local short = names.short(e.name)
+      local value = (names.kind(e.name) == "trace" or e.name == "logits") and numbers[short]
+      local theirs = value and { value = value, shape = e.shape }
+      if value then errors[#errors + 1] = { short, compare.errors({ tokens = tokens }, e.name, e, theirs) } end
+      if value and format == wanted then
+        result[#result + 1] = { name = format .. "." .. e.name, value = value, shape = e.shape, dtype = "f32" }
+      end
+    end
+    extra["error." .. format] = pack.json(errors)
+  end
+end
+
+-- Writes the pack; returns the table of sensitivity.
+function make.pack(version, o, path)
+  core.backend "reference"
+  local model = o.weights ~= "" and core.load(o.weights) or design(version, o)
+  local vocab = model:config().vocab
+  local tokens, targets = random_tokens(o, "tokens", vocab), random_tokens(o, "targets", vocab)
+  if o.tokens ~= "" then tokens, targets = tokens_of(o.tokens) end
+  if o.weights == "" then fill(model, tokens, o.seed, o.dtype) end
+  local table_of_sensitivity = sensitivity.measure(model, tokens)
+  if not o.allow_weak then
+    refuse_weak(table_of_sensitivity, o.weights == "" and "try another --seed" or "--allow-weak writes it all the same")
+  end
+  local result = run(model, tokens, { targets = targets, gradients = not o.no_gradients, trace = not o.no_trace })
+  local rows = {}
+  for i, e in ipairs(table_of_sensitivity) do rows[i] = { e.name, e.scaled, e.stirred } end
+  local extra = { sensitivity = pack.json(rows) }
+  if o.weights == "" then extra.seed = ("%d"):format(o.seed) end
+  add_profiles(model, tokens, result, o.profile, extra)
+  pack.write(path, model, o.weights == "" and o.dtype or "f32", tokens, targets, result, extra)
+  return table_of_sensitivity
+end
+
+function make.command(arguments)
+  local o = options_of(arguments, defaults)
+  local version, path = o[1], o[2]
+  if #o == 1 and o.weights ~= "" then version, path = nil, o[1] end
+  if not path or #o > 2 then error("usage: aviary golden make VERSION [OPTIONS] OUT.safetensors", 0) end
+  local list = make.pack(version, o, path)
+  table.sort(list, function(a, b) return a.stirred < b.stirred end)
+  local file <close> = io.open(path, "rb")
+  print(("%s: %d bytes; of %d parameters the least influential is %s: 1 %% of it moves a logit by %.1e of the largest"):format(
+    path, file:seek "end", #list, list[1].name, list[1].stirred))
+end
+
+return make

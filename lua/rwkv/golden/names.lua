@@ -1,0 +1,55 @@
+-- What other people call the tensors of a pack.
+local names = {}
+
+-- Patterns of other names, and the pack's name for them.
+local aliases = {
+  { "^logits_gpt$", "logits" }, { "^logits_rnn[%w_]*$", "logits" },           -- shared official numbers
+  { "^state%.att%.(%d+)%.(%l+)$", "state.%1.att_%2" }, { "^state%.ffnPre%.(%d+)%.(%l+)$", "state.%1.att_%2" },
+  { "^state%.ffn%.(%d+)%.(%l+)$", "state.%1.ffn_%2" },
+  { "^(blocks%..+)%.grad$", "grad.%1" },                                      -- as PyTorch calls them
+}
+
+local function count(shape)
+  local n = 1
+  for _, size in ipairs(shape) do n = n * size end
+  return n
+end
+
+-- The pack's name for a tensor of another file, whose shape tells a state after each token from the last one; nil if it has
+-- none. renamed: { theirs = ours }, from the command line.
+function names.find(p, name, shape, renamed)
+  if renamed[name] then
+    return p.tensors[renamed[name]] and renamed[name]
+      or error(("--rename: the pack has no tensor '%s'"):format(renamed[name]), 0)
+  end
+  local seen = p.tensors["trace." .. name]
+  if seen and (not p.tensors[name] or count(seen.shape) == count(shape)) then return "trace." .. name end
+  if p.tensors[name] then return name end
+  for _, alias in ipairs(aliases) do
+    local ours, found = name:gsub(alias[1], alias[2])
+    if found > 0 and p.tensors[ours] then return ours end
+  end
+  return nil
+end
+
+-- "theirs=ours,theirs=ours" -> map
+function names.renamed(text)
+  local map = {}
+  for pair in text:gmatch "[^,]+" do
+    local theirs, ours = pair:match "^(.-)=(.+)$"
+    if not theirs then error(("--rename: expected THEIRS=OURS, found '%s'"):format(pair), 0) end
+    map[theirs] = ours
+  end
+  return map
+end
+
+-- For people: without "trace.".
+function names.short(name) return (name:gsub("^trace%.", "")) end
+
+-- The kind of a tensor: "weight", "trace", "state", "logits", "loss", "grad".
+function names.kind(name)
+  return name:match "^(trace)%." or name:match "^(state)%." or name:match "^(grad)%." or name:match "^(logits)$"
+    or name:match "^(loss)$" or name:match "^(tokens)$" or name:match "^(targets)$" or "weight"
+end
+
+return names

@@ -1,0 +1,37 @@
+-- How much each parameter matters: the largest change of a logit, over the largest logit, when the tensor is multiplied by
+-- 1.01 ("scaled"), and when each of its numbers becomes 1 % larger or smaller at random ("stirred").
+local core = require "rwkv.core"
+
+local sensitivity = { least = 1e-4 }
+
+-- RWKV-7 divides by the length of k * k_k: its size is without effect, by design; only its direction counts.
+local function scale_free(version, name) return version == "v7" and name:find "%.k_k$" ~= nil end
+local function unused(version, name) return version == "v7" and name:find "^blocks%.0%.att%.v[012]$" end
+
+-- -> list of { name =, scaled =, stirred =, ok = }
+function sensitivity.measure(model, tokens)
+  local function logits() return core.no_grad(function() return (model:forward(tokens)) end) end
+  local function size(t) return core.no_grad(function() return t:abs():max():item() end) end
+  local version, before, list = model:config().version, logits(), {}
+  local largest = size(before)
+  local function change(p, factor)
+    local kept = p:keep()
+    p:set(core.no_grad(function() return kept * factor end))
+    local moved = size(core.no_grad(function() return logits() - before end)) / largest
+    p:set(kept)
+    return moved
+  end
+  for name, p in model:parameters() do
+    if not unused(version, name) then
+      local signs = core.no_grad(function()
+        return core.rng(1, name):tensor("uniform", p:shape()):lt(0.5) * 0.02 + 0.99
+      end)
+      local e = { name = name, scaled = change(p, 1.01), stirred = change(p, signs) }
+      e.ok = e.stirred >= sensitivity.least and (e.scaled >= sensitivity.least or scale_free(version, name))
+      list[#list + 1] = e
+    end
+  end
+  return list
+end
+
+return sensitivity

@@ -1,0 +1,97 @@
+-- The page lua/doc/golden.md is true: its programs run and read a pack, its tables of names and mistakes are complete.
+local rwkv = require "rwkv"
+if rwkv.precision ~= "float64" then return end -- as test_golden.lua
+local check = require "tests.lua.lib.check"
+local mistakes = require "rwkv.golden.mistakes"
+local test, equal, shell = check.test, check.equal, check.shell
+
+local dir = os.tmpname()
+os.remove(dir)
+rwkv.mkdir(dir)
+local page
+do
+  local file <close> = io.open "lua/doc/golden.md"
+  page = file:read "a"
+end
+local function code(language) return page:match("\n```" .. language .. "\n(.-)\n```") end
+
+local function pack(version)
+  local path = ("%s/%s.safetensors"):format(dir, version)
+  local out, status = shell(("%s golden make %s %s"):format(check.program, version, path))
+  assert(status == 0, out)
+  return path
+end
+local v7 = pack "v7"
+local logit = rwkv.load_tensors(v7).logits.value:reshape(-1):tolist()[1]
+
+-- language, program that must be there, file name, how it is run
+for _, case in ipairs {
+  { "python", "python3", "read.py", "python3 read.py" },
+  { "c", "cc", "read.c", "cc -w -o read read.c && ./read" },
+  { "rust", "rustc", "read.rs", "rustc --edition 2021 -o read_rs read.rs && ./read_rs" },
+  { "js", "node", "read.js", "node read.js" },
+} do
+  local language, program, name, command = table.unpack(case)
+  if shell("command -v " .. program) == "" then
+    print(("SKIPPED the program in %s: there is no %s"):format(language, program))
+  else
+    test("the page's program in " .. language .. " reads a pack", function()
+      rwkv.write_file(dir .. "/" .. name, code(language) .. "\n")
+      local out, status = shell(("unset MAKEFLAGS; cd %s && %s v7.safetensors"):format(dir, command)) -- rustc reads it
+      assert(status == 0, out)
+      assert(select(2, out:gsub("\n", "")) == 1, out)
+      equal(tonumber(out:match "(%S+)%s*$"), logit)
+    end)
+  end
+end
+
+if shell "command -v python3" ~= "" then
+  test("a script of 30 lines checks channel mixing of every layer", function()
+    local loader = code "python":gsub("\ntensors, meta =.*", "\n")
+    local script = loader .. code "python layer"
+    rwkv.write_file(dir .. "/layer.py", script .. "\n")
+    local out, status = shell(("cd %s && python3 layer.py v7.safetensors"):format(dir))
+    assert(status == 0, out)
+    assert(tonumber(out:match "difference (%S+)") < 1e-13, out)
+    local lines = select(2, code "python layer":gsub("[^\n]+", ""))
+    assert(lines <= 30, lines)
+  end)
+else
+  print "SKIPPED the script that checks a layer: there is no python3"
+end
+
+for row in page:gmatch "\n| (v[%d.]+ | [^\n]+) |" do
+  local version, att, ffn, state = row:match "^(%S+) | (.-) | (.-) | (.-)$"
+  if state then
+    test(version .. ": the page names every intermediate and state of the pack, in order", function()
+      local found = { att = {}, ffn = {}, state = {} }
+      local _, _, names = rwkv.load_tensors(version == "v7" and v7 or pack(version))
+      for _, name in ipairs(names) do
+        local part, what = name:match "^trace%.blocks%.1%.(%a+)%.(%w+)$"
+        if found[part] then table.insert(found[part], what) end
+        local of = name:match "^state%.1%.(.+)$"
+        if of then table.insert(found.state, of) end
+      end
+      equal({ table.concat(found.att, " "), table.concat(found.ffn, " "), table.concat(found.state, " ") }, { att, ffn, state })
+    end)
+  end
+end
+
+test("the page lists the known mistakes", function()
+  local list, seen, n = {}, {}, 0
+  local readme <close> = io.open "README.md"
+  local claimed = tonumber(readme:read "a":match "%[(%d+) known mistakes%]")
+  for id, title in page:gmatch "\n| `([%w_-]+)` | v[^|\n]+ | ([^\n]+) |" do
+    list[id .. title], n = true, n + 1
+  end
+  for _, version in ipairs { "v1", "v2", "v3", "v4", "v5.0", "v5.1", "v5.2", "v6", "v6a", "v6b", "v7" } do
+    for _, mistake in ipairs(mistakes.of(version)) do
+      local key = mistake.id .. mistake.title
+      assert(list[key], ("%s is not on the page: %s"):format(mistake.id, mistake.title))
+      if not seen[key] then seen[key], n, claimed = true, n - 1, claimed - 1 end
+    end
+  end
+  equal({ n, claimed }, { 0, 0 })
+end)
+
+os.execute("rm -r " .. dir)
