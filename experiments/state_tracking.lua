@@ -11,12 +11,13 @@ local groups = require "experiments.tasks.groups"
 local o = rwkv.experiment.options(arg, { models = "", groups = "", seeds = 0 })
 local s = rwkv.experiment.scale(o, {
   quick = { models = "v7 v7-doubled", groups = "Z60", depths = { 1 }, length = 4, dim = 64, head_size = 32, batch = 128,
-    examples = 96000, ramp = 64000, every = 32000, tests = 200, lr = 5e-3, seeds = 1 },
+    examples = 96000, ramp = 64000, every = 32000, tests = 200, lr = { 5e-3 }, seeds = 1 },
   small = { models = "v6 v7 v7-doubled attention", groups = "Z60 A5", depths = { 1, 2, 3, 4 }, length = 12, dim = 64,
-    head_size = 32, batch = 128, examples = 256000, ramp = 200000, every = 32000, tests = 500, lr = 5e-3, seeds = 1 },
+    head_size = 32, batch = 128, examples = 256000, ramp = 200000, every = 32000, tests = 500, lr = { 5e-3, 2e-3 },
+    seeds = 1 },
   paper = { models = "v4 v5.2 v6 v7 v7-doubled attention mamba deltanet deltanet_negative", groups = "Z60 A4xZ5 A5 S5",
     depths = { 1, 2, 3, 4 }, length = 20, dim = 512, head_size = 64, batch = 512, examples = 16000000, ramp = 0,
-    every = 800000, tests = 5000, lr = 1e-4, seeds = 3 },
+    every = 800000, tests = 5000, lr = { 1e-4 }, seeds = 3 },
 })
 
 local tasks, depths = {}, {}
@@ -27,13 +28,13 @@ end
 for i, layers in ipairs(s.depths) do depths[i] = { layers = layers } end
 
 local note = ("words of %d elements, token of its own in front; d=%d, heads of %d, batch %d, %d examples (in the first %d the "
-  .. "scored prefix grows from 2), lr %g with warm-up and cosine, weight decay 0.01, clip 1"):format(s.length, s.dim, s.head_size,
-    s.batch, s.examples, s.ramp, s.lr)
+  .. "scored prefix grows from 2), warm-up and cosine, weight decay 0.01, clip 1; best of lr %s"):format(s.length, s.dim,
+    s.head_size, s.batch, s.examples, s.ramp, table.concat(s.lr, ", "))
 local rows, path = rwkv.experiment.run { name = "state_tracking", options = o,
-  configs = rwkv.product({ { "task", tasks }, { "depth", depths },
+  configs = rwkv.product({ { "task", tasks }, { "depth", depths }, { "lr", s.lr },
     { "model", models.pick(o.models ~= "" and o.models or s.models) }, { "seed", rwkv.seeds(o.seeds > 0 and o.seeds or s.seeds) } },
     { dim = s.dim, head_size = s.head_size, length = s.length, seq = s.length + 1, ramp = s.ramp, batch = s.batch,
-      examples = s.examples, every = s.every, tests = s.tests, lr = s.lr, schedule = "cosine", warmup = 100, weight_decay = 0.01,
+      examples = s.examples, every = s.every, tests = s.tests, schedule = "cosine", warmup = 100, weight_decay = 0.01,
       beta2 = 0.999, clip = 1 }),
   task = function(c)
     return groups.new { group = c.group, length = c.length, seed = 1000 + c.seed, ramp = c.ramp },
@@ -54,13 +55,14 @@ local rows, path = rwkv.experiment.run { name = "state_tracking", options = o,
   end,
   note = note }
 
--- A final row a run, group, depth and length, as rwkv.summary sees rows.
+-- A final row a run, group, depth and length, as rwkv.summary sees rows, of the better learning rate.
 local list = {}
-for _, row in ipairs(rows) do
+for _, row in ipairs(rwkv.best(rows, { over = "lr", by = { "label", "group", "layers" } })) do
   if row.part == "final" then
     row.part = "curve"
     list[#list + 1] = row
   end
 end
-rwkv.experiment.figure(path, { "label", "group", "layers", "prefix", "mean", "low", "high", "runs", "parameters", "state_floats",
-  "commit" }, rwkv.summary(list, { by = { "label", "group", "layers", "prefix" }, value = "words" }), note)
+rwkv.experiment.figure(path, { "label", "group", "layers", "prefix", "mean", "low", "high", "runs", "lr", "parameters",
+  "state_floats", "commit" }, rwkv.summary(list, { by = { "label", "group", "layers", "prefix" }, value = "words",
+    keep = { "lr" } }), note)
