@@ -5,6 +5,8 @@
 -- plots/decay_spectrum.gp draws them. The trained models are those of experiments/measure/small_models.lua.
 local rwkv = require "rwkv"
 local decay = require "experiments.measure.decay"
+local models = require "experiments.models"
+local quantile = require "experiments.measure.quantile"
 local small = require "experiments.measure.small_models"
 
 local o = small.options(arg)
@@ -27,30 +29,33 @@ end
 
 local runs, text = small.train(o) -- first: what follows is not for workers
 
-for label in o.models:gmatch "%S+" do
-  local found = decay.initial(label, layers, dim)
-  for layer = 0, layers - 1 do
+local known = {}
+for _, m in ipairs(models.pick(o.models)) do
+  local label = m.label
+  local found = decay.initial(m, layers, dim)
+  known[label] = m
+  for layer = 0, found[0] and layers - 1 or -1 do
     local sorted = found[layer]
     summarise("initial", label, 0, layer, layers, sorted)
     for i = 1, points do
       local at = (i - 0.5) / points -- of all channels, so many are faster
       rows[#rows + 1] = { label = label, part = "initial", seed = 0, layer = layer, layers = layers, channel = at,
-        decay = decay.quantile(sorted, at) }
+        decay = quantile(sorted, at) }
     end
   end
 end
 
 for _, run in ipairs(runs) do
   local found, config = decay.on_text(run.model, text.held(1, s.tokens)), run.model:config()
-  local start = decay.initial(run.label, config.layers, config.dim, config.head_size)
-  for layer = 0, config.layers - 1 do
-    local means = {}
-    for i, c in ipairs(found[layer]) do
+  local start = decay.initial(known[run.label], config.layers, config.dim, config.head_size)
+  for layer = 0, found[0] and config.layers - 1 or -1 do
+    local means, channels = {}, found[layer]
+    for i, c in ipairs(channels) do
       means[i] = c.mean
       rows[#rows + 1] = { label = run.label, part = "trained", seed = run.seed, layer = layer, layers = config.layers,
-        channel = (i - 0.5) / #found[layer], decay = c.mean, low = c.low, high = c.high, initial = start[layer][i] }
+        channel = (i - 0.5) / #channels, decay = c.mean, low = c.low, high = c.high, initial = start[layer] and start[layer][i] }
     end
-    summarise("start", run.label, run.seed, layer, config.layers, start[layer])
+    if start[layer] then summarise("start", run.label, run.seed, layer, config.layers, start[layer]) end
     summarise("trained", run.label, run.seed, layer, config.layers, means)
   end
 end

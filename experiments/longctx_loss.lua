@@ -64,7 +64,9 @@ for _, r in ipairs(rows) do
       mean[id], order[#order + 1] = m, m
     end
     m.runs = m.runs + 1
-    for _, name in ipairs { "loss", "bits", "stderr" } do m[name] = m[name] + (r[name] - m[name]) / m.runs end
+    for _, name in ipairs { "loss", "bits", "stderr" } do -- one text alone has no standard error
+      if r[name] then m[name] = m[name] + (r[name] - m[name]) / m.runs end
+    end
   end
 end
 rwkv.experiment.figure(path, { "label", "carry", "position", "loss", "stderr", "bits", "first", "last", "count", "runs", "seq",

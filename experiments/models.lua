@@ -6,6 +6,7 @@ local models, order = {}, {}
 
 -- label: its name in tables and figures; version and hooks as rwkv.model takes them
 local function add(label, version, hooks)
+  if not label:find "^[%w._-]+$" then error(("models: the name '%s' has other characters than letters, digits, . _ -"):format(label), 2) end
   models[label] = { label = label, version = version, hooks = hooks }
   order[#order + 1] = label
 end

@@ -17,7 +17,10 @@ local s = rwkv.experiment.scale(o, {
     dims = { 64, 128, 256, 512 }, lr = published, seeds = 1, batch = 512, examples = 6400000, every = 100000, tests = 3000 },
 })
 local lengths, tasks = { [64] = { pairs = 4 }, [128] = { pairs = 8 }, [256] = { pairs = 16 }, [512] = { pairs = 64 } }, {}
-for i, seq in ipairs(s.lengths) do tasks[i] = { seq = seq, pairs = lengths[seq].pairs } end
+for i, seq in ipairs(s.lengths) do
+  if not lengths[seq] then error(("--set lengths=%s: expected 64, 128, 256 or 512"):format(seq), 0) end
+  tasks[i] = { seq = seq, pairs = lengths[seq].pairs }
+end
 if o.scale == "paper" then -- smaller batches where the sequences are longer
   for _, t in ipairs(tasks) do t.batch = ({ [256] = 256, [512] = 128 })[t.seq] end
 end

@@ -32,8 +32,9 @@ local function right(model, task, count)
   return correct / count
 end
 
-local note = ("parity: %d layers, d=%d, heads of %d, batch %d, %d examples, lr %g with warm-up and cosine, no weight decay, "
-  .. "clip 1; accuracy scaled so that chance is 0"):format(s.layers, s.dim, s.head_size, s.batch, s.examples, s.lr[1])
+local note = ("parity: %d layers, d=%d, heads of %d, batch %d, %d examples, best of lr %s with warm-up and cosine, no "
+  .. "weight decay, clip 1; accuracy scaled so that chance is 0"):format(s.layers, s.dim, s.head_size, s.batch, s.examples,
+    table.concat(s.lr, ", "))
 local function configs(names, embedding)
   return rwkv.product({ { "model", models.pick(o.models ~= "" and o.models or names) }, { "lr", s.lr },
     { "seed", rwkv.seeds(o.seeds > 0 and o.seeds or s.seeds) } },
@@ -67,7 +68,7 @@ local rows, path = rwkv.experiment.run { name = "parity", options = o, configs =
 -- Of several seeds the best counts in the paper; the mean and the worst stand beside it. part: one length, or the test, which
 -- is all lengths beyond those trained on.
 local list = {}
-for _, row in ipairs(rows) do
+for _, row in ipairs(rwkv.best(rows, { over = "lr", by = { "label", "embedding" } })) do
   row.measured, row.part = row.part == "final" and "length" or "test", "curve"
   row.length, row.start = row.length or row.test_high, row.embedding == 0 and "official" or "wide"
   list[#list + 1] = row

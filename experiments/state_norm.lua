@@ -6,7 +6,7 @@
 local rwkv = require "rwkv"
 local matrix = require "experiments.measure.matrix"
 local small = require "experiments.measure.small_models"
-local quantile = require("experiments.measure.decay").quantile
+local quantile = require "experiments.measure.quantile"
 
 local o = small.options(arg, { models = "v5.2 v6 v7" })
 local s = rwkv.experiment.scale(o, {
@@ -18,7 +18,7 @@ local s = rwkv.experiment.scale(o, {
 local runs, text, training = small.train(o)
 local out = o.out ~= "" and o.out or "runs/state_norm"
 
--- 1, 2, 4, 6, 8, 12, 16, ..: the powers of two and what is half-way between
+-- 1, 2, 3, 4, 6, 8, 12, 16, ..: the powers of two and what is half-way between
 local positions, power = { 1 }, 2
 while power <= s.longest do
   if power > 2 then positions[#positions + 1] = power * 3 // 4 end

@@ -109,24 +109,6 @@ static int add_method(lua_State *L)
   return 0;
 }
 
-/* function_inside(f) -> source as Lua names it, first and last line, list of its upvalues; nothing if it is a C
-   function. For fingerprints: it sees what scripts keep private. */
-static int function_inside(lua_State *L)
-{
-  lua_Debug at;
-  luaL_checktype(L, 1, LUA_TFUNCTION);
-  lua_settop(L, 1);
-  if (lua_iscfunction(L, 1)) return 0;
-  lua_pushvalue(L, 1);
-  lua_getinfo(L, ">S", &at);
-  lua_pushstring(L, at.source);
-  lua_pushinteger(L, at.linedefined);
-  lua_pushinteger(L, at.lastlinedefined);
-  lua_newtable(L);
-  for (int i = 1; lua_getupvalue(L, 1, i); i++) lua_seti(L, 5, i);
-  return 4;
-}
-
 static int make_directory(lua_State *L) /* mkdir(path): with all above it; no error if it is there */
 {
   const char *path = luaL_checkstring(L, 1);
@@ -143,7 +125,7 @@ static int write_file(lua_State *L)
   check_writable(L, path);
   const char *temporary = lua_pushfstring(L, "%s.tmp%d", path, (int)getpid());
   FILE *f = fopen(temporary, "wb");
-  bool ok = f && fwrite(text, 1, n, f) == n;
+  bool ok = f && fwrite(text, 1, n, f) == n && !fflush(f) && !fsync(fileno(f));
   int error = errno;
   if (f && fclose(f) && ok) ok = false, error = errno;
   if (ok && replace_file(temporary, path)) ok = false, error = errno;
@@ -170,7 +152,7 @@ void open_system(lua_State *L)
                                 {"machine_rates", machine_rates}, {"is_terminal", is_terminal},
                                 {"terminal_size", terminal_size},
                                 {"classes", classes}, {"add_method", add_method}, {"mkdir", make_directory},
-                                {"write_file", write_file}, {"function_inside", function_inside},
+                                {"write_file", write_file},
                                 {"need_double", need_double}, {NULL, NULL}});
   lua_pushliteral(L, REAL_NAME);
   lua_setfield(L, -2, "precision");

@@ -165,6 +165,14 @@ static int may_write(lua_State *L)
   return 0;
 }
 
+/* The fingerprints of experiments look into functions, which no script may. */
+static void load_fingerprint(lua_State *L)
+{
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "rwkv.experiment.fingerprint");
+  lua_call(L, 1, 0);
+}
+
 /* rwkv.plot gets what no script may reach, and keeps it to itself. */
 static void load_plot(lua_State *L)
 {
@@ -210,6 +218,7 @@ static int start(lua_State *L) /* (argc, argv): everything, protected */
   if (i < 0) return lua_pushinteger(L, argc == 2 && strcmp(argv[1], "--help") == 0 ? usage(stdout) : usage(stderr)), 1;
   lua_settop(L, 0);
   if (o.memory > 0) memory_limit((size_t)o.memory, "--max-memory");
+  load_fingerprint(L);
   if (!o.trust && !(i < argc && command_path(L, argv[i]))) sandbox_open(L, o.output);
   load_plot(L);
   watch_open(L, o.seconds, o.instructions);

@@ -15,6 +15,7 @@
 
 enum { MAX_WORKERS = 64, MAX_ARGUMENTS = 1000 };
 static const char mark[] = "AVIARY_WORKER"; /* in the environment of a worker */
+static pid_t worker[MAX_WORKERS]; /* those at work */
 static int at_work;
 
 /* In the child, between fork and exec: nothing but system calls. */
@@ -37,6 +38,7 @@ static int spawn(lua_State *L)
   const char *threads = lua_pushfstring(L, "%I", luaL_checkinteger(L, 3));
   lua_Integer count = list_length(L, 1);
   if (getenv(mark)) return luaL_error(L, "a worker may not start workers");
+  if (call->begin == 0) return luaL_error(L, "workers need a script that they can run");
   if (at_work >= MAX_WORKERS) return luaL_error(L, "%d workers are at work, which is the most there can be", at_work);
   if (count > MAX_ARGUMENTS) return luaL_error(L, "%I arguments, expected %d at most", count, MAX_ARGUMENTS);
   check_writable(L, path);
@@ -57,6 +59,7 @@ static int spawn(lua_State *L)
   int log = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (log < 0) return luaL_error(L, "%s: %s", path, strerror(errno));
   fflush(NULL);
+  signal(SIGCHLD, SIG_DFL); /* ignored, children would end unseen */
   setenv(mark, "1", 1);
   pid_t parent = getpid(), child = fork();
   if (child == 0) become(argv, log, parent);
@@ -64,7 +67,7 @@ static int spawn(lua_State *L)
   int error = errno;
   close(log);
   if (child < 0) return luaL_error(L, "a worker cannot be started: %s", strerror(error));
-  at_work++;
+  worker[at_work++] = child;
   lua_pushinteger(L, child);
   return 1;
 }
@@ -74,15 +77,15 @@ static int spawn(lua_State *L)
 static int wait_worker(lua_State *L)
 {
   for (double left = luaL_checknumber(L, 1); at_work > 0; left -= 0.02) {
-    int status;
-    pid_t pid = waitpid(-1, &status, WNOHANG);
-    if (pid > 0) {
-      at_work--;
+    for (int i = 0; i < at_work; i++) {
+      int status = 0;
+      pid_t pid = worker[i];
+      if (waitpid(pid, &status, WNOHANG) != pid) continue;
+      worker[i] = worker[--at_work];
       lua_pushinteger(L, pid);
       lua_pushinteger(L, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
       return 2;
     }
-    if (pid < 0 && errno != EINTR) at_work = 0;
     if (left <= 0 || nanosleep(&(struct timespec){0, 20000000}, NULL)) break; /* a signal: Lua shall see it */
   }
   return 0;

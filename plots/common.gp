@@ -23,7 +23,7 @@ made_by(file) = system(sprintf("sed -n 's/^# //p' '%s' | head -2 | fold -s -w 15
 versions_in(file) = system(sprintf("awk -F'\\t' '!/^#/ && $1 != \"label\" && !seen[$1]++ {print $1}' '%s'", file))
 # The values of a column, each once, in the order of the file; of the rows in which another column has a value.
 column_of(file, name) = sprintf("awk -F'\\t' '!/^#/ {if (!n) {for (i = 1; i <= NF; i++) at[$i] = i; n = 1} else print $at[\"%s\"]}' '%s'", name, file)
-values_in(file, name) = system(column_of(file, name)." | awk 'NF && !seen[$0]++ {gsub(/ /, \"_\"); print}'")
+values_in(file, name) = system(column_of(file, name)." | awk 'NF && !seen[$0]++ {gsub(/ /, \"~\"); print}'")
 
 # eval picture("png", 1400, 620): a terminal for each kind of file, the same size in all
 picture(format, width, height) = format eq "png" ? sprintf("set terminal pngcairo size %d,%d font 'sans,12'", width, height) : \

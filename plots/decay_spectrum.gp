@@ -7,6 +7,7 @@ data = out.".figure.tsv"
 made = made_by(data)."\nCircles: part below 0.1, median, part above 0.9 of layers 0, 6 and 11, from the initialisation as RWKV-4's code has it [C]. ". \
   "Grey line: RWKV-7's lower bound exp(-e^{-1/2}) [T]"
 versions = versions_in(data)
+width = system(sprintf("sed -n '2s/^[^;]*d=\\([0-9]*\\);.*/\\1/p' '%s'", data))
 n = words(versions)
 # The columns of the table: label part seed layer layers channel decay low high initial
 where(part, v, l) = sprintf("< awk -F'\\t' -v OFS='\\t' '$1 == \"%s\" && $2 == \"%s\" && $4 == %d' '%s'", v, part, l, data)
@@ -45,7 +46,7 @@ do for [format in "png svg pdf"] {
   do for [i = 1:n] {
     v = word(versions, i)
     set title v offset 0,-0.6
-    set ylabel i == 1 ? sprintf("e^w at the start, %d layers, d=768", L) : ""
+    set ylabel i == 1 ? sprintf("e^w at the start, %d layers, d=%s", L, width) : ""
     set key bottom right reverse Left samplen 1.4 spacing 1
     plot (v eq "v7" ? exp(-exp(-0.5)) : NaN) with lines lc rgb "#b0b0b0" lw 1.2 notitle, \
       for [l = 0:L - 1] where("initial", v, l) using 6:7 with lines lw 1.6 lc palette cb part_of(l, L) \

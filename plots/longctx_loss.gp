@@ -9,7 +9,7 @@ made = made_by(data)
 trained = real(word(values_in(data, "seq"), 1))
 is(v, c) = strcol("label") eq v && column("carry") == c
 models_at(c) = system(sprintf("awk -F'\\t' '$2 == \"%d\" && !seen[$1]++ {print $1}' '%s'", c, data))
-far = real(system(sprintf("awk -F'\\t' '!/^#/ {x=$7} END {print x}' '%s'", data)))
+far = real(system(sprintf("awk -F'\\t' '!/^#/ {x=$8} END {print x}' '%s'", data)))
 # The axis leaves out the first positions, where nothing is known yet.
 low = real(system(sprintf("awk -F'\\t' '!/^#/ && $1 != \"label\" && (!m || $4 < m) {m = $4} END {print m}' '%s'", data)))
 published = "Published (a summary of arXiv:2404.05892 Figure 5: PG19, 3B, trained at 4096 tokens, loss a token): v4 rises to about 3.6 from position 10^4 on, v5 and v6 keep falling, to 2.2-2.4."

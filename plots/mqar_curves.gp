@@ -5,17 +5,18 @@ load here."/common.gp"
 set datafile missing NaN
 data = out.".figure.tsv"
 made = made_by(data)
-models = values_in(data, "label")
+models = values_in(data, "label") # with ~ for spaces
 others = "#CC79A7 #882255 #E69F00 #303030 #6a5acd #8c3d00 #808080 #b8860b" # what is no version has a colour of its own
-hue(i) = style_index(word(models, i)) ? colour(word(models, i)) : word(others, i)
+one_of(list, i) = word(list, 1 + (i - 1) % words(list))
+hue(i) = style_index(word(models, i)) ? colour(word(models, i)) : one_of(others, i)
 points = "13 5 9 7 4 6 12 8"
-named(i) = system(sprintf("echo '%s' | tr _ ' '", word(models, i)))
+named(i) = system(sprintf("echo '%s' | tr '~' ' '", word(models, i)))
 is(i) = strcol("label") eq named(i)
 
 do for [format in "png svg pdf"] {
   eval picture(format, 1000, 620)
   set output out.".".format
-  set title system(sprintf("sed -n '2s/^# //p' '%s' | cut -d. -f1", data)).": recall" font ",15"
+  set title system(sprintf("sed -n '2s/^# //p' '%s' | sed 's/[.] .*//'", data)).": recall" font ",15"
   set lmargin at screen 0.085; set rmargin at screen 0.77; set bmargin at screen 0.2
   eval "set label 1 made at screen 0.02,0.055 ".small_print
   set key at screen 0.79,0.88 left top Left reverse samplen 2 spacing 1.3
@@ -26,5 +27,5 @@ do for [format in "png svg pdf"] {
   plot for [i = 1:words(models)] data using (is(i) ? column("examples") : NaN):(column("low")):(column("high")) \
       with filledcurves fs transparent solid 0.12 noborder lc rgb hue(i) notitle, \
     for [i = 1:words(models)] data using (column("examples")):(is(i) ? column("mean") : NaN) \
-      with linespoints lw 2.2 pt int(word(points, i)) ps 1 lc rgb hue(i) title named(i)
+      with linespoints lw 2.2 pt int(one_of(points, i)) ps 1 lc rgb hue(i) title named(i)
 }

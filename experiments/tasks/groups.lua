@@ -82,13 +82,11 @@ local makers = {
     return pairs_of(a4, n, z5, m)
   end,
 }
-local made = {}
 
 -- The multiplication table product[a][b] and the order of a group.
 function groups.table(name)
   if not makers[name] then error(("groups: there is no group '%s'; there are: A4xZ5, A5, S5, Z60"):format(tostring(name)), 0) end
-  made[name] = made[name] or { makers[name]() }
-  return made[name][1], made[name][2]
+  return makers[name]()
 end
 
 -- ---- the task ----

@@ -23,6 +23,13 @@ function tsv.write(path, columns, rows, comments)
   core.write_file(path, table.concat(lines, "\n") .. "\n")
 end
 
+-- A cell as it was written: a number if it looks like one of ours (a commit such as 12345e6789 does not), nil if empty.
+local function value(cell)
+  local x = tonumber(cell)
+  if x and text(x) == cell then return x end
+  return cell ~= "" and cell or nil
+end
+
 -- The rows of a file, by column name, numbers as numbers; nil if it is not there.
 function tsv.read(path)
   local file = io.open(path)
@@ -36,7 +43,7 @@ function tsv.read(path)
         columns = cells
       else
         local row = {}
-        for i, name in ipairs(columns) do row[name] = tonumber(cells[i]) or cells[i] end
+        for i, name in ipairs(columns) do row[name] = value(cells[i]) end
         rows[#rows + 1] = row
       end
     end

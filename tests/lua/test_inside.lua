@@ -3,6 +3,7 @@
 local rwkv = require "rwkv"
 local check = require "tests.lua.lib.check"
 local decay = require "experiments.measure.decay"
+local quantile = require "experiments.measure.quantile"
 local inputs = require "experiments.measure.wkv_inputs"
 local matrix = require "experiments.measure.matrix"
 local small = require "experiments.measure.small_models"
@@ -64,15 +65,15 @@ end)
 -- ---- decays ----
 
 test("quantiles and summaries", function()
-  equal(decay.quantile({ 1, 2, 3, 4, 5 }, 0.5), 3)
-  equal(decay.quantile({ 1, 2, 4 }, 0.75), 3)
-  equal(decay.quantile({ 7 }, 0.1), 7)
+  equal(quantile({ 1, 2, 3, 4, 5 }, 0.5), 3)
+  equal(quantile({ 1, 2, 4 }, 0.75), 3)
+  equal(quantile({ 7 }, 0.1), 7)
   local s = decay.summary { 0, 0.05, 0.5, 0.95, 0.99 }
   equal({ s.below, s.above, s.median }, { 0.4, 0.4, 0.5 }, 1e-15)
 end)
 
 test("initial decays of RWKV-4 169M: the parts of layers 0, 6 and 11", function()
-  local found = decay.initial("v4", 12, 768)
+  local found = decay.initial({ version = "v4" }, 12, 768)
   for layer, expected in pairs { [0] = { 36, 22, 40 }, [6] = { 20, 47, 87 }, [11] = { 15, 59, 95 } } do
     local s = decay.summary(found[layer])
     equal({ math.floor(100 * s.below + 0.5), math.floor(100 * s.above + 0.5), math.floor(100 * s.median + 0.5) }, expected)
@@ -84,7 +85,7 @@ test("initial decays of RWKV-4 169M: the parts of layers 0, 6 and 11", function(
 end)
 
 test("initial decays of v5.2, v6 and v7", function()
-  local five, six, seven = decay.initial("v5.2", 3, 64, 32), decay.initial("v6", 3, 64, 32), decay.initial("v7", 3, 64, 32)
+  local five, six, seven = decay.initial({ version = "v5.2" }, 3, 64, 32), decay.initial({ version = "v6" }, 3, 64, 32), decay.initial({ version = "v7" }, 3, 64, 32)
   for layer = 0, 2 do
     equal(five[layer], six[layer], 1e-6)
     equal(five[layer][1], math.exp(-math.exp(-1)), 1e-6) -- -6 + 5 at the end of the ramp
@@ -96,7 +97,7 @@ end)
 test("decays on a text: of a fresh model its initial ones; one that depends on tokens spreads", function()
   for _, version in ipairs { "v4", "v5.2", "v6", "v7" } do
     local model = rwkv.model { version = version, layers = 2, dim = 32, head_size = 16, vocab = 11 }
-    local found, start = decay.on_text(model, { 1, 7, 3, 9, 2 }), decay.initial(version, 2, 32, 16)
+    local found, start = decay.on_text(model, { 1, 7, 3, 9, 2 }), decay.initial({ version = version }, 2, 32, 16)
     for layer = 0, 1 do
       for i, c in ipairs(found[layer]) do equal({ c.low, c.mean, c.high }, { start[layer][i], start[layer][i], start[layer][i] }, 1e-6) end
     end

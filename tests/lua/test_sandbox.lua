@@ -231,6 +231,19 @@ test("error objects that are no text", function()
   end
 end)
 
+test("nothing that looks into functions can be reached: not through the library's core, nor its fingerprints", function()
+  local out = run [[
+    local core, print_ = require "rwkv.core", print
+    assert(core.function_inside == nil)
+    local f = require "rwkv.experiment.fingerprint"
+    assert(type(f(print_)) == "string")
+    for _, name in ipairs { "getupvalue", "getinfo", "upvalueid", "getlocal", "getregistry", "sethook" } do
+      assert(not pcall(debug[name], f, 1), name)
+    end
+    print "nothing found"]]
+  assert(out:find "nothing found", out)
+end)
+
 test("Ctrl-C, in a coroutine too", function()
   for _, code in ipairs {
     "while true do end",

@@ -106,19 +106,21 @@ end
 
 -- ---- choosing ----
 
+-- What rows have in common that agree in the columns `by`.
+local function group_of(row, by)
+  local parts = {}
+  for i, name in ipairs(by) do parts[i] = tostring(row[name]) end
+  return table.concat(parts, "\0")
+end
+
 -- best(rows, { over = "lr", by = { "label", "dim" }, value = "accuracy", lowest = false }) -> the rows of the runs with the
 -- best value of `over`, for every group of rows that agree in `by`: where the mean over runs (seeds) of the last value of
 -- the curve is highest, or lowest. This is how the papers treat the learning rate.
 function configs.best(rows, q)
-  local function group_of(row)
-    local parts = {}
-    for i, name in ipairs(q.by) do parts[i] = tostring(row[name]) end
-    return table.concat(parts, "\0")
-  end
   local groups, order, value, sign = {}, {}, q.value or "accuracy", q.lowest and -1 or 1
   for _, row in ipairs(rows) do
     if row.part == "curve" then
-      local g = group_of(row)
+      local g = group_of(row, q.by)
       if not groups[g] then groups[g], order[#order + 1] = {}, g end
       groups[g][row[q.over]] = groups[g][row[q.over]] or {}
       groups[g][row[q.over]][row.run] = row[value] -- rows of a run come in order: the last one stays
@@ -135,7 +137,7 @@ function configs.best(rows, q)
   end
   for _, g in ipairs(order) do -- as they first come
     for _, row in ipairs(rows) do
-      if group_of(row) == g and row[q.over] == winner[g] then chosen[#chosen + 1] = row end
+      if group_of(row, q.by) == g and row[q.over] == winner[g] then chosen[#chosen + 1] = row end
     end
   end
   return chosen
@@ -148,9 +150,7 @@ function configs.summary(rows, q)
   local value, groups, order = q.value or "accuracy", {}, {}
   for _, row in ipairs(rows) do
     if row.part == "curve" then
-      local parts = {}
-      for i, name in ipairs(q.by) do parts[i] = tostring(row[name]) end
-      local id = table.concat(parts, "\0")
+      local id = group_of(row, q.by)
       local g = groups[id]
       if not g then
         g = { first = row, last = {} }

@@ -1,10 +1,19 @@
 -- fingerprint(value, left_out) -> text that changes when something changes that decides what the value does: of a function its
 -- source text and what it refers to, of a table all that is in it. Modules of the library and of Lua count by name,
 -- the table left_out not at all.
-local core = require "rwkv.core"
+local getinfo, getupvalue = debug.getinfo, debug.getupvalue -- the program loads this file before it takes them from scripts
 
-local inside = core.function_inside -- for this file alone: it sees what scripts keep private
-core.function_inside = nil
+-- Where a Lua function stands, and what it refers to; nothing of a C function.
+local function inside(f)
+  local at, upvalues, i = getinfo(f, "S"), {}, 1
+  if at.what == "C" then return nil end
+  while true do
+    local name, value = getupvalue(f, i)
+    if not name then break end
+    upvalues[i], i = value, i + 1
+  end
+  return at.source, at.linedefined, at.lastlinedefined, upvalues
+end
 
 local function lines_of(source, first, last)
   local text, n = {}, 0

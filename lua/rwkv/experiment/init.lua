@@ -25,6 +25,7 @@ function experiment.options(arguments, mine)
   for name, value in pairs(mine or {}) do all[name] = value end
   local o = options(arguments, all)
   if o.jobs < 1 or o.jobs > 64 or o.jobs % 1 ~= 0 then fail("--jobs %g: expected 1 to 64", o.jobs) end
+  if o.fresh and o.collect then fail "--fresh and --collect: one forgets what is finished, the other puts it together" end
   o.jobs = math.tointeger(o.jobs)
   return o
 end
@@ -238,6 +239,7 @@ local function run(q)
     for _, r in ipairs(runs) do
       if q.name .. "/" .. r.key == wanted then
         if not trial.finished(r) then trial.run(r, workers.reporter(r.path)) end
+        os.remove(r.path .. ".progress")
         os.exit(0, true)
       end
     end
@@ -248,13 +250,13 @@ local function run(q)
     if o.fresh then trial.forget(r) end
     r.rows = trial.finished(r)
     if not r.rows then todo[#todo + 1] = r
-    elseif r.rows[1].commit ~= core.commit then r.older = true end
+    elseif tostring(r.rows[1].commit) ~= core.commit or core.commit:find "%+$" then r.older = true end
   end
   if #todo < #runs then
     local older = 0
     for _, r in ipairs(runs) do older = older + (r.older and 1 or 0) end
     say("%s: %d of %d runs were finished before%s", q.name, #runs - #todo, #runs,
-      older > 0 and (", %d of them by another commit (--fresh runs them again)"):format(older) or "")
+      older > 0 and (", %d of them by another commit or uncommitted changes (--fresh runs them again)"):format(older) or "")
   end
   if not o.collect then
     if o.jobs > 1 and #todo > 1 then run_apart(todo, q.name, script_arguments(), o.jobs) else run_here(todo) end

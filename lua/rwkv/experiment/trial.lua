@@ -95,9 +95,10 @@ end
 -- The model, its optimizer, the rows so far and the carried state: from a checkpoint, or new.
 local function begin(run)
   local c, path = run.config, run.path
-  if exists(path .. ".checkpoint") and exists(path .. ".partial") then
+  local rows = exists(path .. ".checkpoint") and tsv.read(path .. ".partial")
+  if rows and #rows > 0 then
     local model = hooks.load(path .. ".checkpoint")
-    local opt, rows = optimizer(model, c), tsv.read(path .. ".partial")
+    local opt = optimizer(model, c)
     opt:restore(path .. ".checkpoint")
     local seen = opt:steps() * c.batch
     io.stderr:write(("%s goes on after %d of %d examples\n"):format(c.label, seen, c.examples))
@@ -158,7 +159,7 @@ local function train(run, bar)
   while not done do
     local loss, after = step(run, model, opt, seen, state)
     if not loss then
-      record(sum / math.max(1, steps), { diverged = 1 })
+      record(steps > 0 and sum / steps or nil, { diverged = 1 })
       break
     end
     state, seen, sum, steps = after, seen + c.batch, sum + loss, steps + 1
@@ -215,7 +216,7 @@ end
 -- rwkv.progress. Returns its rows.
 function trial.run(run, bar)
   local c = run.config
-  local tokens, targets = run.train:batch(1, math.min(c.batch, 8))
+  local tokens, targets = run.train:batch(c.examples // 2 + 1, math.min(c.batch, 8)) -- as many targets as on average
   local scored, shape = 0, tokens:shape()
   for _, row in ipairs(targets:tolist()) do
     for _, target in ipairs(row) do scored = scored + (target >= 0 and 1 or 0) end
