@@ -53,21 +53,7 @@ local rows, path = rwkv.experiment.run { name = "longctx_loss", options = o, con
   end,
   note = note }
 
-local mean, order = {}, {} -- over seeds
-for _, r in ipairs(rows) do
-  if r.part == "final" then
-    local id = ("%s %d %g"):format(r.label, r.carry, r.position)
-    local m = mean[id]
-    if not m then
-      m = { label = r.label, carry = r.carry, seq = r.seq, position = r.position, first = r.first, last = r.last, count = r.count,
-        loss = 0, bits = 0, stderr = 0, runs = 0, parameters = r.parameters, commit = r.commit }
-      mean[id], order[#order + 1] = m, m
-    end
-    m.runs = m.runs + 1
-    for _, name in ipairs { "loss", "bits", "stderr" } do -- one text alone has no standard error
-      if r[name] then m[name] = m[name] + (r[name] - m[name]) / m.runs end
-    end
-  end
-end
+local means = rwkv.summary(rows, { by = { "label", "carry", "position" }, part = "final", value = "loss",
+  also = { "loss", "bits", "stderr" }, keep = { "first", "last", "count", "seq" } })
 rwkv.experiment.figure(path, { "label", "carry", "position", "loss", "stderr", "bits", "first", "last", "count", "runs", "seq",
-  "parameters", "commit" }, order, note)
+  "parameters", "commit" }, means, note)

@@ -40,19 +40,7 @@ local rows, path = rwkv.experiment.run { name = "longctx_recall", options = o,
   end,
   note = note }
 
-local mean, order = {}, {} -- over seeds
-for _, r in ipairs(rows) do
-  if r.part == "final" then
-    local id = ("%s %d %g"):format(r.label, r.length, r.depth)
-    local m = mean[id]
-    if not m then
-      m = { label = r.label, length = r.length, depth = r.depth, seq = r.seq, accuracy = 0, low = 1, high = 0, digits_right = 0,
-        runs = 0, count = r.count, parameters = r.parameters, commit = r.commit }
-      mean[id], order[#order + 1] = m, m
-    end
-    m.runs, m.low, m.high = m.runs + 1, math.min(m.low, r.accuracy), math.max(m.high, r.accuracy)
-    for _, name in ipairs { "accuracy", "digits_right" } do m[name] = m[name] + (r[name] - m[name]) / m.runs end
-  end
-end
+local means = rwkv.summary(rows, { by = { "label", "length", "depth" }, part = "final",
+  also = { "accuracy", "digits_right" }, keep = { "count", "seq" } })
 rwkv.experiment.figure(path, { "label", "length", "depth", "accuracy", "low", "high", "digits_right", "count", "runs", "seq",
-  "parameters", "commit" }, order, note)
+  "parameters", "commit" }, means, note)

@@ -65,14 +65,15 @@ local rows, path = rwkv.experiment.run { name = "parity", options = o, configs =
   end,
   note = note }
 
--- Of several seeds the best counts in the paper; the mean and the worst stand beside it. part: one length, or the test, which
--- is all lengths beyond those trained on.
-local list = {}
-for _, row in ipairs(rwkv.best(rows, { over = "lr", by = { "label", "embedding" } })) do
-  row.measured, row.part = row.part == "final" and "length" or "test", "curve"
-  row.length, row.start = row.length or row.test_high, row.embedding == 0 and "official" or "wide"
-  list[#list + 1] = row
+-- The test, of all lengths beyond those trained on, and single lengths. Of several seeds the best counts in the paper; the
+-- mean and the worst stand beside it.
+local best = rwkv.best(rows, { over = "lr", by = { "label", "embedding" } })
+for _, row in ipairs(best) do row.start = row.embedding == 0 and "official" or "wide" end
+local figure = rwkv.summary(best, { by = { "label", "start" }, value = "scaled" })
+for _, row in ipairs(figure) do row.measured = "test" end
+for _, row in ipairs(rwkv.summary(best, { by = { "label", "start", "length" }, part = "final", value = "scaled" })) do
+  row.measured = "length"
+  figure[#figure + 1] = row
 end
-local figure = rwkv.summary(list, { by = { "label", "measured", "start", "length" }, value = "scaled" })
 rwkv.experiment.figure(path, { "label", "measured", "start", "length", "mean", "low", "high", "runs", "parameters",
   "state_floats", "commit" }, figure, note)

@@ -55,14 +55,7 @@ local rows, path = rwkv.experiment.run { name = "state_tracking", options = o,
   end,
   note = note }
 
--- A final row a run, group, depth and length, as rwkv.summary sees rows, of the better learning rate.
-local list = {}
-for _, row in ipairs(rwkv.best(rows, { over = "lr", by = { "label", "group", "layers" } })) do
-  if row.part == "final" then
-    row.part = "curve"
-    list[#list + 1] = row
-  end
-end
+local best = rwkv.best(rows, { over = "lr", by = { "label", "group", "layers" } })
 rwkv.experiment.figure(path, { "label", "group", "layers", "prefix", "mean", "low", "high", "runs", "lr", "parameters",
-  "state_floats", "commit" }, rwkv.summary(list, { by = { "label", "group", "layers", "prefix" }, value = "words",
+  "state_floats", "commit" }, rwkv.summary(best, { by = { "label", "group", "layers", "prefix" }, part = "final", value = "words",
     keep = { "lr" } }), note)

@@ -60,11 +60,23 @@ test("products, seeds, the best of a sweep", function()
   for i, y in ipairs { .2, .9, .6, .7, .1, .1 } do -- two seeds for each of three rates
     rows[#rows + 1] = { part = "curve", label = "a", lr = (i + 1) // 2, run = i, accuracy = 1 - y, examples = 0 }
     rows[#rows + 1] = { part = "curve", label = "a", lr = (i + 1) // 2, run = i, accuracy = y, examples = 1 }
-    rows[#rows + 1] = { part = "final", label = "a", lr = (i + 1) // 2, run = i }
+    rows[#rows + 1] = { part = "final", label = "a", lr = (i + 1) // 2, run = i, bits = 2 * i }
   end
   local best = rwkv.best(rows, { over = "lr", by = { "label" } })
   equal({ #best, best[1].lr }, { 6, 2 })
   equal(rwkv.best(rows, { over = "lr", by = { "label" }, lowest = true })[1].lr, 3)
+  local s = rwkv.summary(best, { by = { "label" }, keep = { "lr" } })
+  equal({ #s, s[1].mean, s[1].low, s[1].high, s[1].runs, s[1].lr }, { 1, .65, .6, .7, 2, 2 }, 1e-12)
+  s = rwkv.summary(rows, { by = { "label", "lr" }, part = "final", value = "bits", also = { "bits", "none" } })
+  equal({ #s, s[3].mean, s[3].low, s[3].high, s[3].bits, s[3].none == nil }, { 3, 11, 10, 12, 11, true })
+end)
+
+test("a table is read as it was written: empty cells, numbers, commits that look like numbers", function()
+  local path = home .. "/cells.tsv"
+  require "rwkv.tsv".write(path, { "a", "b", "commit" }, { { a = 0.1, commit = "12345e6789" }, { b = 3, commit = "0123456789" } })
+  local rows = require "rwkv.tsv".read(path)
+  equal({ rows[1].a, rows[1].b == nil, rows[1].commit }, { 0.1, true, "12345e6789" })
+  equal({ rows[2].a == nil, rows[2].b, rows[2].commit }, { true, 3, "0123456789" })
 end)
 
 test("a key is made of what decides the numbers, and of nothing else", function()

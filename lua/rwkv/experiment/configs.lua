@@ -143,29 +143,38 @@ function configs.best(rows, q)
   return chosen
 end
 
--- summary(rows, { by = { "label", "dim" }, value = "accuracy", keep = { "lr" } }) -> a row for every group of runs that agree
--- in `by`: mean, low and high over its runs of the last value of their curves, runs how many there are; parameters and
--- state as counted; the columns in `keep` as they are in the first.
+-- Mean, lowest, highest and number of a column in the last rows of runs; nothing where there are no numbers.
+local function over_runs(last, name)
+  local sum, n, low, high = 0, 0, math.huge, -math.huge
+  for _, run in ipairs(configs.sorted(last)) do
+    local x = last[run][name]
+    if x then sum, n, low, high = sum + x, n + 1, math.min(low, x), math.max(high, x) end
+  end
+  if n > 0 then return sum / n, low, high, n end
+end
+
+-- summary(rows, { by = { "label", "dim" }, value = "accuracy", part = "curve", also = { "loss" }, keep = { "lr" } }) -> a row for
+-- every group of runs that agree in `by`: mean, low and high over its runs of the last value of their curves (or, with part =
+-- "final", of what was measured at the end), runs how many there are; parameters and state as counted; of the columns in
+-- `also` the mean, if there are numbers; those in `keep` as they are in the first.
 function configs.summary(rows, q)
-  local value, groups, order = q.value or "accuracy", {}, {}
+  local value, part, groups, order = q.value or "accuracy", q.part or "curve", {}, {}
   for _, row in ipairs(rows) do
-    if row.part == "curve" then
+    if row.part == part then
       local id = group_of(row, q.by)
       local g = groups[id]
       if not g then
         g = { first = row, last = {} }
         groups[id], order[#order + 1] = g, g
       end
-      g.last[row.run] = row[value]
+      g.last[row.run] = row
     end
   end
   local list = {}
   for i, g in ipairs(order) do
-    local r, sum, n = { low = math.huge, high = -math.huge }, 0, 0
-    for _, x in pairs(g.last) do
-      sum, n, r.low, r.high = sum + x, n + 1, math.min(r.low, x), math.max(r.high, x)
-    end
-    r.mean, r.runs = sum / n, n
+    local r = {}
+    r.mean, r.low, r.high, r.runs = over_runs(g.last, value)
+    for _, name in ipairs(q.also or {}) do r[name] = over_runs(g.last, name) end
     for _, names in ipairs { q.by, q.keep or {}, { "parameters", "state_floats", "state_bytes", "commit" } } do
       for _, name in ipairs(names) do r[name] = g.first[name] end
     end
