@@ -17,14 +17,14 @@ END {for (t in m) print t \"\\t\" m[t]}' '%s' | sort -n", v, g, data)
 n = words(names)
 
 do for [format in "png svg pdf"] {
-  eval picture(format, n == 1 ? 1000 : 300 + 420 * n, 900)
+  eval picture(format, n == 1 ? 1000 : 300 + 420 * n, 930)
   set output out.".".format
   set multiplot layout 2,n title "Word problems of groups: state tracking" font ",16" offset 0,-0.3 \
-    margins 0.085,0.985,0.15,0.89 spacing 0.06,0.1
-  eval "set label 1 made at screen 0.02,0.06 ".small_print
+    margins 0.085,0.985,0.175,0.89 spacing 0.06,0.1
+  eval "set label 1 made at screen 0.02,0.085 ".small_print
   eval "set label 2 'Published: an RNN needs one layer for all groups and lengths; transformers and Mamba more for longer words of A5 ".\
     "(arXiv:2404.08819); RWKV-7 fewer than those (arXiv:2503.14456).' at screen 0.02,0.02 ".small_print
-  set key bottom right
+  set key top right
   do for [i = 1:n] {
     g = word(names, i)
     set title g.": words right, the best number of layers"
