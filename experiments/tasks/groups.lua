@@ -106,11 +106,7 @@ function Task:example(index)
   return inputs, targets
 end
 
-function Task:batch(first, count)
-  local inputs, targets = {}, {}
-  for i = 1, count do inputs[i], targets[i] = self:example(first + i - 1) end
-  return rwkv.tokens(inputs), rwkv.tokens(targets)
-end
+Task.batch = require "experiments.tasks.batch"
 
 -- group, length (elements), seed; ramp: over so many examples the prefixes that are scored grow from 2 elements to all of
 -- them (0: at once). task.order is the group's, its vocabulary one more

@@ -75,16 +75,7 @@ function Task:example(index)
   return inputs, targets
 end
 
--- Examples first .. first+count-1 as tokens [count,T], and their targets.
-function Task:batch(first, count)
-  local inputs, targets = {}, {}
-  for i = 1, count do
-    local index = first + i - 1
-    if self.set then index = (index - 1) % self.set + 1 end
-    inputs[i], targets[i] = self:example(index)
-  end
-  return rwkv.tokens(inputs), rwkv.tokens(targets)
-end
+Task.batch = require "experiments.tasks.batch"
 
 local mqar = {}
 

@@ -46,12 +46,7 @@ function Task:example(index)
   return inputs, targets
 end
 
--- Examples first .. first+count-1 as tokens [count,T], and their targets.
-function Task:batch(first, count)
-  local inputs, targets = {}, {}
-  for i = 1, count do inputs[i], targets[i] = self:example(first + i - 1) end
-  return rwkv.tokens(inputs), rwkv.tokens(targets)
-end
+Task.batch = require "experiments.tasks.batch"
 
 local needle = {}
 

@@ -23,11 +23,7 @@ function Task:example(index)
   return inputs, targets
 end
 
-function Task:batch(first, count)
-  local inputs, targets = {}, {}
-  for i = 1, count do inputs[i], targets[i] = self:example(first + i - 1) end
-  return rwkv.tokens(inputs), rwkv.tokens(targets)
-end
+Task.batch = require "experiments.tasks.batch"
 
 local parity = { vocab = 3 }
 
