@@ -7,7 +7,7 @@ local mqar = require "experiments.tasks.mqar"
 
 local o = rwkv.experiment.options(arg, { version = "v7" })
 local s = rwkv.experiment.scale(o, {
-  quick = { decays = { "none", "v6", "v7", "mild" }, seeds = 1, examples = 10000, every = 2000, tests = 200 },
+  quick = { decays = { "none", "v6", "v7", "mild" }, seeds = 1, examples = 16000, every = 2000, tests = 200 },
   small = { decays = { "none", "v4", "v5", "scalar-per-head", "v6", "v7", "sigmoid-floor", "mild" }, seeds = 2, examples = 16000,
     every = 2000, tests = 500 },
   paper = { decays = { "none", "v4", "v5", "scalar-per-head", "v6", "v7", "sigmoid-floor", "mild" }, seeds = 5,

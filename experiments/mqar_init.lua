@@ -8,7 +8,7 @@ local mqar = require "experiments.tasks.mqar"
 
 local o = rwkv.experiment.options(arg, { versions = "v7" })
 local s = rwkv.experiment.scale(o, {
-  quick = { seeds = 1, examples = 10000, every = 2000, tests = 200 },
+  quick = { seeds = 1, examples = 16000, every = 2000, tests = 200 },
   small = { seeds = 2, examples = 20000, every = 2000, tests = 500 },
   paper = { seeds = 5, examples = 100000, every = 10000, tests = 3000 },
 })

@@ -9,7 +9,7 @@ local mqar = require "experiments.tasks.mqar"
 local o = rwkv.experiment.options(arg, { models = "" })
 local s = rwkv.experiment.scale(o, {
   quick = { models = "v4 v6 v7", sizes = { { dim = 32, head_size = 16 }, { dim = 64, head_size = 64 } }, lr = { 2.2e-3 }, seeds = 1,
-    batch = 64, examples = 15000, every = 5000, tests = 500, seq = 64, pairs = 8 },
+    batch = 64, examples = 25000, every = 5000, tests = 500, seq = 64, pairs = 8 },
   small = { models = "v4 v5.2 v6 v7 deltanet gated_deltanet gla", sizes = { { dim = 32, head_size = 8 },
     { dim = 32, head_size = 32 }, { dim = 64, head_size = 32 }, { dim = 64, head_size = 64 } }, lr = { 2.2e-3 }, seeds = 1,
     batch = 64, examples = 30000, every = 5000, tests = 1000, seq = 64, pairs = 16 },

@@ -10,7 +10,7 @@ local o = rwkv.experiment.options(arg, { models = "", seeds = 0 })
 local published = { 1e-4, 4.6e-4, 2.2e-3, 1e-2 } -- Zoology's learning rates, of which the best counts
 local s = rwkv.experiment.scale(o, {
   quick = { models = "v4 v5.2 v6 v7 attention", lengths = { 64 }, dims = { 64 }, lr = { 2.2e-3 }, seeds = 1, batch = 64,
-    examples = 20000, every = 2500, tests = 500 },
+    examples = 50000, every = 5000, tests = 500 },
   small = { models = "v4 v5.2 v6 v7", lengths = { 64, 128 }, dims = { 64, 128 }, lr = published, seeds = 2,
     batch = 64, examples = 50000, every = 5000, tests = 1000 },
   paper = { models = "v1 v2 v3 v4 v5.0 v5.1 v5.2 v6 v7 attention mamba linear_attention", lengths = { 64, 128, 256, 512 },

@@ -10,8 +10,8 @@ local groups = require "experiments.tasks.groups"
 
 local o = rwkv.experiment.options(arg, { models = "", groups = "", seeds = 0 })
 local s = rwkv.experiment.scale(o, {
-  quick = { models = "v7 v7-doubled", groups = "Z60", depths = { 1 }, length = 4, dim = 64, head_size = 32, batch = 128,
-    examples = 96000, ramp = 64000, every = 32000, tests = 200, lr = { 5e-3 }, seeds = 1 },
+  quick = { models = "v7 v7-doubled", groups = "Z60 A5", depths = { 1, 2 }, length = 6, dim = 64, head_size = 32, batch = 128,
+    examples = 256000, ramp = 200000, every = 32000, tests = 200, lr = { 5e-3 }, seeds = 1 },
   small = { models = "v6 v7 v7-doubled attention", groups = "Z60 A5", depths = { 1, 2, 3, 4 }, length = 12, dim = 64,
     head_size = 32, batch = 128, examples = 256000, ramp = 200000, every = 32000, tests = 500, lr = { 5e-3, 2e-3 },
     seeds = 1 },

@@ -12,7 +12,7 @@ lengths = values_in(data, "seq")
 is(v, T) = strcol("label") eq v && strcol("seq") eq T
 
 do for [format in "png svg pdf"] {
-  eval picture(format, 300 + 420 * words(lengths), 640)
+  eval picture(format, words(lengths) == 1 ? 1100 : 300 + 420 * words(lengths), 640)
   set output out.".".format
   set multiplot layout 1,words(lengths) title "Multi-query associative recall: which version, at which width" font ",16" \
     offset 0,-0.3 margins 0.075,0.985,0.225,0.86 spacing 0.06

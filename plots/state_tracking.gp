@@ -17,7 +17,7 @@ END {for (t in m) print t \"\\t\" m[t]}' '%s' | sort -n", v, g, data)
 n = words(names)
 
 do for [format in "png svg pdf"] {
-  eval picture(format, n == 1 ? 1000 : 300 + 420 * n, 930)
+  eval picture(format, n == 1 ? 1140 : 300 + 420 * n, 930)
   set output out.".".format
   set multiplot layout 2,n title "Word problems of groups: state tracking" font ",16" offset 0,-0.3 \
     margins 0.085,0.985,0.175,0.89 spacing 0.06,0.1
