@@ -49,6 +49,11 @@ function Progress:say(text)
   self.shown = -math.huge
 end
 
+-- Takes the bar away and says nothing.
+function Progress:clear()
+  if core.is_terminal() then io.stderr:write "\r\27[K" end
+end
+
 function Progress:finish(text)
   if core.is_terminal() then io.stderr:write "\r\27[K" end
   io.stderr:write(("%-10s %s (%s)\n"):format(self.name, text or "done", duration(core.time() - self.start)))

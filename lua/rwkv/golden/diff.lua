@@ -6,6 +6,7 @@ local names = require "rwkv.golden.names"
 local npy = require "rwkv.golden.npy"
 local options_of = require "rwkv.options"
 local pack = require "rwkv.golden.pack"
+local progress = require "rwkv.progress"
 local report = require "rwkv.golden.report"
 
 local diff = {}
@@ -123,8 +124,10 @@ function diff.causes(p, list)
   local all, without = evidence(list, false)
   local off = evidence(list, true)
   if #off == 0 then return nil, 0, false end -- nothing that a run could explain
-  local whole, part = {}, {}
-  for _, mistake in ipairs(mistakes.of(p.meta.config.version)) do
+  local whole, part, known = {}, {}, mistakes.of(p.meta.config.version)
+  local bar = progress("causes", #known, "mistakes")
+  for i, mistake in ipairs(known) do
+    bar:update(i - 1, mistake.id)
     local ok, numbers = pcall(mistakes.numbers, p, mistake)
     for _, case in ipairs(ok and { { whole, all }, { part, off } } or {}) do
       local d, exact = residual(p, numbers, case[2])
@@ -133,6 +136,7 @@ function diff.causes(p, list)
       end
     end
   end
+  bar:clear()
   if #whole > 0 then return best_of(whole), without, false end
   return best_of(part), without, #off < #all
 end

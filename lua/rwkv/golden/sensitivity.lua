@@ -1,6 +1,7 @@
 -- How much each parameter matters: the largest change of a logit, over the largest logit, when the tensor is multiplied by
 -- 1.01 ("scaled"), and when each of its numbers becomes 1 % larger or smaller at random ("stirred").
 local core = require "rwkv.core"
+local progress = require "rwkv.progress"
 
 local sensitivity = { least = 1e-4 }
 
@@ -21,7 +22,12 @@ function sensitivity.measure(model, tokens)
     p:set(kept)
     return moved
   end
-  for name, p in model:parameters() do
+  local parameters = {}
+  for name, p in model:parameters() do parameters[#parameters + 1] = { name, p } end
+  local bar = progress("sensitivity", #parameters, "parameters")
+  for i, parameter in ipairs(parameters) do
+    local name, p = table.unpack(parameter)
+    bar:update(i - 1, name)
     if not unused(version, name) then
       local signs = core.no_grad(function()
         return core.rng(1, name):tensor("uniform", p:shape()):lt(0.5) * 0.02 + 0.99
@@ -31,6 +37,7 @@ function sensitivity.measure(model, tokens)
       list[#list + 1] = e
     end
   end
+  bar:clear()
   return list
 end
 
