@@ -12,7 +12,7 @@ local all = "v4 v5.2 v6 v7 v7-doubled v7-no-bonus attention deltanet deltanet_ne
 local o = rwkv.experiment.options(arg, { models = "", seeds = 0 })
 local s = rwkv.experiment.scale(o, {
   quick = { models = "v7 v7-doubled deltanet_negative", official = "v7-doubled", layers = 2, dim = 64, head_size = 32,
-    batch = 64, examples = 96000, every = 12800, tests = 256, lr = { 2e-3 }, seeds = 3 },
+    batch = 64, examples = 128000, every = 12800, tests = 256, lr = { 2e-3 }, seeds = 3 },
   small = { models = "v6 v7 v7-no-bonus v7-doubled attention deltanet deltanet_negative",
     official = "v7 v7-doubled deltanet_negative", layers = 2, dim = 64, head_size = 32, batch = 64, examples = 160000,
     every = 16000, tests = 512, lr = { 2e-3 }, seeds = 3 },
