@@ -64,7 +64,9 @@ BINDINGS := $(filter-out $(PROGRAM) $(MODULE),$(wildcard lua/*.c))
 TESTS := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 TEST_LIB := $(filter-out tests/test_%,$(wildcard tests/*.c))
 
-export LC_ALL = C.UTF-8 # gnuplot reads and writes UTF-8, whatever the user's language
+# gnuplot reads and writes UTF-8, whatever the user's language.
+export LC_ALL := C.UTF-8
+
 MAKEFLAGS += -j$(shell nproc) # as many at a time as there are processors
 
 .PHONY: all demo text figures golden bench bench-peers test lint asan fuzz install clean help deps
