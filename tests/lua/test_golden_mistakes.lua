@@ -13,7 +13,7 @@ local function run(format, ...) return shell(program .. " golden " .. format:for
 
 local sizes = "--layers 2 --dim 16 --vocab 17 --len 14"
 local packs = {}
-for _, version in ipairs { "v2", "v3", "v4", "v5.2", "v6", "v7" } do
+for _, version in ipairs { "v2", "v3", "v4", "v5.0", "v5.1", "v5.2", "v6", "v7" } do
   local path = ("%s/%s.safetensors"):format(dir, version)
   local out, status = run("make %s %s --no-gradients %s", version, sizes, path)
   assert(status == 0, out)
@@ -70,6 +70,9 @@ if rwkv.precision == "float64" then
       "decay-no-tanh" },
     { "v6", "", "decay-own", "lora-layout" },
     { "v5.2", "^logits$", "decay-wrong-axis", "norm-over-all", "bonus-exp", "receptance-sigmoid", "norm-eps" },
+    { "v5.1", "^logits$", "bonus-exp", "gate-sigmoid", "norm-over-all", "norm-eps" },
+    { "v5.0", "^logits$", "bonus-no-exp", "norm-eps", "mix-direction" },
+    { "v5.0", "", "decay-own" },
     { "v4", "^logits$", "key-clamp", "bonus-exp", "receptance-linear", "ffn-no-gate", "ln0-twice" },
     { "v4", "", "bonus-in-state", "decay-own" },
     { "v3", "^logits$", "no-clamp", "k-eps", "bonus-missing", "receptance-linear", "copy-head-256", "copy-head-sqrt", "no-copy-head",

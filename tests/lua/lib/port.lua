@@ -1,4 +1,4 @@
--- An implementation of RWKV-2, 3, 4, 5.2, 6 and 7 that shares nothing with the project: lists of numbers and loops, token by
+-- An implementation of RWKV-2 to 7 that shares nothing with the project: lists of numbers and loops, token by
 -- token. It can be told to make a mistake; what each is called: lua/rwkv/golden/mistakes/.
 --   port(weights, version, tokens, mistake) -> { name = { numbers, shape = {..} } } under the names of a pack
 -- weights[name] = { flat list of numbers, shape = {..} }; 2 heads or any, from the shapes.
@@ -50,7 +50,8 @@ end
 return function(weights, version, tokens, mistake)
   local function wrong(name) return mistake == name end
   local C = weights["ln_out.weight"].shape[1]
-  local heads = weights["blocks.0.att.r_k"] or weights["blocks.0.att.time_faaaa"]
+  local per_head = { v7 = "r_k", ["v5.0"] = "time_first" }
+  local heads = weights["blocks.0.att." .. (per_head[version] or "time_faaaa")]
   local H = heads and heads.shape[1] or 1
   local N, state, out = C // H, {}, {}
   local current = version ~= "v6" and version ~= "v7" -- the mix weighs the token itself
@@ -136,9 +137,11 @@ return function(weights, version, tokens, mistake)
       return times(r, y)
     end
 
-    -- v5.2, v6: S [head][key][value]
+    -- v5, v6: S [head][key][value]
+    local function per_channel(t) return #t == C and t or map(C, function(c) return t[(c - 1) // N + 1] end) end
     local function matrix_state(r, k, v, w, g)
-      local u = W "att.time_faaaa"
+      local u = per_channel(version == "v5.0" and W "att.time_first" or W "att.time_faaaa")
+      if version == "v5.0" and not wrong "bonus-no-exp" then u = each(exp, u) end
       s.S = s.S or map(C * N, function() return 0 end)
       local y = zeros()
       for h = 0, H - 1 do
@@ -155,7 +158,7 @@ return function(weights, version, tokens, mistake)
         end
       end
       record(("state.%d.att_kv"):format(i), s.S, H, N, N)
-      return times(ln_x(y), each(wrong "gate-sigmoid" and sigmoid or silu, g))
+      return g and times(ln_x(y), each(wrong "gate-sigmoid" and sigmoid or silu, g)) or ln_x(y)
     end
 
     att["v5.2"] = function(x, prev)
@@ -163,9 +166,10 @@ return function(weights, version, tokens, mistake)
       if wrong "receptance-sigmoid" then r = each(sigmoid, r) end
       return matrix_state(r, linear(W "att.key.weight", mix(x, prev, W "att.time_mix_k")),
         linear(W "att.value.weight", mix(x, prev, W "att.time_mix_v")),
-        each(function(d) return -exp(d) end, W "att.time_decay"),
-        linear(W "att.gate.weight", mix(x, prev, W "att.time_mix_g")))
+        each(function(d) return -exp(d) end, per_channel(W "att.time_decay")),
+        version ~= "v5.0" and linear(W "att.gate.weight", mix(x, prev, W "att.time_mix_g")) or nil)
     end
+    att["v5.0"], att["v5.1"] = att["v5.2"], att["v5.2"]
 
     function att.v6(x, prev)
       local hidden, w2 = each(tanh, low(W "att.time_maa_w1", mix(x, prev, W "att.time_maa_x"))), W "att.time_maa_w2"
