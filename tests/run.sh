@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs every test program and every Lua test of the build trees given, and counts. Output is shown for
 # failures, and for lines that say that something was skipped.
+unset MAKEFLAGS MFLAGS MAKELEVEL # compilers that tests call are no part of make's jobs (rustc would look for them)
 passed=0 failed=0 skipped=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
