@@ -1,12 +1,12 @@
 -- The models that are looked into: RWKV-4, 5.2, 6 and 7 trained on the bytes of a text, once for all figures that need them.
 --     local o = small.options(arg, { mine = 1 })
---     local runs, text = small.train(o)     -- runs: a list of { label =, seed =, model =, loss = }
---     text.held(first, count)               -- bytes of the last tenth, which nobody was trained on: a list, first from 1
+--     local runs, read = small.train(o)     -- runs: a list of { label =, seed =, model =, loss = }
+--     read.held(first, count)               -- bytes of the last tenth, which nobody was trained on: a list, first from 1
 --
--- Without the file that --text names the text is an invented language, so that everything can be run at once: words with
--- frequencies as 1/rank, of which each prefers a few others after it.
+-- Without the file that --text names the text is an invented language, so that everything can be run at once.
 local rwkv = require "rwkv"
 local models = require "experiments.models"
+local text = require "experiments.tasks.text"
 
 local small = {}
 
@@ -28,67 +28,40 @@ local scales = {
 
 -- ---- the text ----
 
-local function invented(bytes)
-  local rng, words, parts, length, last = rwkv.rng(0, "invented language"), {}, {}, 0, 1
-  for i = 1, 400 do
-    local letters = {}
-    for j = 1, rng:integer(2, 7) do letters[j] = string.char(96 + rng:integer(1, 26)) end
-    words[i] = table.concat(letters)
-  end
-  while length < bytes do
-    if rng:uniform() < 0.5 then
-      last = (last * 7 + rng:integer(1, 3)) % #words + 1 -- one of three that this word prefers
-    else
-      last = math.floor((#words + 1) ^ rng:uniform())
-    end
-    parts[#parts + 1] = words[last] .. (rng:uniform() < 0.1 and ".\n" or " ")
-    length = length + #parts[#parts]
-  end
-  return table.concat(parts)
-end
-
--- { name =, train = string, held(first, count) = function, size = of what is held out }
-function small.text(path)
-  local file, text, name = io.open(path, "rb"), nil, path
+-- { name =, path =, cut = where the last tenth begins, size = its bytes, held(first, count) = function }. A text that has to be
+-- invented is written into the folder.
+function small.text(path, folder)
+  local file, name = io.open(path, "rb"), path
   if file then
-    text = file:read "a"
     file:close()
-    if #text < 200000 then error(("--text %s: %d bytes, expected 200000 or more"):format(path, #text), 0) end
   else
-    text, name = invented(1000000), "invented language"
     io.stderr:write(("%s is not there; the models learn an invented language\n"):format(path))
+    path, name = folder .. "/invented.txt", "invented language"
+    rwkv.mkdir(folder)
+    text.invent(path, 1000000)
   end
-  local cut = #text - #text // 10
-  local held = text:sub(cut + 1)
-  return { name = name, train = text:sub(1, cut), size = #held,
-    held = function(first, count) return { held:byte(first, first + count - 1) } end }
-end
-
--- Windows of `seq` bytes at random places; each byte's target is the next.
-local function windows(text, seq, seed)
-  return { batch = function(_, first, count)
-    local inputs, targets = {}, {}
-    for i = 1, count do
-      local at = rwkv.rng(seed, first + i - 1):integer(1, #text - seq)
-      inputs[i], targets[i] = { text:byte(at, at + seq - 1) }, { text:byte(at + 1, at + seq) }
-    end
-    return rwkv.tokens(inputs), rwkv.tokens(targets)
-  end }
+  local all = text.new { path = path, seq = 1 }
+  if all.to < 200000 then error(("--text %s: %d bytes, expected 200000 or more"):format(path, all.to), 0) end
+  local cut = all.to - all.to // 10
+  return { name = name, path = path, cut = cut, size = all.to - cut,
+    held = function(first, count) return all:bytes(cut + first - 1, count) end }
 end
 
 -- ---- training ----
 
 function small.train(o)
-  local s, text = rwkv.experiment.scale({ scale = o.scale }, scales), small.text(o.text) -- --set is for the figure
+  local s, read = rwkv.experiment.scale({ scale = o.scale }, scales), small.text(o.text, o.trained) -- --set is for the figure
   if o.seeds > 0 then s.seeds = math.tointeger(o.seeds) end
-  local held = string.char(table.unpack(text.held(1, 100000)))
   local rows = rwkv.experiment.run { name = "small_models", options = o, out = o.trained,
     configs = rwkv.product({ { "model", models.pick(o.models) },
       { "seed", rwkv.seeds(s.seeds) } },
       { layers = s.layers, dim = s.dim, head_size = s.head_size, vocab = 256, seq = s.seq, batch = s.batch,
         examples = s.examples, every = s.every, tests = s.tests, lr = 2e-3, warmup = 20, clip = 1, schedule = "cosine",
-        final_lr = 0.1, weight_decay = 0.1, text = text.name }),
-    task = function(c) return windows(text.train, c.seq, 1000 + c.seed), windows(held, c.seq, 7) end }
+        final_lr = 0.1, weight_decay = 0.1, text = read.name }),
+    task = function(c)
+      return text.new { path = read.path, to = read.cut, seq = c.seq, seed = 1000 + c.seed },
+        text.new { path = read.path, from = read.cut, to = read.cut + math.min(read.size, 100000), seq = c.seq, seed = 7 }
+    end }
   local runs, found = {}, {}
   for _, row in ipairs(rows) do
     if not found[row.run] then
@@ -98,9 +71,9 @@ function small.train(o)
     found[row.run].loss = row.test_loss
   end
   for _, run in ipairs(runs) do run.model = rwkv.load(run.path) end
-  text.note = ("%d layers, d=%d, heads of %d, %d sequences of %d bytes of %s"):format(s.layers, s.dim, s.head_size,
-    s.examples, s.seq, text.name:match "[^/]+$")
-  return runs, text, s
+  read.note = ("%d layers, d=%d, heads of %d, %d sequences of %d bytes of %s"):format(s.layers, s.dim, s.head_size,
+    s.examples, s.seq, read.name:match "[^/]+$")
+  return runs, read, s
 end
 
 return small

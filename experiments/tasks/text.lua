@@ -125,6 +125,27 @@ function text.parts(path)
   return parts
 end
 
+-- Writes a text of an invented language, always the same: words with frequencies as 1/rank, of which each prefers a few others
+-- after it; this many bytes or a few more.
+function text.invent(path, bytes)
+  local rng, words, parts, length, last = rwkv.rng(0, "invented language"), {}, {}, 0, 1
+  for i = 1, 400 do
+    local letters = {}
+    for j = 1, rng:integer(2, 7) do letters[j] = string.char(96 + rng:integer(1, 26)) end
+    words[i] = table.concat(letters)
+  end
+  while length < bytes do
+    if rng:uniform() < 0.5 then
+      last = (last * 7 + rng:integer(1, 3)) % #words + 1 -- one of three that this word prefers
+    else
+      last = math.floor((#words + 1) ^ rng:uniform())
+    end
+    parts[#parts + 1] = words[last] .. (rng:uniform() < 0.1 and ".\n" or " ")
+    length = length + #parts[#parts]
+  end
+  rwkv.write_file(path, table.concat(parts))
+end
+
 -- The King James Bible as `make text` writes it, or another file
 function text.default(path) return text.parts(path and path ~= "" and path or "build/bible.txt") end
 
