@@ -13,7 +13,7 @@ local function run(format, ...) return shell(program .. " golden " .. format:for
 
 local sizes = "--layers 2 --dim 16 --vocab 17 --len 14"
 local packs = {}
-for _, version in ipairs { "v2", "v3", "v4", "v5.0", "v5.1", "v5.2", "v6", "v7" } do
+for _, version in ipairs { "v1", "v2", "v3", "v4", "v5.0", "v5.1", "v5.2", "v6", "v6a", "v6b", "v7" } do
   local path = ("%s/%s.safetensors"):format(dir, version)
   local out, status = run("make %s %s --no-gradients %s", version, sizes, path)
   assert(status == 0, out)
@@ -69,6 +69,9 @@ if rwkv.precision == "float64" then
     { "v6", "^logits$", "decay-twice", "mix-order-rkvwg", "mix-direction", "gate-sigmoid", "norm-over-all", "bonus-in-state",
       "decay-no-tanh" },
     { "v6", "", "decay-own", "lora-layout" },
+    { "v6a", "^logits$", "decay-twice", "mix-order-rkvwg", "norm-over-all", "norm-eps", "bonus-exp", "lora-layout", "gate-silu",
+      "gate-no-tanh" },
+    { "v6b", "^logits$", "norm-by-head", "decay-twice", "decay-no-tanh", "bonus-in-state", "bonus-exp", "mix-direction", "lora-layout" },
     { "v5.2", "^logits$", "decay-wrong-axis", "norm-over-all", "bonus-exp", "receptance-sigmoid", "norm-eps" },
     { "v5.1", "^logits$", "bonus-exp", "gate-sigmoid", "norm-over-all", "norm-eps" },
     { "v5.0", "^logits$", "bonus-no-exp", "norm-eps", "mix-direction" },
@@ -78,6 +81,9 @@ if rwkv.precision == "float64" then
     { "v3", "^logits$", "no-clamp", "k-eps", "bonus-missing", "receptance-linear", "copy-head-256", "copy-head-sqrt", "no-copy-head",
       "decay-twice", "mix-direction" },
     { "v2", "^logits$", "no-clamp", "k-eps", "ffn-relu" },
+    { "v1", "^logits$", "time-w-reversed", "no-gamma", "no-time-out", "alpha-beta-swapped", "copy-head-256", "copy-head-sqrt",
+      "no-copy-head", "shift-halves", "shift-first", "denominator-weighted", "no-clamp", "receptance-linear",
+      "gamma-before-bias" },
   } do
     local version, pattern = case[1], case[2]
     for i = 3, #case do

@@ -1,4 +1,4 @@
--- An implementation of RWKV-2 to 7 that shares nothing with the project: lists of numbers and loops, token by
+-- An implementation of RWKV-1 to 7 that shares nothing with the project: lists of numbers and loops, token by
 -- token. It can be told to make a mistake; what each is called: lua/rwkv/golden/mistakes/.
 --   port(weights, version, tokens, mistake) -> { name = { numbers, shape = {..} } } under the names of a pack
 -- weights[name] = { flat list of numbers, shape = {..} }; 2 heads or any, from the shapes.
@@ -16,10 +16,10 @@ local function each(f, x) return map(#x, function(i) return f(x[i]) end) end
 local function add(x, y) return map(#x, function(i) return x[i] + y[i] end) end
 local function times(x, y) return map(#x, function(i) return x[i] * y[i] end) end
 
--- W [out,in], as Linear has it
-local function linear(W, x)
+-- W [out,in], as Linear has it; b: a bias
+local function linear(W, x, b)
   return map(W.shape[1], function(i)
-    local sum, at = 0, (i - 1) * #x
+    local sum, at = b and b[i] or 0, (i - 1) * #x
     for j = 1, #x do sum = sum + W[at + j] * x[j] end
     return sum
   end)
@@ -49,12 +49,13 @@ end
 
 return function(weights, version, tokens, mistake)
   local function wrong(name) return mistake == name end
-  local C = weights["ln_out.weight"].shape[1]
+  local called = version == "v1" and { emb = "tok_emb.weight", norm = "ln_f" } or { emb = "emb.weight", norm = "ln_out" }
+  local C = weights[called.norm .. ".weight"].shape[1]
   local per_head = { v7 = "r_k", ["v5.0"] = "time_first" }
   local heads = weights["blocks.0.att." .. (per_head[version] or "time_faaaa")]
   local H = heads and heads.shape[1] or 1
   local N, state, out = C // H, {}, {}
-  local current = version ~= "v6" and version ~= "v7" -- the mix weighs the token itself
+  local current = not version:find "^v[67]" -- the mix weighs the token itself
 
   local function zeros() return map(C, function() return 0 end) end
   local function record(name, x, ...)
@@ -83,12 +84,51 @@ return function(weights, version, tokens, mistake)
     end
     local function ln(name, x) return norm(x, W(name .. ".weight"), W(name .. ".bias"), 1, 1e-5) end
     local function ln_x(y)
+      if version == "v6b" and not wrong "norm-by-head" then return ln("att.ln_x", y) end
       local eps = wrong "norm-eps" and 1e-5 or 64e-5
       return norm(y, W "att.ln_x.weight", W "att.ln_x.bias", wrong "norm-over-all" and 1 or H, eps)
     end
     local function fade(w) return exp(wrong "decay-twice" and 2 * w or w) end
 
     local att = {}
+
+    -- v1: half of the channels are those of the token before; linear maps have biases
+    local function halves(x, prev)
+      return map(C, function(c) return ((c <= C // 2) ~= wrong "shift-halves" and prev or x)[c] end)
+    end
+    local function biased(name, x) return linear(W(name .. ".weight"), x, W(name .. ".bias")) end
+
+    function att.v1(x, prev, t)
+      local z, time_w = halves(x, prev), W "attn.time_w"
+      local heads, ctx, K, V = time_w.shape[1], time_w.shape[2], s.K or {}, s.V or {}
+      s.K, s.V = K, V
+      K[t] = each(function(k) return exp(wrong "no-clamp" and k or max(-60, math.min(k, 30))) end, biased("attn.key", z))
+      V[t] = biased("attn.value", z)
+      local r = biased("attn.receptance", z)
+      if not wrong "receptance-linear" then r = each(sigmoid, r) end
+      local alpha, beta = W "attn.time_alpha", W "attn.time_beta"
+      if wrong "alpha-beta-swapped" then alpha, beta = beta, alpha end
+      local y = map(C, function(c)
+        local row, above, below = (c - 1) // (C // heads) * ctx, 0, 0
+        for u = 1, t do
+          local at = wrong "time-w-reversed" and t - u + 1 or ctx - (t - u)
+          local w = time_w[row + at] * alpha[row + u] * beta[row + t]
+          above = above + w * K[u][c] * V[u][c]
+          below = below + (wrong "denominator-weighted" and w or 1) * K[u][c]
+        end
+        return above / below
+      end)
+      local gamma = wrong "no-gamma" and 1 or W "attn.time_gamma"[t]
+      local function scaled(v) return each(function(e) return e * gamma end, v) end
+      if wrong "gamma-before-bias" then return biased("attn.output", scaled(times(r, y))) end
+      return scaled(biased("attn.output", times(r, y)))
+    end
+
+    local function mlp(x, prev)
+      local z = halves(x, prev)
+      local k = each(function(e) return e * tanh(max(e, 0) + math.log(1 + exp(-math.abs(e)))) end, biased("mlp.key", z))
+      return times(each(sigmoid, biased("mlp.receptance", z)), biased("mlp.weight", times(k, biased("mlp.value", z))))
+    end
 
     function att.v3(x, prev) -- v2: the same with one mix, and an eps of 1e-16
       local function z(stream) return mix(x, prev, W(version == "v2" and "att.time_mix" or "att.time_mix_" .. stream)) end
@@ -158,7 +198,9 @@ return function(weights, version, tokens, mistake)
         end
       end
       record(("state.%d.att_kv"):format(i), s.S, H, N, N)
-      return g and times(ln_x(y), each(wrong "gate-sigmoid" and sigmoid or silu, g)) or ln_x(y)
+      if not g then return ln_x(y) end
+      if version == "v6a" and not wrong "gate-silu" then return times(ln_x(y), g) end
+      return times(ln_x(y), each(wrong "gate-sigmoid" and sigmoid or silu, g))
     end
 
     att["v5.2"] = function(x, prev)
@@ -172,8 +214,9 @@ return function(weights, version, tokens, mistake)
     att["v5.0"], att["v5.1"] = att["v5.2"], att["v5.2"]
 
     function att.v6(x, prev)
-      local hidden, w2 = each(tanh, low(W "att.time_maa_w1", mix(x, prev, W "att.time_maa_x"))), W "att.time_maa_w2"
-      local rank, order = w2.shape[2], wrong "mix-order-rkvwg" and "rkvwg" or "wkvrg"
+      local maps = version == "v6b" and "att.time_maa_rkvw_w" or "att.time_maa_w"
+      local hidden, w2 = each(tanh, low(W(maps .. 1), mix(x, prev, W "att.time_maa_x"))), W(maps .. 2)
+      local rank, order = w2.shape[2], (version == "v6b" or wrong "mix-order-rkvwg") and "rkvwg" or "wkvrg"
       local function z(stream)
         local n, mu = order:find(stream, 1, true) - 1, W("att.time_maa_" .. stream)
         return mix(x, prev, map(C, function(c)
@@ -187,9 +230,16 @@ return function(weights, version, tokens, mistake)
       if not wrong "decay-no-tanh" then inner = each(tanh, inner) end
       inner = low(W "att.time_decay_w2", inner, flipped)
       local w = each(function(d) return -exp(d) end, add(W "att.time_decay", inner))
+      local g
+      if version == "v6" then g = linear(W "att.gate.weight", z "g") end
+      if version == "v6a" then
+        g = low(W "att.gate_w1", z "g", flipped)
+        g = low(W "att.gate_w2", wrong "gate-no-tanh" and g or each(tanh, g), flipped)
+      end
       return matrix_state(linear(W "att.receptance.weight", z "r"), linear(W "att.key.weight", z "k"),
-        linear(W "att.value.weight", z "v"), w, linear(W "att.gate.weight", z "g"))
+        linear(W "att.value.weight", z "v"), w, g)
     end
+    att.v6a, att.v6b = att.v6, att.v6
 
     function att.v7(x, prev)
       local flipped = wrong "lora-layout"
@@ -264,7 +314,7 @@ return function(weights, version, tokens, mistake)
 
     local function channel_mix(x, prev)
       local names = { v7 = "ffn.x_", v6 = "ffn.time_maa_" }
-      local function mu(stream) return W(version == "v2" and "ffn.time_mix" or (names[version] or "ffn.time_mix_") .. stream) end
+      local function mu(stream) return W(version == "v2" and "ffn.time_mix" or (names[version:sub(1, 2)] or "ffn.time_mix_") .. stream) end
       local k = linear(W "ffn.key.weight", mix(x, prev, mu "k"))
       k = each(function(y) y = max(y, 0) return wrong "ffn-relu" and y or y * y end, k)
       local y = linear(W "ffn.value.weight", k)
@@ -272,15 +322,16 @@ return function(weights, version, tokens, mistake)
       return times(each(sigmoid, linear(W "ffn.receptance.weight", mix(x, prev, mu "r"))), y)
     end
 
-    return function(x)
+    return function(x, t)
       local normed = ln("ln1", x)
       if version == "v2" then x = normed end
-      local y = linear(W "att.output.weight", att[version](normed, before("att", normed)))
+      local y = att[version](normed, before("att", normed), t)
+      if version ~= "v1" then y = linear(W "att.output.weight", y) end
       record(("blocks.%d.att.out"):format(i), y)
       x = add(x, y)
       normed = ln("ln2", x)
       if version == "v2" then x = normed end
-      y = channel_mix(normed, before("ffn", normed))
+      y = (version == "v1" and mlp or channel_mix)(normed, before("ffn", normed))
       record(("blocks.%d.ffn.out"):format(i), y)
       x = add(x, y)
       record(("blocks.%d.out.x"):format(i), x)
@@ -289,12 +340,12 @@ return function(weights, version, tokens, mistake)
     end
   end
 
-  -- v2, v3: for every earlier token how much this one asks for it
+  -- v1 to v3: for every earlier token how much this one asks for it
   local keys = {}
   local function copies(logits, x, position)
     local Q, width = weights["head_q.weight"], weights["head_q.weight"].shape[1]
-    local q = linear(Q, x)
-    keys[position] = linear(weights["head_k.weight"], x)
+    local q = linear(Q, x, weights["head_q.bias"])
+    keys[position] = linear(weights["head_k.weight"], x, weights["head_k.bias"])
     local by = wrong "copy-head-256" and 256 or wrong "copy-head-sqrt" and sqrt(width) or width
     for u = 1, position do
       local token, sum = floor(tokens[u]) + 1, 0
@@ -304,17 +355,19 @@ return function(weights, version, tokens, mistake)
   end
 
   for position, token in ipairs(tokens) do
-    local x = map(C, function(c) return weights["emb.weight"][floor(token) * C + c] end)
-    for _ = 1, version == "v2" and 0 or wrong "ln0-twice" and 2 or 1 do
+    local x = map(C, function(c) return weights[called.emb][floor(token) * C + c] end)
+    for _ = 1, (version == "v1" or version == "v2") and 0 or wrong "ln0-twice" and 2 or 1 do
       x = norm(x, weights["blocks.0.ln0.weight"], weights["blocks.0.ln0.bias"], 1, 1e-5)
     end
     local i = 0
     while weights[("blocks.%d.ln1.weight"):format(i)] do
-      x = layer(i)(x)
+      x = layer(i)(x, position)
       i = i + 1
     end
-    x = norm(x, weights["ln_out.weight"], weights["ln_out.bias"], 1, 1e-5)
-    local logits = linear(weights["head.weight"], x)
+    x = norm(x, weights[called.norm .. ".weight"], weights[called.norm .. ".bias"], 1, 1e-5)
+    local out_x, time_out = x, weights.time_out
+    if time_out and not wrong "no-time-out" then out_x = each(function(e) return e * time_out[position] end, x) end
+    local logits = linear(weights["head.weight"], out_x)
     if weights["head_q.weight"] and not wrong "no-copy-head" then copies(logits, x, position) end
     record("logits", logits)
   end

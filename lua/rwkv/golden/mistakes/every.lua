@@ -67,7 +67,7 @@ mistake { id = "mix-direction-ffn", title = "mix direction in channel mixing: mu
   weights = turn "%.ffn%." }
 
 local function shift(id, title, f)
-  mistake { id = id, title = title, of = "^v[2-7]", hooks = function(W) return parts.shifts(W, f) end }
+  mistake { id = id, title = title, of = "^v", hooks = function(W) return parts.shifts(W, f) end }
 end
 shift("shift-first", "the first token is shifted onto itself instead of zeros", function(x, prev, first)
   return first and x or prev
@@ -92,6 +92,18 @@ mistake { id = "ln0-twice", title = "ln0 applied twice (to an embedding that it 
   weights = function(map)
     map["emb.weight"] = map["emb.weight"]:layer_norm(map["blocks.0.ln0.weight"], map["blocks.0.ln0.bias"], 1e-5)
   end }
+
+-- ---- copy head ----
+
+local function copy_head(id, title, factor)
+  mistake { id = id, title = title, of = "^v[123]$", weights = function(map, c)
+    for name, t in pairs(map) do if name:find "^head_q" then map[name] = t * factor(c) end end
+  end }
+end
+copy_head("no-copy-head", "the copy head (head_q, head_k) is missing", function() return 0 end)
+copy_head("copy-head-256", "the copy head divides by 256 instead of by its width", function(c) return c.head_qk / 256 end)
+copy_head("copy-head-sqrt", "the copy head divides by the root of its width, as attention does, instead of by the width",
+  function(c) return math.sqrt(c.head_qk) end)
 
 -- ---- state ----
 

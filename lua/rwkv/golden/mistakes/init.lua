@@ -8,7 +8,7 @@ local run = require "rwkv.golden.run"
 local mistakes = {}
 
 local all = {}
-for _, name in ipairs { "every", "v7", "v5_v6", "v4", "v1_v3" } do
+for _, name in ipairs { "every", "v7", "v5_v6", "v4", "v2_v3", "v1" } do
   table.move(require("rwkv.golden.mistakes." .. name), 1, 1000, #all + 1, all)
 end
 

@@ -82,8 +82,15 @@ local function ddlerp(W, d, x, prev) -- v6, v6a: streams w k v r g; v6b: r k v w
   return mixed
 end
 
+-- v1: the first half of the channels from `first`, the other from `second`
+function parts.halves(d, first, second)
+  local half = d.C // 2
+  return core.concat({ first:slice(3, 1, half), second:slice(3, half + 1, d.C) }, 3)
+end
+
 -- The mixes of time mixing, as a shift hook returns them.
 function parts.mixes(W, d, x, prev)
+  if d.version == "v1" then return { x = parts.halves(d, prev, x) } end
   if d.version:find "^v6" then return ddlerp(W, d, x, prev) end
   local mixed = {}
   for _, stream in ipairs(d.streams) do
@@ -99,6 +106,7 @@ end
 
 -- The same of channel mixing.
 function parts.ffn_mixes(W, d, x, prev)
+  if d.version == "v1" then return { x = parts.halves(d, prev, x) } end
   local mixed = {}
   for _, stream in ipairs(d.streams) do
     if d.version == "v7" then

@@ -83,6 +83,18 @@ for _, of in ipairs { "^v5.[12]$", "^v6$" } do
   hooked("gate-missing", "the gate is missing", of, function() return { gate = hook("gate", function() return nil end) } end)
 end
 
+-- ---- RWKV-6a and 6b ----
+
+local function low_gate(id, title, f) -- f(z w1, w2)
+  hooked(id, title, "^v6a$", function(W)
+    return { gate = hook("gate", function(x, _, d) return f(x:matmul(W(d, "att.gate_w1")), W(d, "att.gate_w2")) end) }
+  end)
+end
+low_gate("gate-silu", "a silu on the gate, as in RWKV-6", function(h, w2) return h:tanh():matmul(w2):silu() end)
+low_gate("gate-no-tanh", "the gate's low-rank map without its tanh", function(h, w2) return h:matmul(w2) end)
+hooked("norm-by-head", "a norm for each head with eps 64e-5, as in RWKV-6, instead of one over all channels with 1e-5", "^v6b$",
+  function(W) return { norm = hook("norm", function(y, _, d) return parts.group_norm(W, d, y, 64e-5) end) } end)
+
 -- ---- RWKV-6's low-rank maps ----
 
 hooked("decay-no-tanh", "the decay's low-rank map without its tanh", "^v6", function(W)
