@@ -1,6 +1,7 @@
--- Time mixing and channel mixing of v2 to v7 with the roundings of the official inference code (ChatRWKV, the pip package),
--- v2 and v3 in float32 only. W.name: the layer's weights, in the format unless they stay in float32 there. see(name, tensor):
--- what a trace shows; shared: what layers share, its see_state(name, list) takes the states after each token. x [B,T,C].
+-- Time mixing and channel mixing of v2 to v7 with the roundings of the official inference code (the pip package, without its
+-- CUDA kernels), v2 and v3 in float32 only. W.name: the layer's weights, in the format unless they stay in float32 there;
+-- see(name, tensor): what a trace shows; shared: what layers share, its see_state(name, list) takes the states after each
+-- token. x [B,T,C].
 local core = require "rwkv.core"
 
 local blocks = {}
@@ -63,7 +64,7 @@ local function exponential(wkv, one_mix)
     local function z(s) return m.mix(x, prev, (one_mix and W.time_mix or W["time_mix_" .. s]):reshape(-1)) end
     local zk, zv, zr = z "k", z "v", z "r"
     if not one_mix then see("xk", zk) see("xv", zv) see("xr", zr) end
-    local k, v = m.f(zk:linear(W["key.weight"])), m.f(zv:linear(W["value.weight"]))
+    local k, v = m.linear(zk, W["key.weight"]), m.linear(zv, W["value.weight"])
     local r = m.sigmoid(m.linear(zr, W["receptance.weight"]))
     local y = m.h(wkv(m, c, W, k, v, shared.see_state))
     see("r", r) see("v", v)
@@ -96,8 +97,8 @@ local function per_channel(x, c)
 end
 
 local function matrix_state(m, c, W, z, see, decay, u, see_state)
-  local function float(name, of) return m.f(z[of]:linear(W[name .. ".weight"])) end
-  local r, k, v = float("receptance", "r"), float("key", "k"), float("value", "v")
+  local function linear(name, of) return m.linear(z[of], W[name .. ".weight"]) end
+  local r, k, v = linear("receptance", "r"), linear("key", "k"), linear("value", "v")
   see("r", r) see("k", k) see("v", v)
   local y = wkv56(m, heads(r, c), heads(k, c), heads(v, c), decay, u, see_state)
   see("wkv", y)
@@ -175,7 +176,7 @@ local function v7(m, c, W, x, see, shared)
   local r, k, v = m.linear(z.r, W["receptance.weight"]), m.linear(z.k, W["key.weight"]), m.linear(z.v, W["value.weight"])
   see("r", r) see("k0", k) see("v0", v)
   local w = low("w", function(y) return y:tanh() end)
-  w = m.f(-0.606531 * m.f(m.f(W.w0:reshape(-1) + w):sigmoid()))
+  w = m.f(-0.606531 * m.f(m.add(W.w0:reshape(-1), w):sigmoid()))
   local a = m.sigmoid(m.add(W.a0:reshape(-1), low "a"))
   local g = low("g", function(y) return y:sigmoid() end)
   see("w", w) see("a", a) see("g", g)

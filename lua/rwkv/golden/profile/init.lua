@@ -20,9 +20,10 @@ function profile.has(model, format)
   return false
 end
 
--- Parameters that stay in float32 in half-precision runtimes.
-local function stays(name)
-  return name:find "time_decay$" or name:find "time_first$" or name:find "time_faaaa$" or name:find "att%.w0$" or name:find "ln_x"
+-- Parameters that stay in float32 in half precision; of v7 none (RWKV-LM's demo keeps w0, the pip package does not).
+local function stays(name, version)
+  return version ~= "v7" and
+    (name:find "time_decay$" or name:find "time_first$" or name:find "time_faaaa$" or name:find "ln_x")
 end
 
 -- { name = weight } of a layer's part, "blocks.0.att."
@@ -37,13 +38,13 @@ end
 local function forward(m, model, tokens)
   local c, weights, seen = model:config(), {}, {}
   c.heads = c.head_size and (c.dim_att or c.dim) // c.head_size
-  for name, p in model:parameters() do weights[name] = (stays(name) and m.f or m.h)(p:keep()) end
+  for name, p in model:parameters() do weights[name] = (stays(name, c.version) and m.f or m.h)(p:keep()) end
   if c.version == "v1" then return v1(m, c, weights, tokens) end
   local function norm(name, x) return m.norm(x, weights[name .. ".weight"], weights[name .. ".bias"]) end
   local x = weights["emb.weight"]:embed(core.tokens(tokens))
-  local first = c.version == "v2" and "none" or "blocks.0.ln0"
-  if weights[first .. ".weight"] then -- folded into the table when it is loaded
-    x = norm(first, x)
+  if weights["blocks.0.ln0.weight"] then -- folded into the table when it is loaded; up to v6 before the table is rounded
+    local function first(name) return c.version == "v7" and weights[name] or m.f(model:param(name):keep()) end
+    x = m.norm(first "emb.weight":embed(core.tokens(tokens)), first "blocks.0.ln0.weight", first "blocks.0.ln0.bias")
     seen["blocks.0.ln0.x"] = x
   end
   local shared = {}
