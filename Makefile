@@ -31,7 +31,7 @@ BLAS_DIR = $(patsubst $(SYSROOT)%,%,$(shell ls -d $(SYSROOT)/usr/lib/$(MACHINE)/
 DNNL = $(if $(wildcard $(SYSROOT)/usr/include/dnnl.h),-ldnnl)
 
 WARN    := -Wall -Wextra -Werror -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes \
-           -Wdouble-promotion
+           -Wdouble-promotion $(if $(findstring clang,$(CC)),-Wno-double-promotion -Wno-pass-failed)
 # Position-independent, so that the program and the module for a stock Lua are linked from the same objects and give the
 # same numbers; hidden names keep calls direct and inlining possible all the same.
 COMMON  := -std=c11 -D_GNU_SOURCE -g -fPIC -fvisibility=hidden $(WARN) -Iref -MMD -MP

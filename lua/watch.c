@@ -32,7 +32,8 @@ static const char *position(lua_State *L)
   static char text[LUA_IDSIZE + 20];
   lua_Debug at = {.currentline = -1};
   for (int level = 0; at.currentline < 0 && lua_getstack(L, level, &at); level++) lua_getinfo(L, "Sl", &at);
-  snprintf(text, sizeof text, at.currentline < 0 ? "" : "%s:%d: ", at.short_src, at.currentline);
+  if (at.currentline < 0) return "";
+  snprintf(text, sizeof text, "%s:%d: ", at.short_src, at.currentline);
   return text;
 }
 
