@@ -11,7 +11,7 @@ local s = rwkv.experiment.scale(o, {
   quick = { models = "v4 v6 v7", sizes = { { dim = 32, head_size = 16 }, { dim = 64, head_size = 64 } }, lr = { 2.2e-3 }, seeds = 1,
     batch = 64, examples = 25000, every = 5000, tests = 500, seq = 64, pairs = 8 },
   small = { models = "v4 v5.2 v6 v7 deltanet gated_deltanet gla", sizes = { { dim = 32, head_size = 8 },
-    { dim = 32, head_size = 32 }, { dim = 64, head_size = 32 }, { dim = 64, head_size = 64 } }, lr = { 2.2e-3 }, seeds = 2,
+    { dim = 32, head_size = 32 }, { dim = 64, head_size = 32 }, { dim = 64, head_size = 64 } }, lr = { 2.2e-3, 1e-3 }, seeds = 2,
     batch = 64, examples = 120000, every = 10000, tests = 1000, seq = 64, pairs = 16 },
   paper = { models = "v4 v5.2 v6 v7 deltanet gated_deltanet gla mamba linear_attention attention", sizes = { { dim = 64, head_size = 16 },
     { dim = 64, head_size = 64 }, { dim = 128, head_size = 64 }, { dim = 256, head_size = 64 } },
