@@ -44,7 +44,7 @@ local function linear(W, d, what, x)
   return x:linear(W(d, ("attn.%s.weight"):format(what)), W(d, ("attn.%s.bias"):format(what)))
 end
 
--- out of the weights [H,u] of this token (the t-th) for all tokens so far: w alpha beta
+-- What the t-th token gives to all tokens so far, w alpha beta [H,t].
 local function weights_of(W, d, t)
   local w = W(d, "attn.time_w")
   local ctx = w:size(2)
