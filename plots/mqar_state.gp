@@ -8,6 +8,7 @@ data = out.".figure.tsv"
 made = made_by(data)
 models = values_in(data, "label")
 is(v) = strcol("label") eq v
+aside(i) = 2 ** (0.05 * (i - (words(models) + 1) / 2.0)) # models of one size stand side by side
 
 do for [format in "png svg pdf"] {
   eval picture(format, 1000, 640)
@@ -20,8 +21,9 @@ do for [format in "png svg pdf"] {
   set format x "%.0f"
   set yrange [-0.02:1.05]
   set format y "%.1f"
-  set xlabel "state of a sequence at its end, in bytes (float32), both layers" offset 0,0.4
+  set xlabel "state of a sequence at its end, in bytes (float32), both layers (models of one size side by side)" offset 0,0.4
   set ylabel "accuracy on held-out examples"
-  plot for [v in models] data using (column("state_bytes")):(is(v) ? column("mean") : NaN):(column("low")):(column("high")) \
+  plot for [i = 1:words(models)] v = word(models, i) data \
+    using (column("state_bytes") * aside(i)):(is(v) ? column("mean") : NaN):(column("low")):(column("high")) \
     with yerrorbars lw 1.4 lc rgb colour(v) pt point(v) ps 1.4 title v
 }
