@@ -13,7 +13,7 @@ local s = rwkv.experiment.scale(o, {
   quick = { models = "v7 v7-doubled", groups = "Z60 A5", depths = { 1, 2 }, length = 6, dim = 64, head_size = 32, batch = 128,
     examples = 256000, ramp = 200000, every = 32000, tests = 200, lr = { 5e-3 }, seeds = 1 },
   small = { models = "v6 v7 v7-doubled attention", groups = "Z60 A5", depths = { 1, 2, 3, 4 }, length = 12, dim = 64,
-    head_size = 32, batch = 128, examples = 256000, ramp = 200000, every = 32000, tests = 500, lr = { 5e-3, 2e-3 },
+    head_size = 32, batch = 128, examples = 768000, ramp = 600000, every = 96000, tests = 500, lr = { 5e-3, 2e-3 },
     seeds = 1 },
   paper = { models = "v4 v5.2 v6 v7 v7-doubled attention mamba deltanet deltanet_negative", groups = "Z60 A4xZ5 A5 S5",
     depths = { 1, 2, 3, 4 }, length = 20, dim = 512, head_size = 64, batch = 512, examples = 16000000, ramp = 0,
