@@ -23,8 +23,8 @@ do for [format in "png svg pdf"] {
     margins 0.085,0.985,0.175,0.89 spacing 0.06,0.1
   eval "set label 1 made at screen 0.02,0.085 ".small_print
   eval "set label 2 'Published: an RNN needs one layer for all groups and lengths; transformers and Mamba more for longer words of A5 ".\
-    "(arXiv:2404.08819); RWKV-7 fewer than those (arXiv:2503.14456).' at screen 0.02,0.02 ".small_print
-  set key top right
+    "(arXiv:2404.08819);\nRWKV-7 fewer than those (arXiv:2503.14456).' at screen 0.02,0.032 ".small_print
+  set key bottom left
   do for [i = 1:n] {
     g = word(names, i)
     set title g.": words right, the best number of layers"
