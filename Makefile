@@ -4,7 +4,7 @@
 # sanitizers. ./aviary is the float32 program; it calls build/f64/aviary when float64 is asked for.
 
 PACKAGES := gcc libc6-dev make pkg-config liblua5.4-dev libcjson-dev libedit-dev libopenblas-openmp-dev libdnnl-dev \
-            libzip-dev libcmocka-dev gnuplot-nox lua5.4
+            libzip-dev libseccomp-dev libcmocka-dev gnuplot-nox lua5.4
 TEXT_PACKAGES := bible-kjv bible-kjv-text# of `make text`
 
 CC      ?= gcc
@@ -44,7 +44,7 @@ FLAGS_test := -O1 -ffp-contract=off -Itests
 
 LIBS = $(if $(BLAS_DIR),-L$(SYSROOT)$(BLAS_DIR) -Wl$(comma)-rpath$(comma)$(BLAS_DIR)) -lopenblas $(DNNL) \
        -lcjson -lzip -lm -fopenmp -pthread
-LIBS_lua = $(shell $(PKG_CONFIG) --libs lua5.4) -ledit -Wl,-E
+LIBS_lua = $(shell $(PKG_CONFIG) --libs lua5.4) -ledit -lseccomp -Wl,-E
 LINK_module := -Wl,-z,nodelete # Lua unloads modules when it closes, but the threads of the fast kernels live on
 comma := ,
 
@@ -58,7 +58,7 @@ TREE_asan64 := $(SANITIZE) -DAVIARY_DOUBLE
 
 REF   := $(wildcard ref/*.c ref/engine/*.c ref/io/*.c)
 FAST  := $(wildcard ref/fast/*.c)
-PROGRAM := lua/main.c lua/worker.c $(wildcard lua/repl*.c)
+PROGRAM := lua/main.c lua/process.c lua/library.c lua/sandbox.c lua/confine.c lua/worker.c $(wildcard lua/repl*.c)
 MODULE  := lua/module.c
 BINDINGS := $(filter-out $(PROGRAM) $(MODULE),$(wildcard lua/*.c))
 TESTS := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))

@@ -116,6 +116,13 @@ void add_functions(lua_State *L, const luaL_Reg *f)
   }
 }
 
+void add_private(lua_State *L, const luaL_Reg *f)
+{
+  luaL_getsubtable(L, -1, "private");
+  add_functions(L, f);
+  lua_pop(L, 1);
+}
+
 void add_class(lua_State *L, const char *name, const luaL_Reg *methods, const luaL_Reg *metamethods)
 {
   luaL_newmetatable(L, name);
@@ -196,8 +203,20 @@ static void open_sentinel(lua_State *L)
   lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
 }
 
+/* Twice in one Lua state, objects of the first core would be taken for those of the second, of the other precision even. */
+static void open_once(lua_State *L)
+{
+  static const char mark[] = "rwkv.core"; /* by its text: another shared object has another address */
+  if (lua_getfield(L, LUA_REGISTRYINDEX, mark) != LUA_TNIL)
+    luaL_error(L, "rwkv.core is loaded already, and one Lua can hold only one: use what `require` returned the first time");
+  lua_pop(L, 1);
+  lua_pushboolean(L, 1);
+  lua_setfield(L, LUA_REGISTRYINDEX, mark);
+}
+
 int luaopen_rwkv_core(lua_State *L)
 {
+  open_once(L);
   busy = 0; /* another Lua state of this process may have closed */
   rwkv_on_fail(raise);
   lua_newtable(L);
@@ -222,6 +241,14 @@ int luaopen_rwkv_core(lua_State *L)
   open_tensor_file(L);
   open_zip(L);
   open_system(L);
+  open_files(L);
+  open_gnuplot(L);
+  open_inspect(L);
+  open_digest(L);
   open_sentinel(L);
+  lua_getfield(L, -1, "private");
+  lua_newtable(L); /* the metatables of the library's own objects */
+  lua_setfield(L, -2, "sealed");
+  lua_pop(L, 1);
   return 1;
 }

@@ -18,6 +18,8 @@
 /* Adds functions to the table on top of the stack, each behind the guard through which a rwkv_fail
    becomes a Lua error at the script's line. */
 void add_functions(lua_State *L, const luaL_Reg *functions);
+/* The same into the table `private` of rwkv.core, which is on top: for the library alone. */
+void add_private(lua_State *L, const luaL_Reg *functions);
 /* A new metatable `name` with methods (as __index) and metamethods. */
 void add_class(lua_State *L, const char *name, const luaL_Reg *methods, const luaL_Reg *metamethods);
 /* For bindings that call back into Lua: lua_pcall during which bindings may be used, and lua_error for what
@@ -123,11 +125,14 @@ void open_golden(lua_State *L);
 void open_tensor_file(lua_State *L);
 void open_zip(lua_State *L);
 void open_system(lua_State *L);
+void open_files(lua_State *L);
+void open_gnuplot(lua_State *L);
+void open_inspect(lua_State *L);
+void open_digest(lua_State *L);
 
-/* ---- what a script may do (sandbox.c, watch.c) ---- */
+/* ---- what a script may do (bind_files.c, watch.c) ---- */
 
 void check_writable(lua_State *L, const char *path); /* raises unless the script may write there */
-int make_directories(const char *path);             /* with all above it; returns 0 or errno */
 void check_time(lua_State *L);                       /* ends the program if its time is over */
 
 /* From here on every binding raises: finalizers that run while Lua closes find objects half gone. */

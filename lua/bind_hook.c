@@ -364,6 +364,6 @@ static int sizes(lua_State *L)
 void open_hook(lua_State *L)
 {
   add_class(L, class, NULL, (luaL_Reg[]){{"__gc", collect}, {NULL, NULL}});
-  add_functions(L, (luaL_Reg[]){{"bind_hook", bind_hook}, {"hook_slots", list_slots}, {"hook_sizes", sizes},
-                                {NULL, NULL}});
+  add_functions(L, (luaL_Reg[]){{"hook_slots", list_slots}, {NULL, NULL}});
+  add_private(L, (luaL_Reg[]){{"bind_hook", bind_hook}, {"hook_sizes", sizes}, {NULL, NULL}});
 }

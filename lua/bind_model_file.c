@@ -79,9 +79,16 @@ static int hooks_in(lua_State *L)
 }
 
 typedef struct {
+  const char *name;
+  const Tensor *t;
+} Named;
+
+typedef struct {
   lua_State *L; /* on top of its stack a table of texts */
   const Model *m;
   const Optim *o;
+  const Named *more;
+  lua_Integer count;
   StWriter *w;
 } Save;
 
@@ -90,42 +97,75 @@ static void save_protected(void *arg)
   Save *s = arg;
   model_write(s->m, s->w);
   if (s->o) opt_write(s->o, s->m, s->w);
+  for (lua_Integer i = 0; i < s->count; i++)
+    st_put(s->w, s->more[i].name, s->more[i].t->axes, s->more[i].t->shape, s->more[i].t->data);
   for (lua_pushnil(s->L); lua_next(s->L, -2); lua_pop(s->L, 1))
     st_put_meta(s->w, lua_tostring(s->L, -2), lua_tostring(s->L, -1));
 }
 
-/* m:save(path, {optimizer =, meta = {key = text}}): parameters, the optimizer's moments, text */
+/* The list at index {{name =, value = tensor}, ..}, in memory of Lua's on top of the stack; names begin with "carried.". */
+static const Named *read_carried(lua_State *L, int list, lua_Integer *count)
+{
+  *count = lua_isnil(L, list) ? 0 : list_length(L, list);
+  Named *out = lua_newuserdatauv(L, (size_t)*count * sizeof *out + 1, 1);
+  lua_newtable(L); /* keeps the names */
+  for (lua_Integer i = 0; i < *count; i++) {
+    lua_rawgeti(L, list, i + 1);
+    luaL_checktype(L, -1, LUA_TTABLE);
+    int entry = lua_gettop(L);
+    raw_field(L, entry, "value");
+    out[i].t = check_numbers(L, -1);
+    raw_field(L, entry, "name");
+    out[i].name = lua_pushfstring(L, CARRIED "%s", luaL_checkstring(L, -1));
+    lua_rawseti(L, entry - 1, i + 1);
+    lua_settop(L, entry - 1);
+  }
+  lua_setiuservalue(L, -2, 1);
+  return out;
+}
+
+/* {key = text} at index, or nil, as texts in a new table on top: from st_create on Lua allocates nothing. */
+static void push_texts(lua_State *L, int meta)
+{
+  lua_newtable(L);
+  int out = lua_gettop(L);
+  if (!lua_isnil(L, meta)) luaL_checktype(L, meta, LUA_TTABLE);
+  for (lua_pushnil(L); lua_istable(L, meta) && lua_next(L, meta);) {
+    if (lua_type(L, -2) != LUA_TSTRING || !lua_isstring(L, -1))
+      luaL_error(L, "save: meta holds texts under names, found a %s under a %s", luaL_typename(L, -1),
+                 luaL_typename(L, -2));
+    lua_tostring(L, -1);
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, out);
+  }
+  lua_settop(L, out);
+}
+
+/* m:save(path, {optimizer =, meta = {key = text}, carried = {{name =, value = tensor}, ..}}): parameters, the optimizer's
+   moments, text, and tensors that are no part of the model, under names that begin with "carried." */
 static int save(lua_State *L)
 {
   Model *m = check_model(L, 1);
   const char *path = luaL_checkstring(L, 2);
   check_writable(L, path);
-  Optim *o = NULL;
-  if (!lua_isnoneornil(L, 3)) {
-    luaL_checktype(L, 3, LUA_TTABLE);
-    known_fields(L, 3, "save", (const char *const[]){"optimizer", "meta", NULL});
-    if (raw_field(L, 3, "optimizer") != LUA_TNIL) {
-      o = check_optim(L, -1);
-      lua_getiuservalue(L, -1, 1);
-      if (!lua_rawequal(L, -1, 1)) return luaL_error(L, "save: the optimizer is of another model");
-    }
-    raw_field(L, 3, "meta");
-  } else
-    lua_pushnil(L);
-  int meta = lua_gettop(L);
-  if (!lua_isnil(L, meta)) luaL_checktype(L, meta, LUA_TTABLE);
-  lua_newtable(L); /* the same as texts: from st_create on Lua allocates nothing */
-  for (lua_pushnil(L); lua_istable(L, meta) && lua_next(L, meta);) {
-    if (lua_type(L, -2) != LUA_TSTRING || !lua_isstring(L, -1))
-      return luaL_error(L, "save: meta holds texts under names, found a %s under a %s", luaL_typename(L, -1),
-                        luaL_typename(L, -2));
-    lua_tostring(L, -1);
-    lua_pushvalue(L, -2);
-    lua_insert(L, -2);
-    lua_rawset(L, meta + 1);
+  Save s = {.L = L, .m = m};
+  lua_settop(L, 3);
+  if (lua_isnil(L, 3)) lua_newtable(L), lua_replace(L, 3);
+  luaL_checktype(L, 3, LUA_TTABLE);
+  known_fields(L, 3, "save", (const char *const[]){"optimizer", "meta", "carried", NULL});
+  if (raw_field(L, 3, "optimizer") != LUA_TNIL) {
+    s.o = check_optim(L, -1);
+    lua_getiuservalue(L, -1, 1);
+    if (!lua_rawequal(L, -1, 1)) return luaL_error(L, "save: the optimizer is of another model");
+    lua_pop(L, 1);
   }
-  lua_settop(L, meta + 1);
-  Save s = {L, m, o, st_create(path)};
+  raw_field(L, 3, "carried");
+  if (!lua_isnil(L, -1)) luaL_checktype(L, -1, LUA_TTABLE);
+  s.more = read_carried(L, lua_gettop(L), &s.count);
+  raw_field(L, 3, "meta");
+  push_texts(L, lua_gettop(L));
+  s.w = st_create(path);
   const char *error = rwkv_protect(save_protected, &s);
   if (!error) return st_finish(s.w), 0;
   st_abandon(s.w);
@@ -138,5 +178,6 @@ void open_model_file(lua_State *L)
   raw_field(L, lua_gettop(L), "methods");
   add_functions(L, (luaL_Reg[]){{"save", save}, {"pack", pack}, {NULL, NULL}});
   lua_pop(L, 2);
-  add_functions(L, (luaL_Reg[]){{"load", load}, {"hooks_in", hooks_in}, {NULL, NULL}});
+  add_functions(L, (luaL_Reg[]){{"load", load}, {NULL, NULL}});
+  add_private(L, (luaL_Reg[]){{"hooks_in", hooks_in}, {NULL, NULL}});
 }

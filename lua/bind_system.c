@@ -3,10 +3,10 @@
 
 #include "fast/machine.h"
 #include "fast/shadow.h"
-#include "io/replace.h"
 #include "program.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -109,29 +109,24 @@ static int add_method(lua_State *L)
   return 0;
 }
 
-static int make_directory(lua_State *L) /* mkdir(path): with all above it; no error if it is there */
+static int close_reserved(lua_State *L)
 {
-  const char *path = luaL_checkstring(L, 1);
-  check_writable(L, path);
-  int error = make_directories(path);
-  return error ? luaL_error(L, "mkdir: %s: %s", path, strerror(error)) : 0;
+  luaL_Stream *s = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+  return luaL_fileresult(L, fclose(s->f) == 0, NULL);
 }
 
-/* write_file(path, text): whole or not at all (a temporary file, renamed) */
-static int write_file(lua_State *L)
+/* reserve_output() -> the standard output as a file of its own; what anybody else prints goes to the error output */
+static int reserve_output(lua_State *L)
 {
-  size_t n;
-  const char *path = luaL_checkstring(L, 1), *text = luaL_checklstring(L, 2, &n);
-  check_writable(L, path);
-  const char *temporary = lua_pushfstring(L, "%s.tmp%d", path, (int)getpid());
-  FILE *f = fopen(temporary, "wb");
-  bool ok = f && fwrite(text, 1, n, f) == n && !fflush(f) && !fsync(fileno(f));
-  int error = errno;
-  if (f && fclose(f) && ok) ok = false, error = errno;
-  if (ok && replace_file(temporary, path)) ok = false, error = errno;
-  if (ok) return 0;
-  remove(temporary);
-  return luaL_error(L, "write_file: %s: %s", path, strerror(error));
+  luaL_Stream *s = lua_newuserdatauv(L, sizeof *s, 0);
+  s->closef = NULL;
+  luaL_setmetatable(L, LUA_FILEHANDLE);
+  fflush(stdout);
+  int fd = fcntl(1, F_DUPFD_CLOEXEC, 3);
+  s->f = fd < 0 || dup2(2, 1) < 0 ? NULL : fdopen(fd, "w");
+  if (!s->f) return luaL_error(L, "the standard output: %s", strerror(errno));
+  s->closef = close_reserved;
+  return 1;
 }
 
 static int need_double(lua_State *L) /* need_double(): goes on in the float64 program, from the start */
@@ -151,9 +146,8 @@ void open_system(lua_State *L)
   add_functions(L, (luaL_Reg[]){{"backend", backend}, {"threads", threads}, {"time", now},
                                 {"machine_rates", machine_rates}, {"is_terminal", is_terminal},
                                 {"terminal_size", terminal_size},
-                                {"classes", classes}, {"add_method", add_method}, {"mkdir", make_directory},
-                                {"write_file", write_file},
-                                {"need_double", need_double}, {NULL, NULL}});
+                                {"classes", classes}, {"need_double", need_double}, {NULL, NULL}});
+  add_private(L, (luaL_Reg[]){{"add_method", add_method}, {"reserve_output", reserve_output}, {NULL, NULL}});
   lua_pushliteral(L, REAL_NAME);
   lua_setfield(L, -2, "precision");
   lua_pushstring(L, program_commit());

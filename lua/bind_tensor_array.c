@@ -43,11 +43,11 @@ static int op_assign(lua_State *L)
   return luaL_error(L, "x[%s] = ...: a tensor's numbers are overwritten all together, with :set()", key_text(L, 2));
 }
 
-/* upvalues: the methods, op_row. A name is looked up at once: that touches no tensor. */
+/* upvalues: the methods, op_row. A name is looked up at once: that touches no tensor. What a script added comes after. */
 static int op_index(lua_State *L)
 {
   lua_settop(L, 2);
-  if (lua_type(L, 2) == LUA_TSTRING) return lua_rawget(L, lua_upvalueindex(1)), 1;
+  if (lua_type(L, 2) == LUA_TSTRING) return lua_gettable(L, lua_upvalueindex(1)), 1;
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_insert(L, 1);
   if (lua_pcall(L, 2, 1, 0) == LUA_OK) return 1;

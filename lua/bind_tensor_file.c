@@ -253,11 +253,11 @@ static void push_names(lua_State *L, const StFile *f)
   for (int i = 0; i < count; i++) lua_pushstring(L, order[i]->name), lua_rawseti(L, -2, i + 1);
 }
 
-/* load_tensors(path) -> {name = {value = tensor, dtype = "f32", shape = {sizes}}}, {key = text}, names in the order of
-   the file. With more axes than a tensor can have the value is flat. */
+/* load_tensors(path, prefix) -> {name = {value = tensor, dtype = "f32", shape = {sizes}}}, {key = text}, names in the order
+   of the file. With more axes than a tensor can have the value is flat. prefix: only tensors whose names begin so. */
 static int load_tensors(lua_State *L)
 {
-  const char *path = luaL_checkstring(L, 1), *key, *text;
+  const char *path = luaL_checkstring(L, 1), *prefix = luaL_optstring(L, 2, ""), *key, *text;
   StFile **f = lua_newuserdatauv(L, sizeof *f, 0);
   *f = NULL;
   luaL_setmetatable(L, file_class);
@@ -265,6 +265,7 @@ static int load_tensors(lua_State *L)
   *f = st_open(path);
   lua_newtable(L);
   for (int i = 0; i < st_count(*f); i++) {
+    if (strncmp(st_entry(*f, i)->name, prefix, strlen(prefix))) continue;
     push_entry(L, *f, st_entry(*f, i));
     lua_setfield(L, -2, st_entry(*f, i)->name);
   }

@@ -1,10 +1,10 @@
 /* gnuplot, for lua/rwkv/plot.lua alone: its scripts can start processes and write files. */
 #include "bind.h"
-#include "program.h"
 
 #include <errno.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -61,9 +61,17 @@ static int run(lua_State *L) /* (text, three open files) -> true, output, or nil
   return 2;
 }
 
-int run_gnuplot(lua_State *L)
+/* A file that is nowhere. */
+static FILE *nameless(void)
 {
-  FILE *files[3] = {tmpfile(), tmpfile(), tmpfile()};
+  int fd = memfd_create("gnuplot", MFD_CLOEXEC);
+  return fd < 0 ? NULL : fdopen(fd, "w+b");
+}
+
+/* run_gnuplot(script) -> true and its output, or nil and a message */
+static int run_gnuplot(lua_State *L)
+{
+  FILE *files[3] = {nameless(), nameless(), nameless()};
   int status = LUA_ERRRUN;
   lua_settop(L, 1);
   lua_pushcfunction(L, run);
@@ -75,3 +83,5 @@ int run_gnuplot(lua_State *L)
     if (files[i]) fclose(files[i]);
   return status == LUA_OK ? 2 : lua_error(L);
 }
+
+void open_gnuplot(lua_State *L) { add_private(L, (luaL_Reg[]){{"run_gnuplot", run_gnuplot}, {NULL, NULL}}); }

@@ -8,6 +8,7 @@
 #include "program.h"
 
 #include "commit.h"
+#include "io/output.h"
 
 #include <lualib.h>
 #include <stdio.h>
@@ -45,16 +46,24 @@ const char *program_home(void)
   return NULL;
 }
 
-void program_become_double(lua_State *L)
+const char *program_double(void)
 {
-  char directory[3900], path[4200];
+  static char path[4200];
+  char directory[3900];
   program_directory(directory, sizeof directory);
   const char *places[] = {"build/f64/aviary", "../f64/aviary", "../libexec/aviary/aviary64"};
-  fflush(NULL);
   for (int i = 0; i < 3; i++) {
     snprintf(path, sizeof path, "%s/%s", directory, places[i]);
-    if (access(path, X_OK) == 0) execv(path, call.argv);
+    if (access(path, X_OK) == 0) return path;
   }
+  return NULL;
+}
+
+void program_become_double(lua_State *L)
+{
+  const char *path = program_double();
+  fflush(NULL);
+  if (path) execv(path, call.argv);
   luaL_error(L, "this needs the float64 program, which is not beside this one; `make` builds it as "
                 "build/f64/aviary");
 }
@@ -114,21 +123,19 @@ static int run(lua_State *L, int argc, char **argv, int i)
   if (strcmp(argv[i], "-e") == 0 && i + 1 < argc) {
     call.script = i + 1;
     set_arguments(L, argv, i + 1, argc);
+    library_arguments(L);
     return run_loaded(L, luaL_loadbufferx(L, argv[i + 1], strlen(argv[i + 1]), "=(command line)", "t"));
   }
   const char *command = command_path(L, argv[i]);
   set_arguments(L, argv, i, argc);
-  return run_loaded(L, load_script(L, command ? command : argv[i]));
+  library_arguments(L);
+  return run_loaded(L, command ? load_library(L, command) : load_script(L, argv[i]));
 }
 
-/* Options of the program itself; returns where the rest begins, or -1. */
+/* Options of the program itself, with rwkv.core on top of the stack; returns where the rest begins, or -1. */
 static int read_options(lua_State *L, int argc, char **argv, Options *o)
 {
   int i = 1;
-  lua_getglobal(L, "require");
-  lua_pushliteral(L, "rwkv.core");
-  lua_call(L, 1, 1);
-  open_workers(L);
   for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
     if (strcmp(argv[i], "--double") == 0) {
 #ifndef AVIARY_DOUBLE
@@ -154,37 +161,11 @@ static int read_options(lua_State *L, int argc, char **argv, Options *o)
 static int leave(lua_State *L)
 {
   if (!lua_isboolean(L, 1)) luaL_optinteger(L, 1, 0); /* raises while it still can */
+  if (lua_gettop(L) == 0) lua_pushboolean(L, 1);
   bindings_close();
   watch_close();
+  if (!process_close()) lua_pushinteger(L, 1), lua_replace(L, 1);
   return lua_tocfunction(L, lua_upvalueindex(1))(L);
-}
-
-static int may_write(lua_State *L)
-{
-  check_writable(L, luaL_checkstring(L, 1));
-  return 0;
-}
-
-/* The fingerprints of experiments look into functions, which no script may. */
-static void load_fingerprint(lua_State *L)
-{
-  lua_getglobal(L, "require");
-  lua_pushliteral(L, "rwkv.experiment.fingerprint");
-  lua_call(L, 1, 0);
-}
-
-/* rwkv.plot gets what no script may reach, and keeps it to itself. */
-static void load_plot(lua_State *L)
-{
-  const char *path = lua_pushfstring(L, "%s/lua/rwkv/plot.lua", program_home());
-  if (access(path, R_OK)) return;
-  if (luaL_loadfile(L, path)) lua_error(L);
-  lua_pushcfunction(L, run_gnuplot);
-  lua_pushcfunction(L, may_write);
-  lua_call(L, 2, 1);
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  lua_insert(L, -2);
-  lua_setfield(L, -2, "rwkv.plot");
 }
 
 static void report(lua_State *L, int status)
@@ -192,36 +173,57 @@ static void report(lua_State *L, int status)
   make_text(L);
   fflush(stdout);
   bool memory = status == LUA_ERRMEM;
-  fprintf(stderr, "aviary: %s%s%s\n", lua_tostring(L, -1), memory ? "; the limit is " : "",
-          memory ? memory_limit_text() : "");
+  fputs("aviary: ", stderr);
+  print_visible(stderr, lua_tostring(L, -1));
+  fprintf(stderr, "%s%s\n", memory ? "; the limit is " : "", memory ? memory_limit_text() : "");
+}
+
+/* Lua as scripts know it, and rwkv.core on top of the stack. */
+static void open_lua(lua_State *L)
+{
+  luaL_openlibs(L);
+  lua_getglobal(L, "os");
+  lua_getfield(L, -1, "exit");
+  lua_pushcclosure(L, leave, 1);
+  lua_setfield(L, -2, "exit");
+  lua_getglobal(L, "math"); /* the same numbers in every process */
+  lua_getfield(L, -1, "randomseed");
+  lua_pushinteger(L, 0);
+  lua_call(L, 1, 0);
+  if (!program_home()) luaL_error(L, "cannot find lua/rwkv beside the program; set AVIARY_HOME");
+  lua_getglobal(L, "package");
+  lua_pushfstring(L, "%s/lua/?.lua;%s/lua/?/init.lua;%s/?.lua;./?.lua", program_home(), program_home(), program_home());
+  lua_setfield(L, -2, "path");
+  lua_settop(L, 0);
+  lua_pushcfunction(L, luaopen_rwkv_core);
+  lua_call(L, 0, 1);
+  open_workers(L);
+}
+
+/* The walls around a script: what it finds, and what the kernel lets it do. */
+static void shut_in(lua_State *L, const Options *o)
+{
+  if (output_limit(o->output)) luaL_error(L, "--output %s: there can be no such directory", o->output);
+  output_mkdir(o->output); /* the kernel is told of a directory that is there; what cannot be made cannot be written */
+  sandbox_open(L);
 }
 
 static int start(lua_State *L) /* (argc, argv): everything, protected */
 {
   int argc = (int)lua_tointeger(L, 1);
   char **argv = lua_touserdata(L, 2);
-  luaL_openlibs(L);
-  lua_getglobal(L, "os");
-  lua_getfield(L, -1, "exit");
-  lua_pushcclosure(L, leave, 1);
-  lua_setfield(L, -2, "exit");
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  lua_pushcfunction(L, luaopen_rwkv_core);
-  lua_setfield(L, -2, "rwkv.core");
-  if (!program_home()) return luaL_error(L, "cannot find lua/rwkv beside the program; set AVIARY_HOME");
-  lua_getglobal(L, "package");
-  lua_pushfstring(L, "%s/lua/?.lua;%s/lua/?/init.lua;%s/?.lua;./?.lua", program_home(), program_home(), program_home());
-  lua_setfield(L, -2, "path");
-  lua_settop(L, 0);
   Options o = {.output = "runs/"};
-  int i = read_options(L, argc, argv, &o);
+  open_lua(L);
+  int core = lua_gettop(L), i = read_options(L, argc, argv, &o);
   if (i < 0) return lua_pushinteger(L, argc == 2 && strcmp(argv[1], "--help") == 0 ? usage(stdout) : usage(stderr)), 1;
-  lua_settop(L, 0);
   if (o.memory > 0) memory_limit((size_t)o.memory, "--max-memory");
-  load_fingerprint(L);
-  if (!o.trust && !(i < argc && command_path(L, argv[i]))) sandbox_open(L, o.output);
-  load_plot(L);
+  bool trusted = o.trust || (i < argc && command_path(L, argv[i]));
   watch_open(L, o.seconds, o.instructions);
+  if (!trusted) shut_in(L, &o);
+  library_open(L, core);
+  lua_settop(L, 0);
+  if (i >= argc) repl_open(L);
+  if (!trusted) confine();
   int status = run(L, argc, argv, i);
   if (status != LUA_OK) report(L, status);
   lua_pushinteger(L, status != LUA_OK);
@@ -244,6 +246,7 @@ static void *allocate(void *none, void *p, size_t old, size_t size)
 int main(int argc, char **argv)
 {
   call.argv = argv;
+  if (!process_open()) return 1;
   memory_limit((size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE), "this machine's; --max-memory");
   lua_State *L = luaL_newstate();
   if (!L) return fprintf(stderr, "aviary: out of memory\n"), 1;
@@ -258,5 +261,5 @@ int main(int argc, char **argv)
   bindings_close();
   watch_close();
   lua_close(L);
-  return result;
+  return process_close() ? result : 1;
 }

@@ -4,11 +4,13 @@
 
 #include <lua.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 /* The commit it was built from, with a "+" if there were uncommitted changes. */
 const char *program_commit(void);
 /* The directory that holds lua/, or NULL. */
 const char *program_home(void);
+const char *program_double(void); /* the path of the float64 program, or NULL */
 /* Replaces this process by the float64 program with the same arguments; raises if there is none. */
 void program_become_double(lua_State *L);
 
@@ -26,14 +28,24 @@ typedef struct {
 } ProgramCall;
 const ProgramCall *program_call(void);
 
-/* Adds spawn and wait_worker to the table on top of the stack (worker.c). */
+/* Adds spawn and wait_worker, private, to rwkv.core on top of the stack (worker.c). */
 void open_workers(lua_State *L);
 
 /* An option that takes a value, with rwkv.core on top of the stack; false if there is none of this name. */
 bool read_option(lua_State *L, Options *o, const char *name, const char *value);
 
-/* Reads, runs and prints until the end of input. */
+bool program_is_worker(void);
+
+/* Reads, runs and prints until the end of input. repl_open: what it needs of the user's files. */
+void repl_open(lua_State *L);
 void repl(lua_State *L);
+
+/* ---- the process (process.c) ---- */
+
+bool process_open(void);  /* what it may have been started without; false: it cannot run, that is said */
+bool process_close(void); /* false: the output could not be written, that is said */
+/* Text as it may go to a terminal: control characters and what is no UTF-8 as \xHH. */
+void print_visible(FILE *to, const char *text);
 
 /* ---- what ends a program (watch.c) ---- */
 
@@ -44,13 +56,24 @@ void watch_close(void); /* before lua_close */
 int call_interruptible(lua_State *L, int arguments, int results);
 void make_text(lua_State *L); /* of the error object on top of the stack */
 
-/* ---- what a script may do (sandbox.c, gnuplot.c) ---- */
+/* ---- the library's world (library.c) ---- */
 
-/* Takes from Lua's library what scripts may not do, and lets them write below `output` only. */
-void sandbox_open(lua_State *L, const char *output);
+/* Makes it, and lets `require` find it; core: the index of the table rwkv.core. After sandbox_open. */
+void library_open(lua_State *L, int core);
+void library_arguments(lua_State *L); /* the global `arg` is there */
+int load_library(lua_State *L, const char *path); /* luaL_loadfile, of a file of the library */
+
+/* ---- what a script may do (sandbox.c, confine.c, bind_files.c) ---- */
+
+/* Puts a script's world in the place of Lua's. */
+void sandbox_open(lua_State *L);
 /* luaL_loadfile, in the sandbox of text only. */
 int load_script(lua_State *L, const char *path);
-/* run_gnuplot(script) -> true and its output, or nil and a message. Not for scripts: gnuplot can do anything. */
-int run_gnuplot(lua_State *L);
+/* Lets the kernel keep this process from doing more; before, output_limit has said where it may write. */
+void confine(void);
+int script_open(lua_State *L);
+int script_output(lua_State *L);
+int script_remove(lua_State *L);
+int script_rename(lua_State *L);
 
 #endif

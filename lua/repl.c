@@ -80,13 +80,14 @@ static int show_results(lua_State *L)
   return call_interruptible(L, n + 1, 0);
 }
 
+void repl_open(lua_State *L) { line_open(L); }
+
 void repl(lua_State *L)
 {
   char *line;
   bool cancelled;
   lua_settop(L, 0);
   if (luaL_dostring(L, "rwkv = require 'rwkv'; help = rwkv.help; return rwkv.show")) lua_error(L);
-  line_open(L);
   if (isatty(0)) puts("Aviary: every RWKV in Lua. `rwkv` is loaded; help() explains, Tab completes, Ctrl-D leaves.");
   while (lua_settop(L, SHOW), (line = line_read("> ", &cancelled))) {
     lua_pushstring(L, line);
@@ -96,7 +97,9 @@ void repl(lua_State *L)
     if (status == LUA_OK) status = call_interruptible(L, 0, LUA_MULTRET);
     if (status == LUA_OK) status = show_results(L);
     fflush(stdout);
-    if (status != LUA_OK) fprintf(stderr, "%s\n", lua_tostring(L, -1));
+    if (status == LUA_OK) continue;
+    print_visible(stderr, lua_tostring(L, -1));
+    fputc('\n', stderr);
   }
   if (isatty(0)) putchar('\n');
 }

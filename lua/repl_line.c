@@ -17,6 +17,7 @@ enum { HISTORY_LINES = 1000 }; /* kept; the file is cut back to them when it has
 
 static lua_State *names_of; /* where Tab looks names up */
 static char history_path[4096];
+static FILE *history; /* open from the start: later the kernel would not let us */
 static char *last_kept;
 
 /* ---- history: a text file, a line an entry, so that programs that run side by side can add to it ---- */
@@ -64,6 +65,7 @@ static void read_history_file(void)
   free(line);
   fclose(f);
   if (lines > 2 * HISTORY_LINES) cut_history();
+  history = open_history(history_path, O_WRONLY | O_APPEND);
 }
 
 static void keep(const char *line)
@@ -72,10 +74,9 @@ static void keep(const char *line)
   free(last_kept);
   last_kept = strdup(line);
   add_history(line);
-  FILE *f = *history_path ? open_history(history_path, O_WRONLY | O_APPEND) : NULL;
-  if (!f) return; /* a history that cannot be written is no reason to stop anybody */
-  fprintf(f, "%s\n", line);
-  fclose(f);
+  if (!history) return; /* a history that cannot be written is no reason to stop anybody */
+  fprintf(history, "%s\n", line);
+  fflush(history);
 }
 
 /* ---- Tab ---- */

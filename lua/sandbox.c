@@ -1,104 +1,15 @@
-/* What a script may not do unless it is trusted: write outside its output directory, start processes, load C
-   libraries or bytecode, reach `debug`. A function that may do some of it checks its arguments and goes on in the
-   original; one that may do nothing of it says which flag permits it. */
+/* The world of a script that is not trusted: a table of globals made of what is named here, and of nothing else. It holds
+   no function that writes outside the output directory, starts processes, loads C libraries or bytecode, or looks into other
+   functions; where Lua has one, a function stands that says which flag permits it. */
 #include "bind.h"
 #include "program.h"
 
-#include <errno.h>
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
+static bool closed; /* there is a sandbox */
 
-static char root[PATH_MAX]; /* the output directory, resolved; empty: everything may be written */
-static const char *root_given;
-
-/* ---- where a script may write ---- */
-
-/* The absolute path without links and dots of something that need not be there yet; false if there is none. */
-static bool resolve(const char *path, char out[PATH_MAX])
-{
-  char head[PATH_MAX]; /* what is there of it */
-  struct stat link;
-  size_t n = strlen(path);
-  if (n >= sizeof head) return false;
-  memcpy(head, path, n + 1);
-  for (;;) {
-    while (n > 1 && head[n - 1] == '/') head[--n] = 0;
-    if (realpath(n ? head : ".", out)) break;
-    if (errno != ENOENT || lstat(head, &link) == 0) return false; /* a link to nothing may lead anywhere */
-    while (n > 0 && head[n - 1] != '/') n--;
-    head[n] = 0;
-  }
-  size_t used = strcmp(out, "/") ? strlen(out) : 0;
-  for (const char *name = path + n; *(name += strspn(name, "/"));) {
-    size_t length = strcspn(name, "/");
-    if (strspn(name, ".") >= length || used + length + 2 > PATH_MAX) return false;
-    used += (size_t)sprintf(out + used, "/%.*s", (int)length, name);
-    name += length;
-  }
-  return true;
-}
-
-int make_directories(const char *path)
-{
-  char part[PATH_MAX];
-  size_t n = 0;
-  if (strlen(path) >= sizeof part) return ENAMETOOLONG;
-  while (path[n]) {
-    n += strspn(path + n, "/");
-    n += strcspn(path + n, "/");
-    memcpy(part, path, n);
-    part[n] = 0;
-    if (mkdir(part, 0777) && errno != EEXIST) return errno;
-  }
-  return 0;
-}
-
-void check_writable(lua_State *L, const char *path)
-{
-  char place[PATH_MAX];
-  size_t n = strcmp(root, "/") ? strlen(root) : 0;
-  if (!*root) return;
-  if (!resolve(path, place) || strncmp(place, root, n) || (place[n] && place[n] != '/'))
-    luaL_error(L, "%s: a script may write only below %s; start aviary with --output DIR, or with --trust", path,
-               root_given);
-  make_directories(root);
-}
-
-/* ---- what stands in the place of library functions; upvalues: the original, its name ---- */
-
-static int original(lua_State *L) { return lua_tocfunction(L, lua_upvalueindex(1))(L); }
-
-static int refuse(lua_State *L)
+static int refuse(lua_State *L) /* upvalue: the name */
 {
   return luaL_error(L, "%s: a script may not; start aviary with --trust to permit it",
-                    lua_tostring(L, lua_upvalueindex(2)));
-}
-
-static int open_file(lua_State *L) /* io.open(path, mode) */
-{
-  if (strpbrk(luaL_optstring(L, 2, "r"), "wa+")) check_writable(L, luaL_checkstring(L, 1));
-  return original(L);
-}
-
-static int set_output(lua_State *L) /* io.output(path or file) */
-{
-  if (lua_isstring(L, 1)) check_writable(L, lua_tostring(L, 1));
-  return original(L);
-}
-
-static int remove_file(lua_State *L) /* os.remove(path) */
-{
-  check_writable(L, luaL_checkstring(L, 1));
-  return original(L);
-}
-
-static int rename_file(lua_State *L) /* os.rename(from, to) */
-{
-  check_writable(L, luaL_checkstring(L, 1));
-  check_writable(L, luaL_checkstring(L, 2));
-  return original(L);
+                    lua_tostring(L, lua_upvalueindex(1)));
 }
 
 /* ---- text only: bytecode can do with memory what it likes ---- */
@@ -113,17 +24,17 @@ static void name_flag(lua_State *L)
 
 int load_script(lua_State *L, const char *path)
 {
-  int status = luaL_loadfilex(L, path, *root ? "t" : NULL);
+  int status = luaL_loadfilex(L, path, closed ? "t" : NULL);
   if (status != LUA_OK) name_flag(L);
   return status;
 }
 
-static int load_chunk(lua_State *L) /* load(chunk, name, mode, env) */
+static int load_chunk(lua_State *L) /* load(chunk, name, mode, env). upvalue: the original */
 {
   if (lua_gettop(L) < 3) lua_settop(L, 3);
   lua_pushliteral(L, "t");
   lua_replace(L, 3);
-  int results = original(L);
+  int results = lua_tocfunction(L, lua_upvalueindex(1))(L);
   if (results == 2) name_flag(L); /* nil and a message */
   return results;
 }
@@ -168,67 +79,107 @@ static int search_file(lua_State *L) /* package.searchers[2](name). upvalue: pac
   return 2;
 }
 
-/* ---- the whole ---- */
+/* ---- the world ---- */
 
+/* What a script has of each library: as it is; and with a function of ours in its place, whose upvalue is Lua's own. */
 static const struct {
-  const char *library, *name;
-  lua_CFunction by;
-} replaced[] = {
-    {"_G", "load", load_chunk},     {"_G", "loadfile", load_file},  {"_G", "dofile", do_file},
-    {"io", "open", open_file},      {"io", "output", set_output},   {"io", "popen", refuse},
-    {"io", "tmpfile", refuse},      {"os", "execute", refuse},      {"os", "remove", remove_file},
-    {"os", "rename", rename_file},  {"os", "tmpname", refuse},      {"os", "setlocale", refuse},
-    {"package", "loadlib", refuse},
+  const char *library, *as_it_is;
+  luaL_Reg ours[6];
+} worlds[] = {
+    {"_G", " assert collectgarbage error getmetatable ipairs next pairs pcall print rawequal rawget rawlen rawset require "
+           "select setmetatable tonumber tostring type warn xpcall ",
+     {{"load", load_chunk}, {"loadfile", load_file}, {"dofile", do_file}}},
+    {"coroutine", " close create isyieldable resume running status wrap yield ", {{0}}},
+    {"debug", " traceback ", {{0}}},
+    {"io", " close flush input lines read type write ", {{"open", script_open}, {"output", script_output}}},
+    {"math", " abs acos asin atan ceil cos deg exp floor fmod log max min modf rad random randomseed sin sqrt tan tointeger "
+             "type ult ", {{0}}},
+    {"os", " clock date difftime exit getenv time ", {{"remove", script_remove}, {"rename", script_rename}}},
+    {"string", " byte char dump find format gmatch gsub len lower match pack packsize rep reverse sub unpack upper ", {{0}}},
+    {"table", " concat insert move pack remove sort unpack ", {{0}}},
+    {"utf8", " char codepoint codes len offset ", {{0}}},
 };
+enum { WORLDS = sizeof worlds / sizeof *worlds };
 
-/* The function under `name` in the table on top of the stack. */
-static void replace(lua_State *L, const char *library, const char *name, lua_CFunction by)
+static bool is_named(const char *list, const char *name)
 {
-  lua_getfield(L, -1, name);
-  lua_pushfstring(L, "%s.%s", library, name);
-  lua_pushcclosure(L, by, 2);
-  lua_setfield(L, -2, name);
+  size_t n = strlen(name);
+  for (const char *at = list; (at = strstr(at, name)); at += n)
+    if (at > list && at[-1] == ' ' && at[n] == ' ') return true;
+  return false;
 }
 
-static void close_debug(lua_State *L)
+/* Lua's value on top, under `name` in library i, becomes what a script has in its place. */
+static void substitute(lua_State *L, int i, const char *name)
 {
-  lua_getglobal(L, "debug");
-  for (lua_pushnil(L); lua_next(L, -2);) {
-    lua_pop(L, 1);
-    if (strcmp(lua_tostring(L, -1), "traceback") == 0) continue;
+  if (!lua_isfunction(L, -1) || is_named(worlds[i].as_it_is, name)) return;
+  for (const luaL_Reg *r = worlds[i].ours; r->name; r++)
+    if (strcmp(r->name, name) == 0) {
+      lua_pushcclosure(L, r->func, 1);
+      return;
+    }
+  lua_pop(L, 1);
+  lua_pushfstring(L, "%s.%s", worlds[i].library, name);
+  lua_pushcclosure(L, refuse, 1);
+}
+
+/* A script's form of the library whose table is on top takes its place; what is a table in it is left out. */
+static void push_world(lua_State *L, int i)
+{
+  lua_newtable(L);
+  for (lua_pushnil(L); lua_next(L, -3);) {
+    if (lua_istable(L, -1) || lua_type(L, -2) != LUA_TSTRING) {
+      lua_pop(L, 1);
+      continue;
+    }
+    substitute(L, i, lua_tostring(L, -2));
     lua_pushvalue(L, -2);
-    replace(L, "debug", lua_tostring(L, -2), refuse);
-    lua_pop(L, 1);
+    lua_insert(L, -2);
+    lua_rawset(L, -4);
   }
+  lua_remove(L, -2);
+}
+
+/* `require` looks into this very table: it finds what is preloaded, and Lua files. */
+static void close_package(lua_State *L)
+{
+  lua_pushliteral(L, "");
+  lua_setfield(L, -2, "cpath");
+  lua_pushliteral(L, "package.loadlib");
+  lua_pushcclosure(L, refuse, 1);
+  lua_setfield(L, -2, "loadlib");
+  lua_getfield(L, -1, "searchers");
+  lua_geti(L, -1, 1);
+  lua_createtable(L, 2, 0);
+  lua_insert(L, -2);
+  lua_seti(L, -2, 1);
+  lua_pushvalue(L, -3);
+  lua_pushcclosure(L, search_file, 1);
+  lua_seti(L, -2, 2);
+  lua_setfield(L, -3, "searchers");
   lua_pop(L, 1);
 }
 
-/* require finds what is preloaded, and Lua files. */
-static void close_package(lua_State *L)
+void sandbox_open(lua_State *L)
 {
-  lua_getglobal(L, "package");
-  lua_pushliteral(L, "");
-  lua_setfield(L, -2, "cpath");
-  lua_getfield(L, -1, "searchers");
-  lua_pushvalue(L, -2);
-  lua_pushcclosure(L, search_file, 1);
-  lua_seti(L, -2, 2);
-  for (int i = 4; i > 2; i--) {
-    lua_pushnil(L);
-    lua_seti(L, -2, i);
+  closed = true;
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  int loaded = lua_gettop(L);
+  for (int i = 0; i < WORLDS; i++) {
+    lua_getfield(L, loaded, worlds[i].library);
+    push_world(L, i);
+    lua_setfield(L, loaded, worlds[i].library);
   }
-  lua_pop(L, 2);
-}
-
-void sandbox_open(lua_State *L, const char *output)
-{
-  if (!*output || !resolve(output, root)) luaL_error(L, "--output %s: there can be no such directory", output);
-  root_given = output;
-  for (size_t i = 0; i < sizeof replaced / sizeof *replaced; i++) {
-    lua_getglobal(L, replaced[i].library);
-    replace(L, replaced[i].library, replaced[i].name, replaced[i].by);
-    lua_pop(L, 1);
+  lua_getfield(L, loaded, "_G");
+  for (int i = 1; i < WORLDS; i++) {
+    lua_getfield(L, loaded, worlds[i].library);
+    lua_setfield(L, -2, worlds[i].library);
   }
-  close_debug(L);
+  lua_getfield(L, loaded, "package");
   close_package(L);
+  lua_setfield(L, -2, "package");
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -2, "_G");
+  lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  lua_pop(L, 1);
 }

@@ -3,6 +3,8 @@
 #include "bind.h"
 #include "program.h"
 
+#include "io/output.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -17,6 +19,8 @@ enum { MAX_WORKERS = 64, MAX_ARGUMENTS = 1000 };
 static const char mark[] = "AVIARY_WORKER"; /* in the environment of a worker */
 static pid_t worker[MAX_WORKERS]; /* those at work */
 static int at_work;
+
+bool program_is_worker(void) { return getenv(mark) != NULL; }
 
 /* In the child, between fork and exec: nothing but system calls. */
 _Noreturn static void become(char **argv, int log, pid_t parent)
@@ -37,7 +41,7 @@ static int spawn(lua_State *L)
   const char *path = luaL_checkstring(L, 2);
   const char *threads = lua_pushfstring(L, "%I", luaL_checkinteger(L, 3));
   lua_Integer count = list_length(L, 1);
-  if (getenv(mark)) return luaL_error(L, "a worker may not start workers");
+  if (program_is_worker()) return luaL_error(L, "a worker may not start workers");
   if (call->begin == 0) return luaL_error(L, "workers need a script that they can run");
   if (at_work >= MAX_WORKERS) return luaL_error(L, "%d workers are at work, which is the most there can be", at_work);
   if (count > MAX_ARGUMENTS) return luaL_error(L, "%I arguments, expected %d at most", count, MAX_ARGUMENTS);
@@ -56,15 +60,15 @@ static int spawn(lua_State *L)
   }
   argv[n] = NULL;
 
-  int log = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (log < 0) return luaL_error(L, "%s: %s", path, strerror(errno));
+  int log, error = output_open(path, O_WRONLY | O_CREAT | O_TRUNC, &log);
+  if (error) return luaL_error(L, "%s: %s", path, output_problem(error));
   fflush(NULL);
   signal(SIGCHLD, SIG_DFL); /* ignored, children would end unseen */
   setenv(mark, "1", 1);
   pid_t parent = getpid(), child = fork();
   if (child == 0) become(argv, log, parent);
   unsetenv(mark);
-  int error = errno;
+  error = errno;
   close(log);
   if (child < 0) return luaL_error(L, "a worker cannot be started: %s", strerror(error));
   worker[at_work++] = child;
@@ -93,5 +97,5 @@ static int wait_worker(lua_State *L)
 
 void open_workers(lua_State *L)
 {
-  add_functions(L, (luaL_Reg[]){{"spawn", spawn}, {"wait_worker", wait_worker}, {NULL, NULL}});
+  add_private(L, (luaL_Reg[]){{"spawn", spawn}, {"wait_worker", wait_worker}, {NULL, NULL}});
 }

@@ -80,11 +80,11 @@ static Dims options_of(StFile *f)
   return d;
 }
 
-/* Tensors that are no parameters: a checkpoint's moments, and buffers of the official v1-v4 modules. */
+/* Tensors that are no parameters: a checkpoint's moments and what it carries, and buffers of the official v1-v4 modules. */
 static bool is_parameter(const char *name)
 {
   size_t n = strlen(name);
-  return strncmp(name, "optim.", 6) != 0 && !(n >= 9 && strcmp(name + n - 9, "copy_mask") == 0) &&
+  return strncmp(name, "optim.", 6) != 0 && strncmp(name, CARRIED, strlen(CARRIED)) != 0 && !(n >= 9 && strcmp(name + n - 9, "copy_mask") == 0) &&
          !(n >= 9 && strcmp(name + n - 9, "tiny_mask") == 0);
 }
 
@@ -259,18 +259,28 @@ static void add_pair(char *list, size_t size, const char *name, const char *valu
   snprintf(list + n, size - n, "%s%s=%s", n ? " " : "", name, value);
 }
 
-static void write_hooks(const Model *m, StWriter *w)
+static void write_sizes(const Model *m, StWriter *w)
 {
   char hooks[1500] = "", sizes[600] = "", number[16];
   for (int slot = 0; slot < HOOK_SLOTS; slot++)
     if (m->d.hook[slot]) add_pair(hooks, sizeof hooks, hook_slots[slot].name, m->d.hook[slot]->name);
-  if (!*hooks) return;
   for (const SizeName *s = size_names; s->name; s++) {
     snprintf(number, sizeof number, "%d", size_of(&m->d, s->at));
     add_pair(sizes, sizeof sizes, s->name, number);
   }
-  st_put_meta(w, "aviary.hooks", hooks);
+  if (*hooks) st_put_meta(w, "aviary.hooks", hooks);
   st_put_meta(w, "aviary.sizes", sizes);
+}
+
+/* Sizes that no parameter shows, as of heads that the version does not have: what was saved is what was made. */
+static void recall_sizes(StFile *f, const Version *v, Dims *d)
+{
+  const char *sizes = st_meta(f, "aviary.sizes"), *version = st_meta(f, "version");
+  if (!sizes || !version || strcmp(version, v->name)) return;
+  for (const SizeName *s = size_names; s->name; s++) {
+    const char *value = value_in(sizes, s->name);
+    if (value && size_of(d, s->at) == 0) *dim_at(d, s->at) = atoi(value);
+  }
 }
 
 static Model *load(StFile *f, const Hook *const *hooks, bool packed)
@@ -285,6 +295,7 @@ static Model *load(StFile *f, const Hook *const *hooks, bool packed)
               fit.problem, fit.misfits > 1 ? " (and more)" : "");
   const char *error = rwkv_protect(complete, &fit);
   if (error) rwkv_fail("%s: %s", st_path(f), error);
+  recall_sizes(f, fit.version, &fit.d);
   Load l = {.fit = &fit, .packed = packed};
   error = rwkv_protect(build, &l);
   if (error) {
@@ -310,7 +321,7 @@ void model_write(const Model *m, StWriter *w)
     snprintf(text, sizeof text, "%d", sizes[i].value);
     if (sizes[i].value) st_put_meta(w, sizes[i].name, text);
   }
-  write_hooks(m, w);
+  write_sizes(m, w);
   ops.settle();
   for (int i = 0; i < m->count; i++) {
     const Tensor *t = m->params[i].t;

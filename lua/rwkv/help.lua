@@ -3,6 +3,8 @@
 local core = require "rwkv.core"
 local pages = require "rwkv.pages"
 
+local function print(...) io.write(table.concat({ ... }, "\t"), "\n") end -- where a script's io.output goes
+
 local function width() return math.max(40, math.min(core.terminal_size() or 80, 100)) end
 
 local function print_wrapped(text, indent)

@@ -1,16 +1,15 @@
 -- Hooks written in Lua: rwkv.hook{...} defines one, rwkv.model{ hooks = { decay = it } } uses it. See lua/doc/hooks.md.
 local core = require "rwkv.core"
 
--- For this file alone.
-local bind_hook, hook_sizes, hooks_in = core.bind_hook, core.hook_sizes, core.hooks_in
-core.bind_hook, core.hook_sizes = nil, nil
+local bind_hook, hook_sizes, hooks_in = core.private.bind_hook, core.private.hook_sizes, core.private.hooks_in
 
 local hooks = {}
 local defined = {} -- [kind][name]
-local Hook = {}
-Hook.__index = Hook
-Hook.__name = "hook"
-Hook.__tostring = function(h) return ("hook %s \"%s\""):format(h.kind, h.name) end
+local made = setmetatable({}, { __mode = "k" }) -- the hooks there are
+local Hook = {} -- methods
+local class = { __index = Hook, __name = "hook", __metatable = "hook",
+  __tostring = function(h) return ("hook %s \"%s\""):format(h.kind, h.name) end }
+core.private.sealed[class] = true
 
 local kinds, taken = {}, {} -- slots of all versions by name; names of what is built in, by slot
 for _, version in ipairs(core.versions()) do
@@ -66,7 +65,8 @@ function hooks.define(q)
   end
   if q.step and q.kind ~= "recurrence" then error("rwkv.hook: step is for recurrences; give apply", 2) end
   if not q.apply == not q.step then error("rwkv.hook: either apply or step is needed", 2) end
-  local h = setmetatable({}, Hook)
+  local h = setmetatable({}, class)
+  made[h] = true
   for field, value in pairs(q) do h[field] = value end
   defined[q.kind] = defined[q.kind] or {}
   defined[q.kind][q.name] = h
@@ -242,7 +242,7 @@ local function prepare(q)
       h = defined[kind] and defined[kind][h]
         or error(("hooks: there is no %s '%s'; there are: %s"):format(slot, h, table.concat(known, ", ")), 0)
     end
-    local is_hook = type(h) == "table" and getmetatable(h) == Hook
+    local is_hook = made[h]
     if type(h) ~= "string" and not (is_hook and h.kind == kind) then
       error(("hooks: %s is %s, expected a name or a hook of kind %s made by rwkv.hook{...}"):format(slot,
         is_hook and tostring(h) or "a " .. type(h), kind), 0)

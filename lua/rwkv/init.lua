@@ -12,11 +12,8 @@ require "rwkv.tensor"
 
 local hooks = require "rwkv.hooks"
 rwkv.hook, rwkv.model, rwkv.describe, rwkv.load = hooks.define, hooks.model, hooks.describe, hooks.load
-if rwkv.add_method then -- once
-  rwkv.add_method("model", "trace", require "rwkv.trace")
-  rwkv.add_method("model", "check_cuts", require "rwkv.check_cuts")
-  rwkv.add_method = nil
-end
+rwkv.private.add_method("model", "trace", require "rwkv.trace")
+rwkv.private.add_method("model", "check_cuts", require "rwkv.check_cuts")
 rwkv.experiment = require "rwkv.experiment"
 local configs = require "rwkv.experiment.configs"
 rwkv.product, rwkv.seeds, rwkv.best, rwkv.summary = configs.product, configs.seeds, configs.best, configs.summary

@@ -3,8 +3,9 @@
 --   local bar = rwkv.progress("v7", total, "tok");  bar:update(done, "loss 1.2");  bar:finish("text")
 local core = require "rwkv.core"
 
-local Progress = {}
-Progress.__index = Progress
+local Progress = {} -- methods
+local class = { __index = Progress, __metatable = "progress" }
+core.private.sealed[class] = true
 
 local function duration(seconds)
   if seconds ~= seconds or seconds == math.huge then return "?" end
@@ -63,5 +64,5 @@ end
 return function(name, total, unit, from)
   local now = core.time()
   return setmetatable({ name = name, total = total, unit = unit or "", from = from or 0, start = now, shown = now },
-    Progress)
+    class)
 end

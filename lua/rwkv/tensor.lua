@@ -34,6 +34,13 @@ local generator = core.rng(0, "rwkv.rand")
 make("seed", function(n) generator = core.rng(n, "rwkv.rand") end)
 make("rand", function(...) return generator:tensor("uniform", ...) end)
 make("randn", function(...) return generator:tensor("normal", ...) end)
+
+-- The generator of rand and randn, replaced by another one if it is given.
+function core.private.drawing_from(other)
+  local before = generator
+  generator = other or generator
+  return before
+end
 make("zeros_like", function(x) return core.zeros(Tensor.shape(x)) end)
 make("ones_like", function(x) return core.ones(Tensor.shape(x)) end)
 

@@ -2,13 +2,12 @@
 
 #include "../engine/err.h"
 #include "json.h"
-#include "replace.h"
+#include "output.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 typedef struct {
   const void *data;
@@ -18,7 +17,7 @@ typedef struct {
 } Part;
 
 struct StWriter {
-  char *path, *temporary;
+  char *path;
   cJSON *header, *meta;
   Part *parts;
   int count, room;
@@ -29,16 +28,13 @@ StWriter *st_create(const char *path)
 {
   json_counted();
   StWriter *w = rwkv_alloc(1, sizeof *w, "writer");
-  size_t room = strlen(path) + 32;
   w->path = strdup(path);
-  w->temporary = rwkv_try_alloc(1, room);
   w->header = cJSON_CreateObject();
   w->meta = w->header ? cJSON_AddObjectToObject(w->header, "__metadata__") : NULL;
-  if (!w->path || !w->temporary || !w->meta) {
+  if (!w->path || !w->meta) {
     st_abandon(w);
     rwkv_fail("%s: out of memory", path);
   }
-  snprintf(w->temporary, room, "%s.tmp%ld", path, (long)getpid());
   return w;
 }
 
@@ -47,7 +43,6 @@ void st_abandon(StWriter *w)
   if (!w) return;
   cJSON_Delete(w->header);
   rwkv_release(w->parts);
-  rwkv_release(w->temporary);
   free(w->path);
   rwkv_release(w);
 }
@@ -132,19 +127,20 @@ static bool write_all(StWriter *w, FILE *f)
   bool ok = fwrite(head, 1, 8, f) == 8 && fprintf(f, "%-*s", (int)padded, text) == (int)padded;
   cJSON_free(text);
   for (int i = 0; ok && i < w->count; i++) ok = write_part(f, &w->parts[i]);
-  return ok && fflush(f) == 0 && fsync(fileno(f)) == 0;
+  return ok;
 }
 
 void st_finish(StWriter *w)
 {
-  FILE *f = fopen(w->temporary, "wb");
-  bool ok = f && write_all(w, f);
-  int error = errno;
-  if (f && fclose(f) && ok) ok = false, error = errno;
-  if (ok && replace_file(w->temporary, w->path)) ok = false, error = errno;
+  Output o;
   char path[400];
   snprintf(path, sizeof path, "%s", w->path);
-  if (!ok) remove(w->temporary);
+  int error = output_begin(&o, w->path);
+  if (error == 0 && !write_all(w, o.file)) {
+    error = errno;
+    output_abandon(&o);
+  } else if (error == 0)
+    error = output_commit(&o);
   st_abandon(w);
-  if (!ok) rwkv_fail("%s: could not be written: %s", path, strerror(error));
+  if (error) rwkv_fail("%s: could not be written: %s", path, output_problem(error));
 }

@@ -1,5 +1,6 @@
 -- Configurations: flat tables of plain values, and `hooks`. Making lists of them, naming them, choosing among results.
 local core = require "rwkv.core"
+local draws = require "rwkv.experiment.draws"
 local fingerprint = require "rwkv.experiment.fingerprint"
 local hooks = require "rwkv.hooks"
 
@@ -58,27 +59,47 @@ function configs.hooks_text(c)
   return table.concat(parts, " ")
 end
 
--- A file name for a run: by everything that decides its numbers. That is its configuration, the code of its hooks, the
--- first examples of its tasks, the functions in `more`, the kernels and the precision. Not Aviary's commit, which stands in
--- every row, nor the options of the command line: what decides numbers stands in the configuration.
-function configs.key(c, train, test, more, options)
-  local parts = { core.backend(), core.precision, fingerprint(more, options) }
-  for _, name in ipairs(configs.sorted(c)) do
-    if name ~= "hooks" then parts[#parts + 1] = name .. "=" .. fingerprint(c[name]) end
-  end
+-- What a measuring function may read, and a hook or a task may not.
+local clocks = {}
+for name in ("os.time os.clock os.date rwkv.time rwkv.tape_bytes collectgarbage"):gmatch "%S+" do clocks[name] = true end
+
+local function hooks_of(c)
+  local list = {}
   for _, slot in ipairs(configs.sorted(c.hooks or {})) do
     local h = c.hooks[slot]
-    local defined = type(h) == "table" and h or hooks.find(slot, h)
-    parts[#parts + 1] = slot .. "=" .. (defined and fingerprint(defined) or h)
+    list[#list + 1] = slot
+    list[#list + 1] = type(h) == "table" and h or hooks.find(slot, h) or h
   end
-  for _, task in ipairs { train, test } do
-    for _, tokens in ipairs { task:batch(1, math.min(2, c.batch)) } do
-      for _, row in ipairs(tokens:tolist()) do parts[#parts + 1] = table.concat(row, " ") end
+  return list
+end
+
+-- What the hooks and the functions in `more` are, as they are now: it stays the same while a run goes on.
+function configs.code(c, more, passed_over)
+  return core.private.sha256((fingerprint({ hooks_of(c), more }, passed_over)))
+end
+
+-- What a run is known by: everything that decides its numbers. That is its configuration, the code of its hooks and tasks and
+-- the values that they use, the first examples, what measures it (the functions in `more`), the kernels and the precision. Not
+-- Aviary's commit, which stands in every row, nor the common options of the command line (passed_over).
+-- Returns { key = a file name, digest =, uncovered = list of what it cannot cover, generators = those that draw, code = }.
+function configs.identity(c, train, test, more, passed_over)
+  local settings, parts = {}, { core.backend(), core.precision }
+  for name, value in pairs(c) do if name ~= "hooks" then settings[name] = value end end
+  local made, uncovered, generators = fingerprint({ settings, hooks_of(c), train, test }, passed_over)
+  local measured, problems, more_generators = fingerprint(more, passed_over)
+  parts[#parts + 1], parts[#parts + 2] = made, measured
+  for _, text in ipairs(problems) do if not clocks[text] then uncovered[#uncovered + 1] = text end end
+  table.move(more_generators, 1, #more_generators, #generators + 1, generators)
+  draws.keep(generators, function()
+    for _, task in ipairs { train, test } do
+      for _, tokens in ipairs { task:batch(1, math.min(2, c.batch)) } do
+        for _, row in ipairs(tokens:tolist()) do parts[#parts + 1] = table.concat(row, " ") end
+      end
     end
-  end
-  local hash = 5381
-  for byte in table.concat(parts, "\n"):gmatch "." do hash = (hash * 33 + byte:byte()) & 0xffffffffffff end
-  return ("%s-%012x"):format(c.label:gsub("[^%w._-]", "_"), hash)
+  end)
+  local digest = core.private.sha256(table.concat(parts, "\n"))
+  return { key = ("%s-%s"):format(c.label:gsub("[^%w._-]", "_"):sub(1, 60), digest:sub(1, 20)), digest = digest,
+    uncovered = uncovered, generators = generators, code = configs.code(c, more, passed_over) }
 end
 
 -- What tells a run from the others of its list: the label and the fields that are not the same everywhere.

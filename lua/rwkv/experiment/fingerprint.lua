@@ -1,83 +1,197 @@
--- fingerprint(value, left_out) -> text that changes when something changes that decides what the value does: of a function its
--- source text and what it refers to, of a table all that is in it. Modules of the library and of Lua count by name,
--- the table left_out not at all.
-local getinfo, getupvalue = debug.getinfo, debug.getupvalue -- the program loads this file before it takes them from scripts
+-- fingerprint(values, passed_over) -> text that changes when something changes that decides what the values do; a list of what
+-- it cannot cover; the generators of random numbers among all that. passed_over: {table = {key = true}}. Of a function it has the code and what that reads: the fields of tables, if it reads only some by name, or all
+-- that is in them; of a table every entry and its metatable; of tensors, tokens, models, states, generators and open files
+-- the contents. Lua's libraries and Aviary's count by name, and by what a script changed in them.
+local core = require "rwkv.core"
+local known = require "rwkv.experiment.known"
 
--- Where a Lua function stands, and what it refers to; nothing of a C function.
-local function inside(f)
-  local at, upvalues, i = getinfo(f, "S"), {}, 1
-  if at.what == "C" then return nil end
-  while true do
-    local name, value = getupvalue(f, i)
-    if not name then break end
-    upvalues[i], i = value, i + 1
-  end
-  return at.source, at.linedefined, at.lastlinedefined, upvalues
+local inspect, contents, metatable_of = core.private.inspect, core.private.contents, core.private.metatable
+
+local describe -- (f, value, uses): f is the fingerprint in the making
+
+local function add(f, ...)
+  for _, text in ipairs { ... } do f.parts[#f.parts + 1] = text end
 end
 
-local function lines_of(source, first, last)
-  local text, n = {}, 0
-  local file = source:match "^@" and io.open(source:sub(2))
-  for line in (file and file:read "a" or source):gmatch "[^\n]*" do
-    n = n + 1
-    if n > last then break end
-    if n >= first then text[#text + 1] = line:match "^%s*(.-)%s*$" end
+local function problem(f, text)
+  if not f.problems[text] then
+    f.problems[text] = true
+    f.problems[#f.problems + 1] = text
   end
-  if file then file:close() end
-  return table.concat(text, "\n")
 end
 
--- What is known by its name: Lua's libraries and the library's modules.
-local function names()
-  local known = { [_G] = "_G" }
-  for name, module in pairs(package.loaded) do
-    local own = name:match "^rwkv" or _G[name] == module
-    if own and (type(module) == "table" or type(module) == "function") then
-      known[module] = known[module] and known[module] < name and known[module] or name -- some have two
-    end
+-- Whether it was met before; a number for it, in the order of meeting.
+local function met(f, thing)
+  if f.seen[thing] then
+    add(f, "#", f.seen[thing])
+    return true
   end
-  return known
+  f.count = f.count + 1
+  f.seen[thing] = f.count
+  return false
 end
 
-local describe
+-- ---- tables ----
 
--- In a fixed order, since what was met before is not described again. Keys that are neither numbers nor texts are passed
--- over: nothing orders them.
-local function of_table(t, seen)
-  local keys, parts = {}, {}
-  for key in pairs(t) do
-    if type(key) == "string" or type(key) == "number" then keys[#keys + 1] = key end
+local order = { number = 1, string = 2, boolean = 3 }
+
+-- What keys are ordered by that Lua cannot order: all that they are.
+local function alone(f, value)
+  local other = { parts = {}, problems = f.problems, generators = {}, seen = {}, count = 0, passed_over = f.passed_over }
+  describe(other, value)
+  return table.concat(other.parts, " ")
+end
+
+local function sorted_keys(f, t)
+  local keys, text = {}, {}
+  for key in next, t do
+    keys[#keys + 1] = key
+    if not order[type(key)] or type(key) == "boolean" then text[key] = alone(f, key) .. " " .. alone(f, t[key]) end
   end
   table.sort(keys, function(a, b)
-    if type(a) ~= type(b) then return type(a) == "number" end
-    return a < b
+    local x, y = order[type(a)] or 4, order[type(b)] or 4
+    if x ~= y then return x < y end
+    if x <= 2 then return a < b end
+    return text[a] < text[b]
   end)
-  for i, key in ipairs(keys) do parts[i] = describe(key, seen) .. "=" .. describe(t[key], seen) end
-  return "{" .. table.concat(parts, ",") .. "}"
+  return keys
 end
 
-local function of_function(f, seen)
-  local source, first, last, upvalues = inside(f)
-  if not source then return "C" end
-  return lines_of(source, first, last) .. of_table(upvalues, seen)
-end
+local function counts(f, t, key) return not (f.passed_over[t] and f.passed_over[t][key]) end
 
-function describe(value, seen)
-  local kind = type(value)
-  if kind == "number" then return ("%.17g"):format(value) end
-  if kind == "userdata" or kind == "thread" then return kind end
-  if kind ~= "table" and kind ~= "function" then return tostring(value) end
-  if not seen[value] then
-    seen.count = (seen.count or 0) + 1
-    seen[value] = "#" .. seen.count
-    if kind == "table" then return of_table(value, seen) end
-    return of_function(value, seen)
+local function entries(f, t)
+  add(f, "{")
+  for _, key in ipairs(sorted_keys(f, t)) do
+    if counts(f, t, key) then
+      describe(f, key)
+      describe(f, rawget(t, key))
+    end
   end
-  return seen[value]
+  add(f, "}")
 end
 
-return function(value, left_out)
-  local seen = names()
-  if left_out then seen[left_out] = "-" end
-  return describe(value, seen)
+-- Only the fields that are read of it.
+local function fields(f, t, uses)
+  local names, missing = {}, false
+  for name in pairs(uses) do if counts(f, t, name) then names[#names + 1] = name end end
+  table.sort(names)
+  add(f, "fields", "{")
+  for _, name in ipairs(names) do
+    local value = rawget(t, name)
+    missing = missing or value == nil
+    describe(f, name)
+    describe(f, value, uses[name] ~= true and uses[name] or nil)
+  end
+  if missing then describe(f, metatable_of(t)) end
+  add(f, "}")
+end
+
+local function of_table(f, t, uses)
+  local name = known.name(t)
+  if name then
+    add(f, "=", name)
+    if type(uses) == "table" then return fields(f, t, uses) end
+    if known.unsteady(name) then problem(f, "all of " .. name) end
+    if known.is_globals(t) and not met(f, t) then
+      for key, v in known.new_globals() do
+        describe(f, key)
+        describe(f, v)
+      end
+    end
+    return
+  end
+  if type(uses) == "table" and not f.seen[t] then return fields(f, t, uses) end
+  if met(f, t) then return end
+  entries(f, t)
+  local meta = metatable_of(t)
+  if meta then
+    add(f, "meta")
+    describe(f, meta)
+  end
+end
+
+-- ---- functions ----
+
+local function of_function(f, value)
+  local name = known.name(value)
+  if name then
+    add(f, "=", name)
+    if known.unsteady(name) then problem(f, name) end
+    return
+  end
+  if met(f, value) then return end
+  local code, upvalues = inspect(value)
+  if not code then
+    add(f, "C")
+    return problem(f, "a function of C that is not Lua's or Aviary's (an iterator, say)")
+  end
+  add(f, "code", #code, code)
+  for _, u in ipairs(upvalues) do
+    add(f, "variable")
+    met(f, u.id) -- functions may share it
+    describe(f, u.value, u.uses == nil and {} or u.uses)
+  end
+end
+
+-- ---- objects ----
+
+local objects = {}
+
+objects["rwkv.model"] = function(f, model)
+  describe(f, model:config())
+  for name, t in model:parameters() do
+    describe(f, name)
+    describe(f, t)
+  end
+end
+
+objects["rwkv.state"] = function(f, state)
+  for _, name in ipairs(state:names()) do
+    describe(f, name)
+    describe(f, state:get(name))
+  end
+end
+
+local function of_object(f, value)
+  local name, digest = known.name(value), contents(value)
+  if name then return add(f, "=", name) end
+  if met(f, value) then return end
+  local meta = metatable_of(value)
+  local class = meta and rawget(meta, "__name") or "userdata"
+  add(f, class)
+  if digest then
+    add(f, digest)
+    if class == "rwkv.rng" then f.generators[#f.generators + 1] = value end
+  elseif objects[class] then
+    objects[class](f, value)
+  else
+    problem(f, "an object: " .. (class == "FILE*" and "an open file" or tostring(class)))
+  end
+end
+
+-- ---- values ----
+
+local of = { table = of_table, ["function"] = of_function, userdata = of_object }
+
+function describe(f, value, uses)
+  local kind = math.type(value) or type(value)
+  if kind == "integer" then add(f, ("%d"):format(value))
+  elseif kind == "float" then add(f, ("%a"):format(value))
+  elseif kind == "string" then add(f, '"', #value, value)
+  elseif kind == "thread" then
+    add(f, kind)
+    problem(f, "a coroutine")
+  elseif of[kind] then of[kind](f, value, uses)
+  else add(f, tostring(value)) end
+end
+
+return function(values, passed_over)
+  local f = { parts = {}, problems = {}, generators = {}, seen = {}, count = 0, passed_over = passed_over or {} }
+  known.refresh()
+  for _, value in ipairs(values) do describe(f, value) end
+  for name, value in known.changes() do
+    add(f, name)
+    describe(f, value)
+  end
+  return table.concat(f.parts, " "), f.problems, f.generators
 end

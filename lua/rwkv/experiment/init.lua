@@ -3,8 +3,10 @@
 -- lua/doc/experiments.md.
 local core = require "rwkv.core"
 local configs = require "rwkv.experiment.configs"
+local draws = require "rwkv.experiment.draws"
 local options = require "rwkv.options"
 local progress = require "rwkv.progress"
+local files = require "rwkv.experiment.files"
 local trial = require "rwkv.experiment.trial"
 local tsv = require "rwkv.tsv"
 local workers = require "rwkv.experiment.workers"
@@ -96,24 +98,34 @@ end
 
 -- ---- the list of runs ----
 
+-- One run: { config =, key =, digest =, path =, train =, test =, evaluate =, .. }; functions: those that measure;
+-- passed_over, uncovered, generators, code: see configs.identity.
+local function new_run(q, c, out, title)
+  draws.place(c.seed, "task", 0)
+  local train, test = q.task(c)
+  check_task("training", train)
+  check_task("test", test)
+  local functions = { q.evaluate or false, q.final or false, q.stop or false, q.prepare or false }
+  local passed_over = q.options and { [q.options] = common } or {}
+  local run = configs.identity(c, train, test, functions, passed_over)
+  run.config, run.train, run.test, run.functions, run.passed_over = c, train, test, functions, passed_over
+  run.path, run.title = out .. "/" .. run.key, title
+  run.evaluate, run.final, run.stop, run.prepare = q.evaluate or trial.evaluate, q.final, q.stop, q.prepare
+  run.keep_model = q.keep_models ~= false
+  return run
+end
+
 local function list_runs(q, out)
-  local runs, tasks, keys = {}, {}, {}
-  local titles = configs.titles(q.configs)
-  local more = { q.evaluate or false, q.final or false, q.stop or false, q.prepare or false }
+  local runs, keys, titles = {}, {}, configs.titles(q.configs)
   for i, given in ipairs(q.configs) do
     local c = {}
     for name, value in pairs(trial.defaults) do c[name] = value end
     for name, value in pairs(given) do c[name] = value end
     check_config(c, i)
-    local train, test = q.task(c)
-    check_task("training", train)
-    check_task("test", test)
-    local key = configs.key(c, train, test, more, q.options)
-    if not keys[key] then -- the same twice is one run
-      keys[key] = true
-      runs[#runs + 1] = { config = c, key = key, path = out .. "/" .. key, train = train, test = test,
-        evaluate = q.evaluate or trial.evaluate, final = q.final, stop = q.stop, prepare = q.prepare,
-        keep_model = q.keep_models ~= false, title = q.title and q.title(c) or titles[i] }
+    local run = new_run(q, c, out, q.title and q.title(c) or titles[i])
+    if not keys[run.key] then -- the same twice is one run
+      keys[run.key] = true
+      runs[#runs + 1] = run
     end
   end
   return runs
@@ -171,7 +183,7 @@ local function run_apart(todo, name, arguments, jobs)
   end
   function on.ended(run, message)
     ended, done = ended + 1, done + weight(run)
-    run.rows = not message and trial.finished(run) or nil
+    run.rows = not message and files.read(run) or nil
     if run.rows then return bar:say(("%s: %s (%.0f s)"):format(run.title, summary(run.rows), run.rows[#run.rows].seconds)) end
     failures[#failures + 1] = run.title
     bar:say(("%s FAILED: %s"):format(run.title, message or "no result was written"))
@@ -209,59 +221,124 @@ local function command_line(name, run)
   return table.concat(words, " ")
 end
 
--- The table of all rows, in the order of the configurations.
+-- The table of all rows, in the order of the configurations. Without a row there is no table: an older one stays.
 local function merge(q, out, runs)
-  local all, missing = {}, 0
+  local all, missing, path = {}, 0, out .. "/" .. q.name .. ".tsv"
   for _, run in ipairs(runs) do
-    run.rows = run.rows or trial.finished(run)
+    run.rows = run.rows or files.read(run)
     if not run.rows then missing = missing + 1 end
     for _, row in ipairs(run.rows or {}) do all[#all + 1] = row end
   end
-  local path = out .. "/" .. q.name .. ".tsv"
-  tsv.write(path, trial.columns(all), all, { ("%s (commit %s, %s kernels, %s)"):format(command_line(q.name), core.commit,
-    core.backend(), core.precision), q.note })
+  if #all > 0 then
+    tsv.write(path, trial.columns(all), all, { ("%s (commit %s, %s kernels, %s)"):format(command_line(q.name), core.commit,
+      core.backend(), core.precision), q.note })
+  end
   return all, path, missing
+end
+
+-- ---- one experiment of a script ----
+
+-- Rows that are not there yet: whoever looks at them ends the program by `stop`.
+local function unfinished(stop)
+  return setmetatable({}, { __index = stop, __len = stop, __pairs = stop })
+end
+
+-- The rows of an experiment whose runs were finished before; what looks at them when they are not ends by `stop`.
+local function rows_before(q, out, runs, stop)
+  local all = {}
+  for _, run in ipairs(runs) do
+    local rows = files.read(run)
+    if not rows then return unfinished(stop), out .. "/" .. q.name .. ".tsv" end
+    for _, row in ipairs(rows) do all[#all + 1] = row end
+  end
+  return all, out .. "/" .. q.name .. ".tsv"
+end
+
+local lines -- the standard output of --list
+
+local function list(q, out, runs)
+  lines = lines or core.private.reserve_output()
+  for _, run in ipairs(runs) do lines:write(command_line(q.name, run), "\n") end
+  lines:flush()
+  return rows_before(q, out, runs, function()
+    say("%s is not finished: runs that depend on its rows are listed when it is", q.name)
+    os.exit(0, true)
+  end)
+end
+
+-- --run NAME/KEY: this one run, if it is of this experiment. Of others the rows are there, if the script asks for them.
+local function run_one(q, out, runs, wanted)
+  if wanted:match "^[^/]*" ~= q.name then
+    return rows_before(q, out, runs, function() fail("--run %s: %s, of which it needs the rows, is not finished", wanted, q.name) end)
+  end
+  core.mkdir(out)
+  for _, run in ipairs(runs) do
+    if q.name .. "/" .. run.key == wanted then
+      local rows, reasons = files.read(run)
+      if not rows or reasons then trial.run(run, workers.reporter(run.path)) end
+      os.remove(run.path .. ".progress")
+      os.exit(0, true)
+    end
+  end
+  fail("--run %s: there is no such run; the list (--list) has changed since", wanted)
+end
+
+-- What cannot be covered by keys, said once.
+local function say_uncovered(name, runs)
+  local said, list = {}, {}
+  for _, run in ipairs(runs) do
+    for _, text in ipairs(run.uncovered) do
+      if not said[text] then list[#list + 1] = text end
+      said[text] = true
+    end
+  end
+  if #list > 0 then
+    say("%s: hooks, tasks or measuring functions use what the key of a run cannot cover: %s. Results are not kept for another time",
+      name, table.concat(list, ", "))
+  end
+end
+
+-- Reads what is finished; returns what is to be done.
+local function sort_out(q, o, out, runs)
+  local todo, older = {}, 0
+  core.private.sweep(out)
+  say_uncovered(q.name, runs)
+  for _, run in ipairs(runs) do
+    local rows, reasons = files.read(run)
+    if o.fresh or (reasons and not o.collect) then
+      files.clear(run, true)
+      rows = nil
+    end
+    run.rows = rows
+    if not rows then
+      todo[#todo + 1] = run
+    else
+      files.clear(run)
+      if tostring(rows[1].commit) ~= core.commit or core.commit:find "%+$" then older = older + 1 end
+    end
+    if not o.collect then os.remove(run.path .. ".log") end
+  end
+  if #todo < #runs then
+    say("%s: %d of %d runs were finished before%s", q.name, #runs - #todo, #runs,
+      older > 0 and (", %d of them by another commit or uncommitted changes (--fresh runs them again)"):format(older) or "")
+  end
+  return todo
 end
 
 local function run(q)
   check(q)
   local o = q.options or common
   local out = q.out or (o.out ~= "" and o.out) or "runs/" .. q.name
-  local wanted = o.run ~= "" and o.run
-  if wanted and wanted:match "^[^/]*" ~= q.name then return {} end -- a worker's run is of another experiment
   local runs = list_runs(q, out)
-  if o.list then
-    for _, r in ipairs(runs) do print(command_line(q.name, r)) end
-    os.exit(0, true)
-  end
+  if o.list then return list(q, out, runs) end
+  if o.run ~= "" then return run_one(q, out, runs, o.run) end
   core.mkdir(out)
-  if wanted then
-    for _, r in ipairs(runs) do
-      if q.name .. "/" .. r.key == wanted then
-        if not trial.finished(r) then trial.run(r, workers.reporter(r.path)) end
-        os.remove(r.path .. ".progress")
-        os.exit(0, true)
-      end
-    end
-    fail("--run %s: there is no such run; the list (--list) has changed since", wanted)
-  end
-  local todo = {}
-  for _, r in ipairs(runs) do
-    if o.fresh then trial.forget(r) end
-    r.rows = trial.finished(r)
-    if not r.rows then todo[#todo + 1] = r
-    elseif tostring(r.rows[1].commit) ~= core.commit or core.commit:find "%+$" then r.older = true end
-  end
-  if #todo < #runs then
-    local older = 0
-    for _, r in ipairs(runs) do older = older + (r.older and 1 or 0) end
-    say("%s: %d of %d runs were finished before%s", q.name, #runs - #todo, #runs,
-      older > 0 and (", %d of them by another commit or uncommitted changes (--fresh runs them again)"):format(older) or "")
-  end
-  if not o.collect then
-    if o.jobs > 1 and #todo > 1 then run_apart(todo, q.name, script_arguments(), o.jobs) else run_here(todo) end
+  local todo = sort_out(q, o, out, runs)
+  if not o.collect and #todo > 0 then
+    if o.jobs > 1 then run_apart(todo, q.name, script_arguments(), o.jobs) else run_here(todo) end
   end
   local rows, path, missing = merge(q, out, runs)
+  core.private.sweep(out)
   if missing > 0 then say("%s: %d of %d runs are not finished", path, missing, #runs) end
   return rows, path
 end
@@ -276,9 +353,9 @@ end
 
 -- run{ name =, configs =, task =, ... } -> rows, path of the table
 function experiment.run(q)
-  local results = table.pack(pcall(run, q))
-  if results[1] then return results[2], results[3] end
-  local message = results[2]
+  local found = table.pack(pcall(draws.keep, {}, function() return run(q) end))
+  if found[1] then return found[2], found[3] end
+  local message = found[2]
   error(message, type(message) == "string" and not message:match "^[^\n ]+:%d+: " and 2 or 0)
 end
 

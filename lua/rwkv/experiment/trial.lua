@@ -1,13 +1,15 @@
 -- One run of an experiment: a model of a configuration is trained, tested on the way, and measured at the end. It stops
 -- at any moment and goes on from its last test with the same numbers.
---   PATH.tsv         its rows, when it is finished         PATH.safetensors  the trained model
---   PATH.partial, PATH.checkpoint, PATH.state    while it is not: rows so far; model and optimizer; a carried state
 local core = require "rwkv.core"
 local configs = require "rwkv.experiment.configs"
+local draws = require "rwkv.experiment.draws"
 local hooks = require "rwkv.hooks"
-local tsv = require "rwkv.tsv"
+local files = require "rwkv.experiment.files"
+local visible = require "rwkv.visible"
 
 local trial = {}
+
+local function say(...) io.stderr:write(visible.text(string.format(...)), "\n") end
 
 trial.defaults = { layers = 2, beta1 = 0.9, beta2 = 0.99, eps = 1e-8, weight_decay = 0.1, decay_all = false, clip = 0,
   warmup = 0, schedule = "constant", final_lr = 0, seed = 0 }
@@ -21,11 +23,6 @@ local function design(c)
   for _, name in ipairs(sizes) do d[name] = c[name] end
   if c.version == "v1" then d.ctx = c.ctx or c.seq end
   return d
-end
-
-local function exists(path)
-  local file = io.open(path)
-  return file and file:close()
 end
 
 -- ---- measuring ----
@@ -70,20 +67,6 @@ local function with(row, more)
   return row
 end
 
--- ---- the state that a task carries from batch to batch ----
-
-local function save_state(path, state)
-  local list = {}
-  for i, name in ipairs(state:names()) do list[i] = { name = name, value = state:get(name) } end
-  core.save_tensors(path, list)
-end
-
-local function load_state(path, model, batch)
-  local state, tensors = model:state(batch), core.load_tensors(path)
-  for _, name in ipairs(state:names()) do state:set(name, tensors[name].value) end
-  return state
-end
-
 -- ---- training ----
 
 local function optimizer(model, c)
@@ -92,40 +75,29 @@ local function optimizer(model, c)
     total = c.schedule == "cosine" and math.ceil(c.examples / c.batch) or 0 })
 end
 
+-- Puts all that draws random numbers to the place of what comes next: a step, a test, ..
+local function place(run, what, number) draws.place(run.config.seed, what, number, run.generators, run.starts) end
+
 -- The model, its optimizer, the rows so far and the carried state: from a checkpoint, or new.
 local function begin(run)
-  local c, path = run.config, run.path
-  local rows = exists(path .. ".checkpoint") and tsv.read(path .. ".partial")
-  if rows and #rows > 0 then
-    local model = hooks.load(path .. ".checkpoint")
-    local opt = optimizer(model, c)
-    opt:restore(path .. ".checkpoint")
-    local seen = opt:steps() * c.batch
-    io.stderr:write(("%s goes on after %d of %d examples\n"):format(c.label, seen, c.examples))
-    while rows[#rows].examples > seen do rows[#rows] = nil end -- stopped between the two files
-    run.kept = run.train.carry and path .. ".state." .. opt:steps()
-    return model, opt, rows, run.kept and load_state(run.kept, model, c.batch) or nil
+  local c = run.config
+  local model, opt, rows, state = files.resume(run, optimizer)
+  if model then
+    say("%s goes on after %d of %d examples", c.label, rows[#rows].examples, c.examples)
+    return model, opt, rows, state
   end
   local d = design(c)
   d.seed = c.seed
-  local model = hooks.model(d)
+  place(run, "prepare", 0)
+  model = hooks.model(d)
   if run.prepare then core.no_grad(run.prepare, model, c) end
   return model, optimizer(model, c), {}, nil
-end
-
--- What `begin` goes on from. The checkpoint says which state and how many rows belong to it: it is written last.
-local function keep(run, model, opt, rows, state)
-  local before = run.kept
-  run.kept = state and run.path .. ".state." .. opt:steps()
-  if state then save_state(run.kept, state) end
-  tsv.write(run.path .. ".partial", trial.columns(rows), rows)
-  model:save(run.path .. ".checkpoint", { optimizer = opt })
-  if before then os.remove(before) end
 end
 
 -- One step. Returns the loss and the state after it, or nothing if the gradient is not finite: the run has diverged.
 local function step(run, model, opt, seen, state)
   local c, train = run.config, run.train
+  place(run, "step", opt:steps())
   local tokens, targets = train:batch(seen + 1, c.batch)
   if train.carry then state = not train:restarts(seen + 1) and state or model:state(c.batch) end
   local loss = model:loss(tokens, targets, state and { state = state })
@@ -144,11 +116,12 @@ end
 
 -- Trains on; returns the rows of the whole run and the model.
 local function train(run, bar)
-  local c, path = run.config, run.path
+  local c = run.config
   local model, opt, rows, state = begin(run)
   local seen, seconds = opt:steps() * c.batch, #rows > 0 and rows[#rows].seconds or 0
   local start, sum, steps = core.time() - seconds, 0, 0
   local function record(loss, more)
+    place(run, "test", opt:steps())
     local row = with(row_of(run, model, seen), run.evaluate(model, run.test, c))
     row.loss, row.seconds = row.loss or loss, core.time() - start
     rows[#rows + 1] = with(row, more or {})
@@ -168,9 +141,10 @@ local function train(run, bar)
       local row = record(sum / steps)
       sum, steps = 0, 0
       done = seen >= c.examples or (run.stop and run.stop(row, c))
-      keep(run, model, opt, rows, state)
+      files.keep(run, model, opt, trial.columns(rows), rows, state)
     end
   end
+  place(run, "final", opt:steps())
   return rows, model
 end
 
@@ -201,39 +175,46 @@ function trial.columns(rows)
   return columns
 end
 
--- The rows of a finished run, nil if it is not finished.
-function trial.finished(run)
-  local rows = tsv.read(run.path .. ".tsv")
-  for _, row in ipairs(rows or {}) do row.model = run.path .. ".safetensors" end
-  return rows
-end
+-- ---- the whole ----
 
-function trial.forget(run)
-  for _, ending in ipairs { ".tsv", ".checkpoint", ".partial" } do os.remove(run.path .. ending) end
-end
-
--- run: { config =, key =, path =, train =, test =, evaluate =, final =, stop =, prepare =, keep_model = }. bar: see
--- rwkv.progress. Returns its rows.
-function trial.run(run, bar)
-  local c = run.config
-  local tokens, targets = run.train:batch(c.examples // 2 + 1, math.min(c.batch, 8)) -- as many targets as on average
+-- How many tokens an example has, and how many of them are scored: as many as on average.
+local function count_labels(run)
+  place(run, "count", 0)
+  local tokens, targets = run.train:batch(run.config.examples // 2 + 1, math.min(run.config.batch, 8))
   local scored, shape = 0, tokens:shape()
   for _, row in ipairs(targets:tolist()) do
     for _, target in ipairs(row) do scored = scored + (target >= 0 and 1 or 0) end
   end
   run.tokens, run.labels = shape[2], scored / shape[1]
+end
+
+local function measured(run, bar)
+  count_labels(run)
   local rows, model = train(run, bar)
   local last = rows[#rows]
-  for _, more in ipairs(run.final and core.no_grad(run.final, model, run.test, c) or {}) do
+  for _, more in ipairs(run.final and core.no_grad(run.final, model, run.test, run.config) or {}) do
     local row = with(row_of(run, model, last.examples), more)
     row.part, row.seconds = "final", last.seconds
     rows[#rows + 1] = row
   end
+  return rows, model
+end
+
+-- run: see list_runs in init.lua. bar: see rwkv.progress. Returns its rows.
+function trial.run(run, bar)
+  local rows, model = draws.keep(run.generators, function(starts)
+    run.starts = starts
+    return measured(run, bar)
+  end)
+  local reasons = table.move(run.uncovered, 1, #run.uncovered, 1, {})
+  if configs.code(run.config, run.functions, run.passed_over) ~= run.code then
+    reasons[#reasons + 1] = "a value that a hook or a measuring function uses has changed while the run went on"
+    say("%s: %s: its numbers may depend on what ran before, and are not kept for another time", run.config.label, reasons[#reasons])
+  end
   if run.keep_model then model:save(run.path .. ".safetensors") end
-  tsv.write(run.path .. ".tsv", trial.columns(rows), rows)
-  for _, ending in ipairs { ".checkpoint", ".partial" } do os.remove(run.path .. ending) end
-  if run.kept then os.remove(run.kept) end
-  return trial.finished(run)
+  files.write(run, trial.columns(rows), rows, reasons)
+  files.clear(run)
+  return (files.read(run))
 end
 
 return trial

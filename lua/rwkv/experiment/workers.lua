@@ -2,8 +2,7 @@
 -- and `--run NAME/KEY`. A worker writes how far it is to PATH.progress, what it says to PATH.log, its result as any run.
 local core = require "rwkv.core"
 
-local spawn, wait = core.spawn, core.wait_worker -- for this file alone
-core.spawn, core.wait_worker = nil, nil
+local spawn, wait = core.private.spawn, core.private.wait_worker
 
 local workers = {}
 

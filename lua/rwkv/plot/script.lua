@@ -266,18 +266,18 @@ local function axes(out, figure)
   end
 end
 
--- terminal: what `set terminal` is to be given; output: a path, or nil for characters on the standard output; above:
--- the part of the height that a title takes
-return function(figure, terminal, output, above)
+-- terminal: what `set terminal` is to be given; to_file: a picture, not characters; above: the part of the height that a
+-- title takes. The result goes to gnuplot's standard output.
+return function(figure, terminal, to_file, above)
   local out = { "set encoding utf8", "set terminal " .. terminal, look }
-  out[#out + 1] = output and "set output " .. quote(output) or "unset grid"
+  if not to_file then out[#out + 1] = "unset grid" end
   out[#out + 1] = "set rmargin 3\nset format '%h'"
   if figure.title then -- above the key, where gnuplot's own titles cannot stand
     out[#out + 1] = format("set size 1,%.4f\nset label 1 %s at screen 0.5,%.4f center font ',15'", 1 - above,
       drawn(figure.title), 1 - 0.6 * above)
   end
   axes(out, figure)
-  if figure.kind == "heatmap" then draw_matrix(out, figure) else draw_series(out, figure, output ~= nil) end
+  if figure.kind == "heatmap" then draw_matrix(out, figure) else draw_series(out, figure, to_file) end
   out[#out + 1] = "unset output\n"
   return concat(out, "\n")
 end

@@ -1,0 +1,153 @@
+/* Files that are written. In the sandbox the functions here stand in the place of Lua's own: everything goes beneath the
+   output directory (ref/io/output.h). */
+#include "bind.h"
+
+#include "io/output.h"
+#include "program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* Raises what an output function returned, if it is the sandbox that refuses. */
+static void refuse(lua_State *L, const char *path, int code)
+{
+  if (code == OUTSIDE || (code == ELOOP && output_limited()))
+    luaL_error(L, "%s: %sa script may write only below %s%s; start aviary with --output DIR, or with --trust", path,
+               code == ELOOP ? "it is a link: " : "", output_limited(), code == ELOOP ? " and through no link" : "");
+}
+
+static void check(lua_State *L, const char *what, const char *path, int code)
+{
+  refuse(L, path, code);
+  if (code) luaL_error(L, "%s: %s: %s", what, path, output_problem(code));
+}
+
+void check_writable(lua_State *L, const char *path) { refuse(L, path, output_check(path)); }
+
+/* ---- of the module ---- */
+
+static int make_directory(lua_State *L) /* mkdir(path): with all above it; no error if it is there */
+{
+  const char *path = luaL_checkstring(L, 1);
+  check(L, "mkdir", path, output_mkdir(path));
+  return 0;
+}
+
+/* write_file(path, text): whole or not at all (a temporary file, renamed) */
+static int write_file(lua_State *L)
+{
+  size_t n;
+  const char *path = luaL_checkstring(L, 1), *text = luaL_checklstring(L, 2, &n);
+  Output o;
+  check(L, "write_file", path, output_begin(&o, path));
+  bool ok = fwrite(text, 1, n, o.file) == n;
+  int error = ok ? output_commit(&o) : errno;
+  if (!ok) output_abandon(&o);
+  check(L, "write_file", path, error);
+  return 0;
+}
+
+/* sweep(directory): removes what killed programs left there of files in the making */
+static int sweep(lua_State *L)
+{
+  output_sweep(luaL_checkstring(L, 1));
+  return 0;
+}
+
+static int may_write(lua_State *L) /* check_writable(path): raises unless a script may write there */
+{
+  check_writable(L, luaL_checkstring(L, 1));
+  return 0;
+}
+
+void open_files(lua_State *L)
+{
+  add_functions(L, (luaL_Reg[]){{"mkdir", make_directory}, {"write_file", write_file}, {NULL, NULL}});
+  add_private(L, (luaL_Reg[]){{"sweep", sweep}, {"check_writable", may_write}, {NULL, NULL}});
+}
+
+/* ---- what stands in the place of Lua's own functions ---- */
+
+static int failed(lua_State *L, const char *path, int code) /* as Lua's io and os say it */
+{
+  refuse(L, path, code);
+  lua_pushnil(L);
+  lua_pushfstring(L, "%s: %s", path, strerror(code));
+  lua_pushinteger(L, code);
+  return 3;
+}
+
+static int close_stream(lua_State *L)
+{
+  luaL_Stream *s = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+  return luaL_fileresult(L, fclose(s->f) == 0, NULL);
+}
+
+/* The flags of open(2) for a mode of fopen that writes; 0 if it only reads, -1 if there is no such mode. */
+static int flags_of(const char *mode)
+{
+  static const int both[] = {O_WRONLY, O_RDWR};
+  char first = *mode;
+  if (!first || !strchr("rwa", first)) return -1;
+  bool plus = mode[1] == '+';
+  const char *end = mode + 1 + plus;
+  if (*end == 'b') end++;
+  if (*end) return -1;
+  if (first == 'r') return plus ? O_RDWR : 0;
+  return both[plus] | O_CREAT | (first == 'w' ? O_TRUNC : O_APPEND);
+}
+
+int script_open(lua_State *L) /* io.open(path, mode) */
+{
+  const char *path = luaL_checkstring(L, 1), *mode = luaL_optstring(L, 2, "r");
+  int flags = flags_of(mode), fd = -1, error = 0;
+  luaL_argcheck(L, flags >= 0, 2, "invalid mode");
+  luaL_Stream *s = lua_newuserdatauv(L, sizeof *s, 0);
+  s->closef = NULL; /* closed, until there is a file */
+  luaL_setmetatable(L, LUA_FILEHANDLE);
+  if (flags == 0) fd = open(path, O_RDONLY | O_CLOEXEC), error = fd < 0 ? errno : 0;
+  else error = output_open(path, flags, &fd);
+  if (error) return failed(L, path, error);
+  s->f = fdopen(fd, mode);
+  if (!s->f) return error = errno, close(fd), failed(L, path, error);
+  s->closef = close_stream;
+  return 1;
+}
+
+int script_output(lua_State *L) /* io.output(path or file). upvalue: the original */
+{
+  lua_settop(L, lua_gettop(L) > 0);
+  if (lua_isstring(L, 1)) {
+    lua_pushcfunction(L, script_open);
+    lua_pushvalue(L, 1);
+    lua_pushliteral(L, "w");
+    lua_call(L, 2, 2);
+    if (lua_isnil(L, -2)) return luaL_error(L, "%s", lua_tostring(L, -1));
+    lua_pop(L, 1);
+    lua_replace(L, 1);
+  }
+  return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
+int script_remove(lua_State *L) /* os.remove(path) */
+{
+  const char *path = luaL_checkstring(L, 1);
+  int error = output_remove(path);
+  if (error) return failed(L, path, error);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+int script_rename(lua_State *L) /* os.rename(from, to) */
+{
+  const char *from = luaL_checkstring(L, 1), *to = luaL_checkstring(L, 2);
+  refuse(L, from, output_check_name(from)); /* says which of the two it is */
+  refuse(L, to, output_check_name(to));
+  int error = output_rename(from, to);
+  if (error) return failed(L, from, error);
+  lua_pushboolean(L, 1);
+  return 1;
+}

@@ -1,0 +1,145 @@
+/* The outer wall: what the kernel keeps this process, and whatever it starts, from doing, before the first line of a script
+   runs. Landlock: files are written beneath the output directory only, and nothing is executed but this program (in both
+   precisions) and gnuplot. seccomp: no sockets, and nothing else a script never needs. */
+#include "program.h"
+
+#include "io/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <link.h>
+#include <linux/landlock.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* ---- Landlock ---- */
+
+/* What the header of an older kernel does not name. */
+enum {
+  REFER = 1 << 13, TRUNCATE = 1 << 14, IOCTL_DEV = 1 << 15, /* on files: from version 2, 3, 5 on */
+  BIND_TCP = 1 << 0, CONNECT_TCP = 1 << 1,                  /* on the network: 4 */
+  ABSTRACT_SOCKET = 1 << 0, SIGNAL = 1 << 1                 /* kept within the sandbox: 6 */
+};
+typedef struct {
+  uint64_t files, net, scoped;
+} Ruleset;
+
+static const uint64_t writing = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |
+                                LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG;
+static const uint64_t never = LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |
+                              LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM;
+
+/* Grants rights beneath a directory, or on a file. What is not there needs none. */
+static void permit(int ruleset, const char *path, uint64_t rights)
+{
+  struct landlock_path_beneath_attr rule = {.allowed_access = rights, .parent_fd = open(path, O_PATH | O_CLOEXEC)};
+  if (rule.parent_fd < 0) return;
+  syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0);
+  close(rule.parent_fd);
+}
+
+/* The dynamic loader is executed with every program. */
+static int permit_loader(struct dl_phdr_info *info, size_t size, void *ruleset)
+{
+  (void)size;
+  for (int i = 0; i < info->dlpi_phnum; i++)
+    if (info->dlpi_phdr[i].p_type == PT_INTERP)
+      permit(*(int *)ruleset, (const char *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr), LANDLOCK_ACCESS_FS_EXECUTE);
+  return 1; /* the first object is the program */
+}
+
+static void permit_gnuplot(int ruleset)
+{
+  char path[PATH_MAX];
+  const char *places = getenv("PATH");
+  for (const char *at = places ? places : "/usr/bin:/bin"; *at; at += strcspn(at, ":"), at += *at == ':') {
+    snprintf(path, sizeof path, "%.*s/gnuplot", (int)strcspn(at, ":"), at);
+    if (access(path, X_OK)) continue;
+    permit(ruleset, path, LANDLOCK_ACCESS_FS_EXECUTE);
+    break;
+  }
+}
+
+static bool restrict_files(void)
+{
+  long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+  if (version < 1) return false;
+  uint64_t beneath = writing | (version >= 2 ? REFER : 0) | (version >= 3 ? TRUNCATE : 0);
+  Ruleset all = {.files = beneath | never | LANDLOCK_ACCESS_FS_EXECUTE | (version >= 5 ? IOCTL_DEV : 0),
+                 .net = version >= 4 ? BIND_TCP | CONNECT_TCP : 0,
+                 .scoped = version >= 6 ? ABSTRACT_SOCKET | SIGNAL : 0};
+  size_t size = version >= 6 ? sizeof all : version >= 4 ? 2 * sizeof(uint64_t) : sizeof(uint64_t);
+  int ruleset = (int)syscall(SYS_landlock_create_ruleset, &all, size, 0);
+  if (ruleset < 0) return false;
+  permit(ruleset, output_root(), beneath);
+  permit(ruleset, "/proc/self/exe", LANDLOCK_ACCESS_FS_EXECUTE);
+  if (program_double()) permit(ruleset, program_double(), LANDLOCK_ACCESS_FS_EXECUTE);
+  dl_iterate_phdr(permit_loader, &ruleset);
+  permit_gnuplot(ruleset);
+  long failed = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_landlock_restrict_self, ruleset, 0);
+  close(ruleset);
+  return !failed;
+}
+
+/* ---- seccomp ---- */
+
+/* What neither Lua, nor the kernels, nor gnuplot need, and Landlock does not look at. */
+static const char *const forbidden[] = {
+    "socket", "connect", "bind", "listen", "accept", "accept4", "sendto", "sendmsg", "sendmmsg",
+    "chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime", "utimes", "utimensat",
+    "futimesat", "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr", "setxattrat",
+    "removexattrat", "truncate", "link", "linkat", "symlink", "symlinkat", "mknod", "mknodat",
+    "process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_open", "pidfd_getfd", "pidfd_send_signal", "kill",
+    "rt_sigqueueinfo", "rt_tgsigqueueinfo", "kcmp", "setpriority", "ioprio_set", "sched_setscheduler",
+    "mount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen", "fsmount", "fspick", "mount_setattr",
+    "unshare", "setns", "setgroups", "capset", "setsid", "setpgid", "personality",
+    "bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register", "open_by_handle_at",
+    "name_to_handle_at", "keyctl", "add_key", "request_key", "msgget", "semget", "shmget", "shmat", "mq_open",
+    "init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot", "swapon", "swapoff", "acct",
+    "quotactl", "settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "sethostname", "setdomainname", "syslog",
+    "ioperm", "iopl", "modify_ldt", "vhangup", "lookup_dcookie", "fanotify_init",
+#ifndef __SANITIZE_ADDRESS__ /* which looks for leaks by it */
+    "ptrace",
+#endif
+};
+
+static bool restrict_calls(void)
+{
+  scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+  if (!filter) return false;
+  int error = 0;
+  for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++) {
+    int number = seccomp_syscall_resolve_name(forbidden[i]);
+    if (number != __NR_SCMP_ERROR) error |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), number, 0);
+  }
+  /* Characters put into the terminal are typed; name spaces give rights; clone3 hides its flags, without it there is clone. */
+  static const uint64_t typed[] = {TIOCSTI, TIOCLINUX}, spaces[] = {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET};
+  for (int i = 0; i < 2; i++)
+    error |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
+                              SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, typed[i]));
+  for (int i = 0; i < 4; i++)
+    error |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
+                              SCMP_A0(SCMP_CMP_MASKED_EQ, spaces[i], spaces[i]));
+  error |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 1, SCMP_A0(SCMP_CMP_NE, 0)); /* others' */
+  error |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+  bool done = !error && seccomp_load(filter) == 0;
+  seccomp_release(filter);
+  return done;
+}
+
+void confine(void)
+{
+  bool files = restrict_files(), calls = restrict_calls();
+  if ((files && calls) || program_is_worker()) return;
+  fprintf(stderr, "aviary: this kernel has no %s: a script is held by the program alone (aviary help sandbox.md)\n",
+          files ? "seccomp" : calls ? "Landlock" : "Landlock and no seccomp");
+}

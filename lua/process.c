@@ -1,0 +1,70 @@
+/* The process as it was started, and how it ends. */
+#include "program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { STACK_KB = 512 }; /* what Lua's deepest recursion through C and the kernels take, twice */
+
+/* A file that is opened later must not become the standard output. What stands in for a closed descriptor fails as it would. */
+static void fill_descriptors(void)
+{
+  for (int fd = 0; fd <= 2; fd++)
+    if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) {
+      int other = open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
+      if (other >= 0 && other != fd) dup2(other, fd), close(other);
+    }
+}
+
+bool process_open(void)
+{
+  struct rlimit stack;
+  sigset_t ours;
+  fill_descriptors();
+  if (getrlimit(RLIMIT_STACK, &stack) == 0 && stack.rlim_cur != RLIM_INFINITY && stack.rlim_cur < STACK_KB * 1024u) {
+    fprintf(stderr, "aviary: the stack is limited to %llu KB, expected %d at least; `ulimit -s 8192` is usual\n",
+            (unsigned long long)stack.rlim_cur / 1024, STACK_KB);
+    return false;
+  }
+  signal(SIGCHLD, SIG_DFL); /* ignored, children would end unseen */
+  sigemptyset(&ours);       /* whoever started us may have blocked what we wait for */
+  sigaddset(&ours, SIGINT), sigaddset(&ours, SIGALRM), sigaddset(&ours, SIGCHLD), sigaddset(&ours, SIGTERM);
+  sigprocmask(SIG_UNBLOCK, &ours, NULL);
+  return true;
+}
+
+bool process_close(void)
+{
+  errno = 0;
+  bool failed = ferror(stdout) != 0;
+  failed |= fflush(stdout) != 0;
+  if (!failed) return true;
+  fprintf(stderr, "aviary: the output could not be written%s%s\n", errno ? ": " : "", errno ? strerror(errno) : "");
+  return false;
+}
+
+/* How many bytes the character at s has, 0 if it is none or not to be shown. */
+static int shown(const unsigned char *s)
+{
+  if (*s < 0x80) return (*s >= ' ' && *s != 0x7f) || *s == '\n' || *s == '\t';
+  int n = *s >= 0xf0 ? 4 : *s >= 0xe0 ? 3 : 2;
+  if (*s < 0xc2 || *s > 0xf4 || (*s == 0xc2 && s[1] < 0xa0)) return 0; /* U+0080 .. U+009F control terminals, too */
+  if ((*s == 0xe0 && s[1] < 0xa0) || (*s == 0xf0 && s[1] < 0x90)) return 0;
+  for (int i = 1; i < n; i++)
+    if ((s[i] & 0xc0) != 0x80) return 0;
+  return n;
+}
+
+void print_visible(FILE *to, const char *text)
+{
+  for (const unsigned char *s = (const unsigned char *)text; *s;) {
+    int n = shown(s);
+    if (n > 0) fwrite(s, 1, (size_t)n, to);
+    else fprintf(to, "\\x%02X", *s);
+    s += n > 0 ? n : 1;
+  }
+}

@@ -1,0 +1,103 @@
+-- What is kept of a run: its rows, when it is finished, and a checkpoint, while it is not. Both say whose they are, and the
+-- rows end with a line that proves them whole. What is damaged or another run's is set aside, and said.
+--   PATH.tsv    PATH.checkpoint: model, optimizer, rows so far, a carried state    PATH.safetensors: the trained model
+local core = require "rwkv.core"
+local hooks = require "rwkv.hooks"
+local tsv = require "rwkv.tsv"
+local visible = require "rwkv.visible"
+
+local files = {}
+
+local function say(...) io.stderr:write(visible.text(string.format(...)), "\n") end
+
+local function contents(path)
+  local file = io.open(path, "rb")
+  local text = file and file:read "a"
+  if file then file:close() end
+  return text
+end
+
+local function set_aside(path, why)
+  local aside = path .. ".aside"
+  local moved = os.rename(path, aside)
+  say("%s: %s; %s", path, why, moved and "it is now " .. aside or "it could not be set aside")
+end
+
+-- ---- rows ----
+
+local function last_line(text, rows) return ("# whole: %d rows, sha256 %s\n"):format(rows, core.private.sha256(text)) end
+
+-- reasons: why these rows must not be used another time, if there are any.
+function files.write(run, columns, rows, reasons)
+  local head = { "result of " .. run.digest, #reasons > 0 and "not to be used again: " .. table.concat(reasons, "; ") or nil }
+  local text = tsv.text(columns, rows, head)
+  core.write_file(run.path .. ".tsv", text .. last_line(text, #rows))
+end
+
+-- The rows in the text of a result, and why they must not be used another time; raises what is wrong with them.
+local function parse(run, text, path)
+  local body, last = text:match "^(.*\n)(# whole: [^\n]*\n)$"
+  if not body then error("it is not whole: the last line is missing", 0) end
+  local rows = tsv.parse(body, path)
+  if last ~= last_line(body, #rows) then error("it is not what was written: the last line does not fit", 0) end
+  local digest = body:match "^# result of (%x+)\n"
+  if digest ~= run.digest then error("it is the result of another run", 0) end
+  if #rows == 0 then error("it has no rows", 0) end
+  return rows, body:match "^[^\n]*\n# not to be used again: ([^\n]*)\n"
+end
+
+-- The rows of a finished run, and why they must not be used another time; nil if it is not finished.
+function files.read(run)
+  local path = run.path .. ".tsv"
+  local text = contents(path)
+  if not text then return nil end
+  local ok, rows, reasons = pcall(parse, run, text, path)
+  if not ok then return set_aside(path, rows) end
+  for _, row in ipairs(rows) do row.model = run.path .. ".safetensors" end
+  return rows, reasons
+end
+
+-- ---- checkpoints ----
+
+-- state: a carried one, or nil.
+function files.keep(run, model, opt, columns, rows, state)
+  local carried = {}
+  for i, name in ipairs(state and state:names() or {}) do carried[i] = { name = name, value = state:get(name) } end
+  model:save(run.path .. ".checkpoint", { optimizer = opt, carried = carried,
+    meta = { ["run.digest"] = run.digest, ["run.rows"] = tsv.text(columns, rows) } })
+end
+
+local function resume(run, optimizer, path)
+  local tensors, meta = core.load_tensors(path, "carried.")
+  if meta["run.digest"] ~= run.digest then error("it is of another run", 0) end
+  local rows, model = tsv.parse(meta["run.rows"], path), hooks.load(path)
+  local opt, state = optimizer(model, run.config), nil
+  opt:restore(path)
+  if #rows == 0 or rows[#rows].examples ~= opt:steps() * run.config.batch then error("its rows do not fit its steps", 0) end
+  if next(tensors) then
+    state = model:state(run.config.batch)
+    for _, name in ipairs(state:names()) do state:set(name, tensors["carried." .. name].value) end
+  end
+  return model, opt, rows, state
+end
+
+-- Model, optimizer, rows so far and the carried state of a run that was stopped; nothing if there is no use in its checkpoint.
+function files.resume(run, optimizer)
+  local path = run.path .. ".checkpoint"
+  local file = io.open(path)
+  if not file then return nil end
+  file:close()
+  local found = table.pack(pcall(resume, run, optimizer, path))
+  if found[1] then return table.unpack(found, 2, found.n) end
+  core.end_step()
+  set_aside(path, tostring(found[2]) .. ", and the run begins anew")
+end
+
+-- ---- what is left over ----
+
+-- Takes away what a finished run does not need; all: the result and the model as well.
+function files.clear(run, all)
+  for _, ending in ipairs { ".checkpoint", ".progress", all and ".tsv" or nil } do os.remove(run.path .. ending) end
+end
+
+return files

@@ -1,0 +1,131 @@
+-- What fingerprints know by name: the functions and tables of Lua and of Aviary, as they were before a script came; and what
+-- it has changed in its own.
+local core = require "rwkv.core"
+local private = core.private
+
+-- Both worlds (lua/library.c): the script's globals, as they are and as they were; the library's, which never change. A
+-- stock Lua has one world; what it is when this file is loaded counts as unchanged.
+local globals = private.globals or _G
+local world = private.world or setmetatable({}, { __index = globals })
+local before = private.before or {}
+if not private.before then
+  for name, value in pairs(globals) do
+    before[name] = value
+    if type(value) == "table" and value ~= globals then
+      world[name] = {}
+      for k, v in pairs(value) do world[name][k] = v end
+    end
+  end
+end
+
+local names = setmetatable({ [globals] = "_G" }, { __mode = "k" }) -- of functions, tables, open files
+local changeable = {} -- list of { name =, table =, as it was =: the value of a key }
+
+-- What else depends on more than a script's code and values: the clock, files, other code.
+local unsteady = {}
+for name in ([[io io.open io.lines io.read io.input io.popen io.tmpfile os os.time os.clock os.date os.getenv os.execute
+  os.tmpname os.remove os.rename load loadfile dofile require collectgarbage debug package rwkv.load rwkv.load_tensors
+  rwkv.time rwkv.tape_bytes rwkv.machine_rates rwkv.terminal_size rwkv.is_terminal]]):gmatch "%S+" do
+  unsteady[name] = true
+end
+
+local function name_functions(t, prefix)
+  for name, value in next, t do
+    local kind = type(value)
+    if (kind == "function" or kind == "userdata") and not names[value] then names[value] = prefix .. tostring(name) end
+  end
+end
+
+for name, value in pairs(before) do
+  if type(value) == "table" and value ~= globals then
+    names[value] = name
+    if world[name] then
+      names[world[name]] = name
+      name_functions(value, name .. ".")
+      name_functions(world[name], name .. ".")
+      local was = world[name]
+      if name ~= "package" then
+        changeable[#changeable + 1] = { name = name, table = value, was = function(key) return was[key] end }
+      end
+    end
+  elseif type(value) == "function" then
+    names[value] = name
+  end
+end
+name_functions(world, "")
+names[world] = "_G of the library"
+
+-- A module of the library, the tables in it, and what scripts have of them.
+local visited = {}
+local function name_module(t, name)
+  if visited[t] then return end
+  visited[t] = true
+  names[t] = names[t] or name
+  local copies = private.copies or {}
+  local copy = copies[t]
+  if copy and not names[copy] then
+    names[copy] = name
+    if private.metatable(copy) == nil then
+      changeable[#changeable + 1] = { name = name, table = copy, was = function(key)
+        local value = t[key]
+        return copies[value] or value
+      end }
+    end
+  end
+  name_functions(t, name .. ".")
+  for key, value in next, t do
+    if type(value) == "table" and type(key) == "string" and key ~= "private" and private.metatable(value) == nil then
+      name_module(value, name .. "." .. key)
+    end
+  end
+end
+
+local known = {}
+
+-- The library grows as its modules are loaded: looked through anew for each fingerprint.
+function known.refresh()
+  visited = {}
+  name_module(core, "rwkv")
+  for name, module in pairs(private.loaded or package.loaded) do
+    if name:find "^rwkv" and type(module) == "table" and not private.metatable(module) then name_module(module, name)
+    elseif name:find "^rwkv" and type(module) == "function" then names[module] = names[module] or name end
+  end
+  for class in pairs(private.sealed) do names[class] = "a class of Aviary" end
+end
+
+function known.name(value) return names[value] end
+function known.unsteady(name) return unsteady[name] or name:find "^debug%." ~= nil end
+function known.is_globals(t) return t == globals end
+
+-- An iterator over a list of { name, value } in the order of the names.
+local function each(list)
+  table.sort(list, function(a, b) return a[1] < b[1] end)
+  local i = 0
+  return function()
+    i = i + 1
+    if list[i] then return list[i][1], list[i][2] end
+  end
+end
+
+-- What a script made or changed among its globals.
+function known.new_globals()
+  local list = {}
+  for name, value in next, globals do
+    if value ~= before[name] then list[#list + 1] = { tostring(name), value } end
+  end
+  return each(list)
+end
+
+-- What it changed in tables of Lua and Aviary, and its methods of tensors.
+function known.changes()
+  local list = {}
+  for _, c in ipairs(changeable) do
+    for key, value in next, c.table do
+      if value ~= c.was(key) then list[#list + 1] = { c.name .. "." .. tostring(key), value } end
+    end
+  end
+  for name, value in next, private.added_methods or {} do list[#list + 1] = { "tensor:" .. tostring(name), value } end
+  return each(list)
+end
+
+return known
