@@ -1,29 +1,33 @@
 # Writing and reading text with a model of 0.1B parameters: tokens a second, for every version and number type.
 #   gnuplot -e "out='runs/bench/bench_decode'" plots/bench_decode.gp      reads out.tsv and bench_prefill.tsv beside it, writes out.png, .svg
-here = system(sprintf("dirname '%s'", ARG0))
-load here."/common.gp"
 if (!exists("out")) out = "runs/bench/bench_decode"
-made = made_by(out.".tsv")
-beside = system(sprintf("dirname '%s'", out))."/bench_prefill.tsv"
+load ARG0[1:strlen(ARG0) - strlen("bench_decode.gp")]."common.gp"
+file = out.".tsv"
+eval read("$decode")
+eval cells("decoded", "$decode", "label")
+made = made_by($decode[1], $decode[2])
+file = folder(out)."bench_prefill.tsv"
+eval read("$prefill")
+eval cells("prefilled", "$prefill", "label")
 
-do for [format in "png svg"] {
-  if (format eq "png") { set terminal pngcairo size 1200,520 font "sans,12" } else { set terminal svg size 1200,520 font "sans,13" }
+do for [format in kinds("png svg")] {
+  eval picture(format, 1200, 520)
   set output out.".".format
   set multiplot layout 1,2 title "A model of 0.1B parameters on one thread" font ",16" offset 0,-0.3 \
     margins 0.07,0.985,0.2,0.8 spacing 0.09
-  set label 1 made at screen 0.02,0.05 noenhanced font ",9" textcolor rgb "#707070"
+  eval "set label 1 made at screen 0.02,0.05 ".small_print
   set yrange [0:*]
   set boxwidth 0.7
+  set xtics noenhanced
   set ylabel "tokens a second"
   do for [i = 1:2] {
-    file = i == 1 ? out.".tsv" : beside
+    table = i == 1 ? "$decode" : "$prefill"
+    stats table using (0) nooutput
     set title i == 1 ? "decode, and its part of the read bandwidth" : "prefill of 512 tokens, and its part of the sgemm rate"
-    count = int(system(sprintf("awk '!/^#/' '%s' | wc -l", file))) - 1
-    set xrange [-0.6:(count > 0 ? count : 1)-0.4]
-    versions = versions_in(file)
-    plot for [v in versions] file using 0:(strcol("label") eq v ? column("tokens_per_s") : NaN):xtic(strcol("label")." ".strcol("dtype")) \
+    set xrange [-0.6:STATS_records - 0.4]
+    plot for [v in (i == 1 ? decoded : prefilled)] table using 0:(strcol("label") eq v ? column("tokens_per_s") : NaN):xtic(drawn(strcol("label"))." ".drawn(strcol("dtype"))) \
       with boxes lc rgb colour(v) notitle, \
-      file using 0:(column("tokens_per_s")):(sprintf("%.0f %%", 100 * column(i == 1 ? "bandwidth_fraction" : "sgemm_fraction"))) \
+      table using 0:(column("tokens_per_s")):(sprintf("%.0f %%", 100 * column(i == 1 ? "bandwidth_fraction" : "sgemm_fraction"))) \
       with labels offset 0,0.7 notitle
     unset label 1
   }

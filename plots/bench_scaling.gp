@@ -1,21 +1,21 @@
 # Time of a token and memory against the length of the text, beside softmax attention.
 #   gnuplot -e "out='runs/bench/bench_scaling'" plots/bench_scaling.gp      reads out.tsv, writes out.png, out.svg
-here = system(sprintf("dirname '%s'", ARG0))
-load here."/common.gp"
 if (!exists("out")) out = "runs/bench/bench_scaling"
-data = out.".tsv"
-versions = versions_in(data)
-made = made_by(data)
+load ARG0[1:strlen(ARG0) - strlen("bench_scaling.gp")]."common.gp"
+file = out.".tsv"
+eval read("$data")
+eval cells("versions", "$data", "label")
+made = made_by($data[1], $data[2])
 row(v, m, what) = strcol("label") eq v && strcol("mode") eq m ? column(what) : NaN
 title_of(m) = m eq "train" ? "Training: forward and backward over T tokens" : "Reading in pieces of 256, the state carried on"
-dim = system(sprintf("awk -F'\\t' '!/^#/ && $1 != \"label\" {print $7; exit}' '%s'", data))
+eval cells("dims", "$data", "dim")
 
-do for [format in "png svg"] {
-  if (format eq "png") { set terminal pngcairo size 1400,820 font "sans,12" } else { set terminal svg size 1400,820 font "sans,13" }
+do for [format in kinds("png svg")] {
+  eval picture(format, 1400, 820)
   set output out.".".format
-  set multiplot layout 2,2 title "One sequence of T tokens, 2 layers of width ".dim font ",16" offset 0,-0.3 \
-    margins 0.07,0.985,0.13,0.88 spacing 0.075,0.09
-  set label 1 made at screen 0.02,0.035 noenhanced font ",9" textcolor rgb "#707070"
+  set multiplot layout 2,2 title "One sequence of T tokens, 2 layers of width ".drawn(word(dims, 1)) noenhanced \
+    font ",16" offset 0,-0.3 margins 0.07,0.985,0.13,0.88 spacing 0.075,0.09
+  eval "set label 1 made at screen 0.02,0.035 ".small_print
   set logscale xy
   set xrange [180:100000]
   set xtics ("256" 256, "1k" 1024, "4k" 4096, "16k" 16384, "65k" 65536)
@@ -25,8 +25,8 @@ do for [format in "png svg"] {
     set ylabel m eq "train" ? "microseconds a token" : ""
     set yrange [1:2000]
     set format y "%g"
-    plot for [v in versions] data using (column("T")):(row(v, m, "us_per_token")) \
-      with linespoints lw 2.2 lc rgb colour(v) pt point(v) ps 1.1 dt dash(v) title v
+    plot for [v in versions] $data using (column("T")):(row(v, m, "us_per_token")) \
+      with linespoints lw 2.2 lc rgb colour(v) pt point(v) ps 1.1 dt dash(v) title drawn(v)
     unset label 1
     unset key
   }
@@ -35,7 +35,7 @@ do for [format in "png svg"] {
     set ylabel m eq "train" ? "memory of the step, MB" : "memory of the program, MB" offset 0.5,0
     set xlabel "T, tokens" offset 0,0.4
     set yrange [4:20000]
-    plot for [v in versions] data using (column("T")):(row(v, m, "memory_mb")) \
+    plot for [v in versions] $data using (column("T")):(row(v, m, "memory_mb")) \
       with linespoints lw 2.2 lc rgb colour(v) pt point(v) ps 1.1 dt dash(v) notitle
   }
   unset multiplot

@@ -1,7 +1,18 @@
-# The look that all figures share. Colours: Okabe and Ito's, which colour-blind readers can tell apart.
+# What all figures share. Of out and formats (-e "formats='svg'": less than all kinds of files) the first is a path: never
+# one that begins with < or |, which would be a command.
+folder(path) = (end = 0, sum [i = 1:strlen(path)] (path[i:i] eq "/" ? (end = i) : 0), path[1:end])
+here = folder(ARG0)
+load here."table.gp"
+if (out[1:1] ne "/") out = "./".out
+kinds(all) = exists("formats") ? formats : all
+
+# The look. Colours: Okabe and Ito's, which colour-blind readers can tell apart.
 set encoding utf8
 set datafile separator "\t"
 set datafile commentschars "#"
+set datafile columnheaders
+set datafile nofpe_trap # faster
+set datafile missing NaN # a line goes on over rows that are another's
 set border 3 lc rgb "#404040"
 set tics nomirror out scale 0.6 textcolor rgb "#202020"
 set grid ytics lc rgb "#e4e4e4" lt 1 lw 0.7
@@ -18,16 +29,10 @@ colour(v) = style_index(v) ? word(style_colours, style_index(v)) : "#CC79A7"
 point(v) = style_index(v) ? int(word(style_points, style_index(v))) : 4
 dash(v) = style_index(v) ? int(word(style_dashes, style_index(v))) : 1
 
-# The comment lines at the head of a TSV file: how it was made. And its versions, in order.
-made_by(file) = system(sprintf("sed -n 's/^# //p' '%s' | head -2 | fold -s -w 150", file))
-versions_in(file) = system(sprintf("awk -F'\\t' '!/^#/ && $1 != \"label\" && !seen[$1]++ {print $1}' '%s'", file))
-# The values of a column, each once, in the order of the file; of the rows in which another column has a value.
-column_of(file, name) = sprintf("awk -F'\\t' '!/^#/ {if (!n) {for (i = 1; i <= NF; i++) at[$i] = i; n = 1} else print $at[\"%s\"]}' '%s'", name, file)
-values_in(file, name) = system(column_of(file, name)." | awk 'NF && !seen[$0]++ {gsub(/ /, \"~\"); print}'")
-
 # eval picture("png", 1400, 620): a terminal for each kind of file, the same size in all
 picture(format, width, height) = format eq "png" ? sprintf("set terminal pngcairo size %d,%d font 'sans,12'", width, height) : \
   format eq "svg" ? sprintf("set terminal svg size %d,%d font 'sans,13'", width, height) : \
   sprintf("set terminal pdfcairo size %.2f,%.2f font 'sans,10'", width / 110.0, height / 110.0)
 small_print = "noenhanced font ',9' textcolor rgb '#707070'"
+one_of(list, i) = word(list, 1 + (i - 1) % words(list))
 light(v) = "0x90".substr(colour(v), 2, 7) # a colour for what others published

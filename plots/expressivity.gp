@@ -1,17 +1,17 @@
 # What a head of RWKV-7 can do by construction: tracking swaps; eigenvalues of its transition.
 #   gnuplot -e "out='runs/expressivity/expressivity'" plots/expressivity.gp   reads out.figure.tsv, writes out.png, .svg, .pdf
-here = system(sprintf("dirname '%s'", ARG0))
-load here."/common.gp"
-set datafile missing NaN
 if (!exists("out")) out = "runs/expressivity/expressivity"
-data = out.".figure.tsv"
-made = made_by(data)
-is(part, i) = strcol("part") eq part && strcol("label") eq part_label(part, i)
-part_label(part, i) = system(sprintf("awk -F'\\t' '$1 == \"%s\" && !seen[$2]++ {print $2}' '%s' | sed -n %dp", part, data, i))
+load ARG0[1:strlen(ARG0) - strlen("expressivity.gp")]."common.gp"
+file = out.".figure.tsv"
+eval read("$data")
+made = made_by($data[1], $data[2])
+eval cells_where("swaps", "$data", "label", "strcol('part') eq 'swaps'")
+eval cells_where("eigenvalues", "$data", "label", "strcol('part') eq 'eigenvalues'")
+is(part, v) = strcol("part") eq part && strcol("label") eq v
 hues = "#009E73 #E69F00 #D55E00"
 rates = "#D55E00 #999999 #E69F00"
 
-do for [format in "png svg pdf"] {
+do for [format in kinds("png svg pdf")] {
   eval picture(format, 1300, 620)
   set output out.".".format
   set multiplot layout 1,2 title "One head of RWKV-7, by construction" font ",16" offset 0,-0.3 \
@@ -28,8 +28,8 @@ do for [format in "png svg pdf"] {
   set arrow 1 from 1, 0.5 to graph 1, first 0.5 nohead lc rgb "#909090" dt 2
   set label 2 "beyond this an entry is read off wrongly" at 1.3, 0.17 textcolor rgb "#707070" font ",9"
   set key at graph 0.98, 0.24 right Right noreverse samplen 2
-  plot for [i = 1:3] data using (is("swaps", i) ? column("x") : NaN):(column("error") < 1e-9 ? 1e-9 : column("error")) \
-    with linespoints lw 2.2 pt (i == 1 ? 7 : i == 2 ? 12 : 13) ps 0.9 lc rgb word(hues, i) title part_label("swaps", i)
+  plot for [i = 1:words(swaps)] $data using (is("swaps", word(swaps, i)) ? column("x") : NaN):(column("error") < 1e-9 ? 1e-9 : column("error")) \
+    with linespoints lw 2.2 pt (i == 1 ? 7 : i == 2 ? 12 : 13) ps 0.9 lc rgb one_of(hues, i) title drawn(word(swaps, i))
   unset arrow; unset label
   unset logscale
   set format x "%.1f"
@@ -44,8 +44,8 @@ do for [format in "png svg pdf"] {
   set arrow 1 from -1, graph 0 to -1, graph 1 nohead lc rgb "#404040" dt 2
   set label 3 "left of it: the state can grow" at graph 0.02, 0.96 left textcolor rgb "#404040" font ",9"
   set key top right Right noreverse
-  plot for [i = 1:3] data using (is("eigenvalues", i) ? column("x") : NaN):(100 * column("right")) with boxes \
-    lc rgb word(rates, i) title part_label("eigenvalues", i)
+  plot for [i = 1:words(eigenvalues)] $data using (is("eigenvalues", word(eigenvalues, i)) ? column("x") : NaN):(100 * column("right")) with boxes \
+    lc rgb one_of(rates, i) title drawn(word(eigenvalues, i))
   unset multiplot
   unset arrow; unset label
 }

@@ -1,20 +1,21 @@
 # Long texts: loss against the position, a curve a model, solid where the state was carried on while training.
 #   gnuplot -e "out='runs/longctx_loss/longctx_loss'" plots/longctx_loss.gp   reads out.figure.tsv, writes out.png, .svg, .pdf
-here = system(sprintf("dirname '%s'", ARG0))
-load here."/common.gp"
-set datafile missing NaN
 if (!exists("out")) out = "runs/longctx_loss/longctx_loss"
-data = out.".figure.tsv"
-made = made_by(data)
-trained = real(word(values_in(data, "seq"), 1))
+load ARG0[1:strlen(ARG0) - strlen("longctx_loss.gp")]."common.gp"
+file = out.".figure.tsv"
+eval read("$data")
+made = made_by($data[1], $data[2])
+eval largest("trained", "seq", 1)
 is(v, c) = strcol("label") eq v && column("carry") == c
-models_at(c) = system(sprintf("awk -F'\\t' '$2 == \"%d\" && !seen[$1]++ {print $1}' '%s'", c, data))
-far = real(system(sprintf("awk -F'\\t' '!/^#/ {x=$8} END {print x}' '%s'", data)))
+eval cells_where("afresh", "$data", "label", "column('carry') == 0")
+eval cells_where("carried", "$data", "label", "column('carry') == 1")
+eval largest("far", "last", 16)
 # The axis leaves out the first positions, where nothing is known yet.
-low = real(system(sprintf("awk -F'\\t' '!/^#/ && $1 != \"label\" && (!m || $4 < m) {m = $4} END {print m}' '%s'", data)))
+low = 100
+stats $data using (low = -larger(-low, -column("loss")), 0) nooutput
 published = "Published (a summary of arXiv:2404.05892 Figure 5: PG19, 3B, trained at 4096 tokens, loss a token): v4 rises to about 3.6 from position 10^4 on, v5 and v6 keep falling, to 2.2-2.4."
 
-do for [format in "png svg pdf"] {
+do for [format in kinds("png svg pdf")] {
   eval picture(format, 1400, 700)
   set output out.".".format
   set multiplot layout 1,2 title "Byte-level models on a text they have not seen: loss far beyond the training length" \
@@ -33,10 +34,11 @@ do for [format in "png svg pdf"] {
   do for [k = 0:1] {
     set title k == 0 ? "Every example from an empty state" : "The state carried on while training" offset 0,-0.6
     set ylabel k == 0 ? "loss, nats a byte" : ""
-    plot for [v in models_at(k)] data using (column("position")):(is(v, k) ? column("loss") - column("stderr") : NaN): \
+    models = k == 0 ? afresh : carried
+    plot for [v in models] $data using (column("position")):(is(v, k) ? column("loss") - column("stderr") : NaN): \
         (column("loss") + column("stderr")) with filledcurves lc rgb light(v) fs transparent solid 0.12 notitle, \
-      for [v in models_at(k)] data using (column("position")):(is(v, k) ? column("loss") : NaN) \
-        with linespoints lw 2 lc rgb colour(v) pt point(v) ps 0.8 dt dash(v) title v
+      for [v in models] $data using (column("position")):(is(v, k) ? column("loss") : NaN) \
+        with linespoints lw 2 lc rgb colour(v) pt point(v) ps 0.8 dt dash(v) title drawn(v)
     unset label 1
     unset label 2
   }

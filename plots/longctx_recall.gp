@@ -1,22 +1,22 @@
 # A needle in a haystack: accuracy by length and depth, a panel a model.
 #   gnuplot -e "out='runs/longctx_recall/longctx_recall'" plots/longctx_recall.gp  reads out.figure.tsv, writes out.png, .svg, .pdf
-here = system(sprintf("dirname '%s'", ARG0))
-load here."/common.gp"
 if (!exists("out")) out = "runs/longctx_recall/longctx_recall"
-data = out.".figure.tsv"
-made = made_by(data)
-models = values_in(data, "label")
-lengths = values_in(data, "length")
-depths = values_in(data, "depth")
-trained = real(word(values_in(data, "seq"), 1))
+load ARG0[1:strlen(ARG0) - strlen("longctx_recall.gp")]."common.gp"
+file = out.".figure.tsv"
+eval read("$data")
+made = made_by($data[1], $data[2])
+eval cells("models", "$data", "label")
+eval numbers("lengths", "$data", "length")
+eval numbers("depths", "$data", "depth")
+eval largest("trained", "seq", 1)
 n = words(models)
 rows = (n + 5) / 6
 columns = (n + rows - 1) / rows
-of(v) = sprintf("< awk -F'\\t' '!/^#/ && $1 == \"%s\" {print $2 \"\\t\" $3 \"\\t\" $4}' '%s'", v, data)
+of(v, x) = strcol("label") eq v ? x : NaN
 which(length) = sum [i = 1:words(lengths)] (real(word(lengths, i)) == length ? i : 0)
 step = 1.0 / (words(depths) - 1)
 
-do for [format in "png svg pdf"] {
+do for [format in kinds("png svg pdf")] {
   eval picture(format, 190 + 260 * columns, 200 + 300 * rows)
   set output out.".".format
   set multiplot layout rows,columns title sprintf("A needle in a haystack: trained at %d tokens, asked at up to 16 times as many", trained) \
@@ -34,15 +34,16 @@ do for [format in "png svg pdf"] {
   unset key
   unset grid
   do for [i = 1:n] {
-    set title word(models, i) offset 0,-0.6
+    v = word(models, i)
+    set title drawn(v) noenhanced offset 0,-0.6
     if ((i - 1) % columns == 0) { set ylabel "depth of the needle (0: at the start)" offset 0.5,0; set format y "%.2f" } \
     else { unset ylabel; set format y "" }
     set xlabel "length of the text, tokens" offset 0,0.4
     if (i == n) { set colorbox user origin 0.915,0.27/rows size 0.012,1 - 0.44/rows; set cblabel "answers right" offset 0.5,0 } \
     else { unset colorbox }
-    plot of(word(models, i)) using (which($1)):2:3 with image notitle, \
-      of(word(models, i)) using (which($1)):2:(sprintf("%.0f", 100 * $3)):($3 > 0.6 ? 0xffffff : 0x404040) \
-        with labels font ",8" tc rgb variable notitle
+    plot $data using (of(v, which(column("length")))):(column("depth")):(column("accuracy")) with image notitle, \
+      $data using (of(v, which(column("length")))):(column("depth")):(sprintf("%.0f", 100 * column("accuracy"))): \
+        (column("accuracy") > 0.6 ? 0xffffff : 0x404040) with labels font ",8" tc rgb variable notitle
     unset label 1
   }
   unset multiplot

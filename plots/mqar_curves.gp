@@ -1,22 +1,21 @@
 # Recall against examples seen, the mean over seeds with the lowest and the highest: what mqar_decay.gp, mqar_gating.gp
 # and mqar_init.gp have in common. Reads out.figure.tsv, writes out.png, .svg, .pdf.
-here = system(sprintf("dirname '%s'", ARG0))
-load here."/common.gp"
-set datafile missing NaN
-data = out.".figure.tsv"
-made = made_by(data)
-models = values_in(data, "label") # with ~ for spaces
+load ARG0[1:strlen(ARG0) - strlen("mqar_curves.gp")]."common.gp"
+file = out.".figure.tsv"
+eval read("$data")
+made = made_by($data[1], $data[2])
+subject = comment($data[2])
+stop = strstrt(subject, ". ")
+eval cells("models", "$data", "label")
 others = "#CC79A7 #882255 #E69F00 #303030 #6a5acd #8c3d00 #808080 #b8860b" # what is no version has a colour of its own
-one_of(list, i) = word(list, 1 + (i - 1) % words(list))
 hue(i) = style_index(word(models, i)) ? colour(word(models, i)) : one_of(others, i)
 points = "13 5 9 7 4 6 12 8"
-named(i) = system(sprintf("echo '%s' | tr '~' ' '", word(models, i)))
-is(i) = strcol("label") eq named(i)
+is(i) = strcol("label") eq word(models, i)
 
-do for [format in "png svg pdf"] {
+do for [format in kinds("png svg pdf")] {
   eval picture(format, 1000, 620)
   set output out.".".format
-  set title system(sprintf("sed -n '2s/^# //p' '%s' | sed 's/[.] .*//'", data)).": recall" font ",15"
+  set title (stop ? subject[1:stop - 1] : subject).": recall" noenhanced font ",15"
   set lmargin at screen 0.085; set rmargin at screen 0.77; set bmargin at screen 0.2
   eval "set label 1 made at screen 0.02,0.055 ".small_print
   set key at screen 0.79,0.88 left top Left reverse samplen 2 spacing 1.3
@@ -24,8 +23,8 @@ do for [format in "png svg pdf"] {
   set format y "%.1f"
   set xlabel "examples seen" offset 0,0.4
   set ylabel "accuracy on held-out examples"
-  plot for [i = 1:words(models)] data using (is(i) ? column("examples") : NaN):(column("low")):(column("high")) \
+  plot for [i = 1:words(models)] $data using (is(i) ? column("examples") : NaN):(column("low")):(column("high")) \
       with filledcurves fs transparent solid 0.12 noborder lc rgb hue(i) notitle, \
-    for [i = 1:words(models)] data using (column("examples")):(is(i) ? column("mean") : NaN) \
-      with linespoints lw 2.2 pt int(one_of(points, i)) ps 1 lc rgb hue(i) title named(i)
+    for [i = 1:words(models)] $data using (column("examples")):(is(i) ? column("mean") : NaN) \
+      with linespoints lw 2.2 pt int(one_of(points, i)) ps 1 lc rgb hue(i) title drawn(word(models, i))
 }

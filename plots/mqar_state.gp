@@ -1,16 +1,15 @@
 # Recall against the size of the state, on a logarithmic axis.
 #   gnuplot -e "out='runs/mqar_state/mqar_state'" plots/mqar_state.gp    reads out.figure.tsv, writes out.png, .svg, .pdf
-here = system(sprintf("dirname '%s'", ARG0))
-load here."/common.gp"
-set datafile missing NaN
 if (!exists("out")) out = "runs/mqar_state/mqar_state"
-data = out.".figure.tsv"
-made = made_by(data)
-models = values_in(data, "label")
+load ARG0[1:strlen(ARG0) - strlen("mqar_state.gp")]."common.gp"
+file = out.".figure.tsv"
+eval read("$data")
+made = made_by($data[1], $data[2])
+eval cells("models", "$data", "label")
 is(v) = strcol("label") eq v
 aside(i) = 2 ** (0.05 * (i - (words(models) + 1) / 2.0)) # models of one size stand side by side
 
-do for [format in "png svg pdf"] {
+do for [format in kinds("png svg pdf")] {
   eval picture(format, 1000, 640)
   set output out.".".format
   set title "Recall against the state that is really kept" font ",16"
@@ -23,7 +22,7 @@ do for [format in "png svg pdf"] {
   set format y "%.1f"
   set xlabel "state of a sequence at its end, in bytes (float32), both layers (models of one size side by side)" offset 0,0.4
   set ylabel "accuracy on held-out examples"
-  plot for [i = 1:words(models)] v = word(models, i) data \
+  plot for [i = 1:words(models)] v = word(models, i) $data \
     using (column("state_bytes") * aside(i)):(is(v) ? column("mean") : NaN):(column("low")):(column("high")) \
-    with yerrorbars lw 1.4 lc rgb colour(v) pt point(v) ps 1.4 title v
+    with yerrorbars lw 1.4 lc rgb colour(v) pt point(v) ps 1.4 title drawn(v)
 }

@@ -1,17 +1,17 @@
 # Recall: accuracy against width, a panel a length, the best of the learning rates; published values behind, lightly.
 #   gnuplot -e "out='runs/mqar_versions/mqar_versions'" plots/mqar_versions.gp   reads out.figure.tsv, writes out.png, .svg, .pdf
-here = system(sprintf("dirname '%s'", ARG0))
-load here."/common.gp"
-set datafile missing NaN # a line goes on over rows that are another's
 if (!exists("out")) out = "runs/mqar_versions/mqar_versions"
-data = out.".figure.tsv"
-published = here."/published/mqar_versions.tsv"
-made = made_by(data)
-models = values_in(data, "label")
-lengths = values_in(data, "seq")
-is(v, T) = strcol("label") eq v && strcol("seq") eq T
+load ARG0[1:strlen(ARG0) - strlen("mqar_versions.gp")]."common.gp"
+file = out.".figure.tsv"
+eval read("$data")
+file = here."published/mqar_versions.tsv"
+eval read("$published")
+made = made_by($data[1], $data[2])
+eval cells("models", "$data", "label")
+eval numbers("lengths", "$data", "seq")
+is(v, T) = strcol("label") eq v && column("seq") == T
 
-do for [format in "png svg pdf"] {
+do for [format in kinds("png svg pdf")] {
   eval picture(format, words(lengths) == 1 ? 1100 : 300 + 420 * words(lengths), 640)
   set output out.".".format
   set multiplot layout 1,words(lengths) title "Multi-query associative recall: which version, at which width" font ",16" \
@@ -27,14 +27,14 @@ do for [format in "png svg pdf"] {
   set format y "%.1f"
   set key bottom right Left reverse samplen 2
   do for [i = 1:words(lengths)] {
-    T = word(lengths, i)
-    set title "T = ".T.", ".(int(T) == 512 ? 64 : int(T) / 16)." pairs" offset 0,-0.6
+    T = real(word(lengths, i))
+    set title sprintf("T = %g, %d pairs", T, T == 512 ? 64 : T / 16) offset 0,-0.6
     set xlabel "width d" offset 0,0.4
     set ylabel i == 1 ? "accuracy on held-out examples" : ""
-    plot for [v in models] published using (column("dim")):(is(v, T) ? column("accuracy") : NaN) \
+    plot for [v in models] $published using (column("dim")):(is(v, T) ? column("accuracy") : NaN) \
         with linespoints lw 1.2 dt 2 pt point(v) ps 0.7 lc rgb light(v) notitle, \
-      for [v in models] data using (column("dim")):(is(v, T) ? column("mean") : NaN):(column("low")):(column("high")) \
-        with yerrorlines lw 2.2 lc rgb colour(v) pt point(v) ps 1.2 dt dash(v) title (i == 1 ? v : "")
+      for [v in models] $data using (column("dim")):(is(v, T) ? column("mean") : NaN):(column("low")):(column("high")) \
+        with yerrorlines lw 2.2 lc rgb colour(v) pt point(v) ps 1.2 dt dash(v) title (i == 1 ? drawn(v) : "")
     unset label
     unset key
   }

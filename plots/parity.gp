@@ -1,20 +1,22 @@
 # Parity: scaled accuracy by length, the best of the seeds as published, thin the mean; published values at the right.
 #   gnuplot -e "out='runs/parity/parity'" plots/parity.gp    reads out.figure.tsv, writes out.png, .svg, .pdf
-here = system(sprintf("dirname '%s'", ARG0))
-load here."/common.gp"
-set datafile missing NaN
 if (!exists("out")) out = "runs/parity/parity"
-data = out.".figure.tsv"
-published = here."/published/parity.tsv"
-made = made_by(data)."\nThick: the best of the seeds, as published. Thin and dots: their mean; strokes: from the worst to the best"
-models = values_in(data, "label")
-started(start) = system(sprintf("awk -F'\\t' '$3 == \"%s\" && !seen[$1]++ {print $1}' '%s'", start, data)) # column 3: start
+load ARG0[1:strlen(ARG0) - strlen("parity.gp")]."common.gp"
+file = out.".figure.tsv"
+eval read("$data")
+file = here."published/parity.tsv"
+eval read("$published")
+made = made_by($data[1], $data[2])."\nThick: the best of the seeds, as published. Thin and dots: their mean; strokes: from the worst to the best"
+eval cells("models", "$data", "label")
+eval cells_where("wide", "$data", "label", "strcol('start') eq 'wide'")
+eval cells_where("official", "$data", "label", "strcol('start') eq 'official'")
+eval cells("others", "$published", "label")
 is(v, start) = strcol("label") eq v && strcol("measured") eq "length" && strcol("start") eq start
 whole(v) = strcol("label") eq v && strcol("measured") eq "test" && strcol("start") eq "wide"
 n = words(models)
-m = int(system(sprintf("grep -vc '^#\\|^label' '%s'", published)))
+m = words(others)
 
-do for [format in "png svg pdf"] {
+do for [format in kinds("png svg pdf")] {
   eval picture(format, 1500, 680)
   set output out.".".format
   set multiplot layout 1,3 title "Parity of bits: trained on 3 to 40, asked in longer texts" font ",16" offset 0,-0.3
@@ -34,10 +36,11 @@ do for [format in "png svg pdf"] {
     set title k == 1 ? "embeddings start from N(0,1)" : "embeddings start within ±0.0001 (official)" offset 0,-0.5
     set ylabel k == 1 ? "accuracy, scaled: 0 is chance" : ""
     set arrow 1 from 40, graph 0 to 40, graph 1 nohead lc rgb "#909090" dt 2
-    plot for [v in started(start)] data using (is(v, start) ? column("length") : NaN):(column("mean")) \
+    started = k == 1 ? wide : official
+    plot for [v in started] $data using (is(v, start) ? column("length") : NaN):(column("mean")) \
         with lines lw 0.8 lc rgb colour(v) notitle, \
-      for [v in started(start)] data using (is(v, start) ? column("length") : NaN):(column("high")) \
-        with linespoints lw 2.2 pt point(v) ps 1 dt dash(v) lc rgb colour(v) title (k == 1 ? v : "")
+      for [v in started] $data using (is(v, start) ? column("length") : NaN):(column("high")) \
+        with linespoints lw 2.2 pt point(v) ps 1 dt dash(v) lc rgb colour(v) title (k == 1 ? drawn(v) : "")
     unset label 1
     unset key
   }
@@ -48,13 +51,12 @@ do for [format in "png svg pdf"] {
   set xlabel ""
   set xrange [-0.7:n + m + 0.2]
   set xtics () rotate by -50 left noenhanced font ",11"
-  do for [i = 1:n] {set xtics add (word(models, i) i - 1)}
-  do for [i = 1:m] {set xtics add (system(sprintf("grep -v '^#\\|^label' '%s' | sed -n %dp | cut -f1", published, i)) n + i - 0.5)}
   set boxwidth 0.7
-  plot for [i = 1:n] data using (whole(word(models, i)) ? i - 1 : NaN):(column("high")) with boxes lc rgb colour(word(models, i)), \
-    for [i = 1:n] data using (whole(word(models, i)) ? i - 1 : NaN):(column("mean")):(column("low")):(column("high")) \
+  plot for [i = 1:n] "+" using (i - 1):(-9):xtic(drawn(word(models, i))) every ::0::0 with dots, \
+    for [i = 1:n] $data using (whole(word(models, i)) ? i - 1 : NaN):(column("high")) with boxes lc rgb colour(word(models, i)), \
+    for [i = 1:n] $data using (whole(word(models, i)) ? i - 1 : NaN):(column("mean")):(column("low")):(column("high")) \
       with yerrorbars lc rgb "#303030" pt 7 ps 0.5 lw 1.2, \
-    published using (n + $0 + 0.5):(column("scaled")) with boxes lc rgb "#d0d0d0"
+    $published using (n + $0 + 0.5):(column("scaled")):xtic(drawn(strcol("label"))) with boxes lc rgb "#d0d0d0"
   unset multiplot
   set xtics norotate
 }

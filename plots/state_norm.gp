@@ -1,17 +1,17 @@
 # What is in the matrix states while a long text is read: root mean square, largest entry, stable rank.
 #   gnuplot -e "out='runs/state_norm/state_norm'" plots/state_norm.gp      reads out.figure.tsv, writes out.png, .svg, .pdf
-here = system(sprintf("dirname '%s'", ARG0))
-load here."/common.gp"
 if (!exists("out")) out = "runs/state_norm/state_norm"
-data = out.".figure.tsv"
-made = made_by(data)."\nThin: single layers. Grey: entries of large models, arXiv:2503.14456, section 4.1 [T]"
-versions = versions_in(data)
-layers = system(sprintf("awk -F'\\t' '!/^#/ && $2 != \"layer\" && $2 != \"all\" && !seen[$2]++ {print $2}' '%s'", data))
-trained = int(system(sprintf("awk -F'\\t' '!/^#/ && $1 != \"label\" {print $4; exit}' '%s'", data)))
+load ARG0[1:strlen(ARG0) - strlen("state_norm.gp")]."common.gp"
+file = out.".figure.tsv"
+eval read("$data")
+made = made_by($data[1], $data[2])."\nThin: single layers. Grey: entries of large models, arXiv:2503.14456, section 4.1 [T]"
+eval cells("versions", "$data", "label")
+eval cells_where("layers", "$data", "layer", "strcol('layer') ne 'all'")
+eval largest("trained", "trained", 1)
 # The columns of the table: label layer position trained, then four of each quantity: median, 10 %, 90 %, maximum
-rows(v, l) = sprintf("< awk -F'\\t' '$1 == \"%s\" && $2 == \"%s\"' '%s'", v, l, data)
+of(v, l) = strcol("label") eq v && strcol("layer") eq l ? column("position") : NaN
 
-do for [format in "png svg pdf"] {
+do for [format in kinds("png svg pdf")] {
   eval picture(format, 1500, 640)
   set output out.".".format
   set multiplot layout 1,3 title "Matrix states while a long text is read" font ",16" offset 0,-0.3 \
@@ -39,12 +39,12 @@ do for [format in "png svg pdf"] {
     }
     if (q == 2) { set yrange [0:*] }
     if (q == 1) { set key at graph 0.01,0.86 } else { set key top left }
-    plot for [v in versions] rows(v, "all") using 3:(column(at + 1)):(column(at + 2)) with filledcurves lc rgb colour(v) notitle, \
-      for [v in versions] for [l in layers] rows(v, l) using 3:(column(at)) with lines lw 0.7 lc rgb colour(v) notitle, \
-      for [v in versions] rows(v, "all") using 3:(column(at)) with linespoints lw 2.4 lc rgb colour(v) pt point(v) ps 0.8 \
-        title (q == 0 ? v : ""), \
-      for [v in versions] rows(v, "all") using 3:(q == 1 ? column(at + 3) : NaN) with lines lw 1.6 dt 3 lc rgb colour(v) \
-        title (q == 1 && v eq word(versions, 1) ? "largest of all heads" : "")
+    plot for [v in versions] $data using (of(v, "all")):(column(at + 1)):(column(at + 2)) with filledcurves lc rgb colour(v) notitle, \
+      for [v in versions] for [l in layers] $data using (of(v, l)):(column(at)) with lines lw 0.7 lc rgb colour(v) notitle, \
+      for [v in versions] $data using (of(v, "all")):(column(at)) with linespoints lw 2.4 lc rgb colour(v) pt point(v) ps 0.8 \
+        title (q == 0 ? drawn(v) : ""), \
+      for [v in versions] $data using (of(v, "all")):(q == 1 ? column(at + 3) : -1) with lines lw 1.6 dt 3 lc rgb colour(v) \
+        title (q == 1 && v eq word(versions, 1) ? "largest of all heads" : "") # -1: below the axis
     unset label
     unset arrow 2
     unset arrow 3

@@ -1,11 +1,10 @@
 # Large keys in RWKV-4's weighted mean, computed in four ways; and rounding errors against the length of a sequence.
 #   gnuplot -e "out='runs/wkv_stability/wkv_stability'" plots/wkv_stability.gp      reads out.figure.tsv, writes out.png, .svg, .pdf
-here = system(sprintf("dirname '%s'", ARG0))
-load here."/common.gp"
-set datafile missing NaN # a line goes on over rows that are another's
 if (!exists("out")) out = "runs/wkv_stability/wkv_stability"
-data = out.".figure.tsv"
-made = made_by(data)."\nGrey lines: where the code of RWKV-2 and RWKV-3 cuts keys and where its ε is as large as e^k [C]; where e^k leaves float32"
+load ARG0[1:strlen(ARG0) - strlen("wkv_stability.gp")]."common.gp"
+file = out.".figure.tsv"
+eval read("$data")
+made = made_by($data[1], $data[2])."\nGrey lines: where the code of RWKV-2 and RWKV-3 cuts keys and where its ε is as large as e^k [C]; where e^k leaves float32"
 forms = "v2 v3 naive v4"
 titles = "'v2: at most e^{60}, + 10^{-16}' 'v3: at most e^{60}, + 10^{-8}' 'as it is written' 'v4: running maximum'"
 hue(f) = f eq "v2" ? "#999999" : f eq "v3" ? "#444444" : colour(f)
@@ -15,7 +14,7 @@ long(v, kind, what) = strcol("part") eq "length" && strcol("label") eq v && strc
 mark(x, text) = sprintf("set arrow from first %g, graph 0 to first %g, graph 1 nohead lc rgb '#cccccc' lw 1 back; ", x, x). \
   sprintf("set label '%s' at first %g, graph 0.02 rotate by 90 offset -0.6,0 font ',9' textcolor rgb '#808080'; ", text, x)
 
-do for [format in "png svg pdf"] {
+do for [format in kinds("png svg pdf")] {
   eval picture(format, 1500, 640)
   set output out.".".format
   set multiplot layout 1,3 title "Numbers in the recurrences: float32 held against float64" font ",16" offset 0,-0.3 \
@@ -36,9 +35,9 @@ do for [format in "png svg pdf"] {
   eval mark(60, "e^{60}")
   eval mark(88.7, "e^k = ∞")
   unset key
-  plot for [i = 1:words(forms)] f = word(forms, i) data using (column("x")):(number("offset", f, "error")) \
+  plot for [i = 1:words(forms)] f = word(forms, i) $data using (column("x")):(number("offset", f, "error")) \
       with lines lw 2.4 lc rgb hue(f) dt dash(f), \
-    data using (column("x")):(broken("offset", "naive")) with points pt 2 ps 0.8 lc rgb colour("naive")
+    $data using (column("x")):(broken("offset", "naive")) with points pt 2 ps 0.8 lc rgb colour("naive")
   unset arrow
   unset label
 
@@ -49,9 +48,9 @@ do for [format in "png svg pdf"] {
   set xrange [1:100]
   set xtics (1, 2, 5, 10, 20, 50, 100)
   set key top left Left reverse samplen 1.8 spacing 1.05 enhanced
-  plot for [i = 1:words(forms)] f = word(forms, i) data using (column("x")):(number("spread", f, "error")) \
+  plot for [i = 1:words(forms)] f = word(forms, i) $data using (column("x")):(number("spread", f, "error")) \
       with lines lw 2.4 lc rgb hue(f) dt dash(f) title word(titles, i), \
-    data using (column("x")):(broken("spread", "naive")) with points pt 2 ps 0.8 lc rgb colour("naive") title "… not all of it finite"
+    $data using (column("x")):(broken("spread", "naive")) with points pt 2 ps 0.8 lc rgb colour("naive") title "… not all of it finite"
 
   set title "long sequences, random inputs" offset 0,-0.5
   set xlabel "position"
@@ -62,11 +61,11 @@ do for [format in "png svg pdf"] {
   set format x "2^{%L}"
   set key default
   set key top left Left reverse samplen 2 noopaque noenhanced
-  plot for [v in "v4 v6 v7"] data using (column("x")):(long(v, "fast", "low")):(long(v, "fast", "high")) \
+  plot for [v in "v4 v6 v7"] $data using (column("x")):(long(v, "fast", "low")):(long(v, "fast", "high")) \
       with filledcurves lc rgb colour(v) notitle, \
-    for [v in "v4 v6 v7"] data using (column("x")):(long(v, "fast", "error")) \
+    for [v in "v4 v6 v7"] $data using (column("x")):(long(v, "fast", "error")) \
       with linespoints lw 2.2 lc rgb colour(v) pt point(v) ps 0.9 title v.", fast kernels", \
-    for [v in "v4 v6 v7"] data using (column("x")):(long(v, "reference", "error")) \
+    for [v in "v4 v6 v7"] $data using (column("x")):(long(v, "reference", "error")) \
       with lines lw 1.6 lc rgb colour(v) dt 3 title v.", plain loops"
   unset multiplot
   unset logscale
