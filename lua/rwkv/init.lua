@@ -18,8 +18,8 @@ if rwkv.add_method then -- once
   rwkv.add_method = nil
 end
 rwkv.experiment = require "rwkv.experiment"
-local configs = require "rwkv.experiment.configs"
-rwkv.product, rwkv.seeds, rwkv.best, rwkv.summary = configs.product, configs.seeds, configs.best, configs.summary
+local configs, results = require "rwkv.experiment.configs", require "rwkv.experiment.results"
+rwkv.product, rwkv.seeds, rwkv.best, rwkv.summary = configs.product, configs.seeds, results.best, results.summary
 rwkv.mixers = require "rwkv.mixers"
 rwkv.learn = require "rwkv.learn"
 rwkv.curves = require "rwkv.curves"

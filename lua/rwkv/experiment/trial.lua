@@ -3,25 +3,16 @@
 --   PATH.tsv         its rows, when it is finished         PATH.safetensors  the trained model
 --   PATH.partial, PATH.checkpoint, PATH.state    while it is not: rows so far; model and optimizer; a carried state
 local core = require "rwkv.core"
+local check = require "rwkv.experiment.check"
 local configs = require "rwkv.experiment.configs"
 local hooks = require "rwkv.hooks"
 local tsv = require "rwkv.tsv"
+local visible = require "rwkv.visible"
 
 local trial = {}
 
 trial.defaults = { layers = 2, beta1 = 0.9, beta2 = 0.99, eps = 1e-8, weight_decay = 0.1, decay_all = false, clip = 0,
   warmup = 0, schedule = "constant", final_lr = 0, seed = 0 }
-trial.required = { "label", "version", "dim", "vocab", "lr", "batch", "examples", "every", "tests" }
-
-local sizes = { "version", "hooks", "layers", "dim", "dim_att", "dim_ffn", "head_size", "vocab", "ctx", "tied", "decay_rank",
-  "iclr_rank", "value_rank", "gate_rank", "mix_rank", "head_qk" }
-
-local function design(c)
-  local d = {}
-  for _, name in ipairs(sizes) do d[name] = c[name] end
-  if c.version == "v1" then d.ctx = c.ctx or c.seq end
-  return d
-end
 
 local function exists(path)
   local file = io.open(path)
@@ -39,13 +30,14 @@ function trial.evaluate(model, task, c)
       correct, scored, loss = correct + score.correct, scored + score.scored, loss + l:item() * score.scored
     end)
   end
+  if scored == 0 then error(("experiment: the test task has no scored position among its %d examples"):format(c.tests), 0) end
   return { accuracy = correct / scored, test_loss = loss / scored }
 end
 
 -- Multiplications and additions of training on so many examples of T tokens, `labels` of which are scored: three times
 -- those of the forward pass, the head only where a position is scored.
 local function training_flops(c, examples, T, labels)
-  local d = design(c)
+  local d = check.design(c)
   d.tokens = T
   local head = 2 * c.dim * c.vocab
   return 3 * examples * (T * (core.describe(d).flops_per_token - head) + labels * head)
@@ -101,12 +93,12 @@ local function begin(run)
     local opt = optimizer(model, c)
     opt:restore(path .. ".checkpoint")
     local seen = opt:steps() * c.batch
-    io.stderr:write(("%s goes on after %d of %d examples\n"):format(c.label, seen, c.examples))
+    io.stderr:write(("%s goes on after %d of %d examples\n"):format(visible.line(c.label), seen, c.examples))
     while rows[#rows].examples > seen do rows[#rows] = nil end -- stopped between the two files
     run.kept = run.train.carry and path .. ".state." .. opt:steps()
     return model, opt, rows, run.kept and load_state(run.kept, model, c.batch) or nil
   end
-  local d = design(c)
+  local d = check.design(c)
   d.seed = c.seed
   local model = hooks.model(d)
   if run.prepare then core.no_grad(run.prepare, model, c) end
@@ -149,7 +141,8 @@ local function train(run, bar)
   local seen, seconds = opt:steps() * c.batch, #rows > 0 and rows[#rows].seconds or 0
   local start, sum, steps = core.time() - seconds, 0, 0
   local function record(loss, more)
-    local row = with(row_of(run, model, seen), run.evaluate(model, run.test, c))
+    local row = row_of(run, model, seen)
+    with(row, check.measured(row, run.evaluate(model, run.test, c), "evaluate"))
     row.loss, row.seconds = row.loss or loss, core.time() - start
     rows[#rows + 1] = with(row, more or {})
     return row
@@ -224,10 +217,10 @@ function trial.run(run, bar)
   run.tokens, run.labels = shape[2], scored / shape[1]
   local rows, model = train(run, bar)
   local last = rows[#rows]
-  for _, more in ipairs(run.final and core.no_grad(run.final, model, run.test, c) or {}) do
-    local row = with(row_of(run, model, last.examples), more)
+  for _, more in ipairs(check.rows(run.final and core.no_grad(run.final, model, run.test, c), "final")) do
+    local row = row_of(run, model, last.examples)
     row.part, row.seconds = "final", last.seconds
-    rows[#rows + 1] = row
+    rows[#rows + 1] = with(row, check.measured(row, more, "final"))
   end
   if run.keep_model then model:save(run.path .. ".safetensors") end
   tsv.write(run.path .. ".tsv", trial.columns(rows), rows)
