@@ -69,7 +69,7 @@ for _, run in ipairs(runs) do
       bar:update(read)
     end
     for _, name in ipairs(state:names()) do
-      local layer = name:match "^(%d+)%.att_kv$"
+      local layer = tonumber(name:match "^(%d+)%.att_kv$")
       if layer then
         local numbers = measure(state:get(name))
         keep(run.label, position, layer, numbers)

@@ -15,12 +15,13 @@
 --   [--python PATH:PATH] [--check] [--out DIR]
 -- What is counted, and how to read it: aviary help bench.md
 local common = require "rwkv.bench.common"
+local visible = require "rwkv.visible"
 
 local names = { "train", "decode", "prefill", "ops", "scaling", "hook", "all", "peers" }
 local name, known = arg[1], false
 for _, n in ipairs(names) do known = known or n == name end
 if not known then
-  io.stderr:write(name and ("bench: there is no benchmark '%s'\n"):format(name) or "",
+  io.stderr:write(name and ("bench: there is no benchmark '%s'\n"):format(visible.line(name)) or "",
     "usage: aviary bench ", table.concat(names, "|"), " [options]; `aviary help bench` explains them\n")
   os.exit(1, true)
 end
@@ -34,6 +35,6 @@ local ok, message = xpcall(require("rwkv.bench." .. name), function(e)
   return getmetatable(e) == common.Failure and e or debug.traceback(tostring(e))
 end, rest)
 if not ok then
-  io.stderr:write("bench ", name, ": ", tostring(message), "\n")
+  io.stderr:write("bench ", name, ": ", visible.text(message), "\n")
   os.exit(1, true)
 end

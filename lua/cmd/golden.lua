@@ -9,6 +9,7 @@
 --   status 0: all agree, 1: something is off, 2: could not be compared
 -- Explained in: aviary help golden.md
 local rwkv = require "rwkv"
+local visible = require "rwkv.visible"
 
 local commands = { make = "rwkv.golden.make", diff = "rwkv.golden.diff" }
 local name = arg[1]
@@ -22,7 +23,7 @@ local status, result = xpcall(require(commands[name]).command, function(e)
   return type(e) == "string" and e or debug.traceback(tostring(e))
 end, table.move(arg, 2, #arg, 1, {}))
 if not status then
-  io.stderr:write("golden ", name, ": ", tostring(result), "\n")
+  io.stderr:write("golden ", name, ": ", visible.text(result), "\n")
   os.exit(2, true)
 end
 os.exit(result or 0, true)

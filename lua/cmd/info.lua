@@ -4,6 +4,7 @@
 -- Options for the first two: --layers 12 --dim 768 --vocab 65536 --tokens 1024, and what rwkv.model takes
 local rwkv = require "rwkv"
 local published = require "rwkv.published"
+local visible = require "rwkv.visible"
 
 local o = rwkv.options(arg, { layers = 12, dim = 768, vocab = 65536, tokens = 1024, head_size = 0, dim_att = 0,
   dim_ffn = 0, decay_rank = 0, iclr_rank = 0, value_rank = 0, gate_rank = 0, mix_rank = 0, head_qk = 0, ctx = 0 })
@@ -68,7 +69,7 @@ else
   local ok, model = pcall(rwkv.load, o[1])
   local hooked = not ok and select(2, pcall(rwkv.hooks_in, o[1]))
   if not ok and type(hooked) ~= "table" then
-    io.stderr:write("info: ", (model:gsub("^[^\n ]+:%d+: ", "")), "\n")
+    io.stderr:write("info: ", visible.text(model:gsub("^[^\n ]+:%d+: ", "")), "\n")
     os.exit(1)
   end
   if not ok then -- its hooks are a script's: what the file says of itself
@@ -79,10 +80,10 @@ else
     local names = {}
     for name in pairs(hooked) do names[#names + 1] = name end
     table.sort(names)
-    for _, name in ipairs(names) do print(("  %-16s %s"):format(name, hooked[name])) end
+    for _, name in ipairs(names) do print(("  %-16s %s"):format(visible.line(name), visible.line(hooked[name]))) end
     os.exit(0)
   end
-  print(model)
+  print(visible.line(model))
   local names, config = {}, model:config()
   for name in pairs(config) do names[#names + 1] = name end
   table.sort(names)
@@ -92,7 +93,7 @@ else
     table.sort(slots)
     config.hooks = table.concat(slots, " ")
   end
-  for _, name in ipairs(names) do print(("  %-16s %s"):format(name, config[name])) end
+  for _, name in ipairs(names) do print(("  %-16s %s"):format(visible.line(name), visible.line(config[name]))) end
   print(("  %-16s %s"):format("parameters", grouped(model:param_count())))
   local unused = model:param_count(true) - model:param_count()
   if unused > 0 then print(("  %-16s %s"):format("unused", grouped(unused))) end

@@ -15,8 +15,8 @@ rwkv.hook, rwkv.model, rwkv.describe, rwkv.load = hooks.define, hooks.model, hoo
 rwkv.private.add_method("model", "trace", require "rwkv.trace")
 rwkv.private.add_method("model", "check_cuts", require "rwkv.check_cuts")
 rwkv.experiment = require "rwkv.experiment"
-local configs = require "rwkv.experiment.configs"
-rwkv.product, rwkv.seeds, rwkv.best, rwkv.summary = configs.product, configs.seeds, configs.best, configs.summary
+local configs, results = require "rwkv.experiment.configs", require "rwkv.experiment.results"
+rwkv.product, rwkv.seeds, rwkv.best, rwkv.summary = configs.product, configs.seeds, results.best, results.summary
 rwkv.mixers = require "rwkv.mixers"
 rwkv.learn = require "rwkv.learn"
 rwkv.curves = require "rwkv.curves"

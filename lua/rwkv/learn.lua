@@ -6,8 +6,11 @@
 -- with each of them; train is then a function(seed) that returns the task. settings: layers, dim, head_size, vocab, seq
 -- (sizes of the models), batch, examples, every (examples between two tests), tests (examples of a test), lr, beta1, beta2,
 -- eps, weight_decay, warmup_steps, seed; columns = { name = value, .. } whatever else shall stand in every row.
+local at_caller = require "rwkv.at_caller"
+local check = require "rwkv.experiment.check"
 local configs = require "rwkv.experiment.configs"
 local experiment = require "rwkv.experiment"
+local visible = require "rwkv.visible"
 
 local sorted = configs.sorted
 local defaults = { layers = 2, batch = 64, beta1 = 0.9, beta2 = 0.99, eps = 1e-8, weight_decay = 0.1, warmup_steps = 10,
@@ -25,15 +28,27 @@ local function check_task(name, task)
   if not has then fail("%s is a %s, expected a task with :batch(first, count)", name, type(task)) end
 end
 
-local function check(q)
+local function check_run(run, i)
+  if type(run) ~= "table" then fail("run %d is %s, expected { label =, version =, hooks = }", i, check.shown(run)) end
+  for name in pairs(run) do
+    if name ~= "label" and name ~= "version" and name ~= "hooks" then
+      fail("run %d: there is no '%s'; there are: label, version, hooks", i, visible.line(name))
+    end
+  end
+  if type(run.label) ~= "string" or type(run.version) ~= "string" then fail("run %d: label and version are needed", i) end
+end
+
+local function check_question(q)
   if type(q) ~= "table" then fail("expected a table, found a %s", type(q)) end
   for name in pairs(q) do
-    if not fields[name] then fail("there is no option '%s'; there are: %s", tostring(name), listed(fields)) end
+    if not fields[name] then fail("there is no option '%s'; there are: %s", visible.line(name), listed(fields)) end
   end
   for _, name in ipairs { "name", "out", "settings", "runs", "train", "test" } do
-    local want = fields[name]
     if q[name] == nil then fail("%s is missing", name) end
-    if want ~= true and type(q[name]) ~= want then fail("%s is a %s, expected a %s", name, type(q[name]), want) end
+  end
+  for name, value in pairs(q) do
+    local want = fields[name]
+    if want ~= true and type(value) ~= want then fail("%s is a %s, expected a %s", name, type(value), want) end
   end
   local known = {}
   for _, name in ipairs(required) do known[name] = true end
@@ -41,18 +56,25 @@ local function check(q)
   for name, value in pairs(q.settings) do
     if not known[name] then
       fail("there is no setting '%s'; there are: %s (what shall only stand in the table goes into columns)",
-        tostring(name), listed(known))
+        visible.line(name), listed(known))
     end
-    if type(value) ~= "number" then fail("setting %s is a %s, expected a number", name, type(value)) end
+    local fits, problem = check.field(name == "warmup_steps" and "warmup" or name, value)
+    if not fits then fail("setting %s is %s", name, problem) end
   end
   for _, name in ipairs(required) do if not q.settings[name] then fail("setting %s is missing", name) end end
-  for i, run in ipairs(q.runs) do
-    for name in pairs(run) do
-      if name ~= "label" and name ~= "version" and name ~= "hooks" then
-        fail("run %d: there is no '%s'; there are: label, version, hooks", i, tostring(name))
-      end
-    end
-    if type(run.label) ~= "string" or type(run.version) ~= "string" then fail("run %d: label and version are needed", i) end
+  for name, value in pairs(q.columns or {}) do
+    if known[name] or name == "label" or name == "version" then fail("columns: %s is a setting", name) end
+    local fits, problem = check.field(name, value)
+    if not fits then fail("columns: %s is %s", visible.line(name), problem) end
+  end
+  for _, name in ipairs { "runs", "seeds" } do
+    if not check.is_list(q[name] or {}) then fail("%s is no list", name) end
+    if q[name] and #q[name] == 0 then fail("%s is empty: there is nothing to run", name) end
+  end
+  for i, run in ipairs(q.runs) do check_run(run, i) end
+  for i, seed in ipairs(q.seeds or {}) do
+    local fits, problem = check.field("seed", seed)
+    if not fits then fail("seeds: entry %d is %s", i, problem) end
   end
   if q.seeds and type(q.train) ~= "function" then fail "with seeds, train is a function(seed) that returns the task" end
   if type(q.train) ~= "function" then check_task("train", q.train) end
@@ -60,7 +82,7 @@ local function check(q)
 end
 
 local function learn(q)
-  check(q)
+  check_question(q)
   local settings = {}
   for _, from in ipairs { defaults, q.settings, q.columns or {} } do
     for name, value in pairs(from) do settings[name] = value end
@@ -71,9 +93,4 @@ local function learn(q)
     task = function(c) return type(q.train) == "function" and q.train(c.seed) or q.train, q.test end }
 end
 
-return function(q)
-  local results = table.pack(pcall(learn, q))
-  if results[1] then return results[2], results[3] end
-  local message = results[2]
-  error(message, type(message) == "string" and not message:match "^[^\n ]+:%d+: " and 2 or 0)
-end
+return at_caller(learn)

@@ -1,8 +1,21 @@
+local function check(arguments, defaults)
+  if type(arguments) ~= "table" or type(defaults) ~= "table" then
+    error(("options: expected the arguments and a table of defaults, found a %s and a %s"):format(type(arguments), type(defaults)), 0)
+  end
+  for i, word in ipairs(arguments) do
+    if type(word) ~= "string" then error(("options: argument %d is a %s, expected text"):format(i, type(word)), 0) end
+  end
+  for name in pairs(defaults) do
+    if type(name) ~= "string" then error(("options: a default is called %s, expected names"):format(tostring(name)), 0) end
+  end
+end
+
 -- Command-line options for scripts:
 --   local o = rwkv.options(arg, { scale = "small", seed = 0, fast = false })
 -- reads --scale X --seed N --fast over the defaults. A number stays a number; an unknown option or a
 -- missing value is an error. What is left over stands in o[1], o[2], ...
 return function(arguments, defaults)
+  check(arguments, defaults)
   local o, i = {}, 1
   for name, value in pairs(defaults) do o[name] = value end
   local function known()

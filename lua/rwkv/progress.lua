@@ -2,6 +2,7 @@
 -- and then in a log.
 --   local bar = rwkv.progress("v7", total, "tok");  bar:update(done, "loss 1.2");  bar:finish("text")
 local core = require "rwkv.core"
+local visible = require "rwkv.visible"
 
 local Progress = {} -- methods
 local class = { __index = Progress, __metatable = "progress" }
@@ -28,7 +29,7 @@ function Progress:line(done, note)
   local part = self.total > 0 and done / self.total or 1
   local filled = math.floor(20 * math.min(1, part))
   return ("%-10s [%s%s] %3.0f%%  %s %s/s  %s left  %s"):format(self.name, ("#"):rep(filled),
-    ("."):rep(20 - filled), 100 * part, quantity(rate), self.unit, duration(left), note or "")
+    ("."):rep(20 - filled), 100 * part, quantity(rate), self.unit, duration(left), visible.line(note or ""))
 end
 
 function Progress:update(done, note)
@@ -46,7 +47,7 @@ end
 
 -- A line that stays, above the bar.
 function Progress:say(text)
-  io.stderr:write(core.is_terminal() and "\r\27[K" or "", text, "\n")
+  io.stderr:write(core.is_terminal() and "\r\27[K" or "", visible.text(text), "\n")
   self.shown = -math.huge
 end
 
@@ -57,12 +58,12 @@ end
 
 function Progress:finish(text)
   if core.is_terminal() then io.stderr:write "\r\27[K" end
-  io.stderr:write(("%-10s %s (%s)\n"):format(self.name, text or "done", duration(core.time() - self.start)))
+  io.stderr:write(("%-10s %s (%s)\n"):format(self.name, visible.line(text or "done"), duration(core.time() - self.start)))
 end
 
 -- total and done count anything: tokens, steps, examples. from: what was done before (a resumed run).
 return function(name, total, unit, from)
   local now = core.time()
-  return setmetatable({ name = name, total = total, unit = unit or "", from = from or 0, start = now, shown = now },
-    class)
+  return setmetatable({ name = visible.line(name), total = total, unit = visible.line(unit or ""), from = from or 0,
+    start = now, shown = now }, class)
 end

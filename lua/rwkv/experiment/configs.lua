@@ -1,52 +1,111 @@
--- Configurations: flat tables of plain values, and `hooks`. Making lists of them, naming them, choosing among results.
+-- Configurations: flat tables of plain values, and `hooks`. Making lists of them, and naming them.
+local at_caller = require "rwkv.at_caller"
+local check = require "rwkv.experiment.check"
 local core = require "rwkv.core"
 local draws = require "rwkv.experiment.draws"
 local fingerprint = require "rwkv.experiment.fingerprint"
 local hooks = require "rwkv.hooks"
+local visible = require "rwkv.visible"
 
 local configs = {}
 
+-- The keys of a table in order: numbers, texts, others.
 function configs.sorted(t)
-  local names = {}
-  for name in pairs(t) do names[#names + 1] = name end
-  table.sort(names)
-  return names
+  local keys = {}
+  for key in pairs(t) do keys[#keys + 1] = key end
+  table.sort(keys, function(a, b)
+    if type(a) ~= type(b) then return type(a) < type(b) end
+    if type(a) == "number" or type(a) == "string" then return a < b end
+    return tostring(a) < tostring(b)
+  end)
+  return keys
+end
+
+local function fail(...) error(string.format(...), 0) end
+
+-- ---- products ----
+
+-- Puts a setting into a configuration; hooks slot by slot.
+local function put(c, name, value)
+  if name ~= "hooks" then
+    c[name] = value
+    return
+  end
+  local merged = {}
+  for _, from in ipairs { c.hooks or {}, value } do
+    for slot, hook in pairs(from) do merged[slot] = hook end
+  end
+  c.hooks = merged
+end
+
+-- Fails unless name and value can stand in a configuration.
+local function check_setting(where, name, value)
+  local kind = type(value)
+  if type(name) ~= "string" then fail("product: %s: %s stands where a name is expected", where, check.shown(name)) end
+  if name == "hooks" then
+    if kind ~= "table" or #value > 0 then fail("product: %s: hooks is %s, expected a table by slot", where, check.shown(value)) end
+  elseif kind ~= "string" and kind ~= "number" and kind ~= "boolean" then
+    fail("product: %s: %s is %s, expected text, a number or a boolean", where, visible.line(name), check.shown(value))
+  end
+end
+
+local function check_axis(axis, i)
+  local name, values = type(axis) == "table" and axis[1], type(axis) == "table" and axis[2]
+  if type(name) ~= "string" or not check.is_list(values) or #axis ~= 2 or not check.is_list(axis) then
+    fail("product: axis %d is not { name, list of values }", i)
+  end
+  for k, value in ipairs(values) do
+    local where = ("axis %d (%s), value %d"):format(i, visible.line(name), k)
+    if type(value) ~= "table" then
+      check_setting(where, name, value)
+    elseif name == "hooks" and not value.hooks then
+      fail("product: %s: expected { hooks = { slot = .. }, .. }", where)
+    else
+      for field, x in pairs(value) do check_setting(where, field, x) end
+    end
+  end
 end
 
 -- product({ { "model", { { label =, version = }, .. } }, { "lr", { 1e-3, 3e-3 } }, .. }, settings) -> list of configurations:
 -- every combination, the last axis running fastest. A value that is a table is merged into the configuration, and so are
--- the settings that are plain values; those in lists (and `seeds`) are for axes.
-function configs.product(axes, settings)
+-- the settings, hooks slot by slot; settings that are lists (and `seeds`) are for axes.
+configs.product = at_caller(function(axes, settings)
+  if not check.is_list(axes) then fail("product: axes is %s, expected a list of { name, list of values }", check.shown(axes)) end
+  if settings ~= nil and type(settings) ~= "table" then fail("product: settings is %s, expected a table", check.shown(settings)) end
+  for i, axis in ipairs(axes) do check_axis(axis, i) end
   local base = {}
   for name, value in pairs(settings or {}) do
-    if type(value) ~= "table" and name ~= "seeds" then base[name] = value end
+    if name ~= "seeds" and (name == "hooks" or not check.is_list(value)) then
+      check_setting("settings", name, value)
+      put(base, name, value)
+    end
   end
   local list = { base }
-  for i, axis in ipairs(axes) do
-    local name, values = axis[1], axis[2]
-    if type(name) ~= "string" or type(values) ~= "table" then
-      error(("product: axis %d is not { name, list of values }"):format(i), 2)
-    end
+  for _, axis in ipairs(axes) do
     local longer = {}
     for _, c in ipairs(list) do
-      for _, value in ipairs(values) do
+      for _, value in ipairs(axis[2]) do
         local copy = {}
-        for k, v in pairs(c) do copy[k] = v end
-        if type(value) == "table" then for k, v in pairs(value) do copy[k] = v end else copy[name] = value end
+        for k, v in pairs(c) do put(copy, k, v) end
+        for k, v in pairs(type(value) == "table" and value or { [axis[1]] = value }) do put(copy, k, v) end
         longer[#longer + 1] = copy
       end
     end
     list = longer
   end
   return list
-end
+end)
 
 -- seeds(3) -> { 0, 1, 2 }
-function configs.seeds(count)
+configs.seeds = at_caller(function(count)
+  if math.type(count) == nil or count % 1 ~= 0 or count < 0 or count > 1e6 then
+    fail("seeds: expected a whole number from 1 to 1000000, found %s", check.shown(count))
+  end
+  if count == 0 then fail "seeds: expected 1 or more, found 0: there is nothing to run" end
   local list = {}
   for i = 1, count do list[i] = i - 1 end
   return list
-end
+end)
 
 -- ---- names ----
 
@@ -106,8 +165,10 @@ end
 function configs.titles(list)
   local differs, titles = {}, {}
   for _, c in ipairs(list) do
-    for name, value in pairs(c) do
-      if type(value) ~= "table" and value ~= list[1][name] then differs[name] = true end
+    for _, there in ipairs { c, list[1] } do
+      for name in pairs(there) do
+        if c[name] ~= list[1][name] then differs[name] = true end
+      end
     end
   end
   for _, name in ipairs { "label", "version", "hooks" } do differs[name] = nil end
@@ -123,85 +184,6 @@ function configs.titles(list)
     titles[i] = table.concat(parts, " ")
   end
   return titles
-end
-
--- ---- choosing ----
-
--- What rows have in common that agree in the columns `by`.
-local function group_of(row, by)
-  local parts = {}
-  for i, name in ipairs(by) do parts[i] = tostring(row[name]) end
-  return table.concat(parts, "\0")
-end
-
--- best(rows, { over = "lr", by = { "label", "dim" }, value = "accuracy", lowest = false }) -> the rows of the runs with the
--- best value of `over`, for every group of rows that agree in `by`: where the mean over runs (seeds) of the last value of
--- the curve is highest, or lowest. This is how the papers treat the learning rate.
-function configs.best(rows, q)
-  local groups, order, value, sign = {}, {}, q.value or "accuracy", q.lowest and -1 or 1
-  for _, row in ipairs(rows) do
-    if row.part == "curve" then
-      local g = group_of(row, q.by)
-      if not groups[g] then groups[g], order[#order + 1] = {}, g end
-      groups[g][row[q.over]] = groups[g][row[q.over]] or {}
-      groups[g][row[q.over]][row.run] = row[value] -- rows of a run come in order: the last one stays
-    end
-  end
-  local winner, chosen = {}, {}
-  for g, group in pairs(groups) do
-    local top = -math.huge
-    for _, over in ipairs(configs.sorted(group)) do
-      local sum, n = 0, 0
-      for _, x in pairs(group[over]) do sum, n = sum + x, n + 1 end
-      if sign * sum / n > top then winner[g], top = over, sign * sum / n end
-    end
-  end
-  for _, g in ipairs(order) do -- as they first come
-    for _, row in ipairs(rows) do
-      if group_of(row, q.by) == g and row[q.over] == winner[g] then chosen[#chosen + 1] = row end
-    end
-  end
-  return chosen
-end
-
--- Mean, lowest, highest and number of a column in the last rows of runs; nothing where there are no numbers.
-local function over_runs(last, name)
-  local sum, n, low, high = 0, 0, math.huge, -math.huge
-  for _, run in ipairs(configs.sorted(last)) do
-    local x = last[run][name]
-    if x then sum, n, low, high = sum + x, n + 1, math.min(low, x), math.max(high, x) end
-  end
-  if n > 0 then return sum / n, low, high, n end
-end
-
--- summary(rows, { by = { "label", "dim" }, value = "accuracy", part = "curve", also = { "loss" }, keep = { "lr" } }) -> a row for
--- every group of runs that agree in `by`: mean, low and high over its runs of the last value of their curves (or, with part =
--- "final", of what was measured at the end), runs how many there are; parameters and state as counted; of the columns in
--- `also` the mean, if there are numbers; those in `keep` as they are in the first.
-function configs.summary(rows, q)
-  local value, part, groups, order = q.value or "accuracy", q.part or "curve", {}, {}
-  for _, row in ipairs(rows) do
-    if row.part == part then
-      local id = group_of(row, q.by)
-      local g = groups[id]
-      if not g then
-        g = { first = row, last = {} }
-        groups[id], order[#order + 1] = g, g
-      end
-      g.last[row.run] = row
-    end
-  end
-  local list = {}
-  for i, g in ipairs(order) do
-    local r = {}
-    r.mean, r.low, r.high, r.runs = over_runs(g.last, value)
-    for _, name in ipairs(q.also or {}) do r[name] = over_runs(g.last, name) end
-    for _, names in ipairs { q.by, q.keep or {}, { "parameters", "state_floats", "state_bytes", "commit" } } do
-      for _, name in ipairs(names) do r[name] = g.first[name] end
-    end
-    list[i] = r
-  end
-  return list
 end
 
 return configs

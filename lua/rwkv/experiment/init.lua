@@ -1,14 +1,17 @@
 -- Experiments: many models, each trained from its configuration, one result file each, a table of all. What is finished
 -- is not run again, what was stopped goes on, several can run at a time, here or on other machines. See
 -- lua/doc/experiments.md.
+local at_caller = require "rwkv.at_caller"
+local check = require "rwkv.experiment.check"
 local core = require "rwkv.core"
 local configs = require "rwkv.experiment.configs"
 local draws = require "rwkv.experiment.draws"
+local files = require "rwkv.experiment.files"
 local options = require "rwkv.options"
 local progress = require "rwkv.progress"
-local files = require "rwkv.experiment.files"
 local trial = require "rwkv.experiment.trial"
 local tsv = require "rwkv.tsv"
+local visible = require "rwkv.visible"
 local workers = require "rwkv.experiment.workers"
 
 local experiment = {}
@@ -17,17 +20,15 @@ local function fail(...) error("experiment: " .. string.format(...), 0) end
 
 -- ---- options ----
 
-local common = { scale = "small", set = "", jobs = 1, list = false, collect = false, fresh = false, run = "", out = "" }
-
 -- options(arg, { models = "v4 v7", .. }) -> the script's options and those that every experiment has: --scale quick, small or
 -- paper; --jobs N; --list; --collect; --fresh; --out DIR.
 function experiment.options(arguments, mine)
   local all = {}
-  for name, value in pairs(common) do all[name] = value end
+  for name, value in pairs(check.common) do all[name] = value end
+  if mine ~= nil and type(mine) ~= "table" then fail("options: the script's are %s, expected a table", check.shown(mine)) end
   for name, value in pairs(mine or {}) do all[name] = value end
   local o = options(arguments, all)
-  if o.jobs < 1 or o.jobs > 64 or o.jobs % 1 ~= 0 then fail("--jobs %g: expected 1 to 64", o.jobs) end
-  if o.fresh and o.collect then fail "--fresh and --collect: one forgets what is finished, the other puts it together" end
+  check.options(o)
   o.jobs = math.tointeger(o.jobs)
   return o
 end
@@ -47,6 +48,7 @@ end
 
 -- scale(o, { quick = {..}, small = {..}, paper = {..} }) -> the settings that --scale asks for, with those of --set
 function experiment.scale(o, scales)
+  if type(o) ~= "table" or type(scales) ~= "table" then fail "scale: expected options and a table of scales" end
   local s = scales[o.scale] or fail("--scale %s: expected %s", o.scale, table.concat(configs.sorted(scales), ", "))
   for word in (o.set or ""):gmatch "%S+" do
     local name, text = word:match "^([%w_]+)=(.+)$"
@@ -57,45 +59,6 @@ function experiment.scale(o, scales)
   return s
 end
 
--- ---- checking ----
-
-local fields = { name = "string", configs = "table", task = "function", options = "table", out = "string",
-  evaluate = "function", final = "function", stop = "function", prepare = "function", note = "string",
-  keep_models = "boolean", title = "function" }
-
-local function check_task(name, task)
-  local has = (type(task) == "table" or type(task) == "userdata") and task.batch
-  if not has then fail("the %s task is a %s, expected one with :batch(first, count)", name, type(task)) end
-end
-
-local function check_config(c, i)
-  if type(c) ~= "table" then fail("configuration %d is a %s, expected a table", i, type(c)) end
-  for _, name in ipairs(trial.required) do
-    if c[name] == nil then fail("configuration %d (%s) has no %s", i, tostring(c.label), name) end
-  end
-  for name, value in pairs(c) do
-    local kind = type(value)
-    if type(name) ~= "string" or (kind == "table" and name ~= "hooks") or kind == "function" or kind == "userdata" then
-      fail("configuration %d: %s is a %s; only plain values and hooks can stand there", i, tostring(name), kind)
-    end
-  end
-  if c.schedule ~= "constant" and c.schedule ~= "cosine" then
-    fail("configuration %d: schedule %s, expected constant or cosine", i, tostring(c.schedule))
-  end
-end
-
-local function check(q)
-  if type(q) ~= "table" then fail("expected a table, found a %s", type(q)) end
-  for name, value in pairs(q) do
-    local want = fields[name]
-    if not want then fail("there is no field '%s'; there are: %s", tostring(name), table.concat(configs.sorted(fields), ", ")) end
-    if type(value) ~= want then fail("%s is a %s, expected a %s", name, type(value), want) end
-  end
-  for _, name in ipairs { "name", "configs", "task" } do
-    if q[name] == nil then fail("%s is missing", name) end
-  end
-end
-
 -- ---- the list of runs ----
 
 -- One run: { config =, key =, digest =, path =, train =, test =, evaluate =, .. }; functions: those that measure;
@@ -103,10 +66,10 @@ end
 local function new_run(q, c, out, title)
   draws.place(c.seed, "task", 0)
   local train, test = q.task(c)
-  check_task("training", train)
-  check_task("test", test)
+  check.task("training", train, c)
+  check.task("test", test, c)
   local functions = { q.evaluate or false, q.final or false, q.stop or false, q.prepare or false }
-  local passed_over = q.options and { [q.options] = common } or {}
+  local passed_over = q.options and { [q.options] = check.common } or {}
   local run = configs.identity(c, train, test, functions, passed_over)
   run.config, run.train, run.test, run.functions, run.passed_over = c, train, test, functions, passed_over
   run.path, run.title = out .. "/" .. run.key, title
@@ -121,8 +84,7 @@ local function list_runs(q, out)
     local c = {}
     for name, value in pairs(trial.defaults) do c[name] = value end
     for name, value in pairs(given) do c[name] = value end
-    check_config(c, i)
-    local run = new_run(q, c, out, q.title and q.title(c) or titles[i])
+    local run = new_run(q, c, out, check.title(q.title, c) or titles[i])
     if not keys[run.key] then -- the same twice is one run
       keys[run.key] = true
       runs[#runs + 1] = run
@@ -140,11 +102,11 @@ end
 local function summary(rows)
   local last = rows[1]
   for _, row in ipairs(rows) do if row.part ~= "final" then last = row end end
-  return ("accuracy %s, loss %s"):format(last.accuracy and ("%.3f"):format(last.accuracy) or "-",
-    tonumber(last.loss) and ("%.3f"):format(last.loss) or "-")
+  local function number(x) return type(x) == "number" and (x == x and ("%.3f"):format(x) or "nan") or "-" end
+  return ("accuracy %s, loss %s"):format(number(last.accuracy), number(last.loss))
 end
 
-local function say(...) io.stderr:write(string.format(...), "\n") end
+local function say(...) io.stderr:write(visible.text(string.format(...)), "\n") end
 
 -- ---- running ----
 
@@ -221,7 +183,18 @@ local function command_line(name, run)
   return table.concat(words, " ")
 end
 
--- The table of all rows, in the order of the configurations. Without a row there is no table: an older one stays.
+-- A table headed by the command that made it. One that is there is not replaced by one without rows.
+local function write_table(path, columns, rows, note)
+  local there = #rows == 0 and io.open(path)
+  if there then
+    there:close()
+    return say("%s stays as it is: there are no rows to put in its place", path)
+  end
+  tsv.write(path, columns, rows, { ("%s (commit %s, %s kernels, %s)"):format(command_line(), core.commit, core.backend(),
+    core.precision), note })
+end
+
+-- The table of all rows, in the order of the configurations.
 local function merge(q, out, runs)
   local all, missing, path = {}, 0, out .. "/" .. q.name .. ".tsv"
   for _, run in ipairs(runs) do
@@ -229,10 +202,7 @@ local function merge(q, out, runs)
     if not run.rows then missing = missing + 1 end
     for _, row in ipairs(run.rows or {}) do all[#all + 1] = row end
   end
-  if #all > 0 then
-    tsv.write(path, trial.columns(all), all, { ("%s (commit %s, %s kernels, %s)"):format(command_line(q.name), core.commit,
-      core.backend(), core.precision), q.note })
-  end
+  write_table(path, trial.columns(all), all, q.note)
   return all, path, missing
 end
 
@@ -326,8 +296,8 @@ local function sort_out(q, o, out, runs)
 end
 
 local function run(q)
-  check(q)
-  local o = q.options or common
+  check.question(q, trial.defaults)
+  local o = q.options or check.common
   local out = q.out or (o.out ~= "" and o.out) or "runs/" .. q.name
   local runs = list_runs(q, out)
   if o.list then return list(q, out, runs) end
@@ -346,17 +316,16 @@ end
 -- figure(path, columns, rows, note): beside the table of all rows, NAME.tsv, the few that a figure shows, NAME.figure.tsv,
 -- headed by the command that made it.
 function experiment.figure(path, columns, rows, note)
+  if type(path) ~= "string" then
+    fail("figure: path is %s, expected text; run{...} returns none where --run asks for a run of another experiment", check.shown(path))
+  end
   core.mkdir(path:match "^(.*)/" or ".")
-  tsv.write((path:gsub("%.tsv$", ".figure.tsv")), columns, rows, { ("%s (commit %s, %s kernels, %s)"):format(command_line(), core.commit, core.backend(),
-    core.precision), note })
+  write_table((path:gsub("%.tsv$", ".figure.tsv")), columns, rows, note)
 end
 
 -- run{ name =, configs =, task =, ... } -> rows, path of the table
-function experiment.run(q)
-  local found = table.pack(pcall(draws.keep, {}, function() return run(q) end))
-  if found[1] then return found[2], found[3] end
-  local message = found[2]
-  error(message, type(message) == "string" and not message:match "^[^\n ]+:%d+: " and 2 or 0)
-end
+experiment.run = at_caller(function(q)
+  return draws.keep({}, function() return run(q) end)
+end)
 
 return experiment

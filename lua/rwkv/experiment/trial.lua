@@ -1,10 +1,11 @@
 -- One run of an experiment: a model of a configuration is trained, tested on the way, and measured at the end. It stops
 -- at any moment and goes on from its last test with the same numbers.
 local core = require "rwkv.core"
+local check = require "rwkv.experiment.check"
 local configs = require "rwkv.experiment.configs"
 local draws = require "rwkv.experiment.draws"
-local hooks = require "rwkv.hooks"
 local files = require "rwkv.experiment.files"
+local hooks = require "rwkv.hooks"
 local visible = require "rwkv.visible"
 
 local trial = {}
@@ -13,17 +14,6 @@ local function say(...) io.stderr:write(visible.text(string.format(...)), "\n") 
 
 trial.defaults = { layers = 2, beta1 = 0.9, beta2 = 0.99, eps = 1e-8, weight_decay = 0.1, decay_all = false, clip = 0,
   warmup = 0, schedule = "constant", final_lr = 0, seed = 0 }
-trial.required = { "label", "version", "dim", "vocab", "lr", "batch", "examples", "every", "tests" }
-
-local sizes = { "version", "hooks", "layers", "dim", "dim_att", "dim_ffn", "head_size", "vocab", "ctx", "tied", "decay_rank",
-  "iclr_rank", "value_rank", "gate_rank", "mix_rank", "head_qk" }
-
-local function design(c)
-  local d = {}
-  for _, name in ipairs(sizes) do d[name] = c[name] end
-  if c.version == "v1" then d.ctx = c.ctx or c.seq end
-  return d
-end
 
 -- ---- measuring ----
 
@@ -36,13 +26,14 @@ function trial.evaluate(model, task, c)
       correct, scored, loss = correct + score.correct, scored + score.scored, loss + l:item() * score.scored
     end)
   end
+  if scored == 0 then error(("experiment: the test task has no scored position among its %d examples"):format(c.tests), 0) end
   return { accuracy = correct / scored, test_loss = loss / scored }
 end
 
 -- Multiplications and additions of training on so many examples of T tokens, `labels` of which are scored: three times
 -- those of the forward pass, the head only where a position is scored.
 local function training_flops(c, examples, T, labels)
-  local d = design(c)
+  local d = check.design(c)
   d.tokens = T
   local head = 2 * c.dim * c.vocab
   return 3 * examples * (T * (core.describe(d).flops_per_token - head) + labels * head)
@@ -86,7 +77,7 @@ local function begin(run)
     say("%s goes on after %d of %d examples", c.label, rows[#rows].examples, c.examples)
     return model, opt, rows, state
   end
-  local d = design(c)
+  local d = check.design(c)
   d.seed = c.seed
   place(run, "prepare", 0)
   model = hooks.model(d)
@@ -122,7 +113,8 @@ local function train(run, bar)
   local start, sum, steps = core.time() - seconds, 0, 0
   local function record(loss, more)
     place(run, "test", opt:steps())
-    local row = with(row_of(run, model, seen), run.evaluate(model, run.test, c))
+    local row = row_of(run, model, seen)
+    with(row, check.measured(row, run.evaluate(model, run.test, c), "evaluate"))
     row.loss, row.seconds = row.loss or loss, core.time() - start
     rows[#rows + 1] = with(row, more or {})
     return row
@@ -192,10 +184,10 @@ local function measured(run, bar)
   count_labels(run)
   local rows, model = train(run, bar)
   local last = rows[#rows]
-  for _, more in ipairs(run.final and core.no_grad(run.final, model, run.test, run.config) or {}) do
-    local row = with(row_of(run, model, last.examples), more)
+  for _, more in ipairs(check.rows(run.final and core.no_grad(run.final, model, run.test, run.config), "final")) do
+    local row = row_of(run, model, last.examples)
     row.part, row.seconds = "final", last.seconds
-    rows[#rows + 1] = row
+    rows[#rows + 1] = with(row, check.measured(row, more, "final"))
   end
   return rows, model
 end

@@ -8,6 +8,7 @@ local profile = require "rwkv.golden.profile"
 local run = require "rwkv.golden.run"
 local sensitivity = require "rwkv.golden.sensitivity"
 local fill = require "rwkv.golden.weights"
+local visible = require "rwkv.visible"
 
 local make = {}
 
@@ -107,7 +108,7 @@ function make.command(arguments)
   table.sort(list, function(a, b) return a.stirred < b.stirred end)
   local file <close> = io.open(path, "rb")
   print(("%s: %d bytes; of %d parameters the least influential is %s: 1 %% of it moves a logit by %.1e of the largest"):format(
-    path, file:seek "end", #list, list[1].name, list[1].stirred))
+    visible.line(path), file:seek "end", #list, list[1].name, list[1].stirred))
 end
 
 return make

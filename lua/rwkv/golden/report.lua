@@ -1,6 +1,7 @@
 -- What a comparison found: for people, as TAP, as JUnit's XML.
 local core = require "rwkv.core"
 local names = require "rwkv.golden.names"
+local visible = require "rwkv.visible"
 
 local report = {}
 
@@ -19,7 +20,7 @@ end
 
 local function title(e)
   local short = names.short(e.name)
-  return e.theirs ~= e.name and e.theirs ~= short and ("%s (theirs: %s)"):format(short, e.theirs) or short
+  return visible.line(e.theirs ~= e.name and e.theirs ~= short and ("%s (theirs: %s)"):format(short, e.theirs) or short)
 end
 
 -- One line about a tensor that is off.
@@ -74,7 +75,7 @@ end
 
 function report.text(r)
   local lines = {}
-  local function out(line) lines[#lines + 1] = line end
+  local function out(line) lines[#lines + 1] = visible.line(line) end
   local how = r.fixed and ("tolerance %.1e"):format(r.fixed) or "tolerances of " .. (r.profile ~= "" and r.profile or "their dtypes")
   out(("%s against %s: %s, %d tensors compared, %s"):format(r.theirs, r.reference, r.version, #r.list, how))
   if #r.unknown > 0 then
@@ -109,17 +110,20 @@ local function cause_text(r)
   return #parts > 0 and table.concat(parts, "; or ") or nil
 end
 
+-- A description ends at a '#'; a text of the block below it stands in single quotes.
+local function description(text) return (visible.line(text):gsub("[\\#]", "\\%0")) end
+
+local function single_quoted(text) return "'" .. visible.line(text):gsub("'", "''") .. "'" end
+
 function report.tap(r)
   local lines = { "TAP version 13", "1.." .. #r.list }
   for i, e in ipairs(r.list) do
     local off = e.result.first or e.result.problem
-    lines[#lines + 1] = ("%s %d - %s"):format(off and "not ok" or "ok", i, title(e))
+    lines[#lines + 1] = ("%s %d - %s"):format(off and "not ok" or "ok", i, description(title(e)))
     if off then
       lines[#lines + 1] = "  ---"
-      lines[#lines + 1] = ("  message: '%s'"):format((finding(e):gsub("'", "''")))
-      if e == r.first and cause_text(r) then
-        lines[#lines + 1] = ("  cause: '%s'"):format((cause_text(r):gsub("'", "''")))
-      end
+      lines[#lines + 1] = "  message: " .. single_quoted(finding(e))
+      if e == r.first and cause_text(r) then lines[#lines + 1] = "  cause: " .. single_quoted(cause_text(r)) end
       lines[#lines + 1] = "  ..."
     end
   end
@@ -127,7 +131,7 @@ function report.tap(r)
 end
 
 local function xml(text)
-  return (text:gsub("[&<>\"]", { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;" }))
+  return (visible.line(text):gsub("[&<>\"]", { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;" }))
 end
 
 function report.junit(r)

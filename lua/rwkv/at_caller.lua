@@ -1,0 +1,9 @@
+-- at_caller(f) -> f, whose errors name the line that called it. For messages about arguments, raised without a place.
+return function(f)
+  return function(...)
+    local results = table.pack(pcall(f, ...))
+    if results[1] then return table.unpack(results, 2, results.n) end
+    local message = results[2]
+    error(message, type(message) == "string" and not message:match "^[^\n ]+:%d+: " and 2 or 0)
+  end
+end
