@@ -98,7 +98,7 @@ static const char *const forbidden[] = {
     "chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime", "utimes", "utimensat",
     "futimesat", "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr", "setxattrat",
     "removexattrat", "truncate", "link", "linkat", "symlink", "symlinkat", "mknod", "mknodat",
-    "process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_open", "pidfd_getfd", "pidfd_send_signal", "kill",
+    "process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_open", "pidfd_getfd", "pidfd_send_signal",
     "rt_sigqueueinfo", "rt_tgsigqueueinfo", "kcmp", "setpriority", "ioprio_set", "sched_setscheduler",
     "mount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen", "fsmount", "fspick", "mount_setattr",
     "unshare", "setns", "setgroups", "capset", "setsid", "setpgid", "personality",
@@ -112,7 +112,7 @@ static const char *const forbidden[] = {
 #endif
 };
 
-static bool restrict_calls(void)
+static bool restrict_calls(bool at_prompt)
 {
   scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
   if (!filter) return false;
@@ -130,15 +130,16 @@ static bool restrict_calls(void)
     error |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
                               SCMP_A0(SCMP_CMP_MASKED_EQ, spaces[i], spaces[i]));
   error |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 1, SCMP_A0(SCMP_CMP_NE, 0)); /* others' */
+  if (!at_prompt) error |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(kill), 0); /* libedit sends Ctrl-C on */
   error |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
   bool done = !error && seccomp_load(filter) == 0;
   seccomp_release(filter);
   return done;
 }
 
-void confine(void)
+void confine(bool at_prompt)
 {
-  bool files = restrict_files(), calls = restrict_calls();
+  bool files = restrict_files(), calls = restrict_calls(at_prompt);
   if ((files && calls) || program_is_worker()) return;
   fprintf(stderr, "aviary: this kernel has no %s: a script is held by the program alone (aviary help sandbox.md)\n",
           files ? "seccomp" : calls ? "Landlock" : "Landlock and no seccomp");

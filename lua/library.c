@@ -124,6 +124,14 @@ static void make_world(lua_State *L)
   lua_setfield(L, world, "_G");
   lua_pushcfunction(L, require);
   lua_setfield(L, world, "require");
+  lua_createtable(L, 0, 2); /* of `package` what it looks for files with */
+  lua_getfield(L, world - 1, "package");
+  lua_getfield(L, -1, "searchpath");
+  lua_setfield(L, -3, "searchpath");
+  lua_getfield(L, -1, "path");
+  lua_setfield(L, -3, "path");
+  lua_pop(L, 1);
+  lua_setfield(L, world, "package");
   lua_remove(L, world - 1);
 }
 

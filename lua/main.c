@@ -223,7 +223,7 @@ static int start(lua_State *L) /* (argc, argv): everything, protected */
   library_open(L, core);
   lua_settop(L, 0);
   if (i >= argc) repl_open(L);
-  if (!trusted) confine();
+  if (!trusted) confine(i >= argc);
   int status = run(L, argc, argv, i);
   if (status != LUA_OK) report(L, status);
   lua_pushinteger(L, status != LUA_OK);

@@ -162,7 +162,7 @@ int output_check_name(const char *path) { return check(path, true); }
 
 int output_mkdir(const char *path)
 {
-  int handle, error = *path ? open_directory(path, true, &handle) : ENOENT;
+  int handle, error = *path || *root ? open_directory(path, true, &handle) : ENOENT;
   if (error == 0) close(handle);
   return error;
 }

@@ -32,7 +32,7 @@ for _, path in ipairs(paths) do
       list = { { code = table.concat(whole, "\n") } }
     end
     for _, b in ipairs(list) do
-      local quiet = setmetatable({ rwkv = rwkv, help = rwkv.help, print = function() end }, { __index = _G })
+      local quiet = setmetatable({ rwkv = rwkv, help = function() end, print = function() end }, { __index = _G })
       assert(load(b.code, "@" .. path, "t", quiet))()
       rwkv.end_step()
     end

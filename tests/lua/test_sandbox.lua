@@ -236,7 +236,7 @@ test("nothing that looks into functions can be reached: not through the library'
     local core, print_ = require "rwkv.core", print
     assert(core.function_inside == nil)
     local f = require "rwkv.experiment.fingerprint"
-    assert(type(f(print_)) == "string")
+    assert(type(f { print_ }) == "string")
     for _, name in ipairs { "getupvalue", "getinfo", "upvalueid", "getlocal", "getregistry", "sethook" } do
       assert(not pcall(debug[name], f, 1), name)
     end

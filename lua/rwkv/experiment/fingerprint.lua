@@ -186,6 +186,7 @@ function describe(f, value, uses)
 end
 
 return function(values, passed_over)
+  if type(values) ~= "table" then error(("fingerprint: expected a list of values, found a %s"):format(type(values)), 2) end
   local f = { parts = {}, problems = {}, generators = {}, seen = {}, count = 0, passed_over = passed_over or {} }
   known.refresh()
   for _, value in ipairs(values) do describe(f, value) end

@@ -60,7 +60,7 @@ test("processes, C libraries, the locale", function()
   write(inside .. "/evil.so", "\127ELF")
   package.cpath = inside .. "/?.so"
   fails(function() require "evil" end, "not found")
-  equal(#package.searchers, 2)
+  equal(#package.searchers, 3)
 end)
 
 test("bytecode", function()
@@ -96,24 +96,27 @@ test("debug", function()
 end)
 
 local elsewhere = { outside .. "/x", outside .. "/victim", inside .. "/../x", inside .. "/dirlink/x",
-  inside .. "/dirlink", inside .. "/filelink", inside .. "/dangling", inside .. "/dangling/x", inside .. "/dangling/",
-  inside .. "/loop", inside .. "/loop/x", inside .. "/new/../../x", inside .. "/a/./../../x", "/x", "", "/", "..", ".",
+  inside .. "/dangling/x", inside .. "/dangling/", inside .. "/loop/x", inside .. "/new/../../x", inside .. "/a/./../../x", "/x", "", "/", "..", ".",
   "x", "/etc/passwd",
   "/proc/self/cwd/x", "/proc/self/mem", "/dev/null", "/dev/stdout", inside .. "x", "runs",
   inside .. "/" .. ("a/"):rep(3000), ("a/"):rep(3000), ("../"):rep(1000) }
 
+local links = { inside .. "/dirlink", inside .. "/filelink", inside .. "/dangling", inside .. "/loop" }
+
 test("writing elsewhere", function()
   write(inside .. "/mine", "mine")
-  for _, path in ipairs(elsewhere) do
+  for i, path in ipairs(table.move(links, 1, #links, #elsewhere + 1, table.move(elsewhere, 1, #elsewhere, 1, {}))) do
     for _, mode in ipairs { "w", "a", "r+", "w+", "a+", "wb", "r+b" } do
       refused(function() io.open(path, mode) end, "--output")
     end
     refused(function() io.output(path) end)
-    refused(function() os.remove(path) end)
-    refused(function() os.rename(path, inside .. "/stolen") end)
-    refused(function() os.rename(inside .. "/mine", path) end)
+    if i <= #elsewhere then -- a link is a name like others
+      refused(function() os.remove(path) end)
+      refused(function() os.rename(path, inside .. "/stolen") end)
+      refused(function() os.rename(inside .. "/mine", path) end)
+      if path ~= inside then refused(function() rwkv.mkdir(path) end) end
+    end
     refused(function() rwkv.write_file(path, "x") end)
-    refused(function() rwkv.mkdir(path) end)
     refused(function() model:save(path) end)
   end
   equal(io.open(inside .. "/mine"):read "a", "mine")
@@ -122,6 +125,19 @@ test("writing elsewhere", function()
   pcall(io.open, inside .. "\0/../../x", "w")
   fails(function() io.open(nil, "w") end, "'open' (string expected")
   equal(pcall(io.open, 5, "w"), false)
+end)
+
+test("a link is replaced and removed itself, never what it leads to", function()
+  for i, path in ipairs(links) do
+    if i % 2 == 0 then
+      assert(os.rename(write(inside .. "/new", "new"), path))
+      equal(io.open(path):read "a", "new")
+    end
+    assert(os.remove(path))
+    equal(io.open(path), nil)
+  end
+  equal(io.open(outside .. "/victim"):read "a", "text\n")
+  equal(io.open(outside .. "/nothing"), nil)
 end)
 
 test("through what is lying around", function()
@@ -156,11 +172,12 @@ test("through what is lying around", function()
   equal(pcall(io.open, name, "w"), false)
   equal(pcall(rwkv.write_file, name, "x"), false)
   equal(pcall(io.output, name), false)
-  local file = getmetatable(io.stdout)
-  for _, f in pairs { file.__gc, file.__close, file.__index.write, file.__index.setvbuf } do
+  for _, x in ipairs { io.stdout, "", model, rwkv.ones(1), rwkv.Tensor } do equal(type(getmetatable(x)), "string") end
+  for _, f in ipairs { io.stdout.write, io.stdout.setvbuf } do
     equal(pcall(f, {}), false)
     equal(pcall(f, model), false)
   end
-  package.loaded["rwkv.core"] = nil -- made anew or not, it stays within bounds
+  package.loaded["rwkv.core"] = nil
+  equal(require "rwkv.core", rwkv)
   equal(pcall(function() require "rwkv.core".write_file(outside .. "/x", "x") end), false)
 end)
