@@ -203,12 +203,13 @@ static void open_sentinel(lua_State *L)
   lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
 }
 
-/* Twice in one Lua state, objects of the first core would be taken for those of the second, of the other precision even. */
+/* Twice in one Lua state, objects of the first core would be taken for those of the second, of the other precision
+   even. */
 static void open_once(lua_State *L)
 {
   static const char mark[] = "rwkv.core"; /* by its text: another shared object has another address */
   if (lua_getfield(L, LUA_REGISTRYINDEX, mark) != LUA_TNIL)
-    luaL_error(L, "rwkv.core is loaded already, and one Lua can hold only one: use what `require` returned the first time");
+    luaL_error(L, "rwkv.core is loaded already, and one Lua can hold only one: use what `require` returned before");
   lua_pop(L, 1);
   lua_pushboolean(L, 1);
   lua_setfield(L, LUA_REGISTRYINDEX, mark);

@@ -1,5 +1,5 @@
-/* What a function is made of, for the fingerprints of experiments: its code, and what that reads of the values that it refers
-   to. Nothing that scripts may have. */
+/* What a function is made of, for the fingerprints of experiments: its code, and what that reads of the values that
+   it refers to. Nothing that scripts may have. */
 #include "bind.h"
 
 /* ---- a function's code, out of what lua_dump writes (Lua 5.4: ldump.c) ---- */
@@ -66,7 +66,8 @@ static int field_A(uint32_t i) { return i >> 7 & 0xff; }
 static int field_B(uint32_t i) { return i >> 16 & 0xff; }
 static int field_C(uint32_t i) { return i >> 24 & 0xff; }
 
-/* The value under the name in the table on top is pushed. A new table if there is none, or `true` if it is to be whole. */
+/* The value under the name in the table on top is pushed. A new table if there is none, or `true` if it is to be
+   whole. */
 static int deepen(lua_State *L, const Constant *name, bool whole)
 {
   lua_pushlstring(L, name->text, name->length);
@@ -82,8 +83,8 @@ static int deepen(lua_State *L, const Constant *name, bool whole)
   return lua_type(L, -1);
 }
 
-/* In the table at `uses`, of the outermost function: uses[upvalue] = {name = {name of a field of it = true} or true}, or
-   true where all of it may be read. */
+/* In the table at `uses`, of the outermost function: uses[upvalue] = {name = {name of a field of it = true} or
+   true}, or true where all of it may be read. */
 static void note_use(Dump *d, int uses, int upvalue, const Constant *name, const Constant *field)
 {
   lua_State *L = d->L;
@@ -101,8 +102,8 @@ static void note_use(Dump *d, int uses, int upvalue, const Constant *name, const
 }
 
 /* origin: which upvalue of the outermost function each of this one is. */
-static void note_uses(Dump *d, int uses, const unsigned char *code, size_t count, const Constant *constants, size_t known,
-                      const int origin[])
+static void note_uses(Dump *d, int uses, const unsigned char *code, size_t count, const Constant *constants,
+                      size_t known, const int origin[])
 {
   for (size_t i = 0; i < count; i++) {
     uint32_t now = instruction(code, i), next = i + 1 < count ? instruction(code, i + 1) : 0;

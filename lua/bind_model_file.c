@@ -103,7 +103,8 @@ static void save_protected(void *arg)
     st_put_meta(s->w, lua_tostring(s->L, -2), lua_tostring(s->L, -1));
 }
 
-/* The list at index {{name =, value = tensor}, ..}, in memory of Lua's on top of the stack; names begin with "carried.". */
+/* The list at index {{name =, value = tensor}, ..}, in memory of Lua's on top of the stack; names begin with
+   "carried.". */
 static const Named *read_carried(lua_State *L, int list, lua_Integer *count)
 {
   *count = lua_isnil(L, list) ? 0 : list_length(L, list);
@@ -142,8 +143,8 @@ static void push_texts(lua_State *L, int meta)
   lua_settop(L, out);
 }
 
-/* m:save(path, {optimizer =, meta = {key = text}, carried = {{name =, value = tensor}, ..}}): parameters, the optimizer's
-   moments, text, and tensors that are no part of the model, under names that begin with "carried." */
+/* m:save(path, {optimizer =, meta = {key = text}, carried = {{name =, value = tensor}, ..}}): parameters, the
+   optimizer's moments, text, and tensors that are no part of the model, under names that begin with "carried." */
 static int save(lua_State *L)
 {
   Model *m = check_model(L, 1);

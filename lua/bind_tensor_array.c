@@ -43,7 +43,8 @@ static int op_assign(lua_State *L)
   return luaL_error(L, "x[%s] = ...: a tensor's numbers are overwritten all together, with :set()", key_text(L, 2));
 }
 
-/* upvalues: the methods, op_row. A name is looked up at once: that touches no tensor. What a script added comes after. */
+/* upvalues: the methods, op_row. A name is looked up at once: that touches no tensor. What a script added comes
+   after. */
 static int op_index(lua_State *L)
 {
   lua_settop(L, 2);

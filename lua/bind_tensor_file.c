@@ -253,8 +253,9 @@ static void push_names(lua_State *L, const StFile *f)
   for (int i = 0; i < count; i++) lua_pushstring(L, order[i]->name), lua_rawseti(L, -2, i + 1);
 }
 
-/* load_tensors(path, prefix) -> {name = {value = tensor, dtype = "f32", shape = {sizes}}}, {key = text}, names in the order
-   of the file. With more axes than a tensor can have the value is flat. prefix: only tensors whose names begin so. */
+/* load_tensors(path, prefix) -> {name = {value = tensor, dtype = "f32", shape = {sizes}}}, {key = text}, names in
+   the order of the file. With more axes than a tensor can have the value is flat. prefix: only tensors whose names
+   begin so. */
 static int load_tensors(lua_State *L)
 {
   const char *path = luaL_checkstring(L, 1), *prefix = luaL_optstring(L, 2, ""), *key, *text;

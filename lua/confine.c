@@ -1,6 +1,6 @@
-/* The outer wall: what the kernel keeps this process, and whatever it starts, from doing, before the first line of a script
-   runs. Landlock: files are written beneath the output directory only, and nothing is executed but this program (in both
-   precisions) and gnuplot. seccomp: no sockets, and nothing else a script never needs. */
+/* The outer wall: what the kernel keeps this process, and whatever it starts, from doing, before the first line of
+   a script runs. Landlock: files are written beneath the output directory only, and nothing is executed but this
+   program (in both precisions) and gnuplot. seccomp: no sockets, and nothing else a script never needs. */
 #include "program.h"
 
 #include "io/output.h"
@@ -34,9 +34,11 @@ typedef struct {
 } Ruleset;
 
 static const uint64_t writing = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |
-                                LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG;
-static const uint64_t never = LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |
-                              LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM;
+                                LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_DIR |
+                                LANDLOCK_ACCESS_FS_MAKE_REG;
+static const uint64_t never = LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_SOCK |
+                              LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |
+                              LANDLOCK_ACCESS_FS_MAKE_SYM;
 
 /* Grants rights beneath a directory, or on a file. What is not there needs none. */
 static void permit(int ruleset, const char *path, uint64_t rights)
@@ -94,19 +96,19 @@ static bool restrict_files(void)
 
 /* What neither Lua, nor the kernels, nor gnuplot need, and Landlock does not look at. */
 static const char *const forbidden[] = {
-    "socket", "connect", "bind", "listen", "accept", "accept4", "sendto", "sendmsg", "sendmmsg",
-    "chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime", "utimes", "utimensat",
-    "futimesat", "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr", "setxattrat",
-    "removexattrat", "truncate", "link", "linkat", "symlink", "symlinkat", "mknod", "mknodat",
-    "process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_open", "pidfd_getfd", "pidfd_send_signal",
-    "rt_sigqueueinfo", "rt_tgsigqueueinfo", "kcmp", "setpriority", "ioprio_set", "sched_setscheduler",
-    "mount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen", "fsmount", "fspick", "mount_setattr",
-    "unshare", "setns", "setgroups", "capset", "setsid", "setpgid", "personality",
-    "bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register", "open_by_handle_at",
-    "name_to_handle_at", "keyctl", "add_key", "request_key", "msgget", "semget", "shmget", "shmat", "mq_open",
-    "init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot", "swapon", "swapoff", "acct",
-    "quotactl", "settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "sethostname", "setdomainname", "syslog",
-    "ioperm", "iopl", "modify_ldt", "vhangup", "lookup_dcookie", "fanotify_init",
+    "socket", "connect", "bind", "listen", "accept", "accept4", "sendto", "sendmsg", "sendmmsg", "chmod", "fchmod",
+    "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime", "utimes", "utimensat", "futimesat",
+    "setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr", "setxattrat",
+    "removexattrat", "truncate", "link", "linkat", "symlink", "symlinkat", "mknod", "mknodat", "process_vm_readv",
+    "process_vm_writev", "process_madvise", "pidfd_open", "pidfd_getfd", "pidfd_send_signal", "rt_sigqueueinfo",
+    "rt_tgsigqueueinfo", "kcmp", "setpriority", "ioprio_set", "sched_setscheduler", "mount", "umount2", "pivot_root",
+    "chroot", "move_mount", "open_tree", "fsopen", "fsmount", "fspick", "mount_setattr", "unshare", "setns",
+    "setgroups", "capset", "setsid", "setpgid", "personality", "bpf", "perf_event_open", "userfaultfd",
+    "io_uring_setup", "io_uring_enter", "io_uring_register", "open_by_handle_at", "name_to_handle_at", "keyctl",
+    "add_key", "request_key", "msgget", "semget", "shmget", "shmat", "mq_open", "init_module", "finit_module",
+    "delete_module", "kexec_load", "kexec_file_load", "reboot", "swapon", "swapoff", "acct", "quotactl",
+    "settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "sethostname", "setdomainname", "syslog", "ioperm",
+    "iopl", "modify_ldt", "vhangup", "lookup_dcookie", "fanotify_init",
 #ifndef __SANITIZE_ADDRESS__ /* which looks for leaks by it */
     "ptrace",
 #endif
@@ -121,16 +123,19 @@ static bool restrict_calls(bool at_prompt)
     int number = seccomp_syscall_resolve_name(forbidden[i]);
     if (number != __NR_SCMP_ERROR) error |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), number, 0);
   }
-  /* Characters put into the terminal are typed; name spaces give rights; clone3 hides its flags, without it there is clone. */
-  static const uint64_t typed[] = {TIOCSTI, TIOCLINUX}, spaces[] = {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET};
+  /* Characters put into the terminal are typed; name spaces give rights; clone3 hides its flags, without it there
+     is clone. */
+  static const uint64_t typed[] = {TIOCSTI, TIOCLINUX};
+  static const uint64_t spaces[] = {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET};
   for (int i = 0; i < 2; i++)
     error |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
                               SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, typed[i]));
   for (int i = 0; i < 4; i++)
     error |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
                               SCMP_A0(SCMP_CMP_MASKED_EQ, spaces[i], spaces[i]));
-  error |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 1, SCMP_A0(SCMP_CMP_NE, 0)); /* others' */
-  if (!at_prompt) error |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(kill), 0); /* libedit sends Ctrl-C on */
+  /* The limits of others. At the prompt the line editor sends Ctrl-C on to its own group. */
+  error |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 1, SCMP_A0(SCMP_CMP_NE, 0));
+  if (!at_prompt) error |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(kill), 0);
   error |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
   bool done = !error && seccomp_load(filter) == 0;
   seccomp_release(filter);

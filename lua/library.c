@@ -1,6 +1,7 @@
-/* The library's own world. What is written in Lua below lua/rwkv and lua/cmd runs with globals of its own, finds modules by a
-   `require` of its own, and strings, files and tensors have methods of its own: whatever a script replaces, the library does
-   not see it. A script gets copies of the library's tables (lua/rwkv/public.lua), not the tables. */
+/* The library's own world. What is written in Lua below lua/rwkv and lua/cmd runs with globals of its own, finds
+   modules by a `require` of its own, and strings, files and tensors have methods of its own: whatever a script
+   replaces, the library does not see it. A script gets copies of the library's tables (lua/rwkv/public.lua), not
+   the tables. */
 #include "bind.h"
 #include "program.h"
 
@@ -105,11 +106,15 @@ static void push_copy(lua_State *L, int index)
 
 static void make_world(lua_State *L)
 {
-  static const char *const left_out[] = {"load", "loadfile", "dofile", "require", "package"}; /* of the script's world */
+  /* What acts on a script's world. */
+  static const char *const left_out[] = {"load", "loadfile", "dofile", "require", "package"};
   lua_pushglobaltable(L);
   push_copy(L, -1);
   int world = lua_gettop(L);
-  for (size_t i = 0; i < sizeof left_out / sizeof *left_out; i++) lua_pushnil(L), lua_setfield(L, world, left_out[i]);
+  for (size_t i = 0; i < sizeof left_out / sizeof *left_out; i++) {
+    lua_pushnil(L);
+    lua_setfield(L, world, left_out[i]);
+  }
   for (lua_pushnil(L); lua_next(L, world - 1); lua_pop(L, 1)) { /* its tables: string, math, .. */
     if (!lua_istable(L, -1) || lua_rawequal(L, -1, world - 1) || lua_type(L, -2) != LUA_TSTRING) continue;
     if (lua_pushvalue(L, -2), lua_rawget(L, world) == LUA_TNIL) {

@@ -10,7 +10,8 @@
 
 enum { STACK_KB = 512 }; /* what Lua's deepest recursion through C and the kernels take, twice */
 
-/* A file that is opened later must not become the standard output. What stands in for a closed descriptor fails as it would. */
+/* A file that is opened later must not become the standard output. What stands in for a closed descriptor fails as it
+   would. */
 static void fill_descriptors(void)
 {
   for (int fd = 0; fd <= 2; fd++)

@@ -69,8 +69,8 @@ int load_library(lua_State *L, const char *path); /* luaL_loadfile, of a file of
 void sandbox_open(lua_State *L);
 /* luaL_loadfile, in the sandbox of text only. */
 int load_script(lua_State *L, const char *path);
-/* Lets the kernel keep this process from doing more; before, output_limit has said where it may write. At the prompt the
-   line editor sends signals. */
+/* Lets the kernel keep this process from doing more; before, output_limit has said where it may write. At the prompt
+   the line editor sends signals. */
 void confine(bool at_prompt);
 int script_open(lua_State *L);
 int script_output(lua_State *L);

@@ -80,11 +80,13 @@ static Dims options_of(StFile *f)
   return d;
 }
 
-/* Tensors that are no parameters: a checkpoint's moments and what it carries, and buffers of the official v1-v4 modules. */
+/* Tensors that are no parameters: a checkpoint's moments and what it carries, and buffers of the official v1-v4
+   modules. */
 static bool is_parameter(const char *name)
 {
   size_t n = strlen(name);
-  return strncmp(name, "optim.", 6) != 0 && strncmp(name, CARRIED, strlen(CARRIED)) != 0 && !(n >= 9 && strcmp(name + n - 9, "copy_mask") == 0) &&
+  return strncmp(name, "optim.", 6) != 0 && strncmp(name, CARRIED, strlen(CARRIED)) != 0 &&
+         !(n >= 9 && strcmp(name + n - 9, "copy_mask") == 0) &&
          !(n >= 9 && strcmp(name + n - 9, "tiny_mask") == 0);
 }
 
