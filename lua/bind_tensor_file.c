@@ -2,6 +2,7 @@
 #include "bind.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <math.h>
 
 /* ---- writing ---- */
@@ -84,11 +85,10 @@ static void read_sizes(lua_State *L, int table, Entry *e, size_t n)
     size_t product = 1;
     for (int i = 0; i < e->axes; i++) {
       lua_rawgeti(L, -1, i + 1);
-      lua_Integer size = lua_tointeger(L, -1);
-      if (size < 0 || size > 2147483647) luaL_error(L, "save_tensors: \"%s\": a size of %I", e->name, size);
-      e->shape[i] = (int)size;
-      product = product > SIZE_MAX >> 32 ? SIZE_MAX : product * (size_t)size;
-      lua_pop(L, 1);
+      const char *what = lua_pushfstring(L, "save_tensors: \"%s\": size %d of its shape", e->name, i + 1);
+      e->shape[i] = int_argument(L, -2, 0, INT_MAX, what);
+      product = product > SIZE_MAX >> 32 ? SIZE_MAX : product * (size_t)e->shape[i];
+      lua_pop(L, 2);
     }
     if (product != n)
       luaL_error(L, "save_tensors: \"%s\": its shape is for %I numbers, it has %I", e->name, (lua_Integer)product,
