@@ -2,6 +2,7 @@
 -- Compares a model with golden numbers, in float64 (--single: in float32). Exit status 0 only if
 -- everything in the golden file was compared and is within the tolerance.
 local rwkv = require "rwkv"
+local file = require "rwkv.file"
 
 local ok, o = pcall(rwkv.options, arg, { tol = 1e-10, single = false })
 if not ok or #o ~= 2 then
@@ -12,8 +13,8 @@ end
 if not o.single then rwkv.need_double() end
 
 rwkv.backend "reference"
-local model = rwkv.load(o[1])
-local lines = rwkv.verify(model, o[2], o.tol)
+local model = file.model(o[1])
+local lines = file.verify(model, o[2], o.tol)
 print(("%s in %s, tolerance %g relative to a number or to its tensor's largest (at most 1)"):format(model,
   rwkv.precision, o.tol))
 print(("%-20s %7s  %-9s %-9s  %s"):format("kind", "tensors", "absolute", "relative", "worst at"))

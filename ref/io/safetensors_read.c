@@ -2,6 +2,7 @@
 
 #include "../engine/err.h"
 #include "json.h"
+#include "regular.h"
 
 #include <errno.h>
 #include <math.h>
@@ -137,8 +138,8 @@ static void parse(StFile *f, size_t data_from, size_t data_size)
 
 StFile *st_open(const char *path)
 {
-  FILE *stream = fopen(path, "rb");
-  if (!stream) rwkv_fail("%s: %s", path, strerror(errno));
+  size_t size;
+  FILE *stream = open_regular(path, &size);
   StFile *f = rwkv_try_alloc(1, sizeof *f);
   char *copy = strdup(path), *text = NULL;
   if (!f || !copy) {
@@ -150,14 +151,11 @@ StFile *st_open(const char *path)
   f->stream = stream;
 
   unsigned char head[8];
-  long size = fseek(stream, 0, SEEK_END) == 0 ? ftell(stream) : -1;
-  if (size < 0) bad(f, "not a file that can be read from any place");
-  rewind(stream);
-  if (fread(head, 1, 8, stream) != 8) bad(f, "too short for a safetensors file (%ld bytes)", size);
+  if (fread(head, 1, 8, stream) != 8) bad(f, "too short for a safetensors file (%zu bytes)", size);
   uint64_t length = 0;
   for (int i = 7; i >= 0; i--) length = length << 8 | head[i];
-  if (length > (uint64_t)size - 8)
-    bad(f, "the header should be %llu bytes, the file has %ld: not safetensors, or truncated",
+  if (length > size - 8)
+    bad(f, "the header should be %llu bytes, the file has %zu: not safetensors, or truncated",
         (unsigned long long)length, size);
   if (length > max_header)
     bad(f, "the header of %llu bytes is larger than the format allows", (unsigned long long)length);
@@ -169,7 +167,7 @@ StFile *st_open(const char *path)
   if (whole_header && strlen(text) == length) f->header = cJSON_ParseWithOpts(text, &end, 1);
   rwkv_release(text);
   if (!f->header) bad(f, "the header is not JSON");
-  parse(f, 8 + (size_t)length, (size_t)size - 8 - (size_t)length);
+  parse(f, 8 + (size_t)length, size - 8 - (size_t)length);
   return f;
 }
 

@@ -1,6 +1,7 @@
 -- aviary golden diff: see lua/cmd/golden.lua.
 local core = require "rwkv.core"
 local compare = require "rwkv.golden.compare"
+local file = require "rwkv.file"
 local mistakes = require "rwkv.golden.mistakes"
 local names = require "rwkv.golden.names"
 local npy = require "rwkv.golden.npy"
@@ -26,7 +27,7 @@ function diff.read(path)
   if path:find "%.np[yz]$" then
     tensors, order = npy.load(path)
   else
-    tensors, _, order = core.load_tensors(path)
+    tensors, _, order = file.tensors(path)
   end
   return tensors, order
 end

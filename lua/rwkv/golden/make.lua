@@ -1,6 +1,7 @@
 -- aviary golden make: see lua/cmd/golden.lua.
 local compare = require "rwkv.golden.compare"
 local core = require "rwkv.core"
+local file = require "rwkv.file"
 local names = require "rwkv.golden.names"
 local options_of = require "rwkv.options"
 local pack = require "rwkv.golden.pack"
@@ -39,7 +40,7 @@ end
 -- "FILE" or "FILE:NAME" -> tokens, targets (nil where the file has none)
 local function tokens_of(text)
   local path, name = text:match "^(.*):([%w_]+)$"
-  local tensors = core.load_tensors(path or text)
+  local tensors = file.tensors(path or text)
   local tokens = tensors[name or "tokens"] or error(("%s: there is no tensor \"%s\""):format(path or text, name or "tokens"), 0)
   local rows, targets = pack.integers(tokens), not name and tensors.targets and pack.integers(tensors.targets) or nil
   return rows, targets
@@ -79,7 +80,7 @@ end
 -- Writes the pack; returns the table of sensitivity.
 function make.pack(version, o, path)
   core.backend "reference"
-  local model = o.weights ~= "" and core.load(o.weights) or design(version, o)
+  local model = o.weights ~= "" and file.model(o.weights) or design(version, o)
   local vocab = model:config().vocab
   local tokens, targets = random_tokens(o, "tokens", vocab), random_tokens(o, "targets", vocab)
   if o.tokens ~= "" then tokens, targets = tokens_of(o.tokens) end
@@ -105,9 +106,9 @@ function make.command(arguments)
   if not path or #o > 2 then error("usage: aviary golden make VERSION [OPTIONS] OUT.safetensors", 0) end
   local list = make.pack(version, o, path)
   table.sort(list, function(a, b) return a.stirred < b.stirred end)
-  local file <close> = io.open(path, "rb")
+  local written <close> = io.open(path, "rb")
   print(("%s: %d bytes; of %d parameters the least influential is %s: 1 %% of it moves a logit by %.1e of the largest"):format(
-    path, file:seek "end", #list, list[1].name, list[1].stirred))
+    path, written:seek "end", #list, list[1].name, list[1].stirred))
 end
 
 return make

@@ -1,5 +1,6 @@
 -- The pack: one safetensors file with everything another implementation can be compared with. See lua/doc/golden.md.
 local core = require "rwkv.core"
+local file = require "rwkv.file"
 
 local pack = { format = "aviary golden 1" }
 
@@ -72,7 +73,7 @@ end
 
 -- -> { tensors = { name = { value =, shape =, dtype = } }, names = in order, meta =, tokens =, targets = }
 function pack.read(path)
-  local tensors, meta, names = core.load_tensors(path)
+  local tensors, meta, names = file.tensors(path)
   if meta.format ~= pack.format then
     error(("%s: not a golden pack of the format '%s' (`aviary golden make` writes one)"):format(path, pack.format), 0)
   end
