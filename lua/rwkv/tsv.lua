@@ -34,6 +34,8 @@ end
 function tsv.read(path)
   local file = io.open(path)
   if not file then return nil end
+  local _, why = file:read(0)
+  if why then error(("%s: %s"):format(path, why), 0) end -- it is a directory
   local columns, rows = nil, {}
   for line in file:lines() do
     if line:sub(1, 1) ~= "#" then
