@@ -256,6 +256,6 @@ int golden_verify(Model *m, StFile *golden, double tol, GoldenLine lines[GOLDEN_
   tape_free(r.tp);
   zero_grads(m);
   m->rounded_decay = false;
-  if (error) rwkv_fail("%s", error);
+  if (error) st_fail(golden, error);
   return r.count;
 }

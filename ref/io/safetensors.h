@@ -25,6 +25,7 @@ typedef struct StFile StFile;
 StFile *st_open(const char *path);
 void st_close(StFile *f);
 const char *st_path(const StFile *f);
+_Noreturn void st_fail(const StFile *f, const char *message); /* with the file's name in front, if it is not there */
 int st_count(const StFile *f);
 const StEntry *st_entry(const StFile *f, int i);
 const StEntry *st_find(const StFile *f, const char *name); /* NULL if there is none */

@@ -182,6 +182,14 @@ void st_close(StFile *f)
 }
 
 const char *st_path(const StFile *f) { return f->path; }
+
+void st_fail(const StFile *f, const char *message)
+{
+  size_t n = strlen(f->path);
+  bool there = strncmp(message, f->path, n) == 0 && message[n] == ':';
+  rwkv_fail("%s%s%s", there ? "" : f->path, there ? "" : ": ", message);
+}
+
 int st_count(const StFile *f) { return f->count; }
 const StEntry *st_entry(const StFile *f, int i) { return &f->entries[i]; }
 const char *st_type_name(StType type) { return types[type].name; }

@@ -794,6 +794,7 @@ test("files that lie about hooks and sizes", function()
       x:save(path)
     else
       assert(not tostring(x):find "(null)", x)
+      assert(x:find(path .. ": ", 1, true) and not x:find "rwkv/hooks", x)
     end
     rwkv.end_step()
     return ok, x
