@@ -48,6 +48,7 @@ static int read_file(lua_State *L) /* read_file(path) -> the bytes of a regular 
   s->stream = open_regular(path, &size);
   luaL_buffinit(L, &b);
   do {
+    rwkv_poll();
     n = fread(luaL_prepbuffsize(&b, AT_ONCE), 1, AT_ONCE, s->stream);
     luaL_addsize(&b, n);
   } while (n == AT_ONCE);
@@ -69,6 +70,7 @@ static void push_entry(lua_State *L, Source *s, zip_uint64_t i, const char *path
   while ((n = zip_fread(s->entry, luaL_prepbuffsize(&b, AT_ONCE), AT_ONCE)) > 0) {
     luaL_addsize(&b, (size_t)n);
     size += (zip_uint64_t)n;
+    rwkv_poll();
     if (size > about->size) break;
   }
   if (n < 0)

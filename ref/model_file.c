@@ -34,6 +34,7 @@ static void fit_param(void *ctx, const Place *p)
   const ParamSpec *spec = p->spec;
   const StEntry *e = st_find(fit->file, p->name);
   char text[400];
+  rwkv_poll();
   if (!e) {
     snprintf(text, sizeof text, "%s is missing", p->name);
     if (p->expected) misfit(fit, text);
@@ -88,26 +89,26 @@ static bool is_parameter(const char *name)
 }
 
 typedef struct {
-  const char *name;
-  bool found;
-} Seek;
+  const StFile *file;
+  bool *housed; /* by tensor of the file */
+} Housing;
 
-static void seek_param(void *ctx, const Place *p)
+static void house_param(void *ctx, const Place *p)
 {
-  Seek *s = ctx;
-  s->found |= may_stand(p) && strcmp(p->name, s->name) == 0;
+  const Housing *h = ctx;
+  const StEntry *e = may_stand(p) ? st_find(h->file, p->name) : NULL;
+  if (e) h->housed[e - st_entry(h->file, 0)] = true;
 }
 
 /* The first tensor of the file that the version has no place for. */
 static const char *homeless(const Fit *fit)
 {
-  for (int i = 0; i < st_count(fit->file); i++) {
-    Seek s = {st_entry(fit->file, i)->name, false};
-    if (!is_parameter(s.name)) continue;
-    for_each_param(fit->version, &fit->d, seek_param, &s);
-    if (!s.found) return s.name;
-  }
-  return "?";
+  int count = st_count(fit->file), i = 0;
+  Housing h = {fit->file, rwkv_alloc((size_t)count, sizeof *h.housed, st_path(fit->file))};
+  for_each_param(fit->version, &fit->d, house_param, &h);
+  while (i < count && (h.housed[i] || !is_parameter(st_entry(fit->file, i)->name))) i++;
+  rwkv_release(h.housed);
+  return i < count ? st_entry(fit->file, i)->name : "?";
 }
 
 static void left_over(Fit *fit, int total)

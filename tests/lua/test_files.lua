@@ -39,4 +39,55 @@ test("the step of a checkpoint is a number", function()
   check.equal(optimizer:steps(), 2 ^ 53)
 end)
 
+-- ---- large headers ----
+
+-- A safetensors file of these entries "name":{..}, and bytes of data.
+local function write_safetensors(path, entries, data)
+  local header = "{" .. table.concat(entries, ",") .. "}"
+  rwkv.write_file(path, string.pack("<s8", header .. (" "):rep(-#header % 8)) .. data)
+end
+
+local function one_byte(name, at) return ('"%s":{"dtype":"U8","shape":[1],"data_offsets":[%d,%d]}'):format(name, at, at + 1) end
+
+-- What is quadratic takes minutes here.
+local function soon(f)
+  local start = os.clock()
+  local result = table.pack(f())
+  assert(os.clock() - start < 20, os.clock() - start)
+  return table.unpack(result, 1, result.n)
+end
+
+test("many tensors in the reverse order of their names, and many texts", function()
+  local path, n, list, meta = dir .. "/many.safetensors", 200000, {}, {}
+  for i = 1, n do list[i] = one_byte(("%06d"):format(i), n - i) end
+  write_safetensors(path, list, ("\0"):rep(n))
+  local _, _, names = soon(function() return rwkv.load_tensors(path) end)
+  check.equal({ #names, names[1], names[n] }, { n, ("%06d"):format(n), "000001" })
+  for i = 1, 100000 do meta["k" .. i] = i end
+  soon(function() rwkv.save_tensors(path, { { name = "x", value = rwkv.ones(1) } }, meta) end)
+  local _, found = soon(function() return rwkv.load_tensors(path) end)
+  check.equal({ found.k1, found.k100000 }, { "1", "100000" })
+end)
+
+test("a deep model in a file with many strangers", function()
+  local path = dir .. "/model.safetensors"
+  rwkv.model { version = "v4", layers = 100, dim = 4, vocab = 5 }:save(path)
+  local bytes = rwkv.read_file(path)
+  local header, at = string.unpack("<s8", bytes)
+  local entries, data = { header:match "^{(.*)}%s*$" }, bytes:sub(at)
+  for i = 1, 100000 do entries[#entries + 1] = one_byte("stranger" .. i, #data + i - 1) end
+  write_safetensors(path, entries, data .. ("\0"):rep(100000))
+  soon(function() fails(function() rwkv.load(path) end, path .. ": ", "v4 comes closest", "the file's stranger1 has no place") end)
+end)
+
+test("Ctrl-C while a header is read is an error where the script stands", function()
+  local path, list = dir .. "/large.safetensors", {}
+  for i = 1, 400000 do list[i] = one_byte(i, i - 1) end
+  write_safetensors(path, list, ("\0"):rep(400000))
+  local script = ("print(pcall(require[[rwkv]].load_tensors, [[%s]])) print[[goes on]]"):format(path)
+  local out, status = check.shell(("timeout -s INT 0.8 %s -e '%s'"):format(check.program, script))
+  check.equal(status, 124)
+  assert(out:find "^false\t.*interrupted\ngoes on\n$", out)
+end)
+
 os.execute("rm -r " .. dir)
