@@ -38,12 +38,13 @@ local function random_tokens(o, stream, vocab)
 end
 
 -- "FILE" or "FILE:NAME" -> tokens, targets (nil where the file has none)
-local function tokens_of(text)
+local function tokens_of(text, vocab)
   local path, name = text:match "^(.*):([%w_]+)$"
-  local tensors = file.tensors(path or text)
-  local tokens = tensors[name or "tokens"] or error(("%s: there is no tensor \"%s\""):format(path or text, name or "tokens"), 0)
-  local rows, targets = pack.integers(tokens), not name and tensors.targets and pack.integers(tensors.targets) or nil
-  return rows, targets
+  path = path or text
+  local tensors = file.tensors(path)
+  local tokens = tensors[name or "tokens"] or error(("%s: there is no tensor \"%s\""):format(path, name or "tokens"), 0)
+  local targets = not name and tensors.targets
+  return pack.tokens(path, "tokens", tokens, vocab), targets and pack.tokens(path, "targets", targets, vocab) or nil
 end
 
 local function refuse_weak(list, hint)
@@ -83,7 +84,7 @@ function make.pack(version, o, path)
   local model = o.weights ~= "" and file.model(o.weights) or design(version, o)
   local vocab = model:config().vocab
   local tokens, targets = random_tokens(o, "tokens", vocab), random_tokens(o, "targets", vocab)
-  if o.tokens ~= "" then tokens, targets = tokens_of(o.tokens) end
+  if o.tokens ~= "" then tokens, targets = tokens_of(o.tokens, vocab) end
   if o.weights == "" then fill(model, tokens, o.seed, o.dtype) end
   local table_of_sensitivity = sensitivity.measure(model, tokens)
   if not o.allow_weak then

@@ -82,7 +82,7 @@ function npy.parse(bytes, name)
   local header = bytes:sub(place, place + length - 1)
   local found = fields_of(header)
   if not found then
-    bad("its header is %s, expected descr, fortran_order and shape", header:sub(1, 200):gsub("[^ -~]", "?"))
+    bad("its header is %s, expected descr, fortran_order and shape", header:sub(1, 200):gsub("%s*$", ""):gsub("[^ -~]", "?"))
   end
   local order, kind = found.type:match "([<>|=]?)(.*)"
   local reader = kinds[kind] or bad("numbers of type %s", found.type)
