@@ -206,7 +206,7 @@ static int close_file(lua_State *L)
 static void push_value(lua_State *L, StFile *f, const StEntry *e)
 {
   bool folded = e->axes > MAX_AXES;
-  if (e->n > 2147483647) luaL_error(L, "load_tensors: \"%s\" has %I numbers", e->name, (lua_Integer)e->n);
+  if (e->n > 2147483647) luaL_error(L, "%s: tensor \"%s\" has %I numbers", st_path(f), e->name, (lua_Integer)e->n);
   Tensor *t = new_owned(L, folded ? 1 : e->axes, folded ? &(int){(int)e->n} : e->shape);
   if (e->type <= ST_BF16) {
     st_read(f, e, t->data);
