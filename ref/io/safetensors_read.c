@@ -181,7 +181,7 @@ StFile *st_open(const char *path)
   f->stream = stream;
 
   unsigned char head[8];
-  if (fread(head, 1, 8, stream) != 8) bad(f, "too short for a safetensors file (%zu bytes)", size);
+  if (size < 8 || fread(head, 1, 8, stream) != 8) bad(f, "too short for a safetensors file (%zu bytes)", size);
   uint64_t length = 0;
   for (int i = 7; i >= 0; i--) length = length << 8 | head[i];
   if (length > size - 8)
