@@ -92,7 +92,7 @@ static int by_name(const void *a, const void *b)
   return strcmp(((const StEntry *)a)->name, ((const StEntry *)b)->name);
 }
 
-/* Nobody can fail in qsort: to who wants to stop all is equal, which is soon sorted. */
+/* Nothing can fail in qsort: once somebody wants to stop all is equal to it, and soon sorted. */
 static void sort(StFile *f, void *list, int count, size_t size, int (*order)(const void *, const void *))
 {
   if (count > 1) qsort(list, (size_t)count, size, order);
