@@ -92,6 +92,19 @@ static void text_twice(void **state)
   assert_non_null(strstr(message, "metadata \"b\" stands there twice"));
 }
 
+/* Not enough for the header: that is what it says, and not that the header is wrong. */
+static void little_memory(void **state)
+{
+  (void)state;
+  Opening o = {write_many(1000, 0), NULL};
+  memory_limit(memory_used() + 100000, "the test");
+  const char *message = rwkv_protect(open_file, &o);
+  memory_limit(0, NULL);
+  assert_non_null(message);
+  if (!strstr(message, "out of memory")) fail_msg("%s", message);
+  st_close(st_open(o.path));
+}
+
 /* ---- stopping ---- */
 
 static long asked, stop_at;
@@ -122,7 +135,7 @@ static void stopped_while_opened(void **state)
 
 int main(void)
 {
-  const struct CMUnitTest tests[] = {TEST(many_names), TEST(twice_among_many), TEST(text_twice),
+  const struct CMUnitTest tests[] = {TEST(many_names), TEST(twice_among_many), TEST(text_twice), TEST(little_memory),
                                      TEST(stopped_while_opened)};
   return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }

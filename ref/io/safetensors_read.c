@@ -193,9 +193,10 @@ StFile *st_open(const char *path)
   if (!text) bad(f, "out of memory");
   bool whole_header = fread(text, 1, (size_t)length, stream) == length;
   text[length] = 0;
-  if (whole_header && strlen(text) == length) f->header = json_parse(text);
+  bool is_text = whole_header && strlen(text) == length;
+  if (is_text) f->header = json_parse(text);
   rwkv_release(text);
-  if (!f->header) bad(f, rwkv_stopping() ? "interrupted" : "the header is not JSON");
+  if (!f->header) bad(f, "%s", is_text ? json_problem : "the header is not JSON");
   parse(f, 8 + (size_t)length, size - 8 - (size_t)length);
   return f;
 }
