@@ -83,7 +83,7 @@ help:
 	@echo 'make golden     golden numbers of every version for other implementations, in build/golden'
 	@echo 'make test       all tests, in float32 and in float64'
 	@echo 'make asan       the same under the address, undefined and leak sanitizers'
-	@echo 'make fuzz       random programs against the bindings, under the same (SECONDS=60 SEED=)'
+	@echo 'make fuzz       random programs and damaged files against the bindings, under the same (SECONDS=60 SEED=)'
 	@echo 'make lint       layering, file sizes, equation tags'
 	@echo 'make install    to PREFIX=$(PREFIX)'
 	@echo 'make clean      remove build/ and ./aviary; results in runs/ stay'
@@ -174,8 +174,8 @@ test: all $(call tests_in,f32) $(call tests_in,f64)
 asan: $(call tests_in,asan32) $(call tests_in,asan64)
 	@sh tests/run.sh build/asan32 build/asan64
 
-fuzz: build/asan64/aviary
-	@sh tests/fuzz.sh build/asan64 $(SECONDS) $(SEED)
+fuzz: build/asan32/aviary build/asan64/aviary
+	@sh tests/fuzz.sh $(SECONDS) $(SEED) build/asan32 build/asan64
 
 lint:
 	@sh tests/lint.sh

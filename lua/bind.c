@@ -1,5 +1,7 @@
 #include "bind.h"
 
+#include <limits.h>
+
 static lua_State *running; /* where a failure of the library surfaces */
 static bool of_script;     /* the error under way came from a script's function: it has its line */
 static int busy;           /* a binding is at work; finalizers, which any allocation may start, must wait */
@@ -145,6 +147,27 @@ int raw_field(lua_State *L, int table, const char *name)
   return lua_rawget(L, table);
 }
 
+const char *value_text(lua_State *L, int index)
+{
+  int type = lua_type(L, index);
+  return lua_pushstring(L, type == LUA_TNUMBER || type == LUA_TSTRING ? luaL_tolstring(L, index, NULL)
+                                                                      : lua_typename(L, type));
+}
+
+int int_argument(lua_State *L, int index, int low, int high, const char *what)
+{
+  int whole;
+  lua_Integer n = lua_tointegerx(L, index, &whole);
+  if (!whole || n < low || n > high)
+    luaL_error(L, "%s: expected a whole number from %d to %d, found %s", what, low, high, value_text(L, index));
+  return (int)n;
+}
+
+int opt_int_argument(lua_State *L, int index, int low, int high, int otherwise, const char *what)
+{
+  return lua_isnoneornil(L, index) ? otherwise : int_argument(L, index, low, high, what);
+}
+
 double number_field(lua_State *L, int table, const char *name, double otherwise)
 {
   int type = raw_field(L, table, name), ok;
@@ -156,10 +179,10 @@ double number_field(lua_State *L, int table, const char *name, double otherwise)
 
 int integer_field(lua_State *L, int table, const char *name, int otherwise)
 {
-  double x = number_field(L, table, name, otherwise);
-  if (!(x >= -2147483648.0 && x <= 2147483647.0) || x != (int)x)
-    luaL_error(L, "%s: expected a whole number, found %f", name, x);
-  return (int)x;
+  raw_field(L, table, name);
+  int n = opt_int_argument(L, -1, 0, INT_MAX, otherwise, name);
+  lua_pop(L, 1);
+  return n;
 }
 
 void known_fields(lua_State *L, int table, const char *function, const char *const *names)

@@ -42,6 +42,11 @@ lua_State *bound_state(void); /* of the binding that is at work */
 lua_Integer list_length(lua_State *L, int index);
 int raw_field(lua_State *L, int table, const char *name); /* pushes it, returns its type; table: absolute */
 
+/* The whole number at index, from low to high; raises with `what` otherwise, so that none is cut to 32 bits. */
+int int_argument(lua_State *L, int index, int low, int high, const char *what);
+int opt_int_argument(lua_State *L, int index, int low, int high, int otherwise, const char *what); /* nil and none */
+const char *value_text(lua_State *L, int index); /* a number or string, or else its type; pushes it */
+
 /* ---- the step (bind_step.c) ---- */
 
 Tape *step_tape(lua_State *L); /* the tape to compute on; begins a new step if the last one has ended */
@@ -111,7 +116,7 @@ State **push_state(lua_State *L, int keeper); /* an empty handle for a state of 
 const Version *read_design(lua_State *L, int index, const char *function, Dims *d, double *seed);
 Optim *check_optim(lua_State *L, int index);
 double number_field(lua_State *L, int table, const char *name, double otherwise); /* raises on non-numbers */
-int integer_field(lua_State *L, int table, const char *name, int otherwise);
+int integer_field(lua_State *L, int table, const char *name, int otherwise); /* 0 and above */
 /* Raises on a key of the table that is not in the list (ends with NULL): a misspelt option is an error. */
 void known_fields(lua_State *L, int table, const char *function, const char *const *names);
 

@@ -1,6 +1,9 @@
 /* Models: made, run, counted. */
 #include "bind.h"
 
+#include <limits.h>
+#include <math.h>
+
 static const char class[] = "rwkv.model";
 
 Model *check_model(lua_State *L, int index)
@@ -32,7 +35,8 @@ const Version *read_design(lua_State *L, int index, const char *function, Dims *
   *d = (Dims){.one = 1};
   for (const SizeName *s = size_names; s->name; s++) *dim_at(d, s->at) = integer_field(L, index, s->name, 0);
   *seed = number_field(L, index, "seed", 0);
-  if (!(*seed >= 0 && *seed <= 9007199254740992.0)) luaL_error(L, "seed: expected 0 to 2^53, found %f", *seed);
+  if (!(*seed >= 0 && *seed <= 9007199254740992.0) || floor(*seed) != *seed)
+    luaL_error(L, "seed: expected a whole number from 0 to 2^53, found %f", *seed);
   raw_field(L, index, "hooks");
   read_hooks(L, lua_gettop(L), v, d);
   return v;
@@ -81,7 +85,7 @@ static int describe(lua_State *L)
   const Version *v = read_design(L, 1, "rwkv.describe", &d, &seed);
   int tokens = integer_field(L, 1, "tokens", 0);
   d = version_complete(v, &d);
-  Counts c = version_counts(v, &d, tokens < 0 ? 0 : tokens);
+  Counts c = version_counts(v, &d, tokens);
   push_config(L, v, &d);
   lua_pushstring(L, v->title);
   lua_setfield(L, -2, "title");
@@ -261,9 +265,8 @@ static int weight_bytes(lua_State *L) /* m:weight_bytes(name or nil) -> bytes in
 static int count_state_floats(lua_State *L)
 {
   const Model *m = check_model(L, 1);
-  lua_Integer tokens = luaL_optinteger(L, 2, 0);
-  if (tokens < 0 || tokens > 2147483647) return luaL_error(L, "state_floats: %I tokens", tokens);
-  lua_pushinteger(L, (lua_Integer)version_state_floats(m->version, &m->d, (int)tokens));
+  int tokens = opt_int_argument(L, 2, 0, INT_MAX, 0, "state_floats: tokens");
+  lua_pushinteger(L, (lua_Integer)version_state_floats(m->version, &m->d, tokens));
   return 1;
 }
 

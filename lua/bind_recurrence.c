@@ -1,6 +1,8 @@
 /* The token shift, the recurrences and attention, for blocks written in Lua. */
 #include "bind.h"
 
+#include <limits.h>
+
 static int op_shift(lua_State *L) /* x [B,T,C] :shift(carry [B,C]) -> rows before, new carry */
 {
   Tape *tp = step_tape(L);
@@ -67,10 +69,9 @@ static int op_attention(lua_State *L) /* attention(q, k, v, heads, keys or nil, 
 {
   Tape *tp = step_tape(L);
   Tensor *q = check_operand(L, 1), *k = check_operand(L, 2), *v = check_operand(L, 3);
-  lua_Integer heads = luaL_optinteger(L, 4, 1);
-  if (heads < 1 || heads > 2147483647) return luaL_error(L, "attention: %I heads", heads);
+  int heads = opt_int_argument(L, 4, 1, INT_MAX, 1, "attention: heads");
   Tensor *keys = history_argument(L, 5, tp), *values = history_argument(L, 6, tp);
-  push_step(L, t_attention(tp, q, k, v, (int)heads, &keys, &values));
+  push_step(L, t_attention(tp, q, k, v, heads, &keys, &values));
   push_step(L, keys);
   return push_step(L, values) + 2;
 }

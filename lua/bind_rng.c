@@ -73,7 +73,11 @@ static int tensor(lua_State *L)
 static int count(lua_State *L) /* r:count() -> draws so far; r:count(n) goes to draw n */
 {
   Rng *r = check_rng(L, 1);
-  if (!lua_isnoneornil(L, 2)) r->count = (uint64_t)luaL_checkinteger(L, 2);
+  if (!lua_isnoneornil(L, 2)) {
+    lua_Integer n = luaL_checkinteger(L, 2);
+    if (n < 0) return luaL_error(L, "count: expected 0 or more draws, found %I", n);
+    r->count = (uint64_t)n;
+  }
   lua_pushinteger(L, (lua_Integer)r->count);
   return 1;
 }

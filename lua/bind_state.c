@@ -26,10 +26,9 @@ State **push_state(lua_State *L, int keeper)
 static int make(lua_State *L) /* m:state(batch or 1) -> the state before the first token */
 {
   const Model *m = check_model(L, 1);
-  lua_Integer B = luaL_optinteger(L, 2, 1);
-  if (B < 1 || B > 1 << 24) return luaL_error(L, "state: a batch of %I", B);
+  int B = opt_int_argument(L, 2, 1, 1 << 24, 1, "state: the batch");
   State **s = push_state(L, 1);
-  *s = state_new(m, (int)B);
+  *s = state_new(m, B);
   return 1;
 }
 

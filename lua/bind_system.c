@@ -29,11 +29,7 @@ static int backend(lua_State *L) /* backend() -> name; backend("fast", "referenc
 
 static int threads(lua_State *L) /* threads() -> number; threads(n) */
 {
-  if (!lua_isnoneornil(L, 1)) {
-    lua_Integer n = luaL_checkinteger(L, 1);
-    if (n < 1 || n > 256) return luaL_error(L, "threads: %I, expected 1 to 256", n);
-    fast_set_threads((int)n);
-  }
+  if (!lua_isnoneornil(L, 1)) fast_set_threads(int_argument(L, 1, 1, 256, "threads"));
   lua_pushinteger(L, fast_threads());
   return 1;
 }
@@ -42,12 +38,11 @@ static int threads(lua_State *L) /* threads() -> number; threads(n) */
    or "gemm" */
 static int machine_rates(lua_State *L)
 {
-  lua_Integer n = luaL_optinteger(L, 1, fast_threads());
+  int n = opt_int_argument(L, 1, 1, 256, fast_threads(), "machine_rates: threads");
   int what = luaL_checkoption(L, 2, "both", (const char *const[]){"both", "read", "gemm", NULL});
-  if (n < 1 || n > 256) return luaL_error(L, "machine_rates: %I threads, expected 1 to 256", n);
   lua_createtable(L, 0, 2);
-  if (what != 2) lua_pushnumber(L, machine_read_bandwidth((int)n)), lua_setfield(L, -2, "read_bandwidth");
-  if (what != 1) lua_pushnumber(L, machine_gemm_rate((int)n)), lua_setfield(L, -2, "gemm");
+  if (what != 2) lua_pushnumber(L, machine_read_bandwidth(n)), lua_setfield(L, -2, "read_bandwidth");
+  if (what != 1) lua_pushnumber(L, machine_gemm_rate(n)), lua_setfield(L, -2, "gemm");
   return 1;
 }
 

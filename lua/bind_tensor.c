@@ -1,6 +1,7 @@
 /* Tensors as Lua values: creation, access, printing. Axes count from 1, or from -1 at the end. */
 #include "bind.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 static const char class[] = "rwkv.tensor";
@@ -88,11 +89,10 @@ int push_borrowed(lua_State *L, Tensor *t, int owner)
 int axis_argument(lua_State *L, int index, const Tensor *t)
 {
   lua_Integer axis = luaL_checkinteger(L, index);
-  if (axis < 0) axis += t->axes + 1;
-  if (axis < 1 || axis > t->axes)
-    luaL_error(L, "axis %I: shape %s has axes 1 to %d (or -1 to -%d from the end)", luaL_checkinteger(L, index),
-               tensor_shape(t), t->axes, t->axes);
-  return (int)axis - 1;
+  if (axis < -t->axes || axis == 0 || axis > t->axes)
+    luaL_error(L, "axis %I: shape %s has axes 1 to %d (or -1 to -%d from the end)", axis, tensor_shape(t), t->axes,
+               t->axes);
+  return (int)axis + (axis < 0 ? t->axes : -1);
 }
 
 int shape_arguments(lua_State *L, int first, int shape[MAX_AXES])
@@ -101,14 +101,11 @@ int shape_arguments(lua_State *L, int first, int shape[MAX_AXES])
   lua_Integer axes = table ? list_length(L, first) : lua_gettop(L) - first + 1;
   if (axes > MAX_AXES) luaL_error(L, "a tensor has at most %d axes, not %I", MAX_AXES, axes);
   for (int i = 0; i < axes; i++) {
-    int whole;
     if (table) lua_rawgeti(L, first, i + 1);
     else lua_pushvalue(L, first + i);
-    lua_Integer n = lua_tointegerx(L, -1, &whole);
-    if (!whole || n < -1 || n > 2147483647)
-      luaL_error(L, "size %d of the shape: expected a whole number, found %s", i + 1, luaL_tolstring(L, -1, NULL));
-    shape[i] = (int)n;
-    lua_pop(L, 1);
+    const char *what = lua_pushfstring(L, "size %d of the shape", i + 1);
+    shape[i] = int_argument(L, -2, -1, INT_MAX, what);
+    lua_pop(L, 2);
   }
   return (int)axes;
 }
@@ -122,7 +119,8 @@ static void read_nested(lua_State *L, int table, Tensor *t, int axis, size_t *at
   luaL_checkstack(L, 4, "tensor");
   if (axis == t->axes) {
     real x = (real)lua_tonumberx(L, table, &ok);
-    if (!ok) luaL_error(L, "tensor: element %d is a %s, expected a number", (int)*at + 1, luaL_typename(L, table));
+    if (!ok) luaL_error(L, "tensor: element %I is a %s, expected a number", (lua_Integer)*at + 1,
+                        luaL_typename(L, table));
     tensor_write(t, (*at)++, 1, &x);
     return;
   }
@@ -144,7 +142,7 @@ static int make_tensor(lua_State *L) /* tensor(nested list or number) */
   while (lua_istable(L, -1)) {
     if (axes == MAX_AXES) return luaL_error(L, "tensor: lists nested more than %d deep", MAX_AXES);
     lua_Integer n = list_length(L, -1);
-    if (n < 0 || n > 2147483647) return luaL_error(L, "tensor: a list of length %I", n);
+    if (n > INT_MAX) return luaL_error(L, "tensor: a list of length %I", n);
     shape[axes++] = (int)n;
     if (lua_rawgeti(L, -1, 1) == LUA_TNIL) break;
   }

@@ -8,13 +8,6 @@ static const char class[] = "rwkv.tensor";
 
 /* ---- rows ---- */
 
-/* What stands between brackets, for a message; read without metamethods. */
-static const char *key_text(lua_State *L, int index)
-{
-  int type = lua_type(L, index);
-  return type == LUA_TNUMBER || type == LUA_TSTRING ? luaL_tolstring(L, index, NULL) : lua_typename(L, type);
-}
-
 static int op_row(lua_State *L) /* x[i], i from 1 or from -1 at the end -> x without its first axis */
 {
   Tape *tp = step_tape(L);
@@ -22,7 +15,7 @@ static int op_row(lua_State *L) /* x[i], i from 1 or from -1 at the end -> x wit
   int whole = 0;
   lua_Integer i = lua_type(L, 2) == LUA_TNUMBER ? lua_tointegerx(L, 2, &whole) : 0;
   if (!whole)
-    return luaL_error(L, "x[%s]: expected the number of a row or the name of a method", key_text(L, 2));
+    return luaL_error(L, "x[%s]: expected the number of a row or the name of a method", value_text(L, 2));
   if (x->axes == 0) return luaL_error(L, "x[%I]: a tensor of shape [] has no rows", i);
   lua_Integer n = x->shape[0], at = i < 0 ? i + n : i - 1;
   if (at < 0 || at >= n)
@@ -40,7 +33,7 @@ static int op_length(lua_State *L) /* #x: how many rows */
 
 static int op_assign(lua_State *L)
 {
-  return luaL_error(L, "x[%s] = ...: a tensor's numbers are overwritten all together, with :set()", key_text(L, 2));
+  return luaL_error(L, "x[%s] = ...: a tensor's numbers are overwritten all together, with :set()", value_text(L, 2));
 }
 
 /* upvalues: the methods, op_row. A name is looked up at once: that touches no tensor. What a script added comes

@@ -2,7 +2,9 @@
 #include "bind.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <math.h>
+#include <stdlib.h>
 
 /* ---- writing ---- */
 
@@ -17,9 +19,14 @@ typedef struct {
 } Entry;
 
 typedef struct {
+  const char *key, *text;
+} Text;
+
+typedef struct {
   Entry *entry;
   lua_Integer count;
-  lua_State *L; /* on top of its stack a table of texts */
+  Text *text;
+  size_t text_count;
   StWriter *w;
 } Save;
 
@@ -32,11 +39,7 @@ static void save_protected(void *arg)
     else if (e->kind == AS_I64) st_put_ints(s->w, e->name, e->axes, e->shape, e->data);
     else st_put_packed(s->w, e->name, e->axes, e->shape, (Packed){e->data, (Storage)e->kind});
   }
-  for (lua_Integer i = 1; lua_rawgeti(s->L, -1, i) == LUA_TSTRING; i += 2) { /* key, text, key, text, .. */
-    lua_rawgeti(s->L, -2, i + 1);
-    st_put_meta(s->w, lua_tostring(s->L, -2), lua_tostring(s->L, -1));
-    lua_pop(s->L, 2);
-  }
+  for (size_t i = 0; i < s->text_count; i++) st_put_meta(s->w, s->text[i].key, s->text[i].text);
 }
 
 static int kind_of(lua_State *L, const char *entry, const char *dtype, bool tokens)
@@ -84,11 +87,10 @@ static void read_sizes(lua_State *L, int table, Entry *e, size_t n)
     size_t product = 1;
     for (int i = 0; i < e->axes; i++) {
       lua_rawgeti(L, -1, i + 1);
-      lua_Integer size = lua_tointeger(L, -1);
-      if (size < 0 || size > 2147483647) luaL_error(L, "save_tensors: \"%s\": a size of %I", e->name, size);
-      e->shape[i] = (int)size;
-      product = product > SIZE_MAX >> 32 ? SIZE_MAX : product * (size_t)size;
-      lua_pop(L, 1);
+      const char *what = lua_pushfstring(L, "save_tensors: \"%s\": size %d of its shape", e->name, i + 1);
+      e->shape[i] = int_argument(L, -2, 0, INT_MAX, what);
+      product = product > SIZE_MAX >> 32 ? SIZE_MAX : product * (size_t)e->shape[i];
+      lua_pop(L, 2);
     }
     if (product != n)
       luaL_error(L, "save_tensors: \"%s\": its shape is for %I numbers, it has %I", e->name, (lua_Integer)product,
@@ -125,32 +127,26 @@ static void read_entry(lua_State *L, int table, Entry *e, lua_Integer place)
   e->data = converted(L, t, e);
 }
 
-/* {key = text} -> {key, text, key, text, ..} in the order of the keys, on top of the stack */
-static void sort_texts(lua_State *L, int meta)
+static int by_key(const void *a, const void *b) { return strcmp(((const Text *)a)->key, ((const Text *)b)->key); }
+
+/* {key = text} in the order of the keys; what that needs stays on the stack. */
+static void read_texts(lua_State *L, int meta, Save *s)
 {
-  lua_newtable(L);
-  int out = lua_gettop(L);
-  lua_Integer n = 0;
+  size_t count = 0;
   if (!lua_isnoneornil(L, meta)) luaL_checktype(L, meta, LUA_TTABLE);
+  for (lua_pushnil(L); lua_istable(L, meta) && lua_next(L, meta); lua_pop(L, 1)) count++;
+  lua_newtable(L); /* keeps texts made of numbers */
+  int keep = lua_gettop(L);
+  s->text = lua_newuserdatauv(L, count * sizeof *s->text + 1, 0);
   for (lua_pushnil(L); lua_istable(L, meta) && lua_next(L, meta); lua_pop(L, 1)) {
     if (lua_type(L, -2) != LUA_TSTRING || !lua_isstring(L, -1))
       luaL_error(L, "save_tensors: meta holds texts under names, found a %s under a %s", luaL_typename(L, -1),
                  luaL_typename(L, -2));
-    lua_tostring(L, -1);
-    lua_Integer at = n; /* insertion: metadata is short */
-    for (; at > 0; at--) {
-      lua_rawgeti(L, out, 2 * at - 1);
-      bool before = strcmp(lua_tostring(L, -1), lua_tostring(L, -3)) < 0;
-      lua_pop(L, 1);
-      if (before) break;
-      lua_rawgeti(L, out, 2 * at - 1), lua_rawseti(L, out, 2 * at + 1);
-      lua_rawgeti(L, out, 2 * at), lua_rawseti(L, out, 2 * at + 2);
-    }
-    lua_pushvalue(L, -2), lua_rawseti(L, out, 2 * at + 1);
-    lua_pushvalue(L, -1), lua_rawseti(L, out, 2 * at + 2);
-    n++;
+    s->text[s->text_count++] = (Text){lua_tostring(L, -2), lua_tostring(L, -1)};
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, keep, (lua_Integer)s->text_count);
   }
-  lua_settop(L, out);
+  qsort(s->text, s->text_count, sizeof *s->text, by_key);
 }
 
 /* save_tensors(path, list of {name =, value = tensor or tokens, dtype =, shape =}, {key = text} or nil): the tensors in
@@ -163,7 +159,7 @@ static int save_tensors(lua_State *L)
   check_writable(L, path);
   lua_Integer count = list_length(L, 2);
   if (count > 200000) return luaL_error(L, "save_tensors: %I tensors", count);
-  Save s = {lua_newuserdatauv(L, (size_t)count * sizeof(Entry) + 1, 0), count, L, NULL};
+  Save s = {.entry = lua_newuserdatauv(L, (size_t)count * sizeof(Entry) + 1, 0), .count = count};
   memset(s.entry, 0, (size_t)count * sizeof(Entry));
   lua_createtable(L, (int)count, 0); /* keeps what the entries point to */
   int keep = lua_gettop(L);
@@ -174,8 +170,7 @@ static int save_tensors(lua_State *L)
     lua_rawseti(L, keep, i + 1); /* the numbers, or the dtype of tokens, which the list keeps anyway */
     lua_settop(L, keep);
   }
-  sort_texts(L, 3);
-  luaL_checkstack(L, 4, "save_tensors");
+  read_texts(L, 3, &s);
   s.w = st_create(path); /* from here on Lua allocates nothing */
   const char *error = rwkv_protect(save_protected, &s);
   if (!error) return st_finish(s.w), 0;
@@ -208,10 +203,12 @@ static int close_file(lua_State *L)
   return 0;
 }
 
+static bool begins(const char *name, const char *prefix) { return strncmp(name, prefix, strlen(prefix)) == 0; }
+
 static void push_value(lua_State *L, StFile *f, const StEntry *e)
 {
   bool folded = e->axes > MAX_AXES;
-  if (e->n > 2147483647) luaL_error(L, "load_tensors: \"%s\" has %I numbers", e->name, (lua_Integer)e->n);
+  if (e->n > 2147483647) luaL_error(L, "%s: tensor \"%s\" has %I numbers", st_path(f), e->name, (lua_Integer)e->n);
   Tensor *t = new_owned(L, folded ? 1 : e->axes, folded ? &(int){(int)e->n} : e->shape);
   if (e->type <= ST_BF16) {
     st_read(f, e, t->data);
@@ -239,18 +236,23 @@ static void push_entry(lua_State *L, StFile *f, const StEntry *e)
   lua_setfield(L, -2, "shape");
 }
 
-/* The names in the order of the data, on top of the stack. */
-static void push_names(lua_State *L, const StFile *f)
+/* Those without numbers stand at the same place: by name, as the entries do. */
+static int by_place(const void *a, const void *b)
 {
-  int count = st_count(f);
-  const StEntry **order = lua_newuserdatauv(L, (size_t)count * sizeof *order + 1, 0);
-  lua_createtable(L, count, 0);
-  for (int i = 0; i < count; i++) {
-    int at = i;
-    for (; at > 0 && order[at - 1]->from > st_entry(f, i)->from; at--) order[at] = order[at - 1];
-    order[at] = st_entry(f, i);
-  }
-  for (int i = 0; i < count; i++) lua_pushstring(L, order[i]->name), lua_rawseti(L, -2, i + 1);
+  const StEntry *x = *(const StEntry *const *)a, *y = *(const StEntry *const *)b;
+  return x->from != y->from ? (x->from > y->from ? 1 : -1) : (x > y) - (x < y);
+}
+
+/* The names that begin so, in the order of the data, on top of the stack. */
+static void push_names(lua_State *L, const StFile *f, const char *prefix)
+{
+  size_t count = 0, all = (size_t)st_count(f);
+  const StEntry **order = lua_newuserdatauv(L, all * sizeof *order + 1, 0);
+  for (size_t i = 0; i < all; i++)
+    if (begins(st_entry(f, (int)i)->name, prefix)) order[count++] = st_entry(f, (int)i);
+  qsort(order, count, sizeof *order, by_place);
+  lua_createtable(L, (int)count, 0);
+  for (size_t i = 0; i < count; i++) lua_pushstring(L, order[i]->name), lua_rawseti(L, -2, (lua_Integer)i + 1);
 }
 
 /* load_tensors(path, prefix) -> {name = {value = tensor, dtype = "f32", shape = {sizes}}}, {key = text}, names in
@@ -266,13 +268,18 @@ static int load_tensors(lua_State *L)
   *f = st_open(path);
   lua_newtable(L);
   for (int i = 0; i < st_count(*f); i++) {
-    if (strncmp(st_entry(*f, i)->name, prefix, strlen(prefix))) continue;
+    rwkv_poll();
+    if (!begins(st_entry(*f, i)->name, prefix)) continue;
     push_entry(L, *f, st_entry(*f, i));
     lua_setfield(L, -2, st_entry(*f, i)->name);
   }
   lua_newtable(L);
-  for (int i = 0; (text = st_meta_at(*f, i, &key)); i++) lua_pushstring(L, text), lua_setfield(L, -2, key);
-  push_names(L, *f);
+  for (int i = 0; (text = st_meta_at(*f, i, &key)); i++) {
+    rwkv_poll();
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, key);
+  }
+  push_names(L, *f, prefix);
   lua_remove(L, -2);
   st_close(*f);
   *(StFile **)lua_touserdata(L, file) = NULL;

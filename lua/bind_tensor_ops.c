@@ -2,6 +2,7 @@
    arrange numbers stand in bind_tensor_array.c. */
 #include "bind.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 static const char class[] = "rwkv.tensor";
@@ -134,14 +135,16 @@ static int op_group_norm(lua_State *L) /* x:group_norm(heads, weight, bias, eps 
 {
   Tape *tp = step_tape(L);
   Tensor *x = check_operand(L, 1), *w = check_operand(L, 3), *b = check_operand(L, 4);
-  return push_step(L, t_group_norm(tp, x, (int)luaL_checkinteger(L, 2), w, b, luaL_optnumber(L, 5, 64e-5)));
+  int heads = int_argument(L, 2, 1, INT_MAX, "group_norm: heads");
+  return push_step(L, t_group_norm(tp, x, heads, w, b, luaL_optnumber(L, 5, 64e-5)));
 }
 
 static int op_l2norm(lua_State *L) /* x:l2norm(heads or 1, eps or 1e-12) */
 {
   Tape *tp = step_tape(L);
   Tensor *x = check_operand(L, 1);
-  return push_step(L, t_l2norm(tp, x, (int)luaL_optinteger(L, 2, 1), luaL_optnumber(L, 3, 1e-12)));
+  int heads = opt_int_argument(L, 2, 1, INT_MAX, 1, "l2norm: heads");
+  return push_step(L, t_l2norm(tp, x, heads, luaL_optnumber(L, 3, 1e-12)));
 }
 
 /* Whether the axis stays, with size 1: nil or a boolean, so that a second axis is not mistaken for it. */

@@ -22,7 +22,8 @@ static void read_row(lua_State *L, int table, int *out, lua_Integer T, const cha
     lua_rawgeti(L, table, i);
     lua_Integer id = lua_tointegerx(L, -1, &whole);
     if (!whole || id < -2147483647 || id > 2147483647)
-      luaL_error(L, "%s[%I][%I]: expected a whole number, found %s", what, row, i, luaL_tolstring(L, -1, NULL));
+      luaL_error(L, "%s[%I][%I]: expected a whole number of 32 bits, found %s", what, row, i,
+                 value_text(L, -1));
     out[i - 1] = (int)id;
     lua_pop(L, 1);
   }

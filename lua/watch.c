@@ -5,8 +5,9 @@
    which makes Lua itself half as fast: it is there only when a budget is given.
 
    Ctrl-C is an error like others. Time and instructions that are used up are not: the program ends where it stands,
-   so that no script can catch it and go on. Nothing interrupts a single call into C, a pattern that backtracks for
-   ever, say, and no hook is called in a finalizer; both are ended by force GRACE seconds later. */
+   so that no script can catch it and go on. A call into C goes on to its end, unless it is of the library and asks by
+   rwkv_poll; a pattern that backtracks for ever, say, and finalizers, in which no hook is called, are ended by force
+   GRACE seconds later. */
 #include "bind.h"
 #include "program.h"
 
@@ -47,6 +48,16 @@ _Noreturn static void end(lua_State *L, double amount, const char *unit)
 void check_time(lua_State *L)
 {
   if (late) end(L, seconds, "seconds");
+}
+
+/* Whether long work of the library shall end with an error. */
+static bool stop_asked(void)
+{
+  if (!current) return false;
+  check_time(current);
+  if (!interrupted) return false;
+  interrupted = 0;
+  return true;
 }
 
 static void spend(lua_State *L)
@@ -154,6 +165,7 @@ static struct timespec time_of(double s)
 void watch_open(lua_State *L, double max_seconds, double max_instructions)
 {
   main_thread = pthread_self();
+  rwkv_on_stop(stop_asked);
   current = L;
   seconds = max_seconds;
   budget = left = max_instructions;

@@ -235,6 +235,7 @@ static void verify(void *arg)
   for (int run = 0; run < r->runs; run++) run_stepwise(r, run);
   for (int i = 0; i < st_count(r->file); i++) {
     const StEntry *e = st_entry(r->file, i);
+    rwkv_poll();
     compare_entry(r, e);
     any_grad |= starts(e->name, "grad.");
     any_l2wrap |= starts(e->name, "grad_l2wrap.");
@@ -256,6 +257,6 @@ int golden_verify(Model *m, StFile *golden, double tol, GoldenLine lines[GOLDEN_
   tape_free(r.tp);
   zero_grads(m);
   m->rounded_decay = false;
-  if (error) rwkv_fail("%s", error);
+  if (error) st_fail(golden, error);
   return r.count;
 }

@@ -1,4 +1,4 @@
-/* Putting a model together, parameter by parameter; for model.c and model_file.c. */
+/* Putting a model together, parameter by parameter; for model*.c. */
 #ifndef AVIARY_MODEL_BUILD_H
 #define AVIARY_MODEL_BUILD_H
 
@@ -25,5 +25,15 @@ Tensor *model_add_param(Model *m, const Place *p, const Storage *as);
 bool is_multiplied(const Place *p);
 int layer_state_count(const Version *v, const Dims *d); /* the version's, then that of its hooks, slot by slot */
 void resolve_shape(const ShapeSpec *s, const Dims *d, int shape[MAX_AXES]);
+
+/* ---- files ---- */
+
+/* The hooks named in a file's metadata, of those given or built in, into d; fails where there is none. */
+void hooks_of_file(const StFile *f, const char *names, const Hook *const *given, Dims *d);
+void write_design(const Model *m, StWriter *w);
+/* Sizes that no parameter shows, as of heads that the version does not have, as they were when the model was made. */
+void sizes_of_file(const StFile *f, const Version *v, Dims *d);
+/* Digits and nothing else, of a number that is not larger than `most`; otherwise false. */
+bool read_digits(const char *text, size_t length, long most, long *out);
 
 #endif

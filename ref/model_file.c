@@ -5,7 +5,6 @@
 #include "engine/ops.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* A file is of the version whose parameter list it fills. How far it is from one: the number of tensors
@@ -35,6 +34,7 @@ static void fit_param(void *ctx, const Place *p)
   const ParamSpec *spec = p->spec;
   const StEntry *e = st_find(fit->file, p->name);
   char text[400];
+  rwkv_poll();
   if (!e) {
     snprintf(text, sizeof text, "%s is missing", p->name);
     if (p->expected) misfit(fit, text);
@@ -91,26 +91,26 @@ static bool is_parameter(const char *name)
 }
 
 typedef struct {
-  const char *name;
-  bool found;
-} Seek;
+  const StFile *file;
+  bool *housed; /* by tensor of the file */
+} Housing;
 
-static void seek_param(void *ctx, const Place *p)
+static void house_param(void *ctx, const Place *p)
 {
-  Seek *s = ctx;
-  s->found |= may_stand(p) && strcmp(p->name, s->name) == 0;
+  const Housing *h = ctx;
+  const StEntry *e = may_stand(p) ? st_find(h->file, p->name) : NULL;
+  if (e) h->housed[e - st_entry(h->file, 0)] = true;
 }
 
 /* The first tensor of the file that the version has no place for. */
 static const char *homeless(const Fit *fit)
 {
-  for (int i = 0; i < st_count(fit->file); i++) {
-    Seek s = {st_entry(fit->file, i)->name, false};
-    if (!is_parameter(s.name)) continue;
-    for_each_param(fit->version, &fit->d, seek_param, &s);
-    if (!s.found) return s.name;
-  }
-  return "?";
+  int count = st_count(fit->file), i = 0;
+  Housing h = {fit->file, rwkv_alloc((size_t)count, sizeof *h.housed, st_path(fit->file))};
+  for_each_param(fit->version, &fit->d, house_param, &h);
+  while (i < count && (h.housed[i] || !is_parameter(st_entry(fit->file, i)->name))) i++;
+  rwkv_release(h.housed);
+  return i < count ? st_entry(fit->file, i)->name : "?";
 }
 
 static void left_over(Fit *fit, int total)
@@ -145,8 +145,10 @@ static Fit closest_version(StFile *f)
 }
 
 typedef struct {
-  Fit *fit;
+  StFile *file;
+  const Hook *const *hooks;
   bool packed;
+  Fit fit;
   Model *result;
 } Load;
 
@@ -154,12 +156,12 @@ static void load_param(void *ctx, const Place *p)
 {
   Load *l = ctx;
   Storage stored;
-  const StEntry *e = st_find(l->fit->file, p->name);
+  const StEntry *e = st_find(l->file, p->name);
   if (!e || !may_stand(p)) return;
   bool as_stored = l->packed && is_multiplied(p) && st_storage(e->type, &stored);
   Tensor *t = model_add_param(l->result, p, as_stored ? &stored : NULL);
-  if (t->packed.bits) st_read_packed(l->fit->file, e, (void *)t->packed.bits);
-  else st_read(l->fit->file, e, t->data);
+  if (t->packed.bits) st_read_packed(l->file, e, (void *)t->packed.bits);
+  else st_read(l->file, e, t->data);
 }
 
 /* About what the parameters need, with their structs, each at a multiple of 64 bytes. */
@@ -175,74 +177,9 @@ static size_t packed_bytes(const StFile *f)
   return bytes;
 }
 
-static void build(void *arg)
-{
-  Load *l = arg;
-  l->result = model_empty(l->fit->version, &l->fit->d);
-  if (l->packed) model_reserve(l->result, packed_bytes(l->fit->file));
-  for_each_param(l->fit->version, &l->fit->d, load_param, l);
-}
-
-static void complete(void *arg)
-{
-  Fit *fit = arg;
-  fit->d = version_complete(fit->version, &fit->d);
-}
-
-/* ---- files of models with hooks, which say what they are ---- */
-
-const SizeName size_names[] = {
-    {"layers", offsetof(Dims, L)},      {"vocab", offsetof(Dims, V)},
-    {"dim", offsetof(Dims, C)},         {"dim_att", offsetof(Dims, A)},
-    {"dim_ffn", offsetof(Dims, F)},     {"head_size", offsetof(Dims, N)},
-    {"decay_rank", offsetof(Dims, Dw)}, {"iclr_rank", offsetof(Dims, Da)},
-    {"value_rank", offsetof(Dims, Dv)}, {"gate_rank", offsetof(Dims, Dg)},
-    {"mix_rank", offsetof(Dims, Dm)},   {"head_qk", offsetof(Dims, Q)},
-    {"ctx", offsetof(Dims, ctx)},       {"pre_ffn", offsetof(Dims, pre_ffn)},
-    {"tiny_att_layer", offsetof(Dims, tiny_layer)}, {"tiny_att", offsetof(Dims, tiny)},
-    {"tied", offsetof(Dims, tied)},     {NULL, 0},
-};
-
-/* The value of NAME in "name=value name=value ..", in a static buffer; NULL if it is not there. */
-static const char *value_in(const char *list, const char *name)
-{
-  static char value[80];
-  size_t n = strlen(name);
-  for (const char *at = list; at && *at; at += strcspn(at, " "), at += strspn(at, " "))
-    if (strncmp(at, name, n) == 0 && at[n] == '=') {
-      snprintf(value, sizeof value, "%.*s", (int)strcspn(at + n + 1, " "), at + n + 1);
-      return value;
-    }
-  return NULL;
-}
-
-const char *hook_name_in(const char *hooks, HookSlot slot) { return value_in(hooks, hook_slots[slot].name); }
-
-const Version *model_hooked(StFile *f, Dims *d, const char **hooks)
-{
-  const char *sizes = st_meta(f, "aviary.sizes"), *version = st_meta(f, "version");
-  *hooks = st_meta(f, "aviary.hooks");
-  if (!*hooks) return NULL;
-  if (!sizes || !version) rwkv_fail("%s: it has hooks, but does not say its version and sizes", st_path(f));
-  *d = (Dims){0};
-  for (const SizeName *s = size_names; s->name; s++) {
-    const char *value = value_in(sizes, s->name);
-    if (value) *dim_at(d, s->at) = atoi(value);
-  }
-  return version_find(version);
-}
-
 static Fit fit_hooked(StFile *f, const Version *v, Dims *d, const char *names, const Hook *const *given)
 {
-  for (int slot = 0; slot < HOOK_SLOTS; slot++) {
-    const char *name = hook_name_in(names, (HookSlot)slot);
-    if (!name) continue;
-    bool fits = given && given[slot] && strcmp(given[slot]->name, name) == 0;
-    d->hook[slot] = fits ? given[slot] : hook_find((HookSlot)slot, name);
-    if (!d->hook[slot])
-      rwkv_fail("%s: it has the %s hook \"%s\", which is not built-in: define it before you load the file", st_path(f),
-                hook_slots[slot].name, name);
-  }
+  hooks_of_file(f, names, given, d);
   Dims full = version_complete(v, d);
   return fit_version(f, v, &full);
 }
@@ -255,56 +192,33 @@ static Fit fit_file(StFile *f, const Hook *const *given)
   return v ? fit_hooked(f, v, &d, names, given) : closest_version(f);
 }
 
-static void add_pair(char *list, size_t size, const char *name, const char *value)
+static void load_protected(void *arg)
 {
-  size_t n = strlen(list);
-  snprintf(list + n, size - n, "%s%s=%s", n ? " " : "", name, value);
-}
-
-static void write_sizes(const Model *m, StWriter *w)
-{
-  char hooks[1500] = "", sizes[600] = "", number[16];
-  for (int slot = 0; slot < HOOK_SLOTS; slot++)
-    if (m->d.hook[slot]) add_pair(hooks, sizeof hooks, hook_slots[slot].name, m->d.hook[slot]->name);
-  for (const SizeName *s = size_names; s->name; s++) {
-    snprintf(number, sizeof number, "%d", size_of(&m->d, s->at));
-    add_pair(sizes, sizeof sizes, s->name, number);
-  }
-  if (*hooks) st_put_meta(w, "aviary.hooks", hooks);
-  st_put_meta(w, "aviary.sizes", sizes);
-}
-
-/* Sizes that no parameter shows, as of heads that the version does not have: what was saved is what was made. */
-static void recall_sizes(StFile *f, const Version *v, Dims *d)
-{
-  const char *sizes = st_meta(f, "aviary.sizes"), *version = st_meta(f, "version");
-  if (!sizes || !version || strcmp(version, v->name)) return;
-  for (const SizeName *s = size_names; s->name; s++) {
-    const char *value = value_in(sizes, s->name);
-    if (value && size_of(d, s->at) == 0) *dim_at(d, s->at) = atoi(value);
-  }
+  Load *l = arg;
+  StFile *f = l->file;
+  Fit *fit = &l->fit;
+  for (int i = 0; i < st_count(f); i++)
+    if (st_entry(f, i)->n == 0 && is_parameter(st_entry(f, i)->name))
+      rwkv_fail("tensor \"%s\" is empty", st_entry(f, i)->name);
+  *fit = fit_file(f, l->hooks);
+  if (fit->d.L < 1) rwkv_fail("no tensor is called \"blocks.0...\": not an RWKV model");
+  if (fit->misfits)
+    rwkv_fail("not a model of any version; %s comes closest, but %s%s", fit->version->name, fit->problem,
+              fit->misfits > 1 ? " (and more)" : "");
+  fit->d = version_complete(fit->version, &fit->d);
+  sizes_of_file(f, fit->version, &fit->d);
+  l->result = model_empty(fit->version, &fit->d);
+  if (l->packed) model_reserve(l->result, packed_bytes(f));
+  for_each_param(fit->version, &fit->d, load_param, l);
 }
 
 static Model *load(StFile *f, const Hook *const *hooks, bool packed)
 {
-  for (int i = 0; i < st_count(f); i++)
-    if (st_entry(f, i)->n == 0 && is_parameter(st_entry(f, i)->name))
-      rwkv_fail("%s: tensor \"%s\" is empty", st_path(f), st_entry(f, i)->name);
-  Fit fit = fit_file(f, hooks);
-  if (fit.d.L < 1) rwkv_fail("%s: no tensor is called \"blocks.0...\": not an RWKV model", st_path(f));
-  if (fit.misfits)
-    rwkv_fail("%s: not a model of any version; %s comes closest, but %s%s", st_path(f), fit.version->name,
-              fit.problem, fit.misfits > 1 ? " (and more)" : "");
-  const char *error = rwkv_protect(complete, &fit);
-  if (error) rwkv_fail("%s: %s", st_path(f), error);
-  recall_sizes(f, fit.version, &fit.d);
-  Load l = {.fit = &fit, .packed = packed};
-  error = rwkv_protect(build, &l);
-  if (error) {
-    model_free(l.result);
-    rwkv_fail("%s", error);
-  }
-  return l.result;
+  Load l = {.file = f, .hooks = hooks, .packed = packed};
+  const char *error = rwkv_protect(load_protected, &l);
+  if (!error) return l.result;
+  model_free(l.result);
+  st_fail(f, error);
 }
 
 Model *model_load(StFile *f, const Hook *const *hooks) { return load(f, hooks, false); }
@@ -323,7 +237,7 @@ void model_write(const Model *m, StWriter *w)
     snprintf(text, sizeof text, "%d", sizes[i].value);
     if (sizes[i].value) st_put_meta(w, sizes[i].name, text);
   }
-  write_sizes(m, w);
+  write_design(m, w);
   ops.settle();
   for (int i = 0; i < m->count; i++) {
     const Tensor *t = m->params[i].t;
@@ -361,9 +275,9 @@ void opt_restore(Optim *o, Model *m, StFile *f)
 {
   const char *step = st_meta(f, "optim.step");
   if (!step) rwkv_fail("%s: not a checkpoint: it holds no optimizer", st_path(f));
-  char *end;
-  long steps = strtol(step, &end, 10);
-  if (*end || steps < 0 || steps > 1L << 53) rwkv_fail("%s: \"%.40s\" is no number of steps", st_path(f), step);
+  long steps;
+  if (!read_digits(step, strlen(step), 1L << 53, &steps))
+    rwkv_fail("%s: \"%.40s\" is no number of steps", st_path(f), step);
   for (int i = 0; i < o->count; i++) moment(f, "m", &m->params[i]), moment(f, "v", &m->params[i]);
   ops.settle();
   for (int i = 0; i < o->count; i++) {

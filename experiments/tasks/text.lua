@@ -20,6 +20,8 @@ local function open(path)
   local file = io.open(path, "rb")
   check(file, "there is no file %s%s", path, path == "build/bible.txt" and
     "; `make text` makes it, --text FILE takes another" or "")
+  local _, why = file:read(0)
+  check(not why, "%s: %s", path, why)
   return file, file:seek "end"
 end
 

@@ -2,6 +2,7 @@
 -- Compares a model with golden numbers, in float64 (--single: in float32). Exit status 0 only if
 -- everything in the golden file was compared and is within the tolerance.
 local rwkv = require "rwkv"
+local file = require "rwkv.file"
 local visible = require "rwkv.visible"
 
 local ok, o = pcall(rwkv.options, arg, { tol = 1e-10, single = false })
@@ -21,8 +22,8 @@ local function of_file(f, ...)
 end
 
 rwkv.backend "reference"
-local model = of_file(rwkv.load, o[1])
-local lines = of_file(rwkv.verify, model, o[2], o.tol)
+local model = of_file(file.model, o[1])
+local lines = of_file(file.verify, model, o[2], o.tol)
 print(("%s in %s, tolerance %g relative to a number or to its tensor's largest (at most 1)"):format(model,
   rwkv.precision, o.tol))
 print(("%-20s %7s  %-9s %-9s  %s"):format("kind", "tensors", "absolute", "relative", "worst at"))

@@ -316,6 +316,13 @@ local function stays_packed(options)
   return options ~= nil and options.weights == "packed"
 end
 
+-- bind for the model in a file, whose name stands before what is wrong.
+local function bind_for(path, ...)
+  local ok, result = pcall(bind, ...)
+  if not ok then error(("%s: %s"):format(path, without_place(result)), 0) end
+  return result
+end
+
 -- load(path, options): the hooks of a file that are not built in must have been defined before.
 hooks.load = passing_errors(function(path, options)
   local packed, q = stays_packed(options), hooks_in(path)
@@ -323,7 +330,7 @@ hooks.load = passing_errors(function(path, options)
   local design, bound = without_hooks(q), {}
   for slot, name in pairs(q.hooks) do
     local h = not taken[slot][name] and defined[kind_of(slot)] and defined[kind_of(slot)][name]
-    if h then bound[slot] = bind(h, slot, design) elseif taken[slot][name] then design.hooks[slot] = name end
+    if h then bound[slot] = bind_for(path, h, slot, design) elseif taken[slot][name] then design.hooks[slot] = name end
   end
   return core_load(path, bound, packed)
 end)

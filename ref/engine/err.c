@@ -13,6 +13,8 @@ typedef struct Frame {
 static Frame *innermost;
 static char message[1024];
 static void (*unprotected)(const char *);
+static bool (*stop_asked)(void);
+static bool stopping;
 
 const char *rwkv_protect(void (*fn)(void *), void *arg)
 {
@@ -36,6 +38,7 @@ void rwkv_fail(const char *format, ...)
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
   snprintf(message, sizeof message, "%s", text);
+  stopping = false;
 
   if (innermost) longjmp(innermost->env, 1);
   if (unprotected) unprotected(message);
@@ -44,3 +47,12 @@ void rwkv_fail(const char *format, ...)
 }
 
 void rwkv_on_fail(void (*handler)(const char *)) { unprotected = handler; }
+
+void rwkv_on_stop(bool (*asked)(void)) { stop_asked = asked; }
+
+bool rwkv_stopping(void) { return stopping = stopping || (stop_asked && stop_asked()); }
+
+void rwkv_poll(void)
+{
+  if (rwkv_stopping()) rwkv_fail("interrupted");
+}

@@ -17,4 +17,10 @@ _Noreturn void rwkv_fail(const char *format, ...) __attribute__((format(printf, 
    status 1. The handler must not return. */
 void rwkv_on_fail(void (*handler)(const char *message));
 
+/* Long work asks now and then whether somebody wants it to end: `asked` says so once, and it is so until the next
+   failure. rwkv_poll fails with "interrupted" then. */
+void rwkv_on_stop(bool (*asked)(void));
+bool rwkv_stopping(void);
+void rwkv_poll(void);
+
 #endif

@@ -25,11 +25,12 @@ typedef struct StFile StFile;
 StFile *st_open(const char *path);
 void st_close(StFile *f);
 const char *st_path(const StFile *f);
+_Noreturn void st_fail(const StFile *f, const char *message); /* with the file's name in front, if it is not there */
 int st_count(const StFile *f);
 const StEntry *st_entry(const StFile *f, int i);
 const StEntry *st_find(const StFile *f, const char *name); /* NULL if there is none */
 const char *st_meta(const StFile *f, const char *key);     /* metadata text, or NULL */
-const char *st_meta_at(const StFile *f, int i, const char **key); /* the i-th text and its key, or NULL */
+const char *st_meta_at(const StFile *f, int i, const char **key); /* the i-th by key, and its key, or NULL */
 const char *st_type_name(StType type);                     /* "F32" */
 
 /* All e->n elements, converted. st_read takes floating types, st_read_ints integers that fit an int. */

@@ -2,6 +2,7 @@
 
 #include "../engine/err.h"
 #include "json.h"
+#include "regular.h"
 
 #include <errno.h>
 #include <math.h>
@@ -22,6 +23,8 @@ struct StFile {
   cJSON *header; /* owns the names */
   StEntry *entries; /* sorted by name */
   int count;
+  const cJSON **texts; /* the metadata, sorted by name */
+  int text_count;
 };
 
 static const size_t max_header = 100u << 20; /* the format's own limit */
@@ -64,6 +67,7 @@ static void read_entry(StFile *f, const cJSON *j, StEntry *e, size_t data_from, 
         dtype->valuestring);
   e->type = (StType)type;
 
+  if (rwkv_stopping()) bad(f, "interrupted");
   double size, from, to;
   e->n = 1;
   const cJSON *s;
@@ -88,9 +92,19 @@ static int by_name(const void *a, const void *b)
   return strcmp(((const StEntry *)a)->name, ((const StEntry *)b)->name);
 }
 
+/* Nothing can fail in qsort: once somebody wants to stop all is equal to it, and soon sorted. */
+static void sort(StFile *f, void *list, int count, size_t size, int (*order)(const void *, const void *))
+{
+  if (count > 1) qsort(list, (size_t)count, size, order);
+  if (rwkv_stopping()) bad(f, "interrupted");
+}
+
+static int by_name_until_stop(const void *a, const void *b) { return rwkv_stopping() ? 0 : by_name(a, b); }
+
 static int by_place(const void *a, const void *b)
 {
   const StEntry *x = a, *y = b;
+  if (rwkv_stopping()) return 0;
   return x->from != y->from ? (x->from > y->from ? 1 : -1) : (x->n > y->n) - (x->n < y->n);
 }
 
@@ -98,7 +112,7 @@ static int by_place(const void *a, const void *b)
 static void check_layout(StFile *f, size_t data_from, size_t data_size)
 {
   size_t next = data_from;
-  if (f->count > 1) qsort(f->entries, (size_t)f->count, sizeof *f->entries, by_place);
+  sort(f, f->entries, f->count, sizeof *f->entries, by_place);
   for (int i = 0; i < f->count; i++) {
     const StEntry *e = &f->entries[i];
     if (e->from < next) bad(f, "tensor \"%s\" overlaps the one before it", e->name);
@@ -109,6 +123,30 @@ static void check_layout(StFile *f, size_t data_from, size_t data_size)
     bad(f, "%zu bytes at the end belong to no tensor", data_from + data_size - next);
 }
 
+static int by_key(const void *a, const void *b)
+{
+  return strcmp((*(const cJSON *const *)a)->string, (*(const cJSON *const *)b)->string);
+}
+
+static int by_key_until_stop(const void *a, const void *b) { return rwkv_stopping() ? 0 : by_key(a, b); }
+
+static void read_texts(StFile *f, const cJSON *meta)
+{
+  const cJSON *m;
+  if (!cJSON_IsObject(meta)) bad(f, "__metadata__ is not a JSON object");
+  if (f->texts) bad(f, "__metadata__ stands there twice");
+  f->texts = rwkv_try_alloc((size_t)cJSON_GetArraySize(meta) + 1, sizeof *f->texts);
+  if (!f->texts) bad(f, "out of memory");
+  cJSON_ArrayForEach(m, meta)
+  {
+    if (!cJSON_IsString(m)) bad(f, "metadata \"%s\" is not text", m->string);
+    f->texts[f->text_count++] = m;
+  }
+  sort(f, f->texts, f->text_count, sizeof *f->texts, by_key_until_stop);
+  for (int i = 1; i < f->text_count; i++)
+    if (by_key(&f->texts[i - 1], &f->texts[i]) == 0) bad(f, "metadata \"%s\" stands there twice", f->texts[i]->string);
+}
+
 static void parse(StFile *f, size_t data_from, size_t data_size)
 {
   if (!cJSON_IsObject(f->header)) bad(f, "the header is not a JSON object");
@@ -116,20 +154,13 @@ static void parse(StFile *f, size_t data_from, size_t data_size)
   f->entries = rwkv_try_alloc((size_t)children + 1, sizeof *f->entries);
   if (!f->entries) bad(f, "out of memory");
   const cJSON *j;
-  bool has_meta = false;
   cJSON_ArrayForEach(j, f->header)
   {
-    if (strcmp(j->string, "__metadata__") == 0) {
-      const cJSON *m;
-      if (!cJSON_IsObject(j)) bad(f, "__metadata__ is not a JSON object");
-      cJSON_ArrayForEach(m, j) if (!cJSON_IsString(m)) bad(f, "metadata \"%s\" is not text", m->string);
-      if (has_meta) bad(f, "__metadata__ stands there twice");
-      has_meta = true;
-    } else
-      read_entry(f, j, &f->entries[f->count++], data_from, data_size);
+    if (strcmp(j->string, "__metadata__") == 0) read_texts(f, j);
+    else read_entry(f, j, &f->entries[f->count++], data_from, data_size);
   }
   check_layout(f, data_from, data_size);
-  if (f->count > 1) qsort(f->entries, (size_t)f->count, sizeof *f->entries, by_name);
+  sort(f, f->entries, f->count, sizeof *f->entries, by_name_until_stop);
   for (int i = 1; i < f->count; i++)
     if (strcmp(f->entries[i].name, f->entries[i - 1].name) == 0)
       bad(f, "tensor \"%s\" stands there twice", f->entries[i].name);
@@ -137,8 +168,8 @@ static void parse(StFile *f, size_t data_from, size_t data_size)
 
 StFile *st_open(const char *path)
 {
-  FILE *stream = fopen(path, "rb");
-  if (!stream) rwkv_fail("%s: %s", path, strerror(errno));
+  size_t size;
+  FILE *stream = open_regular(path, &size);
   StFile *f = rwkv_try_alloc(1, sizeof *f);
   char *copy = strdup(path), *text = NULL;
   if (!f || !copy) {
@@ -150,14 +181,11 @@ StFile *st_open(const char *path)
   f->stream = stream;
 
   unsigned char head[8];
-  long size = fseek(stream, 0, SEEK_END) == 0 ? ftell(stream) : -1;
-  if (size < 0) bad(f, "not a file that can be read from any place");
-  rewind(stream);
-  if (fread(head, 1, 8, stream) != 8) bad(f, "too short for a safetensors file (%ld bytes)", size);
+  if (size < 8 || fread(head, 1, 8, stream) != 8) bad(f, "too short for a safetensors file (%zu bytes)", size);
   uint64_t length = 0;
   for (int i = 7; i >= 0; i--) length = length << 8 | head[i];
-  if (length > (uint64_t)size - 8)
-    bad(f, "the header should be %llu bytes, the file has %ld: not safetensors, or truncated",
+  if (length > size - 8)
+    bad(f, "the header should be %llu bytes, the file has %zu: not safetensors, or truncated",
         (unsigned long long)length, size);
   if (length > max_header)
     bad(f, "the header of %llu bytes is larger than the format allows", (unsigned long long)length);
@@ -165,11 +193,11 @@ StFile *st_open(const char *path)
   if (!text) bad(f, "out of memory");
   bool whole_header = fread(text, 1, (size_t)length, stream) == length;
   text[length] = 0;
-  const char *end = NULL;
-  if (whole_header && strlen(text) == length) f->header = cJSON_ParseWithOpts(text, &end, 1);
+  bool is_text = whole_header && strlen(text) == length;
+  if (is_text) f->header = json_parse(text);
   rwkv_release(text);
-  if (!f->header) bad(f, "the header is not JSON");
-  parse(f, 8 + (size_t)length, (size_t)size - 8 - (size_t)length);
+  if (!f->header) bad(f, "%s", is_text ? json_problem : "the header is not JSON");
+  parse(f, 8 + (size_t)length, size - 8 - (size_t)length);
   return f;
 }
 
@@ -179,11 +207,20 @@ void st_close(StFile *f)
   if (f->stream) fclose(f->stream);
   cJSON_Delete(f->header);
   rwkv_release(f->entries);
+  rwkv_release(f->texts);
   free(f->path);
   rwkv_release(f);
 }
 
 const char *st_path(const StFile *f) { return f->path; }
+
+void st_fail(const StFile *f, const char *message)
+{
+  size_t n = strlen(f->path);
+  bool there = strncmp(message, f->path, n) == 0 && message[n] == ':';
+  rwkv_fail("%s%s%s", there ? "" : f->path, there ? "" : ": ", message);
+}
+
 int st_count(const StFile *f) { return f->count; }
 const StEntry *st_entry(const StFile *f, int i) { return &f->entries[i]; }
 const char *st_type_name(StType type) { return types[type].name; }
@@ -196,15 +233,16 @@ const StEntry *st_find(const StFile *f, const char *name)
 
 const char *st_meta(const StFile *f, const char *key)
 {
-  const cJSON *m = cJSON_GetObjectItemCaseSensitive(f->header, "__metadata__");
-  return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(m, key));
+  const cJSON sought = {.string = (char *)key}, *at = &sought;
+  const cJSON **m = f->text_count ? bsearch(&at, f->texts, (size_t)f->text_count, sizeof at, by_key) : NULL;
+  return m ? (*m)->valuestring : NULL;
 }
 
 const char *st_meta_at(const StFile *f, int i, const char **key)
 {
-  const cJSON *m = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(f->header, "__metadata__"), i);
-  if (m) *key = m->string;
-  return cJSON_GetStringValue(m);
+  if (i >= f->text_count) return NULL;
+  *key = f->texts[i]->string;
+  return f->texts[i]->valuestring;
 }
 
 /* ---- values ---- */
@@ -236,6 +274,7 @@ static void read_all(StFile *f, const StEntry *e, void *out, void (*put)(void *o
   if (fseek(f->stream, (long)e->from, SEEK_SET)) rwkv_fail("%s: %s", f->path, strerror(errno));
   for (size_t i = 0; i < e->n;) {
     size_t count = e->n - i < per_read ? e->n - i : per_read;
+    rwkv_poll();
     if (fread(buffer, size, count, f->stream) != count) rwkv_fail("%s: ends inside tensor \"%s\"", f->path, e->name);
     for (size_t j = 0; j < count; j++) put(out, i++, element(e->type, buffer + j * size));
   }

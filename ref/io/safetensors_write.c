@@ -16,9 +16,16 @@ typedef struct {
   bool ints;   /* int in memory, I64 in the file */
 } Part;
 
+/* The items of an object by name: an open hash table of 2^n places, at most half of them taken. */
+typedef struct {
+  cJSON **place;
+  size_t room, count;
+} Index;
+
 struct StWriter {
   char *path;
   cJSON *header, *meta;
+  Index tensors, texts; /* of header, of meta */
   Part *parts;
   int count, room;
   size_t bytes; /* of data so far */
@@ -42,6 +49,8 @@ void st_abandon(StWriter *w)
 {
   if (!w) return;
   cJSON_Delete(w->header);
+  rwkv_release(w->tensors.place);
+  rwkv_release(w->texts.place);
   rwkv_release(w->parts);
   free(w->path);
   rwkv_release(w);
@@ -56,6 +65,28 @@ static void add(const StWriter *w, cJSON *to, const char *name, cJSON *item)
   no_memory(w);
 }
 
+/* Where the item of this name stands, or would. */
+static cJSON **place_of(const Index *x, const char *name)
+{
+  uint64_t hash = 14695981039346656037u; /* FNV-1a */
+  for (const char *c = name; *c; c++) hash = (hash ^ (unsigned char)*c) * 1099511628211u;
+  size_t at = (size_t)(hash ^ hash >> 32) & (x->room - 1);
+  while (x->place[at] && strcmp(x->place[at]->string, name)) at = (at + 1) & (x->room - 1);
+  return &x->place[at];
+}
+
+static void make_room(const StWriter *w, Index *x)
+{
+  if (2 * x->count < x->room) return;
+  Index larger = {.room = x->room ? 2 * x->room : 64, .count = x->count};
+  larger.place = rwkv_try_alloc(larger.room, sizeof *larger.place);
+  if (!larger.place) no_memory(w);
+  for (size_t i = 0; i < x->room; i++)
+    if (x->place[i]) *place_of(&larger, x->place[i]->string) = x->place[i];
+  rwkv_release(x->place);
+  *x = larger;
+}
+
 static void put(StWriter *w, const char *name, const char *dtype, int axes, const int *shape, Part part, size_t stored)
 {
   if (w->count == w->room) {
@@ -66,12 +97,15 @@ static void put(StWriter *w, const char *name, const char *dtype, int axes, cons
     rwkv_release(w->parts);
     w->parts = parts, w->room = room;
   }
-  if (cJSON_GetObjectItemCaseSensitive(w->header, name)) rwkv_fail("%s: tensor \"%s\" twice", w->path, name);
+  make_room(w, &w->tensors);
+  cJSON **place = place_of(&w->tensors, name);
+  if (*place) rwkv_fail("%s: tensor \"%s\" twice", w->path, name);
   part.n = 1;
   for (int i = 0; i < axes; i++) part.n *= (size_t)shape[i];
   double offsets[2] = {(double)w->bytes, (double)(w->bytes + part.n * stored)};
   cJSON *e = cJSON_CreateObject();
   add(w, w->header, name, e);
+  *place = e, w->tensors.count++;
   add(w, e, "dtype", cJSON_CreateString(dtype));
   add(w, e, "shape", axes ? cJSON_CreateIntArray(shape, axes) : cJSON_CreateArray());
   add(w, e, "data_offsets", cJSON_CreateDoubleArray(offsets, 2));
@@ -103,8 +137,15 @@ void st_put_ints(StWriter *w, const char *name, int axes, const int *shape, cons
 
 void st_put_meta(StWriter *w, const char *key, const char *text)
 {
-  cJSON_DeleteItemFromObjectCaseSensitive(w->meta, key);
-  add(w, w->meta, key, cJSON_CreateString(text));
+  make_room(w, &w->texts);
+  cJSON **place = place_of(&w->texts, key);
+  if (*place) {
+    if (!cJSON_SetValuestring(*place, text)) no_memory(w);
+    return;
+  }
+  cJSON *item = cJSON_CreateString(text);
+  add(w, w->meta, key, item);
+  *place = item, w->texts.count++;
 }
 
 static bool write_part(FILE *f, const Part *p)

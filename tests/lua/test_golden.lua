@@ -236,6 +236,55 @@ test("TAP and JUnit, for other projects' tests", function()
   equal({ opened, closed, xml:match "</testsuite>\n$" ~= nil }, { 2, 1, true })
 end)
 
+test("a damaged pack is named, with what is wrong with it", function()
+  local tensors, meta, names = rwkv.load_tensors(dir .. "/v7.safetensors")
+  put("logits.npy", numpy.npy(logits, shape))
+  local ids = tensors.tokens.value:tolist()[1]
+  local function with(i, id)
+    local list = { table.unpack(ids) }
+    list[i] = id
+    return rwkv.tensor { list }
+  end
+  for _, case in ipairs {
+    { { ["config.dim"] = "0" }, {}, "dim 0" }, { { ["config.dim"] = "x" }, {}, "its config.dim is 'x'" },
+    { { ["config.version"] = "v99" }, {}, "v99" }, { { ["config.colour"] = "3" }, {}, "colour" },
+    { { ["error.f32"] = '{"logits": [1, x]}' }, {}, "its error.f32 is" }, { { ["error.f32"] = '{"logits": 1}' }, {}, "two numbers" },
+    { {}, { tokens = with(3, 17) }, "tokens hold 17.0, expected whole numbers below the vocabulary's 17" },
+    { {}, { tokens = with(3, -1) }, "tokens hold -1.0" }, { {}, { tokens = with(3, 1.5) }, "tokens hold 1.5" },
+    { {}, { tokens = with(3, 0 / 0) }, "tokens hold" }, { {}, { targets = with(3, 1e18) }, "targets hold 1e+18" },
+    { {}, { tokens = rwkv.tensor(1) }, "tokens of shape []" }, { {}, { tokens = rwkv.zeros(1, 0) }, "tokens of shape [1,0]" },
+    { {}, { tokens = rwkv.zeros(1, 2, 3) }, "tokens of shape [1,2,3]" }, { {}, { targets = rwkv.zeros(5) }, "targets of [1,5]" },
+    { {}, { tokens = false }, "no tokens" },
+  } do
+    local texts, list = {}, {}
+    for key, text in pairs(meta) do texts[key] = text end
+    for key, text in pairs(case[1]) do texts[key] = text end
+    for _, name in ipairs(names) do
+      local e = { name = name, value = tensors[name].value, shape = tensors[name].shape, dtype = tensors[name].dtype }
+      if case[2][name] ~= nil then e = { name = name, value = case[2][name] } end
+      if e.value then list[#list + 1] = e end
+    end
+    rwkv.save_tensors(dir .. "/damaged.safetensors", list, texts)
+    local out, status = golden "diff %D/damaged.safetensors %D/logits.npy --no-causes"
+    equal(status, 2)
+    has(out, "golden diff: " .. dir .. "/damaged.safetensors: ", case[3])
+    if case[2].tokens then
+      out, status = golden "make v7 --vocab 17 --tokens %D/damaged.safetensors %D/x"
+      equal(status, 2)
+      has(out, "golden make: " .. dir .. "/damaged.safetensors: ", case[3])
+    end
+  end
+end)
+
+test("weights with hooks have no profiles, and errors may be infinite", function()
+  rwkv.model { version = "v7", layers = 1, dim = 8, head_size = 8, vocab = 5, hooks = { gate = "silu" } }:save(dir .. "/hooked.safetensors")
+  make "--weights %D/hooked.safetensors --allow-weak %D/hooked.pack.safetensors"
+  local _, meta = rwkv.load_tensors(dir .. "/hooked.pack.safetensors")
+  equal({ meta["error.f32"], meta["config.hooks"] }, {})
+  local read = require("rwkv.golden.pack").from_json('{"a": [inf, 1e-3]}')
+  assert(read.a[1] == math.huge and read.a[2] == 1e-3)
+end)
+
 -- ---- what is wrong with a command ----
 
 for _, case in ipairs {

@@ -290,6 +290,49 @@ test("zero-size tensors everywhere", function()
   fails(function() rwkv.zeros(0, 3):embed { 0 } end, "outside")
   fails(function() rwkv.zeros(0):layer_norm(rwkv.zeros(0), rwkv.zeros(0)) end, "norm")
 end)
+test("whole numbers are never cut to 32 bits", function()
+  local x, m = rwkv.randn(2, 8), v4()
+  local design = { version = "v4", layers = 1, dim = 8, vocab = 5 }
+  local function with(name, n)
+    local d = {}
+    for k, v in pairs(design) do d[k] = v end
+    d[name] = n
+    return d
+  end
+  local calls = {
+    ["group_norm: heads"] = function(n) return x:group_norm(n, rwkv.ones(8), rwkv.ones(8)) end,
+    ["l2norm: heads"] = function(n) return x:l2norm(n) end,
+    ["attention: heads"] = function(n)
+      local q = rwkv.ones(1, 2, 8)
+      return rwkv.attention(q, q, q, n)
+    end,
+    ["state: the batch"] = function(n) return m:state(n) end,
+    ["state_floats: tokens"] = function(n) return m:state_floats(n) end,
+    threads = rwkv.threads,
+    ["machine_rates: threads"] = function(n) return rwkv.machine_rates(n) end,
+    ["size 2 of the shape"] = function(n) return rwkv.zeros(2, n) end,
+    ["size 1 of its shape"] = function(n)
+      rwkv.save_tensors(temporary(), { { name = "x", value = x, shape = { n, 16 } } })
+    end,
+    axis = function(n) return x:sum(n) end,
+    ["x["] = function(n) return x[n] end,
+    ["tokens[1][1]"] = function(n) return rwkv.tokens { n } end,
+    slice = function(n) return x:slice(1, n, n) end,
+    layers = function(n) return rwkv.model(with("layers", n)) end,
+    tokens = function(n) return rwkv.describe(with("tokens", n)) end,
+    warmup = function(n) return rwkv.adamw(m, { warmup = n }) end,
+  }
+  for what, call in pairs(calls) do
+    for _, n in ipairs { 2 ^ 32 + 1, 2 ^ 31, -2 ^ 31 - 1, math.maxinteger, math.mininteger + 1 } do
+      fails(function() call(math.tointeger(n)) end, what)
+      fails(function() call(n + 0.0) end)
+    end
+    if not ("axis x[ slice"):find(what, 1, true) then fails(function() call(1.5) end, what, "whole number", "1.5") end
+  end
+  fails(function() rwkv.model(with("seed", 1.5)) end, "seed: expected a whole number", "1.5")
+  fails(function() rwkv.rng(1):count(-1) end, "count", "-1")
+end)
+
 test("huge sizes", function()
   local big = 2147483647
   fails(function() rwkv.concat({ rwkv.zeros(big, 0), rwkv.zeros(big, 0) }, 1) end, "too long")

@@ -25,7 +25,7 @@ local changeable = {} -- list of { name =, table =, as it was =: the value of a 
 local unsteady = {}
 for name in ([[io io.open io.lines io.read io.input io.popen io.tmpfile os os.time os.clock os.date os.getenv os.execute
   os.tmpname os.remove os.rename load loadfile dofile require collectgarbage debug package rwkv.load rwkv.load_tensors
-  rwkv.time rwkv.tape_bytes rwkv.machine_rates rwkv.terminal_size rwkv.is_terminal]]):gmatch "%S+" do
+  rwkv.read_file rwkv.unzip rwkv.time rwkv.tape_bytes rwkv.machine_rates rwkv.terminal_size rwkv.is_terminal]]):gmatch "%S+" do
   unsteady[name] = true
 end
 

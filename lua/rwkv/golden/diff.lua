@@ -1,6 +1,7 @@
 -- aviary golden diff: see lua/cmd/golden.lua.
 local core = require "rwkv.core"
 local compare = require "rwkv.golden.compare"
+local file = require "rwkv.file"
 local mistakes = require "rwkv.golden.mistakes"
 local names = require "rwkv.golden.names"
 local npy = require "rwkv.golden.npy"
@@ -26,19 +27,17 @@ function diff.read(path)
   if path:find "%.np[yz]$" then
     tensors, order = npy.load(path)
   else
-    tensors, _, order = core.load_tensors(path)
+    tensors, _, order = file.tensors(path)
   end
   return tensors, order
 end
 
 -- (name, dtype) -> { worst =, rms = }. Weights are only rounded.
 local function tolerance_by(p, profile, fixed)
-  local errors = {}
   return function(name, dtype)
     if fixed > 0 then return { worst = fixed, rms = fixed } end
     local kind = profile ~= "" and profile or dtype == "f16" and "fp16" or tolerances[dtype] and dtype or "f64"
-    errors[kind] = errors[kind] or pack.from_json(p.meta["error." .. kind])
-    local e, t = errors[kind][names.short(name)], tolerances[kind]
+    local e, t = (p.errors[kind] or {})[names.short(name)], tolerances[kind]
     if names.kind(name) == "weight" then return { worst = t.least, rms = t.least } end
     if not e then return { worst = t.default, rms = t.default } end
     return { worst = math.max(t.worst * e[1], t.least), rms = math.max(t.rms * e[2], t.least / 4) }
@@ -124,7 +123,7 @@ function diff.causes(p, list)
   local all, without = evidence(list, false)
   local off = evidence(list, true)
   if #off == 0 then return nil, 0, false end -- nothing that a run could explain
-  local whole, part, known = {}, {}, mistakes.of(p.meta.config.version)
+  local whole, part, known = {}, {}, mistakes.of(p.config.version)
   local bar = progress("causes", #known, "mistakes")
   for i, mistake in ipairs(known) do
     bar:update(i - 1, mistake.id)
@@ -144,7 +143,7 @@ end
 -- The profile, if one has more tolerance, by which nothing would be off: the numbers may be of this arithmetic.
 local function forgiving(p, list)
   for _, profile in ipairs { "f32", "fp16", "bf16" } do
-    local tol, all = tolerance_by(p, profile, 0), p.meta["error." .. profile] ~= nil
+    local tol, all = tolerance_by(p, profile, 0), p.errors[profile] ~= nil
     for _, e in ipairs(list) do
       local t = tol(e.name, e.entry.dtype)
       all = all and not e.result.problem and e.result.worst <= t.worst and e.result.rms <= t.rms
@@ -166,7 +165,7 @@ function diff.compare(reference, theirs, o)
   end
   local tol = tolerance_by(p, o.profile, o.tol)
   local list, unknown = matched(p, tensors, order, names.renamed(o.rename), o)
-  local result = { reference = reference, theirs = theirs, version = p.meta.config.version, profile = o.profile, list = list,
+  local result = { reference = reference, theirs = theirs, version = p.config.version, profile = o.profile, list = list,
     unknown = unknown, fixed = o.tol > 0 and o.tol or nil }
   if #list == 0 then
     error(("%s has no tensor under a name of the pack; it has: %s"):format(theirs, table.concat(order, " ", 1, math.min(#order, 8))), 0)

@@ -1,6 +1,7 @@
 -- aviary golden make: see lua/cmd/golden.lua.
 local compare = require "rwkv.golden.compare"
 local core = require "rwkv.core"
+local file = require "rwkv.file"
 local names = require "rwkv.golden.names"
 local options_of = require "rwkv.options"
 local pack = require "rwkv.golden.pack"
@@ -38,12 +39,13 @@ local function random_tokens(o, stream, vocab)
 end
 
 -- "FILE" or "FILE:NAME" -> tokens, targets (nil where the file has none)
-local function tokens_of(text)
+local function tokens_of(text, vocab)
   local path, name = text:match "^(.*):([%w_]+)$"
-  local tensors = core.load_tensors(path or text)
-  local tokens = tensors[name or "tokens"] or error(("%s: there is no tensor \"%s\""):format(path or text, name or "tokens"), 0)
-  local rows, targets = pack.integers(tokens), not name and tensors.targets and pack.integers(tensors.targets) or nil
-  return rows, targets
+  path = path or text
+  local tensors = file.tensors(path)
+  local tokens = tensors[name or "tokens"] or error(("%s: there is no tensor \"%s\""):format(path, name or "tokens"), 0)
+  local targets = not name and tensors.targets
+  return pack.tokens(path, "tokens", tokens, vocab), targets and pack.tokens(path, "targets", targets, vocab) or nil
 end
 
 local function refuse_weak(list, hint)
@@ -80,10 +82,10 @@ end
 -- Writes the pack; returns the table of sensitivity.
 function make.pack(version, o, path)
   core.backend "reference"
-  local model = o.weights ~= "" and core.load(o.weights) or design(version, o)
+  local model = o.weights ~= "" and file.model(o.weights) or design(version, o)
   local vocab = model:config().vocab
   local tokens, targets = random_tokens(o, "tokens", vocab), random_tokens(o, "targets", vocab)
-  if o.tokens ~= "" then tokens, targets = tokens_of(o.tokens) end
+  if o.tokens ~= "" then tokens, targets = tokens_of(o.tokens, vocab) end
   if o.weights == "" then fill(model, tokens, o.seed, o.dtype) end
   local table_of_sensitivity = sensitivity.measure(model, tokens)
   if not o.allow_weak then
@@ -106,9 +108,9 @@ function make.command(arguments)
   if not path or #o > 2 then error("usage: aviary golden make VERSION [OPTIONS] OUT.safetensors", 0) end
   local list = make.pack(version, o, path)
   table.sort(list, function(a, b) return a.stirred < b.stirred end)
-  local file <close> = io.open(path, "rb")
+  local written <close> = io.open(path, "rb")
   print(("%s: %d bytes; of %d parameters the least influential is %s: 1 %% of it moves a logit by %.1e of the largest"):format(
-    visible.line(path), file:seek "end", #list, list[1].name, list[1].stirred))
+    visible.line(path), written:seek "end", #list, list[1].name, list[1].stirred))
 end
 
 return make

@@ -40,7 +40,7 @@ end
 -- The reference's numbers for a pack with a mistake made: { name = { value =, shape = } }, without gradients.
 function mistakes.numbers(p, mistake)
   local design, map = {}, weights_of(p)
-  for name, value in pairs(p.meta.config) do design[name] = value end
+  for name, value in pairs(p.config) do design[name] = value end
   if mistake.hooks then
     design.hooks = mistake.hooks(function(d, name)
       local full = ("blocks.%d.%s"):format(d.layer, name)

@@ -1,0 +1,126 @@
+/* What files say of their models besides parameters: sizes, and hooks. */
+#include "model_build.h"
+
+#include "engine/err.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+const SizeName size_names[] = {
+    {"layers", offsetof(Dims, L)},      {"vocab", offsetof(Dims, V)},
+    {"dim", offsetof(Dims, C)},         {"dim_att", offsetof(Dims, A)},
+    {"dim_ffn", offsetof(Dims, F)},     {"head_size", offsetof(Dims, N)},
+    {"decay_rank", offsetof(Dims, Dw)}, {"iclr_rank", offsetof(Dims, Da)},
+    {"value_rank", offsetof(Dims, Dv)}, {"gate_rank", offsetof(Dims, Dg)},
+    {"mix_rank", offsetof(Dims, Dm)},   {"head_qk", offsetof(Dims, Q)},
+    {"ctx", offsetof(Dims, ctx)},       {"pre_ffn", offsetof(Dims, pre_ffn)},
+    {"tiny_att_layer", offsetof(Dims, tiny_layer)}, {"tiny_att", offsetof(Dims, tiny)},
+    {"tied", offsetof(Dims, tied)},     {NULL, 0},
+};
+
+bool read_digits(const char *text, size_t length, long most, long *out)
+{
+  *out = 0;
+  for (size_t i = 0; i < length; i++) {
+    if (text[i] < '0' || text[i] > '9' || *out > (most - (text[i] - '0')) / 10) return false;
+    *out = 10 * *out + (text[i] - '0');
+  }
+  return length > 0;
+}
+
+/* The value of NAME in "name=value name=value ..", in a static buffer; NULL if it is not there. */
+static const char *value_in(const char *list, const char *name)
+{
+  static char value[80];
+  size_t n = strlen(name);
+  for (const char *at = list; at && *at; at += strcspn(at, " "), at += strspn(at, " "))
+    if (strncmp(at, name, n) == 0 && at[n] == '=') {
+      snprintf(value, sizeof value, "%.*s", (int)strcspn(at + n + 1, " "), at + n + 1);
+      return value;
+    }
+  return NULL;
+}
+
+const char *hook_name_in(const char *hooks, HookSlot slot) { return value_in(hooks, hook_slots[slot].name); }
+
+/* "name=value name=value ..", whole numbers under names of size_names, into d. */
+static void read_sizes(const StFile *f, const char *sizes, Dims *d)
+{
+  for (size_t n; *sizes; sizes += n, sizes += strspn(sizes, " ")) {
+    long value;
+    size_t name = strcspn(sizes, " =");
+    const SizeName *s = size_names;
+    n = strcspn(sizes, " ");
+    while (s->name && !(strlen(s->name) == name && memcmp(s->name, sizes, name) == 0)) s++;
+    if (!s->name || name == n || !read_digits(sizes + name + 1, n - name - 1, INT_MAX, &value))
+      rwkv_fail("%s: among its sizes stands \"%.*s\", expected one such as layers=2", st_path(f), n < 80 ? (int)n : 80,
+                sizes);
+    *dim_at(d, s->at) = (int)value;
+  }
+}
+
+void sizes_of_file(const StFile *f, const Version *v, Dims *d)
+{
+  const char *sizes = st_meta(f, "aviary.sizes"), *version = st_meta(f, "version");
+  Dims said = {0};
+  if (!sizes || !version || strcmp(version, v->name)) return;
+  read_sizes(f, sizes, &said);
+  for (const SizeName *s = size_names; s->name; s++)
+    if (size_of(d, s->at) == 0) *dim_at(d, s->at) = size_of(&said, s->at);
+}
+
+typedef struct {
+  const char *name;
+  const Version *version;
+} Search;
+
+static void search(void *arg) { ((Search *)arg)->version = version_find(((Search *)arg)->name); }
+
+const Version *model_hooked(StFile *f, Dims *d, const char **hooks)
+{
+  const char *sizes = st_meta(f, "aviary.sizes"), *version = st_meta(f, "version");
+  *hooks = st_meta(f, "aviary.hooks");
+  if (!*hooks) return NULL;
+  if (!sizes || !version) rwkv_fail("%s: it has hooks, but does not say its version and sizes", st_path(f));
+  *d = (Dims){0};
+  read_sizes(f, sizes, d);
+  Search s = {version, NULL};
+  const char *error = rwkv_protect(search, &s);
+  if (error) st_fail(f, error);
+  return s.version;
+}
+
+void hooks_of_file(const StFile *f, const char *names, const Hook *const *given, Dims *d)
+{
+  for (int slot = 0; slot < HOOK_SLOTS; slot++) {
+    const char *name = hook_name_in(names, (HookSlot)slot);
+    if (!name) continue;
+    bool fits = given && given[slot] && strcmp(given[slot]->name, name) == 0;
+    d->hook[slot] = fits ? given[slot] : hook_find((HookSlot)slot, name);
+    if (!d->hook[slot])
+      rwkv_fail("%s: it has the %s hook \"%s\", which is not built-in: define it before you load the file", st_path(f),
+                hook_slots[slot].name, name);
+  }
+}
+
+/* ---- writing ---- */
+
+static void add_pair(char *list, size_t size, const char *name, const char *value)
+{
+  size_t n = strlen(list);
+  snprintf(list + n, size - n, "%s%s=%s", n ? " " : "", name, value);
+}
+
+void write_design(const Model *m, StWriter *w)
+{
+  char hooks[1500] = "", sizes[600] = "", number[16];
+  for (int slot = 0; slot < HOOK_SLOTS; slot++)
+    if (m->d.hook[slot]) add_pair(hooks, sizeof hooks, hook_slots[slot].name, m->d.hook[slot]->name);
+  for (const SizeName *s = size_names; s->name; s++) {
+    snprintf(number, sizeof number, "%d", size_of(&m->d, s->at));
+    add_pair(sizes, sizeof sizes, s->name, number);
+  }
+  if (*hooks) st_put_meta(w, "aviary.hooks", hooks);
+  st_put_meta(w, "aviary.sizes", sizes);
+}
