@@ -117,7 +117,7 @@ static const Named *read_carried(lua_State *L, int list, lua_Integer *count)
     raw_field(L, entry, "value");
     out[i].t = check_numbers(L, -1);
     raw_field(L, entry, "name");
-    out[i].name = lua_pushfstring(L, CARRIED "%s", luaL_checkstring(L, -1));
+    out[i].name = lua_pushfstring(L, CARRIED_PREFIX "%s", luaL_checkstring(L, -1));
     lua_rawseti(L, entry - 1, i + 1);
     lua_settop(L, entry - 1);
   }

@@ -88,7 +88,7 @@ void model_write(const Model *m, StWriter *w); /* parameters under their names, 
 /* The official trainer's groups: learning-rate multiples, and weight decay on matrices called ".weight". */
 Optim *model_optimizer(Model *m, const OptConfig *cfg);
 
-#define CARRIED "carried." /* what a file holds besides, and is no part of the model, has names that begin so */
+#define CARRIED_PREFIX "carried." /* what a file holds besides, and is no part of the model, has names that begin so */
 /* An optimizer in a checkpoint: tensors "optim.m.NAME" and "optim.v.NAME", and its step. */
 void opt_write(const Optim *o, const Model *m, StWriter *w);
 void opt_restore(Optim *o, Model *m, StFile *f); /* fails, changing nothing, if something is missing */

@@ -85,7 +85,7 @@ static Dims options_of(StFile *f)
 static bool is_parameter(const char *name)
 {
   size_t n = strlen(name);
-  return strncmp(name, "optim.", 6) != 0 && strncmp(name, CARRIED, strlen(CARRIED)) != 0 &&
+  return strncmp(name, "optim.", 6) != 0 && strncmp(name, CARRIED_PREFIX, strlen(CARRIED_PREFIX)) != 0 &&
          !(n >= 9 && strcmp(name + n - 9, "copy_mask") == 0) &&
          !(n >= 9 && strcmp(name + n - 9, "tiny_mask") == 0);
 }

@@ -29,6 +29,7 @@ local function to_file(figure)
   local path = figure.file
   local f = formats[(path:match "%.(%a+)$" or ""):lower()]
   if not f then fail("file: expected a name that ends in .png, .svg or .pdf, found '%s'", path) end
+  if path:find "%c" then fail("file: the name holds a control character") end
   check_writable(path)
   local width, height = figure.width or 900, figure.height or 540
   local size = ("size %.9g%s,%.9g%s"):format(width / f[2], f[3], height / f[2], f[3])

@@ -114,9 +114,9 @@ function tsv.write(path, columns, rows, comments) core.write_file(path, tsv.text
 function tsv.read(path)
   local file = io.open(path, "rb")
   if not file then return nil end
-  local text = file:read "a"
+  local text, why = file:read "a"
   file:close()
-  if not text then error(("%s: cannot be read"):format(path), 0) end
+  if not text then error(("%s: %s"):format(path, why), 0) end -- it is a directory
   return tsv.parse(text, path)
 end
 
