@@ -132,6 +132,9 @@ end
 
 check.common = { scale = "small", set = "", jobs = 1, list = false, collect = false, fresh = false, run = "", out = "" }
 
+-- Of these the ones that say how to go through the list and where, and decide no number, with how many words follow each.
+check.errands = { jobs = 1, list = 0, collect = 0, fresh = 0, run = 1, out = 1 }
+
 -- The options that every experiment has.
 function check.options(o)
   for name, like in pairs(check.common) do

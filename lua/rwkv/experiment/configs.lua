@@ -133,19 +133,19 @@ local function hooks_of(c)
 end
 
 -- What the hooks and the functions in `more` are, as they are now: it stays the same while a run goes on.
-function configs.code(c, more, passed_over)
-  return core.private.sha256((fingerprint({ hooks_of(c), more }, passed_over)))
+function configs.code(c, more, instead)
+  return core.private.sha256((fingerprint({ hooks_of(c), more }, instead)))
 end
 
 -- What a run is known by: everything that decides its numbers. That is its configuration, the code of its hooks and tasks and
 -- the values that they use, the first examples, what measures it (the functions in `more`), the kernels and the precision. Not
--- Aviary's commit, which stands in every row, nor the common options of the command line (passed_over).
+-- Aviary's commit, which stands in every row. instead: see fingerprint.lua.
 -- Returns { key = a file name, digest =, uncovered = list of what it cannot cover, generators = those that draw, code = }.
-function configs.identity(c, train, test, more, passed_over)
+function configs.identity(c, train, test, more, instead)
   local settings, parts = {}, { core.backend(), core.precision }
   for name, value in pairs(c) do if name ~= "hooks" then settings[name] = value end end
-  local made, uncovered, generators = fingerprint({ settings, hooks_of(c), train, test }, passed_over)
-  local measured, problems, more_generators = fingerprint(more, passed_over)
+  local made, uncovered, generators = fingerprint({ settings, hooks_of(c), train, test }, instead)
+  local measured, problems, more_generators = fingerprint(more, instead)
   parts[#parts + 1], parts[#parts + 2] = made, measured
   for _, text in ipairs(problems) do if not clocks[text] then uncovered[#uncovered + 1] = text end end
   table.move(more_generators, 1, #more_generators, #generators + 1, generators)
@@ -158,7 +158,7 @@ function configs.identity(c, train, test, more, passed_over)
   end)
   local digest = core.private.sha256(table.concat(parts, "\n"))
   return { key = ("%s-%s"):format(c.label:gsub("[^%w._-]", "_"):sub(1, 60), digest:sub(1, 20)), digest = digest,
-    uncovered = uncovered, generators = generators, code = configs.code(c, more, passed_over) }
+    uncovered = uncovered, generators = generators, code = configs.code(c, more, instead) }
 end
 
 -- What tells a run from the others of its list: the label and the fields that are not the same everywhere.

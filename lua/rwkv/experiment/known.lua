@@ -23,7 +23,7 @@ local changeable = {} -- list of { name =, table =, as it was =: the value of a 
 
 -- What else depends on more than a script's code and values: the clock, files, other code.
 local unsteady = {}
-for name in ([[io io.open io.lines io.read io.input io.popen io.tmpfile os os.time os.clock os.date os.getenv os.execute
+for name in ([[io io.open io.lines io.read io.stdin io.input io.popen io.tmpfile os os.time os.clock os.date os.getenv os.execute
   os.tmpname os.remove os.rename load loadfile dofile require collectgarbage debug package rwkv.load rwkv.load_tensors
   rwkv.time rwkv.tape_bytes rwkv.machine_rates rwkv.terminal_size rwkv.is_terminal]]):gmatch "%S+" do
   unsteady[name] = true
