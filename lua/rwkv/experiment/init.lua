@@ -185,6 +185,21 @@ end
 
 -- ---- one experiment of a script ----
 
+-- What cannot be covered by keys, said once.
+local function say_uncovered(name, runs)
+  local said, list = {}, {}
+  for _, run in ipairs(runs) do
+    for _, text in ipairs(run.uncovered) do
+      if not said[text] then list[#list + 1] = text end
+      said[text] = true
+    end
+  end
+  if #list > 0 then
+    say("%s: hooks, tasks or measuring functions use what the key of a run cannot cover: %s. Results are not kept for another time",
+      name, table.concat(list, ", "))
+  end
+end
+
 -- Rows that are not there yet: whoever looks at them ends the program by `stop`.
 local function unfinished(stop)
   return setmetatable({}, { __index = stop, __len = stop, __pairs = stop })
@@ -204,6 +219,7 @@ end
 local lines -- the standard output of --list
 
 local function list(q, out, runs)
+  say_uncovered(q.name, runs)
   lines = lines or core.private.reserve_output()
   for _, run in ipairs(runs) do lines:write(command.line(q.name, run), "\n") end
   lines:flush()
@@ -228,21 +244,6 @@ local function run_one(q, out, runs, wanted)
     end
   end
   fail("--run %s: there is no such run; the list (--list) has changed since", wanted)
-end
-
--- What cannot be covered by keys, said once.
-local function say_uncovered(name, runs)
-  local said, list = {}, {}
-  for _, run in ipairs(runs) do
-    for _, text in ipairs(run.uncovered) do
-      if not said[text] then list[#list + 1] = text end
-      said[text] = true
-    end
-  end
-  if #list > 0 then
-    say("%s: hooks, tasks or measuring functions use what the key of a run cannot cover: %s. Results are not kept for another time",
-      name, table.concat(list, ", "))
-  end
 end
 
 -- Reads what is finished; returns what is to be done.

@@ -149,6 +149,9 @@ if arg[0]:find "keyed%.lua$" then
   for name in pairs(cases) do names[#names + 1] = name end
   table.sort(names)
   for _, name in ipairs(names) do print(name, (key(cases[name](1)))) end
+  for _, name in ipairs { "attention", "deltanet", "deltanet_negative", "gated_deltanet", "mamba" } do
+    print(name, (key(rwkv.mixers[name]))) -- some of their functions have several names in the library
+  end
 end
 
 return { cases = cases, key = key }
