@@ -179,20 +179,21 @@ local script = home .. "/script.lua"
 shell("rm -rf " .. home)
 rwkv.mkdir(home)
 
--- Runs a script with a hook whose function is made by `source`; returns what is said.
-local function run(source)
+-- Runs a script with a hook whose function is made by `source`, and a task by `task`; returns what is said.
+local function run(source, task)
   rwkv.write_file(script, ([[local rwkv = require "rwkv"
     local o = rwkv.experiment.options(arg)
     local apply = (function() %s end)()
     local hook = rwkv.hook { kind = "decay", name = "mine", apply = apply }
-    local task = { batch = function(_, first, count)
-      local rows = {}
-      for i = 1, count do rows[i] = { (first + i) %% 5, first %% 5, i %% 5 } end
-      return rwkv.tokens(rows), rwkv.tokens(rows)
-    end }
+    local function rows(first, count)
+      local list = {}
+      for i = 1, count do list[i] = { (first + i) %% 5, first %% 5, i %% 5 } end
+      return rwkv.tokens(list), rwkv.tokens(list)
+    end
+    local task = (function() %s end)()
     rwkv.experiment.run { name = "t", out = "runs/tests/keys/out", options = o, task = function() return task, task end, configs = {
       { label = "a", version = "v7", hooks = { decay = hook }, layers = 1, dim = 8, head_size = 4, vocab = 5, lr = 1e-2,
-        batch = 4, examples = 16, every = 4, tests = 4 } } }]]):format(source))
+        batch = 4, examples = 16, every = 4, tests = 4 } } }]]):format(source, task or "return { batch = function(_, first, count) return rows(first, count) end }"))
   local text, status = shell(("%s --trust %s"):format(check.program, script))
   if status ~= 0 then error(text) end
   return text
@@ -225,6 +226,41 @@ test("a hook that reads what a key cannot cover is said, and not kept", function
     assert(text:find("cannot cover: os.time", 1, true), text)
     assert(not text:find(finished, 1, true))
   end
+end)
+
+test("a task that counts is said, and not kept; one that makes itself when it is first asked is", function()
+  local hook = "return function(x) return -0.1 * x:square() end"
+  for _ = 1, 2 do
+    local text = run(hook, "local n = 0 return { batch = function(_, first, count) n = n + 1 return rows(n, count) end }")
+    assert(text:find("has changed while the run went on", 1, true) and not text:find(finished, 1, true), text)
+  end
+  local lazy = "return { batch = function(self, first, count) self.more = self.more or %d return rows(first + self.more // 9, count) end }"
+  run(hook, lazy:format(1))
+  assert(run(hook, lazy:format(1)):find(finished, 1, true))
+  assert(not run(hook, lazy:format(2)):find(finished, 1, true)) -- what it made counts, used or not
+end)
+
+test("one more run before the others does not change their keys, whatever their tasks draw", function()
+  rwkv.write_file(script, [[local rwkv = require "rwkv"
+    local o = rwkv.experiment.options(arg, { labels = "" })
+    local rng, configs = rwkv.rng(1), {}
+    local task = { batch = function(_, first, count)
+      return rwkv.tokens { { rng:integer(0, 4), math.random(0, 4) } }, rwkv.tokens { { 1, 2 } }
+    end }
+    for label in o.labels:gmatch "%a" do
+      configs[#configs + 1] = { label = label, version = "v4", layers = 1, dim = 8, vocab = 5, lr = 1e-2, batch = 1, examples = 4,
+        every = 2, tests = 1 }
+    end
+    rwkv.experiment.run { name = "t", out = "runs/tests/keys/out", options = o, task = function() return task, task end,
+      configs = configs }]])
+  local function keys(labels)
+    local text, list = shell(("%s --trust %s --list --labels %s"):format(check.program, script, labels)), {}
+    for name in text:gmatch "%-%-run (%S+)" do list[#list + 1] = name end
+    return list
+  end
+  local few, more = keys "ab", keys "xab"
+  equal({ #few, #more }, { 2, 3 })
+  equal({ more[2], more[3] }, few)
 end)
 
 shell("rm -rf runs/tests/keys runs/tests/keyed.*")

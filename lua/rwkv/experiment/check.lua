@@ -183,7 +183,8 @@ function check.title(title, c)
   return text
 end
 
--- A task has :batch(first, count) -> tokens, targets; one that carries a state says where it begins anew.
+-- A task has :batch(first, count) -> tokens, targets; one that carries a state says where it begins anew. Returns its first
+-- examples.
 function check.task(name, task, c)
   local has = (type(task) == "table" or type(task) == "userdata") and task.batch
   if not has then fail("the %s task is a %s, expected one with :batch(first, count)", name, type(task)) end
@@ -196,6 +197,7 @@ function check.task(name, task, c)
   if name == "training" and task.carry and not task.restarts then
     fail "the training task has carry, but no :restarts(first)"
   end
+  return batch[1], batch[2]
 end
 
 -- ---- what is measured ----

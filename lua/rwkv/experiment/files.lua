@@ -74,7 +74,8 @@ function files.read(run)
   if read and not text then return nil end
   local ok, rows, reasons = pcall(parse, run, text, path)
   if not read or not ok then return set_aside(path, read and rows or text) end
-  for _, row in ipairs(rows) do row.model = run.path .. ".safetensors" end
+  local model = run.path .. ".safetensors"
+  for _, row in ipairs(rows) do row.model = is_taken(model) and model or nil end
   return rows, reasons
 end
 

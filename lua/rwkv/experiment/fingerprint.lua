@@ -12,7 +12,7 @@ local inspect, contents, metatable_of = core.private.inspect, core.private.conte
 local describe -- (f, value, uses): f is the fingerprint in the making
 
 local function add(f, ...)
-  for _, text in ipairs { ... } do f.parts[#f.parts + 1] = text end
+  for i = 1, select("#", ...) do f.parts[#f.parts + 1] = select(i, ...) end
 end
 
 local function problem(f, text)
@@ -37,12 +37,13 @@ end
 
 local order = { number = 1, string = 2, boolean = 3 }
 
--- The keys that have an order, in order, and the others.
+-- How many entries 1, 2, .. there are, without a gap; of the rest the keys that have an order, in order, and the others.
 local function keys_of(t)
-  local plain, others = {}, {}
+  local plain, others, n = {}, {}, 0
+  while rawget(t, n + 1) ~= nil do n = n + 1 end
   for key in next, t do
     local list = order[type(key)] and plain or others
-    list[#list + 1] = key
+    if math.type(key) ~= "integer" or key < 1 or key > n then list[#list + 1] = key end
   end
   table.sort(plain, function(a, b)
     local x, y = order[type(a)], order[type(b)]
@@ -50,7 +51,7 @@ local function keys_of(t)
     if x == order.boolean then return not a and b end
     return a < b
   end)
-  return plain, others
+  return n, plain, others
 end
 
 -- What an entry is, apart from all that was met before. In it entries without an order are only counted.
@@ -78,8 +79,9 @@ local function unordered(f, t, keys)
 end
 
 local function entries(f, t)
-  local plain, others = keys_of(t)
-  add(f, "{")
+  local n, plain, others = keys_of(t)
+  add(f, "{", n)
+  for i = 1, n do describe(f, rawget(t, i)) end
   for _, key in ipairs(plain) do
     describe(f, key)
     describe(f, rawget(t, key))

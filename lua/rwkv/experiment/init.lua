@@ -67,8 +67,6 @@ end
 local function new_run(q, c, out, title)
   draws.place(c.seed, "task", 0)
   local train, test = q.task(c)
-  check.task("training", train, c)
-  check.task("test", test, c)
   local functions = { q.evaluate or false, q.final or false, q.stop or false, q.prepare or false }
   local instead = command.instead(q)
   local run = configs.identity(c, train, test, functions, instead)

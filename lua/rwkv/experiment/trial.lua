@@ -73,8 +73,8 @@ local function place(run, what, number) draws.place(run.config.seed, what, numbe
 local function reasons_of(run)
   local reasons = { table.unpack(run.uncovered) }
   for i, g in ipairs(run.generators) do g:count(run.starts[i]) end -- a place is no change
-  if configs.code(run.config, run.functions, run.instead) ~= run.code then
-    reasons[#reasons + 1] = "a value that a hook or a measuring function uses has changed while the run went on"
+  if configs.code(run.config, run.train, run.test, run.functions, run.instead) ~= run.code then
+    reasons[#reasons + 1] = "a value that a hook, a task or a measuring function uses has changed while the run went on"
   end
   return reasons
 end
@@ -128,10 +128,13 @@ local function train(run, bar)
     with(row, check.measured(row, run.evaluate(model, run.test, c), "evaluate"))
     row.loss, row.seconds = row.loss or loss, core.time() - start
     rows[#rows + 1] = with(row, more or {})
-    return row
   end
   if #rows == 0 then record(math.log(c.vocab)) end
-  local done = seen >= c.examples or (#rows > 1 and run.stop and run.stop(rows[#rows], c))
+  local function ends()
+    place(run, "stop", opt:steps())
+    return seen >= c.examples or (run.stop and run.stop(rows[#rows], c))
+  end
+  local done = #rows > 1 and ends()
   while not done do
     local loss, after = step(run, model, opt, seen, state)
     if not loss then
@@ -141,9 +144,8 @@ local function train(run, bar)
     state, seen, sum, steps = after, seen + c.batch, sum + loss, steps + 1
     bar:update(seen, ("loss %.3f"):format(sum / steps))
     if seen // c.every > (seen - c.batch) // c.every or seen >= c.examples then
-      local row = record(sum / steps)
-      sum, steps = 0, 0
-      done = seen >= c.examples or (run.stop and run.stop(row, c))
+      record(sum / steps)
+      sum, steps, done = 0, 0, ends()
       if #reasons_of(run) == 0 then files.keep(run, model, opt, trial.columns(rows), rows, state) end
     end
   end

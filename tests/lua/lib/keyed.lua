@@ -13,6 +13,14 @@ local function in_file(path, text)
   return io.open(path)
 end
 
+-- The same file, rewritten at once.
+local function in_place(path, text)
+  local file = io.open(path, "w")
+  file:write(text)
+  file:close()
+  return io.open(path)
+end
+
 local cases = {}
 
 -- ---- globals ----
@@ -34,6 +42,10 @@ function cases.global_of_global(v)
   X = v
   function Y() return X end
   return function() return Y() end
+end
+function cases.global_inherited(v)
+  setmetatable(_G, { __index = { Inherited = v } })
+  return function() return Inherited end
 end
 function cases.global_written(v) X = nil return load("return function() X = (X or 0) + " .. v .. " end")() end
 
@@ -133,6 +145,7 @@ function cases.hook(v)
   return rwkv.hook { kind = "decay", name = "keyed", params = { w = { 8, init = v } }, apply = function(x, p) return x * p.w end }
 end
 function cases.file_of_contents(v) local x = in_file("runs/tests/keyed.txt", "text " .. v) return function() return x:read() end end
+function cases.file_rewritten(v) local x = in_place("runs/tests/keyed.more", "text " .. v) return function() return x:read() end end
 function cases.file_inside(v)
   local x = in_file("runs/tests/keyed.txt", ("a"):rep(1e5) .. v .. ("b"):rep(1e5))
   return function() return x:read() end

@@ -33,6 +33,7 @@ local function run(name, configs)
       local l, score = model:loss(test:batch(1, c.tests))
       return { test_loss = l:item(), accuracy = score.correct / score.scored, drawn = of_final.inside[1]:uniform() + math.random() }
     end,
+    stop = function() return of_task:uniform() + math.random() < 0.4 end,
     final = function(model) return { { sum = model:param("emb.weight"):sum():item(), drawn = rwkv.rand(1):item() } } end }
 end
 
