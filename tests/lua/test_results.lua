@@ -23,15 +23,15 @@ function task.batch(_, first, count)
 end
 function task.restarts(_, first) return first == 1 end
 
-local function run(seed)
-  return rwkv.experiment.run { name = "t", out = home, task = function() return task, task end, configs = {
+local function run(seed, learnt)
+  return rwkv.experiment.run { name = "t", out = home, task = function() return learnt or task, task end, configs = {
     { label = "v4", version = "v4", layers = 1, dim = 8, vocab = 7, lr = 1e-2, batch = 4, examples = 40, every = 8, tests = 8,
       seed = seed or 0 } } }
 end
 
-local function stop(seed)
+local function stop(seed, learnt)
   rwkv.threads(2)
-  fails(function() run(seed) end, "stopped")
+  fails(function() run(seed, learnt) end, "stopped")
   rwkv.threads(1)
 end
 
@@ -146,6 +146,17 @@ test("a checkpoint that is damaged or another run's", function()
   local text = read(other)
   shell(("rm %s %s.*"):format(other, (other:gsub("%.checkpoint$", ""))))
   begin_anew(text)
+end)
+
+test("a run whose key cannot cover all, or whose values change, keeps no checkpoint", function()
+  local calls = 0
+  for _, changed in ipairs {
+    { batch = function(_, ...) return task:batch(...), select(2, task:batch(...)), os.time() end },
+    { batch = function(_, ...) calls = calls + 1 return task:batch(...) end },
+  } do
+    stop(2, changed)
+    equal(runs.names(home), names)
+  end
 end)
 
 test("a folder in the place of the model", function()
