@@ -138,14 +138,16 @@ static void take_function(Dump *d, int uses, const int *outer)
   for (size_t i = 0; i < known; i++) constants[i] = take_constant(d);
   size_t upvalues = take_size(d);
   if (upvalues > MOST_UPVALUES) cut(d);
+  const unsigned char *end = d->at; /* of the outermost function: where its variables stand outside decides nothing */
   for (size_t i = 0; i < upvalues; i++) {
     const unsigned char *u = take(d, 3); /* in the stack of the function around?, which, kind */
     origin[i] = !outer ? (int)i : u[0] ? NO_UPVALUE : outer[u[1]];
   }
+  if (outer) end = d->at;
   note_uses(d, uses, code, count, constants, known, origin);
   lua_pop(d->L, 1);
   lua_rawgeti(d->L, uses, 0); /* the pieces of code */
-  lua_pushlstring(d->L, (const char *)from, (size_t)(d->at - from));
+  lua_pushlstring(d->L, (const char *)from, (size_t)(end - from));
   lua_rawseti(d->L, -2, (lua_Integer)lua_rawlen(d->L, -2) + 1);
   lua_pop(d->L, 1);
   for (size_t inner = take_size(d); inner > 0; inner--) take_function(d, uses, origin);

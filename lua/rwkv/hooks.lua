@@ -282,6 +282,10 @@ local function initialise(model, q, chosen)
   return model
 end
 
+local of_models = setmetatable({}, { __mode = "k" }) -- those written in Lua, by slot
+
+function hooks.of(model) return of_models[model] end
+
 local core_model, core_describe, core_load = core.model, core.describe, core.load
 
 local function passing_errors(f)
@@ -299,7 +303,9 @@ end
 
 hooks.model = passing_errors(function(q)
   local bound, chosen = prepare(q)
-  return initialise(core_model(bound), q, chosen)
+  local model = core_model(bound)
+  of_models[model] = chosen
+  return initialise(model, q, chosen)
 end)
 
 hooks.describe = passing_errors(function(q) return core_describe((prepare(q))) end)
@@ -327,12 +333,18 @@ end
 hooks.load = passing_errors(function(path, options)
   local packed, q = stays_packed(options), hooks_in(path)
   if not q then return core_load(path, nil, packed) end
-  local design, bound = without_hooks(q), {}
+  local design, bound, chosen = without_hooks(q), {}, {}
   for slot, name in pairs(q.hooks) do
     local h = not taken[slot][name] and defined[kind_of(slot)] and defined[kind_of(slot)][name]
-    if h then bound[slot] = bind_for(path, h, slot, design) elseif taken[slot][name] then design.hooks[slot] = name end
+    if h then
+      bound[slot], chosen[slot] = bind_for(path, h, slot, design), h
+    elseif taken[slot][name] then
+      design.hooks[slot] = name
+    end
   end
-  return core_load(path, bound, packed)
+  local model = core_load(path, bound, packed)
+  of_models[model] = chosen
+  return model
 end)
 
 return hooks

@@ -1,8 +1,7 @@
--- rwkv.experiment: lists of configurations, what is kept, resumed after SIGKILL, run by workers and by hand.
+-- rwkv.experiment: lists of configurations, what is kept, run by workers and by hand. How runs go on: test_resume.lua.
 local rwkv = require "rwkv"
-local configs = require "rwkv.experiment.configs"
-local tsv = require "rwkv.tsv"
 local check = require "tests.lua.lib.check"
+local runs = require "tests.lua.lib.runs"
 local test, equal, fails, shell = check.test, check.equal, check.fails, check.shell
 
 local home = "runs/tests/experiment"
@@ -15,21 +14,8 @@ local function run(out, options)
   return text, status
 end
 
--- The numbers of a table: all but times.
-local function numbers(out)
-  local rows = tsv.read(("%s/%s/grid.tsv"):format(home, out))
-  for _, row in ipairs(rows) do row.seconds = nil end
-  return rows
-end
-
-local function same(a, b)
-  equal(#a, #b)
-  for i, row in ipairs(a) do
-    for name, value in pairs(row) do
-      if b[i][name] ~= value then error(("row %d, %s: %s and %s"):format(i, name, value, b[i][name])) end
-    end
-  end
-end
+local function numbers(out) return runs.numbers(("%s/%s/grid.tsv"):format(home, out)) end
+local same = runs.same
 
 local function has(text, ...)
   for _, part in ipairs { ... } do
@@ -79,45 +65,6 @@ test("a table is read as it was written: empty cells, numbers, commits that look
   equal({ rows[2].a == nil, rows[2].b, rows[2].commit }, { true, 3, "0123456789" })
 end)
 
-test("a key is made of what decides the numbers, and of nothing else", function()
-  local task = { batch = function() return rwkv.tokens { 1, 2 }, rwkv.tokens { 1, 2 } end }
-  local other = { batch = function() return rwkv.tokens { 1, 3 }, rwkv.tokens { 1, 2 } end }
-  local function key(changes, data)
-    local c = { label = "a", version = "v7", batch = 4, lr = 1e-3, hooks = { decay = changes.hook } }
-    for name, value in pairs(changes) do c[name] = name ~= "hook" and value or nil end
-    return configs.key(c, data or task, task, {})
-  end
-  local function hook(factor, text)
-    local code = ([[local rwkv, factor = ...
-      %s
-      local function scaled(x) return x * %s end
-      return rwkv.hook { kind = "decay", name = "keyed", apply = function(x) return -scaled(x:square()) * factor end }]])
-    return assert(load(code:format(text or "", factor or "0.1")))(rwkv, 2)
-  end
-  local plain = key { hook = hook() }
-  equal(key { hook = hook() }, plain)
-  equal(key { hook = "keyed" }, plain) -- by its name, too
-  for _, different in ipairs { key { hook = hook "0.2" }, key { hook = hook(), lr = 2e-3 }, key { hook = hook(), seed = 1 },
-    key({ hook = hook() }, other), key { hook = "v7" } } do
-    assert(different ~= plain)
-  end
-  local before = hook()
-  local source = "local rwkv, b = ... return rwkv.hook { kind = 'decay', name = 'keyed', apply = function(x) return -b * x:square() end }"
-  assert(key { hook = assert(load(source))(rwkv, 1) } ~= key { hook = assert(load(source))(rwkv, 2) }) -- an upvalue
-  assert(key { hook = before } == plain)
-end)
-
-test("a fingerprint is the same in every process", function()
-  local code = [[local rwkv, f = require "rwkv", require "rwkv.experiment.fingerprint"
-    local shared, t = { 1, x = { 2 }, function() return rwkv, string, _G end }, {}
-    for _, name in ipairs { "a", "bb", "ccc", "dddd", "eeeee", "f6" } do t[name] = { shared, name = function() return shared, t end } end
-    print(f(t))]]
-  rwkv.write_file(home .. "/fingerprint.lua", code)
-  local first = shell(check.program .. " " .. home .. "/fingerprint.lua")
-  for _ = 1, 5 do equal(shell(check.program .. " " .. home .. "/fingerprint.lua"), first) end
-  assert(first:find "return shared", first)
-end)
-
 local whole -- the numbers of an uninterrupted run
 
 test("rows of curves and of what is measured at the end; nothing is run twice", function()
@@ -134,44 +81,16 @@ test("rows of curves and of what is measured at the end; nothing is run twice", 
   equal(rwkv.load(("%s/whole/%s.safetensors"):format(home, last.run)):param("emb.weight"):sum():item(), whole[#whole - 1].first, 1e-5)
 end)
 
--- The script kills itself again and again, at a random step, and is then run to the end.
-local function kill_and_resume(out, options)
-  local resumed = ""
-  for _ = 1, 6 do
-    local text, status = run(out, options .. " --die " .. math.random(3, 40))
-    resumed = resumed .. text
-    if status == 0 then break end
-  end
-  has(resumed, " goes on after ")
-  return run(out, options)
-end
-
-test("killed and resumed: the same numbers, bit for bit", function()
-  kill_and_resume("killed", "")
-  same(numbers "killed", whole)
-end)
-
-test("the same with a state that is carried from batch to batch", function()
-  run("carried", "--carry --examples 1024")
-  kill_and_resume("carried_killed", "--carry --examples 1024")
-  same(numbers "carried_killed", numbers "carried")
-  local left = shell(("ls %s/carried_killed"):format(home))
-  assert(not left:find "state" and not left:find "checkpoint\n", left)
-end)
-
-test("workers give the same numbers, and killed ones go on", function()
+test("workers give the same numbers", function()
   local text = run("workers", "--jobs 3")
   has(text, "v7 seed 1: accuracy", "4 of 4 runs")
   same(numbers "workers", whole)
   local left = shell(("ls %s/workers"):format(home))
   assert(not left:find "progress" and not left:find "%.log", left)
-  for _ = 1, 6 do run("workers_killed", "--jobs 2 --die " .. math.random(3, 40)) end
-  run("workers_killed", "--jobs 2")
-  same(numbers "workers_killed", whole)
 end)
 
 test("a list of commands for other machines, and what they made collected", function()
-  local list, n = run("listed", "--list"), 0
+  local list, n = run("listed", "--list 2>/dev/null"), 0
   for line in list:gmatch "[^\n]+" do
     n = n + 1
     if n == 2 then
@@ -235,15 +154,19 @@ test("other values in place of a scale's", function()
   equal({ s.n, s.lr[1], s.lr[2], #s.lr, s.models, s.kept }, { 3, 1e-3, 2, 2, "v4", 5 })
 end)
 
-test("workers may do no more than the script", function()
-  local script = home .. "/spawns.lua"
-  rwkv.write_file(script, [[local core = require "rwkv.core"
-    if arg[1] == "inner" then print(pcall(core.spawn, {}, "runs/tests/experiment/inner2.log", 1)) return end
-    print(pcall(core.spawn, {}, "/tmp/not-there.log", 1))
-    core.spawn({ "inner" }, "runs/tests/experiment/inner.log", 1)
-    repeat local pid, status = core.wait_worker(1) until pid
-    print(io.open "runs/tests/experiment/inner.log":read "a")]])
-  has(shell(check.program .. " " .. script), "a script may write only below", "a worker may not start workers")
+test("workers may do no more than the script, which cannot start any itself", function()
+  local core = require "rwkv.core"
+  equal({ core.private == nil, core.spawn == nil, core.wait_worker == nil }, { true, true, true })
+  local script = home .. "/writes.lua"
+  rwkv.write_file(script, [[local rwkv = require "rwkv"
+    local task = { batch = function() return rwkv.tokens { 1, 2 }, rwkv.tokens { 1, 2 } end }
+    local c = { label = "a", version = "v4", layers = 1, dim = 8, vocab = 7, lr = 1, batch = 1, examples = 1, every = 1, tests = 1 }
+    rwkv.experiment.run { name = "writes", out = "runs/tests/experiment/writes", configs = { c },
+      options = rwkv.experiment.options(arg), task = function() return task, task end,
+      prepare = function() io.open("/tmp/written-by-a-worker", "w") end }]])
+  local text, status = shell(check.program .. " " .. script .. " --jobs 2")
+  has(text, "a FAILED", "/tmp/written-by-a-worker: a script may write only below")
+  equal(status, 1)
 end)
 
 shell("rm -rf " .. home)

@@ -132,6 +132,9 @@ end
 
 check.common = { scale = "small", set = "", jobs = 1, list = false, collect = false, fresh = false, run = "", out = "" }
 
+-- Of these the ones that say how to go through the list and where, and decide no number, with how many words follow each.
+check.errands = { jobs = 1, list = 0, collect = 0, fresh = 0, run = 1, out = 1 }
+
 -- The options that every experiment has.
 function check.options(o)
   for name, like in pairs(check.common) do
@@ -180,7 +183,8 @@ function check.title(title, c)
   return text
 end
 
--- A task has :batch(first, count) -> tokens, targets; one that carries a state says where it begins anew.
+-- A task has :batch(first, count) -> tokens, targets; one that carries a state says where it begins anew. Returns its first
+-- examples.
 function check.task(name, task, c)
   local has = (type(task) == "table" or type(task) == "userdata") and task.batch
   if not has then fail("the %s task is a %s, expected one with :batch(first, count)", name, type(task)) end
@@ -193,6 +197,7 @@ function check.task(name, task, c)
   if name == "training" and task.carry and not task.restarts then
     fail "the training task has carry, but no :restarts(first)"
   end
+  return batch[1], batch[2]
 end
 
 -- ---- what is measured ----

@@ -132,33 +132,44 @@ local function hooks_of(c)
   return list
 end
 
--- What the hooks and the functions in `more` are, as they are now: it stays the same while a run goes on.
-function configs.code(c, more, passed_over)
-  return core.private.sha256((fingerprint({ hooks_of(c), more }, passed_over)))
+-- The settings, the code of hooks, tasks and of the functions in `more`, and the values that they use, as they are now: text, what
+-- it cannot cover, the generators of random numbers in it.
+local function described(c, train, test, more, instead)
+  local settings = {}
+  for name, value in pairs(c) do if name ~= "hooks" then settings[name] = value end end
+  local made, uncovered, generators = fingerprint({ settings, hooks_of(c), train, test }, instead)
+  local measured, problems, more_generators = fingerprint(more, instead)
+  for _, text in ipairs(problems) do if not clocks[text] then uncovered[#uncovered + 1] = text end end
+  return made .. "\n" .. measured, uncovered, table.move(more_generators, 1, #more_generators, #generators + 1, generators)
+end
+
+-- A digest of that: it stays the same while a run goes on.
+function configs.code(...) return core.private.sha256((described(...))) end
+
+local function rows_text(...)
+  local lines = {}
+  for _, tokens in ipairs { ... } do
+    for _, row in ipairs(tokens:tolist()) do lines[#lines + 1] = table.concat(row, " ") end
+  end
+  return table.concat(lines, "\n")
 end
 
 -- What a run is known by: everything that decides its numbers. That is its configuration, the code of its hooks and tasks and
 -- the values that they use, the first examples, what measures it (the functions in `more`), the kernels and the precision. Not
--- Aviary's commit, which stands in every row, nor the common options of the command line (passed_over).
+-- Aviary's commit, which stands in every row. instead: see fingerprint.lua.
 -- Returns { key = a file name, digest =, uncovered = list of what it cannot cover, generators = those that draw, code = }.
-function configs.identity(c, train, test, more, passed_over)
-  local settings, parts = {}, { core.backend(), core.precision }
-  for name, value in pairs(c) do if name ~= "hooks" then settings[name] = value end end
-  local made, uncovered, generators = fingerprint({ settings, hooks_of(c), train, test }, passed_over)
-  local measured, problems, more_generators = fingerprint(more, passed_over)
-  parts[#parts + 1], parts[#parts + 2] = made, measured
-  for _, text in ipairs(problems) do if not clocks[text] then uncovered[#uncovered + 1] = text end end
-  table.move(more_generators, 1, #more_generators, #generators + 1, generators)
-  draws.keep(generators, function()
-    for _, task in ipairs { train, test } do
-      for _, tokens in ipairs { task:batch(1, math.min(2, c.batch)) } do
-        for _, row in ipairs(tokens:tolist()) do parts[#parts + 1] = table.concat(row, " ") end
-      end
-    end
+function configs.identity(c, train, test, more, instead)
+  local parts = { core.backend(), core.precision }
+  local _, _, used = described(c, train, test, more, instead)
+  draws.keep(used, function()
+    parts[#parts + 1] = rows_text(check.task("training", train, c))
+    parts[#parts + 1] = rows_text(check.task("test", test, c))
   end)
+  local text, uncovered, generators = described(c, train, test, more, instead) -- a task may make itself when it is first asked
+  parts[#parts + 1] = text
   local digest = core.private.sha256(table.concat(parts, "\n"))
   return { key = ("%s-%s"):format(c.label:gsub("[^%w._-]", "_"):sub(1, 60), digest:sub(1, 20)), digest = digest,
-    uncovered = uncovered, generators = generators, code = configs.code(c, more, passed_over) }
+    uncovered = uncovered, generators = generators, code = core.private.sha256(text) }
 end
 
 -- What tells a run from the others of its list: the label and the fields that are not the same everywhere.

@@ -5,6 +5,8 @@ local core = require "rwkv.core"
 
 local draws = {}
 
+local lanes = { step = 1, test = 2, stop = 3 } -- all else: 0
+
 -- place(seed, what, number, generators, starts): what: "step", "test", ..; starts: where the generators began.
 function draws.place(seed, what, number, generators, starts)
   local rng = core.rng(seed, ("%s %d"):format(what, number))
@@ -12,8 +14,7 @@ function draws.place(seed, what, number, generators, starts)
   local for_math = core.rng(seed, ("math.random, %s %d"):format(what, number))
   math.randomseed(for_math:integer(math.mininteger, math.maxinteger), for_math:integer(math.mininteger, math.maxinteger))
   for i, g in ipairs(generators or {}) do
-    -- 2^32 draws from one place to the next; a step, a test and what is measured at the end have their own
-    g:count(starts[i] + ((number * 4 + (what == "step" and 1 or what == "test" and 2 or 3)) << 32))
+    g:count(starts[i] + ((number * 4 + (lanes[what] or 0)) << 32)) -- 2^32 draws from one place to the next
   end
 end
 

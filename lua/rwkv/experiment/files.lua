@@ -10,15 +10,36 @@ local files = {}
 
 local function say(...) io.stderr:write(visible.text(string.format(...)), "\n") end
 
-local function contents(path)
-  local file = io.open(path, "rb")
-  local text = file and file:read "a"
-  if file then file:close() end
-  return text
+local no_such_file = 2 -- errno
+
+-- f(open file), or nil if there is none. Raises why it cannot be opened.
+local function with_file(path, f)
+  local file, message, code = io.open(path, "rb")
+  if not file and code == no_such_file then return nil end
+  if not file then error(message, 0) end
+  local result, problem = f(file)
+  file:close()
+  if problem then error(problem, 0) end
+  return result
 end
 
+local function contents(path)
+  return with_file(path, function(file) return file:read "a" end)
+end
+
+local function is_taken(path)
+  local file, _, code = io.open(path)
+  if file then file:close() end
+  return file or code ~= no_such_file
+end
+
+-- It gets a name that nothing has: what was set aside before stays.
 local function set_aside(path, why)
-  local aside = path .. ".aside"
+  local aside, n = path .. ".aside", 1
+  while is_taken(aside) and n < 1000 do
+    n = n + 1
+    aside = ("%s.aside%d"):format(path, n)
+  end
   local moved = os.rename(path, aside)
   say("%s: %s; %s", path, why, moved and "it is now " .. aside or "it could not be set aside")
 end
@@ -49,11 +70,12 @@ end
 -- The rows of a finished run, and why they must not be used another time; nil if it is not finished.
 function files.read(run)
   local path = run.path .. ".tsv"
-  local text = contents(path)
-  if not text then return nil end
+  local read, text = pcall(contents, path)
+  if read and not text then return nil end
   local ok, rows, reasons = pcall(parse, run, text, path)
-  if not ok then return set_aside(path, rows) end
-  for _, row in ipairs(rows) do row.model = run.path .. ".safetensors" end
+  if not read or not ok then return set_aside(path, read and rows or text) end
+  local model = run.path .. ".safetensors"
+  for _, row in ipairs(rows) do row.model = is_taken(model) and model or nil end
   return rows, reasons
 end
 
@@ -82,22 +104,35 @@ local function resume(run, optimizer, path)
 end
 
 -- Model, optimizer, rows so far and the carried state of a run that was stopped; nothing if there is no use in its checkpoint.
+-- It is read in several goes, and another process may replace it or take it away between them: then it counts as it is now.
 function files.resume(run, optimizer)
   local path = run.path .. ".checkpoint"
-  local file = io.open(path)
-  if not file then return nil end
-  file:close()
-  local found = table.pack(pcall(resume, run, optimizer, path))
-  if found[1] then return table.unpack(found, 2, found.n) end
-  core.end_step()
-  set_aside(path, tostring(found[2]) .. ", and the run begins anew")
+  local function now() return select(2, pcall(with_file, path, function(file) return core.private.contents(file) or "no file" end)) end
+  local before = now()
+  while before do
+    local found, after = table.pack(pcall(resume, run, optimizer, path)), now()
+    if after == before and found[1] then return table.unpack(found, 2, found.n) end
+    core.end_step()
+    if after == before then
+      local why = after == "no file" and "it is no file" or tostring(found[2]):gsub("^[^\n:]-files%.lua:%d+: ", "")
+      return set_aside(path, why .. ", and the run begins anew")
+    end
+    before = after
+  end
 end
 
--- ---- what is left over ----
+-- ---- what is in the way, what is left over ----
+
+-- Where the model is going to stand may be something that it cannot replace.
+function files.make_room(run)
+  local path = run.path .. ".safetensors"
+  local ok, why = pcall(with_file, path, function(file) return file:read(0) end)
+  if not ok then set_aside(path, why) end
+end
 
 -- Takes away what a finished run does not need; all: the result and the model as well.
 function files.clear(run, all)
-  for _, ending in ipairs { ".checkpoint", ".progress", all and ".tsv" or nil } do os.remove(run.path .. ending) end
+  for _, ending in ipairs { ".checkpoint", ".progress", ".log", all and ".tsv" or nil } do os.remove(run.path .. ending) end
 end
 
 return files

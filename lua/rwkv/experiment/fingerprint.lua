@@ -1,8 +1,10 @@
--- fingerprint(values, passed_over) -> text that changes when something changes that decides what the values do; a list of what
--- it cannot cover; the generators of random numbers among all that. passed_over: {table = {key = true}}. Of a function it has the code and what that reads: the fields of tables, if it reads only some by name, or all
--- that is in them; of a table every entry and its metatable; of tensors, tokens, models, states, generators and open files
--- the contents. Lua's libraries and Aviary's count by name, and by what a script changed in them.
+-- fingerprint(values, instead) -> text that changes when something changes that decides what the values do; a list of what
+-- it cannot cover; the generators of random numbers among all that. instead: {table = the one that counts in its place}. Of a
+-- function it has the code and what that reads: the fields of tables, if it reads only some by name, or all that is in them; of
+-- a table every entry and its metatable; of tensors, tokens, models, states, generators and open files the contents. Lua's
+-- libraries and Aviary's count by name, and by what a script changed in them.
 local core = require "rwkv.core"
+local hooks = require "rwkv.hooks"
 local known = require "rwkv.experiment.known"
 
 local inspect, contents, metatable_of = core.private.inspect, core.private.contents, core.private.metatable
@@ -10,7 +12,7 @@ local inspect, contents, metatable_of = core.private.inspect, core.private.conte
 local describe -- (f, value, uses): f is the fingerprint in the making
 
 local function add(f, ...)
-  for _, text in ipairs { ... } do f.parts[#f.parts + 1] = text end
+  for i = 1, select("#", ...) do f.parts[#f.parts + 1] = select(i, ...) end
 end
 
 local function problem(f, text)
@@ -35,45 +37,63 @@ end
 
 local order = { number = 1, string = 2, boolean = 3 }
 
--- What keys are ordered by that Lua cannot order: all that they are.
-local function alone(f, value)
-  local other = { parts = {}, problems = f.problems, generators = {}, seen = {}, count = 0, passed_over = f.passed_over }
+-- How many entries 1, 2, .. there are, without a gap; of the rest the keys that have an order, in order, and the others.
+local function keys_of(t)
+  local plain, others, n = {}, {}, 0
+  while rawget(t, n + 1) ~= nil do n = n + 1 end
+  for key in next, t do
+    local list = order[type(key)] and plain or others
+    if math.type(key) ~= "integer" or key < 1 or key > n then list[#list + 1] = key end
+  end
+  table.sort(plain, function(a, b)
+    local x, y = order[type(a)], order[type(b)]
+    if x ~= y then return x < y end
+    if x == order.boolean then return not a and b end
+    return a < b
+  end)
+  return n, plain, others
+end
+
+-- What an entry is, apart from all that was met before. In it entries without an order are only counted.
+local function alone(f, key, value)
+  local other = { parts = {}, problems = f.problems, generators = {}, seen = {}, count = 0, instead = f.instead, alone = true }
+  describe(other, key)
   describe(other, value)
   return table.concat(other.parts, " ")
 end
 
-local function sorted_keys(f, t)
-  local keys, text = {}, {}
-  for key in next, t do
-    keys[#keys + 1] = key
-    if not order[type(key)] or type(key) == "boolean" then text[key] = alone(f, key) .. " " .. alone(f, t[key]) end
-  end
-  table.sort(keys, function(a, b)
-    local x, y = order[type(a)] or 4, order[type(b)] or 4
-    if x ~= y then return x < y end
-    if x <= 2 then return a < b end
-    return text[a] < text[b]
-  end)
-  return keys
-end
-
-local function counts(f, t, key) return not (f.passed_over[t] and f.passed_over[t][key]) end
-
-local function entries(f, t)
-  add(f, "{")
-  for _, key in ipairs(sorted_keys(f, t)) do
-    if counts(f, t, key) then
+-- Entries under tables, functions and objects, ordered by all that they are.
+local function unordered(f, t, keys)
+  local text = {}
+  for _, key in ipairs(keys) do text[key] = alone(f, key, rawget(t, key)) end
+  table.sort(keys, function(a, b) return text[a] < text[b] end)
+  for i, key in ipairs(keys) do
+    if text[key] == text[keys[i - 1]] or text[key] == text[keys[i + 1]] then
+      add(f, text[key])
+      problem(f, "a table with keys that look alike")
+    else
       describe(f, key)
       describe(f, rawget(t, key))
     end
   end
+end
+
+local function entries(f, t)
+  local n, plain, others = keys_of(t)
+  add(f, "{", n)
+  for i = 1, n do describe(f, rawget(t, i)) end
+  for _, key in ipairs(plain) do
+    describe(f, key)
+    describe(f, rawget(t, key))
+  end
+  if f.alone then add(f, #others) else unordered(f, t, others) end
   add(f, "}")
 end
 
 -- Only the fields that are read of it.
 local function fields(f, t, uses)
   local names, missing = {}, false
-  for name in pairs(uses) do if counts(f, t, name) then names[#names + 1] = name end end
+  for name in pairs(uses) do names[#names + 1] = name end
   table.sort(names)
   add(f, "fields", "{")
   for _, name in ipairs(names) do
@@ -88,6 +108,7 @@ end
 
 local function of_table(f, t, uses)
   local name = known.name(t)
+  t = f.instead[t] or t
   if name then
     add(f, "=", name)
     if type(uses) == "table" then return fields(f, t, uses) end
@@ -139,6 +160,7 @@ local objects = {}
 
 objects["rwkv.model"] = function(f, model)
   describe(f, model:config())
+  describe(f, hooks.of(model))
   for name, t in model:parameters() do
     describe(f, name)
     describe(f, t)
@@ -154,7 +176,11 @@ end
 
 local function of_object(f, value)
   local name, digest = known.name(value), contents(value)
-  if name then return add(f, "=", name) end
+  if name then
+    add(f, "=", name)
+    if known.unsteady(name) then problem(f, name) end
+    return
+  end
   if met(f, value) then return end
   local meta = metatable_of(value)
   local class = meta and rawget(meta, "__name") or "userdata"
@@ -185,9 +211,9 @@ function describe(f, value, uses)
   else add(f, tostring(value)) end
 end
 
-return function(values, passed_over)
+return function(values, instead)
   if type(values) ~= "table" then error(("fingerprint: expected a list of values, found a %s"):format(type(values)), 2) end
-  local f = { parts = {}, problems = {}, generators = {}, seen = {}, count = 0, passed_over = passed_over or {} }
+  local f = { parts = {}, problems = {}, generators = {}, seen = {}, count = 0, instead = instead or {} }
   known.refresh()
   for _, value in ipairs(values) do describe(f, value) end
   for name, value in known.changes() do

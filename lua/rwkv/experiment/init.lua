@@ -3,6 +3,7 @@
 -- lua/doc/experiments.md.
 local at_caller = require "rwkv.at_caller"
 local check = require "rwkv.experiment.check"
+local command = require "rwkv.experiment.command"
 local core = require "rwkv.core"
 local configs = require "rwkv.experiment.configs"
 local draws = require "rwkv.experiment.draws"
@@ -62,16 +63,14 @@ end
 -- ---- the list of runs ----
 
 -- One run: { config =, key =, digest =, path =, train =, test =, evaluate =, .. }; functions: those that measure;
--- passed_over, uncovered, generators, code: see configs.identity.
+-- instead, uncovered, generators, code: see configs.identity.
 local function new_run(q, c, out, title)
   draws.place(c.seed, "task", 0)
   local train, test = q.task(c)
-  check.task("training", train, c)
-  check.task("test", test, c)
   local functions = { q.evaluate or false, q.final or false, q.stop or false, q.prepare or false }
-  local passed_over = q.options and { [q.options] = check.common } or {}
-  local run = configs.identity(c, train, test, functions, passed_over)
-  run.config, run.train, run.test, run.functions, run.passed_over = c, train, test, functions, passed_over
+  local instead = command.instead(q)
+  local run = configs.identity(c, train, test, functions, instead)
+  run.config, run.train, run.test, run.functions, run.instead = c, train, test, functions, instead
   run.path, run.title = out .. "/" .. run.key, title
   run.evaluate, run.final, run.stop, run.prepare = q.evaluate or trial.evaluate, q.final, q.stop, q.prepare
   run.keep_model = q.keep_models ~= false
@@ -157,31 +156,7 @@ local function run_apart(todo, name, arguments, jobs)
   end
 end
 
--- ---- the command line of a run ----
-
-local function quoted(text)
-  return text:match "^[%w%._/=:,+-]+$" and text or "'" .. text:gsub("'", "'\\''") .. "'"
-end
-
--- What the script was given, without the options that say how to go through the list.
-local function script_arguments()
-  local list, i, left_out = {}, 1, { ["--list"] = 0, ["--collect"] = 0, ["--fresh"] = 0, ["--jobs"] = 1, ["--run"] = 1 }
-  while arg and arg[i] do
-    local skip = left_out[arg[i]]
-    if not skip then list[#list + 1] = arg[i] end
-    i = i + 1 + (skip or 0)
-  end
-  return list
-end
-
-local function command_line(name, run)
-  local words, first = {}, 0
-  while arg and arg[first - 1] do first = first - 1 end
-  for i = first, 0 do words[#words + 1] = quoted(arg and arg[i] or "aviary") end
-  for _, word in ipairs(script_arguments()) do words[#words + 1] = quoted(word) end
-  if run then words[#words + 1] = "--run " .. quoted(name .. "/" .. run.key) end
-  return table.concat(words, " ")
-end
+-- ---- tables ----
 
 -- A table headed by the command that made it. One that is there is not replaced by one without rows.
 local function write_table(path, columns, rows, note)
@@ -190,7 +165,7 @@ local function write_table(path, columns, rows, note)
     there:close()
     return say("%s stays as it is: there are no rows to put in its place", path)
   end
-  tsv.write(path, columns, rows, { ("%s (commit %s, %s kernels, %s)"):format(command_line(), core.commit, core.backend(),
+  tsv.write(path, columns, rows, { ("%s (commit %s, %s kernels, %s)"):format(command.line(), core.commit, core.backend(),
     core.precision), note })
 end
 
@@ -207,6 +182,21 @@ local function merge(q, out, runs)
 end
 
 -- ---- one experiment of a script ----
+
+-- What cannot be covered by keys, said once.
+local function say_uncovered(name, runs)
+  local said, list = {}, {}
+  for _, run in ipairs(runs) do
+    for _, text in ipairs(run.uncovered) do
+      if not said[text] then list[#list + 1] = text end
+      said[text] = true
+    end
+  end
+  if #list > 0 then
+    say("%s: hooks, tasks or measuring functions use what the key of a run cannot cover: %s. Results are not kept for another time",
+      name, table.concat(list, ", "))
+  end
+end
 
 -- Rows that are not there yet: whoever looks at them ends the program by `stop`.
 local function unfinished(stop)
@@ -227,8 +217,9 @@ end
 local lines -- the standard output of --list
 
 local function list(q, out, runs)
+  say_uncovered(q.name, runs)
   lines = lines or core.private.reserve_output()
-  for _, run in ipairs(runs) do lines:write(command_line(q.name, run), "\n") end
+  for _, run in ipairs(runs) do lines:write(command.line(q.name, run), "\n") end
   lines:flush()
   return rows_before(q, out, runs, function()
     say("%s is not finished: runs that depend on its rows are listed when it is", q.name)
@@ -253,21 +244,6 @@ local function run_one(q, out, runs, wanted)
   fail("--run %s: there is no such run; the list (--list) has changed since", wanted)
 end
 
--- What cannot be covered by keys, said once.
-local function say_uncovered(name, runs)
-  local said, list = {}, {}
-  for _, run in ipairs(runs) do
-    for _, text in ipairs(run.uncovered) do
-      if not said[text] then list[#list + 1] = text end
-      said[text] = true
-    end
-  end
-  if #list > 0 then
-    say("%s: hooks, tasks or measuring functions use what the key of a run cannot cover: %s. Results are not kept for another time",
-      name, table.concat(list, ", "))
-  end
-end
-
 -- Reads what is finished; returns what is to be done.
 local function sort_out(q, o, out, runs)
   local todo, older = {}, 0
@@ -286,7 +262,6 @@ local function sort_out(q, o, out, runs)
       files.clear(run)
       if tostring(rows[1].commit) ~= core.commit or core.commit:find "%+$" then older = older + 1 end
     end
-    if not o.collect then os.remove(run.path .. ".log") end
   end
   if #todo < #runs then
     say("%s: %d of %d runs were finished before%s", q.name, #runs - #todo, #runs,
@@ -305,7 +280,7 @@ local function run(q)
   core.mkdir(out)
   local todo = sort_out(q, o, out, runs)
   if not o.collect and #todo > 0 then
-    if o.jobs > 1 then run_apart(todo, q.name, script_arguments(), o.jobs) else run_here(todo) end
+    if o.jobs > 1 then run_apart(todo, q.name, command.words(arg), o.jobs) else run_here(todo) end
   end
   local rows, path, missing = merge(q, out, runs)
   core.private.sweep(out)

@@ -23,20 +23,32 @@ local changeable = {} -- list of { name =, table =, as it was =: the value of a 
 
 -- What else depends on more than a script's code and values: the clock, files, other code.
 local unsteady = {}
-for name in ([[io io.open io.lines io.read io.input io.popen io.tmpfile os os.time os.clock os.date os.getenv os.execute
+for name in ([[io io.open io.lines io.read io.stdin io.input io.popen io.tmpfile os os.time os.clock os.date os.getenv os.execute
   os.tmpname os.remove os.rename load loadfile dofile require collectgarbage debug package rwkv.load rwkv.load_tensors
   rwkv.read_file rwkv.unzip rwkv.time rwkv.tape_bytes rwkv.machine_rates rwkv.terminal_size rwkv.is_terminal]]):gmatch "%S+" do
   unsteady[name] = true
 end
 
+-- Entries of a table in the order of their names: what has several gets the same one in every process.
+local function in_order(t)
+  local list = {}
+  for name in next, t do list[#list + 1] = name end
+  table.sort(list, function(a, b) return tostring(a) < tostring(b) end)
+  local i = 0
+  return function()
+    i = i + 1
+    return list[i], t[list[i]]
+  end
+end
+
 local function name_functions(t, prefix)
-  for name, value in next, t do
+  for name, value in in_order(t) do
     local kind = type(value)
     if (kind == "function" or kind == "userdata") and not names[value] then names[value] = prefix .. tostring(name) end
   end
 end
 
-for name, value in pairs(before) do
+for name, value in in_order(before) do
   if type(value) == "table" and value ~= globals then
     names[value] = name
     if world[name] then
@@ -73,7 +85,7 @@ local function name_module(t, name)
     end
   end
   name_functions(t, name .. ".")
-  for key, value in next, t do
+  for key, value in in_order(t) do
     if type(value) == "table" and type(key) == "string" and key ~= "private" and private.metatable(value) == nil then
       name_module(value, name .. "." .. key)
     end
@@ -82,11 +94,21 @@ end
 
 local known = {}
 
--- The library grows as its modules are loaded: looked through anew for each fingerprint.
+local function size(t)
+  local n = 0
+  for _ in next, t do n = n + 1 end
+  return n
+end
+
+-- The library grows as its modules are loaded, and what scripts have of it as they ask: then it is looked through anew.
+local loaded, copied = 0, 0
 function known.refresh()
-  visited = {}
+  local modules = private.loaded or package.loaded
+  local now_loaded, now_copied = size(modules), size(private.copies or {})
+  if now_loaded == loaded and now_copied == copied then return end
+  loaded, copied, visited = now_loaded, now_copied, {}
   name_module(core, "rwkv")
-  for name, module in pairs(private.loaded or package.loaded) do
+  for name, module in in_order(modules) do
     if name:find "^rwkv" and type(module) == "table" and not private.metatable(module) then name_module(module, name)
     elseif name:find "^rwkv" and type(module) == "function" then names[module] = names[module] or name end
   end

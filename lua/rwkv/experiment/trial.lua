@@ -69,10 +69,21 @@ end
 -- Puts all that draws random numbers to the place of what comes next: a step, a test, ..
 local function place(run, what, number) draws.place(run.config.seed, what, number, run.generators, run.starts) end
 
+-- Why what this run gives must not be used by another process: if there are no reasons, list is empty.
+local function reasons_of(run)
+  local reasons = { table.unpack(run.uncovered) }
+  for i, g in ipairs(run.generators) do g:count(run.starts[i]) end -- a place is no change
+  if configs.code(run.config, run.train, run.test, run.functions, run.instead) ~= run.code then
+    reasons[#reasons + 1] = "a value that a hook, a task or a measuring function uses has changed while the run went on"
+  end
+  return reasons
+end
+
 -- The model, its optimizer, the rows so far and the carried state: from a checkpoint, or new.
 local function begin(run)
   local c = run.config
-  local model, opt, rows, state = files.resume(run, optimizer)
+  local model, opt, rows, state
+  if #run.uncovered == 0 then model, opt, rows, state = files.resume(run, optimizer) end
   if model then
     say("%s goes on after %d of %d examples", c.label, rows[#rows].examples, c.examples)
     return model, opt, rows, state
@@ -117,10 +128,13 @@ local function train(run, bar)
     with(row, check.measured(row, run.evaluate(model, run.test, c), "evaluate"))
     row.loss, row.seconds = row.loss or loss, core.time() - start
     rows[#rows + 1] = with(row, more or {})
-    return row
   end
   if #rows == 0 then record(math.log(c.vocab)) end
-  local done = seen >= c.examples or (#rows > 1 and run.stop and run.stop(rows[#rows], c))
+  local function ends()
+    place(run, "stop", opt:steps())
+    return seen >= c.examples or (run.stop and run.stop(rows[#rows], c))
+  end
+  local done = #rows > 1 and ends()
   while not done do
     local loss, after = step(run, model, opt, seen, state)
     if not loss then
@@ -130,10 +144,9 @@ local function train(run, bar)
     state, seen, sum, steps = after, seen + c.batch, sum + loss, steps + 1
     bar:update(seen, ("loss %.3f"):format(sum / steps))
     if seen // c.every > (seen - c.batch) // c.every or seen >= c.examples then
-      local row = record(sum / steps)
-      sum, steps = 0, 0
-      done = seen >= c.examples or (run.stop and run.stop(row, c))
-      files.keep(run, model, opt, trial.columns(rows), rows, state)
+      record(sum / steps)
+      sum, steps, done = 0, 0, ends()
+      if #reasons_of(run) == 0 then files.keep(run, model, opt, trial.columns(rows), rows, state) end
     end
   end
   place(run, "final", opt:steps())
@@ -194,13 +207,13 @@ end
 
 -- run: see list_runs in init.lua. bar: see rwkv.progress. Returns its rows.
 function trial.run(run, bar)
+  if run.keep_model then files.make_room(run) end
   local rows, model = draws.keep(run.generators, function(starts)
     run.starts = starts
     return measured(run, bar)
   end)
-  local reasons = table.move(run.uncovered, 1, #run.uncovered, 1, {})
-  if configs.code(run.config, run.functions, run.passed_over) ~= run.code then
-    reasons[#reasons + 1] = "a value that a hook or a measuring function uses has changed while the run went on"
+  local reasons = reasons_of(run)
+  if #reasons > #run.uncovered then
     say("%s: %s: its numbers may depend on what ran before, and are not kept for another time", run.config.label, reasons[#reasons])
   end
   if run.keep_model then model:save(run.path .. ".safetensors") end

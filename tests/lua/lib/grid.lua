@@ -2,7 +2,7 @@
 local rwkv = require "rwkv"
 local mqar = require "experiments.tasks.mqar"
 
-local o = rwkv.experiment.options(arg, { examples = 512, carry = false, fails = false, diverge = false, seeds = 2, die = 0 })
+local o = rwkv.experiment.options(arg, { examples = 512, carry = false, fails = false, diverge = false, seeds = 2 })
 
 -- Streams of counting numbers that go on from batch to batch, and begin anew every 8 batches.
 local function counting(c)
@@ -22,27 +22,17 @@ local function counting(c)
   return task
 end
 
--- The task, which kills this process when the --die-th batch of training is asked for.
-local batches = 0
-local function deadly(task)
-  return setmetatable({ batch = function(_, first, count)
-    if count == 16 then batches = batches + 1 end
-    if count == 16 and batches == o.die then os.execute("kill -9 " .. io.open "/proc/self/stat":read "n") end
-    return task:batch(first, count)
-  end }, { __index = task })
-end
-
 local rows, path = rwkv.experiment.run { name = "grid", options = o,
   configs = rwkv.product({ { "model", { { label = "v7", version = "v7" }, { label = "v4", version = "v4" } } },
     { "seed", rwkv.seeds(o.seeds) } },
     { dim = 16, head_size = 8, vocab = 32, seq = 16, pairs = 2, lr = o.diverge and 1e6 or 3e-3, batch = 16, clip = 1,
       schedule = "cosine", examples = o.examples, every = 128, tests = 20, carry = o.carry }),
   task = function(c)
-    if c.carry then return deadly(counting(c)), counting(c) end
+    if c.carry then return counting(c), counting(c) end
     local function task(seed)
       return mqar.new { vocab = c.vocab, seq = c.seq, pairs = c.pairs, random_filler = false, seed = seed }
     end
-    return deadly(task(c.seed)), task(7)
+    return task(c.seed), task(7)
   end,
   final = function(model, _, c)
     if o.fails and c.version == "v4" then error "this run fails" end
