@@ -205,8 +205,10 @@ static void load_protected(void *arg)
   if (fit->misfits)
     rwkv_fail("not a model of any version; %s comes closest, but %s%s", fit->version->name, fit->problem,
               fit->misfits > 1 ? " (and more)" : "");
-  fit->d = version_complete(fit->version, &fit->d);
   sizes_of_file(f, fit->version, &fit->d);
+  Fit told = fit_version(f, fit->version, &fit->d);
+  if (told.misfits) rwkv_fail("its metadata and its tensors are of different models: %s", told.problem);
+  fit->d = version_complete(fit->version, &fit->d);
   l->result = model_empty(fit->version, &fit->d);
   if (l->packed) model_reserve(l->result, packed_bytes(f));
   for_each_param(fit->version, &fit->d, load_param, l);

@@ -16,6 +16,20 @@ local readers = {
   verify = function(path) rwkv.verify(model, path, 1) end,
 }
 
+test("sizes in the metadata that the tensors do not have", function()
+  local path = os.tmpname()
+  rwkv.model { version = "v4", layers = 2, dim = 4, vocab = 5, head_size = 2 }:save(path)
+  equal(rwkv.load(path):config().head_size, 2)
+  local bytes = rwkv.read_file(path)
+  for _, lie in ipairs { "pre_ffn=1", "tiny_att=4", "head_qk=8" } do
+    rwkv.write_file(path, (bytes:gsub(lie:match "^[^=]+=" .. "0", lie)))
+    local ok, message = pcall(function() return rwkv.load(path):forward { 1, 2 } end)
+    assert(ok or message:find(path, 1, true), message)
+    if lie == "pre_ffn=1" then assert(message:find("different models", 1, true), message) end
+  end
+  os.remove(path)
+end)
+
 test("directories, pipes, and what is not there", function()
   local pipe = dir .. "/pipe"
   assert(os.execute("mkfifo " .. pipe))
