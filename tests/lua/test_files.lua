@@ -2,7 +2,7 @@
 local rwkv = require "rwkv"
 local tsv = require "rwkv.tsv"
 local check = require "tests.lua.lib.check"
-local test, fails = check.test, check.fails
+local test, equal, fails = check.test, check.equal, check.fails
 
 local dir = os.tmpname()
 os.remove(dir)
