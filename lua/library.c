@@ -1,6 +1,7 @@
-/* The library's own world. What is written in Lua below lua/rwkv and lua/cmd runs with globals of its own, finds modules by a
-   `require` of its own, and strings, files and tensors have methods of its own: whatever a script replaces, the library does
-   not see it. A script gets copies of the library's tables (lua/rwkv/public.lua), not the tables. */
+/* The library's own world. What is written in Lua below lua/rwkv and lua/cmd runs with globals of its own, finds
+   modules by a `require` of its own, and strings, files and tensors have methods of its own: whatever a script
+   replaces, the library does not see it. A script gets copies of the library's tables (lua/rwkv/public.lua), not the
+   tables. */
 #include "bind.h"
 #include "program.h"
 
@@ -105,7 +106,7 @@ static void push_copy(lua_State *L, int index)
 
 static void make_world(lua_State *L)
 {
-  static const char *const left_out[] = {"load", "loadfile", "dofile", "require", "package"}; /* of the script's world */
+  static const char *const left_out[] = {"load", "loadfile", "dofile", "require", "package"}; /* the script's */
   lua_pushglobaltable(L);
   push_copy(L, -1);
   int world = lua_gettop(L);

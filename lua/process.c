@@ -1,16 +1,19 @@
 /* The process as it was started, and how it ends. */
 #include "program.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 enum { STACK_KB = 512 }; /* what Lua's deepest recursion through C and the kernels take, twice */
 
-/* A file that is opened later must not become the standard output. What stands in for a closed descriptor fails as it would. */
+/* A file that is opened later must not become the standard output. What stands in for a closed descriptor fails as it
+   would. */
 static void fill_descriptors(void)
 {
   for (int fd = 0; fd <= 2; fd++)
@@ -35,6 +38,16 @@ bool process_open(void)
   sigaddset(&ours, SIGINT), sigaddset(&ours, SIGALRM), sigaddset(&ours, SIGCHLD), sigaddset(&ours, SIGTERM);
   sigprocmask(SIG_UNBLOCK, &ours, NULL);
   return true;
+}
+
+void process_close_inherited(void)
+{
+  DIR *d = opendir("/proc/self/fd");
+  for (const struct dirent *e; d && (e = readdir(d));) {
+    int fd = atoi(e->d_name);
+    if (fd > 2 && fd != dirfd(d) && (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY) close(fd);
+  }
+  if (d) closedir(d);
 }
 
 bool process_close(void)

@@ -43,6 +43,8 @@ void repl(lua_State *L);
 /* ---- the process (process.c) ---- */
 
 bool process_open(void);  /* what it may have been started without; false: it cannot run, that is said */
+/* Closes what whoever started us left open for writing, a socket, say: no wall stands there. Before we open files. */
+void process_close_inherited(void);
 bool process_close(void); /* false: the output could not be written, that is said */
 /* Text as it may go to a terminal: control characters and what is no UTF-8 as \xHH. */
 void print_visible(FILE *to, const char *text);
@@ -69,8 +71,8 @@ int load_library(lua_State *L, const char *path); /* luaL_loadfile, of a file of
 void sandbox_open(lua_State *L);
 /* luaL_loadfile, in the sandbox of text only. */
 int load_script(lua_State *L, const char *path);
-/* Lets the kernel keep this process from doing more; before, output_limit has said where it may write. At the prompt the
-   line editor sends signals. */
+/* Lets the kernel keep this process from doing more; before, output_limit has said where it may write. At the prompt
+   the line editor sends signals. */
 void confine(bool at_prompt);
 int script_open(lua_State *L);
 int script_output(lua_State *L);

@@ -54,7 +54,8 @@ static bool resolve(const char *path, char out[PATH_MAX])
   return true;
 }
 
-/* One directory further down, never through a link; the handle before is closed. Returns the new one, or -1 with errno. */
+/* One directory further down, never through a link; the handle before is closed. Returns the new one, or -1 with errno.
+   */
 static int descend(int handle, const char *name, bool make)
 {
   int next = -1;
@@ -196,7 +197,7 @@ int output_rename(const char *from, const char *to)
   error = find_place(to, &target, new);
   if (error == 0) {
     error = check_replaceable(target, new);
-    if (error == ELOOP || error == EISDIR) error = 0; /* a link is a name like others; directories have rules of their own */
+    if (error == ELOOP || error == EISDIR) error = 0; /* a link is a name like others; directories have their rules */
     if (error == 0 && renameat(source, old, target, new)) error = errno;
     close(target);
   }
