@@ -295,12 +295,14 @@ static const struct {
   const char *name;
   int (*attempt)(const Place *);
 } attempts[] = {
-    {"write", write_file}, {"append", append_file}, {"truncate while opening", truncate_opened}, {"create", create_file},
-    {"create without a name", nameless_file}, {"truncate", truncate_file}, {"unlink", remove_file},
+    {"write", write_file}, {"append", append_file}, {"truncate while opening", truncate_opened},
+    {"create", create_file}, {"create without a name", nameless_file}, {"truncate", truncate_file},
+    {"unlink", remove_file},
     {"mkdir", make_directory}, {"rmdir", remove_directory}, {"mkfifo", make_fifo}, {"mknod", make_socket},
     {"symlink inside", link_inside}, {"symlink outside", link_outside}, {"chdir and create", change_directory},
     {"rename outside", rename_beside}, {"rename into", rename_in}, {"rename out of", rename_out},
-    {"rename over", rename_over}, {"rename both", exchange}, {"link into", hard_link_in}, {"link out of", hard_link_out},
+    {"rename over", rename_over}, {"rename both", exchange}, {"link into", hard_link_in},
+    {"link out of", hard_link_out},
     {"chmod", change_mode}, {"chown", change_owner}, {"utimensat", change_times}, {"setxattr", set_attribute},
     {"setxattrat", set_attribute_at}, {"fchmodat2", change_mode_at}, {"fchmod", change_open_mode},
     {"futimens", change_open_times}, {"fsetxattr", set_open_attribute}, {"FS_IOC_SETFLAGS", set_open_flags},
@@ -331,8 +333,9 @@ static int number_field(lua_State *L, const char *name)
 static int attempt(lua_State *L)
 {
   const char *name = luaL_checkstring(L, 1);
-  Place p = {.outside = text_field(L, "outside"), .inside = text_field(L, "inside"), .sockets = text_field(L, "sockets"),
-             .pid = number_field(L, "pid"), .tcp = number_field(L, "tcp"), .udp = number_field(L, "udp")};
+  Place p = {.outside = text_field(L, "outside"), .inside = text_field(L, "inside"),
+             .sockets = text_field(L, "sockets"), .pid = number_field(L, "pid"),
+             .tcp = number_field(L, "tcp"), .udp = number_field(L, "udp")};
   for (int i = 0; i < ATTEMPTS; i++) {
     if (strcmp(attempts[i].name, name)) continue;
     errno = 0;
