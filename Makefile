@@ -1,7 +1,8 @@
 # Aviary. `make help` lists what there is.
 #
 # One source, built in trees under build/: f32 and f64 (the two precisions), and the same two again with
-# sanitizers. ./aviary is the float32 program; it calls build/f64/aviary when float64 is asked for.
+# sanitizers. ./aviary is the float32 program; it calls build/f64/aviary when float64 is asked for. Beside each a program
+# for tests whose inner wall is torn down, build/torn_f32/aviary: what the kernel alone keeps a script from doing.
 
 PACKAGES := gcc libc6-dev make pkg-config liblua5.4-dev libcjson-dev libedit-dev libopenblas-openmp-dev libdnnl-dev \
             libzip-dev libseccomp-dev libcmocka-dev gnuplot-nox lua5.4
@@ -147,6 +148,18 @@ build/$(1)/librwkv.a: $$(OBJ_$(1))
 build/$(1)/aviary: $$(patsubst %.c,build/$(1)/%.o,$$(PROGRAM) $$(BINDINGS)) build/$(1)/librwkv.a
 	@echo "link $$@"
 	@$$(CC) $$(TREE_$(1)) $$^ $$(LIBS_lua) $$(LIBS) -o $$@
+build/torn_$(1)/lua/sandbox.o: lua/sandbox.c build/flags
+	@mkdir -p $$(@D)
+	@echo "cc torn_$(1) $$<"
+	@$$(CC) $$(COMMON) $$(FLAGS_lua) $$(TREE_$(1)) -DAVIARY_NO_INNER_WALL -c $$< -o $$@
+build/torn_$(1)/aviary: build/torn_$(1)/lua/sandbox.o $$(patsubst %.c,build/$(1)/%.o,$$(filter-out lua/sandbox.c,$$(PROGRAM)) \
+                        $$(BINDINGS)) build/$(1)/librwkv.a
+	@echo "link $$@"
+	@$$(CC) $$(TREE_$(1)) $$^ $$(LIBS_lua) $$(LIBS) -o $$@
+build/$(1)/tests/escape.so: tests/lua/lib/escape.c build/flags
+	@mkdir -p $$(@D)
+	@echo "link $$@"
+	@$$(CC) -shared $$(COMMON) $$(FLAGS_lua) $$(TREE_$(1)) $$< -o $$@
 build/$(1)/rwkv/core.so: $$(patsubst %.c,build/$(1)/%.o,$$(MODULE) $$(BINDINGS)) build/$(1)/librwkv.a
 	@mkdir -p $$(@D)
 	@echo "link $$@"
@@ -154,7 +167,7 @@ build/$(1)/rwkv/core.so: $$(patsubst %.c,build/$(1)/%.o,$$(MODULE) $$(BINDINGS))
 build/$(1)/tests/test_%: build/$(1)/tests/test_%.o $$(TEST_LIB:%.c=build/$(1)/%.o) build/$(1)/librwkv.a
 	@echo "link $$@"
 	@$$(CC) $$(TREE_$(1)) $$^ -lcmocka $$(LIBS) -o $$@
--include $$(wildcard build/$(1)/*/*.d build/$(1)/*/*/*.d)
+-include $$(wildcard build/$(1)/*/*.d build/$(1)/*/*/*.d build/torn_$(1)/lua/*.d)
 endef
 $(foreach t,$(TREES),$(eval $(call tree,$(t))))
 .PRECIOUS: build/%.o
@@ -166,7 +179,7 @@ aviary: build/f32/aviary
 
 # ---- what people ask for ----
 
-tests_in = $(TESTS:%=build/$(1)/tests/%) build/$(1)/aviary
+tests_in = $(TESTS:%=build/$(1)/tests/%) build/$(1)/aviary build/torn_$(1)/aviary build/$(1)/tests/escape.so
 
 test: all $(call tests_in,f32) $(call tests_in,f64)
 	@sh tests/run.sh build/f32 build/f64

@@ -1,5 +1,5 @@
-/* Files that are written. In the sandbox the functions here stand in the place of Lua's own: everything goes
-   beneath the output directory (ref/io/output.h). */
+/* Files that are written. In the sandbox the functions here stand in the place of Lua's own: everything goes beneath
+   the output directory (ref/io/output.h). */
 #include "bind.h"
 
 #include "io/output.h"

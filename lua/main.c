@@ -203,6 +203,7 @@ static void open_lua(lua_State *L)
 /* The walls around a script: what it finds, and what the kernel lets it do. */
 static void shut_in(lua_State *L, const Options *o)
 {
+  process_close_inherited();
   if (output_limit(o->output)) luaL_error(L, "--output %s: there can be no such directory", o->output);
   output_mkdir(o->output); /* the kernel is told of a directory that is there; what cannot be made cannot be written */
   sandbox_open(L);

@@ -163,6 +163,9 @@ static void close_package(lua_State *L)
 
 void sandbox_open(lua_State *L)
 {
+#ifdef AVIARY_NO_INNER_WALL /* for tests of the outer one */
+  return;
+#endif
   closed = true;
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   int loaded = lua_gettop(L);

@@ -41,7 +41,9 @@ static const char *position(lua_State *L)
 _Noreturn static void end(lua_State *L, double amount, const char *unit)
 {
   fflush(stdout);
-  fprintf(stderr, "aviary: %sstopped after %g %s (--max-%s)\n", position(L), amount, unit, unit);
+  fputs("aviary: ", stderr);
+  print_visible(stderr, position(L));
+  fprintf(stderr, "stopped after %g %s (--max-%s)\n", amount, unit, unit);
   exit(1);
 }
 

@@ -1,6 +1,7 @@
 #include "files.h"
 
 #include <dirent.h>
+#include <ftw.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,28 +29,16 @@ int files_setup(void **state)
   return -1;
 }
 
-/* Calls each(path) for what the directory holds, and counts. */
-static int for_each(int (*each)(const char *path))
+static int clear(const char *path, const struct stat *s, int kind, struct FTW *at)
 {
-  int n = 0;
-  DIR *dir = opendir(directory);
-  need(dir != NULL, directory);
-  for (struct dirent *e; (e = readdir(dir));) {
-    if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
-    char path[400];
-    snprintf(path, sizeof path, "%s/%s", directory, e->d_name);
-    if (each) each(path);
-    n++;
-  }
-  closedir(dir);
-  return n;
+  (void)s, (void)kind;
+  return at->level > 0 ? remove(path) : 0;
 }
 
 int files_clear(void **state)
 {
   (void)state;
-  for_each(remove); /* removes empty directories, too */
-  return 0;
+  return nftw(directory, clear, 20, FTW_DEPTH | FTW_PHYS);
 }
 
 int files_teardown(void **state)
@@ -60,14 +49,22 @@ int files_teardown(void **state)
 
 const char *files_path(const char *name)
 {
-  static char buffers[8][200];
+  static char buffers[8][400];
   static unsigned next;
   char *path = buffers[next++ % 8];
   snprintf(path, sizeof buffers[0], "%s/%s", directory, name);
   return path;
 }
 
-int files_count(void) { return for_each(NULL); }
+int files_count(void)
+{
+  int n = -2; /* . and .. */
+  DIR *dir = opendir(directory);
+  need(dir != NULL, directory);
+  while (readdir(dir)) n++;
+  closedir(dir);
+  return n;
+}
 
 void files_write(const char *path, const void *bytes, size_t n)
 {

@@ -29,13 +29,14 @@ const char *output_problem(int code)
 
 /* ---- where a path leads ---- */
 
-/* The absolute path without links and dots of something that need not be there yet; false if there is none. */
+/* The absolute path without links and dots of something that need not be there yet; false if there is none:
+   ENAMETOOLONG, or another errno. */
 static bool resolve(const char *path, char out[PATH_MAX])
 {
   char head[PATH_MAX]; /* what is there of it */
   struct stat link;
   size_t n = strlen(path);
-  if (n >= sizeof head) return false;
+  if (n >= sizeof head) return errno = ENAMETOOLONG, false;
   memcpy(head, path, n + 1);
   for (;;) {
     while (n > 1 && head[n - 1] == '/') head[--n] = 0;
@@ -47,7 +48,7 @@ static bool resolve(const char *path, char out[PATH_MAX])
   size_t used = strcmp(out, "/") ? strlen(out) : 0;
   for (const char *name = path + n; *(name += strspn(name, "/"));) {
     size_t length = strcspn(name, "/");
-    if (strspn(name, ".") >= length || used + length + 2 > PATH_MAX) return false;
+    if ((length <= 2 && strspn(name, ".") >= length) || used + length + 2 > PATH_MAX) return errno = ENOENT, false;
     used += (size_t)sprintf(out + used, "/%.*s", (int)length, name);
     name += length;
   }
@@ -106,7 +107,8 @@ static int open_directory(const char *path, bool make, int *handle)
   }
   char place[PATH_MAX];
   size_t n = strcmp(root, "/") ? strlen(root) : 0;
-  if (!resolve(path, place) || strncmp(place, root, n) || (place[n] && place[n] != '/')) return OUTSIDE;
+  if (!resolve(path, place)) return errno == ENAMETOOLONG ? ENAMETOOLONG : OUTSIDE;
+  if (strncmp(place, root, n) || (place[n] && place[n] != '/')) return OUTSIDE;
   if (root_handle < 0) root_handle = descend_all(open("/", walk), root, true);
   if (root_handle < 0) return errno;
   *handle = descend_all(fcntl(root_handle, F_DUPFD_CLOEXEC, 3), place + n, make);
@@ -118,7 +120,7 @@ static int find_place(const char *path, int *directory, char name[NAME_ROOM])
 {
   char head[PATH_MAX];
   size_t n = strlen(path), last = n;
-  if (n >= sizeof head) return *root ? OUTSIDE : ENAMETOOLONG;
+  if (n >= sizeof head) return ENAMETOOLONG;
   while (last > 0 && path[last - 1] != '/') last--;
   memcpy(head, path, last);
   head[last] = 0;
@@ -266,8 +268,10 @@ int output_begin(Output *o, const char *path)
     fd = openat(o->directory, o->temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd < 0 && errno != EEXIST) error = errno;
     if (fd < 0) continue;
-    flock(fd, LOCK_EX | LOCK_NB); /* the mark of somebody at work; without it the file is written all the same */
-    if (!has_name(fd)) close(fd);
+    /* The mark of somebody at work. Where there are no locks the file is written all the same; where another process
+       has this one already it is about to sweep the file away. */
+    bool swept = flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK;
+    if (swept || !has_name(fd)) close(fd);
     else if (!(o->file = fdopen(fd, "wb"))) error = errno, unlinkat(o->directory, o->temporary, 0), close(fd);
   }
   if (o->file) return 0;
@@ -294,16 +298,17 @@ int output_commit(Output *o)
   return error;
 }
 
-/* Whether nobody writes it any more. Of other machines' locks we may not know: theirs must be old. */
-static bool is_abandoned(int directory, const char *entry, const char *digits)
+/* Removes the file if nobody writes it any more, while nobody can begin to. Of other machines' locks we may not know:
+   theirs must be old. */
+static void sweep(int directory, const char *entry, const char *digits)
 {
   struct stat s;
   int fd = openat(directory, entry, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-  if (fd < 0) return false;
-  bool abandoned = flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &s) == 0 &&
-                   (strncmp(digits, host(), HOST_DIGITS) == 0 || s.st_mtime + DAY < time(NULL));
+  if (fd < 0) return;
+  if (flock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &s) == 0 && S_ISREG(s.st_mode) &&
+      (strncmp(digits, host(), HOST_DIGITS) == 0 || s.st_mtime + DAY < time(NULL)))
+    unlinkat(directory, entry, 0);
   close(fd);
-  return abandoned;
 }
 
 void output_sweep(const char *path)
@@ -314,7 +319,7 @@ void output_sweep(const char *path)
   DIR *d = listed < 0 ? NULL : fdopendir(listed);
   for (const struct dirent *e; d && (e = readdir(d));) {
     const char *digits = digits_in(e->d_name);
-    if (digits && is_abandoned(directory, e->d_name, digits)) unlinkat(directory, e->d_name, 0);
+    if (digits) sweep(directory, e->d_name, digits);
   }
   if (d) closedir(d);
   else if (listed >= 0) close(listed);

@@ -1,8 +1,8 @@
 /* Files that are written, and names that are made or taken away: beneath one directory if there is a limit.
 
-   Nothing is checked first and opened by its path afterwards: a path is followed directory by directory through
-   open handles that lead through no link, so it cannot be bent while it is used. What is written takes the place of
-   an older file whole or not at all; its temporary name is made for it alone, beside it, and nobody else's file.
+   Nothing is checked first and opened by its path afterwards: a path is followed directory by directory through open
+   handles that lead through no link, so it cannot be bent while it is used. What is written takes the place of an older
+   file whole or not at all; its temporary name is made for it alone, beside it, and nobody else's file.
 
    All functions return 0, an errno, or OUTSIDE. */
 #ifndef AVIARY_OUTPUT_H

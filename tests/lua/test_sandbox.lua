@@ -64,6 +64,49 @@ test("runs/ is the default, and made when it is needed", function()
   equal(shell("cat %s/new/er/x", directory), "x")
 end)
 
+test("links beside the output directory that lead into it are nobody's to replace; the directory may be a link", function()
+  shell("cd %s && mkdir runs disk && echo old >runs/x && ln -s runs/x latest && ln -s disk linked", directory)
+  out, status = run [[
+    require "rwkv".write_file("runs/new", "new")
+    assert(not pcall(os.rename, "runs/new", "latest"))
+    assert(not pcall(require "rwkv".write_file, "latest", "new"))
+    assert(not pcall(os.remove, "latest"))]]
+  equal(out, "")
+  out, status = run([[
+    io.open("linked/f", "w"):write("f"):close()
+    assert(not pcall(os.rename, "linked/f", "linked"))
+    assert(not pcall(os.remove, "linked"))]], "--output linked")
+  equal(out, "")
+  equal(shell("cd %s && ls runs disk && readlink latest linked && cat latest && rm -r runs disk latest linked", directory),
+    "disk:\nf\n\nruns:\nnew\nx\nruns/x\ndisk\nold\n")
+end)
+
+test("a directory that becomes a link while a file is opened, and back", function()
+  shell("cd %s && mkdir -p runs/a runs/b/l outer && ln -s ../../outer runs/a/l", directory)
+  local f = assert(io.open(directory .. "/swap.lua", "w"))
+  f:write [[while true do os.rename("runs/a", "runs/t") os.rename("runs/b", "runs/a") os.rename("runs/t", "runs/b") end]]
+  f:close()
+  f = assert(io.open(directory .. "/script.lua", "w"))
+  f:write [[
+    local rwkv, n = require "rwkv", 0
+    local start = rwkv.time()
+    while rwkv.time() - start < 1 do
+      for _, mode in ipairs { "w", "a", "w+" } do
+        local ok, opened = pcall(io.open, "runs/a/l/x", mode)
+        if ok and opened then
+          n = n + 1
+          opened:close()
+        end
+      end
+      pcall(rwkv.write_file, "runs/a/l/y", "y")
+      pcall(rwkv.mkdir, "runs/a/l/z")
+    end
+    print(n > 0)]]
+  f:close()
+  equal(shell([[P=%s; cd %s; $P --max-seconds 60 swap.lua & $P script.lua; kill $!; ls outer; rm -r runs outer]], program,
+    directory), "true\n")
+end)
+
 test("--trust, and what is trusted", function()
   out, status = run("print(io.popen('echo here'):read 'l', debug.getinfo(1, 'l').currentline)", "--trust")
   equal(out, "here\t1\n")

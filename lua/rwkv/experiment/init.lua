@@ -219,8 +219,11 @@ local lines -- the standard output of --list
 local function list(q, out, runs)
   say_uncovered(q.name, runs)
   lines = lines or core.private.reserve_output()
-  for _, run in ipairs(runs) do lines:write(command.line(q.name, run), "\n") end
-  lines:flush()
+  local commands = {}
+  for i, run in ipairs(runs) do commands[i] = command.line(q.name, run) .. "\n" end
+  local ok, why = lines:write(table.concat(commands))
+  if ok then ok, why = lines:flush() end
+  if not ok then fail("the output could not be written: %s", why) end
   return rows_before(q, out, runs, function()
     say("%s is not finished: runs that depend on its rows are listed when it is", q.name)
     os.exit(0, true)
