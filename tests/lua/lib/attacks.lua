@@ -99,7 +99,8 @@ local elsewhere = { outside .. "/x", outside .. "/victim", inside .. "/../x", in
   inside .. "/dangling/x", inside .. "/dangling/", inside .. "/loop/x", inside .. "/new/../../x", inside .. "/a/./../../x", "/x", "", "/", "..", ".",
   "x", "/etc/passwd",
   "/proc/self/cwd/x", "/proc/self/mem", "/dev/null", "/dev/stdout", inside .. "x", "runs",
-  inside .. "/" .. ("a/"):rep(3000), ("a/"):rep(3000), ("../"):rep(1000) }
+  ("../"):rep(1000) }
+local too_long = { inside .. "/" .. ("a/"):rep(3000), ("a/"):rep(3000), ("../"):rep(3000) }
 
 local links = { inside .. "/dirlink", inside .. "/filelink", inside .. "/dangling", inside .. "/loop" }
 
@@ -118,6 +119,10 @@ test("writing elsewhere", function()
     end
     refused(function() rwkv.write_file(path, "x") end)
     refused(function() model:save(path) end)
+  end
+  for _, path in ipairs(too_long) do
+    equal({ io.open(path, "w") }, { nil, path .. ": File name too long", 36 })
+    fails(function() rwkv.write_file(path, "x") end, "too long")
   end
   equal(io.open(inside .. "/mine"):read "a", "mine")
   equal(io.open(outside .. "/victim"):read "a", "text\n")
