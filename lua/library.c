@@ -13,11 +13,20 @@ static const char key_world = 'w', key_loaded = 'l'; /* in the registry */
 
 /* ---- files of the library ---- */
 
+/* Words with single dots between, the last not `init`: no module has two names, or it would be loaded twice. */
+static bool is_name(const char *name)
+{
+  static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+  size_t n = strspn(name, letters);
+  while (n > 0 && name[n] == '.') name += n + 1, n = strspn(name, letters);
+  return n > 0 && !name[n] && strcmp(name, "init");
+}
+
 /* Pushes the path of the module, or nil. */
 static bool find_module(lua_State *L, const char *name)
 {
   static const char *const templates[] = {"%s/lua/%s.lua", "%s/lua/%s/init.lua", "%s/%s.lua"};
-  if (strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.") == strlen(name)) {
+  if (is_name(name)) {
     const char *file = luaL_gsub(L, name, ".", "/");
     for (int i = 0; i < 3; i++) {
       const char *path = lua_pushfstring(L, templates[i], program_home(), file);

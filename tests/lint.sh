@@ -62,6 +62,39 @@ done
 awk 'length($0) > 120 {print FILENAME ":" FNR ": longer than 120 columns"; n++} END {exit n > 0}' \
   ref/*.[ch] ref/*/*.[ch] lua/*.[ch] tests/*.[ch] || breach 'long lines (above)'
 
+# What is written in Lua reads the globals of the library's world (make_world in lua/library.c), makes none, looks into no
+# function and loads no code. _G is for those who must see all of it.
+world=' arg assert collectgarbage coroutine error getmetatable io ipairs math next os package pairs pcall print rawequal
+  rawget rawlen rawset require select setmetatable string table tonumber tostring type utf8 warn xpcall '
+sees_all=' lua/rwkv/experiment/known.lua '
+luac=$(command -v luac5.4 || command -v luac) || breach 'luac5.4 is missing (Debian: apt-get install lua5.4)'
+[ -z "$luac" ] || find lua/rwkv lua/cmd -name '*.lua' | LC_ALL=C sort | while read -r f; do
+  "$luac" -l -p "$f" | awk -v f="$f" -v world="$world" -v sees_all="$sees_all" '
+    BEGIN {gsub(/[ \n]+/, " ", world)}
+    debugging {if (!/GETFIELD.*; "traceback"/) print f ": debug, but for debug.traceback"; debugging = 0}
+    / [GS]ETTABUP / || /\t[GS]ETTABUP/ {
+      if (!match($0, /; _ENV "[^"]*"/)) next
+      name = substr($0, RSTART + 8, RLENGTH - 9)
+      if (/SETTABUP/) print f ": sets the global " name
+      else if (name == "debug") debugging = 1
+      else if (name == "_G" && index(sees_all, " " f " ")) next
+      else if (!index(world, " " name " ")) print f ": reads the global " name
+      next
+    }
+    /[GS]ETUPVAL.*; _ENV/ {print f ": uses _ENV"}'
+  grep -nE '\b_ENV\b' "$f" | sed "s|^|$f:|"
+done >build/lint.txt
+[ -s build/lint.txt ] && { cat build/lint.txt; breach "what the library's world does not have (above)"; }
+
+# Scripts see neither rwkv.core's private functions nor the files that hold them.
+keepers=' init public hooks plot progress tensor experiment/init experiment/configs experiment/draws experiment/files
+  experiment/fingerprint experiment/known experiment/workers '
+grep -rlE '^[^-]*\bprivate\b' lua/rwkv lua/cmd | while read -r f; do
+  name=${f#lua/rwkv/}
+  case " $(echo $keepers) " in *" ${name%.lua} "*) ;; *) echo "$f" ;; esac
+done >build/lint.txt
+[ -s build/lint.txt ] && { cat build/lint.txt; breach 'these use rwkv.core.private, and are not among the keepers (tests/lint.sh)'; }
+
 # Every documentation link leads somewhere.
 for f in README.md PAPER_NOTES.md lua/doc/*.md; do
   grep -oE '\]\([^)#:]+\)' "$f" | tr -d '])(' | while read -r to; do

@@ -94,6 +94,7 @@ local function strict(h, what, declared)
   return {
     __index = function(_, name) if not names[name] then unknown(name) end end,
     __newindex = function(t, name, value) if names[name] then rawset(t, name, value) else unknown(name) end end,
+    __metatable = what .. " by name",
   }
 end
 
