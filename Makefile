@@ -190,7 +190,7 @@ asan: $(call tests_in,asan32) $(call tests_in,asan64)
 fuzz: build/asan32/aviary build/asan64/aviary
 	@sh tests/fuzz.sh $(SECONDS) $(SEED) build/asan32 build/asan64
 
-lint:
+lint: build/deps # luac
 	@sh tests/lint.sh
 
 demo: all

@@ -92,7 +92,7 @@ local function name_module(t, name)
   end
 end
 
-local known = {}
+local known = { globals = globals } -- the script's
 
 local function size(t)
   local n = 0
