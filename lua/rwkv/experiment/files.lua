@@ -75,7 +75,9 @@ function files.read(run)
   local ok, rows, reasons = pcall(parse, run, text, path)
   if not read or not ok then return set_aside(path, read and rows or text) end
   local model = run.path .. ".safetensors"
-  for _, row in ipairs(rows) do row.model = is_taken(model) and model or nil end
+  if is_taken(model) then
+    for _, row in ipairs(rows) do row.model = model end
+  end
   return rows, reasons
 end
 
