@@ -1,4 +1,5 @@
-/* Files that are written beneath one directory: where a path leads, links, races, and that a file is there whole or not. */
+/* Files that are written beneath one directory: where a path leads, links, races, and that a file is there whole or
+   not. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -29,8 +29,8 @@ const char *output_problem(int code)
 
 /* ---- where a path leads ---- */
 
-/* The absolute path without links and dots of something that need not be there yet; false if there is none: ENAMETOOLONG,
-   or another errno. */
+/* The absolute path without links and dots of something that need not be there yet; false if there is none:
+   ENAMETOOLONG, or another errno. */
 static bool resolve(const char *path, char out[PATH_MAX])
 {
   char head[PATH_MAX]; /* what is there of it */
