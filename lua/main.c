@@ -200,11 +200,23 @@ static void open_lua(lua_State *L)
   open_workers(L);
 }
 
+static const char default_output[] = "runs/";
+
+/* Whether the directory is a link; a folder of a stranger's may bring one. */
+static bool is_link(const char *directory)
+{
+  char name[sizeof default_output], target[2];
+  snprintf(name, sizeof name, "%.*s", (int)strcspn(directory, "/"), directory);
+  return readlink(name, target, sizeof target) >= 0;
+}
+
 /* The walls around a script: what it finds, and what the kernel lets it do. */
 static void shut_in(lua_State *L, const Options *o)
 {
   process_close_inherited();
   if (output_limit(o->output)) luaL_error(L, "--output %s: there can be no such directory", o->output);
+  if (o->output == default_output && is_link(default_output) && !program_is_worker())
+    fprintf(stderr, "aviary: %s is a link: this script may write below %s\n", default_output, output_root());
   output_mkdir(o->output); /* the kernel is told of a directory that is there; what cannot be made cannot be written */
   sandbox_open(L);
 }
@@ -213,7 +225,7 @@ static int start(lua_State *L) /* (argc, argv): everything, protected */
 {
   int argc = (int)lua_tointeger(L, 1);
   char **argv = lua_touserdata(L, 2);
-  Options o = {.output = "runs/"};
+  Options o = {.output = default_output};
   open_lua(L);
   int core = lua_gettop(L), i = read_options(L, argc, argv, &o);
   if (i < 0) return lua_pushinteger(L, argc == 2 && strcmp(argv[1], "--help") == 0 ? usage(stdout) : usage(stderr)), 1;

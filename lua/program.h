@@ -46,7 +46,8 @@ bool process_open(void);  /* what it may have been started without; false: it ca
 /* Closes what whoever started us left open for writing, a socket, say: no wall stands there. Before we open files. */
 void process_close_inherited(void);
 bool process_close(void); /* false: the output could not be written, that is said */
-/* Text as it may go to a terminal (visible.c): control characters and what is no UTF-8 as \xHH. */
+
+/* Text as it may go to a terminal: control characters and what is no UTF-8 as \xhh (visible.c). */
 void print_visible(FILE *to, const char *text);
 
 /* ---- what ends a program (watch.c) ---- */

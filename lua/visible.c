@@ -1,4 +1,4 @@
-/* Text from scripts and files as it may go to a terminal. */
+/* Text of files and scripts as it may go to a terminal (lua/rwkv/visible.lua, for errors). */
 #include "program.h"
 
 /* How many bytes the character at s has, 0 if it is none or not to be shown. */

@@ -31,6 +31,30 @@ test("keys are the same in every process", function()
   end
 end)
 
+test("what a script made before it asked for the library is in the key", function()
+  local path = "runs/tests/keyed.before.lua"
+  local function key_of(before, use, value)
+    rwkv.write_file(path, ("V = %d\n%s\nio.write((require 'rwkv.experiment.fingerprint' { function() %s end }))"):format(value,
+      before, use))
+    return shell(check.program .. " --trust " .. path)
+  end
+  for before, use in pairs { ["local v = V function made() return v end"] = "return made()", ["T = { v = V }"] = "return pairs(T)",
+    ["local v = V function math.clamp() return v end"] = "return math.clamp()", ["local v = V tonumber = function() return v end"] =
+    "return tonumber '1'", ["package.loaded.x = { v = V }"] = "return package.loaded.x.v",
+    ["local v = V function string.mine() return v end"] = "return (''):mine()" } do
+    if key_of(before, use, 1) == key_of(before, use, 2) then error(before .. ": not in the key") end
+  end
+end)
+
+test("files that the library reads, the kernels and the threads are said", function()
+  local tsv, file = require "rwkv.tsv", require "rwkv.file"
+  for _, f in ipairs { function() return tsv.read "x" end, function() return file.model "x" end,
+    function() return rwkv.backend() end, function() return rwkv.threads(1) end } do
+    local _, problems = require "rwkv.experiment.fingerprint" { f }
+    equal(#problems, 1)
+  end
+end)
+
 test("lines, comments, names of locals, of files, and the order of making do not change a key", function()
   local function made(source, name) return (key(assert(load(source, name or "=a"))())) end
   local plain = made "local a = 2 return function(x) return x + a end"

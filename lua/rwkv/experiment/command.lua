@@ -32,7 +32,7 @@ end
 
 -- For fingerprints: the script's `arg` and its options, each with what is the same in every process that goes through the list.
 function command.instead(q)
-  local instead, given = {}, known.globals.arg
+  local instead, given = {}, known.globals().arg
   if type(given) == "table" then
     instead[given] = command.words(given, true)
     for name, value in next, given do if type(name) == "string" then instead[given][name] = value end end

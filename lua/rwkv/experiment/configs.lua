@@ -120,7 +120,7 @@ end
 
 -- What a measuring function may read, and a hook or a task may not.
 local clocks = {}
-for name in ("os.time os.clock os.date rwkv.time rwkv.tape_bytes collectgarbage"):gmatch "%S+" do clocks[name] = true end
+for name in ("os.time os.clock os.date rwkv.time rwkv.tape_bytes rwkv.progress collectgarbage"):gmatch "%S+" do clocks[name] = true end
 
 local function hooks_of(c)
   local list = {}

@@ -21,11 +21,14 @@ end
 local names = setmetatable({ [globals] = "_G" }, { __mode = "k" }) -- of functions, tables, open files
 local changeable = {} -- list of { name =, table =, as it was =: the value of a key }
 
--- What else depends on more than a script's code and values: the clock, files, other code.
+-- What depends on more than a script's code and values: the clock, files, other code, the kernels and threads at work.
 local unsteady = {}
 for name in ([[io io.open io.lines io.read io.stdin io.input io.popen io.tmpfile os os.time os.clock os.date os.getenv os.execute
   os.tmpname os.remove os.rename load loadfile dofile require collectgarbage debug package rwkv.load rwkv.load_tensors
-  rwkv.read_file rwkv.unzip rwkv.time rwkv.tape_bytes rwkv.machine_rates rwkv.terminal_size rwkv.is_terminal]]):gmatch "%S+" do
+  rwkv.read_file rwkv.unzip rwkv.hooks_in rwkv.verify rwkv.tsv.read rwkv.file.bytes rwkv.file.entries rwkv.file.tensors
+  rwkv.file.model rwkv.file.verify rwkv.golden.npy.load rwkv.golden.pack.read rwkv.golden.diff.read
+  rwkv.golden.diff.compare rwkv.experiment.files.read rwkv.time rwkv.tape_bytes rwkv.machine_rates rwkv.terminal_size
+  rwkv.is_terminal rwkv.threads rwkv.backend rwkv.progress]]):gmatch "%S+" do
   unsteady[name] = true
 end
 
@@ -48,23 +51,28 @@ local function name_functions(t, prefix)
   end
 end
 
-for name, value in in_order(before) do
-  if type(value) == "table" and value ~= globals then
-    names[value] = name
-    if world[name] then
-      names[world[name]] = name
-      name_functions(value, name .. ".")
-      name_functions(world[name], name .. ".")
-      local was = world[name]
-      if name ~= "package" then
-        changeable[#changeable + 1] = { name = name, table = value, was = function(key) return was[key] end }
-      end
+-- Lua's own functions are C; others that stand among them are a script's, and count by what they are.
+local function is_own(f) return type(f) == "function" and not private.inspect(f) end
+
+for name in ("coroutine debug io math os package string table utf8"):gmatch "%a+" do
+  local mine, was = before[name], world[name]
+  if type(mine) == "table" then
+    names[mine] = name
+    changeable[#changeable + 1] = name ~= "package" and { name = name, table = mine, was = function(key)
+      local value = was[key]
+      if type(value) ~= "function" or is_own(value) then return value end
+    end } or nil
+  end
+  if type(was) == "table" then
+    names[was] = name
+    for key, value in in_order(was) do
+      if is_own(value) or type(value) == "userdata" then names[value] = names[value] or name .. "." .. tostring(key) end
     end
-  elseif type(value) == "function" then
-    names[value] = name
   end
 end
-name_functions(world, "")
+for _, from in ipairs { before, world } do
+  for name, value in in_order(from) do if is_own(value) then names[value] = names[value] or name end end
+end
 names[world] = "_G of the library"
 
 -- A module of the library, the tables in it, and what scripts have of them.
@@ -92,7 +100,9 @@ local function name_module(t, name)
   end
 end
 
-local known = { globals = globals } -- the script's
+local known = {}
+
+function known.globals() return globals end -- not a field: what stands in modules counts by name
 
 local function size(t)
   local n = 0

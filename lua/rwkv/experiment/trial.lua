@@ -208,11 +208,17 @@ end
 -- run: see list_runs in init.lua. bar: see rwkv.progress. Returns its rows.
 function trial.run(run, bar)
   if run.keep_model then files.make_room(run) end
+  local backend, threads = core.backend(), core.threads()
   local rows, model = draws.keep(run.generators, function(starts)
     run.starts = starts
     return measured(run, bar)
   end)
   local reasons = reasons_of(run)
+  if core.backend() ~= backend or core.threads() ~= threads then -- the next run begins as this one
+    core.backend(backend)
+    core.threads(threads)
+    reasons[#reasons + 1] = "the kernels or the threads were changed while the run went on"
+  end
   if #reasons > #run.uncovered then
     say("%s: %s: its numbers may depend on what ran before, and are not kept for another time", run.config.label, reasons[#reasons])
   end

@@ -132,6 +132,20 @@ test("writing elsewhere", function()
   equal(pcall(io.open, 5, "w"), false)
 end)
 
+test("names that are too long", function()
+  for _, path in ipairs { inside .. "/" .. ("a/"):rep(3000) .. "x", ("a/"):rep(3000) .. "x", inside .. "/" .. ("x"):rep(300) } do
+    local too_long = "File name too long"
+    for _, f in ipairs { function() return io.open(path, "w") end, function() return os.remove(path) end,
+      function() return os.rename(inside .. "/mine", path) end } do
+      local ok, message = f()
+      assert(not ok and message:find(too_long, 1, true), message)
+    end
+    fails(function() rwkv.write_file(path, "x") end, too_long)
+    fails(function() rwkv.mkdir(path) end, too_long)
+    fails(function() model:save(path) end, too_long)
+  end
+end)
+
 test("a link is replaced and removed itself, never what it leads to", function()
   for i, path in ipairs(links) do
     if i % 2 == 0 then

@@ -25,7 +25,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -190,11 +189,7 @@ static int executes(const char *path, char *const arguments[])
   return errno = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR, errno ? -1 : 0;
 }
 
-static int execute(const Place *p)
-{
-  (void)p;
-  return executes("/bin/true", (char *[]){"true", NULL});
-}
+static int execute(const Place *p) { return (void)p, executes("/bin/true", (char *[]){"true", NULL}); }
 
 static int spawn_shell(const Place *p)
 {
@@ -223,9 +218,7 @@ static int send_by_handle(const Place *p)
 {
   int fd = (int)syscall(SYS_pidfd_open, p->pid, 0);
   if (fd < 0) return -1;
-  int failed = (int)syscall(SYS_pidfd_send_signal, fd, SIGCONT, NULL, 0);
-  close(fd);
-  return failed;
+  return (int)syscall(SYS_pidfd_send_signal, fd, SIGCONT, NULL, 0);
 }
 static int trace(const Place *p)
 {
@@ -238,20 +231,15 @@ static int read_memory(const Place *p)
   struct iovec here = {&byte, 1}, there = {&byte, 1};
   return process_vm_readv(p->pid, &here, 1, &there, 1, 0) < 0 && errno != EFAULT ? -1 : 0;
 }
-static int open_memory(const Place *p)
+static int open_memory_of(pid_t pid)
 {
   char path[64];
-  snprintf(path, sizeof path, "/proc/%d/mem", p->pid);
+  snprintf(path, sizeof path, "/proc/%d/mem", (int)pid);
   return opens(path, O_RDWR);
 }
-static int open_own_memory(const Place *p) { return (void)p, opens("/proc/self/mem", O_RDWR); }
-static int open_parents_memory(const Place *p)
-{
-  char path[64];
-  (void)p;
-  snprintf(path, sizeof path, "/proc/%d/mem", (int)getppid());
-  return opens(path, O_RDWR);
-}
+static int open_memory(const Place *p) { return open_memory_of(p->pid); }
+static int open_own_memory(const Place *p) { return (void)p, open_memory_of(getpid()); }
+static int open_parents_memory(const Place *p) { return (void)p, open_memory_of(getppid()); }
 static int set_limit(const Place *p)
 {
   struct rlimit none;
@@ -274,10 +262,7 @@ static int mount_memory(const Place *p) { return mount("none", p->outside, "tmpf
 static int ring(const Place *p)
 {
   char parameters[120] = {0};
-  (void)p;
-  int fd = (int)syscall(SYS_io_uring_setup, 1, parameters);
-  if (fd >= 0) close(fd);
-  return fd < 0 ? -1 : 0;
+  return (void)p, syscall(SYS_io_uring_setup, 1, parameters) < 0 ? -1 : 0;
 }
 static int type_character(const Place *p) { return (void)p, ioctl(0, TIOCSTI, "x"); }
 static int semaphore(const Place *p)
@@ -324,11 +309,7 @@ static const char *text_field(lua_State *L, const char *name)
   return luaL_checkstring(L, -1); /* the table keeps it */
 }
 
-static int number_field(lua_State *L, const char *name)
-{
-  lua_getfield(L, 2, name);
-  return (int)luaL_checkinteger(L, -1);
-}
+static int number_field(lua_State *L, const char *name) { return (int)strtol(text_field(L, name), NULL, 10); }
 
 static int attempt(lua_State *L)
 {
