@@ -27,6 +27,43 @@ static void check(lua_State *L, const char *what, const char *path, int code)
 
 void check_writable(lua_State *L, const char *path) { refuse(L, path, output_check(path)); }
 
+/* ---- open files ---- */
+
+static int close_stream(lua_State *L)
+{
+  luaL_Stream *s = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+  return luaL_fileresult(L, fclose(s->f) == 0, NULL);
+}
+
+/* A file of Lua's on top of the stack, closed until fill_stream. */
+static luaL_Stream *push_stream(lua_State *L)
+{
+  luaL_Stream *s = lua_newuserdatauv(L, sizeof *s, 0);
+  s->closef = NULL;
+  luaL_setmetatable(L, LUA_FILEHANDLE);
+  return s;
+}
+
+/* 0, or an errno; the descriptor is closed then. */
+static int fill_stream(luaL_Stream *s, int fd, const char *mode)
+{
+  s->f = fdopen(fd, mode);
+  if (s->f) return s->closef = close_stream, 0;
+  int error = errno;
+  close(fd);
+  return error;
+}
+
+/* reserve_output() -> the standard output as a file of its own; what anybody else prints goes to the error output */
+static int reserve_output(lua_State *L)
+{
+  luaL_Stream *s = push_stream(L);
+  fflush(stdout);
+  int fd = fcntl(1, F_DUPFD_CLOEXEC, 3);
+  int error = fd < 0 || dup2(2, 1) < 0 ? errno : fill_stream(s, fd, "w");
+  return error ? luaL_error(L, "the standard output: %s", strerror(error)) : 1;
+}
+
 /* ---- of the module ---- */
 
 static int make_directory(lua_State *L) /* mkdir(path): with all above it; no error if it is there */
@@ -66,7 +103,8 @@ static int may_write(lua_State *L) /* check_writable(path): raises unless a scri
 void open_files(lua_State *L)
 {
   add_functions(L, (luaL_Reg[]){{"mkdir", make_directory}, {"write_file", write_file}, {NULL, NULL}});
-  add_private(L, (luaL_Reg[]){{"sweep", sweep}, {"check_writable", may_write}, {NULL, NULL}});
+  add_private(L, (luaL_Reg[]){{"sweep", sweep}, {"check_writable", may_write}, {"reserve_output", reserve_output},
+                            {NULL, NULL}});
 }
 
 /* ---- what stands in the place of Lua's own functions ---- */
@@ -78,12 +116,6 @@ static int failed(lua_State *L, const char *path, int code) /* as Lua's io and o
   lua_pushfstring(L, "%s: %s", path, strerror(code));
   lua_pushinteger(L, code);
   return 3;
-}
-
-static int close_stream(lua_State *L)
-{
-  luaL_Stream *s = luaL_checkudata(L, 1, LUA_FILEHANDLE);
-  return luaL_fileresult(L, fclose(s->f) == 0, NULL);
 }
 
 /* The flags of open(2) for a mode of fopen that writes; 0 if it only reads, -1 if there is no such mode. */
@@ -105,16 +137,11 @@ int script_open(lua_State *L) /* io.open(path, mode) */
   const char *path = luaL_checkstring(L, 1), *mode = luaL_optstring(L, 2, "r");
   int flags = flags_of(mode), fd = -1, error = 0;
   luaL_argcheck(L, flags >= 0, 2, "invalid mode");
-  luaL_Stream *s = lua_newuserdatauv(L, sizeof *s, 0);
-  s->closef = NULL; /* closed, until there is a file */
-  luaL_setmetatable(L, LUA_FILEHANDLE);
+  luaL_Stream *s = push_stream(L);
   if (flags == 0) fd = open(path, O_RDONLY | O_CLOEXEC), error = fd < 0 ? errno : 0;
   else error = output_open(path, flags, &fd);
-  if (error) return failed(L, path, error);
-  s->f = fdopen(fd, mode);
-  if (!s->f) return error = errno, close(fd), failed(L, path, error);
-  s->closef = close_stream;
-  return 1;
+  if (error == 0) error = fill_stream(s, fd, mode);
+  return error ? failed(L, path, error) : 1;
 }
 
 int script_output(lua_State *L) /* io.output(path or file). upvalue: the original */

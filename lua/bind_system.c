@@ -5,8 +5,6 @@
 #include "fast/shadow.h"
 #include "program.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -104,26 +102,6 @@ static int add_method(lua_State *L)
   return 0;
 }
 
-static int close_reserved(lua_State *L)
-{
-  luaL_Stream *s = luaL_checkudata(L, 1, LUA_FILEHANDLE);
-  return luaL_fileresult(L, fclose(s->f) == 0, NULL);
-}
-
-/* reserve_output() -> the standard output as a file of its own; what anybody else prints goes to the error output */
-static int reserve_output(lua_State *L)
-{
-  luaL_Stream *s = lua_newuserdatauv(L, sizeof *s, 0);
-  s->closef = NULL;
-  luaL_setmetatable(L, LUA_FILEHANDLE);
-  fflush(stdout);
-  int fd = fcntl(1, F_DUPFD_CLOEXEC, 3);
-  s->f = fd < 0 || dup2(2, 1) < 0 ? NULL : fdopen(fd, "w");
-  if (!s->f) return luaL_error(L, "the standard output: %s", strerror(errno));
-  s->closef = close_reserved;
-  return 1;
-}
-
 static int need_double(lua_State *L) /* need_double(): goes on in the float64 program, from the start */
 {
 #ifndef AVIARY_DOUBLE
@@ -142,7 +120,7 @@ void open_system(lua_State *L)
                                 {"machine_rates", machine_rates}, {"is_terminal", is_terminal},
                                 {"terminal_size", terminal_size},
                                 {"classes", classes}, {"need_double", need_double}, {NULL, NULL}});
-  add_private(L, (luaL_Reg[]){{"add_method", add_method}, {"reserve_output", reserve_output}, {NULL, NULL}});
+  add_private(L, (luaL_Reg[]){{"add_method", add_method}, {NULL, NULL}});
   lua_pushliteral(L, REAL_NAME);
   lua_setfield(L, -2, "precision");
   lua_pushstring(L, program_commit());

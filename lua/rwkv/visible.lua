@@ -28,4 +28,7 @@ end
 -- What stands in one line: a name, a label, a path.
 function visible.line(text) return (visible.text(text):gsub("\n", escaped)) end
 
+-- A line on the error output: format and arguments as string.format takes them.
+function visible.say(...) io.stderr:write(visible.text(string.format(...)), "\n") end
+
 return visible

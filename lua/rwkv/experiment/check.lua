@@ -16,12 +16,16 @@ function check.shown(x)
   return "a " .. type(x)
 end
 
--- The names in a table, in order.
-local function names_of(t)
-  local names = {}
-  for name in pairs(t) do names[#names + 1] = name end
-  table.sort(names)
-  return names
+-- The keys of a table in order: numbers, texts, others.
+function check.sorted(t)
+  local keys = {}
+  for key in pairs(t) do keys[#keys + 1] = key end
+  table.sort(keys, function(a, b)
+    if type(a) ~= type(b) then return type(a) < type(b) end
+    if type(a) == "number" or type(a) == "string" then return a < b end
+    return tostring(a) < tostring(b)
+  end)
+  return keys
 end
 
 -- Whether a table is a list: 1 .. n and nothing else.
@@ -120,7 +124,7 @@ local function check_config(given, i, defaults)
   for _, name in ipairs(needed) do
     if c[name] == nil then fail("%s has no %s, expected %s", where, name, known[name].words) end
   end
-  for _, name in ipairs(names_of(c)) do
+  for _, name in ipairs(check.sorted(c)) do
     local fits, problem = check.field(name, c[name])
     if not fits then fail("%s: %s is %s", where, visible.line(name), problem) end
   end
@@ -160,7 +164,7 @@ function check.question(q, defaults)
   if type(q) ~= "table" then fail("expected a table, found a %s", type(q)) end
   for name, value in pairs(q) do
     local want = fields[name]
-    if not want then fail("there is no field '%s'; there are: %s", visible.line(name), table.concat(names_of(fields), ", ")) end
+    if not want then fail("there is no field '%s'; there are: %s", visible.line(name), table.concat(check.sorted(fields), ", ")) end
     if type(value) ~= want then fail("%s is a %s, expected a %s", name, type(value), want) end
   end
   for _, name in ipairs { "name", "configs", "task" } do

@@ -4,11 +4,9 @@
 local core = require "rwkv.core"
 local hooks = require "rwkv.hooks"
 local tsv = require "rwkv.tsv"
-local visible = require "rwkv.visible"
+local say = require "rwkv.visible".say
 
 local files = {}
-
-local function say(...) io.stderr:write(visible.text(string.format(...)), "\n") end
 
 local no_such_file = 2 -- errno
 

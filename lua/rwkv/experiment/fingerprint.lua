@@ -133,14 +133,17 @@ end
 
 -- ---- functions ----
 
-local function of_function(f, value)
+-- Whether the value is known by its name, which is then all of it.
+local function is_known(f, value)
   local name = known.name(value)
-  if name then
-    add(f, "=", name)
-    if known.unsteady(name) then problem(f, name) end
-    return
-  end
-  if met(f, value) then return end
+  if not name then return false end
+  add(f, "=", name)
+  if known.unsteady(name) then problem(f, name) end
+  return true
+end
+
+local function of_function(f, value)
+  if is_known(f, value) or met(f, value) then return end
   local code, upvalues = inspect(value)
   if not code then
     add(f, "C")
@@ -175,14 +178,8 @@ objects["rwkv.state"] = function(f, state)
 end
 
 local function of_object(f, value)
-  local name, digest = known.name(value), contents(value)
-  if name then
-    add(f, "=", name)
-    if known.unsteady(name) then problem(f, name) end
-    return
-  end
-  if met(f, value) then return end
-  local meta = metatable_of(value)
+  if is_known(f, value) or met(f, value) then return end
+  local digest, meta = contents(value), metatable_of(value)
   local class = meta and rawget(meta, "__name") or "userdata"
   add(f, class)
   if digest then

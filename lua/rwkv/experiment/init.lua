@@ -12,7 +12,7 @@ local options = require "rwkv.options"
 local progress = require "rwkv.progress"
 local trial = require "rwkv.experiment.trial"
 local tsv = require "rwkv.tsv"
-local visible = require "rwkv.visible"
+local say = require "rwkv.visible".say
 local workers = require "rwkv.experiment.workers"
 
 local experiment = {}
@@ -104,8 +104,6 @@ local function summary(rows)
   local function number(x) return type(x) == "number" and (x == x and ("%.3f"):format(x) or "nan") or "-" end
   return ("accuracy %s, loss %s"):format(number(last.accuracy), number(last.loss))
 end
-
-local function say(...) io.stderr:write(visible.text(string.format(...)), "\n") end
 
 -- ---- running ----
 

@@ -6,11 +6,9 @@ local configs = require "rwkv.experiment.configs"
 local draws = require "rwkv.experiment.draws"
 local files = require "rwkv.experiment.files"
 local hooks = require "rwkv.hooks"
-local visible = require "rwkv.visible"
+local say = require "rwkv.visible".say
 
 local trial = {}
-
-local function say(...) io.stderr:write(visible.text(string.format(...)), "\n") end
 
 trial.defaults = { layers = 2, beta1 = 0.9, beta2 = 0.99, eps = 1e-8, weight_decay = 0.1, decay_all = false, clip = 0,
   warmup = 0, schedule = "constant", final_lr = 0, seed = 0 }
