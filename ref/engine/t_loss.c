@@ -1,4 +1,4 @@
-/* The loss. */
+/* The loss, and the largest entry of a row. */
 #include "err.h"
 #include "node.h"
 #include "ops.h"
@@ -32,4 +32,12 @@ Tensor *t_cross_entropy(Tape *tp, Tensor *logits, const int *target, double l2wr
     nd->size[0] = rows, nd->size[1] = (size_t)V;
   }
   return loss;
+}
+
+void t_argmax(Tape *tp, const Tensor *x, int *best)
+{
+  size_t n = x->axes ? (size_t)x->shape[x->axes - 1] : 0;
+  if (n < 1) rwkv_fail("argmax: %s has nothing along its last axis", tensor_shape(x));
+  (void)tp;
+  ops.argmax(best, x->data, x->n / n, n);
 }

@@ -46,6 +46,12 @@ void tape_dispose(Tape *tp, Tensor *t)
   tp->disposed = t;
 }
 
+void tape_batch(Tape *tp, size_t B, size_t T, size_t C)
+{
+  (void)tp;
+  ops.batch(B, T, C);
+}
+
 Tensor *tape_tensor(Tape *tp, int axes, const int *shape)
 {
   size_t n = shape_count(axes, shape);

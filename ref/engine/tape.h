@@ -35,6 +35,8 @@ struct Tape {
 Tape *tape_new(void); /* recording */
 void tape_free(Tape *tp);
 void tape_reset(Tape *tp); /* ends the step: every tensor of the tape is gone */
+/* From here on the work is about B sequences of T tokens of C channels: a hint that changes no result. */
+void tape_batch(Tape *tp, size_t B, size_t T, size_t C);
 void tape_dispose(Tape *tp, Tensor *t); /* tensor_free when the step ends: the tape may still refer to it */
 
 /* Adds d loss / d x to the gradient of every x that needs one. `loss` has one element. The part of the
@@ -139,5 +141,8 @@ Tensor *t_linear_attention(Tape *tp, Tensor *q, Tensor *k, Tensor *v, Tensor **k
 /* logits [..,V], one target a row, < 0 where it is not scored -> [] the mean over scored rows.
    l2wrap: 0, or 1e-4 as the official trainers from v4 on have it; it changes the gradient only. */
 Tensor *t_cross_entropy(Tape *tp, Tensor *logits, const int *target, double l2wrap);
+
+/* best[i]: the index of the largest number of row i of x [..,n], n > 0; the first one of several. */
+void t_argmax(Tape *tp, const Tensor *x, int *best);
 
 #endif

@@ -56,10 +56,14 @@ void tensor_free(Tensor *t)
   rwkv_release(t);
 }
 
+static void check_range(const char *what, const Tensor *t, size_t from, size_t n)
+{
+  if (from > t->n || n > t->n - from) rwkv_fail("%s of %zu elements at %zu, the tensor has %zu", what, n, from, t->n);
+}
+
 void tensor_read(const Tensor *t, size_t from, size_t n, real *out)
 {
-  if (from > t->n || n > t->n - from)
-    rwkv_fail("read of %zu elements at %zu from a tensor of %zu", n, from, t->n);
+  check_range("read", t, from, n);
   ops.settle();
   for (size_t i = 0; t->packed.bits && i < n; i++) out[i] = (real)packed_number(t->packed, from + i);
   if (n && !t->packed.bits) memcpy(out, t->data + from, n * sizeof *out);
@@ -73,12 +77,59 @@ static void check_writable(const Tensor *t)
 
 void tensor_write(Tensor *t, size_t from, size_t n, const real *in)
 {
-  if (from > t->n || n > t->n - from)
-    rwkv_fail("write of %zu elements at %zu to a tensor of %zu", n, from, t->n);
+  check_range("write", t, from, n);
   ops.settle();
   check_writable(t);
   if (n) memcpy(t->data + from, in, n * sizeof *in);
 }
+
+void tensor_write_packed(Tensor *t, size_t from, size_t n, const void *bits)
+{
+  check_range("write", t, from, n);
+  size_t size = storage_size(t->packed.storage);
+  ops.settle();
+  if (n) memcpy((char *)t->packed.bits + from * size, bits, n * size);
+}
+
+void tensor_copy(Tensor *to, const Tensor *from)
+{
+  if (to->n != from->n) rwkv_fail("copy of a tensor %s to one of shape %s", tensor_shape(from), tensor_shape(to));
+  check_writable(to);
+  tensor_read(from, 0, from->n, to->data);
+}
+
+/* ---- the gradient ---- */
+
+static const Tensor *root(const Tensor *t)
+{
+  while (t->base) t = t->base;
+  return t;
+}
+
+bool tensor_has_grad(const Tensor *t) { return root(t)->grad != NULL; }
+
+void tensor_need_grad(Tensor *t)
+{
+  t->needs_grad = true;
+  if (!t->grad) t->grad = rwkv_alloc(t->n, sizeof(real), "a gradient");
+}
+
+void tensor_clear_grad(Tensor *t)
+{
+  const Tensor *r = root(t);
+  if (r->grad) ops.clear(r->grad, r->n);
+}
+
+void tensor_read_grad(const Tensor *t, size_t from, size_t n, real *out)
+{
+  check_range("read", t, from, n);
+  const real *grad = root(t)->grad;
+  ops.settle();
+  if (n && grad) memcpy(out, grad + from, n * sizeof *out);
+  else if (n) memset(out, 0, n * sizeof *out);
+}
+
+/* ---- shapes ---- */
 
 void tensor_fill(Tensor *t, real value)
 {

@@ -28,10 +28,18 @@ void tensor_free(Tensor *t);
 Tensor *tensor_in(Arena *arena, int axes, const int *shape, const Storage *as);
 
 /* The only way to numbers for code outside the kernels: copies of n elements starting at `from`. A packed tensor can
-   be read, not written. */
+   be read; it is written in the bits that it keeps. */
 void tensor_read(const Tensor *t, size_t from, size_t n, real *out);
 void tensor_write(Tensor *t, size_t from, size_t n, const real *in);
+void tensor_write_packed(Tensor *t, size_t from, size_t n, const void *bits);
 void tensor_fill(Tensor *t, real value);
+void tensor_copy(Tensor *to, const Tensor *from); /* all elements, of which both have as many */
+
+/* The gradient, which what is only another shape of a tensor shares with it. */
+bool tensor_has_grad(const Tensor *t);
+void tensor_need_grad(Tensor *t); /* from now on it needs one, which is 0 at first; keeps one that is there */
+void tensor_clear_grad(Tensor *t); /* to 0, if there is one */
+void tensor_read_grad(const Tensor *t, size_t from, size_t n, real *out); /* zeros if there is none */
 
 size_t shape_count(int axes, const int *shape); /* product; fails when it is negative or too large */
 bool same_shape(const Tensor *a, const Tensor *b);
