@@ -3,58 +3,58 @@
 
      y_t = (a + U e v) / (b + U e + eps)      [v2.4]
      a <- lambda a + e v,  b <- lambda b + e  [v2.5]                                             */
-#include "engine/kernels.h"
+#include "engine/k_wkv.h"
 #include "engine/elementary.h"
 
 #include <math.h>
 
-void k_wkv2(real *y, real *a1, real *b1, real *trace, const real *w, const real *u, const real *e,
-            const real *v, const real *a0, const real *b0, acc eps, size_t B, size_t T, size_t C)
+void k_wkv2(const Wkv2 *op)
 {
-  for (size_t bi = 0; bi < B; bi++)
+  size_t T = op->T, C = op->C;
+  for (size_t bi = 0; bi < op->B; bi++)
     for (size_t c = 0; c < C; c++) {
-      acc lambda = m_exp((acc)w[c]), U = m_exp((acc)u[c]);
-      real a = a0[bi * C + c], b = b0[bi * C + c];
+      acc lambda = m_exp((acc)op->w[c]), U = m_exp((acc)op->u[c]);
+      real a = op->a0[bi * C + c], b = op->b0[bi * C + c];
       for (size_t t = 0; t < T; t++) {
         size_t row = bi * T + t, at = row * C + c;
-        if (trace) trace[row * 2 * C + c] = a, trace[(row * 2 + 1) * C + c] = b;
-        y[at] = (real)(((acc)a + U * (acc)e[at] * (acc)v[at]) / ((acc)b + U * (acc)e[at] + eps));
-        a = (real)(lambda * (acc)a + (acc)e[at] * (acc)v[at]);
-        b = (real)(lambda * (acc)b + (acc)e[at]);
+        if (op->trace) op->trace[row * 2 * C + c] = a, op->trace[(row * 2 + 1) * C + c] = b;
+        op->y[at] = (real)(((acc)a + U * (acc)op->e[at] * (acc)op->v[at]) / ((acc)b + U * (acc)op->e[at] + op->eps));
+        a = (real)(lambda * (acc)a + (acc)op->e[at] * (acc)op->v[at]);
+        b = (real)(lambda * (acc)b + (acc)op->e[at]);
       }
-      a1[bi * C + c] = a, b1[bi * C + c] = b;
+      op->a1[bi * C + c] = a, op->b1[bi * C + c] = b;
     }
 }
 
-void k_wkv2_backward(const Wkv2Grads *out, const real *gy, const real *ga1, const real *gb1, const real *trace,
-                     const real *w, const real *u, const real *e, const real *v, acc eps, size_t B, size_t T,
-                     size_t C)
+void k_wkv2_backward(const Wkv2Backward *op)
 {
+  const Wkv2 *f = &op->forward;
+  size_t T = f->T, C = f->C;
   for (size_t c = 0; c < C; c++) {
-    acc lambda = m_exp((acc)w[c]), U = m_exp((acc)u[c]), glambda = 0, gU = 0;
-    for (size_t bi = 0; bi < B; bi++) {
-      acc ga = ga1 ? ga1[bi * C + c] : 0, gb = gb1 ? gb1[bi * C + c] : 0;
+    acc lambda = m_exp((acc)f->w[c]), U = m_exp((acc)f->u[c]), glambda = 0, gU = 0;
+    for (size_t bi = 0; bi < f->B; bi++) {
+      acc ga = op->ga1 ? op->ga1[bi * C + c] : 0, gb = op->gb1 ? op->gb1[bi * C + c] : 0;
       for (size_t t = T; t-- > 0;) {
         size_t row = bi * T + t, at = row * C + c;
-        acc a = trace[row * 2 * C + c], b = trace[(row * 2 + 1) * C + c], et = e[at], vt = v[at];
+        acc a = f->trace[row * 2 * C + c], b = f->trace[(row * 2 + 1) * C + c], et = f->e[at], vt = f->v[at];
         acc ge = ga * vt + gb, gv = ga * et; /* the update */
         glambda += ga * a + gb * b;
         ga *= lambda, gb *= lambda;
-        if (gy) { /* the read-out */
-          acc den = b + U * et + eps, y = (a + U * et * vt) / den, g = (acc)gy[at] / den;
+        if (op->gy) { /* the read-out */
+          acc den = b + U * et + f->eps, y = (a + U * et * vt) / den, g = (acc)op->gy[at] / den;
           ga += g;
           gb -= g * y;
           ge += g * U * (vt - y);
           gv += g * U * et;
           gU += g * et * (vt - y);
         }
-        if (out->e) out->e[at] += (real)ge;
-        if (out->v) out->v[at] += (real)gv;
+        if (op->ge) op->ge[at] += (real)ge;
+        if (op->gv) op->gv[at] += (real)gv;
       }
-      if (out->a0) out->a0[bi * C + c] += (real)ga;
-      if (out->b0) out->b0[bi * C + c] += (real)gb;
+      if (op->ga0) op->ga0[bi * C + c] += (real)ga;
+      if (op->gb0) op->gb0[bi * C + c] += (real)gb;
     }
-    if (out->w) out->w[c] += (real)(glambda * lambda);
-    if (out->u) out->u[c] += (real)(gU * U);
+    if (op->gw) op->gw[c] += (real)(glambda * lambda);
+    if (op->gu) op->gu[c] += (real)(gU * U);
   }
 }

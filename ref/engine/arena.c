@@ -4,7 +4,6 @@
 
 #include <stdint.h>
 #include <string.h>
-#include <sys/mman.h>
 #ifdef AVIARY_POISON
 #include <sanitizer/asan_interface.h>
 #endif
@@ -22,38 +21,37 @@ struct ArenaBlock {
    and what is not: use after a rewind, or beyond a piece, shows at once. */
 #ifdef AVIARY_POISON
 enum { APART = ALIGN };
-static void reveal(char *p, size_t bytes) { ASAN_UNPOISON_MEMORY_REGION(p, bytes); }
-static void poison(char *p, size_t bytes)
+static void reveal(const Arena *a, char *p, size_t bytes)
 {
-  reveal(p, bytes);
-  memset(p, 0xFF, bytes);
-  ASAN_POISON_MEMORY_REGION(p, bytes);
+  if (!a->memory || a->memory == &memory_host) ASAN_UNPOISON_MEMORY_REGION(p, bytes);
+}
+
+static void poison(const Arena *a, char *p, size_t bytes)
+{
+  bool host = !a->memory || a->memory == &memory_host;
+  reveal(a, p, bytes);
+  if (host) memset(p, 0xFF, bytes);
+  if (host) ASAN_POISON_MEMORY_REGION(p, bytes);
 }
 #else
 enum { APART = 0 };
-static void reveal(char *p, size_t bytes) { (void)p, (void)bytes; }
-static void poison(char *p, size_t bytes) { (void)p, (void)bytes; }
+static void reveal(const Arena *a, char *p, size_t bytes) { (void)a, (void)p, (void)bytes; }
+static void poison(const Arena *a, char *p, size_t bytes) { (void)a, (void)p, (void)bytes; }
 #endif
 
-static ArenaBlock *block_new(size_t size)
+static const Memory *memory_of(const Arena *a) { return a->memory ? a->memory : &memory_host; }
+
+static ArenaBlock *block_new(const Arena *a, size_t size)
 {
   size = (size + block_bytes - 1) / block_bytes * block_bytes;
   ArenaBlock *b = rwkv_alloc(1, sizeof *b, "arena block");
-  void *p = MAP_FAILED;
-  if (memory_take(size)) {
-    p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED) memory_give(size);
-  }
-  if (p == MAP_FAILED) {
+  b->payload = memory_of(a)->alloc(size);
+  if (!b->payload) {
     rwkv_release(b);
     memory_fail(size, "a training step");
   }
-#ifdef MADV_HUGEPAGE
-  madvise(p, size, MADV_HUGEPAGE); /* most of a small step's time would go into page faults */
-#endif
-  b->payload = p;
   b->size = size;
-  poison(b->payload, size);
+  poison(a, b->payload, size);
   return b;
 }
 
@@ -65,7 +63,7 @@ void *arena_alloc(Arena *a, size_t bytes)
   while (!a->current || a->used + bytes > a->current->size) {
     ArenaBlock **next = a->current ? &a->current->next : &a->first;
     if (!*next || (*next)->size < bytes) { /* a block that is too small is kept behind the new one */
-      ArenaBlock *b = block_new(bytes);
+      ArenaBlock *b = block_new(a, bytes);
       b->next = *next;
       *next = b;
     }
@@ -74,7 +72,7 @@ void *arena_alloc(Arena *a, size_t bytes)
   }
   void *p = a->current->payload + a->used;
   a->used += bytes;
-  reveal(p, asked);
+  reveal(a, p, asked);
   return p;
 }
 
@@ -85,7 +83,7 @@ void arena_rewind(Arena *a, ArenaMark m)
   for (ArenaBlock *b = m.block ? m.block : a->first; b; b = b->next) {
     size_t from = b == m.block ? m.used : 0;
     size_t to = b == a->current ? a->used : b->size;
-    if (to > from) poison(b->payload + from, to - from);
+    if (to > from) poison(a, b->payload + from, to - from);
     if (b == a->current) break;
   }
   a->current = m.block;
@@ -102,12 +100,11 @@ void arena_free(Arena *a)
 {
   for (ArenaBlock *b = a->first, *next; b; b = next) {
     next = b->next;
-    reveal(b->payload, b->size); /* whoever gets these addresses next knows nothing of this */
-    munmap(b->payload, b->size);
-    memory_give(b->size);
+    reveal(a, b->payload, b->size); /* whoever gets these addresses next knows nothing of this */
+    memory_of(a)->free(b->payload, b->size);
     rwkv_release(b);
   }
-  memset(a, 0, sizeof *a);
+  *a = (Arena){.memory = a->memory};
 }
 
 size_t arena_bytes(const Arena *a)

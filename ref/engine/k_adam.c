@@ -1,22 +1,23 @@
 /* The optimiser's arithmetic. */
-#include "kernels.h"
+#include "k_loss.h"
 
 #include <math.h>
 
-void k_adamw(real *p, real *m, real *v, const real *g, acc scale, const AdamStep *s, size_t n)
+void k_adamw(const Adamw *op)
 {
-  for (size_t i = 0; i < n; i++) {
-    acc gi = scale * (acc)g[i];
-    m[i] = (real)(s->beta1 * (acc)m[i] + (1 - s->beta1) * gi);
-    v[i] = (real)(s->beta2 * (acc)v[i] + (1 - s->beta2) * gi * gi);
-    acc mean = (acc)m[i] / s->unbias1, deviation = sqrt((acc)v[i] / s->unbias2);
-    p[i] = (real)((acc)p[i] - s->lr * (s->decay * (acc)p[i] + mean / (deviation + s->eps)));
+  real *p = op->p, *m = op->m, *v = op->v;
+  for (size_t i = 0; i < op->n; i++) {
+    acc gi = op->scale * (acc)op->g[i];
+    m[i] = (real)(op->beta1 * (acc)m[i] + (1 - op->beta1) * gi);
+    v[i] = (real)(op->beta2 * (acc)v[i] + (1 - op->beta2) * gi * gi);
+    acc mean = (acc)m[i] / op->unbias1, deviation = sqrt((acc)v[i] / op->unbias2);
+    p[i] = (real)((acc)p[i] - op->lr * (op->decay * (acc)p[i] + mean / (deviation + op->eps)));
   }
 }
 
-acc k_sum_squares(const real *x, size_t n)
+void k_sum_squares(const SumSquares *op)
 {
   acc sum = 0;
-  for (size_t i = 0; i < n; i++) sum += (acc)x[i] * (acc)x[i];
-  return sum;
+  for (size_t i = 0; i < op->n; i++) sum += (acc)op->x[i] * (acc)op->x[i];
+  op->sum[0] += sum;
 }

@@ -1,64 +1,76 @@
 /* What one does with arrays: axes in another order, the largest along an axis, picking, softmax, products of
    matrices. */
-#include "kernels.h"
+#include "k_array.h"
 #include "elementary.h"
 
 #include <math.h>
 
-void k_permute(real *y, const real *x, const Strides *s)
+void k_permute(const Permute *op)
 {
-  for (size_t i = 0; i < s->n[0]; i++)
-    for (size_t j = 0; j < s->n[1]; j++)
-      for (size_t k = 0; k < s->n[2]; k++)
-        for (size_t l = 0; l < s->n[3]; l++)
-          *y++ = x[i * s->step[0] + j * s->step[1] + k * s->step[2] + l * s->step[3]];
+  real *y = op->y;
+  for (size_t i = 0; i < op->n[0]; i++)
+    for (size_t j = 0; j < op->n[1]; j++)
+      for (size_t k = 0; k < op->n[2]; k++)
+        for (size_t l = 0; l < op->n[3]; l++)
+          *y++ = op->x[i * op->step[0] + j * op->step[1] + k * op->step[2] + l * op->step[3]];
 }
 
-void k_permute_backward(real *gx, const real *g, const Strides *s)
+void k_permute_backward(const PermuteBackward *op)
 {
-  for (size_t i = 0; i < s->n[0]; i++)
-    for (size_t j = 0; j < s->n[1]; j++)
-      for (size_t k = 0; k < s->n[2]; k++)
-        for (size_t l = 0; l < s->n[3]; l++)
-          gx[i * s->step[0] + j * s->step[1] + k * s->step[2] + l * s->step[3]] += *g++;
+  const Permute *f = &op->forward;
+  const real *g = op->g;
+  for (size_t i = 0; i < f->n[0]; i++)
+    for (size_t j = 0; j < f->n[1]; j++)
+      for (size_t k = 0; k < f->n[2]; k++)
+        for (size_t l = 0; l < f->n[3]; l++)
+          op->gx[i * f->step[0] + j * f->step[1] + k * f->step[2] + l * f->step[3]] += *g++;
 }
 
-void k_max(real *y, int *at, const real *x, size_t outer, size_t size, size_t inner)
+void k_max(const Max *op)
 {
-  for (size_t o = 0; o < outer; o++)
+  size_t size = op->size, inner = op->inner;
+  for (size_t o = 0; o < op->outer; o++)
     for (size_t i = 0; i < inner; i++) {
       size_t best = 0;
       for (size_t s = 1; s < size; s++) {
-        real a = x[(o * size + s) * inner + i], b = x[(o * size + best) * inner + i];
+        real a = op->x[(o * size + s) * inner + i], b = op->x[(o * size + best) * inner + i];
         if (a > b || (a != a && b == b)) best = s; /* the first of equals; a NaN is larger than all */
       }
-      at[o * inner + i] = (int)best;
-      y[o * inner + i] = x[(o * size + best) * inner + i];
+      op->at[o * inner + i] = (int)best;
+      op->y[o * inner + i] = op->x[(o * size + best) * inner + i];
     }
 }
 
-void k_max_backward(real *gx, const real *g, const int *at, size_t outer, size_t size, size_t inner)
+void k_max_backward(const MaxBackward *op)
 {
-  for (size_t o = 0; o < outer; o++)
+  const Max *f = &op->forward;
+  size_t inner = f->inner;
+  for (size_t o = 0; o < f->outer; o++)
     for (size_t i = 0; i < inner; i++)
-      gx[(o * size + (size_t)at[o * inner + i]) * inner + i] += g[o * inner + i];
+      op->gx[(o * f->size + (size_t)f->at[o * inner + i]) * inner + i] += op->g[o * inner + i];
 }
 
-void k_gather(real *y, const real *x, const int *index, size_t rows, size_t n, size_t count)
+void k_gather(const Gather *op)
 {
-  for (size_t r = 0; r < rows; r++)
-    for (size_t c = 0; c < count; c++) y[r * count + c] = x[r * n + (size_t)index[r * count + c]];
+  size_t count = op->count;
+  for (size_t r = 0; r < op->rows; r++)
+    for (size_t c = 0; c < count; c++) op->y[r * count + c] = op->x[r * op->n + (size_t)op->index[r * count + c]];
 }
 
-void k_gather_backward(real *gx, const real *g, const int *index, size_t rows, size_t n, size_t count)
+void k_gather_backward(const GatherBackward *op)
 {
-  for (size_t r = 0; r < rows; r++)
-    for (size_t c = 0; c < count; c++) gx[r * n + (size_t)index[r * count + c]] += g[r * count + c];
+  const Gather *f = &op->forward;
+  size_t count = f->count;
+  for (size_t r = 0; r < f->rows; r++)
+    for (size_t c = 0; c < count; c++) op->gx[r * f->n + (size_t)f->index[r * count + c]] += op->g[r * count + c];
 }
 
-void k_softmax(real *y, const real *x, size_t rows, size_t n)
+void k_softmax(const Softmax *op)
 {
-  for (size_t r = 0; r < rows; r++, x += n, y += n) {
+  size_t n = op->n;
+  real *y = op->y;
+  const real *x = op->x;
+  for (size_t r = 0; r < op->rows; r++, x += n, y += n) {
     acc top = x[0], sum = 0;
     for (size_t j = 1; j < n; j++) top = fmax(top, x[j]);
     for (size_t j = 0; j < n; j++) sum += m_exp((acc)x[j] - top);
@@ -66,41 +78,49 @@ void k_softmax(real *y, const real *x, size_t rows, size_t n)
   }
 }
 
-void k_softmax_backward(real *gx, const real *g, const real *y, size_t rows, size_t n) /* y (g - y.g) */
+void k_softmax_backward(const SoftmaxBackward *op)
 {
-  for (size_t r = 0; r < rows; r++, gx += n, g += n, y += n) {
+  const Softmax *f = &op->forward;
+  size_t n = f->n;
+  real *gx = op->gx;
+  const real *g = op->g, *y = f->y;
+  for (size_t r = 0; r < f->rows; r++, gx += n, g += n, y += n) {
     acc along = 0;
     for (size_t j = 0; j < n; j++) along += (acc)y[j] * (acc)g[j];
     for (size_t j = 0; j < n; j++) gx[j] += (real)((acc)y[j] * ((acc)g[j] - along));
   }
 }
 
-void k_bmm(real *y, const real *a, const real *b, const Matrices *s)
+void k_bmm(const Bmm *op)
 {
-  for (size_t i = 0; i < s->batch; i++, a += s->a_step, b += s->b_step)
-    for (size_t m = 0; m < s->M; m++)
-      for (size_t n = 0; n < s->N; n++) {
+  real *y = op->y;
+  const real *a = op->a, *b = op->b;
+  for (size_t i = 0; i < op->batch; i++, a += op->a_step, b += op->b_step)
+    for (size_t m = 0; m < op->M; m++)
+      for (size_t n = 0; n < op->N; n++) {
         acc sum = 0;
-        for (size_t k = 0; k < s->K; k++) sum += (acc)a[m * s->K + k] * (acc)b[k * s->N + n];
+        for (size_t k = 0; k < op->K; k++) sum += (acc)a[m * op->K + k] * (acc)b[k * op->N + n];
         *y++ = (real)sum;
       }
 }
 
-void k_bmm_backward(real *ga, real *gb, const real *g, const real *a, const real *b, const Matrices *s)
+void k_bmm_backward(const BmmBackward *op)
 {
-  for (size_t i = 0; i < s->batch; i++, g += s->M * s->N) {
-    const real *ai = a + i * s->a_step, *bi = b + i * s->b_step;
-    for (size_t m = 0; ga && m < s->M; m++) /* ga = g b' */
-      for (size_t k = 0; k < s->K; k++) {
+  const Bmm *f = &op->forward;
+  const real *g = op->g;
+  for (size_t i = 0; i < f->batch; i++, g += f->M * f->N) {
+    const real *ai = f->a + i * f->a_step, *bi = f->b + i * f->b_step;
+    for (size_t m = 0; op->ga && m < f->M; m++) /* ga = g b' */
+      for (size_t k = 0; k < f->K; k++) {
         acc sum = 0;
-        for (size_t n = 0; n < s->N; n++) sum += (acc)g[m * s->N + n] * (acc)bi[k * s->N + n];
-        ga[i * s->a_step + m * s->K + k] += (real)sum;
+        for (size_t n = 0; n < f->N; n++) sum += (acc)g[m * f->N + n] * (acc)bi[k * f->N + n];
+        op->ga[i * f->a_step + m * f->K + k] += (real)sum;
       }
-    for (size_t k = 0; gb && k < s->K; k++) /* gb = a' g */
-      for (size_t n = 0; n < s->N; n++) {
+    for (size_t k = 0; op->gb && k < f->K; k++) /* gb = a' g */
+      for (size_t n = 0; n < f->N; n++) {
         acc sum = 0;
-        for (size_t m = 0; m < s->M; m++) sum += (acc)ai[m * s->K + k] * (acc)g[m * s->N + n];
-        gb[i * s->b_step + k * s->N + n] += (real)sum;
+        for (size_t m = 0; m < f->M; m++) sum += (acc)ai[m * f->K + k] * (acc)g[m * f->N + n];
+        op->gb[i * f->b_step + k * f->N + n] += (real)sum;
       }
   }
 }

@@ -1,73 +1,80 @@
 /* Linear maps and table look-up. */
-#include "kernels.h"
+#include "k_linear.h"
 
-void k_linear(real *y, const real *x, const real *w, const real *bias, size_t rows, size_t in, size_t out)
+void k_linear(const Linear *op)
 {
-  for (size_t i = 0; i < rows; i++)
+  size_t in = op->in, out = op->out;
+  for (size_t i = 0; i < op->rows; i++)
     for (size_t o = 0; o < out; o++) {
-      acc sum = bias ? bias[o] : 0;
-      for (size_t c = 0; c < in; c++) sum += (acc)x[i * in + c] * (acc)w[o * in + c];
-      y[i * out + o] = (real)sum;
+      acc sum = op->bias ? op->bias[o] : 0;
+      for (size_t c = 0; c < in; c++) sum += (acc)op->x[i * in + c] * (acc)op->w[o * in + c];
+      op->y[i * out + o] = (real)sum;
     }
 }
 
-void k_linear_backward(real *gx, real *gw, real *gbias, const real *g, const real *x, const real *w,
-                       size_t rows, size_t in, size_t out)
+void k_linear_backward(const LinearBackward *op)
 {
-  for (size_t i = 0; gx && i < rows; i++) /* gx = g W */
+  const Linear *f = &op->forward;
+  size_t rows = f->rows, in = f->in, out = f->out;
+  for (size_t i = 0; op->gx && i < rows; i++) /* gx = g W */
     for (size_t c = 0; c < in; c++) {
       acc sum = 0;
-      for (size_t o = 0; o < out; o++) sum += (acc)g[i * out + o] * (acc)w[o * in + c];
-      gx[i * in + c] += (real)sum;
+      for (size_t o = 0; o < out; o++) sum += (acc)op->g[i * out + o] * (acc)f->w[o * in + c];
+      op->gx[i * in + c] += (real)sum;
     }
-  for (size_t o = 0; gw && o < out; o++) /* gW = g' x */
+  for (size_t o = 0; op->gw && o < out; o++) /* gW = g' x */
     for (size_t c = 0; c < in; c++) {
       acc sum = 0;
-      for (size_t i = 0; i < rows; i++) sum += (acc)g[i * out + o] * (acc)x[i * in + c];
-      gw[o * in + c] += (real)sum;
+      for (size_t i = 0; i < rows; i++) sum += (acc)op->g[i * out + o] * (acc)f->x[i * in + c];
+      op->gw[o * in + c] += (real)sum;
     }
-  for (size_t o = 0; gbias && o < out; o++) {
+  for (size_t o = 0; op->gbias && o < out; o++) {
     acc sum = 0;
-    for (size_t i = 0; i < rows; i++) sum += (acc)g[i * out + o];
-    gbias[o] += (real)sum;
+    for (size_t i = 0; i < rows; i++) sum += (acc)op->g[i * out + o];
+    op->gbias[o] += (real)sum;
   }
 }
 
-void k_matmul(real *y, const real *x, const real *m, size_t rows, size_t in, size_t out)
+void k_matmul(const Matmul *op)
 {
-  for (size_t i = 0; i < rows; i++)
+  size_t in = op->in, out = op->out;
+  for (size_t i = 0; i < op->rows; i++)
     for (size_t o = 0; o < out; o++) {
       acc sum = 0;
-      for (size_t c = 0; c < in; c++) sum += (acc)x[i * in + c] * (acc)m[c * out + o];
-      y[i * out + o] = (real)sum;
+      for (size_t c = 0; c < in; c++) sum += (acc)op->x[i * in + c] * (acc)op->m[c * out + o];
+      op->y[i * out + o] = (real)sum;
     }
 }
 
-void k_matmul_backward(real *gx, real *gm, const real *g, const real *x, const real *m, size_t rows,
-                       size_t in, size_t out)
+void k_matmul_backward(const MatmulBackward *op)
 {
-  for (size_t i = 0; gx && i < rows; i++) /* gx = g M' */
+  const Matmul *f = &op->forward;
+  size_t rows = f->rows, in = f->in, out = f->out;
+  for (size_t i = 0; op->gx && i < rows; i++) /* gx = g M' */
     for (size_t c = 0; c < in; c++) {
       acc sum = 0;
-      for (size_t o = 0; o < out; o++) sum += (acc)g[i * out + o] * (acc)m[c * out + o];
-      gx[i * in + c] += (real)sum;
+      for (size_t o = 0; o < out; o++) sum += (acc)op->g[i * out + o] * (acc)f->m[c * out + o];
+      op->gx[i * in + c] += (real)sum;
     }
-  for (size_t c = 0; gm && c < in; c++) /* gM = x' g */
+  for (size_t c = 0; op->gm && c < in; c++) /* gM = x' g */
     for (size_t o = 0; o < out; o++) {
       acc sum = 0;
-      for (size_t i = 0; i < rows; i++) sum += (acc)x[i * in + c] * (acc)g[i * out + o];
-      gm[c * out + o] += (real)sum;
+      for (size_t i = 0; i < rows; i++) sum += (acc)f->x[i * in + c] * (acc)op->g[i * out + o];
+      op->gm[c * out + o] += (real)sum;
     }
 }
 
-void k_rows(real *y, const real *table, const int *index, size_t count, size_t C)
+void k_rows(const Rows *op)
 {
-  for (size_t i = 0; i < count; i++)
-    for (size_t c = 0; c < C; c++) y[i * C + c] = table[(size_t)index[i] * C + c];
+  size_t C = op->C;
+  for (size_t i = 0; i < op->count; i++)
+    for (size_t c = 0; c < C; c++) op->y[i * C + c] = op->table[(size_t)op->index[i] * C + c];
 }
 
-void k_rows_backward(real *gtable, const real *g, const int *index, size_t count, size_t C)
+void k_rows_backward(const RowsBackward *op)
 {
-  for (size_t i = 0; i < count; i++)
-    for (size_t c = 0; c < C; c++) gtable[(size_t)index[i] * C + c] += g[i * C + c];
+  const Rows *f = &op->forward;
+  size_t C = f->C;
+  for (size_t i = 0; i < f->count; i++)
+    for (size_t c = 0; c < C; c++) op->gtable[(size_t)f->index[i] * C + c] += op->g[i * C + c];
 }

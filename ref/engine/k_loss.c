@@ -1,5 +1,5 @@
 /* Softmax cross-entropy over the scored rows, and the largest entry of a row. */
-#include "kernels.h"
+#include "k_loss.h"
 #include "elementary.h"
 
 #include <math.h>
@@ -19,40 +19,44 @@ static size_t largest(const real *x, size_t n)
   return best;
 }
 
-void k_cross_entropy(real *loss, acc *log_sum, const real *logits, const int *target, size_t rows, size_t V)
+void k_cross_entropy(const CrossEntropy *op)
 {
-  size_t scored = count_scored(target, rows);
+  size_t rows = op->rows, V = op->V;
+  size_t scored = count_scored(op->target, rows);
   acc total = 0;
   for (size_t i = 0; i < rows; i++) {
-    const real *x = logits + i * V;
+    const real *x = op->logits + i * V;
     acc top = x[largest(x, V)], sum = 0;
     for (size_t j = 0; j < V; j++) sum += m_exp((acc)x[j] - top);
-    log_sum[i] = top + m_log(sum);
-    if (target[i] >= 0) total += log_sum[i] - (acc)x[target[i]];
+    op->log_sum[i] = top + m_log(sum);
+    if (op->target[i] >= 0) total += op->log_sum[i] - (acc)x[op->target[i]];
   }
-  loss[0] = (real)(scored ? total / (acc)scored : 0);
+  op->loss[0] = (real)(scored ? total / (acc)scored : 0);
 }
 
-void k_cross_entropy_backward(real *glogits, acc g, const acc *log_sum, const real *logits,
-                              const int *target, acc l2wrap, size_t rows, size_t V)
+void k_cross_entropy_backward(const CrossEntropyBackward *op)
 {
-  size_t scored = count_scored(target, rows);
+  const CrossEntropy *f = &op->forward;
+  size_t rows = f->rows, V = f->V;
+  size_t scored = count_scored(f->target, rows);
+  acc g = op->g[0];
   for (size_t i = 0; i < rows; i++) {
-    if (target[i] < 0) continue;
-    const real *x = logits + i * V;
-    real *gx = glogits + i * V;
+    if (f->target[i] < 0) continue;
+    const real *x = f->logits + i * V;
+    real *gx = op->glogits + i * V;
     for (size_t j = 0; j < V; j++) {
-      acc p = m_exp((acc)x[j] - log_sum[i]);
-      gx[j] += (real)(g * (p - ((size_t)target[i] == j)) / (acc)scored);
+      acc p = m_exp((acc)x[j] - f->log_sum[i]);
+      gx[j] += (real)(g * (p - ((size_t)f->target[i] == j)) / (acc)scored);
     }
-    if (l2wrap > 0) { /* as the official trainers have it: whatever flows in as g */
+    if (op->l2wrap > 0) { /* as the official trainers have it: whatever flows in as g */
       size_t m = largest(x, V);
-      gx[m] += (real)(l2wrap * (acc)x[m] / (acc)scored);
+      gx[m] += (real)(op->l2wrap * (acc)x[m] / (acc)scored);
     }
   }
 }
 
-void k_argmax(int *best, const real *x, size_t rows, size_t n)
+void k_argmax(const Argmax *op)
 {
-  for (size_t i = 0; i < rows; i++) best[i] = (int)largest(x + i * n, n);
+  size_t n = op->n;
+  for (size_t i = 0; i < op->rows; i++) op->best[i] = (int)largest(op->x + i * n, n);
 }

@@ -1,56 +1,57 @@
 /* Normalisation. */
-#include "kernels.h"
+#include "k_norm.h"
 
 #include <math.h>
 
-void k_norm(real *y, acc *stats, const real *x, const real *weight, const real *bias, acc eps, size_t rows,
-            size_t H, size_t N)
+void k_norm(const Norm *op)
 {
-  for (size_t i = 0; i < rows; i++)
+  size_t H = op->H, N = op->N;
+  for (size_t i = 0; i < op->rows; i++)
     for (size_t h = 0; h < H; h++) {
-      const real *xg = x + (i * H + h) * N;
+      const real *xg = op->x + (i * H + h) * N;
       acc mean = 0, variance = 0;
       for (size_t j = 0; j < N; j++) mean += (acc)xg[j];
       mean /= (acc)N;
       for (size_t j = 0; j < N; j++) variance += ((acc)xg[j] - mean) * ((acc)xg[j] - mean);
       variance /= (acc)N;
-      acc scale = 1 / sqrt(variance + eps);
+      acc scale = 1 / sqrt(variance + op->eps);
       for (size_t j = 0; j < N; j++)
-        y[(i * H + h) * N + j] =
-            (real)(((acc)xg[j] - mean) * scale * (acc)weight[h * N + j] + (acc)bias[h * N + j]);
-      stats[(i * H + h) * 2] = mean;
-      stats[(i * H + h) * 2 + 1] = scale;
+        op->y[(i * H + h) * N + j] =
+            (real)(((acc)xg[j] - mean) * scale * (acc)op->weight[h * N + j] + (acc)op->bias[h * N + j]);
+      op->stats[(i * H + h) * 2] = mean;
+      op->stats[(i * H + h) * 2 + 1] = scale;
     }
 }
 
 /* With z = (x - mean) scale and q = g weight:  gx = scale (q - mean(q) - z mean(q z)) */
-void k_norm_backward(real *gx, real *gweight, real *gbias, const real *g, const acc *stats, const real *x,
-                     const real *weight, size_t rows, size_t H, size_t N)
+void k_norm_backward(const NormBackward *op)
 {
-  for (size_t i = 0; gx && i < rows; i++)
+  const Norm *f = &op->forward;
+  size_t rows = f->rows, H = f->H, N = f->N;
+  for (size_t i = 0; op->gx && i < rows; i++)
     for (size_t h = 0; h < H; h++) {
-      const real *xg = x + (i * H + h) * N, *gg = g + (i * H + h) * N;
-      acc mean = stats[(i * H + h) * 2], scale = stats[(i * H + h) * 2 + 1];
+      const real *xg = f->x + (i * H + h) * N, *gg = op->g + (i * H + h) * N;
+      acc mean = f->stats[(i * H + h) * 2], scale = f->stats[(i * H + h) * 2 + 1];
       acc mean_q = 0, mean_qz = 0;
       for (size_t j = 0; j < N; j++) {
-        acc q = (acc)gg[j] * (acc)weight[h * N + j], z = ((acc)xg[j] - mean) * scale;
+        acc q = (acc)gg[j] * (acc)f->weight[h * N + j], z = ((acc)xg[j] - mean) * scale;
         mean_q += q / (acc)N;
         mean_qz += q * z / (acc)N;
       }
       for (size_t j = 0; j < N; j++) {
-        acc q = (acc)gg[j] * (acc)weight[h * N + j], z = ((acc)xg[j] - mean) * scale;
-        gx[(i * H + h) * N + j] += (real)(scale * (q - mean_q - z * mean_qz));
+        acc q = (acc)gg[j] * (acc)f->weight[h * N + j], z = ((acc)xg[j] - mean) * scale;
+        op->gx[(i * H + h) * N + j] += (real)(scale * (q - mean_q - z * mean_qz));
       }
     }
-  for (size_t c = 0; (gweight || gbias) && c < H * N; c++) {
+  for (size_t c = 0; (op->gweight || op->gbias) && c < H * N; c++) {
     acc sum_gz = 0, sum_g = 0;
     for (size_t i = 0; i < rows; i++) {
-      const acc *st = stats + (i * H + c / N) * 2;
-      sum_gz += (acc)g[i * H * N + c] * ((acc)x[i * H * N + c] - st[0]) * st[1];
-      sum_g += (acc)g[i * H * N + c];
+      const acc *st = f->stats + (i * H + c / N) * 2;
+      sum_gz += (acc)op->g[i * H * N + c] * ((acc)f->x[i * H * N + c] - st[0]) * st[1];
+      sum_g += (acc)op->g[i * H * N + c];
     }
-    if (gweight) gweight[c] += (real)sum_gz;
-    if (gbias) gbias[c] += (real)sum_g;
+    if (op->gweight) op->gweight[c] += (real)sum_gz;
+    if (op->gbias) op->gbias[c] += (real)sum_g;
   }
 }
 
@@ -61,23 +62,30 @@ static acc length(const real *x, size_t n)
   return sqrt(sum);
 }
 
-void k_l2norm(real *y, const real *x, acc eps, size_t groups, size_t N)
+void k_l2norm(const L2Norm *op)
 {
-  for (size_t i = 0; i < groups; i++, x += N, y += N) {
-    acc d = fmax(length(x, N), eps);
+  size_t N = op->N;
+  real *y = op->y;
+  const real *x = op->x;
+  for (size_t i = 0; i < op->groups; i++, x += N, y += N) {
+    acc d = fmax(length(x, N), op->eps);
     for (size_t j = 0; j < N; j++) y[j] = (real)((acc)x[j] / d);
   }
 }
 
 /* y = x/|x|:  gx = (g - y (y.g)) / |x|; below eps the divisor is constant and gx = g / eps */
-void k_l2norm_backward(real *gx, const real *g, const real *x, acc eps, size_t groups, size_t N)
+void k_l2norm_backward(const L2NormBackward *op)
 {
-  for (size_t i = 0; i < groups; i++, x += N, g += N, gx += N) {
+  const L2Norm *f = &op->forward;
+  size_t N = f->N;
+  real *gx = op->gx;
+  const real *g = op->g, *x = f->x;
+  for (size_t i = 0; i < f->groups; i++, x += N, g += N, gx += N) {
     acc d = length(x, N), along = 0;
-    if (d > eps)
+    if (d > f->eps)
       for (size_t j = 0; j < N; j++) along += (acc)x[j] / d * (acc)g[j];
     else
-      d = eps;
+      d = f->eps;
     for (size_t j = 0; j < N; j++) gx[j] += (real)(((acc)g[j] - (acc)x[j] / d * along) / d);
   }
 }

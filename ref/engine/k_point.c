@@ -1,5 +1,5 @@
 /* Pointwise kernels. */
-#include "kernels.h"
+#include "k_point.h"
 #include "elementary.h"
 
 #include <math.h>
@@ -7,9 +7,9 @@
 static acc sigmoid(acc x) { return 1 / (1 + m_exp(-x)); }
 static acc softplus(acc x) { return m_log1p(m_exp(-fabs(x))) + fmax(x, 0); }
 
-void k_clear(real *x, size_t n)
+void k_clear(const Clear *op)
 {
-  for (size_t i = 0; i < n; i++) x[i] = 0;
+  for (size_t i = 0; i < op->n; i++) op->x[i] = 0;
 }
 
 /* ---- one operand: y = f(x), dy/dx = df(x, y) ---- */
@@ -50,7 +50,7 @@ static acc d_sin(acc x, acc y) { return (void)y, cos(x); }
 static acc f_cos(acc x) { return cos(x); }
 static acc d_cos(acc x, acc y) { return (void)y, -sin(x); }
 
-const Unary unary_table[UNARY_COUNT] = {
+const UnaryFunction k_unary_functions[UNARY_COUNT] = {
     [U_NEG] = {"neg", f_neg, d_neg},             [U_EXP] = {"exp", f_exp, d_exp},
     [U_LOG] = {"log", f_log, d_log},             [U_SQRT] = {"sqrt", f_sqrt, d_sqrt},
     [U_SQUARE] = {"square", f_square, d_square}, [U_ABS] = {"abs", f_abs, d_abs},
@@ -61,17 +61,40 @@ const Unary unary_table[UNARY_COUNT] = {
     [U_COS] = {"cos", f_cos, d_cos},
 };
 
-void k_unary(real *y, const real *x, size_t n, UnaryKind kind)
+void k_unary(const Unary *op)
 {
-  for (size_t i = 0; i < n; i++) y[i] = (real)unary_table[kind].f(x[i]);
+  for (size_t i = 0; i < op->n; i++) op->y[i] = (real)k_unary_functions[op->kind].f(op->x[i]);
 }
 
-void k_unary_backward(real *gx, const real *g, const real *x, const real *y, size_t n, UnaryKind kind)
+void k_unary_backward(const UnaryBackward *op)
 {
-  for (size_t i = 0; i < n; i++) gx[i] += (real)((acc)g[i] * unary_table[kind].df(x[i], y[i]));
+  const Unary *f = &op->forward;
+  for (size_t i = 0; i < f->n; i++) op->gx[i] += (real)((acc)op->g[i] * k_unary_functions[f->kind].df(f->x[i], f->y[i]));
 }
 
 /* ---- two operands ---- */
+
+size_t k_broadcast_size(const Broadcast *s)
+{
+  return (size_t)s->n[0] * (size_t)s->n[1] * (size_t)s->n[2] * (size_t)s->n[3];
+}
+
+size_t k_broadcast_held(const Broadcast *s, const size_t *step)
+{
+  size_t held = 1;
+  for (int d = 0; d < 4; d++) held *= step[d] ? (size_t)s->n[d] : 1;
+  return held;
+}
+
+static int first_axis(const Broadcast *s)
+{
+  int d = 0;
+  while (d < 3 && s->n[d] == 1) d++;
+  return d;
+}
+
+size_t k_broadcast_parts(const Broadcast *s) { return (size_t)s->n[first_axis(s)]; }
+bool k_broadcast_in_parts(const Broadcast *s, const size_t *step) { return step[first_axis(s)] != 0; }
 
 static acc f_add(acc a, acc b) { return a + b; }
 static acc f_sub(acc a, acc b) { return a - b; }
@@ -90,7 +113,7 @@ static acc d_max_b(acc a, acc b) { return !(a >= b); }
 static acc d_min_a(acc a, acc b) { return a <= b; }
 static acc d_min_b(acc a, acc b) { return !(a <= b); }
 
-const Binary binary_table[BINARY_COUNT] = {
+const BinaryFunction k_binary_functions[BINARY_COUNT] = {
     [B_ADD] = {"add", f_add, d_one, d_one},       [B_SUB] = {"sub", f_sub, d_one, d_minus_one},
     [B_MUL] = {"mul", f_mul, d_second, d_first},  [B_DIV] = {"div", f_div, d_div_a, d_div_b},
     [B_MAX] = {"max", f_max, d_max_a, d_max_b},   [B_MIN] = {"min", f_min, d_min_a, d_min_b},
@@ -104,10 +127,12 @@ const Binary binary_table[BINARY_COUNT] = {
         for (size_t i##3 = 0; i##3 < (n)[3]; i##3++)
 #define DOT4(i, s) (i##0 * (s)[0] + i##1 * (s)[1] + i##2 * (s)[2] + i##3 * (s)[3])
 
-void k_binary(real *y, const real *a, const real *b, const Broadcast *s, BinaryKind kind)
+void k_binary(const Binary *op)
 {
+  real *y = op->y;
+  const Broadcast *s = &op->shape;
   size_t n[4] = {(size_t)s->n[0], (size_t)s->n[1], (size_t)s->n[2], (size_t)s->n[3]};
-  FOR4(n, i) *y++ = (real)binary_table[kind].f(a[DOT4(i, s->step_a)], b[DOT4(i, s->step_b)]);
+  FOR4(n, i) *y++ = (real)k_binary_functions[op->kind].f(op->a[DOT4(i, s->step_a)], op->b[DOT4(i, s->step_b)]);
 }
 
 /* The gradient of one operand: at each of its elements, the sum over everything it was repeated for. */
@@ -131,16 +156,17 @@ static void binary_backward_one(real *gx, const size_t *step_x, const real *g, c
   }
 }
 
-void k_binary_backward(real *ga, real *gb, const real *g, const real *a, const real *b, const Broadcast *s,
-                       BinaryKind kind)
+void k_binary_backward(const BinaryBackward *op)
 {
-  if (ga) binary_backward_one(ga, s->step_a, g, a, b, s, binary_table[kind].dfa);
-  if (gb) binary_backward_one(gb, s->step_b, g, a, b, s, binary_table[kind].dfb);
+  const Binary *f = &op->forward;
+  const Broadcast *s = &f->shape;
+  if (op->ga) binary_backward_one(op->ga, s->step_a, op->g, f->a, f->b, s, k_binary_functions[f->kind].dfa);
+  if (op->gb) binary_backward_one(op->gb, s->step_b, op->g, f->a, f->b, s, k_binary_functions[f->kind].dfb);
 }
 
 /* ---- comparing and choosing ---- */
 
-const char *const compare_names[COMPARE_COUNT] = {[C_GT] = "gt", [C_GE] = "ge", [C_LT] = "lt",
+const char *const k_compare_names[COMPARE_COUNT] = {[C_GT] = "gt", [C_GE] = "ge", [C_LT] = "lt",
                                                   [C_LE] = "le", [C_EQ] = "eq", [C_NE] = "ne"};
 
 static bool holds(CompareKind kind, real a, real b)
@@ -155,65 +181,71 @@ static bool holds(CompareKind kind, real a, real b)
   }
 }
 
-void k_compare(real *y, const real *a, const real *b, const Broadcast *s, CompareKind kind)
+void k_compare(const Compare *op)
 {
+  real *y = op->y;
+  const Broadcast *s = &op->shape;
   size_t n[4] = {(size_t)s->n[0], (size_t)s->n[1], (size_t)s->n[2], (size_t)s->n[3]};
-  FOR4(n, i) *y++ = holds(kind, a[DOT4(i, s->step_a)], b[DOT4(i, s->step_b)]);
+  FOR4(n, i) *y++ = holds(op->kind, op->a[DOT4(i, s->step_a)], op->b[DOT4(i, s->step_b)]);
 }
 
-void k_where(real *y, const real *mask, const real *a, const real *b, size_t n)
+void k_choose(const Choose *op)
 {
-  for (size_t i = 0; i < n; i++) y[i] = mask[i] != 0 ? a[i] : b[i];
+  for (size_t i = 0; i < op->n; i++) op->y[i] = op->mask[i] != 0 ? op->a[i] : op->b[i];
 }
 
-void k_where_backward(real *ga, real *gb, const real *g, const real *mask, size_t n)
+void k_choose_backward(const ChooseBackward *op)
 {
-  for (size_t i = 0; i < n; i++) {
-    if (ga && mask[i] != 0) ga[i] += g[i];
-    if (gb && mask[i] == 0) gb[i] += g[i];
+  const Choose *f = &op->forward;
+  for (size_t i = 0; i < f->n; i++) {
+    if (op->ga && f->mask[i] != 0) op->ga[i] += op->g[i];
+    if (op->gb && f->mask[i] == 0) op->gb[i] += op->g[i];
   }
 }
 
 /* ---- y = scale x + offset ---- */
 
-void k_affine(real *y, const real *x, acc scale, acc offset, size_t n)
+void k_affine(const Affine *op)
 {
-  for (size_t i = 0; i < n; i++) y[i] = (real)(scale * (acc)x[i] + offset);
+  for (size_t i = 0; i < op->n; i++) op->y[i] = (real)(op->scale * (acc)op->x[i] + op->offset);
 }
 
-void k_affine_backward(real *gx, const real *g, acc scale, size_t n)
+void k_affine_backward(const AffineBackward *op)
 {
-  for (size_t i = 0; i < n; i++) gx[i] += (real)(scale * (acc)g[i]);
+  const Affine *f = &op->forward;
+  for (size_t i = 0; i < f->n; i++) op->gx[i] += (real)(f->scale * (acc)op->g[i]);
 }
 
 /* ---- z = x + (p - x) mu ---- */
 
-void k_lerp(real *z, const real *x, const real *p, const real *mu, size_t rows, size_t mu_rows, size_t C)
+void k_lerp(const Lerp *op)
 {
-  for (size_t i = 0; i < rows; i++)
+  size_t C = op->C;
+  for (size_t i = 0; i < op->rows; i++)
     for (size_t c = 0; c < C; c++) {
       size_t at = i * C + c;
-      z[at] = (real)((acc)x[at] + ((acc)p[at] - (acc)x[at]) * (acc)mu[i % mu_rows * C + c]);
+      op->z[at] = (real)((acc)op->x[at] + ((acc)op->p[at] - (acc)op->x[at]) * (acc)op->mu[i % op->mu_rows * C + c]);
     }
 }
 
-void k_lerp_backward(real *gx, real *gp, real *gmu, const real *g, const real *x, const real *p,
-                     const real *mu, size_t rows, size_t mu_rows, size_t C)
+void k_lerp_backward(const LerpBackward *op)
 {
+  const Lerp *f = &op->forward;
+  size_t rows = f->rows, mu_rows = f->mu_rows, C = f->C;
   for (size_t i = 0; i < rows; i++)
     for (size_t c = 0; c < C; c++) {
       size_t at = i * C + c;
-      acc m = mu[i % mu_rows * C + c];
-      if (gx) gx[at] += (real)((acc)g[at] * (1 - m));
-      if (gp) gp[at] += (real)((acc)g[at] * m);
+      acc m = f->mu[i % mu_rows * C + c];
+      if (op->gx) op->gx[at] += (real)((acc)op->g[at] * (1 - m));
+      if (op->gp) op->gp[at] += (real)((acc)op->g[at] * m);
     }
-  for (size_t j = 0; gmu && j < mu_rows; j++)
+  for (size_t j = 0; op->gmu && j < mu_rows; j++)
     for (size_t c = 0; c < C; c++) {
       acc sum = 0;
       for (size_t i = j; i < rows; i += mu_rows) {
         size_t at = i * C + c;
-        sum += (acc)g[at] * ((acc)p[at] - (acc)x[at]);
+        sum += (acc)op->g[at] * ((acc)f->p[at] - (acc)f->x[at]);
       }
-      gmu[j * C + c] += (real)sum;
+      op->gmu[j * C + c] += (real)sum;
     }
 }

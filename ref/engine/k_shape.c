@@ -1,74 +1,82 @@
 /* Slices, sums and running sums along one axis; a shape is seen as [outer, size, inner] around that axis. */
-#include "kernels.h"
+#include "k_shape.h"
 
-void k_slice(real *part, const real *whole, size_t outer, size_t size, size_t inner, size_t from, size_t count)
+void k_slice(const Slice *op)
 {
-  for (size_t o = 0; o < outer; o++)
+  size_t inner = op->inner, count = op->count;
+  for (size_t o = 0; o < op->outer; o++)
     for (size_t i = 0; i < count * inner; i++)
-      part[o * count * inner + i] = whole[(o * size + from) * inner + i];
+      op->part[o * count * inner + i] = op->whole[(o * op->size + op->from) * inner + i];
 }
 
-void k_slice_add(real *part, const real *whole, size_t outer, size_t size, size_t inner, size_t from,
-                 size_t count)
+void k_slice_add(const Slice *op)
 {
-  for (size_t o = 0; o < outer; o++)
+  size_t inner = op->inner, count = op->count;
+  for (size_t o = 0; o < op->outer; o++)
     for (size_t i = 0; i < count * inner; i++)
-      part[o * count * inner + i] += whole[(o * size + from) * inner + i];
+      op->part[o * count * inner + i] += op->whole[(o * op->size + op->from) * inner + i];
 }
 
-void k_unslice(real *whole, const real *part, size_t outer, size_t size, size_t inner, size_t from, size_t count)
+void k_unslice(const Unslice *op)
 {
-  for (size_t o = 0; o < outer; o++)
+  size_t inner = op->inner, count = op->count;
+  for (size_t o = 0; o < op->outer; o++)
     for (size_t i = 0; i < count * inner; i++)
-      whole[(o * size + from) * inner + i] = part[o * count * inner + i];
+      op->whole[(o * op->size + op->from) * inner + i] = op->part[o * count * inner + i];
 }
 
-void k_unslice_add(real *whole, const real *part, size_t outer, size_t size, size_t inner, size_t from,
-                   size_t count)
+void k_unslice_add(const Unslice *op)
 {
-  for (size_t o = 0; o < outer; o++)
+  size_t inner = op->inner, count = op->count;
+  for (size_t o = 0; o < op->outer; o++)
     for (size_t i = 0; i < count * inner; i++)
-      whole[(o * size + from) * inner + i] += part[o * count * inner + i];
+      op->whole[(o * op->size + op->from) * inner + i] += op->part[o * count * inner + i];
 }
 
-void k_sum(real *y, const real *x, acc scale, size_t outer, size_t size, size_t inner)
+void k_sum(const Sum *op)
 {
-  for (size_t o = 0; o < outer; o++)
+  size_t size = op->size, inner = op->inner;
+  for (size_t o = 0; o < op->outer; o++)
     for (size_t i = 0; i < inner; i++) {
       acc sum = 0;
-      for (size_t s = 0; s < size; s++) sum += (acc)x[(o * size + s) * inner + i];
-      y[o * inner + i] = (real)(scale * sum);
+      for (size_t s = 0; s < size; s++) sum += (acc)op->x[(o * size + s) * inner + i];
+      op->y[o * inner + i] = (real)(op->scale * sum);
     }
 }
 
-void k_sum_backward(real *gx, const real *g, acc scale, size_t outer, size_t size, size_t inner)
+void k_sum_backward(const SumBackward *op)
 {
-  for (size_t o = 0; o < outer; o++)
+  const Sum *f = &op->forward;
+  size_t size = f->size, inner = f->inner;
+  for (size_t o = 0; o < f->outer; o++)
     for (size_t s = 0; s < size; s++)
       for (size_t i = 0; i < inner; i++)
-        gx[(o * size + s) * inner + i] += (real)(scale * (acc)g[o * inner + i]);
+        op->gx[(o * size + s) * inner + i] += (real)(f->scale * (acc)op->g[o * inner + i]);
 }
 
-void k_cumsum(real *y, const real *x, size_t outer, size_t size, size_t inner)
+void k_cumsum(const Cumsum *op)
 {
-  for (size_t o = 0; o < outer; o++)
+  size_t size = op->size, inner = op->inner;
+  for (size_t o = 0; o < op->outer; o++)
     for (size_t i = 0; i < inner; i++) {
       acc sum = 0;
       for (size_t s = 0; s < size; s++) {
-        sum += (acc)x[(o * size + s) * inner + i];
-        y[(o * size + s) * inner + i] = (real)sum;
+        sum += (acc)op->x[(o * size + s) * inner + i];
+        op->y[(o * size + s) * inner + i] = (real)sum;
       }
     }
 }
 
-void k_cumsum_backward(real *gx, const real *g, size_t outer, size_t size, size_t inner) /* sums from the end */
+void k_cumsum_backward(const CumsumBackward *op)
 {
-  for (size_t o = 0; o < outer; o++)
+  const Cumsum *f = &op->forward;
+  size_t size = f->size, inner = f->inner;
+  for (size_t o = 0; o < f->outer; o++)
     for (size_t i = 0; i < inner; i++) {
       acc sum = 0;
       for (size_t s = size; s-- > 0;) {
-        sum += (acc)g[(o * size + s) * inner + i];
-        gx[(o * size + s) * inner + i] += (real)sum;
+        sum += (acc)op->g[(o * size + s) * inner + i];
+        op->gx[(o * size + s) * inner + i] += (real)sum;
       }
     }
 }

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 static size_t used, limit = SIZE_MAX;
 static const char *limit_set_by;
@@ -71,6 +73,39 @@ void memory_fail(size_t bytes, const char *format, ...)
   rwkv_fail("out of memory: %s needs %s; %s are taken, the limit is %s", what, memory_text(bytes),
             memory_text(used), memory_limit_text());
 }
+
+/* ---- the memory of the process ---- */
+
+enum { LARGE = 8 << 20 }; /* bytes from which on pages are asked for, */
+
+static void *host_alloc(size_t bytes)
+{
+  if (bytes < LARGE) return rwkv_try_alloc(bytes, 1);
+  if (!memory_take(bytes)) return NULL;
+  void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED) return memory_give(bytes), NULL;
+#ifdef MADV_HUGEPAGE
+  madvise(p, bytes, MADV_HUGEPAGE); /* large ones, or most of a small step's time would go into page faults */
+#endif
+  return p;
+}
+
+static void host_free(void *p, size_t bytes)
+{
+  if (bytes < LARGE) {
+    rwkv_release(p);
+  } else if (p) {
+    munmap(p, bytes);
+    memory_give(bytes);
+  }
+}
+
+static void host_copy(void *to, const void *from, size_t bytes)
+{
+  if (bytes) memcpy(to, from, bytes);
+}
+
+const Memory memory_host = {host_alloc, host_free, host_copy, host_copy};
 
 const char *memory_text(size_t bytes)
 {

@@ -25,6 +25,15 @@ void *rwkv_alloc(size_t count, size_t size, const char *what);
 void *rwkv_try_alloc(size_t count, size_t size);
 void rwkv_release(void *p);
 
+/* Where numbers are: in the process, or on a device that only its backend can read. */
+typedef struct {
+  void *(*alloc)(size_t bytes); /* zeros, aligned to 64 bytes where they are many; counted; NULL: there is not so much */
+  void (*free)(void *p, size_t bytes);
+  void (*read)(void *to, const void *from, size_t bytes);  /* from there */
+  void (*write)(void *to, const void *from, size_t bytes); /* to there */
+} Memory;
+extern const Memory memory_host;
+
 /* "512M" in a small rotating buffer. */
 const char *memory_text(size_t bytes);
 

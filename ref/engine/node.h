@@ -11,24 +11,24 @@ struct Node {
   Node *prev;
   Tape *tape;
   Tensor *in[NODE_INPUTS], *out[NODE_OUTPUTS];
-  size_t size[6];     /* whatever sizes the backward needs */
-  double number[2];  /* scales, eps */
   bool first[NODE_OUTPUTS]; /* no node before had this output: its gradient is used up here */
-  int kind;
-  void *saved;       /* in the tape's arena */
-  const int *index;  /* integers saved in the arena */
+  const void *op;           /* the forward op, with what it saved */
 };
 
 /* Remembers an operation; NULL if no gradient will be asked for. */
 Node *node_new(Tape *tp, void (*backward)(Node *), int n_in, Tensor *const *in, int n_out, Tensor *const *out);
+/* Saves the op in the node, if there is one: after its pointers to what it saves are set. */
+#define NODE_SAVE(node, saved) \
+  do { if (node) (node)->op = node_keep((node)->tape, &(saved), sizeof(saved)); } while (0)
 
 /* Where gradient is to be added for t; NULL if it needs none. */
 real *node_grad(Node *node, Tensor *t);
 /* The gradient that has flowed into t; NULL if none has. */
 real *node_flow(const Tensor *t);
 
-/* A copy in the tape's arena, for the backward pass. */
+/* Memory until the step ends: a copy on the host, and room for numbers with the backend, of contents undefined. */
 void *node_keep(Tape *tp, const void *from, size_t bytes);
+void *node_numbers(Tape *tp, size_t count, size_t size);
 
 #define NODE(tp, backward, n_in, n_out, ...) \
   node_new(tp, backward, n_in, (Tensor *[]){__VA_ARGS__}, n_out, (Tensor *[]){__VA_ARGS__} + (n_in))

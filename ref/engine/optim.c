@@ -1,7 +1,7 @@
 #include "optim.h"
 
+#include "backend.h"
 #include "err.h"
-#include "ops.h"
 
 #include <math.h>
 #include <string.h>
@@ -30,17 +30,22 @@ Optim *opt_new(const OptConfig *cfg, int count)
     memory_fail((size_t)count * sizeof *o->params, "an optimizer");
   }
   o->count = count;
+  o->squares = backend_memory.alloc(sizeof *o->squares);
+  if (!o->squares) {
+    opt_free(o);
+    memory_fail(sizeof *o->squares, "an optimizer");
+  }
   return o;
 }
 
 void opt_free(Optim *o)
 {
   if (!o) return;
-  ops.settle();
   for (int i = 0; i < o->count; i++) {
-    rwkv_release(o->params[i].m);
-    rwkv_release(o->params[i].v);
+    tensor_free(o->params[i].m);
+    tensor_free(o->params[i].v);
   }
+  backend_free(o->squares, sizeof *o->squares);
   rwkv_release(o->params);
   rwkv_release(o);
 }
@@ -49,8 +54,8 @@ void opt_add(Optim *o, int i, Tensor *p, double lr_scale, bool decay)
 {
   OptParam *q = &o->params[i];
   *q = (OptParam){.p = p, .lr_scale = lr_scale, .decay = decay};
-  q->m = rwkv_alloc(p->n, sizeof(real), "Adam moments");
-  q->v = rwkv_alloc(p->n, sizeof(real), "Adam moments");
+  q->m = tensor_new(p->axes, p->shape);
+  q->v = tensor_new(p->axes, p->shape);
 }
 
 double opt_rate(const OptConfig *c, long step)
@@ -65,7 +70,9 @@ double opt_step(Optim *o)
 {
   const OptConfig *c = &o->cfg;
   acc squares = 0;
-  for (int i = 0; i < o->count; i++) squares += ops.sum_squares(o->params[i].p->grad, o->params[i].p->n);
+  backend_write(o->squares, &squares, sizeof squares);
+  for (int i = 0; i < o->count; i++) run_sum_squares(&(SumSquares){o->squares, o->params[i].p->grad, o->params[i].p->n});
+  backend_read(&squares, o->squares, sizeof squares);
   double norm = sqrt(squares);
   if (!isfinite(norm)) rwkv_fail("the gradient is not finite at step %ld: nothing was changed", o->step);
 
@@ -73,14 +80,15 @@ double opt_step(Optim *o)
   double rate = opt_rate(c, o->step++), n = (double)o->step;
   for (int i = 0; i < o->count; i++) {
     const OptParam *q = &o->params[i];
-    AdamStep s = {rate * q->lr_scale, c->beta1, c->beta2, c->eps, q->decay ? c->weight_decay : 0,
-                  1 - pow(c->beta1, n), 1 - pow(c->beta2, n)};
-    ops.adamw(q->p->data, q->m, q->v, q->p->grad, scale, &s, q->p->n);
+    run_adamw(&(Adamw){.p = q->p->data, .m = q->m->data, .v = q->v->data, .g = q->p->grad, .scale = scale,
+                       .lr = rate * q->lr_scale, .beta1 = c->beta1, .beta2 = c->beta2, .eps = c->eps,
+                       .decay = q->decay ? c->weight_decay : 0, .unbias1 = 1 - pow(c->beta1, n),
+                       .unbias2 = 1 - pow(c->beta2, n), .n = q->p->n});
   }
   return norm;
 }
 
 void opt_zero_grad(Optim *o)
 {
-  for (int i = 0; i < o->count; i++) ops.clear(o->params[i].p->grad, o->params[i].p->n);
+  for (int i = 0; i < o->count; i++) tensor_clear_grad(o->params[i].p);
 }

@@ -18,7 +18,7 @@ typedef struct {
 
 typedef struct {
   Tensor *p;      /* with gradient */
-  real *m, *v;    /* running mean and mean square of the gradient */
+  Tensor *m, *v;  /* running mean and mean square of the gradient */
   double lr_scale; /* the group's multiple of lr */
   bool decay;     /* weight decay applies */
 } OptParam;
@@ -27,6 +27,7 @@ typedef struct {
   OptConfig cfg;
   OptParam *params;
   int count;
+  acc *squares; /* the sum of the squares of all gradients, in the backend's memory */
   long step; /* steps taken */
 } Optim;
 

@@ -1,8 +1,8 @@
 /* Tape ops on arrays: axes in another order, the largest along an axis, picking, softmax, products of
    matrices. */
+#include "backend.h"
 #include "err.h"
 #include "node.h"
-#include "ops.h"
 
 #include <string.h>
 
@@ -18,7 +18,7 @@ static int axis_of(const char *op, const Tensor *x, int axis)
 static void permute_backward(Node *nd)
 {
   real *gx = node_grad(nd, nd->in[0]);
-  if (gx) ops.permute_backward(gx, node_flow(nd->out[0]), nd->saved);
+  if (gx) run_permute_backward(&(PermuteBackward){gx, node_flow(nd->out[0]), *(const Permute *)nd->op});
 }
 
 Tensor *t_permute(Tape *tp, Tensor *x, const int *order)
@@ -26,7 +26,7 @@ Tensor *t_permute(Tape *tp, Tensor *x, const int *order)
   int shape[MAX_AXES] = {0};
   size_t step[MAX_AXES];
   bool used[MAX_AXES] = {false};
-  Strides s = {{1, 1, 1, 1}, {0, 0, 0, 0}};
+  Permute op = {.x = x->data, .n = {1, 1, 1, 1}};
   size_t n = 1;
   for (int d = x->axes - 1; d >= 0; n *= (size_t)x->shape[d--]) step[d] = n;
   for (int d = 0; d < x->axes; d++) {
@@ -34,13 +34,14 @@ Tensor *t_permute(Tape *tp, Tensor *x, const int *order)
     if (used[from]) rwkv_fail("permute: axis %d of %s is named twice", order[d], tensor_shape(x));
     used[from] = true;
     shape[d] = x->shape[from];
-    s.n[4 - x->axes + d] = (size_t)shape[d];
-    s.step[4 - x->axes + d] = step[from];
+    op.n[4 - x->axes + d] = (size_t)shape[d];
+    op.step[4 - x->axes + d] = step[from];
   }
   Tensor *y = tape_tensor(tp, x->axes, shape);
-  if (y->n) ops.permute(y->data, x->data, &s);
+  op.y = y->data;
+  if (y->n) run_permute(&op);
   Node *nd = NODE(tp, permute_backward, 1, 1, x, y);
-  if (nd) nd->saved = node_keep(tp, &s, sizeof s);
+  NODE_SAVE(nd, op);
   return y;
 }
 
@@ -56,7 +57,7 @@ Tensor *t_transpose(Tape *tp, Tensor *x, int axis1, int axis2)
 static void max_backward(Node *nd)
 {
   real *gx = node_grad(nd, nd->in[0]);
-  if (gx) ops.max_backward(gx, node_flow(nd->out[0]), nd->saved, nd->size[0], nd->size[1], nd->size[2]);
+  if (gx) run_max_backward(&(MaxBackward){gx, node_flow(nd->out[0]), *(const Max *)nd->op});
 }
 
 Tensor *t_max(Tape *tp, Tensor *x, int axis, bool keep_axis)
@@ -71,10 +72,10 @@ Tensor *t_max(Tape *tp, Tensor *x, int axis, bool keep_axis)
     else if (keep_axis) shape[axes++] = 1;
   }
   Tensor *y = tape_tensor(tp, axes, shape);
-  int *at = arena_alloc(&tp->arena, y->n * sizeof *at);
-  if (y->n) ops.max(y->data, at, x->data, outer, size, inner);
+  Max op = {y->data, node_numbers(tp, y->n, sizeof(int)), x->data, outer, size, inner};
+  if (y->n) run_max(&op);
   Node *nd = NODE(tp, max_backward, 1, 1, x, y);
-  if (nd) nd->saved = at, nd->size[0] = outer, nd->size[1] = size, nd->size[2] = inner;
+  NODE_SAVE(nd, op);
   return y;
 }
 
@@ -83,7 +84,7 @@ Tensor *t_max(Tape *tp, Tensor *x, int axis, bool keep_axis)
 static void gather_backward(Node *nd)
 {
   real *gx = node_grad(nd, nd->in[0]);
-  if (gx) ops.gather_backward(gx, node_flow(nd->out[0]), nd->index, nd->size[0], nd->size[1], nd->size[2]);
+  if (gx) run_gather_backward(&(GatherBackward){gx, node_flow(nd->out[0]), *(const Gather *)nd->op});
 }
 
 Tensor *t_gather(Tape *tp, Tensor *x, const int *index, int count)
@@ -96,12 +97,11 @@ Tensor *t_gather(Tape *tp, Tensor *x, const int *index, int count)
   memcpy(shape, x->shape, sizeof shape);
   shape[x->axes - 1] = count;
   Tensor *y = tape_tensor(tp, x->axes, shape);
-  if (y->n) ops.gather(y->data, x->data, index, rows, (size_t)n, (size_t)count);
+  Gather op = {y->data, x->data, index, rows, (size_t)n, (size_t)count};
+  if (y->n) run_gather(&op);
   Node *nd = NODE(tp, gather_backward, 1, 1, x, y);
-  if (nd) {
-    nd->index = node_keep(tp, index, rows * (size_t)count * sizeof *index);
-    nd->size[0] = rows, nd->size[1] = (size_t)n, nd->size[2] = (size_t)count;
-  }
+  if (nd) op.index = node_keep(tp, index, rows * (size_t)count * sizeof *index);
+  NODE_SAVE(nd, op);
   return y;
 }
 
@@ -110,7 +110,7 @@ Tensor *t_gather(Tape *tp, Tensor *x, const int *index, int count)
 static void softmax_backward(Node *nd)
 {
   real *gx = node_grad(nd, nd->in[0]);
-  if (gx) ops.softmax_backward(gx, node_flow(nd->out[0]), nd->out[0]->data, nd->size[0], nd->size[1]);
+  if (gx) run_softmax_backward(&(SoftmaxBackward){gx, node_flow(nd->out[0]), *(const Softmax *)nd->op});
 }
 
 Tensor *t_softmax(Tape *tp, Tensor *x)
@@ -118,9 +118,10 @@ Tensor *t_softmax(Tape *tp, Tensor *x)
   int n = x->axes ? x->shape[x->axes - 1] : 0;
   if (n < 1) rwkv_fail("softmax: %s has nothing along its last axis", tensor_shape(x));
   Tensor *y = tape_tensor(tp, x->axes, x->shape);
-  ops.softmax(y->data, x->data, x->n / (size_t)n, (size_t)n);
+  Softmax op = {y->data, x->data, x->n / (size_t)n, (size_t)n};
+  run_softmax(&op);
   Node *nd = NODE(tp, softmax_backward, 1, 1, x, y);
-  if (nd) nd->size[0] = x->n / (size_t)n, nd->size[1] = (size_t)n;
+  NODE_SAVE(nd, op);
   return y;
 }
 
@@ -128,8 +129,8 @@ Tensor *t_softmax(Tape *tp, Tensor *x)
 
 static void bmm_backward(Node *nd)
 {
-  Tensor *a = nd->in[0], *b = nd->in[1];
-  ops.bmm_backward(node_grad(nd, a), node_grad(nd, b), node_flow(nd->out[0]), a->data, b->data, nd->saved);
+  run_bmm_backward(&(BmmBackward){node_grad(nd, nd->in[0]), node_grad(nd, nd->in[1]), node_flow(nd->out[0]),
+                                  *(const Bmm *)nd->op});
 }
 
 Tensor *t_bmm(Tape *tp, Tensor *a, Tensor *b)
@@ -146,13 +147,13 @@ Tensor *t_bmm(Tape *tp, Tensor *a, Tensor *b)
   memcpy(shape, many->shape, sizeof shape);
   shape[many->axes - 2] = a->shape[a->axes - 2];
   shape[many->axes - 1] = b->shape[b->axes - 1];
-  Matrices s = {.batch = shape_count(many->axes - 2, shape), .M = (size_t)a->shape[a->axes - 2], .K = (size_t)ka,
-                .N = (size_t)b->shape[b->axes - 1]};
-  s.a_step = a->axes > 2 ? s.M * s.K : 0;
-  s.b_step = b->axes > 2 ? s.K * s.N : 0;
   Tensor *y = tape_tensor(tp, many->axes, shape);
-  if (y->n) ops.bmm(y->data, a->data, b->data, &s);
+  Bmm op = {.y = y->data, .a = a->data, .b = b->data, .batch = shape_count(many->axes - 2, shape),
+            .M = (size_t)a->shape[a->axes - 2], .K = (size_t)ka, .N = (size_t)b->shape[b->axes - 1]};
+  op.a_step = a->axes > 2 ? op.M * op.K : 0;
+  op.b_step = b->axes > 2 ? op.K * op.N : 0;
+  if (y->n) run_bmm(&op);
   Node *nd = NODE(tp, bmm_backward, 2, 1, a, b, y);
-  if (nd) nd->saved = node_keep(tp, &s, sizeof s);
+  NODE_SAVE(nd, op);
   return y;
 }

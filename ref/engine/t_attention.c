@@ -1,20 +1,15 @@
 /* Tape op of softmax attention. */
+#include "backend.h"
 #include "err.h"
 #include "node.h"
-#include "ops.h"
 
 #include <string.h>
 
 static void attention_backward(Node *nd)
 {
-  Tensor *q = nd->in[0], *k = nd->in[1], *v = nd->in[2];
-  real *gq = node_grad(nd, q), *gk = node_grad(nd, k), *gv = node_grad(nd, v);
-  const size_t *s = nd->size;
-  ArenaMark mark = arena_mark(&nd->tape->arena);
-  acc *scratch = arena_alloc(&nd->tape->arena, s[0] * s[3] * k_attention_scratch(s[2]) * sizeof *scratch);
-  ops.attention_backward(gq, gk, gv, scratch, node_flow(nd->out[0]), nd->saved, q->data, k->data, v->data, s[0], s[1],
-                         s[2], s[3], s[4]);
-  arena_rewind(&nd->tape->arena, mark);
+  run_attention_backward(&(AttentionBackward){
+      .gq = node_grad(nd, nd->in[0]), .gk = node_grad(nd, nd->in[1]), .gv = node_grad(nd, nd->in[2]),
+      .g = node_flow(nd->out[0]), .forward = *(const Attention *)nd->op});
 }
 
 /* How many positions a history [B,before,C] holds; it may be empty. */
@@ -38,16 +33,12 @@ Tensor *t_attention(Tape *tp, Tensor *q, Tensor *k, Tensor *v, int H, Tensor **k
               tensor_shape(*values));
   k = t_append(tp, *keys, k), v = t_append(tp, *values, v);
   Tensor *y = tape_tensor(tp, 3, q->shape);
-  size_t s[] = {(size_t)B, (size_t)T, (size_t)k->shape[1], (size_t)H, (size_t)(C / H)};
+  Attention op = {.y = y->data, .q = q->data, .k = k->data, .v = v->data, .B = (size_t)B, .T = (size_t)T,
+                  .U = (size_t)k->shape[1], .H = (size_t)H, .N = (size_t)(C / H)};
   Node *nd = NODE(tp, attention_backward, 3, 1, q, k, v, y);
-  if (nd) {
-    nd->saved = arena_alloc(&tp->arena, s[0] * s[1] * s[3] * sizeof(acc));
-    memcpy(nd->size, s, sizeof s);
-  }
-  ArenaMark mark = arena_mark(&tp->arena);
-  acc *scratch = arena_alloc(&tp->arena, s[0] * s[3] * k_attention_scratch(s[2]) * sizeof *scratch);
-  ops.attention(y->data, nd ? nd->saved : NULL, scratch, q->data, k->data, v->data, s[0], s[1], s[2], s[3], s[4]);
-  arena_rewind(&tp->arena, mark);
+  if (nd) op.log_sum = node_numbers(tp, op.B * op.T * op.H, sizeof(acc));
+  NODE_SAVE(nd, op);
+  run_attention(&op);
   *keys = k, *values = v;
   return y;
 }

@@ -1,17 +1,14 @@
 /* Tape ops of attention without a softmax. */
+#include "backend.h"
 #include "err.h"
 #include "node.h"
-#include "ops.h"
 
 #include <string.h>
 
 static void copy_scores_backward(Node *nd)
 {
-  Tensor *q = nd->in[0], *k = nd->in[1];
-  const size_t *s = nd->size;
-  const int *batch = nd->index, *limit = batch + s[0], *token = limit + s[0];
-  ops.copy_scores_backward(node_grad(nd, q), node_grad(nd, k), node_flow(nd->out[0]), q->data, k->data, token,
-                           batch, limit, s[0], s[1], s[2], s[3]);
+  run_copy_scores_backward(&(CopyScoresBackward){node_grad(nd, nd->in[0]), node_grad(nd, nd->in[1]),
+                                                 node_flow(nd->out[0]), *(const CopyScores *)nd->op});
 }
 
 Tensor *t_copy_scores(Tape *tp, Tensor *q, Tensor *k, const Tensor *tokens, int T, const int *row, int count, int V)
@@ -29,28 +26,26 @@ Tensor *t_copy_scores(Tape *tp, Tensor *q, Tensor *k, const Tensor *tokens, int 
     batch[i] = at / T;
     limit[i] = U - T + at % T + 1;
   }
+  real *id = arena_alloc(&tp->arena, places * sizeof *id);
+  tensor_read(tokens, 0, places, id);
   for (size_t i = 0; i < places; i++) {
-    real id;
-    tensor_read(tokens, i, 1, &id);
-    if (!(id >= 0 && id < (real)V)) rwkv_fail("copy_scores: token %g is outside 0..%d", (double)id, V - 1);
-    token[i] = (int)id;
+    if (!(id[i] >= 0 && id[i] < (real)V)) rwkv_fail("copy_scores: token %g is outside 0..%d", (double)id[i], V - 1);
+    token[i] = (int)id[i];
   }
   Tensor *y = tape_tensor(tp, 2, (int[]){count, V});
-  ops.copy_scores(y->data, q->data, k->data, token, batch, limit, rows, (size_t)U, (size_t)D, (size_t)V);
+  CopyScores op = {.y = y->data, .q = q->data, .k = k->data, .token = token, .batch = batch, .limit = limit,
+                   .rows = rows, .B = (size_t)B, .U = (size_t)U, .D = (size_t)D, .V = (size_t)V};
+  run_copy_scores(&op);
   Node *nd = NODE(tp, copy_scores_backward, 2, 1, q, k, y);
-  if (nd) {
-    nd->index = batch;
-    nd->size[0] = rows, nd->size[1] = (size_t)U, nd->size[2] = (size_t)D, nd->size[3] = (size_t)V;
-  }
+  NODE_SAVE(nd, op);
   return y;
 }
 
 static void linear_attention_backward(Node *nd)
 {
-  Tensor *q = nd->in[0], *k = nd->in[1], *v = nd->in[2];
-  const size_t *s = nd->size;
-  ops.linear_attention_backward(node_grad(nd, q), node_grad(nd, k), node_grad(nd, v), node_flow(nd->out[0]),
-                                q->data, k->data, v->data, s[0], s[1], s[2], s[3], s[4]);
+  run_linear_attention_backward(&(LinearAttentionBackward){
+      .gq = node_grad(nd, nd->in[0]), .gk = node_grad(nd, nd->in[1]), .gv = node_grad(nd, nd->in[2]),
+      .g = node_flow(nd->out[0]), .forward = *(const LinearAttention *)nd->op});
 }
 
 Tensor *t_linear_attention(Tape *tp, Tensor *q, Tensor *k, Tensor *v, Tensor **keys, Tensor **values)
@@ -63,11 +58,12 @@ Tensor *t_linear_attention(Tape *tp, Tensor *q, Tensor *k, Tensor *v, Tensor **k
     rwkv_fail("linear_attention: keys %s and values %s are not of the same positions", tensor_shape(k),
               tensor_shape(v));
   Tensor *y = tape_tensor(tp, 3, (int[]){q->shape[0], q->shape[1], v->shape[2]});
-  size_t s[] = {(size_t)q->shape[0], (size_t)q->shape[1], (size_t)k->shape[1], (size_t)q->shape[2],
-                (size_t)v->shape[2]};
-  ops.linear_attention(y->data, q->data, k->data, v->data, s[0], s[1], s[2], s[3], s[4]);
+  LinearAttention op = {.y = y->data, .q = q->data, .k = k->data, .v = v->data, .B = (size_t)q->shape[0],
+                        .T = (size_t)q->shape[1], .U = (size_t)k->shape[1], .D = (size_t)q->shape[2],
+                        .C = (size_t)v->shape[2]};
+  run_linear_attention(&op);
   Node *nd = NODE(tp, linear_attention_backward, 3, 1, q, k, v, y);
-  if (nd) memcpy(nd->size, s, sizeof s);
+  NODE_SAVE(nd, op);
   *keys = k, *values = v;
   return y;
 }

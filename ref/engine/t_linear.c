@@ -1,7 +1,7 @@
 /* Tape ops of linear maps and table look-up. */
+#include "backend.h"
 #include "err.h"
 #include "node.h"
-#include "ops.h"
 
 #include <string.h>
 
@@ -23,9 +23,9 @@ static void values_only(Tape *tp, const char *op, const Tensor *x, const Tensor 
 
 static void linear_backward(Node *nd)
 {
-  Tensor *x = nd->in[0], *w = nd->in[1], *bias = nd->in[2];
-  ops.linear_backward(node_grad(nd, x), node_grad(nd, w), node_grad(nd, bias), node_flow(nd->out[0]), x->data,
-                      w->data, nd->size[0], nd->size[1], nd->size[2]);
+  run_linear_backward(&(LinearBackward){
+      .gx = node_grad(nd, nd->in[0]), .gw = node_grad(nd, nd->in[1]), .gbias = node_grad(nd, nd->in[2]),
+      .g = node_flow(nd->out[0]), .forward = *(const Linear *)nd->op});
 }
 
 static Tensor *linear(Tape *tp, Tensor *x, Tensor *w, Tensor *bias)
@@ -37,12 +37,12 @@ static Tensor *linear(Tape *tp, Tensor *x, Tensor *w, Tensor *bias)
   size_t in = (size_t)w->shape[1], out = (size_t)w->shape[0], rows = shape_count(x->axes - 1, x->shape);
   if (w->packed.bits) values_only(tp, "linear", bias && bias->needs_grad ? bias : x, w);
   Tensor *y = new_last_axis(tp, x, w->shape[0]);
-  const real *add = bias ? bias->data : NULL;
-  if (y->n && w->packed.bits) ops.linear_packed(y->data, x->data, w->packed, add, rows, in, out);
-  else if (y->n) ops.linear(y->data, x->data, w->data, add, rows, in, out);
+  Linear op = {y->data, x->data, w->data, bias ? bias->data : NULL, rows, in, out};
+  if (y->n && w->packed.bits) run_linear_packed(&(LinearPacked){op.y, op.x, w->packed, op.bias, rows, in, out});
+  else if (y->n) run_linear(&op);
   if (w->packed.bits) return y;
   Node *nd = bias ? NODE(tp, linear_backward, 3, 1, x, w, bias, y) : NODE(tp, linear_backward, 2, 1, x, w, y);
-  if (nd) nd->size[0] = rows, nd->size[1] = in, nd->size[2] = out;
+  NODE_SAVE(nd, op);
   return y;
 }
 
@@ -51,9 +51,8 @@ Tensor *t_linear_bias(Tape *tp, Tensor *x, Tensor *w, Tensor *bias) { return lin
 
 static void matmul_backward(Node *nd)
 {
-  Tensor *x = nd->in[0], *m = nd->in[1];
-  ops.matmul_backward(node_grad(nd, x), node_grad(nd, m), node_flow(nd->out[0]), x->data, m->data, nd->size[0],
-                      nd->size[1], nd->size[2]);
+  run_matmul_backward(&(MatmulBackward){node_grad(nd, nd->in[0]), node_grad(nd, nd->in[1]), node_flow(nd->out[0]),
+                                        *(const Matmul *)nd->op});
 }
 
 Tensor *t_matmul(Tape *tp, Tensor *x, Tensor *m)
@@ -63,18 +62,19 @@ Tensor *t_matmul(Tape *tp, Tensor *x, Tensor *m)
   size_t in = (size_t)m->shape[0], out = (size_t)m->shape[1], rows = shape_count(x->axes - 1, x->shape);
   if (m->packed.bits) values_only(tp, "matmul", x, m);
   Tensor *y = new_last_axis(tp, x, m->shape[1]);
-  if (y->n && m->packed.bits) ops.matmul_packed(y->data, x->data, m->packed, rows, in, out);
-  else if (y->n) ops.matmul(y->data, x->data, m->data, rows, in, out);
+  Matmul op = {y->data, x->data, m->data, rows, in, out};
+  if (y->n && m->packed.bits) run_matmul_packed(&(MatmulPacked){op.y, op.x, m->packed, rows, in, out});
+  else if (y->n) run_matmul(&op);
   if (m->packed.bits) return y;
   Node *nd = NODE(tp, matmul_backward, 2, 1, x, m, y);
-  if (nd) nd->size[0] = rows, nd->size[1] = in, nd->size[2] = out;
+  NODE_SAVE(nd, op);
   return y;
 }
 
 static void rows_backward(Node *nd)
 {
   real *gtable = node_grad(nd, nd->in[0]);
-  if (gtable) ops.rows_backward(gtable, node_flow(nd->out[0]), nd->index, nd->size[0], nd->size[1]);
+  if (gtable) run_rows_backward(&(RowsBackward){gtable, node_flow(nd->out[0]), *(const Rows *)nd->op});
 }
 
 Tensor *t_rows(Tape *tp, Tensor *table, const int *index, int axes, const int *shape)
@@ -89,13 +89,12 @@ Tensor *t_rows(Tape *tp, Tensor *table, const int *index, int axes, const int *s
   if (axes) memcpy(full, shape, (size_t)axes * sizeof *full);
   full[axes] = table->shape[1];
   Tensor *y = tape_tensor(tp, axes + 1, full);
-  if (y->n && table->packed.bits) ops.rows_packed(y->data, table->packed, index, count, C);
-  else if (y->n) ops.rows(y->data, table->data, index, count, C);
+  Rows op = {y->data, table->data, index, count, (size_t)table->shape[0], C};
+  if (y->n && table->packed.bits) run_rows_packed(&(RowsPacked){op.y, table->packed, index, count, op.rows, C});
+  else if (y->n) run_rows(&op);
   if (table->packed.bits) return y;
   Node *nd = NODE(tp, rows_backward, 1, 1, table, y);
-  if (nd) {
-    nd->index = node_keep(tp, index, count * sizeof *index);
-    nd->size[0] = count, nd->size[1] = C;
-  }
+  if (nd) op.index = node_keep(tp, index, count * sizeof *index);
+  NODE_SAVE(nd, op);
   return y;
 }

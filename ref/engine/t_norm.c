@@ -1,13 +1,13 @@
 /* Normalising tape ops. */
+#include "backend.h"
 #include "err.h"
 #include "node.h"
-#include "ops.h"
 
 static void norm_backward(Node *nd)
 {
-  Tensor *x = nd->in[0], *weight = nd->in[1], *bias = nd->in[2];
-  ops.norm_backward(node_grad(nd, x), node_grad(nd, weight), node_grad(nd, bias), node_flow(nd->out[0]),
-                    nd->saved, x->data, weight->data, nd->size[0], nd->size[1], nd->size[2]);
+  run_norm_backward(&(NormBackward){
+      .gx = node_grad(nd, nd->in[0]), .gweight = node_grad(nd, nd->in[1]), .gbias = node_grad(nd, nd->in[2]),
+      .g = node_flow(nd->out[0]), .forward = *(const Norm *)nd->op});
 }
 
 Tensor *t_group_norm(Tape *tp, Tensor *x, int H, Tensor *weight, Tensor *bias, double eps)
@@ -19,10 +19,11 @@ Tensor *t_group_norm(Tape *tp, Tensor *x, int H, Tensor *weight, Tensor *bias, d
               tensor_shape(bias), C, tensor_shape(x));
   size_t rows = x->n / (size_t)C, heads = (size_t)H, N = (size_t)(C / H);
   Tensor *y = tape_tensor(tp, x->axes, x->shape);
-  acc *stats = arena_alloc(&tp->arena, rows * heads * 2 * sizeof *stats);
-  ops.norm(y->data, stats, x->data, weight->data, bias->data, eps, rows, heads, N);
+  Norm op = {.y = y->data, .stats = node_numbers(tp, rows * heads * 2, sizeof(acc)), .x = x->data,
+             .weight = weight->data, .bias = bias->data, .eps = eps, .rows = rows, .H = heads, .N = N};
+  run_norm(&op);
   Node *nd = NODE(tp, norm_backward, 3, 1, x, weight, bias, y);
-  if (nd) nd->saved = stats, nd->size[0] = rows, nd->size[1] = heads, nd->size[2] = N;
+  NODE_SAVE(nd, op);
   return y;
 }
 
@@ -34,8 +35,7 @@ Tensor *t_layer_norm(Tape *tp, Tensor *x, Tensor *weight, Tensor *bias, double e
 static void l2norm_backward(Node *nd)
 {
   real *gx = node_grad(nd, nd->in[0]);
-  if (gx)
-    ops.l2norm_backward(gx, node_flow(nd->out[0]), nd->in[0]->data, nd->number[0], nd->size[0], nd->size[1]);
+  if (gx) run_l2norm_backward(&(L2NormBackward){gx, node_flow(nd->out[0]), *(const L2Norm *)nd->op});
 }
 
 Tensor *t_l2norm(Tape *tp, Tensor *x, int H, double eps)
@@ -44,8 +44,9 @@ Tensor *t_l2norm(Tape *tp, Tensor *x, int H, double eps)
   if (H < 1 || C < 1 || C % H) rwkv_fail("l2norm: %s cannot be split into %d heads", tensor_shape(x), H);
   size_t N = (size_t)(C / H), groups = x->n / N;
   Tensor *y = tape_tensor(tp, x->axes, x->shape);
-  ops.l2norm(y->data, x->data, eps, groups, N);
+  L2Norm op = {y->data, x->data, eps, groups, N};
+  run_l2norm(&op);
   Node *nd = NODE(tp, l2norm_backward, 1, 1, x, y);
-  if (nd) nd->number[0] = eps, nd->size[0] = groups, nd->size[1] = N;
+  NODE_SAVE(nd, op);
   return y;
 }

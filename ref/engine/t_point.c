@@ -1,23 +1,23 @@
 /* Pointwise tape ops. */
+#include "backend.h"
 #include "err.h"
 #include "node.h"
-#include "ops.h"
 
 #include <string.h>
 
 static void unary_backward(Node *nd)
 {
-  Tensor *x = nd->in[0], *y = nd->out[0];
-  real *gx = node_grad(nd, x);
-  if (gx) ops.unary_backward(gx, node_flow(y), x->data, y->data, x->n, (UnaryKind)nd->kind);
+  real *gx = node_grad(nd, nd->in[0]);
+  if (gx) run_unary_backward(&(UnaryBackward){gx, node_flow(nd->out[0]), *(const Unary *)nd->op});
 }
 
 Tensor *t_unary(Tape *tp, UnaryKind kind, Tensor *x)
 {
   Tensor *y = tape_tensor(tp, x->axes, x->shape);
-  ops.unary(y->data, x->data, x->n, kind);
+  Unary op = {y->data, x->data, x->n, kind};
+  run_unary(&op);
   Node *nd = NODE(tp, unary_backward, 1, 1, x, y);
-  if (nd) nd->kind = kind;
+  NODE_SAVE(nd, op);
   return y;
 }
 
@@ -43,23 +43,20 @@ static void broadcast(Broadcast *s, int *axes, int shape[4], const char *op, con
 
 static void binary_backward(Node *nd)
 {
-  Tensor *a = nd->in[0], *b = nd->in[1];
-  ops.binary_backward(node_grad(nd, a), node_grad(nd, b), node_flow(nd->out[0]), a->data, b->data,
-                      nd->saved, (BinaryKind)nd->kind);
+  run_binary_backward(&(BinaryBackward){node_grad(nd, nd->in[0]), node_grad(nd, nd->in[1]), node_flow(nd->out[0]),
+                                        *(const Binary *)nd->op});
 }
 
 Tensor *t_binary(Tape *tp, BinaryKind kind, Tensor *a, Tensor *b)
 {
-  Broadcast s;
+  Binary op = {.a = a->data, .b = b->data, .kind = kind};
   int axes, shape[4];
-  broadcast(&s, &axes, shape, binary_table[kind].name, a, b);
+  broadcast(&op.shape, &axes, shape, k_binary_functions[kind].name, a, b);
   Tensor *y = tape_tensor(tp, axes, shape);
-  if (y->n) ops.binary(y->data, a->data, b->data, &s, kind);
+  op.y = y->data;
+  if (y->n) run_binary(&op);
   Node *nd = NODE(tp, binary_backward, 2, 1, a, b, y);
-  if (nd) {
-    nd->kind = kind;
-    nd->saved = node_keep(tp, &s, sizeof s);
-  }
+  NODE_SAVE(nd, op);
   return y;
 }
 
@@ -77,33 +74,32 @@ Tensor *t_expand(Tape *tp, Tensor *x, int axes, const int *shape)
     rwkv_fail("expand: %s cannot become %s: sizes must be equal, or 1 to be repeated, from the last axis on",
               tensor_shape(x), axes <= MAX_AXES ? shape_text(axes, shape) : "a tensor of so many axes");
   if (same_shape(x, &sizes)) return x;
-  Broadcast s;
-  broadcast(&s, &axes, sizes.shape, "expand", x, &sizes);
-  memset(s.step_b, 0, sizeof s.step_b);
+  Binary op = {.a = x->data, .b = zero->data, .kind = B_SUB};
+  broadcast(&op.shape, &axes, sizes.shape, "expand", x, &sizes);
+  memset(op.shape.step_b, 0, sizeof op.shape.step_b);
   Tensor *y = tape_tensor(tp, axes, sizes.shape);
-  if (y->n) ops.binary(y->data, x->data, zero->data, &s, B_SUB);
+  op.y = y->data;
+  if (y->n) run_binary(&op);
   Node *nd = NODE(tp, binary_backward, 2, 1, x, zero, y);
-  if (nd) {
-    nd->kind = B_SUB;
-    nd->saved = node_keep(tp, &s, sizeof s);
-  }
+  NODE_SAVE(nd, op);
   return y;
 }
 
 Tensor *t_compare(Tape *tp, CompareKind kind, Tensor *a, Tensor *b)
 {
-  Broadcast s;
+  Compare op = {.a = a->data, .b = b->data, .kind = kind};
   int axes, shape[4];
-  broadcast(&s, &axes, shape, compare_names[kind], a, b);
+  broadcast(&op.shape, &axes, shape, k_compare_names[kind], a, b);
   Tensor *y = tape_tensor(tp, axes, shape);
-  if (y->n) ops.compare(y->data, a->data, b->data, &s, kind);
+  op.y = y->data;
+  if (y->n) run_compare(&op);
   return y;
 }
 
-static void where_backward(Node *nd)
+static void choose_backward(Node *nd)
 {
-  real *ga = node_grad(nd, nd->in[0]), *gb = node_grad(nd, nd->in[1]);
-  ops.where_backward(ga, gb, node_flow(nd->out[0]), nd->saved, nd->out[0]->n);
+  run_choose_backward(&(ChooseBackward){node_grad(nd, nd->in[0]), node_grad(nd, nd->in[1]), node_flow(nd->out[0]),
+                                        *(const Choose *)nd->op});
 }
 
 Tensor *t_where(Tape *tp, Tensor *mask, Tensor *a, Tensor *b)
@@ -115,24 +111,26 @@ Tensor *t_where(Tape *tp, Tensor *mask, Tensor *a, Tensor *b)
   mask = t_expand(tp, mask, all.axes, all.shape);
   a = t_expand(tp, a, all.axes, all.shape), b = t_expand(tp, b, all.axes, all.shape);
   Tensor *y = tape_tensor(tp, all.axes, all.shape);
-  ops.where(y->data, mask->data, a->data, b->data, y->n);
-  Node *nd = NODE(tp, where_backward, 2, 1, a, b, y);
-  if (nd) nd->saved = mask->data;
+  Choose op = {y->data, mask->data, a->data, b->data, y->n};
+  run_choose(&op);
+  Node *nd = NODE(tp, choose_backward, 2, 1, a, b, y);
+  NODE_SAVE(nd, op);
   return y;
 }
 
 static void affine_backward(Node *nd)
 {
   real *gx = node_grad(nd, nd->in[0]);
-  if (gx) ops.affine_backward(gx, node_flow(nd->out[0]), nd->number[0], nd->in[0]->n);
+  if (gx) run_affine_backward(&(AffineBackward){gx, node_flow(nd->out[0]), *(const Affine *)nd->op});
 }
 
 Tensor *t_affine(Tape *tp, Tensor *x, double scale, double offset)
 {
   Tensor *y = tape_tensor(tp, x->axes, x->shape);
-  ops.affine(y->data, x->data, scale, offset, x->n);
+  Affine op = {y->data, x->data, scale, offset, x->n};
+  run_affine(&op);
   Node *nd = NODE(tp, affine_backward, 1, 1, x, y);
-  if (nd) nd->number[0] = scale;
+  NODE_SAVE(nd, op);
   return y;
 }
 
@@ -143,9 +141,9 @@ Tensor *t_clamp(Tape *tp, Tensor *x, double low, double high)
 
 static void lerp_backward(Node *nd)
 {
-  Tensor *x = nd->in[0], *p = nd->in[1], *mu = nd->in[2];
-  ops.lerp_backward(node_grad(nd, x), node_grad(nd, p), node_grad(nd, mu), node_flow(nd->out[0]), x->data,
-                    p->data, mu->data, nd->size[0], nd->size[1], nd->size[2]);
+  run_lerp_backward(&(LerpBackward){.gx = node_grad(nd, nd->in[0]), .gp = node_grad(nd, nd->in[1]),
+                                    .gmu = node_grad(nd, nd->in[2]), .g = node_flow(nd->out[0]),
+                                    .forward = *(const Lerp *)nd->op});
 }
 
 Tensor *t_lerp(Tape *tp, Tensor *x, Tensor *p, Tensor *mu)
@@ -156,8 +154,9 @@ Tensor *t_lerp(Tape *tp, Tensor *x, Tensor *p, Tensor *mu)
     rwkv_fail("lerp: mu %s fits neither the last axis of x %s nor all of it", tensor_shape(mu), tensor_shape(x));
   Tensor *z = tape_tensor(tp, x->axes, x->shape);
   size_t rows = C ? x->n / (size_t)C : 0, mu_rows = C ? mu->n / (size_t)C : 0;
-  ops.lerp(z->data, x->data, p->data, mu->data, rows, mu_rows, (size_t)C);
+  Lerp op = {z->data, x->data, p->data, mu->data, rows, mu_rows, (size_t)C};
+  run_lerp(&op);
   Node *nd = NODE(tp, lerp_backward, 3, 1, x, p, mu, z);
-  if (nd) nd->size[0] = rows, nd->size[1] = mu_rows, nd->size[2] = (size_t)C;
+  NODE_SAVE(nd, op);
   return z;
 }

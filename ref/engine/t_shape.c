@@ -1,7 +1,7 @@
 /* Tape ops that move numbers about: reshape, slice, concat, sums. */
+#include "backend.h"
 #include "err.h"
 #include "node.h"
-#include "ops.h"
 
 #include <limits.h>
 #include <string.h>
@@ -47,9 +47,10 @@ Tensor *t_reshape(Tape *tp, Tensor *x, int axes, const int *shape)
 
 static void slice_backward(Node *nd)
 {
+  const Slice *op = nd->op;
   real *gx = node_grad(nd, nd->in[0]);
-  const size_t *s = nd->size;
-  if (gx) ops.unslice_add(gx, node_flow(nd->out[0]), s[0], s[1], s[2], s[3], s[4]);
+  if (gx)
+    run_unslice_add(&(Unslice){gx, node_flow(nd->out[0]), op->outer, op->size, op->inner, op->from, op->count});
 }
 
 Tensor *t_slice(Tape *tp, Tensor *x, int axis, int from, int count)
@@ -61,20 +62,19 @@ Tensor *t_slice(Tape *tp, Tensor *x, int axis, int from, int count)
   memcpy(shape, x->shape, sizeof shape);
   shape[a.axis] = count;
   Tensor *y = tape_tensor(tp, x->axes, shape);
-  if (y->n) ops.slice(y->data, x->data, a.outer, a.size, a.inner, (size_t)from, (size_t)count);
+  Slice op = {y->data, x->data, a.outer, a.size, a.inner, (size_t)from, (size_t)count};
+  if (y->n) run_slice(&op);
   Node *nd = NODE(tp, slice_backward, 1, 1, x, y);
-  if (nd) {
-    size_t s[] = {a.outer, a.size, a.inner, (size_t)from, (size_t)count};
-    memcpy(nd->size, s, sizeof s);
-  }
+  NODE_SAVE(nd, op);
   return y;
 }
 
 static void concat_backward(Node *nd) /* one node for each part */
 {
+  const Unslice *op = nd->op;
   real *gpart = node_grad(nd, nd->in[0]);
-  const size_t *s = nd->size;
-  if (gpart) ops.slice_add(gpart, node_flow(nd->out[0]), s[0], s[1], s[2], s[3], s[4]);
+  if (gpart)
+    run_slice_add(&(Slice){gpart, node_flow(nd->out[0]), op->outer, op->size, op->inner, op->from, op->count});
 }
 
 Tensor *t_concat(Tape *tp, Tensor **parts, int count, int axis)
@@ -96,12 +96,10 @@ Tensor *t_concat(Tape *tp, Tensor **parts, int count, int axis)
   size_t from = 0, size = (size_t)shape[a.axis];
   for (int i = 0; i < count; i++) {
     size_t part = (size_t)parts[i]->shape[a.axis];
-    if (parts[i]->n) ops.unslice(y->data, parts[i]->data, a.outer, size, a.inner, from, part);
+    Unslice op = {y->data, parts[i]->data, a.outer, size, a.inner, from, part};
+    if (parts[i]->n) run_unslice(&op);
     Node *nd = NODE(tp, concat_backward, 1, 1, parts[i], y);
-    if (nd) {
-      size_t s[] = {a.outer, size, a.inner, from, part};
-      memcpy(nd->size, s, sizeof s);
-    }
+    NODE_SAVE(nd, op);
     from += part;
   }
   return y;
@@ -115,15 +113,16 @@ Tensor *t_append(Tape *tp, Tensor *history, Tensor *x)
 static void sum_backward(Node *nd)
 {
   real *gx = node_grad(nd, nd->in[0]);
-  if (gx) ops.sum_backward(gx, node_flow(nd->out[0]), nd->number[0], nd->size[0], nd->size[1], nd->size[2]);
+  if (gx) run_sum_backward(&(SumBackward){gx, node_flow(nd->out[0]), *(const Sum *)nd->op});
 }
 
 static Tensor *sum(Tape *tp, Tensor *x, double scale, Around a, int axes, const int *shape)
 {
   Tensor *y = tape_tensor(tp, axes, shape);
-  if (y->n) ops.sum(y->data, x->data, scale, a.outer, a.size, a.inner);
+  Sum op = {y->data, x->data, scale, a.outer, a.size, a.inner};
+  if (y->n) run_sum(&op);
   Node *nd = NODE(tp, sum_backward, 1, 1, x, y);
-  if (nd) nd->number[0] = scale, nd->size[0] = a.outer, nd->size[1] = a.size, nd->size[2] = a.inner;
+  NODE_SAVE(nd, op);
   return y;
 }
 
@@ -153,15 +152,16 @@ Tensor *t_sum_all(Tape *tp, Tensor *x) { return sum(tp, x, 1, (Around){0, 1, x->
 static void cumsum_backward(Node *nd)
 {
   real *gx = node_grad(nd, nd->in[0]);
-  if (gx) ops.cumsum_backward(gx, node_flow(nd->out[0]), nd->size[0], nd->size[1], nd->size[2]);
+  if (gx) run_cumsum_backward(&(CumsumBackward){gx, node_flow(nd->out[0]), *(const Cumsum *)nd->op});
 }
 
 Tensor *t_cumsum(Tape *tp, Tensor *x, int axis)
 {
   Around a = around("cumsum", x, axis);
   Tensor *y = tape_tensor(tp, x->axes, x->shape);
-  if (y->n) ops.cumsum(y->data, x->data, a.outer, a.size, a.inner);
+  Cumsum op = {y->data, x->data, a.outer, a.size, a.inner};
+  if (y->n) run_cumsum(&op);
   Node *nd = NODE(tp, cumsum_backward, 1, 1, x, y);
-  if (nd) nd->size[0] = a.outer, nd->size[1] = a.size, nd->size[2] = a.inner;
+  NODE_SAVE(nd, op);
   return y;
 }

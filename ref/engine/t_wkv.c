@@ -1,7 +1,7 @@
 /* Tape ops of the recurrences. */
+#include "backend.h"
 #include "err.h"
 #include "node.h"
-#include "ops.h"
 
 #include <string.h>
 
@@ -53,24 +53,15 @@ static HeadSizes head_sizes(const char *op, const Tensor *k, const Tensor *S)
   return z;
 }
 
-/* Room for the state before every segment, and the sizes, for the backward pass. */
-static void keep_segments(Node *nd, HeadSizes z, const Tensor *S)
-{
-  size_t segments = ((size_t)z.T + WKV_SEGMENT - 1) / WKV_SEGMENT;
-  nd->saved = arena_alloc(&nd->tape->arena, segments * S->n * sizeof(real));
-  nd->size[0] = (size_t)z.B, nd->size[1] = (size_t)z.T, nd->size[2] = (size_t)z.H, nd->size[3] = (size_t)z.N;
-}
-
 /* ---- wkv1 ---- */
 
 static void wkv1_backward(Node *nd)
 {
   Tensor **in = nd->in;
-  const size_t *s = nd->size;
-  Wkv1Grads out = {node_grad(nd, in[0]), node_grad(nd, in[1]), node_grad(nd, in[2]), node_grad(nd, in[3]),
-                   node_grad(nd, in[4])};
-  ops.wkv1_backward(&out, node_flow(nd->out[0]), in[0]->data, in[1]->data, in[2]->data, in[3]->data,
-                    in[4]->data, s[0], s[1], s[2], s[3], s[4], s[5]);
+  run_wkv1_backward(&(Wkv1Backward){
+      .gw = node_grad(nd, in[0]), .galpha = node_grad(nd, in[1]), .gbeta = node_grad(nd, in[2]),
+      .gk = node_grad(nd, in[3]), .gv = node_grad(nd, in[4]),
+      .gy = node_flow(nd->out[0]), .forward = *(const Wkv1 *)nd->op});
 }
 
 Tensor *t_wkv1(Tape *tp, Tensor *w, Tensor *alpha, Tensor *beta, int H, Tensor *k, Tensor *v, Tensor **keys,
@@ -90,10 +81,11 @@ Tensor *t_wkv1(Tape *tp, Tensor *w, Tensor *alpha, Tensor *beta, int H, Tensor *
   k = t_append(tp, *keys, k), v = t_append(tp, *values, v);
   same_as("wkv1", "values", v, "keys", k);
   Tensor *y = tape_tensor(tp, 3, (int[]){B, T, C});
-  size_t s[] = {(size_t)B, (size_t)T, (size_t)U, (size_t)H, (size_t)(C / H), ctx};
-  ops.wkv1(y->data, w->data, alpha->data, beta->data, k->data, v->data, s[0], s[1], s[2], s[3], s[4], s[5]);
+  Wkv1 op = {.y = y->data, .w = w->data, .alpha = alpha->data, .beta = beta->data, .k = k->data, .v = v->data,
+             .B = (size_t)B, .T = (size_t)T, .U = (size_t)U, .H = (size_t)H, .N = (size_t)(C / H), .ctx = ctx};
+  run_wkv1(&op);
   Node *nd = NODE(tp, wkv1_backward, 5, 1, w, alpha, beta, k, v, y);
-  if (nd) memcpy(nd->size, s, sizeof s);
+  NODE_SAVE(nd, op);
   *keys = k, *values = v;
   return y;
 }
@@ -102,12 +94,11 @@ Tensor *t_wkv1(Tape *tp, Tensor *w, Tensor *alpha, Tensor *beta, int H, Tensor *
 
 static void wkv2_backward(Node *nd)
 {
-  Tensor **in = nd->in;
-  Wkv2Grads out = {node_grad(nd, in[0]), node_grad(nd, in[1]), node_grad(nd, in[2]), node_grad(nd, in[3]),
-                   node_grad(nd, in[4]), node_grad(nd, in[5])};
-  ops.wkv2_backward(&out, node_flow(nd->out[0]), node_flow(nd->out[1]), node_flow(nd->out[2]), nd->saved,
-                    in[0]->data, in[1]->data, in[2]->data, in[3]->data, nd->number[0], nd->size[0], nd->size[1],
-                    nd->size[2]);
+  Tensor **in = nd->in, **out = nd->out;
+  run_wkv2_backward(&(Wkv2Backward){
+      .gw = node_grad(nd, in[0]), .gu = node_grad(nd, in[1]), .ge = node_grad(nd, in[2]), .gv = node_grad(nd, in[3]),
+      .ga0 = node_grad(nd, in[4]), .gb0 = node_grad(nd, in[5]),
+      .gy = node_flow(out[0]), .ga1 = node_flow(out[1]), .gb1 = node_flow(out[2]), .forward = *(const Wkv2 *)nd->op});
 }
 
 Tensor *t_wkv2(Tape *tp, Tensor *w, Tensor *u, Tensor *e, Tensor *v, double eps, Tensor **a, Tensor **b)
@@ -121,14 +112,12 @@ Tensor *t_wkv2(Tape *tp, Tensor *w, Tensor *u, Tensor *e, Tensor *v, double eps,
   expect("wkv2", "state b", *b, 2, (int[]){B, C});
   Tensor *y = tape_tensor(tp, 3, e->shape), *a1 = tape_tensor(tp, 2, (*a)->shape),
          *b1 = tape_tensor(tp, 2, (*b)->shape);
+  Wkv2 op = {.y = y->data, .a1 = a1->data, .b1 = b1->data, .w = w->data, .u = u->data, .e = e->data, .v = v->data,
+             .a0 = (*a)->data, .b0 = (*b)->data, .eps = eps, .B = (size_t)B, .T = (size_t)T, .C = (size_t)C};
   Node *nd = NODE(tp, wkv2_backward, 6, 3, w, u, e, v, *a, *b, y, a1, b1);
-  if (nd) {
-    nd->saved = arena_alloc(&tp->arena, 2 * e->n * sizeof(real));
-    nd->number[0] = eps;
-    nd->size[0] = (size_t)B, nd->size[1] = (size_t)T, nd->size[2] = (size_t)C;
-  }
-  ops.wkv2(y->data, a1->data, b1->data, nd ? nd->saved : NULL, w->data, u->data, e->data, v->data, (*a)->data,
-           (*b)->data, eps, (size_t)B, (size_t)T, (size_t)C);
+  if (nd) op.trace = node_numbers(tp, 2 * e->n, sizeof(real));
+  NODE_SAVE(nd, op);
+  run_wkv2(&op);
   *a = a1, *b = b1;
   return y;
 }
@@ -137,12 +126,12 @@ Tensor *t_wkv2(Tape *tp, Tensor *w, Tensor *u, Tensor *e, Tensor *v, double eps,
 
 static void wkv4_backward(Node *nd)
 {
-  Tensor **in = nd->in;
-  Wkv4Grads out = {node_grad(nd, in[0]), node_grad(nd, in[1]), node_grad(nd, in[2]), node_grad(nd, in[3]),
-                   node_grad(nd, in[4]), node_grad(nd, in[5]), node_grad(nd, in[6])};
-  ops.wkv4_backward(&out, node_flow(nd->out[0]), node_flow(nd->out[1]), node_flow(nd->out[2]),
-                    node_flow(nd->out[3]), nd->saved, in[0]->data, in[1]->data, in[2]->data, in[3]->data,
-                    nd->size[0], nd->size[1], nd->size[2], nd->size[3]);
+  Tensor **in = nd->in, **out = nd->out;
+  run_wkv4_backward(&(Wkv4Backward){
+      .gw = node_grad(nd, in[0]), .gu = node_grad(nd, in[1]), .gk = node_grad(nd, in[2]), .gv = node_grad(nd, in[3]),
+      .ga0 = node_grad(nd, in[4]), .gb0 = node_grad(nd, in[5]), .gp0 = node_grad(nd, in[6]),
+      .gy = node_flow(out[0]), .ga1 = node_flow(out[1]), .gb1 = node_flow(out[2]), .gp1 = node_flow(out[3]),
+      .forward = *(const Wkv4 *)nd->op});
 }
 
 Tensor *t_wkv4(Tape *tp, Tensor *w, Tensor *u, Tensor *k, Tensor *v, Tensor **a, Tensor **b, Tensor **p)
@@ -158,13 +147,13 @@ Tensor *t_wkv4(Tape *tp, Tensor *w, Tensor *u, Tensor *k, Tensor *v, Tensor **a,
   Tensor *y = tape_tensor(tp, 3, k->shape);
   Tensor *a1 = tape_tensor(tp, 2, (*a)->shape), *b1 = tape_tensor(tp, 2, (*b)->shape),
          *p1 = tape_tensor(tp, 2, (*p)->shape);
+  Wkv4 op = {.y = y->data, .a1 = a1->data, .b1 = b1->data, .p1 = p1->data, .w = w->data, .u = u->data, .k = k->data,
+             .v = v->data, .a0 = (*a)->data, .b0 = (*b)->data, .p0 = (*p)->data,
+             .B = (size_t)B, .T = (size_t)T, .C = (size_t)C, .decay_rows = decay_rows};
   Node *nd = NODE(tp, wkv4_backward, 7, 4, w, u, k, v, *a, *b, *p, y, a1, b1, p1);
-  if (nd) {
-    nd->saved = arena_alloc(&tp->arena, 3 * k->n * sizeof(real));
-    nd->size[0] = (size_t)B, nd->size[1] = (size_t)T, nd->size[2] = (size_t)C, nd->size[3] = decay_rows;
-  }
-  ops.wkv4(y->data, a1->data, b1->data, p1->data, nd ? nd->saved : NULL, w->data, u->data, k->data, v->data,
-           (*a)->data, (*b)->data, (*p)->data, (size_t)B, (size_t)T, (size_t)C, decay_rows);
+  if (nd) op.trace = node_numbers(tp, 3 * k->n, sizeof(real));
+  NODE_SAVE(nd, op);
+  run_wkv4(&op);
   *a = a1, *b = b1, *p = p1;
   return y;
 }
@@ -173,15 +162,11 @@ Tensor *t_wkv4(Tape *tp, Tensor *w, Tensor *u, Tensor *k, Tensor *v, Tensor **a,
 
 static void wkv6_backward(Node *nd)
 {
-  Tensor **in = nd->in;
-  const size_t *s = nd->size;
-  Wkv6Grads out = {node_grad(nd, in[0]), node_grad(nd, in[1]), node_grad(nd, in[2]), node_grad(nd, in[3]),
-                   node_grad(nd, in[4]), node_grad(nd, in[5])};
-  ArenaMark mark = arena_mark(&nd->tape->arena);
-  real *scratch = arena_alloc(&nd->tape->arena, s[0] * s[2] * k_wkv6_scratch(s[3]) * sizeof(real));
-  ops.wkv6_backward(&out, scratch, node_flow(nd->out[0]), node_flow(nd->out[1]), nd->saved, in[0]->data,
-                    in[1]->data, in[2]->data, in[3]->data, in[4]->data, s[0], s[1], s[2], s[3], s[4]);
-  arena_rewind(&nd->tape->arena, mark);
+  Tensor **in = nd->in, **out = nd->out;
+  run_wkv6_backward(&(Wkv6Backward){
+      .gr = node_grad(nd, in[0]), .gw = node_grad(nd, in[1]), .gk = node_grad(nd, in[2]), .gv = node_grad(nd, in[3]),
+      .gu = node_grad(nd, in[4]), .gS0 = node_grad(nd, in[5]),
+      .gy = node_flow(out[0]), .gS1 = node_flow(out[1]), .forward = *(const Wkv6 *)nd->op});
 }
 
 Tensor *t_wkv6(Tape *tp, Tensor *r, Tensor *w, Tensor *k, Tensor *v, Tensor *u, Tensor **S)
@@ -193,13 +178,13 @@ Tensor *t_wkv6(Tape *tp, Tensor *r, Tensor *w, Tensor *k, Tensor *v, Tensor *u, 
   expect_count("wkv6", "u", u, z.H * z.N);
   size_t decay_rows = decay_rows_of("wkv6", w, k);
   Tensor *y = tape_tensor(tp, 3, k->shape), *S1 = tape_tensor(tp, 4, (*S)->shape);
+  Wkv6 op = {.y = y->data, .S1 = S1->data, .r = r->data, .w = w->data, .k = k->data, .v = v->data, .u = u->data,
+             .S0 = (*S)->data, .B = (size_t)z.B, .T = (size_t)z.T, .H = (size_t)z.H, .N = (size_t)z.N,
+             .decay_rows = decay_rows};
   Node *nd = NODE(tp, wkv6_backward, 6, 2, r, w, k, v, u, *S, y, S1);
-  if (nd) {
-    keep_segments(nd, z, S1);
-    nd->size[4] = decay_rows;
-  }
-  ops.wkv6(y->data, S1->data, nd ? nd->saved : NULL, r->data, w->data, k->data, v->data, u->data, (*S)->data,
-           (size_t)z.B, (size_t)z.T, (size_t)z.H, (size_t)z.N, decay_rows);
+  if (nd) op.segments = node_numbers(tp, k_segments(op.T) * S1->n, sizeof(real));
+  NODE_SAVE(nd, op);
+  run_wkv6(&op);
   *S = S1;
   return y;
 }
@@ -208,15 +193,11 @@ Tensor *t_wkv6(Tape *tp, Tensor *r, Tensor *w, Tensor *k, Tensor *v, Tensor *u, 
 
 static void wkv7_backward(Node *nd)
 {
-  Tensor **in = nd->in;
-  const size_t *s = nd->size;
-  Wkv7Grads out = {node_grad(nd, in[0]), node_grad(nd, in[1]), node_grad(nd, in[2]), node_grad(nd, in[3]),
-                   node_grad(nd, in[4]), node_grad(nd, in[5]), node_grad(nd, in[6])};
-  ArenaMark mark = arena_mark(&nd->tape->arena);
-  real *scratch = arena_alloc(&nd->tape->arena, s[0] * s[2] * k_wkv7_scratch(s[3]) * sizeof(real));
-  ops.wkv7_backward(&out, scratch, node_flow(nd->out[0]), node_flow(nd->out[1]), nd->saved, in[0]->data,
-                    in[1]->data, in[2]->data, in[3]->data, in[4]->data, in[5]->data, s[0], s[1], s[2], s[3]);
-  arena_rewind(&nd->tape->arena, mark);
+  Tensor **in = nd->in, **out = nd->out;
+  run_wkv7_backward(&(Wkv7Backward){
+      .gr = node_grad(nd, in[0]), .gw = node_grad(nd, in[1]), .gk = node_grad(nd, in[2]), .gv = node_grad(nd, in[3]),
+      .ga = node_grad(nd, in[4]), .gb = node_grad(nd, in[5]), .gS0 = node_grad(nd, in[6]),
+      .gy = node_flow(out[0]), .gS1 = node_flow(out[1]), .forward = *(const Wkv7 *)nd->op});
 }
 
 Tensor *t_wkv7(Tape *tp, Tensor *r, Tensor *w, Tensor *k, Tensor *v, Tensor *a, Tensor *b, Tensor **S)
@@ -229,10 +210,12 @@ Tensor *t_wkv7(Tape *tp, Tensor *r, Tensor *w, Tensor *k, Tensor *v, Tensor *a, 
   same_as("wkv7", "a", a, "k", k);
   same_as("wkv7", "b", b, "k", k);
   Tensor *y = tape_tensor(tp, 3, k->shape), *S1 = tape_tensor(tp, 4, (*S)->shape);
+  Wkv7 op = {.y = y->data, .S1 = S1->data, .r = r->data, .w = w->data, .k = k->data, .v = v->data, .a = a->data,
+             .b = b->data, .S0 = (*S)->data, .B = (size_t)z.B, .T = (size_t)z.T, .H = (size_t)z.H, .N = (size_t)z.N};
   Node *nd = NODE(tp, wkv7_backward, 7, 2, r, w, k, v, a, b, *S, y, S1);
-  if (nd) keep_segments(nd, z, S1);
-  ops.wkv7(y->data, S1->data, nd ? nd->saved : NULL, r->data, w->data, k->data, v->data, a->data, b->data,
-           (*S)->data, (size_t)z.B, (size_t)z.T, (size_t)z.H, (size_t)z.N);
+  if (nd) op.segments = node_numbers(tp, k_segments(op.T) * S1->n, sizeof(real));
+  NODE_SAVE(nd, op);
+  run_wkv7(&op);
   *S = S1;
   return y;
 }
@@ -241,15 +224,11 @@ Tensor *t_wkv7(Tape *tp, Tensor *r, Tensor *w, Tensor *k, Tensor *v, Tensor *a, 
 
 static void selective_scan_backward(Node *nd)
 {
-  Tensor **in = nd->in;
-  const size_t *s = nd->size;
-  ScanGrads out = {node_grad(nd, in[0]), node_grad(nd, in[1]), node_grad(nd, in[2]), node_grad(nd, in[3]),
-                   node_grad(nd, in[4]), node_grad(nd, in[5])};
-  ArenaMark mark = arena_mark(&nd->tape->arena);
-  real *scratch = arena_alloc(&nd->tape->arena, s[0] * k_selective_scan_scratch(s[2], s[3]) * sizeof(real));
-  ops.selective_scan_backward(&out, scratch, node_flow(nd->out[0]), node_flow(nd->out[1]), nd->saved, in[0]->data,
-                              in[1]->data, in[2]->data, in[3]->data, in[4]->data, s[0], s[1], s[2], s[3]);
-  arena_rewind(&nd->tape->arena, mark);
+  Tensor **in = nd->in, **out = nd->out;
+  run_selective_scan_backward(&(SelectiveScanBackward){
+      .gx = node_grad(nd, in[0]), .gdelta = node_grad(nd, in[1]), .gA = node_grad(nd, in[2]),
+      .gB = node_grad(nd, in[3]), .gC = node_grad(nd, in[4]), .gh0 = node_grad(nd, in[5]),
+      .gy = node_flow(out[0]), .gh1 = node_flow(out[1]), .forward = *(const SelectiveScan *)nd->op});
 }
 
 Tensor *t_selective_scan(Tape *tp, Tensor *x, Tensor *delta, Tensor *A, Tensor *Bm, Tensor *Cm, Tensor **h)
@@ -263,14 +242,12 @@ Tensor *t_selective_scan(Tape *tp, Tensor *x, Tensor *delta, Tensor *A, Tensor *
   expect("selective_scan", "C", Cm, 3, (int[]){B, T, N});
   expect("selective_scan", "state h", *h, 3, (int[]){B, D, N});
   Tensor *y = tape_tensor(tp, 3, x->shape), *h1 = tape_tensor(tp, 3, (*h)->shape);
-  size_t s[] = {(size_t)B, (size_t)T, (size_t)D, (size_t)N};
+  SelectiveScan op = {.y = y->data, .h1 = h1->data, .x = x->data, .delta = delta->data, .A = A->data, .Bm = Bm->data,
+                      .Cm = Cm->data, .h0 = (*h)->data, .B = (size_t)B, .T = (size_t)T, .D = (size_t)D, .N = (size_t)N};
   Node *nd = NODE(tp, selective_scan_backward, 6, 2, x, delta, A, Bm, Cm, *h, y, h1);
-  if (nd) {
-    nd->saved = arena_alloc(&tp->arena, (s[1] + WKV_SEGMENT - 1) / WKV_SEGMENT * h1->n * sizeof(real));
-    memcpy(nd->size, s, sizeof s);
-  }
-  ops.selective_scan(y->data, h1->data, nd ? nd->saved : NULL, x->data, delta->data, A->data, Bm->data, Cm->data,
-                     (*h)->data, s[0], s[1], s[2], s[3]);
+  if (nd) op.segments = node_numbers(tp, k_segments(op.T) * h1->n, sizeof(real));
+  NODE_SAVE(nd, op);
+  run_selective_scan(&op);
   *h = h1;
   return y;
 }

@@ -1,14 +1,15 @@
 #include "tape.h"
 
+#include "backend.h"
 #include "err.h"
 #include "node.h"
-#include "ops.h"
 
 #include <string.h>
 
 Tape *tape_new(void)
 {
   Tape *tp = rwkv_alloc(1, sizeof *tp, "tape");
+  tp->numbers.memory = &backend_memory;
   tp->recording = true;
   tp->generation = 1;
   return tp;
@@ -19,12 +20,13 @@ void tape_free(Tape *tp)
   if (!tp) return;
   tape_reset(tp); /* whoever watches saves what it needs */
   arena_free(&tp->arena);
+  arena_free(&tp->numbers);
   rwkv_release(tp);
 }
 
 void tape_reset(Tape *tp)
 {
-  ops.settle();
+  backend_flush();
   for (TapeWatcher *w = tp->watchers, *next; w; w = next) {
     next = w->next;
     w->before_reset(w);
@@ -38,6 +40,16 @@ void tape_reset(Tape *tp)
   tp->spare = NULL;
   tp->generation++;
   arena_reset(&tp->arena);
+  arena_reset(&tp->numbers);
+}
+
+TapeMark tape_mark(const Tape *tp) { return (TapeMark){arena_mark(&tp->arena), arena_mark(&tp->numbers)}; }
+
+void tape_rewind(Tape *tp, TapeMark mark)
+{
+  backend_flush();
+  arena_rewind(&tp->arena, mark.arena);
+  arena_rewind(&tp->numbers, mark.numbers);
 }
 
 void tape_dispose(Tape *tp, Tensor *t)
@@ -49,7 +61,7 @@ void tape_dispose(Tape *tp, Tensor *t)
 void tape_batch(Tape *tp, size_t B, size_t T, size_t C)
 {
   (void)tp;
-  ops.batch(B, T, C);
+  backend_now()->batch(B, T, C);
 }
 
 Tensor *tape_tensor(Tape *tp, int axes, const int *shape)
@@ -60,28 +72,28 @@ Tensor *tape_tensor(Tape *tp, int axes, const int *shape)
   t->n = n;
   t->axes = axes;
   if (axes) memcpy(t->shape, shape, (size_t)axes * sizeof *shape);
-  t->data = arena_alloc(&tp->arena, n * sizeof(real));
+  t->data = node_numbers(tp, n, sizeof(real));
   return t;
 }
 
 Tensor *tape_zeros(Tape *tp, int axes, const int *shape)
 {
   Tensor *t = tape_tensor(tp, axes, shape);
-  memset(t->data, 0, t->n * sizeof(real));
+  run_clear(&(Clear){t->data, t->n});
   return t;
 }
 
 Tensor *tape_number(Tape *tp, double value)
 {
   Tensor *t = tape_tensor(tp, 0, NULL);
-  t->data[0] = (real)value;
+  backend_write_new(t->data, &(real){(real)value}, sizeof(real));
   return t;
 }
 
 Tensor *tape_copy(Tape *tp, const Tensor *t)
 {
   Tensor *c = tape_tensor(tp, t->axes, t->shape);
-  tensor_read(t, 0, t->n, c->data);
+  tensor_copy(c, t);
   return c;
 }
 
@@ -129,12 +141,12 @@ struct Spare {
 static real *new_grad(Tape *tp, size_t n)
 {
   for (Spare **s = &tp->spare; *s; s = &(*s)->next)
-    if ((*s)->n == n && !ops.read_later((*s)->data)) {
+    if ((*s)->n == n && !backend_now()->read_later((*s)->data)) {
       real *data = (*s)->data;
       *s = (*s)->next;
       return data;
     }
-  return arena_alloc(&tp->arena, n * sizeof(real));
+  return node_numbers(tp, n, sizeof(real));
 }
 
 static void pass_on(Tape *tp, Tensor *t)
@@ -152,7 +164,7 @@ real *node_grad(Node *node, Tensor *t)
   if (t->base) return node_grad(node, t->base);
   if (!t->grad) {
     real *zeros = new_grad(node->tape, t->n);
-    ops.clear(zeros, t->n);
+    run_clear(&(Clear){zeros, t->n});
     t->grad = zeros; /* not before: it may fail for want of memory */
   }
   return t->grad;
@@ -163,6 +175,12 @@ void *node_keep(Tape *tp, const void *from, size_t bytes)
   void *copy = arena_alloc(&tp->arena, bytes);
   if (bytes) memcpy(copy, from, bytes);
   return copy;
+}
+
+void *node_numbers(Tape *tp, size_t count, size_t size)
+{
+  if (count > SIZE_MAX / size) memory_fail(SIZE_MAX, "one tensor");
+  return arena_alloc(&tp->numbers, count * size);
 }
 
 real *node_flow(const Tensor *t)
@@ -179,8 +197,10 @@ void tape_backward(Tape *tp, Tensor *loss)
   Node start = {.tape = tp};
   real *seed = node_grad(&start, loss);
   if (!seed) rwkv_fail("backward: what this number is a view of needs no gradient any more");
-  ops.settle();
-  seed[0] += 1;
+  real value;
+  backend_read(&value, seed, sizeof value);
+  value += 1;
+  backend_write(seed, &value, sizeof value);
   for (Node *node = tp->last; node; node = node->prev) {
     bool reached = false;
     for (int i = 0; i < NODE_OUTPUTS && node->out[i]; i++) {

@@ -23,7 +23,8 @@ typedef struct TapeWatcher {
 } TapeWatcher;
 
 struct Tape {
-  Arena arena;
+  Arena arena;         /* tensors, nodes, index lists: all that the host looks at */
+  Arena numbers;       /* in the backend's memory */
   Node *last;          /* the most recent operation */
   bool recording;      /* false: values only */
   uint64_t generation; /* grows with every reset: tells whether a tensor is of this step */
@@ -34,6 +35,12 @@ struct Tape {
 
 Tape *tape_new(void); /* recording */
 void tape_free(Tape *tp);
+/* Ends part of a step: forgets what was computed after the mark, while nothing was recorded. */
+typedef struct {
+  ArenaMark arena, numbers;
+} TapeMark;
+TapeMark tape_mark(const Tape *tp);
+void tape_rewind(Tape *tp, TapeMark mark);
 void tape_reset(Tape *tp); /* ends the step: every tensor of the tape is gone */
 /* From here on the work is about B sequences of T tokens of C channels: a hint that changes no result. */
 void tape_batch(Tape *tp, size_t B, size_t T, size_t C);

@@ -1,7 +1,7 @@
 #include "tensor.h"
 
 #include "err.h"
-#include "ops.h"
+#include "backend.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -27,7 +27,7 @@ Tensor *tensor_new(int axes, const int *shape)
   t->n = n;
   t->axes = axes;
   if (axes) memcpy(t->shape, shape, (size_t)axes * sizeof *shape); /* shape may be NULL for a scalar */
-  t->data = rwkv_try_alloc(n, sizeof(real));
+  t->data = backend_memory.alloc(n * sizeof(real));
   if (!t->data) {
     rwkv_release(t);
     memory_fail(n * sizeof(real), "a tensor of shape %s", shape_text(axes, shape));
@@ -35,67 +35,95 @@ Tensor *tensor_new(int axes, const int *shape)
   return t;
 }
 
-Tensor *tensor_in(Arena *arena, int axes, const int *shape, const Storage *as)
+Tensor *tensor_in(Arena *arena, Arena *numbers, int axes, const int *shape, const Storage *as)
 {
   size_t n = shape_count(axes, shape);
   Tensor *t = arena_alloc(arena, sizeof *t);
   *t = (Tensor){.n = n, .axes = axes};
   if (axes) memcpy(t->shape, shape, (size_t)axes * sizeof *shape);
-  void *numbers = arena_alloc(arena, n * (as ? storage_size(*as) : sizeof(real)));
-  if (as) t->packed = (Packed){numbers, *as};
-  else t->data = memset(numbers, 0, n * sizeof(real));
+  void *at = arena_alloc(numbers, n * (as ? storage_size(*as) : sizeof(real)));
+  if (as) t->packed = (Packed){at, *as};
+  else run_clear(&(Clear){t->data = at, n});
   return t;
 }
 
 void tensor_free(Tensor *t)
 {
   if (!t) return;
-  ops.settle();
-  rwkv_release(t->data);
-  rwkv_release(t->grad);
+  backend_free(t->data, t->n * sizeof(real));
+  backend_free(t->grad, t->n * sizeof(real));
   rwkv_release(t);
 }
+
+/* ---- numbers ---- */
 
 static void check_range(const char *what, const Tensor *t, size_t from, size_t n)
 {
   if (from > t->n || n > t->n - from) rwkv_fail("%s of %zu elements at %zu, the tensor has %zu", what, n, from, t->n);
 }
 
-void tensor_read(const Tensor *t, size_t from, size_t n, real *out)
-{
-  check_range("read", t, from, n);
-  ops.settle();
-  for (size_t i = 0; t->packed.bits && i < n; i++) out[i] = (real)packed_number(t->packed, from + i);
-  if (n && !t->packed.bits) memcpy(out, t->data + from, n * sizeof *out);
-}
-
-static void check_writable(const Tensor *t)
+static void check_not_packed(const Tensor *t)
 {
   if (t->packed.bits)
     rwkv_fail("a tensor %s kept as %s can only be read", tensor_shape(t), storage_names[t->packed.storage]);
 }
 
+enum { PIECE = 4096 }; /* of packed numbers that are unpacked at a time */
+
+static void read_packed(const Tensor *t, size_t from, size_t n, real *out)
+{
+  size_t size = storage_size(t->packed.storage);
+  uint32_t bits[PIECE];
+  for (size_t i = 0; i < n; i += PIECE) {
+    size_t count = n - i < PIECE ? n - i : PIECE;
+    backend_read(bits, (const char *)t->packed.bits + (from + i) * size, count * size);
+    for (size_t j = 0; j < count; j++) out[i + j] = (real)packed_number((Packed){bits, t->packed.storage}, j);
+  }
+}
+
+void tensor_read(const Tensor *t, size_t from, size_t n, real *out)
+{
+  check_range("read", t, from, n);
+  if (t->packed.bits) read_packed(t, from, n, out);
+  else if (n) backend_read(out, t->data + from, n * sizeof *out);
+}
+
 void tensor_write(Tensor *t, size_t from, size_t n, const real *in)
 {
   check_range("write", t, from, n);
-  ops.settle();
-  check_writable(t);
-  if (n) memcpy(t->data + from, in, n * sizeof *in);
+  check_not_packed(t);
+  if (n) backend_write(t->data + from, in, n * sizeof *in);
 }
 
 void tensor_write_packed(Tensor *t, size_t from, size_t n, const void *bits)
 {
   check_range("write", t, from, n);
   size_t size = storage_size(t->packed.storage);
-  ops.settle();
-  if (n) memcpy((char *)t->packed.bits + from * size, bits, n * size);
+  if (n) backend_write((char *)t->packed.bits + from * size, bits, n * size);
+}
+
+void tensor_fill(Tensor *t, real value)
+{
+  real piece[PIECE];
+  check_not_packed(t);
+  for (size_t i = 0; i < PIECE; i++) piece[i] = value;
+  for (size_t i = 0; i < t->n; i += PIECE) tensor_write(t, i, t->n - i < PIECE ? t->n - i : PIECE, piece);
 }
 
 void tensor_copy(Tensor *to, const Tensor *from)
 {
   if (to->n != from->n) rwkv_fail("copy of a tensor %s to one of shape %s", tensor_shape(from), tensor_shape(to));
-  check_writable(to);
-  tensor_read(from, 0, from->n, to->data);
+  check_not_packed(to);
+  if (!from->packed.bits) {
+    if (to->n) run_slice(&(Slice){to->data, from->data, 1, 1, to->n, 0, 1});
+    return;
+  }
+  real piece[PIECE];
+  for (size_t i = 0, count; i < to->n; i += count) {
+    count = to->n - i < PIECE ? to->n - i : PIECE;
+    read_packed(from, i, count, piece);
+    tensor_write(to, i, count, piece);
+  }
 }
 
 /* ---- the gradient ---- */
@@ -111,32 +139,24 @@ bool tensor_has_grad(const Tensor *t) { return root(t)->grad != NULL; }
 void tensor_need_grad(Tensor *t)
 {
   t->needs_grad = true;
-  if (!t->grad) t->grad = rwkv_alloc(t->n, sizeof(real), "a gradient");
+  if (!t->grad) t->grad = backend_alloc(t->n * sizeof(real), "a gradient");
 }
 
 void tensor_clear_grad(Tensor *t)
 {
   const Tensor *r = root(t);
-  if (r->grad) ops.clear(r->grad, r->n);
+  if (r->grad) run_clear(&(Clear){r->grad, r->n});
 }
 
 void tensor_read_grad(const Tensor *t, size_t from, size_t n, real *out)
 {
   check_range("read", t, from, n);
   const real *grad = root(t)->grad;
-  ops.settle();
-  if (n && grad) memcpy(out, grad + from, n * sizeof *out);
+  if (n && grad) backend_read(out, grad + from, n * sizeof *out);
   else if (n) memset(out, 0, n * sizeof *out);
 }
 
 /* ---- shapes ---- */
-
-void tensor_fill(Tensor *t, real value)
-{
-  ops.settle();
-  check_writable(t);
-  for (size_t i = 0; i < t->n; i++) t->data[i] = value;
-}
 
 bool same_shape(const Tensor *a, const Tensor *b)
 {

@@ -9,8 +9,8 @@ enum { MAX_AXES = 4 };
 
 typedef struct Tensor Tensor;
 struct Tensor {
-  real *data;   /* NULL if it is packed */
-  real *grad;  /* same shape; NULL until something flows into it */
+  real *data;  /* in the backend's memory, for kernels alone; NULL if it is packed */
+  real *grad;  /* same shape, there too; NULL until something flows into it */
   Packed packed; /* the numbers of a matrix that is only read: t_linear, t_matmul and t_rows take it */
   Tensor *base; /* not NULL: this is `base` under another shape, with the same data and gradient */
   Tensor *next; /* in a list of the tape */
@@ -24,8 +24,9 @@ struct Tensor {
 /* A tensor with its own zeroed memory, freed by tensor_free. */
 Tensor *tensor_new(int axes, const int *shape);
 void tensor_free(Tensor *t);
-/* In an arena, which frees it: zeros if `as` is NULL, otherwise packed numbers, which can be anything at first. */
-Tensor *tensor_in(Arena *arena, int axes, const int *shape, const Storage *as);
+/* With its numbers in an arena of the backend's memory, which frees them, and itself in one of the process: zeros if `as`
+   is NULL, otherwise packed numbers, which can be anything at first. */
+Tensor *tensor_in(Arena *arena, Arena *numbers, int axes, const int *shape, const Storage *as);
 
 /* The only way to numbers for code outside the kernels: copies of n elements starting at `from`. A packed tensor can
    be read; it is written in the bits that it keeps. */

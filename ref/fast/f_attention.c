@@ -45,23 +45,19 @@ INLINE void add_to_rows(real *restrict y, const real *p, const real *x, size_t s
   }
 }
 
+/* Room for two rows of U numbers a head. */
 typedef struct {
-  real *y;
-  acc *log_sum, *scratch;
-  const real *q, *k, *v;
-  size_t T, U, H, N;
+  Attention op;
+  real *rows;
 } Forward;
 
-/* A head's scratch, as two rows of U. */
-INLINE real *rows_of(acc *scratch, size_t bh, size_t U)
-{
-  return (real *)(void *)(scratch + bh * k_attention_scratch(U));
-}
+static real *rows_for(const Attention *a) { return fast_memory(a->B * a->H * 2 * a->U * sizeof(real)); }
 
-INLINE void forward_head(const Forward *a, size_t bh, size_t N)
+INLINE void forward_head(const Forward *q, size_t bh, size_t N)
 {
+  const Attention *a = &q->op;
   size_t b = bh / a->H, h = bh % a->H, step = a->H * N, first = b * a->U * step + h * N;
-  real *p = rows_of(a->scratch, bh, a->U);
+  real *p = q->rows + bh * 2 * a->U;
   for (size_t t = 0; t < a->T; t++) {
     size_t row = (b * a->T + t) * a->H + h, seen = a->U - a->T + t + 1;
     scores(p, 1 / sqrt((acc)N), a->q + row * N, a->k + first, seen, step, N);
@@ -84,38 +80,36 @@ JOB static void attention_forward(const void *arg, size_t from, size_t to)
 {
   const Forward *a = arg;
   for (size_t bh = from; bh < to; bh++) {
-    if (a->N == 64) forward_head(a, bh, 64);
-    else forward_head(a, bh, a->N);
+    if (a->op.N == 64) forward_head(a, bh, 64);
+    else forward_head(a, bh, a->op.N);
   }
 }
 
-void f_attention(real *y, acc *log_sum, acc *scratch, const real *q, const real *k, const real *v, size_t B, size_t T,
-                 size_t U, size_t H, size_t N)
+void f_attention(const Attention *a)
 {
-  fast_settle();
-  Forward a = {y, log_sum, scratch, q, k, v, T, U, H, N};
-  fast_for(B * H, pieces(HEAVY * 4, at_least_1(T * U * N)), attention_forward, &a);
+  fast_flush();
+  Forward q = {*a, rows_for(a)};
+  fast_for(a->B * a->H, pieces(HEAVY * 4, at_least_1(a->T * a->U * a->N)), attention_forward, &q);
 }
 
 /* ---- backward: the formulas of k_attention_backward ---- */
 
 typedef struct {
-  real *gq, *gk, *gv;
-  acc *scratch;
-  const acc *log_sum;
-  const real *g, *q, *k, *v;
-  size_t T, U, H, N;
+  AttentionBackward op;
+  real *rows;
 } Backward;
 
-INLINE void backward_head(const Backward *a, size_t bh, size_t N)
+INLINE void backward_head(const Backward *q, size_t bh, size_t N)
 {
+  const AttentionBackward *op = &q->op;
+  const Attention *a = &op->forward;
   size_t b = bh / a->H, h = bh % a->H, step = a->H * N, first = b * a->U * step + h * N;
   acc scale = 1 / sqrt((acc)N);
-  real *p = rows_of(a->scratch, bh, a->U), *gs = p + a->U;
+  real *p = q->rows + bh * 2 * a->U, *gs = p + a->U;
   for (size_t t = 0; t < a->T; t++) {
     size_t row = (b * a->T + t) * a->H + h, seen = a->U - a->T + t + 1;
-    const real *q = a->q + row * N, *g = a->g + row * N;
-    scores(p, scale, q, a->k + first, seen, step, N);
+    const real *qt = a->q + row * N, *g = op->g + row * N;
+    scores(p, scale, qt, a->k + first, seen, step, N);
     scores(gs, 1, g, a->v + first, seen, step, N);
     acc log_sum = a->log_sum[row], sum = 0, mean = 0; /* sum: 1, but for the rounding of large scores */
     SIMD_SUM(sum, mean)
@@ -131,9 +125,9 @@ INLINE void backward_head(const Backward *a, size_t bh, size_t N)
       p[u] = (real)weight;
       gs[u] = (real)(scale * weight * ((acc)gs[u] - mean * share));
     }
-    if (a->gq) add_rows(a->gq + row * N, gs, a->k + first, seen, step, N);
-    if (a->gk) add_to_rows(a->gk + first, gs, q, seen, step, N);
-    if (a->gv) add_to_rows(a->gv + first, p, g, seen, step, N);
+    if (op->gq) add_rows(op->gq + row * N, gs, a->k + first, seen, step, N);
+    if (op->gk) add_to_rows(op->gk + first, gs, qt, seen, step, N);
+    if (op->gv) add_to_rows(op->gv + first, p, g, seen, step, N);
   }
 }
 
@@ -141,15 +135,15 @@ JOB static void attention_backward(const void *arg, size_t from, size_t to)
 {
   const Backward *a = arg;
   for (size_t bh = from; bh < to; bh++) {
-    if (a->N == 64) backward_head(a, bh, 64);
-    else backward_head(a, bh, a->N);
+    if (a->op.forward.N == 64) backward_head(a, bh, 64);
+    else backward_head(a, bh, a->op.forward.N);
   }
 }
 
-void f_attention_backward(real *gq, real *gk, real *gv, acc *scratch, const real *g, const acc *log_sum, const real *q,
-                          const real *k, const real *v, size_t B, size_t T, size_t U, size_t H, size_t N)
+void f_attention_backward(const AttentionBackward *op)
 {
-  fast_settle();
-  Backward a = {gq, gk, gv, scratch, log_sum, g, q, k, v, T, U, H, N};
-  fast_for(B * H, pieces(HEAVY, at_least_1(T * U * N)), attention_backward, &a);
+  const Attention *f = &op->forward;
+  fast_flush();
+  Backward q = {*op, rows_for(f)};
+  fast_for(f->B * f->H, pieces(HEAVY, at_least_1(f->T * f->U * f->N)), attention_backward, &q);
 }

@@ -67,13 +67,14 @@ INLINE real slope(BinaryKind kind, bool by_b, real g, real a, real b)
   default: { const BinaryKind KIND = B_MIN; __VA_ARGS__; } break;    \
   }
 
+/* What a job walks: the result, or the gradient of one operand. */
 typedef struct {
   real *out;
   const real *g, *a, *b;
   Plane p;
   BinaryKind kind;
   bool by_b, add;
-} Args;
+} Walk;
 
 /* ---- forward ---- */
 
@@ -91,7 +92,7 @@ INLINE void values(real *y, const real *a, const real *b, size_t col_a, size_t c
 
 JOB static void binary_forward_rows(const void *arg, size_t from, size_t to)
 {
-  const Args *q = arg;
+  const Walk *q = arg;
   const Plane *p = &q->p;
   EACH_KIND(q->kind, for (size_t i = from; i < to; i++)
     values(q->out + i * p->C, q->a + i * p->a.row, q->b + i * p->b.row, p->a.col, p->b.col, p->C, KIND))
@@ -99,34 +100,24 @@ JOB static void binary_forward_rows(const void *arg, size_t from, size_t to)
 
 JOB static void binary_forward_line(const void *arg, size_t from, size_t to) /* a single row, in pieces */
 {
-  const Args *q = arg;
+  const Walk *q = arg;
   const Plane *p = &q->p;
   EACH_KIND(q->kind, values(q->out + from, q->a + from * p->a.col, q->b + from * p->b.col, p->a.col, p->b.col,
                             to - from, KIND))
 }
 
-/* What a job over the rows, or over the one row, uses of an operand that moves by `step`. */
-static Use use_of(const real *x, Step step, const Plane *p)
+static void over_plane(OpId id, const void *op, const Walk *q, Job *line, Job *rows)
 {
-  if (p->rows == 1) return step.col ? (Use)READS(x, p->C) : (Use)READS_ALL(x);
-  return step.row ? (Use)READS(x, p->rows * step.row) : (Use)READS_ALL(x);
+  bool one = q->p.rows == 1;
+  fast_put(fast_place(id, op), one ? q->p.C : q->p.rows, one ? LIGHT : pieces(LIGHT, at_least_1(q->p.C)),
+           one ? line : rows, q, sizeof *q);
 }
 
-static void over_plane(const Args *q, Step out, Job *line, Job *rows)
+void f_binary(const Binary *op)
 {
-  Use use[] = {use_of(q->g, (Step){q->p.C, 1}, &q->p), use_of(q->a, q->p.a, &q->p), use_of(q->b, q->p.b, &q->p),
-               use_of(q->out, out, &q->p)};
-  use[3].written = true;
-  size_t n = q->p.rows == 1 ? q->p.C : q->p.rows;
-  size_t grain = q->p.rows == 1 ? LIGHT : pieces(LIGHT, at_least_1(q->p.C));
-  fast_put(fast_place(n, use, 4), n, grain, q->p.rows == 1 ? line : rows, q, sizeof *q);
-}
-
-void f_binary(real *y, const real *a, const real *b, const Broadcast *s, BinaryKind kind)
-{
-  Args q = {.out = y, .a = a, .b = b, .kind = kind};
-  if (plane(&q.p, s)) over_plane(&q, (Step){q.p.C, 1}, binary_forward_line, binary_forward_rows);
-  else fast_settle(), k_binary(y, a, b, s, kind);
+  Walk q = {.out = op->y, .a = op->a, .b = op->b, .kind = op->kind};
+  if (plane(&q.p, &op->shape)) over_plane(OP_binary, op, &q, binary_forward_line, binary_forward_rows);
+  else fast_reference(OP_binary, op);
 }
 
 /* ---- backward, to one of the operands ---- */
@@ -154,7 +145,7 @@ INLINE acc slope_sum(const real *g, const real *a, const real *b, size_t col_a, 
 
 JOB static void binary_back_line(const void *arg, size_t from, size_t to)
 {
-  const Args *q = arg;
+  const Walk *q = arg;
   const Plane *p = &q->p;
   EACH_KIND(q->kind, slopes(q->out + from, q->g + from, q->a + from * p->a.col, q->b + from * p->b.col,
                             p->a.col, p->b.col, to - from, KIND, q->by_b, q->add))
@@ -162,7 +153,7 @@ JOB static void binary_back_line(const void *arg, size_t from, size_t to)
 
 JOB static void binary_back_rows(const void *arg, size_t from, size_t to)
 {
-  const Args *q = arg;
+  const Walk *q = arg;
   const Plane *p = &q->p;
   size_t row = q->by_b ? p->b.row : p->a.row;
   EACH_KIND(q->kind, for (size_t i = from; i < to; i++)
@@ -173,7 +164,7 @@ JOB static void binary_back_rows(const void *arg, size_t from, size_t to)
 /* The operand has one number for a whole row. */
 JOB static void binary_back_row_sums(const void *arg, size_t from, size_t to)
 {
-  const Args *q = arg;
+  const Walk *q = arg;
   const Plane *p = &q->p;
   EACH_KIND(q->kind, for (size_t i = from; i < to; i++) {
     const real *g = q->g + i * p->C, *a = q->a + i * p->a.row, *b = q->b + i * p->b.row;
@@ -186,7 +177,7 @@ JOB static void binary_back_row_sums(const void *arg, size_t from, size_t to)
 JOB static void binary_back_columns(const void *arg, acc (*sum)[TILE], size_t row0, size_t row1, size_t col0,
                                     size_t col1)
 {
-  const Args *q = arg;
+  const Walk *q = arg;
   const Plane *p = &q->p;
   EACH_KIND(q->kind, for (size_t i = row0; i < row1; i++) {
     const real *g = q->g + i * p->C + col0, *a = q->a + i * p->a.row + col0 * p->a.col,
@@ -201,29 +192,29 @@ JOB static void binary_back_columns(const void *arg, acc (*sum)[TILE], size_t ro
   })
 }
 
-static bool backward_one(Args *q, real *out, bool by_b)
+/* op: with one of its gradients only */
+static void backward_one(const BinaryBackward *op, bool by_b)
 {
-  Step own = by_b ? q->p.b : q->p.a, other = by_b ? q->p.a : q->p.b;
-  q->out = out, q->by_b = by_b;
-  q->add = true;
-  if (own.col && (own.row || q->p.rows == 1)) {
-    q->add = !fast_overwrite(out);
-    over_plane(q, own, binary_back_line, binary_back_rows);
-  } else if (own.col)
-    COLUMNS(((real *[SUMS]){out}), q->p.rows, q->p.C, binary_back_columns, *q, READS(q->g, q->p.rows * q->p.C),
-            use_of(q->a, q->p.a, &q->p), use_of(q->b, q->p.b, &q->p));
-  else if (own.row && other.col)
-    over_plane(q, own, NULL, binary_back_row_sums);
-  else
-    return false;
-  return true;
+  const Binary *f = &op->forward;
+  Walk q = {.out = by_b ? op->gb : op->ga, .g = op->g, .a = f->a, .b = f->b, .kind = f->kind, .by_b = by_b, .add = true};
+  bool flat = plane(&q.p, &f->shape);
+  Step own = by_b ? q.p.b : q.p.a, other = by_b ? q.p.a : q.p.b;
+  if (flat && own.col && (own.row || q.p.rows == 1)) {
+    q.add = !fast_overwrite(q.out);
+    over_plane(OP_binary_backward, op, &q, binary_back_line, binary_back_rows);
+  } else if (flat && own.col) {
+    fast_columns(OP_binary_backward, op, (real *[SUMS]){q.out}, q.p.rows, q.p.C, binary_back_columns, &q, sizeof q);
+  } else if (flat && own.row && other.col) {
+    over_plane(OP_binary_backward, op, &q, NULL, binary_back_row_sums);
+  } else {
+    fast_reference(OP_binary_backward, op);
+  }
 }
 
-void f_binary_backward(real *ga, real *gb, const real *g, const real *a, const real *b, const Broadcast *s,
-                       BinaryKind kind)
+void f_binary_backward(const BinaryBackward *op)
 {
-  Args q = {.g = g, .a = a, .b = b, .kind = kind};
-  bool flat = plane(&q.p, s);
-  if (ga && !(flat && backward_one(&q, ga, false))) fast_settle(), k_binary_backward(ga, NULL, g, a, b, s, kind);
-  if (gb && !(flat && backward_one(&q, gb, true))) fast_settle(), k_binary_backward(NULL, gb, g, a, b, s, kind);
+  BinaryBackward by_a = *op, by_b = *op;
+  by_a.gb = by_b.ga = NULL;
+  if (op->ga) backward_one(&by_a, false);
+  if (op->gb) backward_one(&by_b, true);
 }

@@ -64,16 +64,15 @@ enum { PIECE = 1 << 16 }; /* bytes of the matrix in a piece */
 static void linear_piece(const void *arg, size_t from, size_t to) { code()->linear(arg, from, to); }
 static void matmul_piece(const void *arg, size_t from, size_t to) { code()->matmul(arg, from, to); }
 
-void few_linear(const Few *q)
+void few_linear(OpId id, const void *op, const Few *q)
 {
   size_t row = at_least_1(q->in * storage_size(q->w.storage));
-  RUN(q->out, pieces(PIECE, row), linear_piece, *q, READS_ALL(q->x), READS_ALL(q->w.bits), READS_ALL(q->bias),
-      WRITES_ALL(q->y));
+  fast_put(fast_place_whole(id, op), q->out, pieces(PIECE, row), linear_piece, q, sizeof *q);
 }
 
-void few_matmul(const Few *q)
+void few_matmul(OpId id, const void *op, const Few *q)
 {
   size_t column = at_least_1(q->in * storage_size(q->w.storage));
-  RUN(q->out, pieces(pieces(PIECE, column), 64) * 64, matmul_piece, *q, READS_ALL(q->x), READS_ALL(q->w.bits),
-      READS_ALL(q->bias), WRITES_ALL(q->y)); /* in whole cache lines */
+  size_t grain = pieces(pieces(PIECE, column), 64) * 64; /* in whole cache lines */
+  fast_put(fast_place_whole(id, op), q->out, grain, matmul_piece, q, sizeof *q);
 }

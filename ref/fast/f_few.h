@@ -31,8 +31,9 @@ extern const FewCode few_default, few_v3, few_v4;
 /* Rows up to which this is faster than a product of matrices. */
 enum { FEW_ROWS = 16 };
 INLINE bool is_few(size_t rows, size_t in) { return sizeof(real) == sizeof(float) && rows <= FEW_ROWS && in; }
-void few_linear(const Few *q);
-void few_matmul(const Few *q);
+/* As the whole of an op. */
+void few_linear(OpId id, const void *op, const Few *q);
+void few_matmul(OpId id, const void *op, const Few *q);
 void few_unpack(real *out, Packed w, size_t from, size_t n);
 
 #endif

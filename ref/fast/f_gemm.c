@@ -102,17 +102,15 @@ static void some_rows(const void *arg, size_t from, size_t to)
   tiles(&q, 0, 1);
 }
 
-/* rows: C and A belong to the batch, row by row; otherwise the batch is summed over. */
-static void product(Product q, bool rows)
+/* A product as (part of) an op. rows: C and A belong to the batch, row by row; otherwise the batch is summed over. */
+static void product(OpId id, const void *op, Product q, bool rows)
 {
   if (!q.M || !q.N || (q.add && !q.K)) return;
   if (rows && q.add && fast_overwrite(q.c)) q.add = false;
-  Use by_row[] = {READS(q.a, q.M * q.K), READS_ALL(q.b), READS_ALL(q.bias), WRITES(q.c, q.M * q.N)};
-  Use whole[] = {READS_ALL(q.a), READS_ALL(q.b), READS_ALL(q.bias), WRITES_ALL(q.c)};
   if (!rows) q.tile_m = smaller(q.M, larger(STRIPE, smaller(pieces(q.M, 4), 4 * STRIPE)));
   if (q.M * q.N * q.K < 4 * LIGHT) q.tile_m = q.M, q.tile_n = q.N; /* too small to share */
   bool few = rows && q.M < FEW * fast_tile_count(); /* in a tile: all of B would be read for hardly any rows */
-  Place place = fast_place(rows && !few ? q.M : 1, rows && !few ? by_row : whole, 4);
+  Place place = rows && !few ? fast_place(id, op) : fast_place_whole(id, op);
   if (place == TILED) fast_put(place, q.M, 1, some_rows, &q, sizeof q);
   else if (!rows) fast_put(place, pieces(q.M, q.tile_m), 1, stripes, &q, sizeof q);
   else fast_put(place, pieces(q.M, q.tile_m) * pieces(q.N, q.tile_n), 1, tiles, &q, sizeof q);
@@ -120,48 +118,59 @@ static void product(Product q, bool rows)
 
 /* ---- gradient of a bias ---- */
 
-typedef struct {
-  const real *g;
-  size_t C;
-} Bias;
-
 JOB static void bias_columns(const void *arg, acc (*sum)[TILE], size_t row0, size_t row1, size_t col0, size_t col1)
 {
-  const Bias *q = arg;
+  const LinearBackward *q = arg;
   for (size_t i = row0; i < row1; i++)
-    for (size_t c = col0; c < col1; c++) sum[0][c - col0] += (acc)q->g[i * q->C + c];
+    for (size_t c = col0; c < col1; c++) sum[0][c - col0] += (acc)q->g[i * q->forward.out + c];
 }
 
 /* ---- the ops ---- */
 
-void f_linear(real *y, const real *x, const real *w, const real *bias, size_t rows, size_t in, size_t out)
+void f_linear(const Linear *q)
 {
-  Few few = {y, x, bias, {w, STORED_F32}, rows, in, out};
-  if (is_few(rows, in)) few_linear(&few);
-  else product((Product){y, x, w, bias, rows, out, in, in, 1, 1, in, false, ROWS_M, ROWS_N}, true);
+  Few few = {q->y, q->x, q->bias, {q->w, STORED_F32}, q->rows, q->in, q->out};
+  if (is_few(q->rows, q->in)) few_linear(OP_linear, q, &few);
+  else product(OP_linear, q, (Product){q->y, q->x, q->w, q->bias, q->rows, q->out, q->in, q->in, 1, 1, q->in, false,
+                                       ROWS_M, ROWS_N}, true);
 }
 
-void f_linear_backward(real *gx, real *gw, real *gbias, const real *g, const real *x, const real *w, size_t rows,
-                       size_t in, size_t out)
+void f_linear_backward(const LinearBackward *op)
 {
-  if (gx) product((Product){gx, g, w, NULL, rows, in, out, out, 1, in, 1, true, ROWS_M, ROWS_N}, true);
-  if (gw) product((Product){gw, g, x, NULL, out, in, rows, 1, out, in, 1, true, 0, WEIGHT_N}, false);
-  Bias q = {g, out};
-  if (gbias) COLUMNS(((real *[SUMS]){gbias}), rows, out, bias_columns, q, READS(g, rows * out));
+  const Linear *f = &op->forward;
+  size_t rows = f->rows, in = f->in, out = f->out;
+  LinearBackward x = *op, w = *op, bias = *op;
+  x.gw = x.gbias = w.gx = w.gbias = bias.gx = bias.gw = NULL;
+  if (x.gx)
+    product(OP_linear_backward, &x, (Product){x.gx, x.g, f->w, NULL, rows, in, out, out, 1, in, 1, true, ROWS_M, ROWS_N},
+            true);
+  if (w.gw)
+    product(OP_linear_backward, &w, (Product){w.gw, w.g, f->x, NULL, out, in, rows, 1, out, in, 1, true, 0, WEIGHT_N},
+            false);
+  if (bias.gbias)
+    fast_columns(OP_linear_backward, &bias, (real *[SUMS]){bias.gbias}, rows, out, bias_columns, &bias, sizeof bias);
 }
 
-void f_matmul(real *y, const real *x, const real *m, size_t rows, size_t in, size_t out)
+void f_matmul(const Matmul *q)
 {
-  Few few = {y, x, NULL, {m, STORED_F32}, rows, in, out};
-  if (is_few(rows, in)) few_matmul(&few);
-  else product((Product){y, x, m, NULL, rows, out, in, in, 1, out, 1, false, ROWS_M, ROWS_N}, true);
+  Few few = {q->y, q->x, NULL, {q->m, STORED_F32}, q->rows, q->in, q->out};
+  if (is_few(q->rows, q->in)) few_matmul(OP_matmul, q, &few);
+  else product(OP_matmul, q, (Product){q->y, q->x, q->m, NULL, q->rows, q->out, q->in, q->in, 1, q->out, 1, false,
+                                       ROWS_M, ROWS_N}, true);
 }
 
-void f_matmul_backward(real *gx, real *gm, const real *g, const real *x, const real *m, size_t rows, size_t in,
-                       size_t out)
+void f_matmul_backward(const MatmulBackward *op)
 {
-  if (gx) product((Product){gx, g, m, NULL, rows, in, out, out, 1, 1, out, true, ROWS_M, ROWS_N}, true);
-  if (gm) product((Product){gm, x, g, NULL, in, out, rows, 1, in, out, 1, true, 0, WEIGHT_N}, false);
+  const Matmul *f = &op->forward;
+  size_t rows = f->rows, in = f->in, out = f->out;
+  MatmulBackward x = *op, m = *op;
+  x.gm = m.gx = NULL;
+  if (x.gx)
+    product(OP_matmul_backward, &x, (Product){x.gx, x.g, f->m, NULL, rows, in, out, out, 1, 1, out, true, ROWS_M, ROWS_N},
+            true);
+  if (m.gm)
+    product(OP_matmul_backward, &m, (Product){m.gm, f->x, m.g, NULL, in, out, rows, 1, in, out, 1, true, 0, WEIGHT_N},
+            false);
 }
 
 /* ---- many products ---- */
@@ -185,22 +194,23 @@ static void series(const void *arg, size_t from, size_t to)
 static void products(size_t batch, Product q, size_t c_step, size_t a_step, size_t b_step)
 {
   Series s = {q, c_step, a_step, b_step};
-  fast_settle();
+  fast_flush();
   if (c_step) fast_for(batch, pieces(4 * LIGHT, at_least_1(q.M * q.N * q.K)), series, &s);
   else series(&s, 0, batch);
 }
 
-void f_bmm(real *y, const real *a, const real *b, const Matrices *s)
+void f_bmm(const Bmm *q)
 {
-  if (!s->batch || !s->M || !s->N || !s->K) fast_settle(), k_bmm(y, a, b, s);
-  else products(s->batch, (Product){y, a, b, NULL, s->M, s->N, s->K, s->K, 1, s->N, 1, false, 0, 0}, s->M * s->N,
-                s->a_step, s->b_step);
+  size_t M = q->M, N = q->N, K = q->K;
+  if (!q->batch || !M || !N || !K) fast_reference(OP_bmm, q);
+  else products(q->batch, (Product){q->y, q->a, q->b, NULL, M, N, K, K, 1, N, 1, false, 0, 0}, M * N, q->a_step, q->b_step);
 }
 
-void f_bmm_backward(real *ga, real *gb, const real *g, const real *a, const real *b, const Matrices *s)
+void f_bmm_backward(const BmmBackward *q)
 {
-  size_t M = s->M, N = s->N, K = s->K;
-  if (!s->batch || !M || !N || !K) return;
-  if (ga) products(s->batch, (Product){ga, g, b, NULL, M, K, N, N, 1, 1, N, true, 0, 0}, s->a_step, M * N, s->b_step);
-  if (gb) products(s->batch, (Product){gb, a, g, NULL, K, N, M, 1, K, N, 1, true, 0, 0}, s->b_step, s->a_step, M * N);
+  const Bmm *f = &q->forward;
+  size_t M = f->M, N = f->N, K = f->K, a = f->a_step, b = f->b_step;
+  if (!f->batch || !M || !N || !K) return;
+  if (q->ga) products(f->batch, (Product){q->ga, q->g, f->b, NULL, M, K, N, N, 1, 1, N, true, 0, 0}, a, M * N, b);
+  if (q->gb) products(f->batch, (Product){q->gb, f->a, q->g, NULL, K, N, M, 1, K, N, 1, true, 0, 0}, b, a, M * N);
 }

@@ -7,7 +7,6 @@
 #ifndef AVIARY_FAST_INSIDE_H
 #define AVIARY_FAST_INSIDE_H
 
-#include "../engine/ops.h"
 #include "fast.h"
 
 /* No address sanitizer: it is not ready yet when the loader picks the variants. */
@@ -40,44 +39,31 @@
 #define SIMD PRAGMA(omp simd)
 #define SIMD_SUM(...) PRAGMA(omp simd reduction(+ : __VA_ARGS__))
 
-/* f_unary and so on: the same types as k_unary and so on. */
-#define FAST_DECLARE(name) __typeof__(k_##name) f_##name;
-OPS(FAST_DECLARE)
-#undef FAST_DECLARE
+/* f_unary and so on, as far as they are there (fast.c): they take what k_unary takes. */
+#define OP(name, Struct, ...) void f_##name(const Struct *op);
+#include "../engine/op_table.h"
+
+/* What a fast kernel leaves to the reference: once what waits has run. */
+void fast_reference(OpId id, const void *op);
 
 /* Calls job(arg, from, to) for 0..n in pieces of `grain`, on all threads, at once: for work whose memory nobody else
-   waits for, or after fast_settle. */
+   waits for, or after fast_flush. */
 typedef void Job(const void *arg, size_t from, size_t to);
 void fast_for(size_t n, size_t grain, Job *job, const void *arg);
 
 /* ---- work that waits (stream.c) ---- */
 
-/* Memory that a job uses: item i of n has the i-th of n parts of it; or, if `whole`, every item may have all of it.
-   NULL: none. What overlaps must begin at the same place. */
-typedef struct {
-  const void *at;
-  size_t bytes;
-  bool written, whole;
-} Use;
-#define READS(p, count) {(p), (count) * sizeof *(p), false, false}
-#define WRITES(p, count) {(p), (count) * sizeof *(p), true, false} /* or adds to it */
-#define READS_ALL(p) {(p), 0, false, true}
-#define WRITES_ALL(p) {(p), 0, true, true}
-
-/* As fast_for, but the job may wait until somebody wants to see what it has written; `arg`, a structure, is copied.
-   What it points to and is not named among the uses must stay. */
-#define RUN(n, grain, job, arg, ...) \
-  fast_put(fast_place(n, (Use[]){__VA_ARGS__}, sizeof((Use[]){__VA_ARGS__}) / sizeof(Use)), n, grain, job, &(arg), \
-           sizeof(arg))
-
-/* The same in two steps, for work that has to know what will happen: at once; tile by tile, where a call of the job
-   gets n / fast_tile_count() items; or as a whole after the tiles. */
+/* Where a piece of work goes: at once; tile by tile, where a call of the job gets n / fast_tile_count() items; or as a
+   whole after the tiles. What it uses is in the op's row; a gradient that is NULL is none of it. */
 typedef enum { NOW, TILED, AFTER } Place;
-Place fast_place(size_t n, const Use *use, size_t uses);
-/* For work whose n items are parts of B sequences, the first n / B of the first one: a tile is whole sequences. */
-Place fast_place_sequences(size_t B, size_t n, const Use *use, size_t uses);
+Place fast_place(OpId id, const void *op);
+Place fast_place_whole(OpId id, const void *op); /* never by tiles: every operand is used as a whole */
+/* As fast_for, but the job may wait until somebody wants to see what it has written. n is a multiple of the op's parts
+   where the place is TILED. grain 0: one call, on the first thread, which may use others. `arg`, a structure, is copied;
+   what it points to must stay. */
 void fast_put(Place place, size_t n, size_t grain, Job *job, const void *arg, size_t arg_size);
 size_t fast_tile_count(void);
+#define RUN(name, op, n, grain, job, arg) fast_put(fast_place(OP_##name, op), n, grain, job, &(arg), sizeof(arg))
 /* Whether only zeros wait to be written there: they need not be then, and what is written has nothing to be added to.
    NULL: false. */
 bool fast_overwrite(const void *at);
@@ -85,6 +71,7 @@ bool fast_overwrite(const void *at);
 void *fast_memory(size_t bytes); /* until what waits has run */
 void *fast_keep(const void *from, size_t bytes);
 
+void fast_flush(void);
 void fast_batch(size_t B, size_t T, size_t C);
 bool fast_read_later(const void *p);
 
@@ -119,11 +106,9 @@ enum { TILE = 256, SUMS = 2 };
 
 /* Adds, for row0..row1 and col0..col1, to sum[s][c - col0]. */
 typedef void ColumnJob(const void *arg, acc (*sum)[TILE], size_t row0, size_t row1, size_t col0, size_t col1);
-/* out[s][c] += the sum over all rows, for each out[s] that is not NULL. The uses are those of the job, by rows. */
-void fast_columns(real *const out[SUMS], size_t rows, size_t C, ColumnJob *job, const void *arg, size_t arg_size,
-                  const Use *use, size_t uses);
-#define COLUMNS(out, rows, C, job, arg, ...) \
-  fast_columns(out, rows, C, job, &(arg), sizeof(arg), (Use[]){__VA_ARGS__}, \
-               sizeof((Use[]){__VA_ARGS__}) / sizeof(Use))
+/* out[s][c] += the sum over all rows, for each out[s] that is not NULL, as part of the op, whose other gradients the job
+   may give beside. `arg`, a structure, is copied. */
+void fast_columns(OpId id, const void *op, real *const out[SUMS], size_t rows, size_t C, ColumnJob *job, const void *arg,
+                  size_t arg_size);
 
 #endif

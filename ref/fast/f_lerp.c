@@ -3,47 +3,37 @@
 
 /* ---- affine ---- */
 
-typedef struct {
-  real *out;
-  const real *in;
-  real scale, offset;
-  bool add;
-} Affine;
+/* ---- affine ---- */
 
 JOB static void affine(const void *arg, size_t from, size_t to)
 {
   const Affine *q = arg;
-  real scale = q->scale, offset = q->offset;
-  for (size_t i = from; i < to; i++) q->out[i] = scale * q->in[i] + offset;
+  real scale = (real)q->scale, offset = (real)q->offset;
+  for (size_t i = from; i < to; i++) q->y[i] = scale * q->x[i] + offset;
 }
+
+void f_affine(const Affine *q) { RUN(affine, q, q->n, LIGHT, affine, *q); }
+
+typedef struct {
+  AffineBackward op;
+  bool add; /* otherwise there is nothing to be added to */
+} AffineBack;
 
 JOB static void affine_back(const void *arg, size_t from, size_t to)
 {
-  const Affine *q = arg;
-  real scale = q->scale;
-  for (size_t i = from; i < to; i++) q->out[i] = OLD(q->add, q->out[i]) + scale * q->in[i];
+  const AffineBack *q = arg;
+  const real *g = q->op.g;
+  real *gx = q->op.gx, scale = (real)q->op.forward.scale;
+  for (size_t i = from; i < to; i++) gx[i] = OLD(q->add, gx[i]) + scale * g[i];
 }
 
-void f_affine(real *y, const real *x, acc scale, acc offset, size_t n)
+void f_affine_backward(const AffineBackward *op)
 {
-  Affine q = {y, x, (real)scale, (real)offset, false};
-  RUN(n, LIGHT, affine, q, READS(x, n), WRITES(y, n));
-}
-
-void f_affine_backward(real *gx, const real *g, acc scale, size_t n)
-{
-  Affine q = {gx, g, (real)scale, 0, !fast_overwrite(gx)};
-  RUN(n, LIGHT, affine_back, q, READS(g, n), WRITES(gx, n));
+  AffineBack q = {*op, !fast_overwrite(op->gx)};
+  RUN(affine_backward, op, op->forward.n, LIGHT, affine_back, q);
 }
 
 /* ---- lerp ---- */
-
-typedef struct {
-  real *z, *gx, *gp, *gmu;
-  const real *g, *x, *p, *mu;
-  size_t C;
-  bool add_x, add_p, add_mu;
-} Lerp;
 
 JOB static void lerp_rows(const void *arg, size_t from, size_t to) /* mu [C] */
 {
@@ -61,63 +51,65 @@ JOB static void lerp_line(const void *arg, size_t from, size_t to) /* mu as x */
   for (size_t i = from; i < to; i++) q->z[i] = q->x[i] + (q->p[i] - q->x[i]) * q->mu[i];
 }
 
-void f_lerp(real *z, const real *x, const real *p, const real *mu, size_t rows, size_t mu_rows, size_t C)
+void f_lerp(const Lerp *q)
 {
-  Lerp q = {.z = z, .x = x, .p = p, .mu = mu, .C = C};
-  size_t n = rows * C;
-  if (mu_rows == rows) RUN(n, LIGHT, lerp_line, q, READS(x, n), READS(p, n), READS(mu, n), WRITES(z, n));
-  else if (mu_rows == 1)
-    RUN(rows, pieces(LIGHT, at_least_1(C)), lerp_rows, q, READS(x, n), READS(p, n), READS_ALL(mu), WRITES(z, n));
-  else fast_settle(), k_lerp(z, x, p, mu, rows, mu_rows, C);
+  if (q->mu_rows == q->rows) RUN(lerp, q, q->rows * q->C, LIGHT, lerp_line, *q);
+  else if (q->mu_rows == 1) RUN(lerp, q, q->rows, pieces(LIGHT, at_least_1(q->C)), lerp_rows, *q);
+  else fast_reference(OP_lerp, q);
 }
+
+typedef struct {
+  LerpBackward op;
+  bool add_x, add_p, add_mu; /* otherwise there is nothing to be added to */
+} LerpBack;
 
 JOB static void lerp_back_line(const void *arg, size_t from, size_t to)
 {
-  const Lerp *q = arg;
-  const real *g = q->g, *mu = q->mu;
-  if (q->gx)
-    for (size_t i = from; i < to; i++) q->gx[i] = OLD(q->add_x, q->gx[i]) + g[i] * (1 - mu[i]);
-  if (q->gp)
-    for (size_t i = from; i < to; i++) q->gp[i] = OLD(q->add_p, q->gp[i]) + g[i] * mu[i];
-  if (q->gmu)
-    for (size_t i = from; i < to; i++) q->gmu[i] = OLD(q->add_mu, q->gmu[i]) + g[i] * (q->p[i] - q->x[i]);
+  const LerpBack *q = arg;
+  const Lerp *f = &q->op.forward;
+  const real *g = q->op.g, *mu = f->mu;
+  real *gx = q->op.gx, *gp = q->op.gp, *gmu = q->op.gmu;
+  if (gx)
+    for (size_t i = from; i < to; i++) gx[i] = OLD(q->add_x, gx[i]) + g[i] * (1 - mu[i]);
+  if (gp)
+    for (size_t i = from; i < to; i++) gp[i] = OLD(q->add_p, gp[i]) + g[i] * mu[i];
+  if (gmu)
+    for (size_t i = from; i < to; i++) gmu[i] = OLD(q->add_mu, gmu[i]) + g[i] * (f->p[i] - f->x[i]);
 }
 
 /* One walk over the rows for all three gradients: g, x and p are too large to be read twice. */
 JOB static void lerp_back_rows(const void *arg, acc (*sum)[TILE], size_t row0, size_t row1, size_t col0, size_t col1)
 {
-  const Lerp *q = arg;
-  const real *mu = q->mu + col0;
+  const LerpBack *q = arg;
+  const Lerp *f = &q->op.forward;
+  const real *mu = f->mu + col0;
   size_t n = col1 - col0;
   acc *s = sum[0];
   for (size_t i = row0; i < row1; i++) {
-    size_t at = i * q->C + col0;
-    const real *g = q->g + at, *x = q->x + at, *p = q->p + at;
-    if (q->gx) {
-      real *restrict gx = q->gx + at;
+    size_t at = i * f->C + col0;
+    const real *g = q->op.g + at, *x = f->x + at, *p = f->p + at;
+    if (q->op.gx) {
+      real *restrict gx = q->op.gx + at;
       for (size_t c = 0; c < n; c++) gx[c] = OLD(q->add_x, gx[c]) + g[c] * (1 - mu[c]);
     }
-    if (q->gp) {
-      real *restrict gp = q->gp + at;
+    if (q->op.gp) {
+      real *restrict gp = q->op.gp + at;
       for (size_t c = 0; c < n; c++) gp[c] = OLD(q->add_p, gp[c]) + g[c] * mu[c];
     }
-    if (q->gmu)
+    if (q->op.gmu)
       for (size_t c = 0; c < n; c++) s[c] += (acc)(g[c] * (p[c] - x[c]));
   }
 }
 
-void f_lerp_backward(real *gx, real *gp, real *gmu, const real *g, const real *x, const real *p, const real *mu,
-                     size_t rows, size_t mu_rows, size_t C)
+void f_lerp_backward(const LerpBackward *op)
 {
-  Lerp q = {NULL, gx, gp, gmu, g, x, p, mu, C, true, true, true};
-  size_t n = rows * C;
-  if (mu_rows == rows || mu_rows == 1) q.add_x = !fast_overwrite(gx), q.add_p = !fast_overwrite(gp);
-  if (mu_rows == rows && rows > 1) q.add_mu = !fast_overwrite(gmu);
-  if (mu_rows == rows)
-    RUN(n, LIGHT, lerp_back_line, q, READS(g, n), READS(x, n), READS(p, n), READS(mu, n), WRITES(gx, n), WRITES(gp, n),
-        WRITES(gmu, n));
-  else if (mu_rows == 1)
-    COLUMNS(((real *[SUMS]){gmu}), rows, C, lerp_back_rows, q, READS(g, n), READS(x, n), READS(p, n), READS_ALL(mu),
-            WRITES(gx, n), WRITES(gp, n));
-  else fast_settle(), k_lerp_backward(gx, gp, gmu, g, x, p, mu, rows, mu_rows, C);
+  size_t rows = op->forward.rows, mu_rows = op->forward.mu_rows, C = op->forward.C;
+  if (mu_rows != rows && mu_rows != 1) {
+    fast_reference(OP_lerp_backward, op);
+    return;
+  }
+  LerpBack q = {*op, !fast_overwrite(op->gx), !fast_overwrite(op->gp), true};
+  if (mu_rows == rows && rows > 1) q.add_mu = !fast_overwrite(op->gmu);
+  if (mu_rows == rows) RUN(lerp_backward, op, rows * C, LIGHT, lerp_back_line, q);
+  else fast_columns(OP_lerp_backward, op, (real *[SUMS]){op->gmu}, rows, C, lerp_back_rows, &q, sizeof q);
 }

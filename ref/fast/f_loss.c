@@ -1,18 +1,6 @@
 /* Softmax cross-entropy over the scored rows, and the largest entry of a row. */
 #include "f_math.h"
 
-typedef struct {
-  acc *log_sum;
-  real *glogits;
-  int *best;
-  const acc *saved;
-  const real *logits;
-  const int *target;
-  acc g, l2wrap;
-  size_t V;
-  bool add;
-} Loss;
-
 enum { BLOCK = 512 };
 
 static size_t count_scored(const int *target, size_t rows)
@@ -33,7 +21,7 @@ INLINE real top_of(const real *x, size_t n)
 
 JOB static void log_sums(const void *arg, size_t from, size_t to)
 {
-  const Loss *q = arg;
+  const CrossEntropy *q = arg;
   for (size_t i = from; i < to; i++) {
     const real *x = q->logits + i * q->V;
     real top = top_of(x, q->V);
@@ -49,71 +37,77 @@ JOB static void log_sums(const void *arg, size_t from, size_t to)
   }
 }
 
-void f_cross_entropy(real *loss, acc *log_sum, const real *logits, const int *target, size_t rows, size_t V)
+void f_cross_entropy(const CrossEntropy *q)
 {
-  Loss q = {.log_sum = log_sum, .logits = logits, .target = target, .V = V};
-  fast_settle();
-  fast_for(rows, pieces(HEAVY, V), log_sums, &q);
-  size_t scored = count_scored(target, rows);
+  fast_flush();
+  fast_for(q->rows, pieces(HEAVY, q->V), log_sums, q);
+  size_t scored = count_scored(q->target, q->rows);
   acc total = 0;
-  for (size_t i = 0; i < rows; i++)
-    if (target[i] >= 0) total += log_sum[i] - (acc)logits[i * V + (size_t)target[i]];
-  loss[0] = (real)(scored ? total / (acc)scored : 0);
+  for (size_t i = 0; i < q->rows; i++)
+    if (q->target[i] >= 0) total += q->log_sum[i] - (acc)q->logits[i * q->V + (size_t)q->target[i]];
+  q->loss[0] = (real)(scored ? total / (acc)scored : 0);
 }
+
+typedef struct {
+  CrossEntropyBackward op;
+  acc scored; /* at least 1 */
+  bool add;   /* otherwise there is nothing to be added to */
+} LossBack;
 
 static void largest(const void *arg, size_t from, size_t to);
 
 JOB static void loss_back(const void *arg, size_t from, size_t to)
 {
-  const Loss *q = arg;
+  const LossBack *q = arg;
+  const CrossEntropy *f = &q->op.forward;
+  size_t V = f->V;
   for (size_t i = from; i < to; i++) {
-    const real *x = q->logits + i * q->V;
-    real *restrict gx = q->glogits + i * q->V;
-    if (q->target[i] < 0) {
-      for (size_t j = 0; !q->add && j < q->V; j++) gx[j] = 0;
+    const real *x = f->logits + i * V;
+    real *restrict gx = q->op.glogits + i * V;
+    if (f->target[i] < 0) {
+      for (size_t j = 0; !q->add && j < V; j++) gx[j] = 0;
       continue;
     }
-    acc log_sum = q->saved[i];
-    real g = (real)q->g;
+    acc log_sum = f->log_sum[i];
+    real g = (real)((acc)q->op.g[0] / q->scored);
     real top = (real)log_sum, rest = (real)(log_sum - (acc)top); /* together they are as good as a double */
     if (q->add)
-      for (size_t j = 0; j < q->V; j++) gx[j] += g * fast_exp(EXACTLY(x[j] - top) - rest);
+      for (size_t j = 0; j < V; j++) gx[j] += g * fast_exp(EXACTLY(x[j] - top) - rest);
     else
-      for (size_t j = 0; j < q->V; j++) gx[j] = g * fast_exp(EXACTLY(x[j] - top) - rest);
-    gx[q->target[i]] -= g;
-    if (q->l2wrap > 0) { /* l2wrap: already divided by the scored rows */
+      for (size_t j = 0; j < V; j++) gx[j] = g * fast_exp(EXACTLY(x[j] - top) - rest);
+    gx[f->target[i]] -= g;
+    if (q->op.l2wrap > 0) {
       int m;
-      largest(&(Loss){.best = &m, .logits = x, .V = q->V}, 0, 1);
-      gx[m] += (real)(q->l2wrap * (acc)x[m]);
+      largest(&(Argmax){&m, x, 1, V}, 0, 1);
+      gx[m] += (real)(q->op.l2wrap / q->scored * (acc)x[m]);
     }
   }
 }
 
-void f_cross_entropy_backward(real *glogits, acc g, const acc *log_sum, const real *logits, const int *target,
-                              acc l2wrap, size_t rows, size_t V)
+void f_cross_entropy_backward(const CrossEntropyBackward *op)
 {
-  acc scored = (acc)at_least_1(count_scored(target, rows));
-  Loss q = {.glogits = glogits, .g = g / scored, .saved = log_sum, .logits = logits, .target = target,
-            .l2wrap = l2wrap / scored, .V = V, .add = !fast_overwrite(glogits)};
-  RUN(rows, pieces(HEAVY, V), loss_back, q, READS(log_sum, rows), READS(logits, rows * V), READS(target, rows),
-      WRITES(glogits, rows * V));
+  const CrossEntropy *f = &op->forward;
+  LossBack q = {*op, (acc)at_least_1(count_scored(f->target, f->rows)), !fast_overwrite(op->glogits)};
+  Place place = fast_place(OP_cross_entropy_backward, op);
+  if (place != NOW) q.op.forward.target = fast_keep(f->target, f->rows * sizeof *f->target);
+  fast_put(place, f->rows, pieces(HEAVY, f->V), loss_back, &q, sizeof q);
 }
 
 /* ---- argmax ---- */
 
 JOB static void largest(const void *arg, size_t from, size_t to)
 {
-  const Loss *q = arg;
+  const Argmax *q = arg;
   for (size_t i = from; i < to; i++) {
-    const real *x = q->logits + i * q->V;
+    const real *x = q->x + i * q->n;
     size_t j = 0;
     real top = x[0], all = 0; /* x - x is 0, or NaN where x is no finite number */
     PRAGMA(omp simd reduction(max : top) reduction(+ : all))
-    for (size_t c = 0; c < q->V; c++) {
+    for (size_t c = 0; c < q->n; c++) {
       top = x[c] > top ? x[c] : top;
       all += x[c] - x[c];
     }
-    if (all != 0) k_argmax(q->best + i, x, 1, q->V); /* only the order of the comparisons tells */
+    if (all != 0) k_argmax(&(Argmax){q->best + i, x, 1, q->n}); /* only the order of the comparisons tells */
     else {
       while (x[j] != top) j++;
       q->best[i] = (int)j;
@@ -121,8 +115,8 @@ JOB static void largest(const void *arg, size_t from, size_t to)
   }
 }
 
-void f_argmax(int *best, const real *x, size_t rows, size_t n)
+void f_argmax(const Argmax *q)
 {
-  fast_settle();
-  fast_for(rows, pieces(LIGHT, at_least_1(n)), largest, &(Loss){.best = best, .logits = x, .V = n});
+  fast_flush();
+  fast_for(q->rows, pieces(LIGHT, at_least_1(q->n)), largest, q);
 }

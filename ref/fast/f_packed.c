@@ -38,45 +38,38 @@ static void tiles(const void *arg, size_t from, size_t to)
   }
 }
 
-static void many(const Many *m)
+static void many(OpId id, const void *op, const Many *m)
 {
-  RUN(pieces(m->few.rows, ROWS) * pieces(m->few.out, OUTPUTS), 1, tiles, *m, READS_ALL(m->few.x),
-      READS_ALL(m->few.w.bits), READS_ALL(m->few.bias), WRITES_ALL(m->few.y));
+  size_t count = pieces(m->few.rows, ROWS) * pieces(m->few.out, OUTPUTS);
+  fast_put(fast_place_whole(id, op), count, 1, tiles, m, sizeof *m);
 }
 
-void f_linear_packed(real *y, const real *x, Packed w, const real *bias, size_t rows, size_t in, size_t out)
+void f_linear_packed(const LinearPacked *q)
 {
-  Many m = {{y, x, bias, w, rows, in, out}, true};
-  if (!in) fast_settle(), k_linear_packed(y, x, w, bias, rows, in, out);
-  else if (is_few(rows, in)) few_linear(&m.few);
-  else many(&m);
+  Many m = {{q->y, q->x, q->bias, q->w, q->rows, q->in, q->out}, true};
+  if (!q->in) fast_reference(OP_linear_packed, q);
+  else if (is_few(q->rows, q->in)) few_linear(OP_linear_packed, q, &m.few);
+  else many(OP_linear_packed, q, &m);
 }
 
-void f_matmul_packed(real *y, const real *x, Packed w, size_t rows, size_t in, size_t out)
+void f_matmul_packed(const MatmulPacked *q)
 {
-  Many m = {{y, x, NULL, w, rows, in, out}, false};
-  if (!in) fast_settle(), k_matmul_packed(y, x, w, rows, in, out);
-  else if (is_few(rows, in)) few_matmul(&m.few);
-  else many(&m);
+  Many m = {{q->y, q->x, NULL, q->m, q->rows, q->in, q->out}, false};
+  if (!q->in) fast_reference(OP_matmul_packed, q);
+  else if (is_few(q->rows, q->in)) few_matmul(OP_matmul_packed, q, &m.few);
+  else many(OP_matmul_packed, q, &m);
 }
 
 /* ---- table look-up ---- */
 
-typedef struct {
-  real *y;
-  Packed table;
-  const int *index;
-  size_t C;
-} Rows;
-
 static void rows(const void *arg, size_t from, size_t to)
 {
-  const Rows *q = arg;
+  const RowsPacked *q = arg;
   for (size_t i = from; i < to; i++) few_unpack(q->y + i * q->C, q->table, (size_t)q->index[i] * q->C, q->C);
 }
 
-void f_rows_packed(real *y, Packed table, const int *index, size_t count, size_t C)
+void f_rows_packed(const RowsPacked *q)
 {
-  fast_settle();
-  if (C) fast_for(count, pieces(LIGHT, C), rows, &(Rows){y, table, index, C});
+  fast_flush();
+  if (q->C) fast_for(q->count, pieces(LIGHT, q->C), rows, q);
 }

@@ -50,15 +50,12 @@ static void all_columns(const void *arg, size_t from, size_t to)
   (void)from, (void)to;
 }
 
-void fast_columns(real *const out[SUMS], size_t rows, size_t C, ColumnJob *job, const void *arg, size_t arg_size,
-                  const Use *use, size_t uses)
+void fast_columns(OpId id, const void *op, real *const out[SUMS], size_t rows, size_t C, ColumnJob *job, const void *arg,
+                  size_t arg_size)
 {
-  Use all[12];
-  size_t n = uses;
-  memcpy(all, use, uses * sizeof *use);
-  for (int s = 0; s < SUMS; s++)
-    if (out[s]) all[n++] = (Use)WRITES_ALL(out[s]);
-  Place place = fast_place(rows, all, n);
+  bool any = false;
+  for (int s = 0; s < SUMS; s++) any |= out[s] != NULL;
+  Place place = fast_place(id, op);
   Columns q = {.job = job, .arg = arg, .rows = rows, .C = C};
   memcpy(q.out, out, sizeof q.out);
   size_t least = pieces(HEAVY, at_least_1(C));
@@ -68,7 +65,7 @@ void fast_columns(real *const out[SUMS], size_t rows, size_t C, ColumnJob *job, 
   if (place != NOW) q.arg = fast_keep(arg, arg_size);
   if (place == TILED) {
     fast_put(TILED, rows, 1, column_part, &q, sizeof q);
-    if (n > uses) fast_put(AFTER, C, HEAVY, add_parts, &q, sizeof q);
+    if (any) fast_put(AFTER, C, HEAVY, add_parts, &q, sizeof q);
   } else {
     fast_put(place, rows, 0, all_columns, &q, sizeof q);
   }
@@ -104,7 +101,7 @@ JOB static void total_part(const void *arg, size_t from, size_t to)
 static acc total(const real *x, size_t n, bool squares)
 {
   acc sum[PARTS], all = 0;
-  fast_settle();
+  fast_flush();
   size_t block = pieces(n, PARTS);
   if (block < LIGHT) block = LIGHT;
   size_t parts = pieces(n, block);
@@ -113,26 +110,19 @@ static acc total(const real *x, size_t n, bool squares)
   return all;
 }
 
-acc f_sum_squares(const real *x, size_t n) { return total(x, n, true); }
+void f_sum_squares(const SumSquares *q) { q->sum[0] += total(q->x, q->n, true); }
 
 /* ---- along an axis ---- */
-
-typedef struct {
-  real *out;
-  const real *in;
-  acc scale;
-  size_t size, inner;
-} Sum;
 
 JOB static void sum_rows(const void *arg, size_t from, size_t to) /* inner = 1 */
 {
   const Sum *q = arg;
   for (size_t o = from; o < to; o++) {
-    const real *x = q->in + o * q->size;
+    const real *x = q->x + o * q->size;
     acc sum = 0;
     SIMD_SUM(sum)
     for (size_t s = 0; s < q->size; s++) sum += (acc)x[s];
-    q->out[o] = (real)(q->scale * sum);
+    q->y[o] = (real)(q->scale * sum);
   }
 }
 
@@ -145,49 +135,48 @@ JOB static void sum_columns(const void *arg, size_t from, size_t to)
       size_t n = smaller(TILE, q->inner - i0);
       for (size_t i = 0; i < n; i++) sum[i] = 0;
       for (size_t s = 0; s < q->size; s++) {
-        const real *x = q->in + (o * q->size + s) * q->inner + i0;
+        const real *x = q->x + (o * q->size + s) * q->inner + i0;
         for (size_t i = 0; i < n; i++) sum[i] += (acc)x[i];
       }
-      for (size_t i = 0; i < n; i++) q->out[o * q->inner + i0 + i] = (real)(q->scale * sum[i]);
+      for (size_t i = 0; i < n; i++) q->y[o * q->inner + i0 + i] = (real)(q->scale * sum[i]);
     }
 }
 
-void f_sum(real *y, const real *x, acc scale, size_t outer, size_t size, size_t inner)
+static size_t sum_grain(const Sum *q) { return pieces(LIGHT, at_least_1(q->size * q->inner)); }
+
+void f_sum(const Sum *q)
 {
-  Sum q = {y, x, scale, size, inner};
-  if (outer == 1 && inner == 1)
-    y[0] = (real)(scale * total(x, size, false));
-  else
-    RUN(outer, pieces(LIGHT, at_least_1(size * inner)), inner == 1 ? sum_rows : sum_columns, q,
-        READS(x, outer * size * inner), WRITES(y, outer * inner));
+  if (q->outer == 1 && q->inner == 1) q->y[0] = (real)(q->scale * total(q->x, q->size, false));
+  else RUN(sum, q, q->outer, sum_grain(q), q->inner == 1 ? sum_rows : sum_columns, *q);
 }
 
 JOB static void sum_back(const void *arg, size_t from, size_t to)
 {
-  const Sum *q = arg;
-  real scale = (real)q->scale;
+  const SumBackward *q = arg;
+  const Sum *f = &q->forward;
+  real scale = (real)f->scale;
   for (size_t o = from; o < to; o++)
-    for (size_t s = 0; s < q->size; s++) {
-      real *gx = q->out + (o * q->size + s) * q->inner;
-      const real *g = q->in + o * q->inner;
-      for (size_t i = 0; i < q->inner; i++) gx[i] += scale * g[i];
+    for (size_t s = 0; s < f->size; s++) {
+      real *gx = q->gx + (o * f->size + s) * f->inner;
+      const real *g = q->g + o * f->inner;
+      for (size_t i = 0; i < f->inner; i++) gx[i] += scale * g[i];
     }
 }
 
 JOB static void sum_rows_back(const void *arg, size_t from, size_t to)
 {
-  const Sum *q = arg;
+  const SumBackward *q = arg;
+  const Sum *f = &q->forward;
   for (size_t o = from; o < to; o++) {
-    real *gx = q->out + o * q->size, g = (real)(q->scale * (acc)q->in[o]);
-    for (size_t s = 0; s < q->size; s++) gx[s] += g;
+    real *gx = q->gx + o * f->size, g = (real)(f->scale * (acc)q->g[o]);
+    for (size_t s = 0; s < f->size; s++) gx[s] += g;
   }
 }
 
-void f_sum_backward(real *gx, const real *g, acc scale, size_t outer, size_t size, size_t inner)
+void f_sum_backward(const SumBackward *q)
 {
-  Sum q = {gx, g, scale, size, inner};
-  RUN(outer, pieces(LIGHT, at_least_1(size * inner)), inner == 1 ? sum_rows_back : sum_back, q,
-      READS(g, outer * inner), WRITES(gx, outer * size * inner));
+  const Sum *f = &q->forward;
+  RUN(sum_backward, q, f->outer, sum_grain(f), f->inner == 1 ? sum_rows_back : sum_back, *q);
 }
 
 /* ---- AdamW: every element by itself; the reference computes in double, this in `real` ---- */
@@ -198,20 +187,12 @@ void f_sum_backward(real *gx, const real *g, acc scale, size_t outer, size_t siz
 #define SQRT sqrtf
 #endif
 
-typedef struct {
-  real *p, *m, *v;
-  const real *g;
-  acc scale;
-  AdamStep step;
-} Adam;
-
 JOB static void adam(const void *arg, size_t from, size_t to)
 {
-  const Adam *q = arg;
-  real *restrict p = q->p, *restrict m = q->m, *restrict v = q->v;
-  const real *restrict g = q->g;
-  const AdamStep *s = &q->step;
-  const real scale = (real)q->scale, beta1 = (real)s->beta1, beta2 = (real)s->beta2, rest1 = (real)(1 - s->beta1),
+  const Adamw *s = arg;
+  real *restrict p = s->p, *restrict m = s->m, *restrict v = s->v;
+  const real *restrict g = s->g;
+  const real scale = (real)s->scale, beta1 = (real)s->beta1, beta2 = (real)s->beta2, rest1 = (real)(1 - s->beta1),
              rest2 = (real)(1 - s->beta2), eps = (real)fmax(s->eps * sqrt(s->unbias2), 1e-37), /* > 0 in float */
              rate = (real)(s->lr * sqrt(s->unbias2) / s->unbias1), keep = (real)(s->lr * s->decay);
   SIMD
@@ -223,8 +204,4 @@ JOB static void adam(const void *arg, size_t from, size_t to)
   }
 }
 
-void f_adamw(real *p, real *m, real *v, const real *g, acc scale, const AdamStep *step, size_t n)
-{
-  Adam q = {p, m, v, g, scale, *step};
-  RUN(n, HEAVY, adam, q, READS(g, n), WRITES(p, n), WRITES(m, n), WRITES(v, n));
-}
+void f_adamw(const Adamw *q) { RUN(adamw, q, q->n, HEAVY, adam, *q); }

@@ -12,54 +12,48 @@ INLINE void add_to(real *restrict out, const real *restrict in, size_t n)
 
 /* ---- table look-up ---- */
 
-typedef struct {
-  real *out;
-  const real *in;
-  const int *index;
-  size_t count, C;
-} Rows;
-
 static void rows(const void *arg, size_t from, size_t to)
 {
   const Rows *q = arg;
   for (size_t i = from; i < to; i++)
-    memcpy(q->out + i * q->C, q->in + (size_t)q->index[i] * q->C, q->C * sizeof(real));
+    memcpy(q->y + i * q->C, q->table + (size_t)q->index[i] * q->C, q->C * sizeof(real));
 }
 
-void f_rows(real *y, const real *table, const int *index, size_t count, size_t C)
+/* Index lists are the caller's: work that waits has its own. */
+static const int *kept(Place place, const int *index, size_t count)
 {
-  if (!C) return;
-  Use use[] = {READS_ALL(table), READS(index, count), WRITES(y, count * C)};
-  Place place = fast_place(count, use, 3);
-  Rows q = {y, table, place == NOW ? index : fast_keep(index, count * sizeof *index), count, C};
-  fast_put(place, count, pieces(LIGHT, C), rows, &q, sizeof q);
+  return place == NOW ? index : fast_keep(index, count * sizeof *index);
+}
+
+void f_rows(const Rows *op)
+{
+  if (!op->C) return;
+  Rows q = *op;
+  Place place = fast_place(OP_rows, op);
+  q.index = kept(place, op->index, op->count);
+  fast_put(place, q.count, pieces(LIGHT, q.C), rows, &q, sizeof q);
 }
 
 /* Rows may meet in the table, so the work is split over the columns: every sum keeps its order. */
 JOB static void rows_back(const void *arg, size_t from, size_t to)
 {
-  const Rows *q = arg;
-  size_t c0 = from * LINE, n = smaller(q->C, to * LINE) - c0;
-  for (size_t i = 0; i < q->count; i++)
-    add_to(q->out + (size_t)q->index[i] * q->C + c0, q->in + i * q->C + c0, n);
+  const RowsBackward *q = arg;
+  const Rows *f = &q->forward;
+  size_t c0 = from * LINE, n = smaller(f->C, to * LINE) - c0;
+  for (size_t i = 0; i < f->count; i++)
+    add_to(q->gtable + (size_t)f->index[i] * f->C + c0, q->g + i * f->C + c0, n);
 }
 
-void f_rows_backward(real *gtable, const real *g, const int *index, size_t count, size_t C)
+void f_rows_backward(const RowsBackward *op)
 {
-  size_t columns = pieces(C, LINE);
-  Use use[] = {READS_ALL(g), WRITES_ALL(gtable)};
-  Place place = fast_place(columns, use, 2);
-  Rows q = {gtable, g, place == NOW ? index : fast_keep(index, count * sizeof *index), count, C};
+  RowsBackward q = *op;
+  size_t count = q.forward.count, C = q.forward.C, columns = pieces(C, LINE);
+  Place place = fast_place_whole(OP_rows_backward, op);
+  q.forward.index = kept(place, op->forward.index, count);
   fast_put(place, columns, count * C < LIGHT ? at_least_1(columns) : pieces(columns, 16), rows_back, &q, sizeof q);
 }
 
 /* ---- time shift ---- */
-
-typedef struct {
-  real *prev, *gx, *gcarry;
-  const real *x, *carry, *g;
-  size_t T, C;
-} Shift;
 
 static void shift(const void *arg, size_t from, size_t to)
 {
@@ -71,30 +65,26 @@ static void shift(const void *arg, size_t from, size_t to)
   }
 }
 
-void f_shift(real *prev, const real *x, const real *carry, size_t B, size_t T, size_t C)
+static size_t shift_grain(const Shift *q) { return pieces(LIGHT, at_least_1(q->T * q->C)); }
+
+void f_shift(const Shift *q)
 {
-  Shift q = {.prev = prev, .x = x, .carry = carry, .T = T, .C = C};
-  if (T > 0)
-    RUN(B, pieces(LIGHT, at_least_1(T * C)), shift, q, READS(x, B * T * C), READS(carry, B * C),
-        WRITES(prev, B * T * C));
+  if (q->T > 0) RUN(shift, q, q->B, shift_grain(q), shift, *q);
 }
 
 JOB static void shift_back(const void *arg, size_t from, size_t to)
 {
-  const Shift *q = arg;
-  size_t C = q->C, all = q->T * C;
+  const ShiftBackward *q = arg;
+  size_t C = q->forward.C, all = q->forward.T * C;
   for (size_t b = from; b < to; b++) {
     if (q->gcarry) add_to(q->gcarry + b * C, q->g + b * all, C);
     if (q->gx) add_to(q->gx + b * all, q->g + b * all + C, all - C);
   }
 }
 
-void f_shift_backward(real *gx, real *gcarry, const real *g, size_t B, size_t T, size_t C)
+void f_shift_backward(const ShiftBackward *q)
 {
-  Shift q = {.gx = gx, .gcarry = gcarry, .g = g, .T = T, .C = C};
-  if (T > 0)
-    RUN(B, pieces(LIGHT, at_least_1(T * C)), shift_back, q, READS(g, B * T * C), WRITES(gx, B * T * C),
-        WRITES(gcarry, B * C));
+  if (q->forward.T > 0) RUN(shift_backward, q, q->forward.B, shift_grain(&q->forward), shift_back, *q);
 }
 
 /* ---- slices: n numbers at a time, `out_step` and `in_step` apart ---- */
@@ -102,52 +92,47 @@ void f_shift_backward(real *gx, real *gcarry, const real *g, size_t B, size_t T,
 typedef struct {
   real *out;
   const real *in;
-  size_t out_step, in_step, n, from; /* from: where the part begins in what is longer */
-  bool back;                         /* the part goes into the whole */
-  bool over;                         /* nothing to be added to */
-} Slice;
-
-INLINE real *slice_out(const Slice *q, size_t o) { return q->out + o * q->out_step + (q->back ? q->from : 0); }
-INLINE const real *slice_in(const Slice *q, size_t o) { return q->in + o * q->in_step + (q->back ? 0 : q->from); }
+  size_t out_step, in_step, n;
+  bool over; /* nothing to be added to */
+} Copy;
 
 static void copy(const void *arg, size_t from, size_t to)
 {
-  const Slice *q = arg;
-  for (size_t o = from; o < to; o++) memcpy(slice_out(q, o), slice_in(q, o), q->n * sizeof(real));
+  const Copy *q = arg;
+  for (size_t o = from; o < to; o++) memcpy(q->out + o * q->out_step, q->in + o * q->in_step, q->n * sizeof(real));
 }
 
 JOB static void add(const void *arg, size_t from, size_t to)
 {
-  const Slice *q = arg;
-  for (size_t o = from; o < to; o++)
-    if (q->over) memcpy(slice_out(q, o), slice_in(q, o), q->n * sizeof(real));
-    else add_to(slice_out(q, o), slice_in(q, o), q->n);
+  const Copy *q = arg;
+  if (q->over) copy(arg, from, to);
+  for (size_t o = from; !q->over && o < to; o++) add_to(q->out + o * q->out_step, q->in + o * q->in_step, q->n);
 }
 
-static void slice(Job *job, Slice q, size_t outer)
+static void move(OpId id, const void *op, Job *job, Copy q, size_t outer)
 {
-  if (q.n)
-    RUN(outer, pieces(LIGHT, q.n), job, q, READS(q.in, outer * q.in_step), WRITES(q.out, outer * q.out_step));
+  if (q.n) fast_put(fast_place(id, op), outer, pieces(LIGHT, q.n), job, &q, sizeof q);
 }
 
-void f_slice(real *part, const real *whole, size_t outer, size_t size, size_t inner, size_t from, size_t count)
+/* From the whole into the part, and the other way round. */
+static Copy out_of(const Slice *q, bool over)
 {
-  slice(copy, (Slice){part, whole, count * inner, size * inner, count * inner, from * inner, false, false}, outer);
+  size_t n = q->count * q->inner;
+  return (Copy){q->part, q->whole + q->from * q->inner, n, q->size * q->inner, n, over};
 }
 
-void f_slice_add(real *part, const real *whole, size_t outer, size_t size, size_t inner, size_t from, size_t count)
+static Copy into(const Unslice *q)
 {
-  bool over = count && inner && fast_overwrite(part);
-  slice(add, (Slice){part, whole, count * inner, size * inner, count * inner, from * inner, false, over}, outer);
+  size_t n = q->count * q->inner;
+  return (Copy){q->whole + q->from * q->inner, q->part, q->size * q->inner, n, n, false};
 }
 
-void f_unslice(real *whole, const real *part, size_t outer, size_t size, size_t inner, size_t from, size_t count)
-{
-  slice(copy, (Slice){whole, part, size * inner, count * inner, count * inner, from * inner, true, false}, outer);
-}
+void f_slice(const Slice *q) { move(OP_slice, q, copy, out_of(q, false), q->outer); }
+void f_unslice(const Unslice *q) { move(OP_unslice, q, copy, into(q), q->outer); }
+void f_unslice_add(const Unslice *q) { move(OP_unslice_add, q, add, into(q), q->outer); }
 
-void f_unslice_add(real *whole, const real *part, size_t outer, size_t size, size_t inner, size_t from,
-                   size_t count)
+void f_slice_add(const Slice *q)
 {
-  slice(add, (Slice){whole, part, size * inner, count * inner, count * inner, from * inner, true, false}, outer);
+  bool over = q->count && q->inner && fast_overwrite(q->part);
+  move(OP_slice_add, q, add, out_of(q, over), q->outer);
 }

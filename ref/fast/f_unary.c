@@ -2,25 +2,23 @@
 #include "f_math.h"
 
 typedef struct {
-  real *out;
-  const real *x, *y, *g;
-  UnaryKind kind;
-  bool add;
-} Args;
+  UnaryBackward op;
+  bool add; /* otherwise there is nothing to be added to */
+} Backward;
 
 /* y[i] = f(x[i]); gx[i] += g[i] df(x[i], y[i]): one loop for each function */
 #define MAP(f)                             \
   for (size_t i = from; i < to; i++) {     \
     real x = q->x[i];                      \
-    q->out[i] = (f);                       \
+    q->y[i] = (f);                         \
   }                                        \
   break
-#define MAP_BACK(g_df)                             \
-  for (size_t i = from; i < to; i++) {             \
-    real x = q->x[i], y = q->y[i], g = q->g[i];    \
-    (void)x, (void)y;                              \
-    q->out[i] = OLD(q->add, q->out[i]) + (g_df);   \
-  }                                                \
+#define MAP_BACK(g_df)                                        \
+  for (size_t i = from; i < to; i++) {                        \
+    real x = f->x[i], y = f->y[i], g = q->op.g[i];            \
+    (void)x, (void)y;                                         \
+    q->op.gx[i] = OLD(q->add, q->op.gx[i]) + (g_df);          \
+  }                                                           \
   break
 
 /* x tanh(softplus(x)): with e = e^x and n = e (e + 2) the tanh is n / (n + 2). Beyond 30 it is 1. */
@@ -38,7 +36,7 @@ INLINE real mish_slope(real x)
 
 JOB static void unary_map(const void *arg, size_t from, size_t to)
 {
-  const Args *q = arg;
+  const Unary *q = arg;
   switch (q->kind) {
   case U_NEG: MAP(-x);
   case U_EXP: MAP(fast_exp(x));
@@ -50,14 +48,15 @@ JOB static void unary_map(const void *arg, size_t from, size_t to)
   case U_RELU: MAP(x < 0 ? 0 : x);
   case U_RELU2: MAP(x < 0 ? 0 : x * x);
   case U_MISH: MAP(mish(x));
-  default: k_unary(q->out + from, q->x + from, to - from, q->kind); /* rare ones: the reference, in parallel */
+  default: k_unary(&(Unary){q->y + from, q->x + from, to - from, q->kind}); /* rare ones: the reference, in parallel */
   }
 }
 
 JOB static void unary_back(const void *arg, size_t from, size_t to)
 {
-  const Args *q = arg;
-  switch (q->kind) {
+  const Backward *q = arg;
+  const Unary *f = &q->op.forward;
+  switch (f->kind) {
   case U_NEG: MAP_BACK(-g);
   case U_EXP: MAP_BACK(g * y);
   case U_SQUARE: MAP_BACK(g * 2 * x);
@@ -68,7 +67,8 @@ JOB static void unary_back(const void *arg, size_t from, size_t to)
   case U_RELU: MAP_BACK(x > 0 ? g : zero_like(g));
   case U_RELU2: MAP_BACK(x > 0 ? g * 2 * x : zero_like(g));
   case U_MISH: MAP_BACK(g * mish_slope(x));
-  default: k_unary_backward(q->out + from, q->g + from, q->x + from, q->y + from, to - from, q->kind);
+  default:
+    k_unary_backward(&(UnaryBackward){q->op.gx + from, q->op.g + from, {f->y + from, f->x + from, to - from, f->kind}});
   }
 }
 
@@ -78,15 +78,12 @@ static size_t grain(UnaryKind kind)
   return light ? LIGHT : HEAVY;
 }
 
-void f_unary(real *y, const real *x, size_t n, UnaryKind kind)
-{
-  Args q = {.out = y, .x = x, .kind = kind};
-  RUN(n, grain(kind), unary_map, q, READS(x, n), WRITES(y, n));
-}
+void f_unary(const Unary *q) { RUN(unary, q, q->n, grain(q->kind), unary_map, *q); }
 
-void f_unary_backward(real *gx, const real *g, const real *x, const real *y, size_t n, UnaryKind kind)
+void f_unary_backward(const UnaryBackward *op)
 {
+  UnaryKind kind = op->forward.kind;
   bool rare = kind == U_LOG || kind == U_SQRT || (kind >= U_SOFTPLUS && kind != U_MISH); /* the reference adds */
-  Args q = {gx, x, y, g, kind, rare || !fast_overwrite(gx)};
-  RUN(n, grain(kind), unary_back, q, READS(g, n), READS(x, n), READS(y, n), WRITES(gx, n));
+  Backward q = {*op, rare || !fast_overwrite(op->gx)};
+  RUN(unary_backward, op, op->forward.n, grain(kind), unary_back, q);
 }

@@ -3,15 +3,8 @@
 
 enum { N_MAX = 256 }; /* of what stands on the stack; larger heads stay with the reference */
 
-typedef struct {
-  real *y;
-  const Wkv1Grads *out;
-  const real *gy, *w, *alpha, *beta, *k, *v;
-  size_t B, T, U, H, N, ctx;
-} Sum;
-
 /* The weighted sum of pairs, and the sum of keys, that position t sees. */
-INLINE void sums(const Sum *q, size_t b, size_t t, size_t h, real *restrict pairs, real *restrict total)
+INLINE void sums(const Wkv1 *q, size_t b, size_t t, size_t h, real *restrict pairs, real *restrict total)
 {
   size_t N = q->N, C = q->H * N;
   const real *w = q->w + h * q->ctx + q->ctx - 1 - t, *alpha = q->alpha + h * q->ctx;
@@ -27,7 +20,7 @@ INLINE void sums(const Sum *q, size_t b, size_t t, size_t h, real *restrict pair
 
 JOB static void wkv1_forward(const void *arg, size_t from, size_t to)
 {
-  const Sum *q = arg;
+  const Wkv1 *q = arg;
   real pairs[N_MAX], total[N_MAX];
   for (size_t i = from; i < to; i++) {
     size_t h = i % q->H, row = i / q->H, b = row / q->T;
@@ -37,24 +30,22 @@ JOB static void wkv1_forward(const void *arg, size_t from, size_t to)
   }
 }
 
-void f_wkv1(real *y, const real *w, const real *alpha, const real *beta, const real *k, const real *v,
-            size_t B, size_t T, size_t U, size_t H, size_t N, size_t ctx)
+void f_wkv1(const Wkv1 *q)
 {
-  fast_settle();
-  if (N > N_MAX) {
-    k_wkv1(y, w, alpha, beta, k, v, B, T, U, H, N, ctx);
+  if (q->N > N_MAX) {
+    fast_reference(OP_wkv1, q);
     return;
   }
-  Sum q = {.y = y, .w = w, .alpha = alpha, .beta = beta, .k = k, .v = v, .B = B, .T = T, .U = U, .H = H, .N = N,
-           .ctx = ctx};
-  fast_for(B * T * H, pieces(HEAVY, at_least_1(U * N)), wkv1_forward, &q);
+  fast_flush();
+  fast_for(q->B * q->T * q->H, pieces(HEAVY, at_least_1(q->U * q->N)), wkv1_forward, q);
 }
 
-INLINE void backward_position(const Sum *q, size_t b, size_t t, size_t h)
+INLINE void backward_position(const Wkv1Backward *op, size_t b, size_t t, size_t h)
 {
+  const Wkv1 *q = &op->forward;
   size_t N = q->N, C = q->H * N, first = q->U - q->T;
   real pairs[N_MAX], total[N_MAX], g[N_MAX], gy_y[N_MAX];
-  const real *gy = q->gy + ((b * q->T + t - first) * q->H + h) * N;
+  const real *gy = op->gy + ((b * q->T + t - first) * q->H + h) * N;
   sums(q, b, t, h, pairs, total);
   for (size_t j = 0; j < N; j++) g[j] = gy[j] / total[j], gy_y[j] = g[j] * (pairs[j] / total[j]);
   for (size_t u = 0; u <= t; u++) {
@@ -63,31 +54,31 @@ INLINE void backward_position(const Sum *q, size_t b, size_t t, size_t h)
     real w = q->w[distance], a = q->alpha[h * q->ctx + u], be = q->beta[h * q->ctx + t], full = w * a * be, along = 0;
     SIMD_SUM(along)
     for (size_t j = 0; j < N; j++) along += g[j] * k[j] * v[j];
-    real *restrict gk = q->out->k ? q->out->k + at : NULL, *restrict gv = q->out->v ? q->out->v + at : NULL;
+    real *restrict gk = op->gk ? op->gk + at : NULL, *restrict gv = op->gv ? op->gv + at : NULL;
     for (size_t j = 0; gk && j < N; j++) gk[j] += g[j] * full * v[j] - gy_y[j];
     for (size_t j = 0; gv && j < N; j++) gv[j] += g[j] * full * k[j];
-    if (q->out->w) q->out->w[distance] += along * a * be;
-    if (q->out->alpha) q->out->alpha[h * q->ctx + u] += along * w * be;
-    if (q->out->beta) q->out->beta[h * q->ctx + t] += along * w * a;
+    if (op->gw) op->gw[distance] += along * a * be;
+    if (op->galpha) op->galpha[h * q->ctx + u] += along * w * be;
+    if (op->gbeta) op->gbeta[h * q->ctx + t] += along * w * a;
   }
 }
 
 JOB static void wkv1_backward(const void *arg, size_t from, size_t to)
 {
-  const Sum *q = arg;
+  const Wkv1Backward *op = arg;
+  const Wkv1 *q = &op->forward;
   for (size_t h = from; h < to; h++)
     for (size_t b = 0; b < q->B; b++)
-      for (size_t t = q->U - q->T; t < q->U; t++) backward_position(q, b, t, h);
+      for (size_t t = q->U - q->T; t < q->U; t++) backward_position(op, b, t, h);
 }
 
-void f_wkv1_backward(const Wkv1Grads *out, const real *gy, const real *w, const real *alpha, const real *beta,
-                     const real *k, const real *v, size_t B, size_t T, size_t U, size_t H, size_t N, size_t ctx)
+void f_wkv1_backward(const Wkv1Backward *op)
 {
-  fast_settle();
-  if (N > N_MAX) {
-    k_wkv1_backward(out, gy, w, alpha, beta, k, v, B, T, U, H, N, ctx);
+  const Wkv1 *f = &op->forward;
+  if (f->N > N_MAX) {
+    fast_reference(OP_wkv1_backward, op);
     return;
   }
-  Sum q = {NULL, out, gy, w, alpha, beta, k, v, B, T, U, H, N, ctx};
-  fast_for(H, pieces(HEAVY, at_least_1(B * T * U * N)), wkv1_backward, &q);
+  fast_flush();
+  fast_for(f->H, pieces(HEAVY, at_least_1(f->B * f->T * f->U * f->N)), wkv1_backward, op);
 }

@@ -3,16 +3,9 @@
 
 enum { LANE = 16 }; /* channels of one piece */
 
-typedef struct {
-  real *y, *a1, *b1, *trace;
-  const real *w, *u, *e, *v, *a0, *b0;
-  real eps;
-  size_t B, T, C;
-} Forward;
-
-INLINE void forward_lanes(const Forward *q, size_t bi, size_t c0, size_t n)
+INLINE void forward_lanes(const Wkv2 *q, size_t bi, size_t c0, size_t n)
 {
-  real a[LANE], b[LANE], lambda[LANE], U[LANE], eps = q->eps;
+  real a[LANE], b[LANE], lambda[LANE], U[LANE], eps = (real)q->eps;
   size_t C = q->C;
   for (size_t i = 0; i < n; i++) {
     a[i] = q->a0[bi * C + c0 + i], b[i] = q->b0[bi * C + c0 + i];
@@ -36,7 +29,7 @@ INLINE void forward_lanes(const Forward *q, size_t bi, size_t c0, size_t n)
 
 JOB static void wkv2_forward(const void *arg, size_t from, size_t to)
 {
-  const Forward *q = arg;
+  const Wkv2 *q = arg;
   size_t across = pieces(q->C, LANE);
   for (size_t i = from; i < to; i++) {
     size_t c0 = i % across * LANE;
@@ -44,33 +37,25 @@ JOB static void wkv2_forward(const void *arg, size_t from, size_t to)
   }
 }
 
-void f_wkv2(real *y, real *a1, real *b1, real *trace, const real *w, const real *u, const real *e, const real *v,
-            const real *a0, const real *b0, acc eps, size_t B, size_t T, size_t C)
+void f_wkv2(const Wkv2 *q)
 {
-  fast_settle();
-  Forward q = {y, a1, b1, trace, w, u, e, v, a0, b0, (real)eps, B, T, C};
-  fast_for(B * pieces(C, LANE), pieces(LIGHT, at_least_1(T * LANE)), wkv2_forward, &q);
+  fast_flush();
+  fast_for(q->B * pieces(q->C, LANE), pieces(LIGHT, at_least_1(q->T * LANE)), wkv2_forward, q);
 }
 
 /* ---- backward ---- */
-
-typedef struct {
-  const Wkv2Grads *out;
-  const real *gy, *ga1, *gb1, *trace, *w, *u, *e, *v;
-  acc eps;
-  size_t B, T, C;
-} Backward;
 
 typedef struct {
   acc a[LANE], b[LANE], lambda[LANE], U[LANE]; /* gradients by the state after the token, e^w and e^u */
 } Lanes;
 
 /* As k_wkv2_backward. lambda, U: e^w, e^u */
-INLINE void token_back(const Backward *q, Lanes *g, const acc *lambda, const acc *U, size_t row, size_t c0, size_t n)
+INLINE void token_back(const Wkv2Backward *op, Lanes *g, const acc *lambda, const acc *U, size_t row, size_t c0, size_t n)
 {
+  const Wkv2 *q = &op->forward;
   size_t C = q->C, at = row * C + c0;
   const real *tr = q->trace + row * 2 * C + c0, *e = q->e + at, *v = q->v + at;
-  const real *gy = q->gy ? q->gy + at : NULL;
+  const real *gy = op->gy ? op->gy + at : NULL;
   acc ge[LANE], gv[LANE], eps = q->eps;
   SIMD
   for (size_t i = 0; i < n; i++) { /* the update [v2.5] */
@@ -92,49 +77,48 @@ INLINE void token_back(const Backward *q, Lanes *g, const acc *lambda, const acc
       g->U[i] += gd * et * (vt - y);
     }
   }
-  if (q->out->e)
-    for (size_t i = 0; i < n; i++) q->out->e[at + i] += (real)ge[i];
-  if (q->out->v)
-    for (size_t i = 0; i < n; i++) q->out->v[at + i] += (real)gv[i];
+  if (op->ge)
+    for (size_t i = 0; i < n; i++) op->ge[at + i] += (real)ge[i];
+  if (op->gv)
+    for (size_t i = 0; i < n; i++) op->gv[at + i] += (real)gv[i];
 }
 
-INLINE void backward_lanes(const Backward *q, size_t c0, size_t n)
+INLINE void backward_lanes(const Wkv2Backward *op, size_t c0, size_t n)
 {
+  const Wkv2 *q = &op->forward;
   acc lambda[LANE], U[LANE], glambda[LANE] = {0}, gU[LANE] = {0};
   for (size_t i = 0; i < n; i++) lambda[i] = exp((acc)q->w[c0 + i]), U[i] = exp((acc)q->u[c0 + i]);
   for (size_t bi = 0; bi < q->B; bi++) {
     Lanes g = {{0}, {0}, {0}, {0}};
     size_t at = bi * q->C + c0;
     for (size_t i = 0; i < n; i++) {
-      if (q->ga1) g.a[i] = q->ga1[at + i];
-      if (q->gb1) g.b[i] = q->gb1[at + i];
+      if (op->ga1) g.a[i] = op->ga1[at + i];
+      if (op->gb1) g.b[i] = op->gb1[at + i];
     }
-    for (size_t t = q->T; t-- > 0;) token_back(q, &g, lambda, U, bi * q->T + t, c0, n);
+    for (size_t t = q->T; t-- > 0;) token_back(op, &g, lambda, U, bi * q->T + t, c0, n);
     for (size_t i = 0; i < n; i++) {
-      if (q->out->a0) q->out->a0[at + i] += (real)g.a[i];
-      if (q->out->b0) q->out->b0[at + i] += (real)g.b[i];
+      if (op->ga0) op->ga0[at + i] += (real)g.a[i];
+      if (op->gb0) op->gb0[at + i] += (real)g.b[i];
       glambda[i] += g.lambda[i], gU[i] += g.U[i];
     }
   }
   for (size_t i = 0; i < n; i++) {
-    if (q->out->w) q->out->w[c0 + i] += (real)(glambda[i] * lambda[i]);
-    if (q->out->u) q->out->u[c0 + i] += (real)(gU[i] * U[i]);
+    if (op->gw) op->gw[c0 + i] += (real)(glambda[i] * lambda[i]);
+    if (op->gu) op->gu[c0 + i] += (real)(gU[i] * U[i]);
   }
 }
 
 JOB static void wkv2_backward(const void *arg, size_t from, size_t to)
 {
-  const Backward *q = arg;
-  for (size_t c0 = from * LANE; c0 < q->C && c0 < to * LANE; c0 += LANE)
-    backward_lanes(q, c0, smaller(LANE, q->C - c0));
+  const Wkv2Backward *op = arg;
+  size_t C = op->forward.C;
+  for (size_t c0 = from * LANE; c0 < C && c0 < to * LANE; c0 += LANE) backward_lanes(op, c0, smaller(LANE, C - c0));
 }
 
 /* Over channels only: w and u collect from all sequences. */
-void f_wkv2_backward(const Wkv2Grads *out, const real *gy, const real *ga1, const real *gb1, const real *trace,
-                     const real *w, const real *u, const real *e, const real *v, acc eps, size_t B, size_t T,
-                     size_t C)
+void f_wkv2_backward(const Wkv2Backward *op)
 {
-  fast_settle();
-  Backward q = {out, gy, ga1, gb1, trace, w, u, e, v, eps, B, T, C};
-  fast_for(pieces(C, LANE), pieces(HEAVY, at_least_1(B * T * LANE)), wkv2_backward, &q);
+  const Wkv2 *f = &op->forward;
+  fast_flush();
+  fast_for(pieces(f->C, LANE), pieces(HEAVY, at_least_1(f->B * f->T * LANE)), wkv2_backward, op);
 }

@@ -31,18 +31,9 @@ INLINE Weights weights(Exact p, Exact k)
   return (Weights){old ? p.sum : k.sum, old ? top : low, old ? low : top};
 }
 
-typedef struct {
-  real *y, *a1, *b1, *p1, *trace;
-  const real *w, *u, *k, *v, *a0, *b0, *p0;
-  size_t B, T, C, decay_rows;
-} Forward;
+INLINE const real *decay_at(const Wkv4 *q, size_t row) { return q->w + (q->decay_rows == 1 ? 0 : row) * q->C; }
 
-INLINE const real *decay_at(const real *w, size_t row, size_t decay_rows, size_t C)
-{
-  return w + (decay_rows == 1 ? 0 : row) * C;
-}
-
-INLINE void forward_lanes(const Forward *q, size_t bi, size_t c0, size_t n)
+INLINE void forward_lanes(const Wkv4 *q, size_t bi, size_t c0, size_t n)
 {
   real a[LANE], b[LANE], p[LANE];
   size_t C = q->C;
@@ -56,7 +47,7 @@ INLINE void forward_lanes(const Forward *q, size_t bi, size_t c0, size_t n)
         tr[0] = a[i], tr[C] = b[i], tr[2 * C] = p[i];
       }
     const real *k = q->k + row * C + c0, *v = q->v + row * C + c0, *u = q->u + c0;
-    const real *w = decay_at(q->w, row, q->decay_rows, C) + c0;
+    const real *w = decay_at(q, row) + c0;
     real *restrict y = q->y + row * C + c0;
     SIMD
     for (size_t i = 0; i < n; i++) {
@@ -75,7 +66,7 @@ INLINE void forward_lanes(const Forward *q, size_t bi, size_t c0, size_t n)
 
 JOB static void wkv4_forward(const void *arg, size_t from, size_t to)
 {
-  const Forward *q = arg;
+  const Wkv4 *q = arg;
   size_t width = lane(q->C), across = pieces(q->C, width);
   for (size_t i = from; i < to; i++) {
     size_t c0 = i % across * width, n = smaller(width, q->C - c0);
@@ -85,29 +76,17 @@ JOB static void wkv4_forward(const void *arg, size_t from, size_t to)
   }
 }
 
-void f_wkv4(real *y, real *a1, real *b1, real *p1, real *trace, const real *w, const real *u, const real *k,
-            const real *v, const real *a0, const real *b0, const real *p0, size_t B, size_t T, size_t C,
-            size_t decay_rows)
+void f_wkv4(const Wkv4 *q)
 {
-  Forward q = {y, a1, b1, p1, trace, w, u, k, v, a0, b0, p0, B, T, C, decay_rows};
-  size_t n = B * T * C;
-  Use decay = READS_ALL(w);
-  if (decay_rows > 1) decay = (Use)READS(w, n);
-  Use use[] = {decay, READS_ALL(u), READS(k, n), READS(v, n), READS(a0, B * C), READS(b0, B * C), READS(p0, B * C),
-               WRITES(y, n), WRITES(a1, B * C), WRITES(b1, B * C), WRITES(p1, B * C), WRITES(trace, 3 * n)};
-  size_t count = B * pieces(C, lane(C));
-  Place place = fast_place_sequences(B, count, use, sizeof use / sizeof *use);
-  fast_put(place, count, pieces(HEAVY, at_least_1(T * lane(C))), wkv4_forward, &q, sizeof q);
+  RUN(wkv4, q, q->B * pieces(q->C, lane(q->C)), pieces(HEAVY, at_least_1(q->T * lane(q->C))), wkv4_forward, *q);
 }
 
 /* ---- backward ---- */
 
 typedef struct {
-  Wkv4Grads out;
+  Wkv4Backward op;
   bool add_w, add_k, add_v; /* otherwise there is nothing to be added to */
   acc *left;                /* [B,2,C]: gw and gu of each sequence */
-  const real *gy, *ga1, *gb1, *gp1, *trace, *w, *u, *k, *v;
-  size_t B, T, C, decay_rows;
 } Backward;
 
 /* n channels; gradients by the state after the token, and by w and u over time. In double: they are
@@ -124,11 +103,11 @@ typedef struct {
   acc share[LANE], y[LANE];
 } Known;
 
-INLINE void know(Known *x, const Backward *q, size_t row, size_t c0, size_t n)
+INLINE void know(Known *x, const Wkv4 *q, bool read, size_t row, size_t c0, size_t n)
 {
   size_t C = q->C, at = row * C + c0;
   const real *tr = q->trace + row * 3 * C + c0, *k = q->k + at, *v = q->v + at, *u = q->u + c0;
-  const real *w = decay_at(q->w, row, q->decay_rows, C) + c0;
+  const real *w = decay_at(q, row) + c0;
   SIMD
   for (size_t i = 0; i < n; i++) { /* the update [v4.5] [v4.6] */
     Exact faded = exact_sum(tr[2 * C + i], w[i]), token = {k[i], 0};
@@ -136,7 +115,7 @@ INLINE void know(Known *x, const Backward *q, size_t row, size_t c0, size_t n)
     x->keep[i] = up.old, x->add[i] = up.now;
     x->fresh[i] = k[i] > faded.sum || (k[i] == faded.sum && faded.rest < 0) ? 1 : 0;
   }
-  if (!q->gy) return;
+  if (!read) return;
   SIMD
   for (size_t i = 0; i < n; i++) { /* the read-out [v4.4] */
     Exact before = {tr[2 * C + i], 0};
@@ -150,8 +129,9 @@ INLINE void know(Known *x, const Backward *q, size_t row, size_t c0, size_t n)
 /* As k_wkv4_backward, where the reasons stand. */
 INLINE void token_back(const Backward *q, Lanes *g, const Known *x, size_t row, size_t c0, size_t n, bool read)
 {
-  size_t C = q->C, at = row * C + c0;
-  const real *tr = q->trace + row * 3 * C + c0, *v = q->v + at, *gy = read ? q->gy + at : NULL;
+  const Wkv4 *f = &q->op.forward;
+  size_t C = f->C, at = row * C + c0;
+  const real *tr = f->trace + row * 3 * C + c0, *v = f->v + at, *gy = read ? q->op.gy + at : NULL;
   acc gk[LANE], gv[LANE], gw[LANE];
   SIMD
   for (size_t i = 0; i < n; i++) {
@@ -174,7 +154,7 @@ INLINE void token_back(const Backward *q, Lanes *g, const Known *x, size_t row, 
     }
     g->a[i] = ga, g->b[i] = gb, g->p[i] = gfaded, gk[i] = by_k, gv[i] = by_v;
   }
-  real *out_k = q->out.k, *out_v = q->out.v, *out_w = q->decay_rows > 1 ? q->out.w : NULL;
+  real *out_k = q->op.gk, *out_v = q->op.gv, *out_w = f->decay_rows > 1 ? q->op.gw : NULL;
   for (size_t i = 0; out_k && i < n; i++) out_k[at + i] = OLD(q->add_k, out_k[at + i]) + (real)gk[i];
   for (size_t i = 0; out_v && i < n; i++) out_v[at + i] = OLD(q->add_v, out_v[at + i]) + (real)gv[i];
   for (size_t i = 0; out_w && i < n; i++) out_w[at + i] = OLD(q->add_w, out_w[at + i]) + (real)gw[i];
@@ -182,37 +162,39 @@ INLINE void token_back(const Backward *q, Lanes *g, const Known *x, size_t row, 
 
 INLINE void backward_lanes(const Backward *q, size_t bi, size_t c0, size_t n)
 {
+  const Wkv4Backward *op = &q->op;
+  const Wkv4 *f = &op->forward;
   Lanes g = {{0}, {0}, {0}, {0}, {0}};
-  size_t at = bi * q->C + c0;
+  size_t at = bi * f->C + c0;
   for (size_t i = 0; i < n; i++) {
-    if (q->ga1) g.a[i] = q->ga1[at + i];
-    if (q->gb1) g.b[i] = q->gb1[at + i];
-    if (q->gp1) g.p[i] = q->gp1[at + i];
+    if (op->ga1) g.a[i] = op->ga1[at + i];
+    if (op->gb1) g.b[i] = op->gb1[at + i];
+    if (op->gp1) g.p[i] = op->gp1[at + i];
   }
-  for (size_t t1 = q->T; t1 > 0;) {
+  for (size_t t1 = f->T; t1 > 0;) {
     Known known[STEPS];
-    size_t t0 = t1 > STEPS ? t1 - STEPS : 0, row = bi * q->T;
-    for (size_t t = t0; t < t1; t++) know(&known[t - t0], q, row + t, c0, n);
+    size_t t0 = t1 > STEPS ? t1 - STEPS : 0, row = bi * f->T;
+    for (size_t t = t0; t < t1; t++) know(&known[t - t0], f, op->gy != NULL, row + t, c0, n);
     for (; t1 > t0; t1--) {
-      if (q->gy) token_back(q, &g, &known[t1 - 1 - t0], row + t1 - 1, c0, n, true);
+      if (op->gy) token_back(q, &g, &known[t1 - 1 - t0], row + t1 - 1, c0, n, true);
       else token_back(q, &g, &known[t1 - 1 - t0], row + t1 - 1, c0, n, false);
     }
   }
-  acc *left = q->left + 2 * bi * q->C + c0;
+  acc *left = q->left + 2 * bi * f->C + c0;
   for (size_t i = 0; i < n; i++) {
-    if (q->out.a0) q->out.a0[at + i] += (real)g.a[i];
-    if (q->out.b0) q->out.b0[at + i] += (real)g.b[i];
-    if (q->out.p0) q->out.p0[at + i] += (real)g.p[i];
-    left[i] = g.w[i], left[q->C + i] = g.u[i];
+    if (op->ga0) op->ga0[at + i] += (real)g.a[i];
+    if (op->gb0) op->gb0[at + i] += (real)g.b[i];
+    if (op->gp0) op->gp0[at + i] += (real)g.p[i];
+    left[i] = g.w[i], left[f->C + i] = g.u[i];
   }
 }
 
 JOB static void wkv4_backward(const void *arg, size_t from, size_t to)
 {
   const Backward *q = arg;
-  size_t width = lane(q->C), across = pieces(q->C, width);
+  size_t C = q->op.forward.C, width = lane(C), across = pieces(C, width);
   for (size_t i = from; i < to; i++) {
-    size_t c0 = i % across * width, n = smaller(width, q->C - c0);
+    size_t c0 = i % across * width, n = smaller(width, C - c0);
     if (n == LANE) backward_lanes(q, i / across, c0, LANE);
     else if (n == 16) backward_lanes(q, i / across, c0, 16);
     else backward_lanes(q, i / across, c0, n);
@@ -223,31 +205,25 @@ JOB static void wkv4_backward(const void *arg, size_t from, size_t to)
 static void collect(const void *arg, size_t from, size_t to)
 {
   const Backward *q = arg;
+  const Wkv4 *f = &q->op.forward;
   for (size_t c = from; c < to; c++) {
     acc gw = 0, gu = 0;
-    for (size_t b = 0; b < q->B; b++) gw += q->left[2 * b * q->C + c], gu += q->left[(2 * b + 1) * q->C + c];
-    if (q->out.w && q->decay_rows == 1) q->out.w[c] += (real)gw;
-    if (q->out.u) q->out.u[c] += (real)gu;
+    for (size_t b = 0; b < f->B; b++) gw += q->left[2 * b * f->C + c], gu += q->left[(2 * b + 1) * f->C + c];
+    if (q->op.gw && f->decay_rows == 1) q->op.gw[c] += (real)gw;
+    if (q->op.gu) q->op.gu[c] += (real)gu;
   }
 }
 
-void f_wkv4_backward(const Wkv4Grads *out, const real *gy, const real *ga1, const real *gb1, const real *gp1,
-                     const real *trace, const real *w, const real *u, const real *k, const real *v, size_t B,
-                     size_t T, size_t C, size_t decay_rows)
+void f_wkv4_backward(const Wkv4Backward *op)
 {
-  size_t n = B * T * C, count = B * pieces(C, lane(C));
-  bool each = decay_rows > 1;
-  Backward q = {.out = *out, .gy = gy, .ga1 = ga1, .gb1 = gb1, .gp1 = gp1, .trace = trace, .w = w, .u = u, .k = k,
-                .v = v, .B = B, .T = T, .C = C, .decay_rows = decay_rows};
-  q.add_k = !fast_overwrite(out->k); /* in the order in which they are written: two may be one tensor */
-  q.add_v = !fast_overwrite(out->v);
-  q.add_w = !each || !fast_overwrite(out->w);
-  Use use[] = {READS_ALL(w), WRITES_ALL(out->w), READS(gy, n), READS(ga1, B * C), READS(gb1, B * C), READS(gp1, B * C),
-               READS(trace, 3 * n), READS_ALL(u), READS(k, n), READS(v, n), WRITES_ALL(out->u), WRITES(out->k, n),
-               WRITES(out->v, n), WRITES(out->a0, B * C), WRITES(out->b0, B * C), WRITES(out->p0, B * C)};
-  if (each) use[0] = (Use)READS(w, n), use[1] = (Use)WRITES(out->w, n);
-  Place place = fast_place_sequences(B, count, use, sizeof use / sizeof *use);
-  q.left = fast_memory(2 * B * C * sizeof *q.left);
-  fast_put(place, count, pieces(HEAVY, at_least_1(T * lane(C))), wkv4_backward, &q, sizeof q);
-  fast_put(place == NOW ? NOW : AFTER, C, HEAVY, collect, &q, sizeof q);
+  const Wkv4 *f = &op->forward;
+  Backward q = {.op = *op};
+  q.add_k = !fast_overwrite(op->gk); /* in the order in which they are written: two may be one tensor */
+  q.add_v = !fast_overwrite(op->gv);
+  q.add_w = f->decay_rows == 1 || !fast_overwrite(op->gw);
+  Place place = fast_place(OP_wkv4_backward, op);
+  q.left = fast_memory(2 * f->B * f->C * sizeof *q.left);
+  size_t width = lane(f->C);
+  fast_put(place, f->B * pieces(f->C, width), pieces(HEAVY, at_least_1(f->T * width)), wkv4_backward, &q, sizeof q);
+  fast_put(place == NOW ? NOW : AFTER, f->C, HEAVY, collect, &q, sizeof q);
 }

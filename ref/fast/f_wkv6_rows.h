@@ -50,7 +50,7 @@ INLINE void own_pairs(real *y, const real *r, const real *u, const real *k, cons
   for (size_t i = 0; i < N; i += LANES) vec_store(y + i, own[0] * vec_load(v + i));
 }
 
-INLINE void forward_head(const Forward *q, size_t bh, size_t N)
+INLINE void forward_head(const Wkv6 *q, size_t bh, size_t N)
 {
   real ew[WKV_SEGMENT * N_MAX];
   size_t NN = N * N, n_segments = pieces(q->T, WKV_SEGMENT), b = bh / q->H, h = bh % q->H, step = q->H * N;
@@ -62,7 +62,7 @@ INLINE void forward_head(const Forward *q, size_t bh, size_t N)
     const real *r = q->r + at, *k = q->k + at, *v = q->v + at;
     real *y = q->y + at;
     if (q->segments) memcpy(q->segments + (bh * n_segments + s) * NN, S, NN * sizeof *S);
-    decays(ew, q->w, row, h, count, q->decay_rows, q->H, N);
+    decays(ew, q, row, h, count, N);
     for (size_t n = 0; n < count; n++)
       own_pairs(y + n * step, r + n * step, q->u + h * N, k + n * step, v + n * step, N);
     for (size_t j = 0; j < N; j += 4) {
@@ -76,7 +76,7 @@ INLINE void forward_head(const Forward *q, size_t bh, size_t N)
 
 static void wkv6_forward(const void *arg, size_t from, size_t to)
 {
-  const Forward *q = arg;
+  const Wkv6 *q = arg;
   for (size_t bh = from; bh < to; bh++) {
     if (q->N == 64) forward_head(q, bh, 64);
     else forward_head(q, bh, q->N);
@@ -123,8 +123,9 @@ INLINE void keys_back(real *G, Vec (*along)[BLOCK], real *gv, const real *gy, co
 INLINE void give_gradients(const Backward *q, acc *gu, acc *gw, const Sums *sum, size_t at, size_t h, const real *ew,
                            size_t N)
 {
-  const Wkv6Grads *out = &q->out;
-  const real *r = q->r + at, *k = q->k + at, *v = q->v + at, *u = q->u + h * N, *gy = q->gy ? q->gy + at : NULL;
+  const Wkv6Backward *op = &q->op;
+  const Wkv6 *f = &op->forward;
+  const real *r = f->r + at, *k = f->k + at, *v = f->v + at, *u = f->u + h * N, *gy = op->gy ? op->gy + at : NULL;
   Vec sums[4] = {0}; /* own, gy_v */
   real dot[4] = {0};
   for (size_t j = 0; gy && j < N; j += LANES) {
@@ -136,17 +137,17 @@ INLINE void give_gradients(const Backward *q, acc *gu, acc *gw, const Sums *sum,
   for (size_t j = 0; to && j < N; j += LANES) \
     vec_store(to + at + j, q->add[i] ? vec_load(to + at + j) + (value) : (value))
   if (gy) {
-    ADD(0, out->r, vec_load(sum->gyS + j) + vec_load(u + j) * vec_load(k + j) * dot[1]);
-    ADD(2, out->k, vec_load(sum->Gv + j) + vec_load(r + j) * vec_load(u + j) * dot[1]);
-    ADD(3, out->v, vec_load(sum->gv + j) + vec_load(gy + j) * dot[0]);
-    for (size_t j = 0; out->u && j < N; j++) gu[j] += (acc)(dot[1] * r[j] * k[j]);
+    ADD(0, op->gr, vec_load(sum->gyS + j) + vec_load(u + j) * vec_load(k + j) * dot[1]);
+    ADD(2, op->gk, vec_load(sum->Gv + j) + vec_load(r + j) * vec_load(u + j) * dot[1]);
+    ADD(3, op->gv, vec_load(sum->gv + j) + vec_load(gy + j) * dot[0]);
+    for (size_t j = 0; op->gu && j < N; j++) gu[j] += (acc)(dot[1] * r[j] * k[j]);
   } else {
-    ADD(2, out->k, vec_load(sum->Gv + j));
-    ADD(3, out->v, vec_load(sum->gv + j));
+    ADD(2, op->gk, vec_load(sum->Gv + j));
+    ADD(3, op->gv, vec_load(sum->gv + j));
   }
-  if (q->decay_rows > 1) ADD(1, out->w, vec_load(sum->GS + j) * vec_load(ew + j));
+  if (f->decay_rows > 1) ADD(1, op->gw, vec_load(sum->GS + j) * vec_load(ew + j));
   else
-    for (size_t j = 0; out->w && j < N; j++) gw[j] += (acc)(sum->GS[j] * ew[j]);
+    for (size_t j = 0; op->gw && j < N; j++) gw[j] += (acc)(sum->GS[j] * ew[j]);
 #undef ADD
 }
 
@@ -155,22 +156,23 @@ INLINE void backward_segment(const Backward *q, real *G, acc *gu, acc *gw, const
 {
   static const real zeros[N_MAX]; /* no gradient by y: then r plays no part either */
   Workspace ws;
-  size_t step = q->H * N, start = row * step + h * N, block = N % BLOCK ? 4 : BLOCK;
-  decays(ws.ew, q->w, row, h, count, q->decay_rows, q->H, N);
+  const Wkv6 *f = &q->op.forward;
+  size_t step = f->H * N, start = row * step + h * N, block = N % BLOCK ? 4 : BLOCK;
+  decays(ws.ew, f, row, h, count, N);
   memset(ws.sums, 0, count * SUMS_OF_TOKEN * N * sizeof *ws.sums);
   for (size_t j0 = 0; j0 < N; j0 += block) {
 #define BEFORE(n) ((n) ? ws.states + ((n) - 1) * block * N : S + j0 * N)
     for (size_t n = 0; n + 1 < count; n++) { /* the states of this segment once more */
       size_t at = start + n * step;
-      states_again(ws.states + n * block * N, BEFORE(n), ws.ew + n * N + j0, q->k + at + j0, q->v + at, block, N);
+      states_again(ws.states + n * block * N, BEFORE(n), ws.ew + n * N + j0, f->k + at + j0, f->v + at, block, N);
     }
     for (size_t n = count; n-- > 0;) {
       size_t at = start + n * step, i = 0;
       Sums sum = sums_of(ws.sums + n * SUMS_OF_TOKEN * N, N);
       Vec along[3][BLOCK];
 #define BACK(tile)                                                                                                \
-  keys_back(G + j0 * N, along, sum.gv, q->gy ? q->gy + at : zeros, BEFORE(n), q->gy ? q->r + at + j0 : zeros,      \
-            ws.ew + n * N + j0, q->k + at + j0, q->v + at, i, tile, block, N)
+  keys_back(G + j0 * N, along, sum.gv, q->op.gy ? q->op.gy + at : zeros, BEFORE(n), q->op.gy ? f->r + at + j0 : zeros,      \
+            ws.ew + n * N + j0, f->k + at + j0, f->v + at, i, tile, block, N)
       for (; i + TILE_MOST * LANES <= N; i += TILE_MOST * LANES) BACK(TILE_MOST);
       for (; i < N; i += LANES) BACK(1);
 #undef BACK
@@ -190,16 +192,18 @@ INLINE void backward_segment(const Backward *q, real *G, acc *gu, acc *gw, const
 
 INLINE void backward_head(const Backward *q, size_t bh, size_t N)
 {
-  size_t NN = N * N, n_segments = pieces(q->T, WKV_SEGMENT), b = bh / q->H, h = bh % q->H;
+  const Wkv6Backward *op = &q->op;
+  const Wkv6 *f = &op->forward;
+  size_t NN = N * N, n_segments = k_segments(f->T), b = bh / f->H, h = bh % f->H;
   real G[N_MAX * N_MAX], *left = q->left + bh * 2 * N;
   acc gu[N_MAX] = {0}, gw[N_MAX] = {0};
-  if (q->gS1) memcpy(G, q->gS1 + bh * NN, NN * sizeof *G);
+  if (op->gS1) memcpy(G, op->gS1 + bh * NN, NN * sizeof *G);
   else memset(G, 0, NN * sizeof *G);
   for (size_t s = n_segments; s-- > 0;) {
-    size_t first = s * WKV_SEGMENT, count = smaller(WKV_SEGMENT, q->T - first);
-    backward_segment(q, G, gu, gw, q->segments + (bh * n_segments + s) * NN, b * q->T + first, h, count, N);
+    size_t first = s * WKV_SEGMENT, count = smaller(WKV_SEGMENT, f->T - first);
+    backward_segment(q, G, gu, gw, f->segments + (bh * n_segments + s) * NN, b * f->T + first, h, count, N);
   }
-  for (size_t i = 0; q->out.S0 && i < NN; i++) q->out.S0[bh * NN + i] += G[i];
+  for (size_t i = 0; op->gS0 && i < NN; i++) op->gS0[bh * NN + i] += G[i];
   for (size_t j = 0; j < N; j++) left[j] = (real)gu[j], left[N + j] = (real)gw[j];
 }
 
@@ -207,8 +211,8 @@ static void wkv6_backward(const void *arg, size_t from, size_t to)
 {
   const Backward *q = arg;
   for (size_t bh = from; bh < to; bh++) {
-    if (q->N == 64) backward_head(q, bh, 64);
-    else backward_head(q, bh, q->N);
+    if (q->op.forward.N == 64) backward_head(q, bh, 64);
+    else backward_head(q, bh, q->op.forward.N);
   }
 }
 

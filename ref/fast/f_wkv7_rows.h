@@ -53,7 +53,7 @@ INLINE void step_rows(real *S1, real *y, real *next_sa, const real *S, const rea
   if (with_y) vec_sums_4(y + i0, sum_y);
 }
 
-INLINE void forward_head(const Forward *q, size_t bh, size_t N)
+INLINE void forward_head(const Wkv7 *q, size_t bh, size_t N)
 {
   real ew[WKV_SEGMENT * N_MAX];
   size_t NN = N * N, n_segments = pieces(q->T, WKV_SEGMENT), block = N % BLOCK ? 4 : BLOCK;
@@ -80,7 +80,7 @@ INLINE void forward_head(const Forward *q, size_t bh, size_t N)
 
 static void wkv7_forward(const void *arg, size_t from, size_t to)
 {
-  const Forward *q = arg;
+  const Wkv7 *q = arg;
   for (size_t bh = from; bh < to; bh++) {
     if (q->N == 64) forward_head(q, bh, 64);
     else forward_head(q, bh, q->N);
@@ -162,26 +162,27 @@ INLINE void give_gradients(const Backward *q, size_t at, Columns *sum, const rea
     vec_store(sum->gyS + j, vec_load(sum->gyS + j) * ew + by_r);
     vec_store(sum->GS + j, vec_load(sum->GS + j) * ew);
   }
-  if (gy) add_to(q->add[0], q->out.r, at, sum->gyS, N);
-  add_to(q->add[1], q->out.w, at, sum->GS, N);
-  add_to(q->add[2], q->out.k, at, sum->Gv, N);
-  add_to(q->add[3], q->out.v, at, sum->gv, N);
-  add_to(q->add[4], q->out.a, at, sum->gsS, N);
-  add_to(q->add[5], q->out.b, at, sum->Gsa, N);
+  if (gy) add_to(q->add[0], q->op.gr, at, sum->gyS, N);
+  add_to(q->add[1], q->op.gw, at, sum->GS, N);
+  add_to(q->add[2], q->op.gk, at, sum->Gv, N);
+  add_to(q->add[3], q->op.gv, at, sum->gv, N);
+  add_to(q->add[4], q->op.ga, at, sum->gsS, N);
+  add_to(q->add[5], q->op.gb, at, sum->Gsa, N);
 }
 
 INLINE void backward_segment(const Backward *q, real *G, const real *S, size_t start, size_t count, size_t N)
 {
   static const real zeros[N_MAX]; /* no gradient by y: neither it nor r may do anything */
   Workspace ws;
-  size_t step = q->H * N, block = N % BLOCK ? 4 : BLOCK;
-  decays(ws.ew, q->w + start, count, step, N);
+  const Wkv7 *f = &q->op.forward;
+  size_t step = f->H * N, block = N % BLOCK ? 4 : BLOCK;
+  decays(ws.ew, f->w + start, count, step, N);
   memset(ws.sums, 0, count * SUMS_OF_TOKEN * N * sizeof *ws.sums);
   for (size_t i0 = 0; i0 < N; i0 += block) {
-    for (size_t i = i0; i < i0 + block; i += 4) first_sa(ws.sa + i, S + i * N, q->a + start, N);
+    for (size_t i = i0; i < i0 + block; i += 4) first_sa(ws.sa + i, S + i * N, f->a + start, N);
     for (size_t n = 0; n + 1 < count; n++) { /* the states of this segment once more */
       size_t at = start + n * step;
-      Token x = TOKEN(q, at, ws.ew + n * N);
+      Token x = TOKEN(f, at, ws.ew + n * N);
       const real *before = n ? ws.states + (n - 1) * block * N : S + i0 * N;
       real *after = ws.states + n * block * N, *sa = ws.sa + n * N + i0;
       for (size_t i = 0; i < block; i += 4)
@@ -189,11 +190,11 @@ INLINE void backward_segment(const Backward *q, real *G, const real *S, size_t s
     }
     for (size_t n = count; n-- > 0;) {
       size_t at = start + n * step;
-      Token x = TOKEN(q, at, ws.ew + n * N);
+      Token x = TOKEN(f, at, ws.ew + n * N);
       Columns sum = columns(ws.sums + n * SUMS_OF_TOKEN * N, N);
-      const real *before = n ? ws.states + (n - 1) * block * N : S + i0 * N, *gy = q->gy ? q->gy + at : zeros;
+      const real *before = n ? ws.states + (n - 1) * block * N : S + i0 * N, *gy = q->op.gy ? q->op.gy + at : zeros;
       real gs[BLOCK];
-      if (!q->gy) x.r = zeros;
+      if (!q->op.gy) x.r = zeros;
       for (size_t i = 0; i < block; i += 4)
         along_rows(G + (i0 + i) * N, gs + i, sum.gv + i0 + i, gy + i0 + i, &x, N);
       size_t j = 0;
@@ -206,32 +207,34 @@ INLINE void backward_segment(const Backward *q, real *G, const real *S, size_t s
   }
   for (size_t n = 0; n < count; n++) {
     size_t at = start + n * step;
-    Token x = TOKEN(q, at, ws.ew + n * N);
+    Token x = TOKEN(f, at, ws.ew + n * N);
     Columns sum = columns(ws.sums + n * SUMS_OF_TOKEN * N, N);
-    give_gradients(q, at, &sum, q->gy ? q->gy + at : NULL, ws.sa + n * N, &x, N);
+    give_gradients(q, at, &sum, q->op.gy ? q->op.gy + at : NULL, ws.sa + n * N, &x, N);
   }
 }
 
 INLINE void backward_head(const Backward *q, size_t bh, size_t N)
 {
-  size_t NN = N * N, n_segments = pieces(q->T, WKV_SEGMENT);
+  const Wkv7Backward *op = &q->op;
+  const Wkv7 *f = &op->forward;
+  size_t NN = N * N, n_segments = k_segments(f->T);
   real G[N_MAX * N_MAX];
-  if (q->gS1) memcpy(G, q->gS1 + bh * NN, NN * sizeof *G);
+  if (op->gS1) memcpy(G, op->gS1 + bh * NN, NN * sizeof *G);
   else memset(G, 0, NN * sizeof *G);
   for (size_t s = n_segments; s-- > 0;) {
-    size_t first = s * WKV_SEGMENT, count = smaller(WKV_SEGMENT, q->T - first);
-    size_t start = ((bh / q->H * q->T + first) * q->H + bh % q->H) * N;
-    backward_segment(q, G, q->segments + (bh * n_segments + s) * NN, start, count, N);
+    size_t first = s * WKV_SEGMENT, count = smaller(WKV_SEGMENT, f->T - first);
+    size_t start = ((bh / f->H * f->T + first) * f->H + bh % f->H) * N;
+    backward_segment(q, G, f->segments + (bh * n_segments + s) * NN, start, count, N);
   }
-  add_to(true, q->out.S0, bh * NN, G, NN);
+  add_to(true, op->gS0, bh * NN, G, NN);
 }
 
 static void wkv7_backward(const void *arg, size_t from, size_t to)
 {
   const Backward *q = arg;
   for (size_t bh = from; bh < to; bh++) {
-    if (q->N == 64) backward_head(q, bh, 64);
-    else backward_head(q, bh, q->N);
+    if (q->op.forward.N == 64) backward_head(q, bh, 64);
+    else backward_head(q, bh, q->op.forward.N);
   }
 }
 

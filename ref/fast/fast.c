@@ -8,91 +8,42 @@
 
 static int threads; /* 0: not chosen yet */
 
-/* What is not named here stays with the reference. */
-static const Ops fast_ops = {
-    .clear = f_clear,
-    .unary = f_unary,
-    .unary_backward = f_unary_backward,
-    .binary = f_binary,
-    .binary_backward = f_binary_backward,
-    .affine = f_affine,
-    .affine_backward = f_affine_backward,
-    .compare = f_compare,
-    .where = f_where,
-    .where_backward = f_where_backward,
-    .lerp = f_lerp,
-    .lerp_backward = f_lerp_backward,
-    .linear = f_linear,
-    .linear_backward = f_linear_backward,
-    .matmul = f_matmul,
-    .matmul_backward = f_matmul_backward,
-    .rows = f_rows,
-    .rows_backward = f_rows_backward,
-    .linear_packed = f_linear_packed,
-    .matmul_packed = f_matmul_packed,
-    .rows_packed = f_rows_packed,
-    .norm = f_norm,
-    .norm_backward = f_norm_backward,
-    .l2norm = f_l2norm,
-    .l2norm_backward = f_l2norm_backward,
-    .shift = f_shift,
-    .shift_backward = f_shift_backward,
-    .slice = f_slice,
-    .slice_add = f_slice_add,
-    .unslice = f_unslice,
-    .unslice_add = f_unslice_add,
-    .sum = f_sum,
-    .sum_backward = f_sum_backward,
-    .cumsum = f_cumsum,
-    .cumsum_backward = f_cumsum_backward,
-    .permute = f_permute,
-    .permute_backward = f_permute_backward,
-    .max = f_max,
-    .max_backward = f_max_backward,
-    .gather = f_gather,
-    .gather_backward = f_gather_backward,
-    .softmax = f_softmax,
-    .softmax_backward = f_softmax_backward,
-    .cross_entropy = f_cross_entropy,
-    .cross_entropy_backward = f_cross_entropy_backward,
-    .argmax = f_argmax,
-    .adamw = f_adamw,
-    .sum_squares = f_sum_squares,
-    .bmm = f_bmm,
-    .bmm_backward = f_bmm_backward,
-    .copy_scores = f_copy_scores,
-    .copy_scores_backward = f_copy_scores_backward,
-    .linear_attention = f_linear_attention,
-    .linear_attention_backward = f_linear_attention_backward,
-    .attention = f_attention,
-    .attention_backward = f_attention_backward,
-    .wkv1 = f_wkv1,
-    .wkv1_backward = f_wkv1_backward,
-    .wkv2 = f_wkv2,
-    .wkv2_backward = f_wkv2_backward,
-    .wkv4 = f_wkv4,
-    .wkv4_backward = f_wkv4_backward,
-    .wkv6 = f_wkv6,
-    .wkv6_backward = f_wkv6_backward,
-    .wkv7 = f_wkv7,
-    .wkv7_backward = f_wkv7_backward,
-    .selective_scan = f_selective_scan,
-    .selective_scan_backward = f_selective_scan_backward,
-};
+/* The ops that have a fast kernel. The reference does the others, after what waits. */
+#define FAST_OPS(X)                                                                                           \
+  X(clear) X(unary) X(unary_backward) X(binary) X(binary_backward) X(affine) X(affine_backward) X(lerp)       \
+  X(lerp_backward) X(linear) X(linear_backward) X(matmul) X(matmul_backward) X(rows) X(rows_backward)         \
+  X(linear_packed) X(matmul_packed) X(rows_packed) X(norm) X(norm_backward) X(l2norm) X(l2norm_backward)      \
+  X(shift) X(shift_backward) X(slice) X(slice_add) X(unslice) X(unslice_add) X(sum) X(sum_backward)           \
+  X(bmm) X(bmm_backward) X(cross_entropy) X(cross_entropy_backward) X(argmax) X(adamw) X(sum_squares)         \
+  X(copy_scores) X(copy_scores_backward) X(linear_attention) X(linear_attention_backward) X(attention)        \
+  X(attention_backward) X(wkv1) X(wkv1_backward) X(wkv2) X(wkv2_backward) X(wkv4) X(wkv4_backward) X(wkv6)    \
+  X(wkv6_backward) X(wkv7) X(wkv7_backward) X(selective_scan) X(selective_scan_backward)
 
-void fast_enable(int on)
+#define CALL(name) static void call_##name(const void *op) { f_##name(op); }
+FAST_OPS(CALL)
+
+#define ENTRY(name) [OP_##name] = call_##name,
+static void (*const kernels[OP_COUNT])(const void *op) = {FAST_OPS(ENTRY)};
+static bool left_out[OP_COUNT];
+
+void fast_leave_out(OpId id, bool out) { left_out[id] = out; }
+bool fast_has(OpId id) { return kernels[id] != NULL; }
+
+void fast_reference(OpId id, const void *op)
 {
-  fast_settle();
-  ops = reference_ops;
-  if (!on) return;
-  ops.settle = fast_settle;
-  ops.batch = fast_batch;
-  ops.read_later = fast_read_later;
-#define TAKE(name) \
-  if (fast_ops.name) ops.name = fast_ops.name;
-  OPS(TAKE)
-#undef TAKE
+  fast_flush();
+  backend_reference.run(id, op);
 }
+
+static void fast_run(OpId id, const void *op)
+{
+  if (kernels[id] && !left_out[id]) kernels[id](op);
+  else fast_reference(id, op);
+}
+
+const Backend backend_fast = {"fast", &memory_host, fast_run, fast_flush, fast_batch, fast_read_later};
+
+/* ---- threads ---- */
 
 void fast_set_threads(int n) { threads = n < 1 ? 1 : n > POOL_MOST ? POOL_MOST : n; }
 

@@ -2,10 +2,10 @@
 #ifndef AVIARY_FAST_H
 #define AVIARY_FAST_H
 
-#include <stddef.h>
+#include "../engine/backend.h"
 
-/* Puts the fast kernels into `ops`, or the reference ones back. */
-void fast_enable(int on);
+extern const Backend backend_fast;
+
 /* Threads that the fast kernels use: 1 to 256; at first as many as there are processors. Results do not
    depend on it. */
 void fast_set_threads(int n);
@@ -13,8 +13,8 @@ int fast_threads(void);
 /* Cuts a batch into tiles of about so many numbers a tensor, or, with 0, of as many as fit a cache. Tests make them
    small, and then everything waits that can. */
 void fast_set_tile(size_t numbers);
-
-/* Returns when all that was asked of the fast kernels is done. */
-void fast_settle(void);
+/* For tests: from here on the op is done by the reference, as if it had no fast kernel; or by its fast kernel again. */
+void fast_leave_out(OpId id, bool out);
+bool fast_has(OpId id);
 
 #endif

@@ -59,7 +59,7 @@ double machine_read_bandwidth(int threads)
   Words *lines = arena_alloc(&memory, (size_t)BLOCKS * BLOCK), *sums = arena_alloc(&memory, BLOCKS * sizeof *sums);
   double best = 0;
   int before = fast_threads();
-  fast_settle();
+  backend_flush();
   memset(lines, 1, (size_t)BLOCKS * BLOCK); /* or all pages are one */
   fast_set_threads(threads);
   for (int pass = 0; pass < PASSES; pass++) {
@@ -84,12 +84,12 @@ double machine_gemm_rate(int threads)
   int before = fast_threads();
   real *x = rwkv_alloc(3 * n, sizeof *x, "measuring the product of matrices");
   for (size_t i = 0; i < 2 * n; i++) x[i] = (real)(i % 13) - 6;
-  fast_settle();
+  backend_flush();
   fast_set_threads(threads);
   for (int i = 0; i <= PRODUCTS; i++) { /* the first one warms up */
     double start = seconds_now();
-    f_matmul(x + 2 * n, x, x + n, SIZE, SIZE, SIZE);
-    fast_settle();
+    f_matmul(&(Matmul){x + 2 * n, x, x + n, SIZE, SIZE, SIZE});
+    backend_flush();
     rates[i] = 2.0 * SIZE * (double)n / (seconds_now() - start);
   }
   fast_set_threads(before);

@@ -7,18 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-Ops shadowed;
-void (*shadow_watch)(const ShadowCall *c, bool before);
-
-void shadow_enable(void)
-{
-  fast_enable(1);
-  shadowed = ops;
-  ops = shadow_ops;
-  ops.settle = shadowed.settle;
-  ops.batch = shadowed.batch;
-  ops.read_later = shadowed.read_later;
-}
+void (*shadow_watch)(OpId id, const void *op, bool before);
 
 /* ---- how far apart they may be ---- */
 
@@ -34,60 +23,43 @@ static const double tolerance = 1e-12;
 static const double tolerance = 1e-5;
 #endif
 
-static double allowed(const Output *o)
-{
-  return tolerance * fmax(1, sqrt(o->terms) / 64);
-}
+static double allowed(const Operand *o) { return tolerance * fmax(1, sqrt((double)o->terms) / 64); }
 
 /* ---- copies ---- */
 
-static size_t size_of(const Output *o)
-{
-  static const size_t size[] = {[IS_REAL] = sizeof(real), [IS_ACC] = sizeof(acc), [IS_INT] = sizeof(int)};
-  return o->data ? o->count * size[o->type] : 0;
-}
+/* One op, called twice. */
+typedef struct {
+  OpId id;
+  const void *op;
+  Operand operand[MOST_OPERANDS];
+  int operands;
+  char *copies; /* of each output: as it was before, then what the fast kernel made of it */
+} Pair;
 
-/* Each begins where an acc may stand. */
-static size_t room_of(const Output *o) { return (size_of(o) + sizeof(acc) - 1) / sizeof(acc) * sizeof(acc); }
+static bool is_output(const Operand *o) { return o->data && (o->access == WRITE || o->access == UPDATE); }
+
+/* Each copy begins where an acc may. */
+static size_t room_of(const Operand *o) { return is_output(o) ? (o->count * o->size + 7) / 8 * 8 : 0; }
 
 /* What is overwritten holds NaN before (an int: -1): a number that a kernel forgets shows. */
-static void prepare(const Output *o, const char *before)
+static void prepare(const Operand *o, const char *before)
 {
-  if (!size_of(o)) return;
-  if (o->kept) memcpy(o->data, before, size_of(o));
-  else memset(o->data, 0xff, size_of(o));
+  if (!o->count) return;
+  if (o->access == UPDATE) memcpy(o->data, before, o->count * o->size);
+  else memset(o->data, 0xff, o->count * o->size);
 }
 
-void shadow_before(ShadowCall *c)
-{
-  size_t total = 0;
-  for (int i = 0; i < c->outputs; i++) total += 2 * room_of(&c->out[i]);
-  char *at = c->copies = rwkv_alloc(total + 1, 1, "copies for shadow mode");
-  for (int i = 0; i < c->outputs; at += 2 * room_of(&c->out[i++]))
-    if (size_of(&c->out[i])) memcpy(at, c->out[i].data, size_of(&c->out[i]));
-  at = c->copies;
-  for (int i = 0; i < c->outputs; at += 2 * room_of(&c->out[i++])) prepare(&c->out[i], at);
-  if (shadow_watch) shadow_watch(c, true);
-}
-
-void shadow_between(ShadowCall *c)
-{
-  fast_settle();
-  if (shadow_watch) shadow_watch(c, false);
-  char *at = c->copies;
-  for (int i = 0; i < c->outputs; at += 2 * room_of(&c->out[i++]))
-    if (size_of(&c->out[i])) memcpy(at + room_of(&c->out[i]), c->out[i].data, size_of(&c->out[i]));
-  at = c->copies;
-  for (int i = 0; i < c->outputs; at += 2 * room_of(&c->out[i++])) prepare(&c->out[i], at);
-}
+#define EACH_OUTPUT(p, o, at)                                                                             \
+  for (const Operand *o = (p)->operand, *end_ = o + (p)->operands; o < end_; at += 2 * room_of(o), o++)   \
+    if (is_output(o))
 
 /* ---- comparing ---- */
 
-static double number(const Output *o, const void *data, size_t i)
+static double number(const Operand *o, const void *data, size_t i)
 {
   switch (o->type) {
-  case IS_INT: return ((const int *)data)[i];
-  case IS_ACC: return ((const acc *)data)[i];
+  case OF_INT: return ((const int *)data)[i];
+  case OF_ACC: return ((const acc *)data)[i];
   default: return (double)((const real *)data)[i];
   }
 }
@@ -99,33 +71,82 @@ static double distance(double x, double y)
   return (isnan(y) ? isnan(x) : x == y) ? 0 : HUGE_VAL;
 }
 
-static _Noreturn void disagree(const ShadowCall *c, const Output *o, size_t at, double got, double want, double scale)
+/* The largest number of the operand of a name: "g", or "x" for forward.x. */
+static double largest_of(const Pair *p, char name)
 {
-  char sizes[200] = "";
-  for (int i = 0; i < c->size_count; i++)
-    snprintf(sizes + strlen(sizes), sizeof sizes - strlen(sizes), "%s%zu", i ? ", " : "", c->sizes[i]);
-  rwkv_release(c->copies);
-  rwkv_fail("shadow: %s: the kernels disagree in %s[%zu] of %zu: fast %.9g, reference %.9g; the largest number of %s "
-            "or term of its sums is %.3g, and %.1e of it is allowed, found %.1e; sizes (%s) = (%s)", c->op, o->name, at,
-            o->count, got, want, o->name, scale, allowed(o), distance(got, want) / scale, c->size_names, sizes);
+  double most = 0;
+  for (int i = 0; i < p->operands; i++) {
+    const Operand *o = &p->operand[i];
+    size_t length = strlen(o->name);
+    if (!o->data || o->access != READ || o->name[length - 1] != name || (length > 1 && o->name[length - 2] != '.')) continue;
+    for (size_t j = 0; j < o->count; j++) most = fmax(most, fabs(number(o, o->data, j)));
+  }
+  return most;
 }
 
-void shadow_after(ShadowCall *c)
+/* How large the products can be that a number of the output is a sum of; 0: not known. */
+static double largest_term(const Pair *p, const Operand *o)
 {
-  const char *copy = c->copies;
-  for (int k = 0; k < c->outputs; copy += 2 * room_of(&c->out[k++])) {
-    const Output *o = &c->out[k];
-    const char *fast = copy + room_of(o);
-    double scale = fmax(o->term, 1e-30), worst = 0;
-    size_t at = 0;
-    if (!size_of(o)) continue;
-    for (size_t i = 0; i < o->count; i++) {
-      double want = number(o, o->data, i), d = distance(number(o, fast, i), want);
-      if (isfinite(want)) scale = fmax(scale, fabs(want));
-      if (d > worst) worst = d, at = i;
-    }
-    if (o->type == IS_INT ? worst > 0 : !(worst <= allowed(o) * scale))
-      disagree(c, o, at, number(o, fast, at), number(o, o->data, at), scale);
-  }
-  rwkv_release(c->copies);
+  double most = *o->of ? 1 : 0;
+  for (const char *name = o->of; *name; name += name[1] ? 2 : 1) most *= largest_of(p, *name);
+  return most;
 }
+
+static _Noreturn void disagree(const Pair *p, const Operand *o, size_t at, double got, double want, double scale)
+{
+  char sizes[300] = "";
+  for (int i = 0; i < p->operands; i++)
+    snprintf(sizes + strlen(sizes), sizeof sizes - strlen(sizes), "%s%s[%zu]", i ? " " : "", p->operand[i].name,
+             p->operand[i].count);
+  rwkv_release(p->copies);
+  rwkv_fail("shadow: %s: the kernels disagree in %s[%zu] of %zu: fast %.9g, reference %.9g; the largest number of %s "
+            "or term of its sums is %.3g, and %.1e of it is allowed, found %.1e; operands: %s", op_rows[p->id].name,
+            o->name, at, o->count, got, want, o->name, scale, allowed(o), distance(got, want) / scale, sizes);
+}
+
+static void compare(const Pair *p, const Operand *o, const char *fast)
+{
+  double scale = fmax(largest_term(p, o), 1e-30), worst = 0;
+  size_t at = 0;
+  for (size_t i = 0; i < o->count; i++) {
+    double want = number(o, o->data, i), d = distance(number(o, fast, i), want);
+    if (isfinite(want)) scale = fmax(scale, fabs(want));
+    if (d > worst) worst = d, at = i;
+  }
+  if (o->type == OF_INT ? worst > 0 : !(worst <= allowed(o) * scale))
+    disagree(p, o, at, number(o, fast, at), number(o, o->data, at), scale);
+}
+
+/* ---- the pair ---- */
+
+static void shadow_run(OpId id, const void *op)
+{
+  Pair p = {.id = id, .op = op};
+  size_t total = 0;
+  p.operands = op_rows[id].operands(op, p.operand);
+  for (int i = 0; i < p.operands; i++) total += 2 * room_of(&p.operand[i]);
+  char *at = p.copies = rwkv_alloc(total + 1, 1, "copies for shadow mode");
+  EACH_OUTPUT(&p, o, at) memcpy(at, o->data, o->count * o->size);
+  at = p.copies;
+  EACH_OUTPUT(&p, o, at) prepare(o, at);
+  if (shadow_watch) shadow_watch(id, op, true);
+
+  backend_fast.run(id, op);
+  backend_fast.flush();
+  if (shadow_watch) shadow_watch(id, op, false);
+  at = p.copies;
+  EACH_OUTPUT(&p, o, at) memcpy(at + room_of(o), o->data, o->count * o->size);
+  at = p.copies;
+  EACH_OUTPUT(&p, o, at) prepare(o, at);
+
+  backend_reference.run(id, op);
+  at = p.copies;
+  EACH_OUTPUT(&p, o, at) compare(&p, o, at + room_of(o));
+  rwkv_release(p.copies);
+}
+
+static void nothing_waits(void) {}
+static void any_batch(size_t B, size_t T, size_t C) { backend_fast.batch(B, T, C); }
+static bool never(const void *p) { return (void)p, false; }
+
+const Backend backend_shadow = {"shadow", &memory_host, shadow_run, nothing_waits, any_batch, never};

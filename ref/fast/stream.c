@@ -6,7 +6,7 @@
    What does not come in such parts (a gradient of weights is a sum over the batch) waits in a second list, and runs
    as a whole after the tiles. The tiles depend on the sizes alone, so the results do not depend on the threads.
 
-   The lists are kept right by what each piece of work says of the memory it uses (Use): work that may not run at the
+   The lists are kept right by what the table of ops says of the memory that each op uses (Use): work that may not run at the
    place in the order where it would end up makes everything before it run first. */
 #include "f_inside.h"
 #include "pool.h"
@@ -84,7 +84,7 @@ static Waiting *run_group(Waiting *w, const Waiting *end)
   return next;
 }
 
-void fast_settle(void)
+void fast_flush(void)
 {
   if (stream.running || (!stream.tiled_count && !stream.after_count)) return;
   stream.running = true;
@@ -98,7 +98,7 @@ void fast_settle(void)
 
 void fast_set_tile(size_t numbers)
 {
-  fast_settle();
+  fast_flush();
   stream.numbers = numbers ? numbers : TILE_NUMBERS;
 }
 
@@ -107,11 +107,30 @@ void fast_batch(size_t B, size_t T, size_t C)
 {
   size_t tiles = B, most = pieces(B * T * C, stream.numbers);
   while (tiles > 1 && (tiles > most || B % tiles)) tiles--;
-  if (tiles != stream.tiles) fast_settle();
+  if (tiles != stream.tiles) fast_flush();
   stream.tiles = tiles;
 }
 
 /* ---- waiting ---- */
+
+/* Memory that a piece of work uses: by parts, each its own; or as a whole, every part all of it. */
+typedef struct {
+  const void *at;
+  size_t bytes;
+  bool written, whole;
+} Use;
+
+static size_t uses_of(Use *use, OpId id, const void *op, bool whole)
+{
+  Operand operand[MOST_OPERANDS];
+  size_t uses = 0;
+  for (int i = 0, n = op_rows[id].operands(op, operand); i < n; i++) {
+    const Operand *o = &operand[i];
+    if (o->data && o->access != SCRATCH && o->access != INDEX)
+      use[uses++] = (Use){o->data, o->count * o->size, o->access != READ, whole || !o->in_parts};
+  }
+  return uses;
+}
 
 static Seen *seen_of(const void *at, bool add)
 {
@@ -149,14 +168,13 @@ static bool conflicts(const Use *u, Place place)
 static bool any_conflict(const Use *use, size_t uses, Place place)
 {
   for (size_t i = 0; i < uses; i++)
-    if (use[i].at && conflicts(&use[i], place)) return true;
+    if (conflicts(&use[i], place)) return true;
   return false;
 }
 
 static void remember(const Use *use, size_t uses, Place place)
 {
   for (size_t i = 0; i < uses; i++) {
-    if (!use[i].at) continue;
     Seen *s = seen_of(use[i].at, true);
     bool whole = use[i].whole || place == AFTER;
     s->zeros = 0;
@@ -172,41 +190,43 @@ static void remember(const Use *use, size_t uses, Place place)
 static bool joins(const Use *use, size_t uses, Place place)
 {
   for (size_t i = 0; i < uses; i++) {
-    const Seen *s = use[i].at && (use[i].whole || place == AFTER) ? seen_of(use[i].at, false) : NULL;
+    const Seen *s = use[i].whole || place == AFTER ? seen_of(use[i].at, false) : NULL;
     if (s && (s->whole_written || (use[i].written && s->whole_read))) return false;
   }
   return true;
 }
 
-static bool comes_in_tiles(size_t n, const Use *use, size_t uses)
+static bool comes_in_tiles(size_t parts, const Use *use, size_t uses)
 {
-  if (stream.tiles < 2 || n % stream.tiles) return false;
+  if (stream.tiles < 2 || parts % stream.tiles) return false;
   size_t largest = 0;
   for (size_t i = 0; i < uses; i++) {
-    if (use[i].whole || !use[i].at) continue;
+    if (use[i].whole) continue;
     if (use[i].bytes % stream.tiles) return false;
     if (use[i].bytes > largest) largest = use[i].bytes;
   }
   return largest >= stream.numbers / 4 * sizeof(real) || (largest && any_conflict(use, uses, NOW));
 }
 
-Place fast_place(size_t n, const Use *use, size_t uses)
+static Place place(OpId id, const void *op, bool whole)
 {
+  Use use[MOST_OPERANDS];
   if (stream.running) return NOW;
-  if (!stream.tiled_count && !stream.after_count) arena_reset(&stream.memory);
-  bool tiles = comes_in_tiles(n, use, uses), full = stream.seen_count + uses > SLOTS / 2 ||
-                                                    stream.tiled_count == MOST || stream.after_count + 2 > MOST;
-  if (full || (tiles && any_conflict(use, uses, TILED))) fast_settle();
-  Place place = tiles ? TILED : any_conflict(use, uses, NOW) ? AFTER : NOW;
-  stream.joins = joins(use, uses, place);
-  if (place != NOW) remember(use, uses, place);
-  return place;
+  bool empty = !stream.tiled_count && !stream.after_count;
+  if (empty) arena_reset(&stream.memory);
+  if (empty && (whole || stream.tiles < 2)) return NOW;
+  size_t uses = uses_of(use, id, op, whole);
+  bool tiles = !whole && comes_in_tiles(op_rows[id].parts(op), use, uses);
+  bool full = stream.seen_count + uses > SLOTS / 2 || stream.tiled_count == MOST || stream.after_count + 2 > MOST;
+  if (full || (tiles && any_conflict(use, uses, TILED))) fast_flush();
+  Place at = tiles ? TILED : any_conflict(use, uses, NOW) ? AFTER : NOW;
+  stream.joins = joins(use, uses, at);
+  if (at != NOW) remember(use, uses, at);
+  return at;
 }
 
-Place fast_place_sequences(size_t B, size_t n, const Use *use, size_t uses)
-{
-  return fast_place(stream.tiles && B % stream.tiles == 0 ? n : 1, use, uses);
-}
+Place fast_place(OpId id, const void *op) { return place(id, op, false); }
+Place fast_place_whole(OpId id, const void *op) { return place(id, op, true); }
 
 void *fast_memory(size_t bytes) { return arena_alloc(&stream.memory, bytes); }
 
@@ -234,16 +254,15 @@ void fast_put(Place place, size_t n, size_t grain, Job *job, const void *arg, si
 
 static void clear(const void *arg, size_t from, size_t to)
 {
-  real *x = *(real *const *)arg;
-  memset(x + from, 0, (to - from) * sizeof *x);
+  const Clear *q = arg;
+  memset(q->x + from, 0, (to - from) * sizeof *q->x);
 }
 
-void f_clear(real *x, size_t n)
+void f_clear(const Clear *q)
 {
-  Use use[] = {WRITES(x, n)};
-  Place place = fast_place(n, use, 1);
-  fast_put(place, n, LIGHT, clear, &x, sizeof x);
-  if (place == TILED) seen_of(x, true)->zeros = stream.tiled_count;
+  Place place = fast_place(OP_clear, q);
+  fast_put(place, q->n, LIGHT, clear, q, sizeof *q);
+  if (place == TILED) seen_of(q->x, true)->zeros = stream.tiled_count;
 }
 
 bool fast_overwrite(const void *at)

@@ -1,0 +1,122 @@
+#include "backend.h"
+
+#include "err.h"
+
+#include <string.h>
+
+/* ---- the reference ---- */
+
+static void reference_run(OpId id, const void *op) { backend_fall_back(&memory_host, id, op); }
+static void nothing_waits(void) {}
+static void any_batch(size_t B, size_t T, size_t C) { (void)B, (void)T, (void)C; }
+static bool never(const void *p) { return (void)p, false; }
+
+const Backend backend_reference = {"reference", &memory_host, reference_run, nothing_waits, any_batch, never};
+
+/* ---- the one at work ---- */
+
+static const Backend *now = &backend_reference;
+static size_t held; /* bytes of its memory */
+
+const Backend *backend_now(void) { return now; }
+void backend_run(OpId id, const void *op) { now->run(id, op); }
+void backend_flush(void) { now->flush(); }
+
+void backend_use(const Backend *b)
+{
+  if (b->memory != now->memory && held)
+    rwkv_fail("backend %s: tensors are there already, in the memory of backend %s, which it cannot reach: choose the "
+              "backend before the first tensor is made", b->name, now->name);
+  now->flush();
+  now = b;
+}
+
+static void *take(size_t bytes)
+{
+  void *p = now->memory->alloc(bytes);
+  if (p) held += bytes;
+  return p;
+}
+
+void backend_free(void *p, size_t bytes)
+{
+  if (!p) return;
+  now->flush();
+  now->memory->free(p, bytes);
+  held -= bytes;
+}
+
+void backend_read(void *to, const void *from, size_t bytes)
+{
+  now->flush();
+  if (bytes) now->memory->read(to, from, bytes);
+}
+
+void backend_write(void *to, const void *from, size_t bytes)
+{
+  now->flush();
+  backend_write_new(to, from, bytes);
+}
+
+void backend_write_new(void *to, const void *from, size_t bytes)
+{
+  if (bytes) now->memory->write(to, from, bytes);
+}
+
+const Memory backend_memory = {take, backend_free, backend_read, backend_write};
+
+void *backend_alloc(size_t bytes, const char *what)
+{
+  void *p = take(bytes);
+  if (!p) memory_fail(bytes, "%s", what);
+  return p;
+}
+
+/* ---- a reference kernel on any memory ---- */
+
+/* Each begins where any number may. */
+static size_t room_of(const Operand *o) { return (o->count * o->size + 63) / 64 * 64; }
+
+static bool is_moved(const Operand *o, const Memory *memory)
+{
+  return o->access == SCRATCH || (memory != &memory_host && o->data && o->access != INDEX);
+}
+
+/* The operand before this one that is the same memory: two gradients may be one, and a tensor two operands. */
+static const Operand *twin(const Operand *all, const Operand *o)
+{
+  for (const Operand *e = all; e < o; e++)
+    if (e->data == o->data && e->access != SCRATCH) return e;
+  return NULL;
+}
+
+void backend_fall_back(const Memory *memory, OpId id, const void *op)
+{
+  const OpRow *row = &op_rows[id];
+  Operand operand[MOST_OPERANDS];
+  _Alignas(max_align_t) char own[MOST_OP_BYTES]; /* the op, with pointers to where its operands are on the host */
+  int n = row->operands(op, operand);
+  size_t bytes = 0;
+  for (int i = 0; i < n; i++) bytes += is_moved(&operand[i], memory) ? room_of(&operand[i]) : 0;
+  if (!bytes) {
+    row->kernel(op);
+    return;
+  }
+  char *room = rwkv_alloc(bytes, 1, row->name), *next = room, *host[MOST_OPERANDS];
+  memcpy(own, op, row->bytes);
+  for (int i = 0; i < n; i++) {
+    const Operand *o = &operand[i], *e = o->access == SCRATCH ? NULL : twin(operand, o);
+    if (!is_moved(o, memory)) continue;
+    host[i] = e ? host[e - operand] : next;
+    if (!e) next += room_of(o);
+    if (!e && o->access != SCRATCH) memory->read(host[i], o->data, o->count * o->size);
+    memcpy(own + o->at, &host[i], sizeof host[i]);
+  }
+  row->kernel(own);
+  for (int i = 0; i < n; i++) {
+    const Operand *o = &operand[i];
+    if (memory != &memory_host && o->data && (o->access == WRITE || o->access == UPDATE))
+      memory->write(o->data, host[i], o->count * o->size);
+  }
+  rwkv_release(room);
+}

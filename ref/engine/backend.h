@@ -1,0 +1,45 @@
+/* A backend owns the numbers and runs the ops: their memory, kernels, and what it puts off. Structs, names and index
+   lists stay with the host. Nobody above the tape knows which backend is at work. */
+#ifndef AVIARY_BACKEND_H
+#define AVIARY_BACKEND_H
+
+#include "ops.h"
+#include "memory.h"
+
+typedef struct {
+  const char *name;
+  const Memory *memory;
+  void (*run)(OpId id, const void *op); /* op: the struct of the row; copied if the work waits */
+  void (*flush)(void);                  /* returns when all that was asked for is done */
+  /* Hints, which change no result. What follows is about B sequences of T tokens of C channels; */
+  void (*batch)(size_t B, size_t T, size_t C);
+  bool (*read_later)(const void *p); /* whether work that waits will read p as a whole, after most else is done */
+} Backend;
+
+extern const Backend backend_reference; /* the kernels k_*, at once */
+
+const Backend *backend_now(void);
+/* From here on this one. Fails if tensors are there whose memory it cannot reach. */
+void backend_use(const Backend *b);
+
+/* Its memory, whichever it is: what an arena of numbers takes. backend_alloc fails through rwkv_fail, and `what` names
+   it. What waits is done before memory is read, written or given back. */
+extern const Memory backend_memory;
+void *backend_alloc(size_t bytes, const char *what);
+void backend_free(void *p, size_t bytes);
+void backend_read(void *to, const void *from, size_t bytes);
+void backend_write(void *to, const void *from, size_t bytes);
+void backend_write_new(void *to, const void *from, size_t bytes); /* to memory that no op has seen: nothing is waited for */
+void backend_flush(void);
+
+/* Runs the reference kernel on operands that are in `memory`: brings them to the host and takes back what it writes. With
+   this a backend does what it has no kernel for, after its flush. */
+void backend_fall_back(const Memory *memory, OpId id, const void *op);
+
+/* run_wkv7(&(Wkv7){...}) and so on. */
+void backend_run(OpId id, const void *op);
+#define OP(name, Struct, ...) \
+  static inline void run_##name(const Struct *op) { backend_run(OP_##name, op); }
+#include "op_table.h"
+
+#endif

@@ -1,0 +1,75 @@
+/* Linear maps and table look-up; and the same with a matrix that is kept in fewer bits, for inference (k_packed.c). */
+#ifndef AVIARY_K_LINEAR_H
+#define AVIARY_K_LINEAR_H
+
+#include "packed.h"
+
+typedef struct { /* y = x W' (+ bias) */
+  real *y;          /* [rows,out] */
+  const real *x;    /* [rows,in] */
+  const real *w;    /* [out,in] */
+  const real *bias; /* [out], or NULL */
+  size_t rows, in, out;
+} Linear;
+typedef struct {
+  real *gx, *gw, *gbias;
+  const real *g;
+  Linear forward;
+} LinearBackward;
+void k_linear(const Linear *op);
+void k_linear_backward(const LinearBackward *op);
+
+typedef struct { /* y = x M */
+  real *y;       /* [rows,out] */
+  const real *x; /* [rows,in] */
+  const real *m; /* [in,out] */
+  size_t rows, in, out;
+} Matmul;
+typedef struct {
+  real *gx, *gm;
+  const real *g;
+  Matmul forward;
+} MatmulBackward;
+void k_matmul(const Matmul *op);
+void k_matmul_backward(const MatmulBackward *op);
+
+typedef struct { /* y[i] = table[index[i]] */
+  real *y;           /* [count,C] */
+  const real *table; /* [rows,C] */
+  const int *index;  /* [count], each 0 .. rows-1 */
+  size_t count, rows, C;
+} Rows;
+typedef struct {
+  real *gtable;
+  const real *g;
+  Rows forward;
+} RowsBackward;
+void k_rows(const Rows *op);
+void k_rows_backward(const RowsBackward *op);
+
+typedef struct {
+  real *y;
+  const real *x;
+  Packed w;
+  const real *bias;
+  size_t rows, in, out;
+} LinearPacked;
+void k_linear_packed(const LinearPacked *op);
+
+typedef struct {
+  real *y;
+  const real *x;
+  Packed m;
+  size_t rows, in, out;
+} MatmulPacked;
+void k_matmul_packed(const MatmulPacked *op);
+
+typedef struct {
+  real *y;
+  Packed table;
+  const int *index;
+  size_t count, rows, C;
+} RowsPacked;
+void k_rows_packed(const RowsPacked *op);
+
+#endif
