@@ -57,7 +57,7 @@ TREE_f64    := -DAVIARY_DOUBLE
 TREE_asan32 := $(SANITIZE)
 TREE_asan64 := $(SANITIZE) -DAVIARY_DOUBLE
 
-REF   := $(wildcard ref/*.c ref/engine/*.c ref/io/*.c)
+REF   := $(wildcard ref/*.c ref/engine/*.c ref/io/*.c ref/model/*.c)
 FAST  := $(wildcard ref/fast/*.c)
 PROGRAM := lua/main.c lua/process.c lua/library.c lua/sandbox.c lua/confine.c lua/worker.c $(wildcard lua/repl*.c)
 MODULE  := lua/module.c

@@ -14,8 +14,8 @@
      v1.c ... v7.c     parameters, initial values, time mixing, channel mixing
      wkv1.c ... wkv7.c the recurrences (wkv2 serves v2 and v3, wkv6 serves v5 and v6)
      outer.c channel_mix.c init.c   what versions share
-   model.h           model_*, state_*               tokens -> logits, loss; files; state in and out
-   golden.h          golden_verify                  a model against official numbers
+   model/model.h     model_*, state_*               tokens -> logits, loss; files; state in and out
+   model/golden.h    golden_verify                  a model against official numbers
    io/safetensors.h  st_*                           the file format of models and numbers
    fast/fast.h       fast_enable                    the same kernels, fast
 
@@ -37,8 +37,8 @@
 #include "engine/tape.h"
 #include "engine/tensor.h"
 #include "fast/fast.h"
-#include "golden.h"
 #include "io/safetensors.h"
-#include "model.h"
+#include "model/golden.h"
+#include "model/model.h"
 
 #endif

@@ -26,8 +26,8 @@ layer() {
     ref/spec.h | ref/init.c) echo 6 ;;
     ref/hook.[ch]) echo 7 ;;
     ref/version.h | ref/variants.c | ref/outer.c | ref/channel_mix.c | ref/v[0-9]*.c) echo 8 ;;
-    ref/model*.[ch] | ref/state.c | ref/count.c) echo 9 ;;
-    ref/golden.[ch]) echo 10 ;;
+    ref/model/golden.[ch]) echo 10 ;;
+    ref/model/*) echo 9 ;;
     ref/rwkv.h) echo 11 ;;
     *) echo 0 ;;
   esac
@@ -36,7 +36,7 @@ for f in ref/*.[ch] ref/*/*.[ch]; do
   own=$(layer "$f")
   [ "$own" = 0 ] && breach "$f has no place in the order of layers (tests/lint.sh)"
   sed -n 's/^#include "\(.*\)"/\1/p' "$f" | while read -r i; do
-    path=$(realpath --relative-to=. "$(dirname "$f")/$i")
+    path=$(realpath -m --relative-to=. "$(dirname "$f")/$i")
     [ -f "$path" ] || path=ref/$i
     other=$(layer "$path")
     [ "$other" -le "$own" ] || echo "$f (layer $own) includes $path (layer $other)"
@@ -45,7 +45,7 @@ done >build/lint.txt
 [ -s build/lint.txt ] && { cat build/lint.txt; breach 'an include goes against the order of layers (above)'; }
 
 # Memory is counted: outside ref/io, which frees what strdup and cJSON gave, it goes the way it came.
-grep -nE '\b(malloc|calloc|realloc|free)\(' ref/*.c ref/engine/*.c ref/fast/*.c | grep -v '^ref/engine/memory.c' &&
+grep -nE '\b(malloc|calloc|realloc|free)\(' ref/*.c ref/model/*.c ref/engine/*.c ref/fast/*.c | grep -v '^ref/engine/memory.c' &&
   breach 'ref/ takes memory by rwkv_alloc and gives it back by rwkv_release (above)'
 
 # Equation tags: every tag cited in the code stands in PAPER_NOTES.md, and every tag there is cited.

@@ -1,5 +1,5 @@
 /* Sizes without a model: parameters, state, arithmetic. */
-#include "model_build.h"
+#include "build.h"
 
 typedef struct {
   const Version *version;

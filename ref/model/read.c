@@ -1,5 +1,5 @@
 /* Models in files: which version a file is, reading, writing, checkpoints. */
-#include "model_build.h"
+#include "build.h"
 
 #include "engine/err.h"
 #include "engine/ops.h"

@@ -1,5 +1,5 @@
 /* A copy of a model for inference, with its large matrices in fewer bits. */
-#include "model_build.h"
+#include "build.h"
 
 #include "engine/err.h"
 #include "engine/ops.h"

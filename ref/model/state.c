@@ -1,5 +1,5 @@
 /* What a model remembers between runs. */
-#include "model_build.h"
+#include "build.h"
 
 #include "engine/err.h"
 

@@ -1,4 +1,4 @@
-#include "model_build.h"
+#include "build.h"
 
 #include "engine/err.h"
 #include "engine/ops.h"

@@ -1,4 +1,4 @@
-/* Putting a model together, parameter by parameter; for model*.c. */
+/* Putting a model together, parameter by parameter; for this folder. */
 #ifndef AVIARY_MODEL_BUILD_H
 #define AVIARY_MODEL_BUILD_H
 

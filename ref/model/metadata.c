@@ -1,5 +1,5 @@
 /* What files say of their models besides parameters: sizes, and hooks. */
-#include "model_build.h"
+#include "build.h"
 
 #include "engine/err.h"
 
