@@ -8,6 +8,11 @@ breach() { echo "lint: $*"; bad=1; }
 grep -rlE '#include *[<"](lua|lauxlib|lualib)' ref && breach 'ref/ includes Lua (above)'
 grep -nE '(->|\.)data *\[|(->|\.)grad *\[[^]]*\] *[-+*/]=' lua/*.c && breach 'lua/ computes on tensor data (above)'
 
+# Numbers belong to a backend: whoever is neither kernel nor backend nor tape reads and writes them by tensor_read and its
+# like, and calls no op by itself. No function of tensor.h gives back the gradient of a tensor in an arena.
+grep -nE '(->|\.)(data|grad)\b|\bops\.' ref/*.c ref/io/*.c ref/model/*.c |
+  grep -vE '^ref/wkv|rwkv_release\(m->params\[i\]\.t->grad\)' && breach 'numbers of a tensor outside kernels and backends (above)'
+
 # What a model computes has the same bits everywhere: no function of the C library that rounds as it likes.
 grep -nE '(^|[^_[:alnum:]])(exp|exp2|expm1|log|log2|log1p|tanh|pow)[fl]?\(' ref/wkv*.c ref/engine/[!o]*.c |
   grep -vE '^[^:]*:[0-9]*:(/\*| ?\*| *//)|/\*.*(exp|log|tanh)\(' && breach 'a function of the C library in place of elementary.h (above)'

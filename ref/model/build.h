@@ -23,6 +23,8 @@ void model_reserve(Model *m, size_t bytes);
 Tensor *model_add_param(Model *m, const Place *p, const Storage *as);
 /* Whether it is a matrix of the version's own that only t_linear, t_matmul or t_rows takes: it may be packed. */
 bool is_multiplied(const Place *p);
+/* All work that was put off is done now: for memory that is given back, and for moments, which are no tensors. */
+void model_flush(const Model *m);
 int layer_state_count(const Version *v, const Dims *d); /* the version's, then that of its hooks, slot by slot */
 void resolve_shape(const ShapeSpec *s, const Dims *d, int shape[MAX_AXES]);
 

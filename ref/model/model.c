@@ -1,7 +1,6 @@
 #include "build.h"
 
 #include "engine/err.h"
-#include "engine/ops.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -50,7 +49,12 @@ static void initialise(Tensor *t, const ParamSpec *spec, const char *name, int l
   size_t rows = t->axes ? (size_t)t->shape[0] : 1;
   Initial initial = {spec->init, {values, t->n, rows, rows ? t->n / rows : 0, layer, d, spec->gain, &rng}};
   const char *error = rwkv_protect(run_init, &initial);
-  for (size_t i = 0; i < t->n; i++) t->data[i] = (real)(float)values[i];
+  for (size_t at = 0, count; !error && at < t->n; at += count) {
+    real piece[1024];
+    count = t->n - at < 1024 ? t->n - at : 1024;
+    for (size_t i = 0; i < count; i++) piece[i] = (real)(float)values[at + i];
+    tensor_write(t, at, count, piece);
+  }
   rwkv_release(values);
   if (error) rwkv_fail("%s", error);
 }
@@ -76,8 +80,7 @@ Tensor *model_add_param(Model *m, const Place *place, const Storage *as)
   p->t = t;
   p->lr_scale = spec->lr_scale;
   p->unused = !place->expected;
-  t->needs_grad = !m->inference;
-  if (t->needs_grad) t->grad = rwkv_alloc(t->n, sizeof(real), place->name);
+  if (!m->inference) tensor_need_grad(t);
   void *owner = place->layer < 0 ? m->outer : m->blocks[place->layer];
   if (place->slot < 0) memcpy((char *)owner + spec->field, &t, sizeof t);
   else m->hook_params[place->layer * HOOK_SLOTS + place->slot][place->index] = t;
@@ -248,10 +251,15 @@ Model *model_new_uniform(const Version *v, const Dims *d, uint64_t seed)
   return finished(&(New){.version = v, .d = version_complete(v, d), .seed = seed, .uniform = true});
 }
 
+void model_flush(const Model *m)
+{
+  if (m->params && m->count) tensor_read(m->params[0].t, 0, 0, NULL);
+}
+
 void model_free(Model *m)
 {
   if (!m) return;
-  ops.settle();
+  model_flush(m);
   for (int i = 0; m->params && i < m->count; i++) {
     if (!m->inference) tensor_free(m->params[i].t);
     else rwkv_release(m->params[i].t->grad); /* somebody may have asked for one; the rest is in `weights` */
@@ -278,34 +286,6 @@ size_t param_bytes(const Param *p)
   return p->t->n * (p->t->packed.bits ? storage_size(p->t->packed.storage) : sizeof(real));
 }
 
-static bool is_matrix_weight(const Param *p)
-{
-  const char *end = strrchr(p->name, '.');
-  int wide = 0;
-  for (int i = 0; i < p->t->axes; i++) wide += p->t->shape[i] > 1;
-  return end && strcmp(end, ".weight") == 0 && wide >= 2;
-}
-
-static void add_moments(void *arg) /* (model, optimizer) */
-{
-  Model *m = ((void **)arg)[0];
-  Optim *o = ((void **)arg)[1];
-  for (int i = 0; i < m->count; i++)
-    opt_add(o, i, m->params[i].t, m->params[i].lr_scale, o->cfg.decay_all || is_matrix_weight(&m->params[i]));
-}
-
-Optim *model_optimizer(Model *m, const OptConfig *cfg)
-{
-  if (m->inference) rwkv_fail("this model is for inference: its weights are packed, and there is nothing to train");
-  Optim *o = opt_new(cfg, m->count);
-  const char *error = rwkv_protect(add_moments, (void *[]){m, o});
-  if (error) {
-    opt_free(o);
-    rwkv_fail("%s", error);
-  }
-  return o;
-}
-
 /* ---- running ---- */
 
 /* Checks the arguments. The blocks work on a copy of the state's list of tensors: a run that fails leaves
@@ -320,7 +300,7 @@ static Pass begin(Tape *tp, const Model *m, const int *tokens, int B, int T, Sta
       rwkv_fail("token %d at sequence %d, position %d is outside 0..%d", tokens[i], i / T, i % T, m->d.V - 1);
   state_attach(st, tp);
   st->recorded |= tp->recording;
-  ops.batch((size_t)B, (size_t)T, (size_t)m->d.C);
+  tape_batch(tp, (size_t)B, (size_t)T, (size_t)m->d.C);
   Tensor **state = arena_alloc(&tp->arena, (size_t)st->count * sizeof *state);
   memcpy(state, st->now, (size_t)st->count * sizeof *state);
   return (Pass){.tp = tp, .d = &m->d, .outer = m->outer, .tokens = tokens, .B = B, .T = T,
@@ -389,7 +369,7 @@ Tensor *model_loss(Tape *tp, Model *m, const int *tokens, const int *targets, in
   Tensor *loss = t_cross_entropy(tp, logits, target, l2wrap);
   if (score) {
     int *best = arena_alloc(&tp->arena, (size_t)scored * sizeof *best);
-    ops.argmax(best, logits->data, (size_t)scored, (size_t)m->d.V);
+    t_argmax(tp, logits, best);
     *score = (Score){.scored = scored};
     for (int i = 0; i < scored; i++) score->correct += best[i] == target[i];
   }

@@ -2,7 +2,6 @@
 #include "build.h"
 
 #include "engine/err.h"
-#include "engine/ops.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -159,9 +158,7 @@ static void load_param(void *ctx, const Place *p)
   const StEntry *e = st_find(l->file, p->name);
   if (!e || !may_stand(p)) return;
   bool as_stored = l->packed && is_multiplied(p) && st_storage(e->type, &stored);
-  Tensor *t = model_add_param(l->result, p, as_stored ? &stored : NULL);
-  if (t->packed.bits) st_read_packed(l->file, e, (void *)t->packed.bits);
-  else st_read(l->file, e, t->data);
+  st_read_tensor(l->file, e, model_add_param(l->result, p, as_stored ? &stored : NULL));
 }
 
 /* About what the parameters need, with their structs, each at a multiple of 64 bytes. */
@@ -240,18 +237,41 @@ void model_write(const Model *m, StWriter *w)
     if (sizes[i].value) st_put_meta(w, sizes[i].name, text);
   }
   write_design(m, w);
-  ops.settle();
-  for (int i = 0; i < m->count; i++) {
-    const Tensor *t = m->params[i].t;
-    if (t->packed.bits) st_put_packed(w, m->params[i].name, t->axes, t->shape, t->packed);
-    else st_put(w, m->params[i].name, t->axes, t->shape, t->data);
+  for (int i = 0; i < m->count; i++) st_put_tensor(w, m->params[i].name, m->params[i].t);
+}
+
+static bool is_matrix_weight(const Param *p)
+{
+  const char *end = strrchr(p->name, '.');
+  int wide = 0;
+  for (int i = 0; i < p->t->axes; i++) wide += p->t->shape[i] > 1;
+  return end && strcmp(end, ".weight") == 0 && wide >= 2;
+}
+
+static void add_moments(void *arg) /* (model, optimizer) */
+{
+  Model *m = ((void **)arg)[0];
+  Optim *o = ((void **)arg)[1];
+  for (int i = 0; i < m->count; i++)
+    opt_add(o, i, m->params[i].t, m->params[i].lr_scale, o->cfg.decay_all || is_matrix_weight(&m->params[i]));
+}
+
+Optim *model_optimizer(Model *m, const OptConfig *cfg)
+{
+  if (m->inference) rwkv_fail("this model is for inference: its weights are packed, and there is nothing to train");
+  Optim *o = opt_new(cfg, m->count);
+  const char *error = rwkv_protect(add_moments, (void *[]){m, o});
+  if (error) {
+    opt_free(o);
+    rwkv_fail("%s", error);
   }
+  return o;
 }
 
 void opt_write(const Optim *o, const Model *m, StWriter *w)
 {
   char name[PARAM_NAME + 20];
-  ops.settle();
+  model_flush(m);
   for (int i = 0; i < o->count; i++) {
     const Tensor *t = m->params[i].t;
     snprintf(name, sizeof name, "optim.m.%s", m->params[i].name);
@@ -281,7 +301,7 @@ void opt_restore(Optim *o, Model *m, StFile *f)
   if (!read_digits(step, strlen(step), 1L << 53, &steps))
     rwkv_fail("%s: \"%.40s\" is no number of steps", st_path(f), step);
   for (int i = 0; i < o->count; i++) moment(f, "m", &m->params[i]), moment(f, "v", &m->params[i]);
-  ops.settle();
+  model_flush(m);
   for (int i = 0; i < o->count; i++) {
     st_read(f, moment(f, "m", &m->params[i]), o->params[i].m);
     st_read(f, moment(f, "v", &m->params[i]), o->params[i].v);

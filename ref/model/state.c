@@ -105,7 +105,7 @@ static void copy_values(void *arg)
   State *c = ((Copy *)arg)->to;
   for (int i = 0; i < s->count; i++) {
     c->own[i] = c->now[i] = tensor_new(s->now[i]->axes, s->now[i]->shape);
-    tensor_read(s->now[i], 0, s->now[i]->n, c->own[i]->data);
+    tensor_copy(c->own[i], s->now[i]);
   }
 }
 
@@ -164,7 +164,7 @@ static void keep_values(State *s, int i, bool tape_ends)
     if (needed) tape_dispose(s->tape, old);
     else tensor_free(old);
   }
-  tensor_read(s->now[i], 0, s->own[i]->n, s->own[i]->data);
+  tensor_copy(s->own[i], s->now[i]);
   s->now[i] = s->own[i];
 }
 
