@@ -26,12 +26,12 @@ static void pack_matrix(const Param *from, Tensor *to, Storage storage)
   }
 }
 
-static void pack_param(void *ctx, const Place *p)
+static void pack_param(void *ctx, const LayoutParam *p)
 {
   Pack *k = ctx;
   const Param *from = model_param((Model *)k->from, p->name);
   if (!from) return;
-  Tensor *to = model_add_param(k->to, p, is_multiplied(p) ? &k->storage : NULL);
+  Tensor *to = model_add_param(k->to, p, layout_may_pack(p) ? &k->storage : NULL);
   if (to->packed.bits) pack_matrix(from, to, k->storage);
   else tensor_copy(to, from->t);
 }
@@ -47,7 +47,7 @@ static void build(void *arg)
   }
   model_reserve(k->to, bytes);
   k->to->rounded_decay = k->from->rounded_decay;
-  for_each_param(k->from->version, &k->from->d, pack_param, k);
+  layout_each_param(k->from->version, &k->from->d, pack_param, k);
 }
 
 Model *model_pack(const Model *m, Storage storage)
