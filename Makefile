@@ -190,7 +190,7 @@ asan: $(call tests_in,asan32) $(call tests_in,asan64)
 fuzz: build/asan32/aviary build/asan64/aviary
 	@sh tests/fuzz.sh $(SECONDS) $(SEED) build/asan32 build/asan64
 
-lint: build/deps # luac
+lint: build/deps build/f32/librwkv.a # luac; who calls whom
 	@sh tests/lint.sh
 
 demo: all

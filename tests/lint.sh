@@ -18,7 +18,7 @@ grep -nE '(^|[^_[:alnum:]])(exp|exp2|expm1|log|log2|log1p|tanh|pow)[fl]?\(' ref/
   grep -vE '^[^:]*:[0-9]*:(/\*| ?\*| *//)|/\*.*(exp|log|tanh)\(' && breach 'a function of the C library in place of elementary.h (above)'
 
 # A file includes only what stands before it:
-#   num elementary err memory arena rng < tensor.h < kernels, ops, tensor.c < tape (t_*, node), optim < io < spec < hook < versions < model <
+#   num elementary err memory arena rng < tensor.h < kernels, ops, tensor.c < tape (t_*, node), optim < io < spec < pass, hook < versions < model <
 #   golden < lua
 layer() {
   case $1 in
@@ -29,8 +29,8 @@ layer() {
     */engine/tape.[ch] | */engine/node.h | */engine/t_*.c | */engine/optim.[ch]) echo 4 ;;
     */io/*) echo 5 ;;
     ref/spec.h | ref/init.c) echo 6 ;;
-    ref/hook.[ch]) echo 7 ;;
-    ref/version.h | ref/variants.c | ref/outer.c | ref/channel_mix.c | ref/v[0-9]*.c) echo 8 ;;
+    ref/pass.[ch] | ref/hook.[ch]) echo 7 ;;
+    ref/version.h | ref/variants.[ch] | ref/outer.c | ref/channel_mix.c | ref/v[0-9]*.c) echo 8 ;;
     ref/model/golden.[ch]) echo 10 ;;
     ref/model/*) echo 9 ;;
     ref/rwkv.h) echo 11 ;;
@@ -48,6 +48,21 @@ for f in ref/*.[ch] ref/*/*.[ch]; do
   done
 done >build/lint.txt
 [ -s build/lint.txt ] && { cat build/lint.txt; breach 'an include goes against the order of layers (above)'; }
+
+# Nor does a function call one, or read a variable, of a later layer.
+for f in ref/*.c ref/*/*.c; do echo "$(layer "$f") build/f32/${f%.c}.o"; done >build/lint_layers.txt
+nm -A -P -g $(cut -d ' ' -f 2 build/lint_layers.txt) | awk '
+  FILENAME != "-" {layer[$2 ":"] = $1; next}
+  $3 != "U" {home[$2] = $1; next}
+  {used[++n] = $0}
+  END {
+    for (i = 1; i <= n; i++) {
+      split(used[i], u, " ")
+      if (u[2] in home && layer[home[u[2]]] + 0 > layer[u[1]] + 0)
+        print u[1], "(layer " layer[u[1]] ")", u[2], "of", home[u[2]], "(layer " layer[home[u[2]]] ")"
+    }
+  }' build/lint_layers.txt - >build/lint.txt
+[ -s build/lint.txt ] && { cat build/lint.txt; breach 'a call goes against the order of layers (above)'; }
 
 # Memory is counted: outside ref/io, which frees what strdup and cJSON gave, it goes the way it came.
 grep -nE '\b(malloc|calloc|realloc|free)\(' ref/*.c ref/model/*.c ref/engine/*.c ref/fast/*.c | grep -v '^ref/engine/memory.c' &&

@@ -2,6 +2,7 @@
 #include "metadata.h"
 
 #include "engine/err.h"
+#include "variants.h"
 
 #include <limits.h>
 #include <stdio.h>

@@ -53,7 +53,8 @@ Model *model_new(const Version *version, const Dims *d, uint64_t seed);
    orthogonal ones take minutes, for measuring. */
 Model *model_new_uniform(const Version *version, const Dims *d, uint64_t seed);
 
-/* A copy for inference, with these matrices rounded to `storage`. A number that is too large for it fails. */
+/* A copy for inference; the version's matrices that are multiplied are rounded to `storage`. A number that is too large
+   for it fails. */
 Model *model_pack(const Model *m, Storage storage);
 void model_free(Model *m);
 
