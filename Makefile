@@ -57,7 +57,7 @@ TREE_f64    := -DAVIARY_DOUBLE
 TREE_asan32 := $(SANITIZE)
 TREE_asan64 := $(SANITIZE) -DAVIARY_DOUBLE
 
-REF   := $(wildcard ref/*.c ref/engine/*.c ref/io/*.c)
+REF   := $(wildcard ref/*.c ref/engine/*.c ref/io/*.c ref/model/*.c)
 FAST  := $(wildcard ref/fast/*.c)
 PROGRAM := lua/main.c lua/process.c lua/library.c lua/sandbox.c lua/confine.c lua/worker.c $(wildcard lua/repl*.c)
 MODULE  := lua/module.c
@@ -190,7 +190,7 @@ asan: $(call tests_in,asan32) $(call tests_in,asan64)
 fuzz: build/asan32/aviary build/asan64/aviary
 	@sh tests/fuzz.sh $(SECONDS) $(SEED) build/asan32 build/asan64
 
-lint: build/deps # luac
+lint: build/deps build/f32/librwkv.a # luac; who calls whom
 	@sh tests/lint.sh
 
 demo: all

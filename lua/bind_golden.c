@@ -1,4 +1,4 @@
-/* verify(model, path of a golden file, tol) -> list of lines; see ref/golden.h. */
+/* verify(model, path of a golden file, tol) -> list of lines; see ref/model/golden.h. */
 #include "bind.h"
 
 #include <math.h>

@@ -47,13 +47,6 @@ bool slot_stands(const Dims *d, HookSlot slot, int layer)
   return !has_pre_ffn(d, layer) && (slot != HOOK_VALUE_RESIDUAL || layer > 0);
 }
 
-const Hook *hook_find(HookSlot slot, const char *name)
-{
-  for (const Hook *const *h = hook_list(); *h; h++)
-    if ((*h)->slot == slot && strcmp((*h)->name, name) == 0) return *h;
-  return NULL;
-}
-
 void hook_param_name(char *out, size_t size, int layer, const Hook *h, const char *param)
 {
   const Slot *s = &hook_slots[h->slot];
@@ -136,15 +129,4 @@ Tensor **hook_shift(Pass *ps, HookSlot slot, Tensor *x, Tensor *prev)
   memset(out, 0, (size_t)streams * sizeof *out);
   use(ps, slot, (Tensor *[]){x, prev}, 2, out, streams);
   return out;
-}
-
-void trace(Pass *ps, const char *part, const char *names, Tensor **t)
-{
-  for (int i = 0; *names; i++) {
-    size_t n = strcspn(names, ",");
-    char name[80];
-    snprintf(name, sizeof name, "blocks.%d.%s.%.*s", ps->layer, part, (int)n, names);
-    if (t[i]) ps->trace->see(ps->trace, name, t[i]);
-    names += n + strspn(names + n, ", ");
-  }
 }

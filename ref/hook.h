@@ -1,32 +1,9 @@
 /* Hooks: the named slots in which a version can be changed. A hook is a function with parameters and state of its own;
-   the built-in ones are in variants.c, the others come from Lua, and nobody can tell them apart. */
+   the built-in ones are in variants.h, the others come from Lua, and nobody can tell them apart. */
 #ifndef AVIARY_HOOK_H
 #define AVIARY_HOOK_H
 
-#include "spec.h"
-
-/* Somebody who sees every named intermediate of a run, in the order of computation. */
-typedef struct Trace {
-  void (*see)(struct Trace *self, const char *name, Tensor *t); /* "blocks.0.att.w" */
-} Trace;
-
-/* One run of a model over tokens [B,T]: what the blocks share. */
-typedef struct {
-  Tape *tp;
-  const Dims *d;
-  const void *outer;     /* the parameters around the blocks */
-  Tensor **state, **outer_state; /* of all layers, and the part around them */
-  const int *tokens;
-  int B, T;
-  int layer;              /* the block that is at work, from 0 */
-  Tensor **hook_param[HOOK_SLOTS], **hook_state[HOOK_SLOTS]; /* its hooks' parameters, and state before -> after */
-  Tensor *emb;     /* v4: the raw embedding, [B,T,C] */
-  Tensor *v_first; /* v7: the values of block 0, [B,T,C] */
-  bool rounded_decay; /* v7: 0.606531 for e^{-1/2}, as the official inference code has it */
-  const void *host;   /* of the model */
-  int *held;          /* of the state: + 1 while a hook is at work */
-  Trace *trace;       /* who wants to see the intermediates; NULL: nobody */
-} Pass;
+#include "pass.h"
 
 /* ---- slots ---- */
 
@@ -71,9 +48,6 @@ struct Hook {
   void (*apply)(HookCall *c);
 };
 
-/* The built-in hook of this name; NULL if there is none. */
-const Hook *hook_find(HookSlot slot, const char *name);
-const Hook *const *hook_list(void); /* all built-in ones; ends with NULL */
 /* "blocks.0.att.decay.floor.w0" */
 void hook_param_name(char *out, size_t size, int layer, const Hook *h, const char *param);
 
@@ -85,12 +59,5 @@ Tensor **hook_shift(Pass *ps, HookSlot slot, Tensor *x, Tensor *prev);
 /* The result of the hook in a slot, or the version's own way. */
 #define HOOK(ps, slot, own, ...) \
   ((ps)->d->hook[slot] ? hook_apply(ps, slot, (Tensor *[]){__VA_ARGS__}, COUNT(((Tensor *[]){__VA_ARGS__}))) : (own))
-
-/* Shows intermediates to whoever traces the run, under their names in the code:  TRACE(ps, "att", r, w, k, v);  */
-#define TRACE(ps, part, ...) \
-  ((ps)->trace ? trace(ps, part, #__VA_ARGS__, (Tensor *[]){__VA_ARGS__}) : (void)0)
-/* The same around the blocks, a tensor "emb.x". */
-#define TRACE_OUTER(ps, part, t) ((ps)->trace ? (ps)->trace->see((ps)->trace, part "." #t, t) : (void)0)
-void trace(Pass *ps, const char *part, const char *names, Tensor **t); /* those that are NULL are passed over */
 
 #endif

@@ -8,14 +8,15 @@
    engine/tape.h     t_*, tape_*                    the same with shapes checked and gradients recorded
    engine/optim.h    opt_*                          AdamW
    spec.h            Dims, ParamSpec, StateSpec     sizes, shapes, initial values
+   pass.h            Pass, TRACE                    one run: what the blocks share
    hook.h            Hook, HOOK                     the slots in which a version can be changed
-   variants.c                                       the built-in hooks
+   variants.h        hook_find, hook_list           the built-in hooks
    version.h         Version                        what makes a version; one file each:
      v1.c ... v7.c     parameters, initial values, time mixing, channel mixing
      wkv1.c ... wkv7.c the recurrences (wkv2 serves v2 and v3, wkv6 serves v5 and v6)
      outer.c channel_mix.c init.c   what versions share
-   model.h           model_*, state_*               tokens -> logits, loss; files; state in and out
-   golden.h          golden_verify                  a model against official numbers
+   model/model.h     model_*, state_*               tokens -> logits, loss; files; state in and out
+   model/golden.h    golden_verify                  a model against official numbers
    io/safetensors.h  st_*                           the file format of models and numbers
    fast/fast.h       fast_enable                    the same kernels, fast
 
@@ -37,8 +38,9 @@
 #include "engine/tape.h"
 #include "engine/tensor.h"
 #include "fast/fast.h"
-#include "golden.h"
 #include "io/safetensors.h"
-#include "model.h"
+#include "model/golden.h"
+#include "model/model.h"
+#include "variants.h"
 
 #endif

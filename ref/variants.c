@@ -1,9 +1,12 @@
 /* The built-in hooks: other ways to decay, gate, mix and normalise. Each is its parameters and one function; the
    formulas of the versions stand in their files (v4.c, v6.c, v7.c). Parameters that are called ".weight" are matrices
    with weight decay, as in the official trainer. */
+#include "variants.h"
+
 #include "version.h"
 
 #include <math.h>
+#include <string.h>
 
 #define PARAM(name, shape, init, gain, lr) {name, shape, everywhere, init, gain, lr, 0}
 #define HOOK_OF(slot_, name_, apply_, complete_, ...)                                       \
@@ -273,3 +276,10 @@ static const Hook *const hooks[] = {
 };
 
 const Hook *const *hook_list(void) { return hooks; }
+
+const Hook *hook_find(HookSlot slot, const char *name)
+{
+  for (const Hook *const *h = hook_list(); *h; h++)
+    if ((*h)->slot == slot && strcmp((*h)->name, name) == 0) return *h;
+  return NULL;
+}

@@ -8,12 +8,17 @@ breach() { echo "lint: $*"; bad=1; }
 grep -rlE '#include *[<"](lua|lauxlib|lualib)' ref && breach 'ref/ includes Lua (above)'
 grep -nE '(->|\.)data *\[|(->|\.)grad *\[[^]]*\] *[-+*/]=' lua/*.c && breach 'lua/ computes on tensor data (above)'
 
+# Numbers belong to a backend: whoever is neither kernel nor backend nor tape reads and writes them by tensor_read and its
+# like, and calls no op by itself. No function of tensor.h gives back the gradient of a tensor in an arena.
+grep -nE '(->|\.)(data|grad)\b|\bops\.' ref/*.c ref/io/*.c ref/model/*.c |
+  grep -vE '^ref/wkv|rwkv_release\(m->params\[i\]\.t->grad\)' && breach 'numbers of a tensor outside kernels and backends (above)'
+
 # What a model computes has the same bits everywhere: no function of the C library that rounds as it likes.
 grep -nE '(^|[^_[:alnum:]])(exp|exp2|expm1|log|log2|log1p|tanh|pow)[fl]?\(' ref/wkv*.c ref/engine/[!o]*.c |
   grep -vE '^[^:]*:[0-9]*:(/\*| ?\*| *//)|/\*.*(exp|log|tanh)\(' && breach 'a function of the C library in place of elementary.h (above)'
 
 # A file includes only what stands before it:
-#   num elementary err memory arena rng < tensor.h < kernels, ops, tensor.c < tape (t_*, node), optim < io < spec < hook < versions < model <
+#   num elementary err memory arena rng < tensor.h < kernels, ops, tensor.c < tape (t_*, node), optim < io < spec < pass, hook < versions < model <
 #   golden < lua
 layer() {
   case $1 in
@@ -24,10 +29,10 @@ layer() {
     */engine/tape.[ch] | */engine/node.h | */engine/t_*.c | */engine/optim.[ch]) echo 4 ;;
     */io/*) echo 5 ;;
     ref/spec.h | ref/init.c) echo 6 ;;
-    ref/hook.[ch]) echo 7 ;;
-    ref/version.h | ref/variants.c | ref/outer.c | ref/channel_mix.c | ref/v[0-9]*.c) echo 8 ;;
-    ref/model*.[ch] | ref/state.c | ref/count.c) echo 9 ;;
-    ref/golden.[ch]) echo 10 ;;
+    ref/pass.[ch] | ref/hook.[ch]) echo 7 ;;
+    ref/version.h | ref/variants.[ch] | ref/outer.c | ref/channel_mix.c | ref/v[0-9]*.c) echo 8 ;;
+    ref/model/golden.[ch]) echo 10 ;;
+    ref/model/*) echo 9 ;;
     ref/rwkv.h) echo 11 ;;
     *) echo 0 ;;
   esac
@@ -36,7 +41,7 @@ for f in ref/*.[ch] ref/*/*.[ch]; do
   own=$(layer "$f")
   [ "$own" = 0 ] && breach "$f has no place in the order of layers (tests/lint.sh)"
   sed -n 's/^#include "\(.*\)"/\1/p' "$f" | while read -r i; do
-    path=$(realpath --relative-to=. "$(dirname "$f")/$i")
+    path=$(realpath -m --relative-to=. "$(dirname "$f")/$i")
     [ -f "$path" ] || path=ref/$i
     other=$(layer "$path")
     [ "$other" -le "$own" ] || echo "$f (layer $own) includes $path (layer $other)"
@@ -44,8 +49,23 @@ for f in ref/*.[ch] ref/*/*.[ch]; do
 done >build/lint.txt
 [ -s build/lint.txt ] && { cat build/lint.txt; breach 'an include goes against the order of layers (above)'; }
 
+# Nor does a function call one, or read a variable, of a later layer.
+for f in ref/*.c ref/*/*.c; do echo "$(layer "$f") build/f32/${f%.c}.o"; done >build/lint_layers.txt
+nm -A -P -g $(cut -d ' ' -f 2 build/lint_layers.txt) | awk '
+  FILENAME != "-" {layer[$2 ":"] = $1; next}
+  $3 != "U" {home[$2] = $1; next}
+  {used[++n] = $0}
+  END {
+    for (i = 1; i <= n; i++) {
+      split(used[i], u, " ")
+      if (u[2] in home && layer[home[u[2]]] + 0 > layer[u[1]] + 0)
+        print u[1], "(layer " layer[u[1]] ")", u[2], "of", home[u[2]], "(layer " layer[home[u[2]]] ")"
+    }
+  }' build/lint_layers.txt - >build/lint.txt
+[ -s build/lint.txt ] && { cat build/lint.txt; breach 'a call goes against the order of layers (above)'; }
+
 # Memory is counted: outside ref/io, which frees what strdup and cJSON gave, it goes the way it came.
-grep -nE '\b(malloc|calloc|realloc|free)\(' ref/*.c ref/engine/*.c ref/fast/*.c | grep -v '^ref/engine/memory.c' &&
+grep -nE '\b(malloc|calloc|realloc|free)\(' ref/*.c ref/model/*.c ref/engine/*.c ref/fast/*.c | grep -v '^ref/engine/memory.c' &&
   breach 'ref/ takes memory by rwkv_alloc and gives it back by rwkv_release (above)'
 
 # Equation tags: every tag cited in the code stands in PAPER_NOTES.md, and every tag there is cited.

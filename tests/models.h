@@ -2,7 +2,7 @@
 #ifndef AVIARY_TEST_MODELS_H
 #define AVIARY_TEST_MODELS_H
 
-#include "model.h"
+#include "model/model.h"
 
 /* Whether the version has this size, which is to say a default for it: version_uses(v, offsetof(Dims, N)). */
 bool version_uses(const Version *v, size_t size);

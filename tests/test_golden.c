@@ -7,7 +7,7 @@
 
 #include "engine/err.h"
 #include "files.h"
-#include "golden.h"
+#include "model/golden.h"
 #include "models.h"
 
 #include <glob.h>

@@ -11,6 +11,7 @@
 #include "model_checks.h"
 
 #include "engine/err.h"
+#include "variants.h"
 
 #include <math.h>
 #include <stdio.h>

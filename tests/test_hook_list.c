@@ -8,6 +8,8 @@
 #include "files.h"
 #include "model_checks.h"
 
+#include "variants.h"
+
 #include <stdio.h>
 #include <string.h>
 

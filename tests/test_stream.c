@@ -4,7 +4,7 @@
 #include "engine/ops.h"
 #include "fast/fast.h"
 #include "fast/pool.h"
-#include "model.h"
+#include "model/model.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -37,15 +37,16 @@ const char *st_type_name(StType type);                     /* "F32" */
 void st_read(StFile *f, const StEntry *e, real *out);
 void st_read_doubles(StFile *f, const StEntry *e, double *out);
 void st_read_ints(StFile *f, const StEntry *e, int *out);
-/* The bytes as they are, of a type that can be kept packed. */
-bool st_storage(StType type, Storage *out); /* false: it cannot */
-void st_read_packed(StFile *f, const StEntry *e, void *out);
+/* Into a tensor of e->n elements; a packed one takes the bytes as they are, in its own storage (see st_storage). */
+void st_read_tensor(StFile *f, const StEntry *e, Tensor *t);
+bool st_storage(StType type, Storage *out); /* how such numbers can be kept packed; false: they cannot */
 
 typedef struct StWriter StWriter;
 
 /* Collects tensors and writes them to a temporary file that st_finish renames to `path`: an interrupted
-   run leaves the old file. The tensors' memory must stay until st_finish. */
+   run leaves the old file. All that was put must stay until st_finish, which reads it piece by piece. */
 StWriter *st_create(const char *path);
+void st_put_tensor(StWriter *w, const char *name, const Tensor *t); /* F32 or F64; a packed one F32, BF16 or F16 */
 void st_put(StWriter *w, const char *name, int axes, const int *shape, const real *data); /* F32 or F64 */
 void st_put_packed(StWriter *w, const char *name, int axes, const int *shape, Packed data); /* F32, BF16 or F16 */
 void st_put_doubles(StWriter *w, const char *name, int axes, const int *shape, const double *data);

@@ -19,7 +19,7 @@ static const struct {
 
 struct StFile {
   char *path;
-  FILE *stream;
+  FILE *file;
   cJSON *header; /* owns the names */
   StEntry *entries; /* sorted by name */
   int count;
@@ -169,19 +169,19 @@ static void parse(StFile *f, size_t data_from, size_t data_size)
 StFile *st_open(const char *path)
 {
   size_t size;
-  FILE *stream = open_regular(path, &size);
+  FILE *file = open_regular(path, &size);
   StFile *f = rwkv_try_alloc(1, sizeof *f);
   char *copy = strdup(path), *text = NULL;
   if (!f || !copy) {
-    rwkv_release(f), free(copy), fclose(stream);
+    rwkv_release(f), free(copy), fclose(file);
     rwkv_fail("%s: out of memory", path);
   }
   json_counted();
   f->path = copy;
-  f->stream = stream;
+  f->file = file;
 
   unsigned char head[8];
-  if (size < 8 || fread(head, 1, 8, stream) != 8) bad(f, "too short for a safetensors file (%zu bytes)", size);
+  if (size < 8 || fread(head, 1, 8, file) != 8) bad(f, "too short for a safetensors file (%zu bytes)", size);
   uint64_t length = 0;
   for (int i = 7; i >= 0; i--) length = length << 8 | head[i];
   if (length > size - 8)
@@ -191,7 +191,7 @@ StFile *st_open(const char *path)
     bad(f, "the header of %llu bytes is larger than the format allows", (unsigned long long)length);
   text = rwkv_try_alloc(1, (size_t)length + 1);
   if (!text) bad(f, "out of memory");
-  bool whole_header = fread(text, 1, (size_t)length, stream) == length;
+  bool whole_header = fread(text, 1, (size_t)length, file) == length;
   text[length] = 0;
   bool is_text = whole_header && strlen(text) == length;
   if (is_text) f->header = json_parse(text);
@@ -204,7 +204,7 @@ StFile *st_open(const char *path)
 void st_close(StFile *f)
 {
   if (!f) return;
-  if (f->stream) fclose(f->stream);
+  if (f->file) fclose(f->file);
   cJSON_Delete(f->header);
   rwkv_release(f->entries);
   rwkv_release(f->texts);
@@ -266,17 +266,32 @@ static double element(StType type, const unsigned char *p)
   }
 }
 
+enum { PIECE = 1 << 14 }; /* how many numbers are read at a time */
+
+static void seek(StFile *f, const StEntry *e)
+{
+  if (fseek(f->file, (long)e->from, SEEK_SET)) rwkv_fail("%s: %s", f->path, strerror(errno));
+}
+
+/* The bytes of the next elements: as many as there are from `at` on, but no more than PIECE. Returns their number. */
+static size_t read_piece(StFile *f, const StEntry *e, size_t at, void *bytes)
+{
+  size_t count = e->n - at < PIECE ? e->n - at : PIECE;
+  rwkv_poll();
+  if (fread(bytes, types[e->type].size, count, f->file) != count)
+    rwkv_fail("%s: ends inside tensor \"%s\"", f->path, e->name);
+  return count;
+}
+
 /* Calls put(out, i, value) for every element. */
 static void read_all(StFile *f, const StEntry *e, void *out, void (*put)(void *out, size_t i, double x))
 {
-  unsigned char buffer[1 << 14];
-  size_t size = types[e->type].size, per_read = sizeof buffer / size;
-  if (fseek(f->stream, (long)e->from, SEEK_SET)) rwkv_fail("%s: %s", f->path, strerror(errno));
+  unsigned char bytes[8 * PIECE];
+  size_t size = types[e->type].size;
+  seek(f, e);
   for (size_t i = 0; i < e->n;) {
-    size_t count = e->n - i < per_read ? e->n - i : per_read;
-    rwkv_poll();
-    if (fread(buffer, size, count, f->stream) != count) rwkv_fail("%s: ends inside tensor \"%s\"", f->path, e->name);
-    for (size_t j = 0; j < count; j++) put(out, i++, element(e->type, buffer + j * size));
+    size_t count = read_piece(f, e, i, bytes);
+    for (size_t j = 0; j < count; j++) put(out, i++, element(e->type, bytes + j * size));
   }
 }
 
@@ -285,10 +300,15 @@ static bool is_floating(StType t) { return t <= ST_BF16; }
 static void put_real(void *out, size_t i, double x) { ((real *)out)[i] = (real)x; }
 static void put_double(void *out, size_t i, double x) { ((double *)out)[i] = x; }
 
-void st_read(StFile *f, const StEntry *e, real *out)
+static void check_floating(const StFile *f, const StEntry *e)
 {
   if (!is_floating(e->type))
     rwkv_fail("%s: tensor \"%s\" is %s, expected F64, F32, F16 or BF16", f->path, e->name, types[e->type].name);
+}
+
+void st_read(StFile *f, const StEntry *e, real *out)
+{
+  check_floating(f, e);
   read_all(f, e, out, put_real);
 }
 
@@ -300,11 +320,19 @@ bool st_storage(StType type, Storage *out)
   return type == ST_F32 || type == ST_BF16 || type == ST_F16;
 }
 
-void st_read_packed(StFile *f, const StEntry *e, void *out)
+void st_read_tensor(StFile *f, const StEntry *e, Tensor *t)
 {
-  if (fseek(f->stream, (long)e->from, SEEK_SET)) rwkv_fail("%s: %s", f->path, strerror(errno));
-  if (fread(out, types[e->type].size, e->n, f->stream) != e->n)
-    rwkv_fail("%s: ends inside tensor \"%s\"", f->path, e->name);
+  unsigned char bytes[8 * PIECE];
+  real numbers[PIECE];
+  size_t size = types[e->type].size;
+  check_floating(f, e);
+  seek(f, e);
+  for (size_t at = 0, count; at < e->n; at += count) {
+    count = read_piece(f, e, at, bytes);
+    if (t->packed.bits) tensor_write_packed(t, at, count, bytes);
+    for (size_t i = 0; !t->packed.bits && i < count; i++) numbers[i] = (real)element(e->type, bytes + i * size);
+    if (!t->packed.bits) tensor_write(t, at, count, numbers);
+  }
 }
 
 typedef struct {

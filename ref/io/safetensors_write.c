@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What to write of a tensor or of plain memory. */
 typedef struct {
-  const void *data;
+  const Tensor *tensor; /* or NULL, and */
+  const void *memory;
   size_t size; /* bytes an element in memory */
   size_t n;
   bool ints;   /* int in memory, I64 in the file */
@@ -21,6 +23,8 @@ typedef struct {
   cJSON **place;
   size_t room, count;
 } Index;
+
+static const char *const real_type = sizeof(real) == 8 ? "F64" : "F32";
 
 struct StWriter {
   char *path;
@@ -115,24 +119,36 @@ static void put(StWriter *w, const char *name, const char *dtype, int axes, cons
 
 void st_put(StWriter *w, const char *name, int axes, const int *shape, const real *data)
 {
-  put(w, name, sizeof(real) == 8 ? "F64" : "F32", axes, shape, (Part){data, sizeof(real), 0, false}, sizeof(real));
+  put(w, name, real_type, axes, shape, (Part){.memory = data, .size = sizeof(real)}, sizeof(real));
+}
+
+static const char *packed_type(Storage storage)
+{
+  static const StType in_file[STORAGE_COUNT] = {[STORED_F32] = ST_F32, [STORED_BF16] = ST_BF16, [STORED_F16] = ST_F16};
+  return st_type_name(in_file[storage]);
 }
 
 void st_put_packed(StWriter *w, const char *name, int axes, const int *shape, Packed data)
 {
-  static const StType in_file[STORAGE_COUNT] = {[STORED_F32] = ST_F32, [STORED_BF16] = ST_BF16, [STORED_F16] = ST_F16};
   size_t size = storage_size(data.storage);
-  put(w, name, st_type_name(in_file[data.storage]), axes, shape, (Part){data.bits, size, 0, false}, size);
+  put(w, name, packed_type(data.storage), axes, shape, (Part){.memory = data.bits, .size = size}, size);
+}
+
+void st_put_tensor(StWriter *w, const char *name, const Tensor *t)
+{
+  bool packed = t->packed.bits != NULL;
+  size_t size = packed ? storage_size(t->packed.storage) : sizeof(real);
+  put(w, name, packed ? packed_type(t->packed.storage) : real_type, t->axes, t->shape, (Part){.tensor = t}, size);
 }
 
 void st_put_doubles(StWriter *w, const char *name, int axes, const int *shape, const double *data)
 {
-  put(w, name, "F64", axes, shape, (Part){data, sizeof(double), 0, false}, sizeof(double));
+  put(w, name, "F64", axes, shape, (Part){.memory = data, .size = sizeof(double)}, sizeof(double));
 }
 
 void st_put_ints(StWriter *w, const char *name, int axes, const int *shape, const int *data)
 {
-  put(w, name, "I64", axes, shape, (Part){data, sizeof(int), 0, true}, sizeof(int64_t));
+  put(w, name, "I64", axes, shape, (Part){.memory = data, .size = sizeof(int), .ints = true}, sizeof(int64_t));
 }
 
 void st_put_meta(StWriter *w, const char *key, const char *text)
@@ -148,11 +164,29 @@ void st_put_meta(StWriter *w, const char *key, const char *text)
   *place = item, w->texts.count++;
 }
 
+/* In pieces: the memory of the tensor may be a device's, and there may be little of ours left. */
+static bool write_tensor(FILE *f, const Tensor *t)
+{
+  enum { PIECE = 1 << 14 };
+  real numbers[PIECE];
+  uint32_t bits[PIECE];
+  bool ok = true;
+  for (size_t at = 0, count; ok && at < t->n; at += count) {
+    count = t->n - at < PIECE ? t->n - at : PIECE;
+    tensor_read(t, at, count, numbers);
+    if (t->packed.bits) pack_numbers(bits, t->packed.storage, numbers, count);
+    ok = t->packed.bits ? fwrite(bits, storage_size(t->packed.storage), count, f) == count
+                        : fwrite(numbers, sizeof *numbers, count, f) == count;
+  }
+  return ok;
+}
+
 static bool write_part(FILE *f, const Part *p)
 {
-  if (!p->ints) return fwrite(p->data, p->size, p->n, f) == p->n;
+  if (p->tensor) return write_tensor(f, p->tensor);
+  if (!p->ints) return fwrite(p->memory, p->size, p->n, f) == p->n;
   for (size_t i = 0; i < p->n; i++) {
-    int64_t x = ((const int *)p->data)[i];
+    int64_t x = ((const int *)p->memory)[i];
     if (fwrite(&x, sizeof x, 1, f) != 1) return false;
   }
   return true;

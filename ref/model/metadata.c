@@ -1,7 +1,8 @@
 /* What files say of their models besides parameters: sizes, and hooks. */
-#include "model_build.h"
+#include "metadata.h"
 
 #include "engine/err.h"
+#include "variants.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -19,7 +20,7 @@ const SizeName size_names[] = {
     {"tied", offsetof(Dims, tied)},     {NULL, 0},
 };
 
-bool read_digits(const char *text, size_t length, long most, long *out)
+bool metadata_number(const char *text, size_t length, long most, long *out)
 {
   *out = 0;
   for (size_t i = 0; i < length; i++) {
@@ -53,14 +54,14 @@ static void read_sizes(const StFile *f, const char *sizes, Dims *d)
     const SizeName *s = size_names;
     n = strcspn(sizes, " ");
     while (s->name && !(strlen(s->name) == name && memcmp(s->name, sizes, name) == 0)) s++;
-    if (!s->name || name == n || !read_digits(sizes + name + 1, n - name - 1, INT_MAX, &value))
+    if (!s->name || name == n || !metadata_number(sizes + name + 1, n - name - 1, INT_MAX, &value))
       rwkv_fail("%s: among its sizes stands \"%.*s\", expected one such as layers=2", st_path(f), n < 80 ? (int)n : 80,
                 sizes);
     *dim_at(d, s->at) = (int)value;
   }
 }
 
-void sizes_of_file(const StFile *f, const Version *v, Dims *d)
+void metadata_sizes(const StFile *f, const Version *v, Dims *d)
 {
   const char *sizes = st_meta(f, "aviary.sizes"), *version = st_meta(f, "version");
   Dims said = {0};
@@ -91,7 +92,7 @@ const Version *model_hooked(StFile *f, Dims *d, const char **hooks)
   return s.version;
 }
 
-void hooks_of_file(const StFile *f, const char *names, const Hook *const *given, Dims *d)
+void metadata_hooks(const StFile *f, const char *names, const Hook *const *given, Dims *d)
 {
   for (int slot = 0; slot < HOOK_SLOTS; slot++) {
     const char *name = hook_name_in(names, (HookSlot)slot);
@@ -112,7 +113,7 @@ static void add_pair(char *list, size_t size, const char *name, const char *valu
   snprintf(list + n, size - n, "%s%s=%s", n ? " " : "", name, value);
 }
 
-void write_design(const Model *m, StWriter *w)
+void metadata_write(const Model *m, StWriter *w)
 {
   char hooks[1500] = "", sizes[600] = "", number[16];
   for (int slot = 0; slot < HOOK_SLOTS; slot++)

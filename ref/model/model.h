@@ -4,9 +4,7 @@
 
 #include "engine/optim.h"
 #include "io/safetensors.h"
-#include "version.h"
-
-enum { PARAM_NAME = 120 };
+#include "layout.h"
 
 typedef struct {
   char name[PARAM_NAME]; /* official: "blocks.0.att.key.weight" */
@@ -29,7 +27,7 @@ typedef struct {
   bool rounded_decay; /* v7: 0.606531 for e^{-1/2}, as the official inference code has it */
 } Model;
 
-/* ---- versions ---- */
+/* ---- versions (versions.c, count.c) ---- */
 const Version *const *version_list(void); /* ends with NULL */
 const Version *version_find(const char *name); /* fails, naming the versions there are */
 
@@ -46,7 +44,7 @@ size_t version_state_floats(const Version *v, const Dims *d, int tokens);
 /* Checks V, C, L and the hooks, and fills in the rest, as model_new does. */
 Dims version_complete(const Version *v, const Dims *d);
 
-/* ---- models ---- */
+/* ---- models (new.c, build.c, pack.c) ---- */
 
 /* A new model with the official initialisation. d: V, C and L are required, the rest may be 0 for the
    official defaults. The same seed gives the same numbers everywhere. */
@@ -54,6 +52,17 @@ Model *model_new(const Version *version, const Dims *d, uint64_t seed);
 /* The same, but with uniform numbers of variance 1 / columns in all matrices that are multiplied: at sizes where the
    orthogonal ones take minutes, for measuring. */
 Model *model_new_uniform(const Version *version, const Dims *d, uint64_t seed);
+
+/* A copy for inference; the version's matrices that are multiplied are rounded to `storage`. A number that is too large
+   for it fails. */
+Model *model_pack(const Model *m, Storage storage);
+void model_free(Model *m);
+
+Param *model_param(Model *m, const char *name); /* NULL if there is none */
+size_t model_param_count(const Model *m, bool with_unused);
+size_t param_bytes(const Param *p); /* in memory, without its gradient */
+
+/* ---- files (recognise.c, metadata.c, read.c, write.c) ---- */
 
 /* The model in a safetensors file. Version and sizes follow from the names and shapes alone; fails with
    what is missing, left over or of the wrong shape for the version that comes closest. Tensors whose
@@ -64,14 +73,12 @@ Model *model_load(StFile *f, const Hook *const *hooks);
 /* The same for inference: the version's matrices that are multiplied stay in memory as the file has them, in F32, BF16
    or F16; all else (and F64) becomes `real`. */
 Model *model_load_packed(StFile *f, const Hook *const *hooks);
-/* A copy for inference, with these matrices rounded to `storage`. A number that is too large for it fails. */
-Model *model_pack(const Model *m, Storage storage);
 /* What a file says about hooks: the version, sizes and names as in "decay=floor gate=none"; NULL if it has none. The
    sizes are complete but for `hook`. */
 const Version *model_hooked(StFile *f, Dims *d, const char **hooks);
 /* The name of the hook in a slot according to such a list, in a static buffer; NULL: the version's own. */
 const char *hook_name_in(const char *hooks, HookSlot slot);
-void model_free(Model *m);
+void model_write(const Model *m, StWriter *w); /* parameters under their names, config as metadata */
 
 /* The sizes by the names that people give them: "layers", "dim", ...; ends with NULL. */
 typedef struct {
@@ -80,10 +87,7 @@ typedef struct {
 } SizeName;
 extern const SizeName size_names[];
 
-Param *model_param(Model *m, const char *name); /* NULL if there is none */
-size_t model_param_count(const Model *m, bool with_unused);
-size_t param_bytes(const Param *p); /* in memory, without its gradient */
-void model_write(const Model *m, StWriter *w); /* parameters under their names, config as metadata */
+/* ---- optimizers (checkpoint.c) ---- */
 
 /* The official trainer's groups: learning-rate multiples, and weight decay on matrices called ".weight". */
 Optim *model_optimizer(Model *m, const OptConfig *cfg);
@@ -93,7 +97,7 @@ Optim *model_optimizer(Model *m, const OptConfig *cfg);
 void opt_write(const Optim *o, const Model *m, StWriter *w);
 void opt_restore(Optim *o, Model *m, StFile *f); /* fails, changing nothing, if something is missing */
 
-/* ---- state ---- */
+/* ---- state (state.c) ---- */
 
 /* What a model remembers of the tokens so far: for each layer the tensors [B,..] of its version and of its hooks,
    then those of the whole. It refers to the hooks of its model. Those of v1-v3 grow with every token. After a recorded
@@ -121,7 +125,7 @@ void state_detach(State *s); /* keeps the values, lets go of the tape */
 int state_index(const State *s, const char *name);
 const char *state_name(const State *s, int index); /* in a static buffer */
 
-/* ---- running ---- */
+/* ---- running (run.c) ---- */
 
 /* tokens [B,T], each 0..V-1; st is read as the state before and left as the state after (as it was, if the
    run fails); T may be 1, and a sequence may be cut anywhere. Returns logits [B,T,V]. */

@@ -1,7 +1,6 @@
 #include "golden.h"
 
 #include "engine/err.h"
-#include "engine/ops.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -57,26 +56,28 @@ static void problem(Run *r, const char *kind, const char *why)
 
 /* |found - expected| in three measures; a NaN counts as infinitely wrong. `worst` is relative to the
    number or to its tensor's largest, whichever is more, but that within 1e-3 and 1: small gradients count. */
-static void compare_numbers(GoldenLine *l, const char *name, const double *found, const double *expected, size_t n)
+static void compare_numbers(GoldenLine *l, const char *name, const real *found, const double *expected, size_t n)
 {
   double scale = 1e-3;
   for (size_t i = 0; i < n; i++) scale = fmax(scale, fabs(expected[i]));
   scale = fmin(scale, 1);
   for (size_t i = 0; i < n; i++) {
-    double error = fabs(found[i] - expected[i]), size = fabs(expected[i]);
+    double error = fabs((double)found[i] - expected[i]), size = fabs(expected[i]);
     if (isnan(error)) error = INFINITY;
     double mixed = error / fmax(scale, size), relative = error > 0 ? error / size : 0;
     l->worst_abs = fmax(l->worst_abs, error);
     l->worst_rel = fmax(l->worst_rel, relative);
     if (mixed > l->worst || !l->at[0]) {
-      l->worst = mixed, l->index = i, l->found = found[i], l->expected = expected[i];
+      l->worst = mixed, l->index = i, l->found = (double)found[i], l->expected = expected[i];
       snprintf(l->at, sizeof l->at, "%s", name);
     }
   }
   l->tensors++;
 }
 
-static void compare(Run *r, const char *kind, const StEntry *e, const Tensor *t, const real *values)
+typedef void Read(const Tensor *t, size_t from, size_t n, real *out); /* tensor_read or tensor_read_grad */
+
+static void compare_by(Read *read, Run *r, const char *kind, const StEntry *e, const Tensor *t)
 {
   GoldenLine *l = line_for(r, kind);
   if (e->n != t->n) {
@@ -85,12 +86,17 @@ static void compare(Run *r, const char *kind, const StEntry *e, const Tensor *t,
     return;
   }
   ArenaMark mark = arena_mark(&r->tp->arena);
-  double *expected = arena_alloc(&r->tp->arena, 2 * e->n * sizeof *expected), *found = expected + e->n;
+  double *expected = arena_alloc(&r->tp->arena, e->n * sizeof *expected);
+  real *found = arena_alloc(&r->tp->arena, e->n * sizeof *found);
   st_read_doubles(r->file, e, expected);
-  ops.settle();
-  for (size_t i = 0; i < e->n; i++) found[i] = values[i];
+  read(t, 0, e->n, found);
   compare_numbers(l, e->name, found, expected, e->n);
   arena_rewind(&r->tp->arena, mark);
+}
+
+static void compare(Run *r, const char *kind, const StEntry *e, const Tensor *t)
+{
+  compare_by(tensor_read, r, kind, e, t);
 }
 
 /* ---- the runs ---- */
@@ -113,7 +119,7 @@ static void read_tokens(Run *r)
 static void zero_grads(Model *m)
 {
   if (m->inference) rwkv_fail("verify compares gradients too, and the weights of this model are packed for inference");
-  for (int i = 0; i < m->count; i++) ops.clear(m->params[i].t->grad, m->params[i].t->n);
+  for (int i = 0; i < m->count; i++) tensor_clear_grad(m->params[i].t);
 }
 
 static void run_sequence(Run *r, double l2wrap)
@@ -137,10 +143,14 @@ static void run_stepwise(Run *r, int run)
   size_t V = (size_t)r->m->d.V, B = (size_t)r->B, T = (size_t)r->T;
   r->stepwise[run] = tape_tensor(r->tp, 3, (int[]){r->B, r->T, r->m->d.V});
   int *column = arena_alloc(&r->tp->arena, B * sizeof *column);
+  real *row = arena_alloc(&r->tp->arena, V * sizeof *row);
   for (size_t t = 0; t < T; t++) {
     for (size_t b = 0; b < B; b++) column[b] = r->tokens[b * T + t];
-    Tensor *row = model_logits(r->tp, r->m, column, r->B, 1, st); /* [B,1,V] */
-    ops.unslice(r->stepwise[run]->data, row->data, B, T, V, t, 1);
+    Tensor *logits = model_logits(r->tp, r->m, column, r->B, 1, st); /* [B,1,V] */
+    for (size_t b = 0; b < B; b++) {
+      tensor_read(logits, b * V, V, row);
+      tensor_write(r->stepwise[run], (b * T + t) * V, V, row);
+    }
   }
   r->m->rounded_decay = false;
 }
@@ -159,24 +169,24 @@ static void compare_state(Run *r, const StEntry *e)
   else
     snprintf(name, sizeof name, "%s", n + strlen("state."));
   int i = state_index(r->sequence, name);
-  compare(r, "state", e, r->sequence->now[i], r->sequence->now[i]->data);
+  compare(r, "state", e, r->sequence->now[i]);
   for (int run = 0; run < r->runs; run++) {
     Tensor *t = r->recurrent[run]->now[i];
-    compare(r, run ? inference[2].rounded : "state", e, t, t->data);
+    compare(r, run ? inference[2].rounded : "state", e, t);
   }
 }
 
 static void compare_stepwise(Run *r, const StEntry *e, const char *rounded)
 {
   for (int run = 0; run < (rounded ? r->runs : 1); run++)
-    compare(r, run ? rounded : e->name, e, r->stepwise[run], r->stepwise[run]->data);
+    compare(r, run ? rounded : e->name, e, r->stepwise[run]);
 }
 
 static void compare_grad(Run *r, const char *kind, const StEntry *e)
 {
   Param *p = model_param(r->m, e->name + strlen(kind) + 1);
   if (!p) problem(r, e->name, "the model has no such parameter");
-  else compare(r, kind, e, p->t, p->t->grad);
+  else compare_by(tensor_read_grad, r, kind, e, p->t);
 }
 
 static bool starts(const char *name, const char *with) { return strncmp(name, with, strlen(with)) == 0; }
@@ -185,14 +195,14 @@ static void compare_entry(Run *r, const StEntry *e)
 {
   const char *name = e->name;
   if (strcmp(name, "tokens") == 0 || strcmp(name, "targets") == 0 || starts(name, "grad_l2wrap.")) return;
-  if (strcmp(name, "logits_gpt") == 0) compare(r, name, e, r->logits, r->logits->data);
+  if (strcmp(name, "logits_gpt") == 0) compare(r, name, e, r->logits);
   else if (strcmp(name, "logits_rnn_exact_w") == 0) compare_stepwise(r, e, NULL);
   else if (strcmp(name, "logits_rnn") == 0) compare_stepwise(r, e, inference[0].rounded);
   else if (strcmp(name, "logits_rnn_f32") == 0) compare_stepwise(r, e, inference[1].rounded);
   else if (starts(name, "state.")) compare_state(r, e);
   else if (!r->targets && (strcmp(name, "loss") == 0 || starts(name, "grad.")))
     problem(r, starts(name, "grad.") ? "grad" : name, "the file has no targets");
-  else if (strcmp(name, "loss") == 0) compare(r, name, e, r->loss, r->loss->data);
+  else if (strcmp(name, "loss") == 0) compare(r, name, e, r->loss);
   else if (starts(name, "grad.")) compare_grad(r, "grad", e);
   else problem(r, name, "this command does not know what it is");
 }

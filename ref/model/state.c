@@ -1,24 +1,17 @@
 /* What a model remembers between runs. */
-#include "model_build.h"
+#include "layout.h"
+#include "model.h"
 
 #include "engine/err.h"
 
 #include <stdio.h>
 #include <string.h>
 
-
 static void before_reset(TapeWatcher *w);
-
-int layer_state_count(const Version *v, const Dims *d)
-{
-  int n = v->state_count;
-  for (int slot = 0; slot < HOOK_SLOTS; slot++) n += d->hook[slot] ? d->hook[slot]->state_count : 0;
-  return n;
-}
 
 static int state_count(const Version *v, const Dims *d)
 {
-  return d->L * layer_state_count(v, d) + v->outer_state_count;
+  return d->L * layout_state_count(v, d) + v->outer_state_count;
 }
 
 typedef struct {
@@ -29,7 +22,7 @@ typedef struct {
 
 static Part part_of(const Version *v, const Dims *d, int i)
 {
-  int a_layer = layer_state_count(v, d), in_layers = d->L * a_layer;
+  int a_layer = layout_state_count(v, d), in_layers = d->L * a_layer;
   if (i >= in_layers) return (Part){&v->outer_state[i - in_layers], -1, -1};
   int layer = i / a_layer;
   i %= a_layer;
@@ -43,7 +36,7 @@ static Part part_of(const Version *v, const Dims *d, int i)
 /* Without the batch axis; all 0 where it does not stand. */
 static void part_shape(const Part *p, const Dims *d, int shape[MAX_AXES])
 {
-  resolve_shape(&p->spec->shape, d, shape);
+  layout_shape(&p->spec->shape, d, shape);
   bool stands = p->slot < 0 ? p->spec->where(d, p->layer) : slot_stands(d, (HookSlot)p->slot, p->layer);
   for (int a = 0; a < p->spec->shape.axes && !stands; a++) shape[a] = 0;
 }
@@ -105,7 +98,7 @@ static void copy_values(void *arg)
   State *c = ((Copy *)arg)->to;
   for (int i = 0; i < s->count; i++) {
     c->own[i] = c->now[i] = tensor_new(s->now[i]->axes, s->now[i]->shape);
-    tensor_read(s->now[i], 0, s->now[i]->n, c->own[i]->data);
+    tensor_copy(c->own[i], s->now[i]);
   }
 }
 
@@ -164,7 +157,7 @@ static void keep_values(State *s, int i, bool tape_ends)
     if (needed) tape_dispose(s->tape, old);
     else tensor_free(old);
   }
-  tensor_read(s->now[i], 0, s->own[i]->n, s->own[i]->data);
+  tensor_copy(s->own[i], s->now[i]);
   s->now[i] = s->own[i];
 }
 
@@ -218,7 +211,7 @@ int state_index(const State *s, const char *name)
   char known[256] = "";
   for (int i = 0; i < s->count; i++)
     if (strcmp(name, state_name(s, i)) == 0) return i;
-  for (int i = 0; i < layer_state_count(s->version, &s->d); i++)
+  for (int i = 0; i < layout_state_count(s->version, &s->d); i++)
     snprintf(known + strlen(known), sizeof known - strlen(known), " %s", strchr(state_name(s, i), '.') + 1);
   rwkv_fail("the state has no \"%s\"; it is a layer 0..%d, a dot and one of:%s", name, s->d.L - 1, known);
 }

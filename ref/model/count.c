@@ -1,5 +1,6 @@
 /* Sizes without a model: parameters, state, arithmetic. */
-#include "model_build.h"
+#include "layout.h"
+#include "model.h"
 
 typedef struct {
   const Version *version;
@@ -8,8 +9,7 @@ typedef struct {
 } Counting;
 
 /* Whether a token is multiplied by it: a matrix with C or A rows or columns that is not the embedding, unless that is
-   the head too; of a hook from
-   Lua, whose shapes are plain numbers, every matrix. */
+   the head too; of a hook from Lua, whose shapes are plain numbers, every matrix. */
 static bool is_linear_map(const ParamSpec *spec, const int *shape, const Version *v, const Dims *d)
 {
   int wide = 0;
@@ -22,17 +22,17 @@ static bool is_linear_map(const ParamSpec *spec, const int *shape, const Version
   return wide >= 2 && has_channels && (spec != &v->outer[0] || d->tied);
 }
 
-/* v7's value residual has no use in block 0, but some files hold it. */
-static bool is_unused(const Place *p, const Dims *d)
+/* Other files hold it, and nothing depends on it. */
+static bool is_unused(const LayoutParam *p, const Dims *d)
 {
-  return p->spec->where == own_value_residual && p->layer == 0 && has_att(d, 0) && !d->hook[HOOK_VALUE_RESIDUAL];
+  return layout_is_spare(p) && has_att(d, 0) && !d->hook[HOOK_VALUE_RESIDUAL];
 }
 
-static void count_param(void *ctx, const Place *p)
+static void count_param(void *ctx, const LayoutParam *p)
 {
   Counting *c = ctx;
   int shape[MAX_AXES];
-  resolve_shape(&p->spec->shape, c->d, shape);
+  layout_shape(&p->spec->shape, c->d, shape);
   size_t n = shape_count(p->spec->shape.axes, shape);
   if (p->expected) c->n.params += n;
   else if (is_unused(p, c->d)) c->n.unused += n;
@@ -42,16 +42,8 @@ static void count_param(void *ctx, const Place *p)
 Counts version_counts(const Version *v, const Dims *d, int tokens)
 {
   Counting c = {.version = v, .d = d};
-  for_each_param(v, d, count_param, &c);
+  layout_each_param(v, d, count_param, &c);
   c.n.state = version_state_floats(v, d, tokens);
   if (!d->hook[HOOK_RECURRENCE] && !d->hook[HOOK_TIME_MIX]) c.n.flops += d->L * v->mixing_flops(d, tokens);
   return c.n;
-}
-
-size_t model_param_count(const Model *m, bool with_unused)
-{
-  size_t n = 0;
-  for (int i = 0; i < m->count; i++)
-    if (with_unused || !m->params[i].unused) n += m->params[i].t->n;
-  return n;
 }

@@ -1,8 +1,7 @@
 /* A copy of a model for inference, with its large matrices in fewer bits. */
-#include "model_build.h"
+#include "build.h"
 
 #include "engine/err.h"
-#include "engine/ops.h"
 
 #include <string.h>
 
@@ -14,20 +13,27 @@ typedef struct {
 
 static void pack_matrix(const Param *from, Tensor *to, Storage storage)
 {
-  size_t bad = pack_numbers((void *)to->packed.bits, storage, from->t->data, to->n);
-  if (bad < to->n)
-    rwkv_fail("pack: %s has the number %g at place %zu, which is too large for %s", from->name,
-              (double)from->t->data[bad], bad, storage_names[storage]);
+  real numbers[1 << 14];
+  uint32_t bits[COUNT(numbers)];
+  for (size_t at = 0, count; at < to->n; at += count) {
+    count = to->n - at < COUNT(numbers) ? to->n - at : COUNT(numbers);
+    tensor_read(from->t, at, count, numbers);
+    size_t bad = pack_numbers(bits, storage, numbers, count);
+    if (bad < count)
+      rwkv_fail("pack: %s has the number %g at place %zu, which is too large for %s", from->name,
+                (double)numbers[bad], at + bad, storage_names[storage]);
+    tensor_write_packed(to, at, count, bits);
+  }
 }
 
-static void pack_param(void *ctx, const Place *p)
+static void pack_param(void *ctx, const LayoutParam *p)
 {
   Pack *k = ctx;
   const Param *from = model_param((Model *)k->from, p->name);
   if (!from) return;
-  Tensor *to = model_add_param(k->to, p, is_multiplied(p) ? &k->storage : NULL);
+  Tensor *to = model_add_param(k->to, p, layout_may_pack(p) ? &k->storage : NULL);
   if (to->packed.bits) pack_matrix(from, to, k->storage);
-  else tensor_read(from->t, 0, to->n, to->data);
+  else tensor_copy(to, from->t);
 }
 
 static void build(void *arg)
@@ -41,14 +47,13 @@ static void build(void *arg)
   }
   model_reserve(k->to, bytes);
   k->to->rounded_decay = k->from->rounded_decay;
-  for_each_param(k->from->version, &k->from->d, pack_param, k);
+  layout_each_param(k->from->version, &k->from->d, pack_param, k);
 }
 
 Model *model_pack(const Model *m, Storage storage)
 {
   if (m->inference) rwkv_fail("pack: the weights of this model are packed; load it as it is to pack it otherwise");
   Pack k = {m, storage, NULL};
-  ops.settle();
   const char *error = rwkv_protect(build, &k);
   if (error) {
     model_free(k.to);

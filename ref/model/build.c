@@ -1,0 +1,105 @@
+/* A model as a piece of memory: made empty, filled parameter by parameter, and given back. */
+#include "build.h"
+
+#include "engine/err.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int block_params(const Version *v, const Dims *d) /* at most, in a layer */
+{
+  int n = v->block_count;
+  for (int slot = 0; slot < HOOK_SLOTS; slot++) n += d->hook[slot] ? d->hook[slot]->param_count : 0;
+  return n;
+}
+
+void model_reserve(Model *m, size_t bytes)
+{
+  m->inference = true;
+  arena_alloc(&m->weights, bytes);
+  arena_rewind(&m->weights, (ArenaMark){NULL, 0});
+}
+
+Model *model_empty(const Version *v, const Dims *d)
+{
+  Model *m = rwkv_alloc(1, sizeof *m, "model");
+  m->version = v;
+  m->d = *d;
+  m->params = rwkv_try_alloc((size_t)(v->outer_count + d->L * block_params(v, d)), sizeof *m->params);
+  m->outer = rwkv_try_alloc(1, v->outer_size);
+  m->blocks = rwkv_try_alloc((size_t)d->L, sizeof *m->blocks);
+  m->hook_params = rwkv_try_alloc((size_t)d->L * HOOK_SLOTS, sizeof *m->hook_params);
+  bool whole = m->params && m->outer && m->blocks && m->hook_params;
+  for (int i = 0; whole && i < d->L; i++) whole = (m->blocks[i] = rwkv_try_alloc(1, v->block_size)) != NULL;
+  for (int i = 0; whole && i < d->L * HOOK_SLOTS; i++) {
+    const Hook *h = d->hook[i % HOOK_SLOTS];
+    if (h) whole = (m->hook_params[i] = rwkv_try_alloc((size_t)h->param_count, sizeof(Tensor *))) != NULL;
+  }
+  if (!whole) {
+    model_free(m);
+    memory_fail((size_t)d->L * v->block_size, "a model of %d layers", d->L);
+  }
+  return m;
+}
+
+Tensor *model_add_param(Model *m, const LayoutParam *p, const Storage *as)
+{
+  int shape[MAX_AXES];
+  const ParamSpec *spec = p->spec;
+  layout_shape(&spec->shape, &m->d, shape);
+  if (as && *as == STORED_F32 && sizeof(real) == sizeof(float)) as = NULL;
+  Tensor *t = m->inference ? tensor_in(&m->weights, spec->shape.axes, shape, as) : tensor_new(spec->shape.axes, shape);
+  Param *added = &m->params[m->count++];
+  snprintf(added->name, sizeof added->name, "%s", p->name);
+  added->t = t;
+  added->lr_scale = spec->lr_scale;
+  added->unused = !p->expected;
+  if (!m->inference) tensor_need_grad(t);
+  void *owner = p->layer < 0 ? m->outer : m->blocks[p->layer];
+  if (p->slot < 0) memcpy((char *)owner + spec->field, &t, sizeof t);
+  else m->hook_params[p->layer * HOOK_SLOTS + p->slot][p->index] = t;
+  return t;
+}
+
+void model_flush(const Model *m)
+{
+  if (m->params && m->count) tensor_read(m->params[0].t, 0, 0, NULL);
+}
+
+void model_free(Model *m)
+{
+  if (!m) return;
+  model_flush(m);
+  for (int i = 0; m->params && i < m->count; i++) {
+    if (!m->inference) tensor_free(m->params[i].t);
+    else rwkv_release(m->params[i].t->grad); /* somebody may have asked for one; the rest is in `weights` */
+  }
+  arena_free(&m->weights);
+  for (int i = 0; m->blocks && i < m->d.L; i++) rwkv_release(m->blocks[i]);
+  for (int i = 0; m->hook_params && i < m->d.L * HOOK_SLOTS; i++) rwkv_release(m->hook_params[i]);
+  rwkv_release(m->hook_params);
+  rwkv_release(m->blocks);
+  rwkv_release(m->outer);
+  rwkv_release(m->params);
+  rwkv_release(m);
+}
+
+Param *model_param(Model *m, const char *name)
+{
+  for (int i = 0; i < m->count; i++)
+    if (strcmp(m->params[i].name, name) == 0) return &m->params[i];
+  return NULL;
+}
+
+size_t param_bytes(const Param *p)
+{
+  return p->t->n * (p->t->packed.bits ? storage_size(p->t->packed.storage) : sizeof(real));
+}
+
+size_t model_param_count(const Model *m, bool with_unused)
+{
+  size_t n = 0;
+  for (int i = 0; i < m->count; i++)
+    if (with_unused || !m->params[i].unused) n += m->params[i].t->n;
+  return n;
+}

@@ -1,0 +1,27 @@
+/* The layout of parameters and state: what the version lists, and what the hooks in it list, layer by layer. */
+#ifndef AVIARY_LAYOUT_H
+#define AVIARY_LAYOUT_H
+
+#include "version.h"
+
+enum { PARAM_NAME = 120 };
+
+typedef struct {
+  const ParamSpec *spec;
+  const char *name; /* in full */
+  int layer;        /* -1: around the blocks */
+  int slot, index;  /* of a hook's parameter: the hook's slot, and which one of the hook's list; -1, 0 */
+  bool expected;    /* a model of these sizes has it */
+} LayoutParam;
+
+/* Calls each(ctx, p) for every parameter that there could be, expected or not. */
+typedef void EachParam(void *ctx, const LayoutParam *p);
+void layout_each_param(const Version *v, const Dims *d, EachParam *each, void *ctx);
+/* It is a matrix of the version's own that only t_linear, t_matmul or t_rows takes. */
+bool layout_may_pack(const LayoutParam *p);
+/* Some files hold v7's value residual for block 0 too, where nothing depends on it. */
+bool layout_is_spare(const LayoutParam *p);
+void layout_shape(const ShapeSpec *s, const Dims *d, int shape[MAX_AXES]);
+int layout_state_count(const Version *v, const Dims *d); /* of a layer: the version's, then its hooks', slot by slot */
+
+#endif

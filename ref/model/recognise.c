@@ -1,0 +1,144 @@
+/* Which version a file is, and at which sizes. */
+#include "recognise.h"
+
+#include "layout.h"
+#include "metadata.h"
+
+#include "engine/err.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void misfit(Fit *fit, const char *text)
+{
+  if (fit->misfits++ == 0) snprintf(fit->problem, sizeof fit->problem, "%s", text);
+}
+
+static void fit_param(void *ctx, const LayoutParam *p)
+{
+  Fit *fit = ctx;
+  const ParamSpec *spec = p->spec;
+  const StEntry *e = st_find(fit->file, p->name);
+  char text[400];
+  rwkv_poll();
+  if (!e) {
+    snprintf(text, sizeof text, "%s is missing", p->name);
+    if (p->expected) misfit(fit, text);
+    return;
+  }
+  if (!p->expected && !layout_is_spare(p)) return; /* counts as left over */
+  fit->known++;
+
+  int extra = e->axes - spec->shape.axes, want[MAX_AXES]; /* [C] may stand for [1,1,C] and back */
+  bool fits = true;
+  for (int i = 0; i < extra; i++) fits &= e->shape[i] == 1;
+  for (int i = 0; i < spec->shape.axes; i++) {
+    int found = i + extra >= 0 ? e->shape[i + extra] : 1;
+    if (size_of(&fit->d, spec->shape.size[i]) == 0) *dim_at(&fit->d, spec->shape.size[i]) = found;
+    fits &= size_of(&fit->d, spec->shape.size[i]) == found;
+  }
+  if (!fits) {
+    layout_shape(&spec->shape, &fit->d, want);
+    snprintf(text, sizeof text, "%s has shape %s, expected %s", p->name, shape_text(e->axes, e->shape),
+             shape_text(spec->shape.axes, want));
+    misfit(fit, text);
+  }
+}
+
+/* What can be told from names alone: the number of blocks and the options. */
+static Dims options_of(StFile *f)
+{
+  Dims d = {.one = 1, .four = 4, .five = 5};
+  char name[80];
+  for (int i = 0; i < st_count(f); i++) {
+    int layer;
+    if (sscanf(st_entry(f, i)->name, "blocks.%d.", &layer) == 1 && layer >= d.L && layer < st_count(f)) d.L = layer + 1;
+  }
+  for (int layer = 0; layer < d.L && !d.tiny_layer; layer++) {
+    snprintf(name, sizeof name, "blocks.%d.tiny_q.weight", layer);
+    if (st_find(f, name)) d.tiny_layer = layer + 1;
+  }
+  const char *tied = st_meta(f, "tied");
+  d.tied = tied && strcmp(tied, "1") == 0; /* told, not guessed: a file without a head is a broken one */
+  d.pre_ffn = st_find(f, "blocks.0.ffnPre.key.weight") != NULL;
+  const StEntry *head_q = st_find(f, "head_q.weight");
+  if (head_q && head_q->axes == 2) d.Q = head_q->shape[0];
+  return d;
+}
+
+bool recognise_param(const char *name)
+{
+  size_t n = strlen(name);
+  return strncmp(name, "optim.", 6) != 0 && strncmp(name, CARRIED_PREFIX, strlen(CARRIED_PREFIX)) != 0 &&
+         !(n >= 9 && strcmp(name + n - 9, "copy_mask") == 0) &&
+         !(n >= 9 && strcmp(name + n - 9, "tiny_mask") == 0);
+}
+
+typedef struct {
+  const StFile *file;
+  bool *housed; /* by tensor of the file */
+} Housing;
+
+static void house_param(void *ctx, const LayoutParam *p)
+{
+  const Housing *h = ctx;
+  const StEntry *e = p->expected || layout_is_spare(p) ? st_find(h->file, p->name) : NULL;
+  if (e) h->housed[e - st_entry(h->file, 0)] = true;
+}
+
+/* The first tensor of the file that the version has no place for. */
+static const char *homeless(const Fit *fit)
+{
+  int count = st_count(fit->file), i = 0;
+  Housing h = {fit->file, rwkv_alloc((size_t)count, sizeof *h.housed, st_path(fit->file))};
+  layout_each_param(fit->version, &fit->d, house_param, &h);
+  while (i < count && (h.housed[i] || !recognise_param(st_entry(fit->file, i)->name))) i++;
+  rwkv_release(h.housed);
+  return i < count ? st_entry(fit->file, i)->name : "?";
+}
+
+static void left_over(Fit *fit, int total)
+{
+  if (fit->known < total) {
+    char text[400] = "";
+    if (fit->misfits == 0) snprintf(text, sizeof text, "the file's %.200s has no place in it", homeless(fit));
+    misfit(fit, text);
+    fit->misfits += total - fit->known - 1;
+  }
+}
+
+Fit recognise_version(StFile *f, const Version *v, const Dims *d)
+{
+  int total = 0;
+  Fit fit = {.version = v, .file = f, .d = *d};
+  for (int i = 0; i < st_count(f); i++) total += recognise_param(st_entry(f, i)->name);
+  layout_each_param(v, d, fit_param, &fit);
+  left_over(&fit, total);
+  return fit;
+}
+
+static Fit closest_version(StFile *f)
+{
+  Fit best = {.misfits = -1};
+  const Dims options = options_of(f);
+  for (const Version *const *v = version_list(); *v; v++) {
+    Fit fit = recognise_version(f, *v, &options);
+    if (best.misfits < 0 || fit.misfits < best.misfits) best = fit;
+  }
+  return best;
+}
+
+static Fit fit_hooked(StFile *f, const Version *v, Dims *d, const char *names, const Hook *const *given)
+{
+  metadata_hooks(f, names, given, d);
+  Dims full = version_complete(v, d);
+  return recognise_version(f, v, &full);
+}
+
+Fit recognise_file(StFile *f, const Hook *const *given)
+{
+  Dims d;
+  const char *names;
+  const Version *v = model_hooked(f, &d, &names);
+  return v ? fit_hooked(f, v, &d, names, given) : closest_version(f);
+}

@@ -1,0 +1,102 @@
+/* Running a model: tokens to logits, to loss, or to everything in between. */
+#include "layout.h"
+#include "model.h"
+
+#include "engine/err.h"
+
+#include <string.h>
+
+/* Checks the arguments. The blocks work on a copy of the state's list of tensors: a run that fails leaves
+   the state as it was. */
+static Pass begin(Tape *tp, const Model *m, const int *tokens, int B, int T, State *st)
+{
+  if (B < 1 || T < 1) rwkv_fail("tokens [%d,%d]: at least one sequence of one token is needed", B, T);
+  state_check(st, m);
+  if (st->B != B) rwkv_fail("the state is for a batch of %d, the tokens are [%d,%d]", st->B, B, T);
+  for (int i = 0; i < B * T; i++)
+    if (tokens[i] < 0 || tokens[i] >= m->d.V)
+      rwkv_fail("token %d at sequence %d, position %d is outside 0..%d", tokens[i], i / T, i % T, m->d.V - 1);
+  state_attach(st, tp);
+  st->recorded |= tp->recording;
+  tape_batch(tp, (size_t)B, (size_t)T, (size_t)m->d.C);
+  Tensor **state = arena_alloc(&tp->arena, (size_t)st->count * sizeof *state);
+  memcpy(state, st->now, (size_t)st->count * sizeof *state);
+  return (Pass){.tp = tp, .d = &m->d, .outer = m->outer, .tokens = tokens, .B = B, .T = T,
+                .rounded_decay = m->rounded_decay, .host = m->host, .held = &st->held, .state = state,
+                .outer_state = state + m->d.L * layout_state_count(m->version, &m->d)};
+}
+
+static Tensor *run_block(Pass *ps, const Model *m, int layer, Tensor *x)
+{
+  Tensor **state = ps->state + layer * layout_state_count(m->version, &m->d);
+  Tensor **hook_state = state + m->version->state_count;
+  ps->layer = layer;
+  for (int slot = 0; slot < HOOK_SLOTS; slot++) {
+    ps->hook_param[slot] = m->hook_params[layer * HOOK_SLOTS + slot];
+    ps->hook_state[slot] = hook_state;
+    hook_state += m->d.hook[slot] ? m->d.hook[slot]->state_count : 0;
+  }
+  return m->version->run(ps, m->blocks[layer], x, state);
+}
+
+/* [B,T] -> the output of the last block, [B,T,C] */
+static Tensor *run_blocks(Pass *ps, const Model *m)
+{
+  Tensor *x = m->version->embed(ps);
+  for (int layer = 0; layer < m->d.L; layer++) {
+    x = run_block(ps, m, layer, x);
+    TRACE(ps, "out", x);
+  }
+  return x;
+}
+
+static void finish(const Pass *ps, State *st)
+{
+  memcpy(st->now, ps->state, (size_t)st->count * sizeof *ps->state);
+  if (!ps->tp->recording) state_detach(st);
+}
+
+Tensor *model_trace(Tape *tp, Model *m, const int *tokens, int B, int T, State *st, Trace *trace)
+{
+  Pass ps = begin(tp, m, tokens, B, T, st);
+  ps.trace = trace;
+  Tensor *logits = m->version->logits(&ps, run_blocks(&ps, m), NULL, 0);
+  finish(&ps, st);
+  return logits;
+}
+
+Tensor *model_logits(Tape *tp, Model *m, const int *tokens, int B, int T, State *st)
+{
+  return model_trace(tp, m, tokens, B, T, st, NULL);
+}
+
+Tensor *model_logits_last(Tape *tp, Model *m, const int *tokens, int B, int T, State *st)
+{
+  Pass ps = begin(tp, m, tokens, B, T, st);
+  int *row = arena_alloc(&tp->arena, (size_t)B * sizeof *row);
+  for (int b = 0; b < B; b++) row[b] = b * T + T - 1;
+  Tensor *logits = m->version->logits(&ps, run_blocks(&ps, m), row, B); /* [B,V] */
+  finish(&ps, st);
+  return t_reshape(tp, logits, 3, (int[]){B, 1, m->d.V});
+}
+
+Tensor *model_loss(Tape *tp, Model *m, const int *tokens, const int *targets, int B, int T, State *st,
+                   double l2wrap, Score *score)
+{
+  Pass ps = begin(tp, m, tokens, B, T, st);
+  int scored = 0, *row = arena_alloc(&tp->arena, (size_t)(B * T) * sizeof *row),
+      *target = arena_alloc(&tp->arena, (size_t)(B * T) * sizeof *target);
+  for (int i = 0; i < B * T; i++)
+    if (targets[i] >= 0) row[scored] = i, target[scored++] = targets[i];
+  Tensor *x = run_blocks(&ps, m);
+  Tensor *logits = m->version->logits(&ps, x, scored < B * T ? row : NULL, scored); /* [scored,V] or [B,T,V] */
+  Tensor *loss = t_cross_entropy(tp, logits, target, l2wrap);
+  if (score) {
+    int *best = arena_alloc(&tp->arena, (size_t)scored * sizeof *best);
+    t_argmax(tp, logits, best);
+    *score = (Score){.scored = scored};
+    for (int i = 0; i < scored; i++) score->correct += best[i] == target[i];
+  }
+  finish(&ps, st);
+  return loss;
+}

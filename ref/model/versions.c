@@ -1,0 +1,77 @@
+/* The table of versions, and what is left open in the sizes of a model. */
+#include "model.h"
+
+#include "engine/err.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const Version *const versions[] = {&version_v1,   &version_v2,   &version_v3,  &version_v4,
+                                          &version_v5_0, &version_v5_1, &version_v5_2, &version_v6,
+                                          &version_v6a,  &version_v6b,  &version_v7,  NULL};
+
+const Version *const *version_list(void) { return versions; }
+
+const Version *version_find(const char *name)
+{
+  char known[256] = "";
+  for (int i = 0; versions[i]; i++) {
+    if (strcmp(versions[i]->name, name) == 0) return versions[i];
+    snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? " " : "", versions[i]->name);
+  }
+  rwkv_fail("there is no version \"%s\"; there are: %s", name, known);
+}
+
+/* Every hook must have a slot in this version, and a place in the block. */
+static void check_hooks(const Version *v, const Dims *d)
+{
+  char known[256] = "";
+  for (int slot = 0; slot < HOOK_SLOTS; slot++)
+    if (v->own[slot]) snprintf(known + strlen(known), sizeof known - strlen(known), " %s", hook_slots[slot].name);
+  for (int slot = 0; slot < HOOK_SLOTS; slot++) {
+    const char *name = hook_slots[slot].name;
+    if (!d->hook[slot]) continue;
+    if (d->hook[slot]->slot != (HookSlot)slot)
+      rwkv_fail("%s: hook \"%s\" is for %s, not for %s", v->name, d->hook[slot]->name,
+                hook_slots[d->hook[slot]->slot].name, name);
+    if (!v->own[slot]) rwkv_fail("%s has no hook %s; it has:%s", v->name, name, known);
+    HookSlot whole = strcmp(hook_slots[slot].part, "att") == 0 ? HOOK_TIME_MIX : HOOK_CHANNEL_MIX;
+    if ((HookSlot)slot != whole && d->hook[whole])
+      rwkv_fail("%s: hook %s has no place beside hook %s, which replaces all of it", v->name, name,
+                hook_slots[whole].name);
+  }
+}
+
+static bool knows_pre_ffn(const Version *v)
+{
+  for (int i = 0; i < v->block_count; i++)
+    if (v->block[i].where == has_pre_ffn) return true;
+  return false;
+}
+
+static int count_words(const char *text)
+{
+  int n = 0;
+  for (; text && *text; text++) n += *text != ' ' && (text[1] == ' ' || !text[1]);
+  return n;
+}
+
+Dims version_complete(const Version *v, const Dims *d)
+{
+  Dims full = *d;
+  if (d->V < 1 || d->C < 1 || d->L < 1)
+    rwkv_fail("%s: vocab %d, dim %d and layers %d must all be at least 1", v->name, d->V, d->C, d->L);
+  if (d->V > 1 << 24 || d->C > 1 << 20 || d->L > 1 << 16)
+    rwkv_fail("%s: vocab %d, dim %d, layers %d: that is beyond any sense", v->name, d->V, d->C, d->L);
+  for (size_t at = 0; at < offsetof(Dims, hook); at += sizeof(int))
+    if (*dim_at(&full, at) < 0 || *dim_at(&full, at) > 1 << 24)
+      rwkv_fail("%s: a size of %d is not possible", v->name, *dim_at(&full, at));
+  if (d->pre_ffn && !knows_pre_ffn(v)) rwkv_fail("%s has no second channel mix in block 0 (pre_ffn)", v->name);
+  full.one = 1, full.four = 4, full.five = 5, full.history = 0;
+  full.streams = count_words(v->streams), full.ffn_streams = count_words(v->ffn_streams);
+  v->complete(&full);
+  check_hooks(v, &full);
+  for (int slot = 0; slot < HOOK_SLOTS; slot++)
+    if (full.hook[slot] && full.hook[slot]->complete) full.hook[slot]->complete(&full);
+  return full;
+}

@@ -1,0 +1,36 @@
+/* One run of a model over tokens: what the blocks share, and who watches. */
+#ifndef AVIARY_PASS_H
+#define AVIARY_PASS_H
+
+#include "spec.h"
+
+/* Somebody who sees every named intermediate of a run, in the order of computation. */
+typedef struct Trace {
+  void (*see)(struct Trace *self, const char *name, Tensor *t); /* "blocks.0.att.w" */
+} Trace;
+
+typedef struct {
+  Tape *tp;
+  const Dims *d;
+  const void *outer;     /* the parameters around the blocks */
+  Tensor **state, **outer_state; /* of all layers, and the part around them */
+  const int *tokens;
+  int B, T;
+  int layer;              /* the block that is at work, from 0 */
+  Tensor **hook_param[HOOK_SLOTS], **hook_state[HOOK_SLOTS]; /* its hooks' parameters, and state before -> after */
+  Tensor *emb;     /* v4: the raw embedding, [B,T,C] */
+  Tensor *v_first; /* v7: the values of block 0, [B,T,C] */
+  bool rounded_decay; /* v7: 0.606531 for e^{-1/2}, as the official inference code has it */
+  const void *host;   /* of the model */
+  int *held;          /* of the state: + 1 while a hook is at work */
+  Trace *trace;       /* who wants to see the intermediates; NULL: nobody */
+} Pass;
+
+/* Shows intermediates to whoever traces the run, under their names in the code:  TRACE(ps, "att", r, w, k, v);  */
+#define TRACE(ps, part, ...) \
+  ((ps)->trace ? trace(ps, part, #__VA_ARGS__, (Tensor *[]){__VA_ARGS__}) : (void)0)
+/* The same around the blocks, a tensor "emb.x". */
+#define TRACE_OUTER(ps, part, t) ((ps)->trace ? (ps)->trace->see((ps)->trace, part "." #t, t) : (void)0)
+void trace(Pass *ps, const char *part, const char *names, Tensor **t); /* those that are NULL are passed over */
+
+#endif
