@@ -273,7 +273,7 @@ static int count_state_floats(lua_State *L)
 static int zero_grad(lua_State *L) /* m:zero_grad() */
 {
   Model *m = check_model(L, 1);
-  for (int i = 0; i < m->count && !m->inference; i++) ops.clear(m->params[i].t->grad, m->params[i].t->n);
+  for (int i = 0; i < m->count && !m->inference; i++) tensor_clear_grad(m->params[i].t);
   return 0;
 }
 

@@ -105,7 +105,7 @@ static int no_grad(lua_State *L)
   Tape *tape = step_tape(L);
   Step *s = step_of(L);
   if (s->depth == MAX_DEPTH) return luaL_error(L, "no_grad: nested more than %d deep", MAX_DEPTH);
-  ArenaMark mark = arena_mark(&tape->arena);
+  TapeMark mark = tape_mark(tape);
   lua_Integer pins = s->pins;
   bool recording = tape->recording;
   s->open[s->depth++] = ++s->next;
@@ -117,8 +117,7 @@ static int no_grad(lua_State *L)
   tape->recording = recording;
   s->depth--;
   unpin(L, s, pins);
-  ops.settle();
-  arena_rewind(&tape->arena, mark);
+  tape_rewind(tape, mark);
   return status == LUA_OK ? lua_gettop(L) : rethrow(L);
 }
 

@@ -2,6 +2,7 @@
 #include "bind.h"
 
 #include "fast/machine.h"
+#include "fast/fast.h"
 #include "fast/shadow.h"
 #include "program.h"
 
@@ -11,17 +12,16 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *const backends[] = {"reference", "fast", "shadow", NULL};
-static int chosen; /* of these */
+static const char *const names[] = {"reference", "fast", "shadow", NULL};
+static const Backend *const backends[] = {&backend_reference, &backend_fast, &backend_shadow};
 
 static int backend(lua_State *L) /* backend() -> name; backend("fast", "reference" or "shadow") */
 {
   if (!lua_isnoneornil(L, 1)) {
-    chosen = luaL_checkoption(L, 1, NULL, backends);
-    if (chosen == 2) shadow_enable();
-    else fast_enable(chosen);
+    int chosen = luaL_checkoption(L, 1, NULL, names);
+    backend_use(backends[chosen]);
   }
-  lua_pushstring(L, backends[chosen]);
+  lua_pushstring(L, backend_now()->name);
   return 1;
 }
 
@@ -114,7 +114,7 @@ static int need_double(lua_State *L) /* need_double(): goes on in the float64 pr
 void open_system(lua_State *L)
 {
 #ifndef AVIARY_DOUBLE
-  fast_enable(chosen = 1);
+  backend_use(&backend_fast);
 #endif
   add_functions(L, (luaL_Reg[]){{"backend", backend}, {"threads", threads}, {"time", now},
                                 {"machine_rates", machine_rates}, {"is_terminal", is_terminal},

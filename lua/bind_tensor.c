@@ -286,7 +286,7 @@ static int grad(lua_State *L) /* t:grad() -> a copy of the gradient, or nil */
 static int zero_grad(lua_State *L) /* t:zero_grad() -> t */
 {
   Tensor *t = check_tensor(L, 1);
-  if (t->grad) ops.clear(t->grad, t->n);
+  tensor_clear_grad(t);
   lua_settop(L, 1);
   return 1;
 }

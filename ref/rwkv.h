@@ -18,7 +18,8 @@
    model/model.h     model_*, state_*               tokens -> logits, loss; files; state in and out
    model/golden.h    golden_verify                  a model against official numbers
    io/safetensors.h  st_*                           the file format of models and numbers
-   fast/fast.h       fast_enable                    the same kernels, fast
+   engine/backend.h  backend_use                    who owns the numbers and runs the kernels: the reference,
+   fast/fast.h       backend_fast                   or their fast twins
 
    A first program:
 
@@ -32,7 +33,7 @@
 #define AVIARY_RWKV_H
 
 #include "engine/err.h"
-#include "engine/ops.h"
+#include "engine/backend.h"
 #include "engine/optim.h"
 #include "engine/rng.h"
 #include "engine/tape.h"

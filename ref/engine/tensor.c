@@ -51,7 +51,7 @@ void tensor_free(Tensor *t)
 {
   if (!t) return;
   backend_free(t->data, t->n * sizeof(real));
-  backend_free(t->grad, t->n * sizeof(real));
+  tensor_free_grad(t);
   rwkv_release(t);
 }
 
@@ -140,6 +140,12 @@ void tensor_need_grad(Tensor *t)
 {
   t->needs_grad = true;
   if (!t->grad) t->grad = backend_alloc(t->n * sizeof(real), "a gradient");
+}
+
+void tensor_free_grad(Tensor *t)
+{
+  backend_free(t->grad, t->n * sizeof(real));
+  t->grad = NULL;
 }
 
 void tensor_clear_grad(Tensor *t)

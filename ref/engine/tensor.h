@@ -39,6 +39,7 @@ void tensor_copy(Tensor *to, const Tensor *from); /* all elements, of which both
 /* The gradient, which what is only another shape of a tensor shares with it. */
 bool tensor_has_grad(const Tensor *t);
 void tensor_need_grad(Tensor *t); /* from now on it needs one, which is 0 at first; keeps one that is there */
+void tensor_free_grad(Tensor *t);
 void tensor_clear_grad(Tensor *t); /* to 0, if there is one */
 void tensor_read_grad(const Tensor *t, size_t from, size_t n, real *out); /* zeros if there is none */
 

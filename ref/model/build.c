@@ -1,6 +1,7 @@
 /* A model as a piece of memory: made empty, filled parameter by parameter, and given back. */
 #include "build.h"
 
+#include "engine/backend.h"
 #include "engine/err.h"
 
 #include <stdio.h>
@@ -25,6 +26,7 @@ Model *model_empty(const Version *v, const Dims *d)
   Model *m = rwkv_alloc(1, sizeof *m, "model");
   m->version = v;
   m->d = *d;
+  m->weights.memory = &backend_memory;
   m->params = rwkv_try_alloc((size_t)(v->outer_count + d->L * block_params(v, d)), sizeof *m->params);
   m->outer = rwkv_try_alloc(1, v->outer_size);
   m->blocks = rwkv_try_alloc((size_t)d->L, sizeof *m->blocks);
@@ -48,7 +50,8 @@ Tensor *model_add_param(Model *m, const LayoutParam *p, const Storage *as)
   const ParamSpec *spec = p->spec;
   layout_shape(&spec->shape, &m->d, shape);
   if (as && *as == STORED_F32 && sizeof(real) == sizeof(float)) as = NULL;
-  Tensor *t = m->inference ? tensor_in(&m->weights, spec->shape.axes, shape, as) : tensor_new(spec->shape.axes, shape);
+  Tensor *t = m->inference ? tensor_in(&m->tensors, &m->weights, spec->shape.axes, shape, as)
+                           : tensor_new(spec->shape.axes, shape);
   Param *added = &m->params[m->count++];
   snprintf(added->name, sizeof added->name, "%s", p->name);
   added->t = t;
@@ -61,19 +64,14 @@ Tensor *model_add_param(Model *m, const LayoutParam *p, const Storage *as)
   return t;
 }
 
-void model_flush(const Model *m)
-{
-  if (m->params && m->count) tensor_read(m->params[0].t, 0, 0, NULL);
-}
-
 void model_free(Model *m)
 {
   if (!m) return;
-  model_flush(m);
   for (int i = 0; m->params && i < m->count; i++) {
     if (!m->inference) tensor_free(m->params[i].t);
-    else rwkv_release(m->params[i].t->grad); /* somebody may have asked for one; the rest is in `weights` */
+    else tensor_free_grad(m->params[i].t); /* somebody may have asked for one; the rest is in `weights` */
   }
+  arena_free(&m->tensors);
   arena_free(&m->weights);
   for (int i = 0; m->blocks && i < m->d.L; i++) rwkv_release(m->blocks[i]);
   for (int i = 0; m->hook_params && i < m->d.L * HOOK_SLOTS; i++) rwkv_release(m->hook_params[i]);

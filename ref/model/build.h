@@ -11,7 +11,4 @@ void model_reserve(Model *m, size_t bytes);
 /* With values 0, and with a gradient unless the model is for inference; not expected: unused. In a model for inference
    packed, if `as` is not NULL and is not how `real` is stored. */
 Tensor *model_add_param(Model *m, const LayoutParam *p, const Storage *as);
-/* All work that was put off is done now: for memory that is given back, and for moments, which are no tensors. */
-void model_flush(const Model *m);
-
 #endif

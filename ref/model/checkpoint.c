@@ -38,13 +38,11 @@ Optim *model_optimizer(Model *m, const OptConfig *cfg)
 void opt_write(const Optim *o, const Model *m, StWriter *w)
 {
   char name[PARAM_NAME + 20];
-  model_flush(m);
   for (int i = 0; i < o->count; i++) {
-    const Tensor *t = m->params[i].t;
     snprintf(name, sizeof name, "optim.m.%s", m->params[i].name);
-    st_put(w, name, t->axes, t->shape, o->params[i].m);
+    st_put_tensor(w, name, o->params[i].m);
     snprintf(name, sizeof name, "optim.v.%s", m->params[i].name);
-    st_put(w, name, t->axes, t->shape, o->params[i].v);
+    st_put_tensor(w, name, o->params[i].v);
   }
   snprintf(name, sizeof name, "%ld", o->step);
   st_put_meta(w, "optim.step", name);
@@ -68,10 +66,9 @@ void opt_restore(Optim *o, Model *m, StFile *f)
   if (!metadata_number(step, strlen(step), 1L << 53, &steps))
     rwkv_fail("%s: \"%.40s\" is no number of steps", st_path(f), step);
   for (int i = 0; i < o->count; i++) moment(f, "m", &m->params[i]), moment(f, "v", &m->params[i]);
-  model_flush(m);
   for (int i = 0; i < o->count; i++) {
-    st_read(f, moment(f, "m", &m->params[i]), o->params[i].m);
-    st_read(f, moment(f, "v", &m->params[i]), o->params[i].v);
+    st_read_tensor(f, moment(f, "m", &m->params[i]), o->params[i].m);
+    st_read_tensor(f, moment(f, "v", &m->params[i]), o->params[i].v);
   }
   o->step = steps;
 }

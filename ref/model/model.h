@@ -22,8 +22,8 @@ typedef struct {
   void **blocks; /* [L] and of each block */
   Tensor ***hook_params; /* [L,HOOK_SLOTS] the parameters of the hooks, in the order of their lists */
   const void *host;   /* whose it is, for hooks that need to know; may be NULL */
-  bool inference;     /* only values: no parameter has a gradient, matrices may be packed; they all stand in */
-  Arena weights;      /* this, whose pages are large: reading all of it for every token then goes faster */
+  bool inference;     /* only values: no parameter has a gradient, matrices may be packed; */
+  Arena tensors, weights; /* all of them are in these: in large pages, which are read faster for every token */
   bool rounded_decay; /* v7: 0.606531 for e^{-1/2}, as the official inference code has it */
 } Model;
 
