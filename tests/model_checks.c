@@ -56,9 +56,9 @@ void check_pieces(const char *what, Model *m)
     if (!same) fail_msg("%s: in pieces (cuts %#x) it gives something else than in one", what, cuts);
   }
   State *st = state_new(m, B);
-  fast_enable(true);
+  backend_use(&backend_fast);
   real *fast = in_pieces(m, tokens, 8, false, st);
-  fast_enable(false);
+  backend_use(&backend_reference);
   check_close(what, fast, whole, n, 1e3 * VALUE_TOL);
   free(fast), free(whole), free(tokens);
   state_free(st), state_free(after);
