@@ -29,11 +29,11 @@ void *backend_alloc(size_t bytes, const char *what);
 void backend_free(void *p, size_t bytes);
 void backend_read(void *to, const void *from, size_t bytes);
 void backend_write(void *to, const void *from, size_t bytes);
-void backend_write_new(void *to, const void *from, size_t bytes); /* to memory that no op has seen: nothing is waited for */
+void backend_write_new(void *to, const void *from, size_t bytes); /* to what no op has seen yet: without a wait */
 void backend_flush(void);
 
-/* Runs the reference kernel on operands that are in `memory`: brings them to the host and takes back what it writes. With
-   this a backend does what it has no kernel for, after its flush. */
+/* Runs the reference kernel on operands that are in `memory`: brings them to the host and takes back what it writes.
+   With this a backend does what it has no kernel for, after its flush. */
 void backend_fall_back(const Memory *memory, OpId id, const void *op);
 
 /* run_wkv7(&(Wkv7){...}) and so on. */

@@ -1,5 +1,5 @@
 /* The optimiser's arithmetic. */
-#include "k_loss.h"
+#include "k_adam.h"
 
 #include <math.h>
 

@@ -1,5 +1,5 @@
 /* Attention without a softmax: over the tokens themselves (the copy head), and over vectors. */
-#include "k_attention.h"
+#include "k_copy.h"
 
 void k_copy_scores(const CopyScores *op)
 {

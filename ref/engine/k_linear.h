@@ -1,8 +1,8 @@
-/* Linear maps and table look-up; and the same with a matrix that is kept in fewer bits, for inference (k_packed.c). */
+/* Linear maps and table look-up. */
 #ifndef AVIARY_K_LINEAR_H
 #define AVIARY_K_LINEAR_H
 
-#include "packed.h"
+#include "num.h"
 
 typedef struct { /* y = x W' (+ bias) */
   real *y;          /* [rows,out] */
@@ -46,30 +46,5 @@ typedef struct {
 } RowsBackward;
 void k_rows(const Rows *op);
 void k_rows_backward(const RowsBackward *op);
-
-typedef struct {
-  real *y;
-  const real *x;
-  Packed w;
-  const real *bias;
-  size_t rows, in, out;
-} LinearPacked;
-void k_linear_packed(const LinearPacked *op);
-
-typedef struct {
-  real *y;
-  const real *x;
-  Packed m;
-  size_t rows, in, out;
-} MatmulPacked;
-void k_matmul_packed(const MatmulPacked *op);
-
-typedef struct {
-  real *y;
-  Packed table;
-  const int *index;
-  size_t count, rows, C;
-} RowsPacked;
-void k_rows_packed(const RowsPacked *op);
 
 #endif

@@ -1,4 +1,4 @@
-/* The loss, and what a training step asks of its numbers (k_loss.c, k_adam.c). */
+/* The loss, and the largest entry of a row. */
 #ifndef AVIARY_K_LOSS_H
 #define AVIARY_K_LOSS_H
 
@@ -29,24 +29,5 @@ typedef struct { /* the index of the largest of each row; the first one where se
   size_t rows, n;
 } Argmax;
 void k_argmax(const Argmax *op);
-
-/* AdamW (Loshchilov & Hutter 2019): m, v the running moments, p -= lr (decay p + m^ / (sqrt v^ + eps)); the gradient is
-   first multiplied by `scale` (clipping). */
-typedef struct {
-  real *p, *m, *v; /* [n] */
-  const real *g;   /* [n] */
-  acc scale;
-  double lr, beta1, beta2, eps, decay;
-  double unbias1, unbias2; /* 1 - beta^step */
-  size_t n;
-} Adamw;
-void k_adamw(const Adamw *op);
-
-typedef struct { /* sum += the squares of x */
-  acc *sum;      /* [1] */
-  const real *x; /* [n] */
-  size_t n;
-} SumSquares;
-void k_sum_squares(const SumSquares *op);
 
 #endif

@@ -1,5 +1,5 @@
 /* Linear maps and table look-up with a matrix that is kept in 16 or 32 bits: as in k_linear.c, number by number. */
-#include "k_linear.h"
+#include "k_packed.h"
 
 void k_linear_packed(const LinearPacked *op)
 {

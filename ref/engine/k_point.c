@@ -69,7 +69,8 @@ void k_unary(const Unary *op)
 void k_unary_backward(const UnaryBackward *op)
 {
   const Unary *f = &op->forward;
-  for (size_t i = 0; i < f->n; i++) op->gx[i] += (real)((acc)op->g[i] * k_unary_functions[f->kind].df(f->x[i], f->y[i]));
+  for (size_t i = 0; i < f->n; i++)
+    op->gx[i] += (real)((acc)op->g[i] * k_unary_functions[f->kind].df(f->x[i], f->y[i]));
 }
 
 /* ---- two operands ---- */

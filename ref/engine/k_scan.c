@@ -5,7 +5,7 @@
 
    A [D,N] <= 0 belongs to the channel, delta_t and x_t are one number a channel, B_t and C_t [N] are the same for
    all channels. The skip D x is outside. */
-#include "k_wkv.h"
+#include "k_scan.h"
 #include "elementary.h"
 
 #include <math.h>

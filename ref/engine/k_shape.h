@@ -1,26 +1,11 @@
-/* The time shift (k_shift.c); slices and sums along one axis, with a shape seen as [outer,size,inner] around it
-   (k_shape.c). */
+/* Slices and sums along one axis, with a shape seen as [outer,size,inner] around it. */
 #ifndef AVIARY_K_SHAPE_H
 #define AVIARY_K_SHAPE_H
 
 #include "num.h"
 
-typedef struct { /* prev[b,0] = carry[b], prev[b,t] = x[b,t-1] */
-  real *prev;        /* [B,T,C] */
-  const real *x;     /* [B,T,C] */
-  const real *carry; /* [B,C] */
-  size_t B, T, C;
-} Shift;
-typedef struct {
-  real *gx, *gcarry;
-  const real *g;
-  Shift forward;
-} ShiftBackward;
-void k_shift(const Shift *op);
-void k_shift_backward(const ShiftBackward *op);
-
-/* part [outer,count,inner] is whole [outer,size,inner] at from .. from+count-1 of the middle axis. slice writes the part
-   and slice_add adds to it; unslice writes the part into the whole and unslice_add adds it there. */
+/* part [outer,count,inner] is whole [outer,size,inner] at from .. from+count-1 of the middle axis. slice writes the
+   part and slice_add adds to it; unslice writes the part into the whole and unslice_add adds it there. */
 typedef struct {
   real *part;
   const real *whole;

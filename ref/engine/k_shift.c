@@ -1,5 +1,5 @@
 /* The token shift: every position sees the row before it; the first one sees what was carried in. */
-#include "k_shape.h"
+#include "k_shift.h"
 
 void k_shift(const Shift *op)
 {

@@ -1,9 +1,9 @@
-/* The recurrences (ref/wkv1.c .. wkv7.c), and the selective scan (k_scan.c). A log-decay w is <= 0, in nats per step.
-   The state comes in as S0 (a0, ...) and goes out as S1 (a1, ...). Of a backward op each incoming gradient may be NULL. */
+/* The recurrences (ref/wkv1.c .. wkv7.c). A log-decay w is <= 0, in nats per step. The state comes in as S0 (a0, ...)
+   and goes out as S1 (a1, ...). Of a backward op each incoming gradient may be NULL. */
 #ifndef AVIARY_K_WKV_H
 #define AVIARY_K_WKV_H
 
-#include "num.h"
+#include "k_segments.h"
 
 /* [v1.4], for the last T <= U <= ctx positions */
 typedef struct {
@@ -58,10 +58,6 @@ typedef struct {
 void k_wkv4(const Wkv4 *op);
 void k_wkv4_backward(const Wkv4Backward *op);
 
-/* Tokens between two states that wkv6, wkv7 and the selective scan keep for their backward pass. */
-enum { WKV_SEGMENT = 16 };
-static inline size_t k_segments(size_t T) { return (T + WKV_SEGMENT - 1) / WKV_SEGMENT; }
-
 /* [v5.4], [v5.5] */
 typedef struct {
   real *y;                /* [B,T,H,N] */
@@ -100,25 +96,5 @@ typedef struct {
 size_t k_wkv7_scratch(size_t N); /* numbers */
 void k_wkv7(const Wkv7 *op);
 void k_wkv7_backward(const Wkv7Backward *op);
-
-/* h_t = e^{delta A} h_{t-1} + delta B x, y = C' h_t */
-typedef struct {
-  real *y;                 /* [B,T,D] */
-  real *h1;                /* [B,D,N] */
-  real *segments;          /* [B,segments,D,N] the state before each segment, or NULL */
-  const real *x, *delta;   /* [B,T,D] */
-  const real *A;           /* [D,N], <= 0 */
-  const real *Bm, *Cm;     /* [B,T,N] */
-  const real *h0;          /* [B,D,N] */
-  size_t B, T, D, N;
-} SelectiveScan;
-typedef struct {
-  real *gx, *gdelta, *gA, *gB, *gC, *gh0;
-  real *scratch; /* [B,2+WKV_SEGMENT,D,N] */
-  const real *gy, *gh1;
-  SelectiveScan forward;
-} SelectiveScanBackward;
-void k_selective_scan(const SelectiveScan *op);
-void k_selective_scan_backward(const SelectiveScanBackward *op);
 
 #endif

@@ -27,7 +27,7 @@ void rwkv_release(void *p);
 
 /* Where numbers are: in the process, or on a device that only its backend can read. */
 typedef struct {
-  void *(*alloc)(size_t bytes); /* zeros, aligned to 64 bytes where they are many; counted; NULL: there is not so much */
+  void *(*alloc)(size_t bytes); /* zeros; counted; NULL: there is not so much */
   void (*free)(void *p, size_t bytes);
   void (*read)(void *to, const void *from, size_t bytes);  /* from there */
   void (*write)(void *to, const void *from, size_t bytes); /* to there */

@@ -1,6 +1,6 @@
-/* The table of ops, a row each: name, struct, the number of parts that it comes in (sequences or rows of the batch, which
-   have nothing to do with each other), and what it does with each operand. Whoever includes this file says what OP is;
-   ops.c says what the operands are. An operand is a field, and how many numbers it has:
+/* The table of ops, a row each: name, struct, the number of parts that it comes in (sequences or rows of the batch,
+  
+   is; ops.c says what the operands are. An operand is a field, and how many numbers it has:
 
      READS(x, n)           reads x, of which each part of the op has its own
      WRITES(y, n)          overwrites y
@@ -61,11 +61,13 @@ OP(lerp_backward, LerpBackward, F.rows,
 
 /* ---- linear maps and look-up ---- */
 OP(linear, Linear, op->rows,
-   SUMS(y, op->in, op->rows * op->out) READS(x, op->rows * op->in) READS_ALL(w, op->out * op->in) READS_ALL(bias, op->out))
+   SUMS(y, op->in, op->rows * op->out) READS(x, op->rows * op->in) READS_ALL(w, op->out * op->in)
+   READS_ALL(bias, op->out))
 OP(linear_backward, LinearBackward, F.rows,
    ADDS(gx, F.out, F.rows * F.in) ADDS_ALL(gw, F.rows, "g x", F.out * F.in) ADDS_ALL(gbias, F.rows, "g", F.out)
    READS(g, F.rows * F.out) READS(forward.x, F.rows * F.in) READS_ALL(forward.w, F.out * F.in))
-OP(matmul, Matmul, op->rows, SUMS(y, op->in, op->rows * op->out) READS(x, op->rows * op->in) READS_ALL(m, op->in * op->out))
+OP(matmul, Matmul, op->rows,
+   SUMS(y, op->in, op->rows * op->out) READS(x, op->rows * op->in) READS_ALL(m, op->in * op->out))
 OP(matmul_backward, MatmulBackward, F.rows,
    ADDS(gx, F.out, F.rows * F.in) ADDS_ALL(gm, F.rows, "g x", F.in * F.out) READS(g, F.rows * F.out)
    READS(forward.x, F.rows * F.in) READS_ALL(forward.m, F.in * F.out))
@@ -76,7 +78,8 @@ OP(linear_packed, LinearPacked, op->rows,
    SUMS(y, op->in, op->rows * op->out) READS(x, op->rows * op->in) PACKED(w, op->out * op->in) READS_ALL(bias, op->out))
 OP(matmul_packed, MatmulPacked, op->rows,
    SUMS(y, op->in, op->rows * op->out) READS(x, op->rows * op->in) PACKED(m, op->in * op->out))
-OP(rows_packed, RowsPacked, op->count, WRITES(y, op->count * op->C) PACKED(table, op->rows * op->C) INDEX(index, op->count))
+OP(rows_packed, RowsPacked, op->count,
+   WRITES(y, op->count * op->C) PACKED(table, op->rows * op->C) INDEX(index, op->count))
 
 /* ---- normalisation ---- */
 OP(norm, Norm, op->rows,
@@ -110,7 +113,8 @@ OP(permute_backward, PermuteBackward, F.n[0],
 OP(max, Max, op->outer, WRITES(y, op->outer * op->inner) WRITES(at, op->outer * op->inner) READS(x, OUTER))
 OP(max_backward, MaxBackward, F.outer,
    ADDS(gx, 1, F_OUTER) READS(g, F.outer * F.inner) READS(forward.at, F.outer * F.inner))
-OP(gather, Gather, op->rows, WRITES(y, op->rows * op->count) READS(x, op->rows * op->n) INDEX(index, op->rows * op->count))
+OP(gather, Gather, op->rows,
+   WRITES(y, op->rows * op->count) READS(x, op->rows * op->n) INDEX(index, op->rows * op->count))
 OP(gather_backward, GatherBackward, F.rows,
    ADDS(gx, F.count, F.rows * F.n) READS(g, F.rows * F.count) INDEX(forward.index, F.rows * F.count))
 OP(softmax, Softmax, op->rows, WRITES(y, op->rows * op->n) READS(x, op->rows * op->n))
@@ -173,7 +177,8 @@ OP(wkv2_backward, Wkv2Backward, F.B,
    READS(forward.trace, F.B * F.T * 2 * F.C) READS_ALL(forward.w, F.C) READS_ALL(forward.u, F.C)
    READS(forward.e, F_BTC) READS(forward.v, F_BTC))
 OP(wkv4, Wkv4, op->B,
-   SUMS(y, op->T, BTC) SUMS(a1, op->T, BC) SUMS(b1, op->T, BC) WRITES(p1, BC) SUMS(trace, op->T, op->B * op->T * 3 * op->C)
+   SUMS(y, op->T, BTC) SUMS(a1, op->T, BC) SUMS(b1, op->T, BC) WRITES(p1, BC)
+   SUMS(trace, op->T, op->B * op->T * 3 * op->C)
    READS_IF(w, op->decay_rows > 1, op->decay_rows * op->C) READS_ALL(u, op->C) READS(k, BTC) READS(v, BTC) READS(a0, BC)
    READS(b0, BC) READS(p0, BC))
 OP(wkv4_backward, Wkv4Backward, F.B,
@@ -183,7 +188,8 @@ OP(wkv4_backward, Wkv4Backward, F.B,
    READS_IF(forward.w, F.decay_rows > 1, F.decay_rows * F.C) READS_ALL(forward.u, F.C) READS(forward.k, F_BTC)
    READS(forward.v, F_BTC))
 OP(wkv6, Wkv6, op->B,
-   SUMS(y, op->T * op->N, BTHN) SUMS(S1, op->T, BHNN) SUMS(segments, op->T, op->B * op->H * k_segments(op->T) * op->N * op->N)
+   SUMS(y, op->T * op->N, BTHN) SUMS(S1, op->T, BHNN)
+   SUMS(segments, op->T, op->B * op->H * k_segments(op->T) * op->N * op->N)
    READS(r, BTHN) READS(k, BTHN) READS(v, BTHN) READS_IF(w, op->decay_rows > 1, op->decay_rows * op->H * op->N)
    READS_ALL(u, op->H * op->N) READS(S0, BHNN))
 OP(wkv6_backward, Wkv6Backward, F.B,

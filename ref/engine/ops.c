@@ -26,7 +26,8 @@
 #define READS(x, n) OPERAND(x, READ, true, n, 1, "")
 #define READS_ALL(x, n) OPERAND(x, READ, false, n, 1, "")
 #define READS_IF(x, condition, n) OPERAND(x, READ, condition, n, 1, "")
-#define READS_CAST(x, shape, step) READS_IF(x, k_broadcast_in_parts(&shape, shape.step), k_broadcast_held(&shape, shape.step))
+#define READS_CAST(x, shape, step) \
+  READS_IF(x, k_broadcast_in_parts(&shape, shape.step), k_broadcast_held(&shape, shape.step))
 #define WRITES(x, n) OPERAND(x, WRITE, true, n, 1, "")
 #define WRITES_ALL(x, n) OPERAND(x, WRITE, false, n, 1, "")
 #define SUMS(x, terms, n) OPERAND(x, WRITE, true, n, terms, "")

@@ -71,7 +71,10 @@ double opt_step(Optim *o)
   const OptConfig *c = &o->cfg;
   acc squares = 0;
   backend_write(o->squares, &squares, sizeof squares);
-  for (int i = 0; i < o->count; i++) run_sum_squares(&(SumSquares){o->squares, o->params[i].p->grad, o->params[i].p->n});
+  for (int i = 0; i < o->count; i++) {
+    const Tensor *p = o->params[i].p;
+    run_sum_squares(&(SumSquares){o->squares, p->grad, p->n});
+  }
   backend_read(&squares, o->squares, sizeof squares);
   double norm = sqrt(squares);
   if (!isfinite(norm)) rwkv_fail("the gradient is not finite at step %ld: nothing was changed", o->step);

@@ -1,33 +1,10 @@
 /* Tape ops of the recurrences. */
 #include "backend.h"
 #include "err.h"
+#include "expect.h"
 #include "node.h"
 
 #include <string.h>
-
-/* "r" must have the shape of k, and so on: the message names the operand. */
-static void same_as(const char *op, const char *name, const Tensor *t, const char *like, const Tensor *want)
-{
-  if (!same_shape(t, want))
-    rwkv_fail("%s: %s is %s, expected %s like %s", op, name, tensor_shape(t), tensor_shape(want), like);
-}
-
-static void expect(const char *op, const char *name, const Tensor *t, int axes, const int *shape)
-{
-  if (t->axes != axes || memcmp(t->shape, shape, (size_t)axes * sizeof *shape))
-    rwkv_fail("%s: %s is %s, expected %s", op, name, tensor_shape(t), shape_text(axes, shape));
-}
-
-static void expect_btc(const char *op, const char *name, const Tensor *t)
-{
-  if (t->axes != 3 || t->n == 0)
-    rwkv_fail("%s: %s is %s, expected [B,T,C], none of them 0", op, name, tensor_shape(t));
-}
-
-static void expect_count(const char *op, const char *name, const Tensor *t, int count)
-{
-  if (t->n != (size_t)count) rwkv_fail("%s: %s is %s, expected %d numbers", op, name, tensor_shape(t), count);
-}
 
 /* Of a log-decay w: 1 where it is constant in time (C numbers), B T where every token of k [B,T,C] has its own. */
 static size_t decay_rows_of(const char *op, const Tensor *w, const Tensor *k)
@@ -49,7 +26,7 @@ static HeadSizes head_sizes(const char *op, const Tensor *k, const Tensor *S)
   HeadSizes z = {k->shape[0], k->shape[1], S->shape[1], S->shape[2]};
   if ((int64_t)z.H * z.N != k->shape[2])
     rwkv_fail("%s: state S is %s, but k is %s", op, tensor_shape(S), tensor_shape(k));
-  expect(op, "state S", S, 4, (int[]){z.B, z.H, z.N, z.N});
+  expect_shape(op, "state S", S, 4, (int[]){z.B, z.H, z.N, z.N});
   return z;
 }
 
@@ -68,7 +45,7 @@ Tensor *t_wkv1(Tape *tp, Tensor *w, Tensor *alpha, Tensor *beta, int H, Tensor *
                Tensor **values)
 {
   expect_btc("wkv1", "k", k);
-  same_as("wkv1", "v", v, "k", k);
+  expect_same("wkv1", "v", v, "k", k);
   int B = k->shape[0], T = k->shape[1], C = k->shape[2];
   if (H < 1 || C % H) rwkv_fail("wkv1: k %s cannot be split into %d heads", tensor_shape(k), H);
   size_t ctx = w->n / (size_t)H;
@@ -79,7 +56,7 @@ Tensor *t_wkv1(Tape *tp, Tensor *w, Tensor *alpha, Tensor *beta, int H, Tensor *
   if ((size_t)U > ctx)
     rwkv_fail("v1 cannot see further than its ctx_len of %zu tokens; this would be token %d", ctx, U);
   k = t_append(tp, *keys, k), v = t_append(tp, *values, v);
-  same_as("wkv1", "values", v, "keys", k);
+  expect_same("wkv1", "values", v, "keys", k);
   Tensor *y = tape_tensor(tp, 3, (int[]){B, T, C});
   Wkv1 op = {.y = y->data, .w = w->data, .alpha = alpha->data, .beta = beta->data, .k = k->data, .v = v->data,
              .B = (size_t)B, .T = (size_t)T, .U = (size_t)U, .H = (size_t)H, .N = (size_t)(C / H), .ctx = ctx};
@@ -105,11 +82,11 @@ Tensor *t_wkv2(Tape *tp, Tensor *w, Tensor *u, Tensor *e, Tensor *v, double eps,
 {
   expect_btc("wkv2", "e", e);
   int B = e->shape[0], T = e->shape[1], C = e->shape[2];
-  same_as("wkv2", "v", v, "e", e);
+  expect_same("wkv2", "v", v, "e", e);
   expect_count("wkv2", "w", w, C);
   expect_count("wkv2", "u", u, C);
-  expect("wkv2", "state a", *a, 2, (int[]){B, C});
-  expect("wkv2", "state b", *b, 2, (int[]){B, C});
+  expect_shape("wkv2", "state a", *a, 2, (int[]){B, C});
+  expect_shape("wkv2", "state b", *b, 2, (int[]){B, C});
   Tensor *y = tape_tensor(tp, 3, e->shape), *a1 = tape_tensor(tp, 2, (*a)->shape),
          *b1 = tape_tensor(tp, 2, (*b)->shape);
   Wkv2 op = {.y = y->data, .a1 = a1->data, .b1 = b1->data, .w = w->data, .u = u->data, .e = e->data, .v = v->data,
@@ -138,12 +115,12 @@ Tensor *t_wkv4(Tape *tp, Tensor *w, Tensor *u, Tensor *k, Tensor *v, Tensor **a,
 {
   expect_btc("wkv4", "k", k);
   int B = k->shape[0], T = k->shape[1], C = k->shape[2];
-  same_as("wkv4", "v", v, "k", k);
+  expect_same("wkv4", "v", v, "k", k);
   size_t decay_rows = decay_rows_of("wkv4", w, k);
-  expect("wkv4", "u", u, 1, &C);
-  expect("wkv4", "state a", *a, 2, (int[]){B, C});
-  expect("wkv4", "state b", *b, 2, (int[]){B, C});
-  expect("wkv4", "state p", *p, 2, (int[]){B, C});
+  expect_shape("wkv4", "u", u, 1, &C);
+  expect_shape("wkv4", "state a", *a, 2, (int[]){B, C});
+  expect_shape("wkv4", "state b", *b, 2, (int[]){B, C});
+  expect_shape("wkv4", "state p", *p, 2, (int[]){B, C});
   Tensor *y = tape_tensor(tp, 3, k->shape);
   Tensor *a1 = tape_tensor(tp, 2, (*a)->shape), *b1 = tape_tensor(tp, 2, (*b)->shape),
          *p1 = tape_tensor(tp, 2, (*p)->shape);
@@ -173,8 +150,8 @@ Tensor *t_wkv6(Tape *tp, Tensor *r, Tensor *w, Tensor *k, Tensor *v, Tensor *u, 
 {
   expect_btc("wkv6", "k", k);
   HeadSizes z = head_sizes("wkv6", k, *S);
-  same_as("wkv6", "r", r, "k", k);
-  same_as("wkv6", "v", v, "k", k);
+  expect_same("wkv6", "r", r, "k", k);
+  expect_same("wkv6", "v", v, "k", k);
   expect_count("wkv6", "u", u, z.H * z.N);
   size_t decay_rows = decay_rows_of("wkv6", w, k);
   Tensor *y = tape_tensor(tp, 3, k->shape), *S1 = tape_tensor(tp, 4, (*S)->shape);
@@ -204,11 +181,11 @@ Tensor *t_wkv7(Tape *tp, Tensor *r, Tensor *w, Tensor *k, Tensor *v, Tensor *a, 
 {
   expect_btc("wkv7", "k", k);
   HeadSizes z = head_sizes("wkv7", k, *S);
-  same_as("wkv7", "r", r, "k", k);
-  same_as("wkv7", "w", w, "k", k);
-  same_as("wkv7", "v", v, "k", k);
-  same_as("wkv7", "a", a, "k", k);
-  same_as("wkv7", "b", b, "k", k);
+  expect_same("wkv7", "r", r, "k", k);
+  expect_same("wkv7", "w", w, "k", k);
+  expect_same("wkv7", "v", v, "k", k);
+  expect_same("wkv7", "a", a, "k", k);
+  expect_same("wkv7", "b", b, "k", k);
   Tensor *y = tape_tensor(tp, 3, k->shape), *S1 = tape_tensor(tp, 4, (*S)->shape);
   Wkv7 op = {.y = y->data, .S1 = S1->data, .r = r->data, .w = w->data, .k = k->data, .v = v->data, .a = a->data,
              .b = b->data, .S0 = (*S)->data, .B = (size_t)z.B, .T = (size_t)z.T, .H = (size_t)z.H, .N = (size_t)z.N};
@@ -217,37 +194,5 @@ Tensor *t_wkv7(Tape *tp, Tensor *r, Tensor *w, Tensor *k, Tensor *v, Tensor *a, 
   NODE_SAVE(nd, op);
   run_wkv7(&op);
   *S = S1;
-  return y;
-}
-
-/* ---- the selective scan ---- */
-
-static void selective_scan_backward(Node *nd)
-{
-  Tensor **in = nd->in, **out = nd->out;
-  run_selective_scan_backward(&(SelectiveScanBackward){
-      .gx = node_grad(nd, in[0]), .gdelta = node_grad(nd, in[1]), .gA = node_grad(nd, in[2]),
-      .gB = node_grad(nd, in[3]), .gC = node_grad(nd, in[4]), .gh0 = node_grad(nd, in[5]),
-      .gy = node_flow(out[0]), .gh1 = node_flow(out[1]), .forward = *(const SelectiveScan *)nd->op});
-}
-
-Tensor *t_selective_scan(Tape *tp, Tensor *x, Tensor *delta, Tensor *A, Tensor *Bm, Tensor *Cm, Tensor **h)
-{
-  expect_btc("selective_scan", "x", x);
-  same_as("selective_scan", "delta", delta, "x", x);
-  int B = x->shape[0], T = x->shape[1], D = x->shape[2], N = A->axes == 2 ? A->shape[1] : 0;
-  if (A->axes != 2 || A->shape[0] != D || N < 1)
-    rwkv_fail("selective_scan: A is %s, expected [%d,N], N at least 1", tensor_shape(A), D);
-  expect("selective_scan", "B", Bm, 3, (int[]){B, T, N});
-  expect("selective_scan", "C", Cm, 3, (int[]){B, T, N});
-  expect("selective_scan", "state h", *h, 3, (int[]){B, D, N});
-  Tensor *y = tape_tensor(tp, 3, x->shape), *h1 = tape_tensor(tp, 3, (*h)->shape);
-  SelectiveScan op = {.y = y->data, .h1 = h1->data, .x = x->data, .delta = delta->data, .A = A->data, .Bm = Bm->data,
-                      .Cm = Cm->data, .h0 = (*h)->data, .B = (size_t)B, .T = (size_t)T, .D = (size_t)D, .N = (size_t)N};
-  Node *nd = NODE(tp, selective_scan_backward, 6, 2, x, delta, A, Bm, Cm, *h, y, h1);
-  if (nd) op.segments = node_numbers(tp, k_segments(op.T) * h1->n, sizeof(real));
-  NODE_SAVE(nd, op);
-  run_selective_scan(&op);
-  *h = h1;
   return y;
 }

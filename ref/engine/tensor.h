@@ -24,8 +24,8 @@ struct Tensor {
 /* A tensor with its own zeroed memory, freed by tensor_free. */
 Tensor *tensor_new(int axes, const int *shape);
 void tensor_free(Tensor *t);
-/* With its numbers in an arena of the backend's memory, which frees them, and itself in one of the process: zeros if `as`
-   is NULL, otherwise packed numbers, which can be anything at first. */
+/* Itself in an arena of the process, its numbers in one of the backend's memory; the arenas free them. Zeros if `as` is
+   NULL, otherwise packed numbers, which can be anything at first. */
 Tensor *tensor_in(Arena *arena, Arena *numbers, int axes, const int *shape, const Storage *as);
 
 /* The only way to numbers for code outside the kernels: copies of n elements starting at `from`. A packed tensor can

@@ -88,9 +88,9 @@ void f_cross_entropy_backward(const CrossEntropyBackward *op)
 {
   const CrossEntropy *f = &op->forward;
   LossBack q = {*op, (acc)at_least_1(count_scored(f->target, f->rows)), !fast_overwrite(op->glogits)};
-  Place place = fast_place(OP_cross_entropy_backward, op);
-  if (place != NOW) q.op.forward.target = fast_keep(f->target, f->rows * sizeof *f->target);
-  fast_put(place, f->rows, pieces(HEAVY, f->V), loss_back, &q, sizeof q);
+  When when = fast_when(OP_cross_entropy_backward, op);
+  if (when != NOW) q.op.forward.target = fast_keep(f->target, f->rows * sizeof *f->target);
+  fast_put(when, f->rows, pieces(HEAVY, f->V), loss_back, &q, sizeof q);
 }
 
 /* ---- argmax ---- */

@@ -4,7 +4,7 @@
 #ifndef AVIARY_FAST_MATH_H
 #define AVIARY_FAST_MATH_H
 
-#include "f_inside.h"
+#include "f_job.h"
 
 #include <math.h>
 

@@ -1,5 +1,5 @@
 /* Normalisation. */
-#include "f_inside.h"
+#include "f_job.h"
 
 #include <math.h>
 

@@ -1,24 +1,25 @@
-/* Linear maps with a matrix that is kept in fewer bits. A few rows: the matrix is read once, as it stands (f_few.c).
+/* Linear maps with a matrix that is kept in fewer bits. A few rows: the matrix is read once, as it stands (f_gemv.c).
    Many rows: a panel of it at a time becomes `real` in the cache, and goes through the product of matrices. */
-#include "f_few.h"
+#include "f_gemm.h"
+#include "f_gemv.h"
 
 #include <string.h>
 
 enum { ROWS = 512, OUTPUTS = 128, INNER = 512 }; /* a panel is 256 KiB of floats, on the stack of its thread */
 
 typedef struct {
-  Few few;
+  Gemv gemv;
   bool transposed; /* W [out,in]; otherwise M [in,out] */
 } Many;
 
 /* The sums of one tile of y, from inner index k0 on, over K of them. */
 static void add_panel(const Many *m, real *panel, size_t i0, size_t rows, size_t j0, size_t n, size_t k0, size_t K)
 {
-  const Few *q = &m->few;
+  const Gemv *q = &m->gemv;
   if (m->transposed)
-    for (size_t j = 0; j < n; j++) few_unpack(panel + j * K, q->w, (j0 + j) * q->in + k0, K);
+    for (size_t j = 0; j < n; j++) fast_gemv_unpack(panel + j * K, q->w, (j0 + j) * q->in + k0, K);
   else
-    for (size_t k = 0; k < K; k++) few_unpack(panel + k * n, q->w, (k0 + k) * q->out + j0, n);
+    for (size_t k = 0; k < K; k++) fast_gemv_unpack(panel + k * n, q->w, (k0 + k) * q->out + j0, n);
   fast_gemm(q->y + i0 * q->out + j0, q->out, q->x + i0 * q->in + k0, q->in, panel, m->transposed ? 1 : n,
             m->transposed ? K : 1, rows, n, K, k0 || q->bias);
 }
@@ -26,7 +27,7 @@ static void add_panel(const Many *m, real *panel, size_t i0, size_t rows, size_t
 static void tiles(const void *arg, size_t from, size_t to)
 {
   const Many *m = arg;
-  const Few *q = &m->few;
+  const Gemv *q = &m->gemv;
   real panel[OUTPUTS * INNER];
   size_t down = pieces(q->rows, ROWS);
   for (size_t t = from; t < to; t++) {
@@ -40,15 +41,15 @@ static void tiles(const void *arg, size_t from, size_t to)
 
 static void many(OpId id, const void *op, const Many *m)
 {
-  size_t count = pieces(m->few.rows, ROWS) * pieces(m->few.out, OUTPUTS);
-  fast_put(fast_place_whole(id, op), count, 1, tiles, m, sizeof *m);
+  size_t count = pieces(m->gemv.rows, ROWS) * pieces(m->gemv.out, OUTPUTS);
+  fast_put(fast_when_whole(id, op), count, 1, tiles, m, sizeof *m);
 }
 
 void f_linear_packed(const LinearPacked *q)
 {
   Many m = {{q->y, q->x, q->bias, q->w, q->rows, q->in, q->out}, true};
   if (!q->in) fast_reference(OP_linear_packed, q);
-  else if (is_few(q->rows, q->in)) few_linear(OP_linear_packed, q, &m.few);
+  else if (is_gemv(q->rows, q->in)) fast_gemv_linear(OP_linear_packed, q, &m.gemv);
   else many(OP_linear_packed, q, &m);
 }
 
@@ -56,7 +57,7 @@ void f_matmul_packed(const MatmulPacked *q)
 {
   Many m = {{q->y, q->x, NULL, q->m, q->rows, q->in, q->out}, false};
   if (!q->in) fast_reference(OP_matmul_packed, q);
-  else if (is_few(q->rows, q->in)) few_matmul(OP_matmul_packed, q, &m.few);
+  else if (is_gemv(q->rows, q->in)) fast_gemv_matmul(OP_matmul_packed, q, &m.gemv);
   else many(OP_matmul_packed, q, &m);
 }
 
@@ -65,7 +66,7 @@ void f_matmul_packed(const MatmulPacked *q)
 static void rows(const void *arg, size_t from, size_t to)
 {
   const RowsPacked *q = arg;
-  for (size_t i = from; i < to; i++) few_unpack(q->y + i * q->C, q->table, (size_t)q->index[i] * q->C, q->C);
+  for (size_t i = from; i < to; i++) fast_gemv_unpack(q->y + i * q->C, q->table, (size_t)q->index[i] * q->C, q->C);
 }
 
 void f_rows_packed(const RowsPacked *q)

@@ -66,7 +66,8 @@ typedef struct {
 INLINE size_t room_of(const SelectiveScan *q) { return (3 + WKV_SEGMENT) * q->D * q->N; }
 
 /* gA [D,N]: what A collects over time */
-INLINE void step_back(real *G, real *gA, const SelectiveScanBackward *op, size_t row, const real *h1, const real *h, size_t N)
+INLINE void step_back(real *G, real *gA, const SelectiveScanBackward *op, size_t row, const real *h1, const real *h,
+                      size_t N)
 {
   static const real zeros[N_MAX]; /* no gradient by y: then C plays no part either */
   const SelectiveScan *q = &op->forward;

@@ -50,7 +50,8 @@ typedef struct {
 } Lanes;
 
 /* As k_wkv2_backward. lambda, U: e^w, e^u */
-INLINE void token_back(const Wkv2Backward *op, Lanes *g, const acc *lambda, const acc *U, size_t row, size_t c0, size_t n)
+INLINE void token_back(const Wkv2Backward *op, Lanes *g, const acc *lambda, const acc *U, size_t row, size_t c0,
+                       size_t n)
 {
   const Wkv2 *q = &op->forward;
   size_t C = q->C, at = row * C + c0;

@@ -221,9 +221,9 @@ void f_wkv4_backward(const Wkv4Backward *op)
   q.add_k = !fast_overwrite(op->gk); /* in the order in which they are written: two may be one tensor */
   q.add_v = !fast_overwrite(op->gv);
   q.add_w = f->decay_rows == 1 || !fast_overwrite(op->gw);
-  Place place = fast_place(OP_wkv4_backward, op);
+  When when = fast_when(OP_wkv4_backward, op);
   q.left = fast_memory(2 * f->B * f->C * sizeof *q.left);
   size_t width = lane(f->C);
-  fast_put(place, f->B * pieces(f->C, width), pieces(HEAVY, at_least_1(f->T * width)), wkv4_backward, &q, sizeof q);
-  fast_put(place == NOW ? NOW : AFTER, f->C, HEAVY, collect, &q, sizeof q);
+  fast_put(when, f->B * pieces(f->C, width), pieces(HEAVY, at_least_1(f->T * width)), wkv4_backward, &q, sizeof q);
+  fast_put(when == NOW ? NOW : AFTER, f->C, HEAVY, collect, &q, sizeof q);
 }

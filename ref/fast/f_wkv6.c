@@ -80,8 +80,8 @@ void f_wkv6_backward(const Wkv6Backward *op)
   q.add[2] = !fast_overwrite(op->gk);            /* in the order in which they are written: two may be one tensor */
   q.add[3] = !fast_overwrite(op->gv);
   q.add[1] = f->decay_rows == 1 || !fast_overwrite(op->gw);
-  Place place = fast_place(OP_wkv6_backward, op);
+  When when = fast_when(OP_wkv6_backward, op);
   q.left = fast_memory(f->B * f->H * 2 * f->N * sizeof *q.left);
-  fast_put(place, f->B * f->H, pieces(HEAVY, at_least_1(f->T * f->N * f->N)), job, &q, sizeof q);
-  fast_put(place == NOW ? NOW : AFTER, f->H * f->N, HEAVY, collect_all, &q, sizeof q);
+  fast_put(when, f->B * f->H, pieces(HEAVY, at_least_1(f->T * f->N * f->N)), job, &q, sizeof q);
+  fast_put(when == NOW ? NOW : AFTER, f->H * f->N, HEAVY, collect_all, &q, sizeof q);
 }

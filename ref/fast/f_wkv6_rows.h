@@ -170,9 +170,9 @@ INLINE void backward_segment(const Backward *q, real *G, acc *gu, acc *gw, const
       size_t at = start + n * step, i = 0;
       Sums sum = sums_of(ws.sums + n * SUMS_OF_TOKEN * N, N);
       Vec along[3][BLOCK];
-#define BACK(tile)                                                                                                \
-  keys_back(G + j0 * N, along, sum.gv, q->op.gy ? q->op.gy + at : zeros, BEFORE(n), q->op.gy ? f->r + at + j0 : zeros,      \
-            ws.ew + n * N + j0, f->k + at + j0, f->v + at, i, tile, block, N)
+      const real *gy = q->op.gy ? q->op.gy + at : zeros, *r = q->op.gy ? f->r + at + j0 : zeros;
+      const real *ew = ws.ew + n * N + j0, *k = f->k + at + j0;
+#define BACK(tile) keys_back(G + j0 * N, along, sum.gv, gy, BEFORE(n), r, ew, k, f->v + at, i, tile, block, N)
       for (; i + TILE_MOST * LANES <= N; i += TILE_MOST * LANES) BACK(TILE_MOST);
       for (; i < N; i += LANES) BACK(1);
 #undef BACK

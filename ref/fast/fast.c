@@ -1,6 +1,6 @@
 #include "fast.h"
 
-#include "f_inside.h"
+#include "f_job.h"
 #include "pool.h"
 
 #include <sched.h>

@@ -2,7 +2,7 @@
 
 #include "../engine/arena.h"
 #include "../engine/err.h"
-#include "f_inside.h"
+#include "f_job.h"
 #include "fast.h"
 
 #include <stdlib.h>

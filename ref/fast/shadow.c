@@ -77,8 +77,8 @@ static double largest_of(const Pair *p, char name)
   double most = 0;
   for (int i = 0; i < p->operands; i++) {
     const Operand *o = &p->operand[i];
-    size_t length = strlen(o->name);
-    if (!o->data || o->access != READ || o->name[length - 1] != name || (length > 1 && o->name[length - 2] != '.')) continue;
+    const char *last = strrchr(o->name, '.') ? strrchr(o->name, '.') + 1 : o->name;
+    if (!o->data || o->access != READ || last[0] != name || last[1]) continue;
     for (size_t j = 0; j < o->count; j++) most = fmax(most, fabs(number(o, o->data, j)));
   }
   return most;

@@ -6,9 +6,9 @@
    What does not come in such parts (a gradient of weights is a sum over the batch) waits in a second list, and runs
    as a whole after the tiles. The tiles depend on the sizes alone, so the results do not depend on the threads.
 
-   The lists are kept right by what the table of ops says of the memory that each op uses (Use): work that may not run at the
-   place in the order where it would end up makes everything before it run first. */
-#include "f_inside.h"
+   The lists are kept right by what the table of ops says of the memory that each op uses (Use): work that may not run
+   where it would end up in the order makes everything before it run first. */
+#include "f_job.h"
 #include "pool.h"
 #include "../engine/arena.h"
 
@@ -44,16 +44,16 @@ static struct {
   Arena memory;
   unsigned round;
   Seen seen[SLOTS];
-} stream = {.round = 1, .numbers = TILE_NUMBERS};
+} schedule = {.round = 1, .numbers = TILE_NUMBERS};
 
 /* ---- running ---- */
 
 static void run_tile(const void *none, size_t tile)
 {
   (void)none;
-  for (size_t i = 0; i < stream.tiled_count; i++) {
-    const Waiting *w = &stream.tiled[i];
-    size_t part = w->n / stream.tiles;
+  for (size_t i = 0; i < schedule.tiled_count; i++) {
+    const Waiting *w = &schedule.tiled[i];
+    size_t part = w->n / schedule.tiles;
     w->job(w->arg, tile * part, (tile + 1) * part);
   }
 }
@@ -86,29 +86,29 @@ static Waiting *run_group(Waiting *w, const Waiting *end)
 
 void fast_flush(void)
 {
-  if (stream.running || (!stream.tiled_count && !stream.after_count)) return;
-  stream.running = true;
-  if (stream.tiled_count) pool_run(fast_threads(), stream.tiles, run_tile, NULL);
-  for (Waiting *w = stream.after, *end = w + stream.after_count; w < end;) w = run_group(w, end);
-  stream.tiled_count = stream.after_count = stream.seen_count = 0;
-  stream.round++;
-  arena_reset(&stream.memory);
-  stream.running = false;
+  if (schedule.running || (!schedule.tiled_count && !schedule.after_count)) return;
+  schedule.running = true;
+  if (schedule.tiled_count) pool_run(fast_threads(), schedule.tiles, run_tile, NULL);
+  for (Waiting *w = schedule.after, *end = w + schedule.after_count; w < end;) w = run_group(w, end);
+  schedule.tiled_count = schedule.after_count = schedule.seen_count = 0;
+  schedule.round++;
+  arena_reset(&schedule.memory);
+  schedule.running = false;
 }
 
 void fast_set_tile(size_t numbers)
 {
   fast_flush();
-  stream.numbers = numbers ? numbers : TILE_NUMBERS;
+  schedule.numbers = numbers ? numbers : TILE_NUMBERS;
 }
 
 /* The largest number of tiles that cuts the batch evenly and leaves a tensor its numbers in a tile. */
 void fast_batch(size_t B, size_t T, size_t C)
 {
-  size_t tiles = B, most = pieces(B * T * C, stream.numbers);
+  size_t tiles = B, most = pieces(B * T * C, schedule.numbers);
   while (tiles > 1 && (tiles > most || B % tiles)) tiles--;
-  if (tiles != stream.tiles) fast_flush();
-  stream.tiles = tiles;
+  if (tiles != schedule.tiles) fast_flush();
+  schedule.tiles = tiles;
 }
 
 /* ---- waiting ---- */
@@ -136,12 +136,12 @@ static Seen *seen_of(const void *at, bool add)
 {
   size_t i = ((size_t)at >> 6) * 0x9E3779B97F4A7C15u >> 40;
   for (;; i++) {
-    Seen *s = &stream.seen[i % SLOTS];
-    if (s->round == stream.round && s->at == at) return s;
-    if (s->round == stream.round) continue;
+    Seen *s = &schedule.seen[i % SLOTS];
+    if (s->round == schedule.round && s->at == at) return s;
+    if (s->round == schedule.round) continue;
     if (!add) return NULL;
-    *s = (Seen){.at = at, .round = stream.round};
-    stream.seen_count++;
+    *s = (Seen){.at = at, .round = schedule.round};
+    schedule.seen_count++;
     return s;
   }
 }
@@ -153,30 +153,30 @@ bool fast_read_later(const void *p)
 }
 
 /* Whether work with this use may not run before, or beside, what waits. */
-static bool conflicts(const Use *u, Place place)
+static bool conflicts(const Use *u, When when)
 {
   const Seen *s = seen_of(u->at, false);
   if (!s) return false;
   bool apart = s->mixed || s->bytes != u->bytes; /* the parts of tiles are not the same parts */
-  if (place == NOW) return s->written || s->whole_written || (u->written && (s->read || s->whole_read));
-  if (place == AFTER) return false;
+  if (when == NOW) return s->written || s->whole_written || (u->written && (s->read || s->whole_read));
+  if (when == AFTER) return false;
   if (u->whole) return !u->written && (s->written || s->whole_written); /* what is written whole comes later */
   if (s->whole_written || (s->written && apart)) return true;
   return u->written && (s->whole_read || (s->read && apart));
 }
 
-static bool any_conflict(const Use *use, size_t uses, Place place)
+static bool any_conflict(const Use *use, size_t uses, When when)
 {
   for (size_t i = 0; i < uses; i++)
-    if (conflicts(&use[i], place)) return true;
+    if (conflicts(&use[i], when)) return true;
   return false;
 }
 
-static void remember(const Use *use, size_t uses, Place place)
+static void remember(const Use *use, size_t uses, When when)
 {
   for (size_t i = 0; i < uses; i++) {
     Seen *s = seen_of(use[i].at, true);
-    bool whole = use[i].whole || place == AFTER;
+    bool whole = use[i].whole || when == AFTER;
     s->zeros = 0;
     if (!whole) {
       s->mixed |= s->bytes && s->bytes != use[i].bytes;
@@ -187,10 +187,10 @@ static void remember(const Use *use, size_t uses, Place place)
 }
 
 /* Whether nothing that waits for the end of the tiles writes what these use then, or uses what they write. */
-static bool joins(const Use *use, size_t uses, Place place)
+static bool joins(const Use *use, size_t uses, When when)
 {
   for (size_t i = 0; i < uses; i++) {
-    const Seen *s = use[i].whole || place == AFTER ? seen_of(use[i].at, false) : NULL;
+    const Seen *s = use[i].whole || when == AFTER ? seen_of(use[i].at, false) : NULL;
     if (s && (s->whole_written || (use[i].written && s->whole_read))) return false;
   }
   return true;
@@ -198,37 +198,37 @@ static bool joins(const Use *use, size_t uses, Place place)
 
 static bool comes_in_tiles(size_t parts, const Use *use, size_t uses)
 {
-  if (stream.tiles < 2 || parts % stream.tiles) return false;
+  if (schedule.tiles < 2 || parts % schedule.tiles) return false;
   size_t largest = 0;
   for (size_t i = 0; i < uses; i++) {
     if (use[i].whole) continue;
-    if (use[i].bytes % stream.tiles) return false;
+    if (use[i].bytes % schedule.tiles) return false;
     if (use[i].bytes > largest) largest = use[i].bytes;
   }
-  return largest >= stream.numbers / 4 * sizeof(real) || (largest && any_conflict(use, uses, NOW));
+  return largest >= schedule.numbers / 4 * sizeof(real) || (largest && any_conflict(use, uses, NOW));
 }
 
-static Place place(OpId id, const void *op, bool whole)
+static When when_of(OpId id, const void *op, bool whole)
 {
   Use use[MOST_OPERANDS];
-  if (stream.running) return NOW;
-  bool empty = !stream.tiled_count && !stream.after_count;
-  if (empty) arena_reset(&stream.memory);
-  if (empty && (whole || stream.tiles < 2)) return NOW;
+  if (schedule.running) return NOW;
+  bool empty = !schedule.tiled_count && !schedule.after_count;
+  if (empty) arena_reset(&schedule.memory);
+  if (empty && (whole || schedule.tiles < 2)) return NOW;
   size_t uses = uses_of(use, id, op, whole);
   bool tiles = !whole && comes_in_tiles(op_rows[id].parts(op), use, uses);
-  bool full = stream.seen_count + uses > SLOTS / 2 || stream.tiled_count == MOST || stream.after_count + 2 > MOST;
+  bool full = schedule.seen_count + uses > SLOTS / 2 || schedule.tiled_count == MOST || schedule.after_count + 2 > MOST;
   if (full || (tiles && any_conflict(use, uses, TILED))) fast_flush();
-  Place at = tiles ? TILED : any_conflict(use, uses, NOW) ? AFTER : NOW;
-  stream.joins = joins(use, uses, at);
+  When at = tiles ? TILED : any_conflict(use, uses, NOW) ? AFTER : NOW;
+  schedule.joins = joins(use, uses, at);
   if (at != NOW) remember(use, uses, at);
   return at;
 }
 
-Place fast_place(OpId id, const void *op) { return place(id, op, false); }
-Place fast_place_whole(OpId id, const void *op) { return place(id, op, true); }
+When fast_when(OpId id, const void *op) { return when_of(id, op, false); }
+When fast_when_whole(OpId id, const void *op) { return when_of(id, op, true); }
 
-void *fast_memory(size_t bytes) { return arena_alloc(&stream.memory, bytes); }
+void *fast_memory(size_t bytes) { return arena_alloc(&schedule.memory, bytes); }
 
 void *fast_keep(const void *from, size_t bytes)
 {
@@ -237,17 +237,17 @@ void *fast_keep(const void *from, size_t bytes)
   return copy;
 }
 
-void fast_put(Place place, size_t n, size_t grain, Job *job, const void *arg, size_t arg_size)
+void fast_put(When when, size_t n, size_t grain, Job *job, const void *arg, size_t arg_size)
 {
-  Waiting w = {.job = job, .n = n, .grain = grain, .joins = stream.joins};
-  if (place == NOW) {
+  Waiting w = {.job = job, .n = n, .grain = grain, .joins = schedule.joins};
+  if (when == NOW) {
     if (grain) fast_for(n, grain, job, arg);
     else job(arg, 0, n);
     return;
   }
   w.arg = fast_keep(arg, arg_size);
-  if (place == TILED) stream.tiled[stream.tiled_count++] = w;
-  else stream.after[stream.after_count++] = w, stream.joins = false; /* what is put beside it is made from it */
+  if (when == TILED) schedule.tiled[schedule.tiled_count++] = w;
+  else schedule.after[schedule.after_count++] = w, schedule.joins = false; /* what is put beside it is made from it */
 }
 
 /* ---- zeros ---- */
@@ -260,18 +260,18 @@ static void clear(const void *arg, size_t from, size_t to)
 
 void f_clear(const Clear *q)
 {
-  Place place = fast_place(OP_clear, q);
-  fast_put(place, q->n, LIGHT, clear, q, sizeof *q);
-  if (place == TILED) seen_of(q->x, true)->zeros = stream.tiled_count;
+  When when = fast_when(OP_clear, q);
+  fast_put(when, q->n, LIGHT, clear, q, sizeof *q);
+  if (when == TILED) seen_of(q->x, true)->zeros = schedule.tiled_count;
 }
 
 bool fast_overwrite(const void *at)
 {
   Seen *s = at ? seen_of(at, false) : NULL;
   if (!s || !s->zeros) return false;
-  stream.tiled[s->zeros - 1].n = 0;
+  schedule.tiled[s->zeros - 1].n = 0;
   s->zeros = 0;
   return true;
 }
 
-size_t fast_tile_count(void) { return stream.tiles; }
+size_t fast_tile_count(void) { return schedule.tiles; }

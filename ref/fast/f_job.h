@@ -4,8 +4,8 @@
    A job is compiled once for each generation of processors and chosen when the program starts (JOB).
    Threads are in pool.c and nowhere else; `omp simd` is all that is used of OpenMP, so that a product of matrices can
    run in any of them. */
-#ifndef AVIARY_FAST_INSIDE_H
-#define AVIARY_FAST_INSIDE_H
+#ifndef AVIARY_FAST_JOB_H
+#define AVIARY_FAST_JOB_H
 
 #include "fast.h"
 
@@ -51,19 +51,19 @@ void fast_reference(OpId id, const void *op);
 typedef void Job(const void *arg, size_t from, size_t to);
 void fast_for(size_t n, size_t grain, Job *job, const void *arg);
 
-/* ---- work that waits (stream.c) ---- */
+/* ---- work that waits (schedule.c) ---- */
 
-/* Where a piece of work goes: at once; tile by tile, where a call of the job gets n / fast_tile_count() items; or as a
-   whole after the tiles. What it uses is in the op's row; a gradient that is NULL is none of it. */
-typedef enum { NOW, TILED, AFTER } Place;
-Place fast_place(OpId id, const void *op);
-Place fast_place_whole(OpId id, const void *op); /* never by tiles: every operand is used as a whole */
+/* When a piece of work is done: at once; tile by tile, where a call of the job gets n / fast_tile_count() items; or as
+   a whole after the tiles. What it uses is in the op's row; a gradient that is NULL is none of it. */
+typedef enum { NOW, TILED, AFTER } When;
+When fast_when(OpId id, const void *op);
+When fast_when_whole(OpId id, const void *op); /* never by tiles: every operand is used as a whole */
 /* As fast_for, but the job may wait until somebody wants to see what it has written. n is a multiple of the op's parts
-   where the place is TILED. grain 0: one call, on the first thread, which may use others. `arg`, a structure, is copied;
-   what it points to must stay. */
-void fast_put(Place place, size_t n, size_t grain, Job *job, const void *arg, size_t arg_size);
+   where it is TILED. grain 0: one call, on the first thread, which may use others. `arg`, a structure, is copied; what
+   it points to must stay. */
+void fast_put(When when, size_t n, size_t grain, Job *job, const void *arg, size_t arg_size);
 size_t fast_tile_count(void);
-#define RUN(name, op, n, grain, job, arg) fast_put(fast_place(OP_##name, op), n, grain, job, &(arg), sizeof(arg))
+#define RUN(name, op, n, grain, job, arg) fast_put(fast_when(OP_##name, op), n, grain, job, &(arg), sizeof(arg))
 /* Whether only zeros wait to be written there: they need not be then, and what is written has nothing to be added to.
    NULL: false. */
 bool fast_overwrite(const void *at);
@@ -93,12 +93,10 @@ INLINE size_t larger(size_t a, size_t b) { return a > b ? a : b; }
 INLINE size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 INLINE size_t pieces(size_t n, size_t size) { return (n + size - 1) / size; }
 
-/* ---- products of matrices (f_gemm.c) ---- */
-
-/* C [m,n] (+)= A [m,k] B [k,n] in this thread: element (i,k) of A at a[i a_row + k], (k,j) of B at
-   b[k b_row + j b_col], where b_row or b_col is 1. */
-void fast_gemm(real *c, size_t c_row, const real *a, size_t a_row, const real *b, size_t b_row, size_t b_col, size_t m,
-               size_t n, size_t k, bool add);
+INLINE void fast_add(real *restrict out, const real *restrict in, size_t n)
+{
+  for (size_t i = 0; i < n; i++) out[i] += in[i];
+}
 
 /* ---- sums down the columns of [rows, C] (f_reduce.c) ---- */
 
@@ -106,9 +104,12 @@ enum { TILE = 256, SUMS = 2 };
 
 /* Adds, for row0..row1 and col0..col1, to sum[s][c - col0]. */
 typedef void ColumnJob(const void *arg, acc (*sum)[TILE], size_t row0, size_t row1, size_t col0, size_t col1);
-/* out[s][c] += the sum over all rows, for each out[s] that is not NULL, as part of the op, whose other gradients the job
-   may give beside. `arg`, a structure, is copied. */
-void fast_columns(OpId id, const void *op, real *const out[SUMS], size_t rows, size_t C, ColumnJob *job, const void *arg,
-                  size_t arg_size);
+/* out[s][c] += the sum over all rows, for each out[s] that is not NULL, as part of the op; the job may give the op's
+   other gradients beside. `arg`, a structure, is copied. */
+void fast_columns(OpId id, const void *op, real *const out[SUMS], size_t rows, size_t C, ColumnJob *job,
+                  const void *arg, size_t arg_size);
+
+/* The sum of n numbers, or of their squares, in an order that depends on n alone; after what waits has run. */
+acc fast_total(const real *x, size_t n, bool squares);
 
 #endif

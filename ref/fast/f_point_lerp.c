@@ -1,5 +1,5 @@
 /* y = scale x + offset, and z = x + (p - x) mu. */
-#include "f_inside.h"
+#include "f_job.h"
 
 /* ---- affine ---- */
 

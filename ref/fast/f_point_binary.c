@@ -109,7 +109,7 @@ JOB static void binary_forward_line(const void *arg, size_t from, size_t to) /* 
 static void over_plane(OpId id, const void *op, const Walk *q, Job *line, Job *rows)
 {
   bool one = q->p.rows == 1;
-  fast_put(fast_place(id, op), one ? q->p.C : q->p.rows, one ? LIGHT : pieces(LIGHT, at_least_1(q->p.C)),
+  fast_put(fast_when(id, op), one ? q->p.C : q->p.rows, one ? LIGHT : pieces(LIGHT, at_least_1(q->p.C)),
            one ? line : rows, q, sizeof *q);
 }
 
@@ -196,7 +196,8 @@ JOB static void binary_back_columns(const void *arg, acc (*sum)[TILE], size_t ro
 static void backward_one(const BinaryBackward *op, bool by_b)
 {
   const Binary *f = &op->forward;
-  Walk q = {.out = by_b ? op->gb : op->ga, .g = op->g, .a = f->a, .b = f->b, .kind = f->kind, .by_b = by_b, .add = true};
+  Walk q = {.out = by_b ? op->gb : op->ga, .g = op->g, .a = f->a, .b = f->b, .kind = f->kind, .by_b = by_b,
+            .add = true};
   bool flat = plane(&q.p, &f->shape);
   Step own = by_b ? q.p.b : q.p.a, other = by_b ? q.p.a : q.p.b;
   if (flat && own.col && (own.row || q.p.rows == 1)) {

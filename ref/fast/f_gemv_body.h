@@ -1,5 +1,5 @@
-/* What f_few.c, f_few_v3.c and f_few_v4.c have in common. Each says before: VECTOR, the bytes of a vector; UNPACK_BF16
-   and UNPACK_F16, a vector of floats from as many halves at p; FEW_CODE, the name of the result. */
+/* What f_gemv.c, f_gemv_v3.c and f_gemv_v4.c have in common. Each says before: VECTOR, the bytes of a vector;
+   UNPACK_BF16 and UNPACK_F16, a vector of floats from as many halves at p; GEMV_CODE, the name of the result. */
 typedef float Vec __attribute__((vector_size(VECTOR), aligned(4), may_alias));
 enum { LANES = VECTOR / 4, AHEAD = 2048 }; /* bytes from what is read to what is asked for */
 
@@ -27,7 +27,7 @@ INLINE float total(Vec v)
 }
 
 /* Output o of R rows from row i. Each sum runs in U vectors, which hide each other's latency. */
-INLINE void dots(const Few *q, Storage s, size_t o, size_t i, int R, int U, bool first)
+INLINE void dots(const Gemv *q, Storage s, size_t o, size_t i, int R, int U, bool first)
 {
   size_t in = q->in, size = s == STORED_F32 ? 4 : 2, c = 0;
   const char *w = (const char *)q->w.bits + o * in * size;
@@ -52,7 +52,7 @@ INLINE void dots(const Few *q, Storage s, size_t o, size_t i, int R, int U, bool
   }
 }
 
-INLINE void linear_as(const Few *q, Storage s, size_t from, size_t to)
+INLINE void linear_as(const Gemv *q, Storage s, size_t from, size_t to)
 {
   for (size_t o = from; o < to; o++) {
     size_t i = 0;
@@ -63,7 +63,7 @@ INLINE void linear_as(const Few *q, Storage s, size_t from, size_t to)
   }
 }
 
-static void linear(const Few *q, size_t from, size_t to)
+static void linear(const Gemv *q, size_t from, size_t to)
 {
   if (q->w.storage == STORED_F32) linear_as(q, STORED_F32, from, to);
   else if (q->w.storage == STORED_BF16) linear_as(q, STORED_BF16, from, to);
@@ -71,7 +71,7 @@ static void linear(const Few *q, size_t from, size_t to)
 }
 
 /* Adds rows c .. c+K-1 of M, each times its number of x, to columns from .. to-1. */
-INLINE void add_rows(const Few *q, Storage s, size_t c, int K, size_t from, size_t to)
+INLINE void add_rows(const Gemv *q, Storage s, size_t c, int K, size_t from, size_t to)
 {
   size_t in = q->in, out = q->out, size = s == STORED_F32 ? 4 : 2, j = from;
   const char *m = (const char *)q->w.bits + c * out * size;
@@ -93,7 +93,7 @@ INLINE void add_rows(const Few *q, Storage s, size_t c, int K, size_t from, size
         q->y[i * out + j] += load_1(m, s, (size_t)k * out + j) * q->x[i * in + c + (size_t)k];
 }
 
-INLINE void matmul_as(const Few *q, Storage s, size_t from, size_t to)
+INLINE void matmul_as(const Gemv *q, Storage s, size_t from, size_t to)
 {
   size_t c = 0;
   for (size_t i = 0; i < q->rows; i++) memset(q->y + i * q->out + from, 0, (to - from) * sizeof(float));
@@ -101,7 +101,7 @@ INLINE void matmul_as(const Few *q, Storage s, size_t from, size_t to)
   for (; c < q->in; c++) add_rows(q, s, c, 1, from, to);
 }
 
-static void matmul(const Few *q, size_t from, size_t to)
+static void matmul(const Gemv *q, size_t from, size_t to)
 {
   if (q->w.storage == STORED_F32) matmul_as(q, STORED_F32, from, to);
   else if (q->w.storage == STORED_BF16) matmul_as(q, STORED_BF16, from, to);
@@ -122,4 +122,4 @@ static void unpack(real *out, Packed w, size_t from, size_t n)
   else unpack_as(out, w, STORED_F16, from, n);
 }
 
-const FewCode FEW_CODE = {linear, matmul, unpack};
+const GemvCode GEMV_CODE = {linear, matmul, unpack};

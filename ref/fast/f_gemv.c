@@ -1,5 +1,5 @@
-/* f_few for any processor, and the choice among the three. */
-#include "f_few.h"
+/* f_gemv for any processor, and the choice among the three. */
+#include "f_gemv.h"
 
 #include "f_math.h"
 
@@ -12,7 +12,7 @@ static void unpack(real *out, Packed w, size_t from, size_t n)
   for (size_t i = 0; i < n; i++) out[i] = (real)packed_number(w, from + i);
 }
 
-const FewCode few_default = {NULL, NULL, unpack};
+const GemvCode fast_gemv_default = {NULL, NULL, unpack};
 
 #else
 
@@ -41,21 +41,21 @@ INLINE __typeof__(((Floats *)0)->v) halves(const char *p, bool brain)
 
 #define UNPACK_BF16(p) halves(p, true)
 #define UNPACK_F16(p) halves(p, false)
-#define FEW_CODE few_default
-#include "f_few_body.h"
+#define GEMV_CODE fast_gemv_default
+#include "f_gemv_body.h"
 #endif
 
 /* Chosen anew each time: a few instructions. */
-static const FewCode *code(void)
+static const GemvCode *code(void)
 {
-#if FEW_LEVELS == 3
-  if (__builtin_cpu_supports("x86-64-v4")) return &few_v4;
-  if (__builtin_cpu_supports("x86-64-v3")) return &few_v3;
+#if GEMV_LEVELS == 3
+  if (__builtin_cpu_supports("x86-64-v4")) return &fast_gemv_v4;
+  if (__builtin_cpu_supports("x86-64-v3")) return &fast_gemv_v3;
 #endif
-  return &few_default;
+  return &fast_gemv_default;
 }
 
-void few_unpack(real *out, Packed w, size_t from, size_t n) { code()->unpack(out, w, from, n); }
+void fast_gemv_unpack(real *out, Packed w, size_t from, size_t n) { code()->unpack(out, w, from, n); }
 
 /* ---- in pieces ---- */
 
@@ -64,15 +64,15 @@ enum { PIECE = 1 << 16 }; /* bytes of the matrix in a piece */
 static void linear_piece(const void *arg, size_t from, size_t to) { code()->linear(arg, from, to); }
 static void matmul_piece(const void *arg, size_t from, size_t to) { code()->matmul(arg, from, to); }
 
-void few_linear(OpId id, const void *op, const Few *q)
+void fast_gemv_linear(OpId id, const void *op, const Gemv *q)
 {
   size_t row = at_least_1(q->in * storage_size(q->w.storage));
-  fast_put(fast_place_whole(id, op), q->out, pieces(PIECE, row), linear_piece, q, sizeof *q);
+  fast_put(fast_when_whole(id, op), q->out, pieces(PIECE, row), linear_piece, q, sizeof *q);
 }
 
-void few_matmul(OpId id, const void *op, const Few *q)
+void fast_gemv_matmul(OpId id, const void *op, const Gemv *q)
 {
   size_t column = at_least_1(q->in * storage_size(q->w.storage));
   size_t grain = pieces(pieces(PIECE, column), 64) * 64; /* in whole cache lines */
-  fast_put(fast_place_whole(id, op), q->out, grain, matmul_piece, q, sizeof *q);
+  fast_put(fast_when_whole(id, op), q->out, grain, matmul_piece, q, sizeof *q);
 }
