@@ -22,7 +22,7 @@ static Tensor *lerped(Pass *ps, const char *part, Tensor *x, Tensor **carry, Ten
   return mixed_channels(ps, part, x, xk, xr, key, receptance, value);
 }
 
-Tensor *plain_channel_mix(Pass *ps, Tensor *x, Tensor **carry, Tensor *mix_k, Tensor *mix_r, Tensor *key,
+Tensor *channel_mix_pre_ffn(Pass *ps, Tensor *x, Tensor **carry, Tensor *mix_k, Tensor *mix_r, Tensor *key,
                           Tensor *receptance, Tensor *value)
 {
   return lerped(ps, "ffnPre", x, carry, mix_k, mix_r, key, receptance, value);

@@ -20,7 +20,7 @@ typedef struct {
 
 extern const Slot hook_slots[HOOK_SLOTS];
 int hook_slot(const char *name);                          /* fails, naming the slots there are */
-bool slot_stands(const Dims *d, HookSlot slot, int layer); /* whether the layer has this place */
+bool hook_slot_in_layer(const Dims *d, HookSlot slot, int layer); /* whether the layer has this place */
 
 /* ---- hooks ---- */
 

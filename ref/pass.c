@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-void trace(Pass *ps, const char *part, const char *names, Tensor **t)
+void trace_tensors(Pass *ps, const char *part, const char *names, Tensor **t)
 {
   for (int i = 0; *names; i++) {
     size_t n = strcspn(names, ",");

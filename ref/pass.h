@@ -2,6 +2,7 @@
 #ifndef AVIARY_PASS_H
 #define AVIARY_PASS_H
 
+#include "engine/tape.h"
 #include "spec.h"
 
 /* Somebody who sees every named intermediate of a run, in the order of computation. */
@@ -12,8 +13,8 @@ typedef struct Trace {
 typedef struct {
   Tape *tp;
   const Dims *d;
-  const void *outer;     /* the parameters around the blocks */
-  Tensor **state, **outer_state; /* of all layers, and the part around them */
+  const void *global;    /* the parameters around the blocks */
+  Tensor **state, **global_state; /* of all layers, and the part around them */
   const int *tokens;
   int B, T;
   int layer;              /* the block that is at work, from 0 */
@@ -28,9 +29,9 @@ typedef struct {
 
 /* Shows intermediates to whoever traces the run, under their names in the code:  TRACE(ps, "att", r, w, k, v);  */
 #define TRACE(ps, part, ...) \
-  ((ps)->trace ? trace(ps, part, #__VA_ARGS__, (Tensor *[]){__VA_ARGS__}) : (void)0)
+  ((ps)->trace ? trace_tensors(ps, part, #__VA_ARGS__, (Tensor *[]){__VA_ARGS__}) : (void)0)
 /* The same around the blocks, a tensor "emb.x". */
-#define TRACE_OUTER(ps, part, t) ((ps)->trace ? (ps)->trace->see((ps)->trace, part "." #t, t) : (void)0)
-void trace(Pass *ps, const char *part, const char *names, Tensor **t); /* those that are NULL are passed over */
+#define TRACE_GLOBAL(ps, part, t) ((ps)->trace ? (ps)->trace->see((ps)->trace, part "." #t, t) : (void)0)
+void trace_tensors(Pass *ps, const char *part, const char *names, Tensor **t); /* those that are NULL are passed over */
 
 #endif

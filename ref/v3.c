@@ -15,27 +15,27 @@ static void init_pre_mix(const Init *in)
   init_mix(&other);
 }
 
-#define V3_OUTER(P)                                                                       \
-  OUTER_BASE(P, init_emb_orthogonal, 1e-4)                                                           \
-  OUTER_COPY_HEAD(P)
+#define V3_GLOBAL(P)                                                                       \
+  GLOBAL_BASE(P, init_emb_orthogonal, 1e-4)                                                           \
+  GLOBAL_COPY_HEAD(P)
 
 #define V3_BLOCK(P)                                                                       \
   BLOCK_NORMS(P)                                                                          \
-  P(decay, "att.time_decay", S2(C, one), has_att, init_decay_v4, 0, 1)                    \
-  P(first, "att.time_first", S2(C, one), has_att, init_first, 0, 1)                       \
-  P(mix_k, "att.time_mix_k", S3(one, one, C), own_shift, init_mix, 1, 1)                    \
-  P(mix_v, "att.time_mix_v", S3(one, one, C), own_shift, init_mix_v, 0, 1)                  \
-  P(mix_r, "att.time_mix_r", S3(one, one, C), own_shift, init_mix, 0.5, 1)                  \
-  P(key, "att.key.weight", S2(C, C), has_att, init_fill, 0, 1)                            \
-  P(value, "att.value.weight", S2(C, C), has_att, init_ortho_wide, 1, 1)                  \
-  P(receptance, "att.receptance.weight", S2(C, C), has_att, init_fill, 0, 1)              \
-  P(output, "att.output.weight", S2(C, C), has_att, init_fill, 0, 1)                      \
+  P(decay, "att.time_decay", S2(C, one), has_time_mix, init_decay_v4, 0, 1)                    \
+  P(first, "att.time_first", S2(C, one), has_time_mix, init_first, 0, 1)                       \
+  P(mix_k, "att.time_mix_k", S3(one, one, C), has_shift, init_mix, 1, 1)                    \
+  P(mix_v, "att.time_mix_v", S3(one, one, C), has_shift, init_mix_v, 0, 1)                  \
+  P(mix_r, "att.time_mix_r", S3(one, one, C), has_shift, init_mix, 0.5, 1)                  \
+  P(key, "att.key.weight", S2(C, C), has_time_mix, init_fill, 0, 1)                            \
+  P(value, "att.value.weight", S2(C, C), has_time_mix, init_ortho_wide, 1, 1)                  \
+  P(receptance, "att.receptance.weight", S2(C, C), has_time_mix, init_fill, 0, 1)              \
+  P(output, "att.output.weight", S2(C, C), has_time_mix, init_fill, 0, 1)                      \
   PRE_FFN(P, init_pre_mix)                                                                 \
-  P(ffn_mix_k, "ffn.time_mix_k", S3(one, one, C), own_ffn_shift, init_mix, 1, 1)             \
-  P(ffn_mix_r, "ffn.time_mix_r", S3(one, one, C), own_ffn_shift, init_mix, 1, 1)             \
-  P(ffn_key, "ffn.key.weight", S2(F, C), has_ffn, init_ortho_wide, 1, 1)               \
-  P(ffn_receptance, "ffn.receptance.weight", S2(C, C), has_ffn, init_fill, 0, 1)       \
-  P(ffn_value, "ffn.value.weight", S2(C, F), has_ffn, init_fill, 0, 1)
+  P(ffn_mix_k, "ffn.time_mix_k", S3(one, one, C), has_ffn_shift, init_mix, 1, 1)             \
+  P(ffn_mix_r, "ffn.time_mix_r", S3(one, one, C), has_ffn_shift, init_mix, 1, 1)             \
+  P(ffn_key, "ffn.key.weight", S2(F, C), has_channel_mix, init_ortho_wide, 1, 1)               \
+  P(ffn_receptance, "ffn.receptance.weight", S2(C, C), has_channel_mix, init_fill, 0, 1)       \
+  P(ffn_value, "ffn.value.weight", S2(C, F), has_channel_mix, init_fill, 0, 1)
 
 typedef struct {
   V3_BLOCK(PARAM_FIELD)
@@ -43,18 +43,18 @@ typedef struct {
 #define BLOCK V3Block
 static const ParamSpec params[] = {V3_BLOCK(PARAM_SPEC)};
 #undef BLOCK
-#define BLOCK Outer
-static const ParamSpec outer_params[] = {V3_OUTER(PARAM_SPEC)};
+#define BLOCK Global
+static const ParamSpec global_params[] = {V3_GLOBAL(PARAM_SPEC)};
 #undef BLOCK
 
 enum { ATT_XX, ATT_AA, ATT_BB, FFN_XX };
 static const StateSpec state[] = {
-    [ATT_XX] = {"att_xx", S1(C), keeps_shift, 0},
-    [ATT_AA] = {"att_aa", S1(C), has_att, 0},
-    [ATT_BB] = {"att_bb", S1(C), has_att, 0},
-    [FFN_XX] = {"ffn_xx", S1(C), has_ffn, 0},
+    [ATT_XX] = {"att_xx", S1(C), has_shift_state, 0},
+    [ATT_AA] = {"att_aa", S1(C), has_time_mix, 0},
+    [ATT_BB] = {"att_bb", S1(C), has_time_mix, 0},
+    [FFN_XX] = {"ffn_xx", S1(C), has_channel_mix, 0},
 };
-static const StateSpec outer_state[] = {COPY_STATE};
+static const StateSpec global_state[] = {COPY_STATE};
 
 /* ---- the computation ---- */
 
@@ -85,7 +85,7 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
     TRACE(ps, "ln0", x);
   }
   Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
-  Tensor *mixed = p->pre_key ? plain_channel_mix(ps, h, &st[ATT_XX], p->pre_mix_k, p->pre_mix_r, p->pre_key,
+  Tensor *mixed = p->pre_key ? channel_mix_pre_ffn(ps, h, &st[ATT_XX], p->pre_mix_k, p->pre_mix_r, p->pre_key,
                                                  p->pre_receptance, p->pre_value)
                              : HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h);
   x = t_add(tp, x, mixed);
@@ -104,10 +104,9 @@ static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 12.
 
 const Version version_v3 = {
     .name = "v3", .title = "RWKV-3",
-    .outer = outer_params, .outer_count = COUNT(outer_params), .outer_size = sizeof(Outer),
-    .block = params, .block_count = COUNT(params), .block_size = sizeof(V3Block),
-    .state = state, .state_count = COUNT(state), .outer_state = outer_state, .outer_state_count = COUNT(outer_state),
+    .global = PARAM_LIST(global_params, Global), .block = PARAM_LIST(params, V3Block),
+    .state = STATE_LIST(state), .global_state = STATE_LIST(global_state),
     .own = {[HOOK_SHIFT] = "lerp", [HOOK_FFN_SHIFT] = "lerp", [HOOK_TIME_MIX] = "v3", [HOOK_CHANNEL_MIX] = "gated"},
     .streams = "k v r", .ffn_streams = "k r",
-    .complete = complete, .mixing_flops = mixing_flops, .embed = outer_embed, .run = run, .logits = outer_logits,
+    .complete = complete, .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits,
 };

@@ -18,7 +18,7 @@ typedef struct {
   Dims d;
   Param *params;
   int count;
-  void *outer;   /* the version's structs of parameters: around the blocks, */
+  void *global;  /* the version's structs of parameters: around the blocks, */
   void **blocks; /* [L] and of each block */
   Tensor ***hook_params; /* [L,HOOK_SLOTS] the parameters of the hooks, in the order of their lists */
   const void *host;   /* whose it is, for hooks that need to know; may be NULL */
@@ -60,7 +60,7 @@ void model_free(Model *m);
 
 Param *model_param(Model *m, const char *name); /* NULL if there is none */
 size_t model_param_count(const Model *m, bool with_unused);
-size_t param_bytes(const Param *p); /* in memory, without its gradient */
+size_t model_param_bytes(const Param *p); /* in memory, without its gradient */
 
 /* ---- files (recognise.c, metadata.c, read.c, write.c) ---- */
 
@@ -85,7 +85,7 @@ typedef struct {
   const char *name;
   size_t at; /* an offset into Dims */
 } SizeName;
-extern const SizeName size_names[];
+extern const SizeName model_size_names[];
 
 /* ---- optimizers (checkpoint.c) ---- */
 

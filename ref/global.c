@@ -1,0 +1,40 @@
+/* What stands around the blocks from v2 to v7: embedding, final norm, head, and the copy head of v2, v3
+   and some v4 models. */
+#include "version.h"
+
+Tensor *global_embed(Pass *ps)
+{
+  const Global *p = ps->global;
+  Tensor *x = t_rows(ps->tp, p->emb, ps->tokens, 2, (int[]){ps->B, ps->T});
+  TRACE_GLOBAL(ps, "emb", x);
+  return x;
+}
+
+Tensor *global_add_copies(Pass *ps, Tensor *logits, Tensor *q, Tensor *k, const int *position, int count)
+{
+  Tape *tp = ps->tp;
+  Tensor *tokens = tape_tensor(tp, 2, (int[]){ps->B, ps->T});
+  real *ids = arena_alloc(&tp->arena, tokens->n * sizeof *ids);
+  for (size_t i = 0; i < tokens->n; i++) ids[i] = (real)ps->tokens[i];
+  tensor_write(tokens, 0, tokens->n, ids);
+  Tensor **st = ps->global_state;
+  st[COPY_KEYS] = t_append(tp, st[COPY_KEYS], k);
+  st[COPY_TOKENS] = t_append(tp, st[COPY_TOKENS], tokens);
+  if (!position) count = ps->B * ps->T;
+  Tensor *copies = t_copy_scores(tp, q, st[COPY_KEYS], st[COPY_TOKENS], ps->T, position, count, ps->d->V);
+  return t_add(tp, logits, t_reshape(tp, copies, logits->axes, logits->shape));
+}
+
+Tensor *global_logits(Pass *ps, Tensor *x, const int *position, int count)
+{
+  const Global *p = ps->global;
+  Tape *tp = ps->tp;
+  Tensor *y = t_layer_norm(tp, x, p->ln_out_w, p->ln_out_b, 1e-5);         /* [B,T,C] */
+  TRACE_GLOBAL(ps, "ln_out", y);
+  Tensor *flat = t_reshape(tp, y, 2, (int[]){ps->B * ps->T, ps->d->C});
+  Tensor *at = position ? t_rows(tp, flat, position, 1, &count) : y;            /* [count,C] or [B,T,C] */
+  Tensor *logits = t_linear(tp, at, p->head ? p->head : p->emb);
+  if (!p->head_q) return logits;
+  Tensor *k = t_linear(tp, y, p->head_k), *q = t_linear(tp, at, p->head_q);
+  return global_add_copies(ps, logits, q, k, position, count);             /* [v2.7] */
+}
