@@ -9,7 +9,7 @@ static Tensor *mixed_channels(Pass *ps, const char *part, Tensor *x, Tensor *xk,
   Tensor *k = t_relu2(tp, t_linear(tp, xk, key));                          /* [v2.6] [v4.8]  [B,T,F] */
   Tensor *r = t_sigmoid(tp, t_linear(tp, xr, receptance));
   Tensor *out = t_mul(tp, r, t_linear(tp, k, value));                      /* [v4.9] */
-  TRACE(ps, part, x, xk, xr, k, r, out);
+  TRACE(ps, part, "x xk xr k r out", x, xk, xr, k, r, out);
   return out;
 }
 

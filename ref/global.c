@@ -6,7 +6,7 @@ Tensor *global_embed(Pass *ps)
 {
   const Global *p = ps->global;
   Tensor *x = t_rows(ps->tp, p->emb, ps->tokens, 2, (int[]){ps->B, ps->T});
-  TRACE_GLOBAL(ps, "emb", x);
+  TRACE_GLOBAL(ps, "emb.x", x);
   return x;
 }
 
@@ -30,7 +30,7 @@ Tensor *global_logits(Pass *ps, Tensor *x, const int *position, int count)
   const Global *p = ps->global;
   Tape *tp = ps->tp;
   Tensor *y = t_layer_norm(tp, x, p->ln_out_w, p->ln_out_b, 1e-5);         /* [B,T,C] */
-  TRACE_GLOBAL(ps, "ln_out", y);
+  TRACE_GLOBAL(ps, "ln_out.y", y);
   Tensor *flat = t_reshape(tp, y, 2, (int[]){ps->B * ps->T, ps->d->C});
   Tensor *at = position ? t_rows(tp, flat, position, 1, &count) : y;            /* [count,C] or [B,T,C] */
   Tensor *logits = t_linear(tp, at, p->head ? p->head : p->emb);

@@ -27,11 +27,12 @@ typedef struct {
   Trace *trace;       /* who wants to see the intermediates; NULL: nobody */
 } Pass;
 
-/* Shows intermediates to whoever traces the run, under their names in the code:  TRACE(ps, "att", r, w, k, v);  */
-#define TRACE(ps, part, ...) \
-  ((ps)->trace ? trace_tensors(ps, part, #__VA_ARGS__, (Tensor *[]){__VA_ARGS__}) : (void)0)
-/* The same around the blocks, a tensor "emb.x". */
-#define TRACE_GLOBAL(ps, part, t) ((ps)->trace ? (ps)->trace->see((ps)->trace, part "." #t, t) : (void)0)
-void trace_tensors(Pass *ps, const char *part, const char *names, Tensor **t); /* those that are NULL are passed over */
+/* Shows intermediates to whoever traces the run. Their names are part of golden files:
+     TRACE(ps, "att", "r w k v", r, w, k, v);   shows "blocks.0.att.r", ...; tensors that are NULL are passed over
+     TRACE_GLOBAL(ps, "emb.x", x);              around the blocks */
+#define TRACE(ps, part, names, ...) TRACE_LIST(ps, part, names, ((Tensor *[]){__VA_ARGS__}))
+#define TRACE_LIST(ps, part, names, list) ((ps)->trace ? trace_tensors(ps, part, names, list, COUNT(list)) : (void)0)
+#define TRACE_GLOBAL(ps, name, t) ((ps)->trace ? (ps)->trace->see((ps)->trace, name, t) : (void)0)
+void trace_tensors(Pass *ps, const char *part, const char *names, Tensor **t, int count);
 
 #endif

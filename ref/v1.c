@@ -105,7 +105,7 @@ static Tensor *time_mix(Pass *ps, const V1Block *p, Tensor *x, Tensor **st)
   Tensor *y = t_wkv1(tp, p->time_w, p->time_alpha, p->time_beta, ps->d->H, k, v, &st[ATT_K], &st[ATT_V]);
   Tensor *out = t_linear_bias(tp, t_mul(tp, r, y), p->output, p->output_b); /* [v1.5]  [B,T,C] */
   out = t_mul(tp, out, t_slice(tp, p->time_gamma, 0, before, ps->T));      /* gamma [T,1] */
-  TRACE(ps, "att", x, z, k, v, r, y, out);
+  TRACE(ps, "att", "x z k v r y out", x, z, k, v, r, y, out);
   return out;
 }
 
@@ -117,7 +117,7 @@ static Tensor *mlp(Pass *ps, const V1Block *p, Tensor *x, Tensor **st)
   Tensor *v = t_linear_bias(tp, z, p->mlp_value, p->mlp_value_b);
   Tensor *r = t_sigmoid(tp, t_linear_bias(tp, z, p->mlp_receptance, p->mlp_receptance_b));
   Tensor *out = t_mul(tp, r, t_linear_bias(tp, t_mul(tp, k, v), p->mlp_weight, p->mlp_weight_b));
-  TRACE(ps, "ffn", x, z, k, v, r, out);
+  TRACE(ps, "ffn", "x z k v r out", x, z, k, v, r, out);
   return out;
 }
 
@@ -134,7 +134,7 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
 static Tensor *embed(Pass *ps)
 {
   Tensor *x = t_rows(ps->tp, ((const V1Global *)ps->global)->emb, ps->tokens, 2, (int[]){ps->B, ps->T});
-  TRACE_GLOBAL(ps, "emb", x);
+  TRACE_GLOBAL(ps, "emb.x", x);
   return x;
 }
 
@@ -144,7 +144,7 @@ static Tensor *logits(Pass *ps, Tensor *x, const int *position, int count)
   Tape *tp = ps->tp;
   int flat[] = {ps->B * ps->T, ps->d->C}, before = ps->global_state[COPY_KEYS]->shape[1];
   Tensor *y = t_layer_norm(tp, x, p->ln_f_w, p->ln_f_b, 1e-5);             /* [B,T,C] */
-  TRACE_GLOBAL(ps, "ln_out", y);
+  TRACE_GLOBAL(ps, "ln_out.y", y);
   Tensor *scaled = t_mul(tp, y, t_slice(tp, p->time_out, 1, before, ps->T));
   Tensor *k = t_linear_bias(tp, y, p->head_k, p->head_k_b);                /* of y before time_out */
   if (position) {

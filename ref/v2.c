@@ -88,7 +88,7 @@ static Tensor *time_mix(Pass *ps, const V2Block *p, Tensor *x, Tensor **st)
   Tensor *w = t_neg(tp, t_exp(tp, p->decay));                              /* [v2.3]  log-decay per step */
   Tensor *y = t_wkv2(tp, w, p->first, e, v, 1e-16, &st[ATT_AA], &st[ATT_BB]);
   Tensor *out = t_linear(tp, t_mul(tp, r, y), p->output);
-  TRACE(ps, "att", x, z, w, e, v, r, y, out);
+  TRACE(ps, "att", "x z w e v r y out", x, z, w, e, v, r, y, out);
   return out;
 }
 

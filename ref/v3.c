@@ -72,7 +72,7 @@ static Tensor *time_mix(Pass *ps, const V3Block *p, Tensor *x, Tensor **st)
   Tensor *w = t_neg(tp, t_exp(tp, p->decay));
   Tensor *y = t_wkv2(tp, w, p->first, e, v, 1e-8, &st[ATT_AA], &st[ATT_BB]); /* [v3.2]  eps 1e-8 */
   Tensor *out = t_linear(tp, t_mul(tp, r, y), p->output);
-  TRACE(ps, "att", x, xk, xv, xr, w, e, v, r, y, out);
+  TRACE(ps, "att", "x xk xv xr w e v r y out", x, xk, xv, xr, w, e, v, r, y, out);
   return out;
 }
 
@@ -82,7 +82,7 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
   Tape *tp = ps->tp;
   if (ps->layer == 0) {
     x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);                     /* [v3.3] */
-    TRACE(ps, "ln0", x);
+    TRACE(ps, "ln0", "x", x);
   }
   Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
   Tensor *mixed = p->pre_key ? channel_mix_pre_ffn(ps, h, &st[ATT_XX], p->pre_mix_k, p->pre_mix_r, p->pre_key,

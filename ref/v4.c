@@ -84,7 +84,7 @@ static Tensor *time_mix(Pass *ps, const V4Block *p, Tensor *x, Tensor **st)
   Tensor *g = HOOK(ps, HOOK_GATE, NULL, xr);               /* the version has neither norm nor gate */
   if (g) y = t_mul(tp, y, g);
   Tensor *out = t_linear(tp, y, p->output);                /* [v4.7]  [B,T,C] */
-  TRACE(ps, "att", x, xk, xv, xr, r, w, k, v, g, wkv, y, out);
+  TRACE(ps, "att", "x xk xv xr r w k v g wkv y out", x, xk, xv, xr, r, w, k, v, g, wkv, y, out);
   return out;
 }
 
@@ -106,7 +106,7 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
   if (ps->layer == 0) {
     ps->emb = x;
     x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);
-    TRACE(ps, "ln0", x);
+    TRACE(ps, "ln0", "x", x);
   }
   Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
   Tensor *mixed = p->pre_key ? channel_mix_pre_ffn(ps, h, &st[ATT_XX], p->pre_mix_k, p->pre_mix_r, p->pre_key,

@@ -121,7 +121,7 @@ static Tensor *time_mix(Pass *ps, const V5Block *p, Tensor *x, Tensor **st)
   if (g) y = t_mul(tp, y, g);
   else xg = NULL; /* nothing reads it */
   Tensor *out = t_linear(tp, y, p->output);
-  TRACE(ps, "att", x, xk, xv, xr, xg, r, w, k, v, g, wkv, y, out);
+  TRACE(ps, "att", "x xk xv xr xg r w k v g wkv y out", x, xk, xv, xr, xg, r, w, k, v, g, wkv, y, out);
   return out;
 }
 
@@ -131,7 +131,7 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
   Tape *tp = ps->tp;
   if (ps->layer == 0) {
     x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);
-    TRACE(ps, "ln0", x);
+    TRACE(ps, "ln0", "x", x);
   }
   Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
   x = t_add(tp, x, HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h));

@@ -139,7 +139,8 @@ static Tensor *time_mix(Pass *ps, const V6Block *p, Tensor *x, Tensor **st)
   if (g) y = t_mul(tp, y, g);
   else xg = NULL; /* nothing reads it */
   Tensor *out = t_linear(tp, y, p->output);
-  TRACE(ps, "att", x, low, xw, xk, xv, xr, xg, r, w, k, v, g, wkv, y, out);
+  TRACE(ps, "att", "x low xw xk xv xr xg r w k v g wkv y out",
+        x, low, xw, xk, xv, xr, xg, r, w, k, v, g, wkv, y, out);
   return out;
 }
 
@@ -153,7 +154,7 @@ static Tensor *mix_channels(Pass *ps, const V6Block *p, Tensor *x, Tensor **st)
   Tensor *k = t_relu2(tp, t_linear(tp, xk, p->ffn_key));                   /* [v6.5] */
   Tensor *r = t_sigmoid(tp, t_linear(tp, xr, p->ffn_receptance));
   Tensor *out = t_mul(tp, r, t_linear(tp, k, p->ffn_value));
-  TRACE(ps, "ffn", x, xk, xr, k, r, out);
+  TRACE(ps, "ffn", "x xk xr k r out", x, xk, xr, k, r, out);
   return out;
 }
 
@@ -163,7 +164,7 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
   Tape *tp = ps->tp;
   if (ps->layer == 0) {
     x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);
-    TRACE(ps, "ln0", x);
+    TRACE(ps, "ln0", "x", x);
   }
   Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
   x = t_add(tp, x, HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h));

@@ -151,7 +151,8 @@ static Tensor *time_mix(Pass *ps, const V7Block *p, Tensor *x, Tensor **st)
   if (now) y = t_add(tp, y, now);
   if (g) y = t_mul(tp, y, g);
   Tensor *out = t_linear(tp, y, p->output);                                /* [v7.11] */
-  TRACE(ps, "att", x, xr, xw, xk, xv, xa, xg, r, k0, v0, w, a, g, v, kappa, k, wkv, y, out);
+  TRACE(ps, "att", "x xr xw xk xv xa xg r k0 v0 w a g v kappa k wkv y out",
+        x, xr, xw, xk, xv, xa, xg, r, k0, v0, w, a, g, v, kappa, k, wkv, y, out);
   return out;
 }
 
@@ -163,7 +164,7 @@ static Tensor *mix_channels(Pass *ps, const V7Block *p, Tensor *x, Tensor **st)
   Tensor *xk = m ? m[0] : t_lerp(tp, x, prev, p->ffn_x_k);
   Tensor *k = t_relu2(tp, t_linear(tp, xk, p->ffn_key));
   Tensor *out = t_linear(tp, k, p->ffn_value);                             /* [v7.12] */
-  TRACE(ps, "ffn", x, xk, k, out);
+  TRACE(ps, "ffn", "x xk k out", x, xk, k, out);
   return out;
 }
 
@@ -173,7 +174,7 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
   Tape *tp = ps->tp;
   if (ps->layer == 0) {
     x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);
-    TRACE(ps, "ln0", x);
+    TRACE(ps, "ln0", "x", x);
   }
   Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
   x = t_add(tp, x, HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h));

@@ -45,7 +45,7 @@ static Tensor *run_blocks(Pass *ps, const Model *m)
   Tensor *x = m->version->embed(ps);
   for (int layer = 0; layer < m->d.L; layer++) {
     x = run_block(ps, m, layer, x);
-    TRACE(ps, "out", x);
+    TRACE(ps, "out", "x", x);
   }
   return x;
 }
