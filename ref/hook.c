@@ -121,10 +121,12 @@ Tensor *hook_apply(Pass *ps, HookSlot slot, Tensor **in, int in_count)
   return out;
 }
 
+int hook_streams(const Dims *d, HookSlot slot) { return slot == HOOK_SHIFT ? d->streams : d->ffn_streams; }
+
 Tensor **hook_shift(Pass *ps, HookSlot slot, Tensor *x, Tensor *prev)
 {
   if (!ps->d->hook[slot]) return NULL;
-  int streams = slot == HOOK_SHIFT ? ps->d->streams : ps->d->ffn_streams;
+  int streams = hook_streams(ps->d, slot);
   Tensor **out = arena_alloc(&ps->tp->arena, (size_t)streams * sizeof *out);
   memset(out, 0, (size_t)streams * sizeof *out);
   use(ps, slot, (Tensor *[]){x, prev}, 2, out, streams);

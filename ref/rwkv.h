@@ -17,7 +17,7 @@
    version.h         Version                        what makes a version; one file each:
      v1.c ... v7.c     parameters, initial values, time mixing, channel mixing
      wkv1.c ... wkv7.c the recurrences (wkv2 serves v2 and v3, wkv6 serves v5 and v6)
-     global.c channel_mix.c          what versions share
+     global.c mixes.c channel_mix.c   what versions share
    model/model.h     model_*, state_*               tokens -> logits, loss; files; state in and out
    model/golden.h    golden_verify                  a model against official numbers
    io/safetensors.h  st_*                           the file format of models and numbers

@@ -80,8 +80,7 @@ static Tensor *time_mix(Pass *ps, const V2Block *p, Tensor *x, Tensor **st)
 {
   Tape *tp = ps->tp;
   Tensor *prev = t_shift(tp, x, &st[ATT_XX]);                              /* [B,T,C] */
-  Tensor **m = hook_shift(ps, HOOK_SHIFT, x, prev);                        /* NULL: the version's own mix */
-  Tensor *z = m ? m[0] : t_lerp(tp, prev, x, p->mix);                      /* [v2.1]  one mix for k, v and r */
+  Tensor *z = mixes_prev_to_x(ps, HOOK_SHIFT, x, prev, &p->mix)[0];        /* [v2.1]  one mix for k, v and r */
   Tensor *e = t_exp(tp, t_binary(tp, B_MIN, t_linear(tp, z, p->key), tape_number(tp, 60))); /* [v2.2] */
   Tensor *v = t_linear(tp, z, p->value);
   Tensor *r = t_sigmoid(tp, t_linear(tp, z, p->receptance));

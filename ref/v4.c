@@ -66,10 +66,9 @@ static Tensor *time_mix(Pass *ps, const V4Block *p, Tensor *x, Tensor **st)
 {
   Tape *tp = ps->tp;
   Tensor *prev = t_shift(tp, x, &st[ATT_XX]);              /* [B,T,C] */
-  Tensor **m = hook_shift(ps, HOOK_SHIFT, x, prev);                        /* NULL: the version's own mixes */
-  Tensor *xk = m ? m[0] : t_lerp(tp, prev, x, p->mix_k);   /* [v4.1]  mu x_t + (1 - mu) x_{t-1} */
-  Tensor *xv = m ? m[1] : t_lerp(tp, prev, x, p->mix_v);
-  Tensor *xr = m ? m[2] : t_lerp(tp, prev, x, p->mix_r);
+  Tensor *mu[] = {p->mix_k, p->mix_v, p->mix_r};
+  Tensor **m = mixes_prev_to_x(ps, HOOK_SHIFT, x, prev, mu);               /* [v4.1]  mu x_t + (1 - mu) x_{t-1} */
+  Tensor *xk = m[0], *xv = m[1], *xr = m[2];
 
   Tensor *k = t_linear(tp, xk, p->key);                    /* [v4.2]  [B,T,A] */
   Tensor *v = t_linear(tp, xv, p->value);

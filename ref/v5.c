@@ -100,10 +100,9 @@ static Tensor *time_mix(Pass *ps, const V5Block *p, Tensor *x, Tensor **st)
 {
   Tape *tp = ps->tp;
   Tensor *prev = t_shift(tp, x, &st[ATT_XX]);                              /* [B,T,C] */
-  Tensor **m = hook_shift(ps, HOOK_SHIFT, x, prev);                        /* NULL: the version's own mixes */
-  Tensor *xk = m ? m[0] : t_lerp(tp, prev, x, p->mix_k);                   /* [v5.1]  mu x_t + (1 - mu) x_{t-1} */
-  Tensor *xv = m ? m[1] : t_lerp(tp, prev, x, p->mix_v);
-  Tensor *xr = m ? m[2] : t_lerp(tp, prev, x, p->mix_r);
+  Tensor *mu[] = {p->mix_k, p->mix_v, p->mix_r, p->mix_g};
+  Tensor **m = mixes_prev_to_x(ps, HOOK_SHIFT, x, prev, mu);               /* [v5.1]  mu x_t + (1 - mu) x_{t-1} */
+  Tensor *xk = m[0], *xv = m[1], *xr = m[2], *xg = m[ps->d->streams - 1];  /* in 5.0 there is no xg but xr */
 
   Tensor *r = HOOK(ps, HOOK_RECEPTANCE, t_linear(tp, xr, p->receptance), xr); /* [B,T,A], no sigmoid */
   Tensor *k = t_linear(tp, xk, p->key);                                    /* no exponential */
@@ -116,7 +115,6 @@ static Tensor *time_mix(Pass *ps, const V5Block *p, Tensor *x, Tensor **st)
   Tensor *y = now ? t_add(tp, wkv, now) : wkv;
 
   y = HOOK(ps, HOOK_NORM, t_group_norm(tp, y, ps->d->H, p->ln_x_w, p->ln_x_b, 64e-5), y); /* [v5.6] */
-  Tensor *xg = m ? m[ps->d->streams - 1] : p->mix_g ? t_lerp(tp, prev, x, p->mix_g) : xr;
   Tensor *g = HOOK(ps, HOOK_GATE, p->gate ? t_silu(tp, t_linear(tp, xg, p->gate)) : NULL, xg); /* [v5.7] */
   if (g) y = t_mul(tp, y, g);
   else xg = NULL; /* nothing reads it */

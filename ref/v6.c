@@ -87,15 +87,32 @@ static const StateSpec state[] = {
 
 /* ---- the computation ---- */
 
-/* [v6.1] [v6.2]  x + (prev - x)(mu + m), where m is made from the token itself: stream i of the low-rank map.
-   Streams: w k v r g; in v6b r k v w. */
-static Tensor *ddlerp(Pass *ps, const V6Block *p, Tensor *x, Tensor *prev, Tensor *low, int i, Tensor *mu)
+/* A token and the one before, and what their mixes are made from. */
+typedef struct {
+  Tensor *x, *prev; /* [B,T,C] */
+  Tensor **hooked;  /* the mixes of a hook, one a stream; NULL: there is no hook, and */
+  Tensor *low;      /* [B,T,Dx] the low-rank map's inside, of all streams */
+} Shifted;
+
+static Shifted shift(Pass *ps, const V6Block *p, Tensor *x, Tensor **carry)
 {
+  Tape *tp = ps->tp;
+  Tensor *prev = t_shift(tp, x, carry);
+  Tensor **hooked = hook_shift(ps, HOOK_SHIFT, x, prev);
+  Tensor *low = hooked ? NULL : t_tanh(tp, t_matmul(tp, t_lerp(tp, x, prev, p->maa_x), p->maa_w1)); /* [v6.1] */
+  return (Shifted){x, prev, hooked, low};
+}
+
+/* [v6.2]  x + (prev - x)(mu + m), where m is made from the token itself: stream i of the low-rank map.
+   Streams: w k v r g; in v6b r k v w. */
+static Tensor *ddlerp(Pass *ps, const V6Block *p, const Shifted *s, int i, Tensor *mu)
+{
+  if (s->hooked) return s->hooked[i];
   Tape *tp = ps->tp;
   int D = ps->d->Dm, C = ps->d->C;
   Tensor *up = t_reshape(tp, t_slice(tp, p->maa_w2, 0, i, 1), 2, (int[]){D, C});
-  Tensor *m = t_matmul(tp, t_slice(tp, low, 2, i * D, D), up);             /* [B,T,C] */
-  return t_lerp(tp, x, prev, t_add(tp, m, mu));
+  Tensor *m = t_matmul(tp, t_slice(tp, s->low, 2, i * D, D), up);          /* [B,T,C] */
+  return t_lerp(tp, s->x, s->prev, t_add(tp, m, mu));
 }
 
 /* [v6.3]  log-decay w = -exp(w0 + tanh(x w1) w2), nats per step, of each token */
@@ -113,15 +130,13 @@ static Tensor *gate(Tape *tp, const V6Block *p, Tensor *xg)
 static Tensor *time_mix(Pass *ps, const V6Block *p, Tensor *x, Tensor **st)
 {
   Tape *tp = ps->tp;
-  Tensor *prev = t_shift(tp, x, &st[ATT_XX]);                              /* [B,T,C] */
-  Tensor **m = hook_shift(ps, HOOK_SHIFT, x, prev);                        /* NULL: the version's own mixes */
-  Tensor *low = m ? NULL : t_tanh(tp, t_matmul(tp, t_lerp(tp, x, prev, p->maa_x), p->maa_w1)); /* [B,T,Dx] */
+  Shifted s = shift(ps, p, x, &st[ATT_XX]);
   bool b = ps->d->streams == 4;                                            /* v6b has another order */
-  Tensor *xw = m ? m[b ? 3 : 0] : ddlerp(ps, p, x, prev, low, b ? 3 : 0, p->maa_w);
-  Tensor *xk = m ? m[1] : ddlerp(ps, p, x, prev, low, 1, p->maa_k);
-  Tensor *xv = m ? m[2] : ddlerp(ps, p, x, prev, low, 2, p->maa_v);
-  Tensor *xr = m ? m[b ? 0 : 3] : ddlerp(ps, p, x, prev, low, b ? 0 : 3, p->maa_r);
-  Tensor *xg = b ? xr : m ? m[4] : ddlerp(ps, p, x, prev, low, 4, p->maa_g);
+  Tensor *xw = ddlerp(ps, p, &s, b ? 3 : 0, p->maa_w);                     /* [B,T,C] */
+  Tensor *xk = ddlerp(ps, p, &s, 1, p->maa_k);
+  Tensor *xv = ddlerp(ps, p, &s, 2, p->maa_v);
+  Tensor *xr = ddlerp(ps, p, &s, b ? 0 : 3, p->maa_r);
+  Tensor *xg = b ? xr : ddlerp(ps, p, &s, 4, p->maa_g);
 
   Tensor *r = HOOK(ps, HOOK_RECEPTANCE, t_linear(tp, xr, p->receptance), xr); /* [B,T,A] */
   Tensor *k = t_linear(tp, xk, p->key);
@@ -140,7 +155,7 @@ static Tensor *time_mix(Pass *ps, const V6Block *p, Tensor *x, Tensor **st)
   else xg = NULL; /* nothing reads it */
   Tensor *out = t_linear(tp, y, p->output);
   TRACE(ps, "att", "x low xw xk xv xr xg r w k v g wkv y out",
-        x, low, xw, xk, xv, xr, xg, r, w, k, v, g, wkv, y, out);
+        x, s.low, xw, xk, xv, xr, xg, r, w, k, v, g, wkv, y, out);
   return out;
 }
 
@@ -148,9 +163,9 @@ static Tensor *mix_channels(Pass *ps, const V6Block *p, Tensor *x, Tensor **st)
 {
   Tape *tp = ps->tp;
   Tensor *prev = t_shift(tp, x, &st[FFN_XX]);
-  Tensor **m = hook_shift(ps, HOOK_FFN_SHIFT, x, prev);
-  Tensor *xk = m ? m[0] : t_lerp(tp, x, prev, p->ffn_maa_k);               /* the mix weighs the token before */
-  Tensor *xr = m ? m[1] : t_lerp(tp, x, prev, p->ffn_maa_r);
+  Tensor *mu[] = {p->ffn_maa_k, p->ffn_maa_r};
+  Tensor **m = mixes_x_to_prev(ps, HOOK_FFN_SHIFT, x, prev, mu);           /* the mix weighs the token before */
+  Tensor *xk = m[0], *xr = m[1];
   Tensor *k = t_relu2(tp, t_linear(tp, xk, p->ffn_key));                   /* [v6.5] */
   Tensor *r = t_sigmoid(tp, t_linear(tp, xr, p->ffn_receptance));
   Tensor *out = t_mul(tp, r, t_linear(tp, k, p->ffn_value));

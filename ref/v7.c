@@ -116,13 +116,9 @@ static Tensor *time_mix(Pass *ps, const V7Block *p, Tensor *x, Tensor **st)
   Tape *tp = ps->tp;
   int H = ps->d->H;
   Tensor *prev = t_shift(tp, x, &st[ATT_XX]);                              /* [B,T,C] */
-  Tensor **m = hook_shift(ps, HOOK_SHIFT, x, prev);                        /* NULL: the version's own mixes */
-  Tensor *xr = m ? m[0] : t_lerp(tp, x, prev, p->x_r);                     /* [v7.1]  x + (prev - x) mu */
-  Tensor *xw = m ? m[1] : t_lerp(tp, x, prev, p->x_w);
-  Tensor *xk = m ? m[2] : t_lerp(tp, x, prev, p->x_k);
-  Tensor *xv = m ? m[3] : t_lerp(tp, x, prev, p->x_v);
-  Tensor *xa = m ? m[4] : t_lerp(tp, x, prev, p->x_a);
-  Tensor *xg = m ? m[5] : t_lerp(tp, x, prev, p->x_g);
+  Tensor *mu[] = {p->x_r, p->x_w, p->x_k, p->x_v, p->x_a, p->x_g};
+  Tensor **m = mixes_x_to_prev(ps, HOOK_SHIFT, x, prev, mu);               /* [v7.1]  x + (prev - x) mu */
+  Tensor *xr = m[0], *xw = m[1], *xk = m[2], *xv = m[3], *xa = m[4], *xg = m[5];
 
   Tensor *r = HOOK(ps, HOOK_RECEPTANCE, t_linear(tp, xr, p->receptance), xr); /* [v7.2]  [B,T,C] */
   Tensor *k0 = t_linear(tp, xk, p->key);
@@ -160,8 +156,7 @@ static Tensor *mix_channels(Pass *ps, const V7Block *p, Tensor *x, Tensor **st)
 {
   Tape *tp = ps->tp;
   Tensor *prev = t_shift(tp, x, &st[FFN_XX]);
-  Tensor **m = hook_shift(ps, HOOK_FFN_SHIFT, x, prev);
-  Tensor *xk = m ? m[0] : t_lerp(tp, x, prev, p->ffn_x_k);
+  Tensor *xk = mixes_x_to_prev(ps, HOOK_FFN_SHIFT, x, prev, &p->ffn_x_k)[0];
   Tensor *k = t_relu2(tp, t_linear(tp, xk, p->ffn_key));
   Tensor *out = t_linear(tp, k, p->ffn_value);                             /* [v7.12] */
   TRACE(ps, "ffn", "x xk k out", x, xk, k, out);

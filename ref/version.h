@@ -80,6 +80,14 @@ Tensor *global_logits(Pass *ps, Tensor *x, const int *position, int count);
    q [count,Q] and k [B,T,Q] are made from the same [B,T,C]. -> [count,V] or [B,T,V] as `logits`. */
 Tensor *global_add_copies(Pass *ps, Tensor *logits, Tensor *q, Tensor *k, const int *position, int count);
 
+/* ---- mixes of a token with the one before, from v2 on (mixes.c) ---- */
+
+/* One mix of x and prev [B,T,C] for each stream of the slot: those of the hook in it, or by mu, one for each stream.
+   mixes_x_to_prev: x + (prev - x) mu, so mu is the part of the token before; mixes_prev_to_x: prev + (x - prev) mu, of
+   the token itself. */
+Tensor **mixes_x_to_prev(Pass *ps, HookSlot slot, Tensor *x, Tensor *prev, Tensor *const *mu);
+Tensor **mixes_prev_to_x(Pass *ps, HookSlot slot, Tensor *x, Tensor *prev, Tensor *const *mu);
+
 /* ---- channel mixing, from v2 to v5 (channel_mix.c) ---- */
 
 /* x [B,T,C], *carry [B,C]: before -> after; mixes [C], key [F,C], receptance [C,C], value [C,F] -> [B,T,C].

@@ -30,7 +30,7 @@ layer() {
     */io/*) echo 5 ;;
     ref/dims.[ch] | ref/where.[ch] | ref/init.[ch] | ref/spec.h) echo 6 ;;
     ref/pass.[ch] | ref/hook.[ch]) echo 7 ;;
-    ref/version.h | ref/variants.[ch] | ref/global.c | ref/channel_mix.c | ref/v[0-9]*.c) echo 8 ;;
+    ref/version.h | ref/variants.[ch] | ref/global.c | ref/mixes.c | ref/channel_mix.c | ref/v[0-9]*.c) echo 8 ;;
     ref/model/golden.[ch]) echo 10 ;;
     ref/model/*) echo 9 ;;
     ref/rwkv.h) echo 11 ;;
