@@ -20,42 +20,46 @@ static void init_time_w(const Init *in)
     }
 }
 
-#define V1_GLOBAL(P)                                                                        \
-  P(emb, "tok_emb.weight", S2(V, C), always, init_emb_orthogonal, 0.4, 1)                         \
-  P(time_out, "time_out", S3(one, ctx, one), always, init_fill, 1, 1)                  \
-  P(ln_f_w, "ln_f.weight", S1(C), always, init_fill, 1, 1)                             \
-  P(ln_f_b, "ln_f.bias", S1(C), always, init_fill, 0, 1)                               \
-  P(head, "head.weight", S2(V, C), has_head,   init_ortho_wide, 0.4, 1)                    \
-  P(head_q, "head_q.weight", S2(Q, C), always, init_ortho_wide, 0.01, 1)               \
-  P(head_q_b, "head_q.bias", S1(Q), always, init_fill, 0, 1)                           \
-  P(head_k, "head_k.weight", S2(Q, C), always, init_ortho_wide, 0.01, 1)               \
-  P(head_k_b, "head_k.bias", S1(Q), always, init_fill, 0, 1)
+/* clang-format off */
+#define V1_GLOBAL(P)                                                                                                 \
+  /* field            official name             shape              where            initial value        gain  lr */ \
+  P(emb,              "tok_emb.weight",         S2(V, C),          always,          init_emb_orthogonal,  0.4, 1)    \
+  P(time_out,         "time_out",               S3(one, ctx, one), always,          init_fill,              1, 1)    \
+  P(ln_f_w,           "ln_f.weight",            S1(C),             always,          init_fill,              1, 1)    \
+  P(ln_f_b,           "ln_f.bias",              S1(C),             always,          init_fill,              0, 1)    \
+  P(head,             "head.weight",            S2(V, C),          has_head,        init_ortho_wide,      0.4, 1)    \
+  P(head_q,           "head_q.weight",          S2(Q, C),          always,          init_ortho_wide,     0.01, 1)    \
+  P(head_q_b,         "head_q.bias",            S1(Q),             always,          init_fill,              0, 1)    \
+  P(head_k,           "head_k.weight",          S2(Q, C),          always,          init_ortho_wide,     0.01, 1)    \
+  P(head_k_b,         "head_k.bias",            S1(Q),             always,          init_fill,              0, 1)
 
-#define V1_BLOCK(P)                                                                        \
-  P(ln1_w, "ln1.weight", S1(C), always, init_fill, 1, 1)                               \
-  P(ln1_b, "ln1.bias", S1(C), always, init_fill, 0, 1)                                 \
-  P(ln2_w, "ln2.weight", S1(C), always, init_fill, 1, 1)                               \
-  P(ln2_b, "ln2.bias", S1(C), always, init_fill, 0, 1)                                 \
-  P(time_w, "attn.time_w", S2(H, ctx), has_time_mix, init_time_w, 0, 1)                      \
-  P(time_alpha, "attn.time_alpha", S3(H, one, ctx), has_time_mix, init_fill, 1, 1)           \
-  P(time_beta, "attn.time_beta", S3(H, ctx, one), has_time_mix, init_fill, 1, 1)             \
-  P(time_gamma, "attn.time_gamma", S2(ctx, one), has_time_mix, init_fill, 1, 1)              \
-  P(key, "attn.key.weight", S2(A, C), has_time_mix, init_fill, 0, 1)                         \
-  P(key_b, "attn.key.bias", S1(A), has_time_mix, init_fill, 0, 1)                            \
-  P(value, "attn.value.weight", S2(A, C), has_time_mix, init_ortho_wide, 1, 1)               \
-  P(value_b, "attn.value.bias", S1(A), has_time_mix, init_fill, 0, 1)                        \
-  P(receptance, "attn.receptance.weight", S2(A, C), has_time_mix, init_fill, 0, 1)           \
-  P(receptance_b, "attn.receptance.bias", S1(A), has_time_mix, init_fill, 0, 1)              \
-  P(output, "attn.output.weight", S2(C, A), has_time_mix, init_fill, 0, 1)                   \
-  P(output_b, "attn.output.bias", S1(C), has_time_mix, init_fill, 0, 1)                      \
-  P(mlp_key, "mlp.key.weight", S2(F, C), has_channel_mix, init_ortho_wide, 1, 1)                \
-  P(mlp_key_b, "mlp.key.bias", S1(F), has_channel_mix, init_fill, 0, 1)                         \
-  P(mlp_value, "mlp.value.weight", S2(F, C), has_channel_mix, init_ortho_wide, 1, 1)            \
-  P(mlp_value_b, "mlp.value.bias", S1(F), has_channel_mix, init_fill, 0, 1)                     \
-  P(mlp_weight, "mlp.weight.weight", S2(C, F), has_channel_mix, init_fill, 0, 1)                \
-  P(mlp_weight_b, "mlp.weight.bias", S1(C), has_channel_mix, init_fill, 0, 1)                   \
-  P(mlp_receptance, "mlp.receptance.weight", S2(C, C), has_channel_mix, init_fill, 0, 1)        \
-  P(mlp_receptance_b, "mlp.receptance.bias", S1(C), has_channel_mix, init_fill, 0, 1)
+#define V1_BLOCK(P)                                                                                                  \
+  /* field            official name             shape              where            initial value        gain  lr */ \
+  P(ln1_w,            "ln1.weight",             S1(C),             always,          init_fill,              1, 1)    \
+  P(ln1_b,            "ln1.bias",               S1(C),             always,          init_fill,              0, 1)    \
+  P(ln2_w,            "ln2.weight",             S1(C),             always,          init_fill,              1, 1)    \
+  P(ln2_b,            "ln2.bias",               S1(C),             always,          init_fill,              0, 1)    \
+  P(time_w,           "attn.time_w",            S2(H, ctx),        has_time_mix,    init_time_w,            0, 1)    \
+  P(time_alpha,       "attn.time_alpha",        S3(H, one, ctx),   has_time_mix,    init_fill,              1, 1)    \
+  P(time_beta,        "attn.time_beta",         S3(H, ctx, one),   has_time_mix,    init_fill,              1, 1)    \
+  P(time_gamma,       "attn.time_gamma",        S2(ctx, one),      has_time_mix,    init_fill,              1, 1)    \
+  P(key,              "attn.key.weight",        S2(A, C),          has_time_mix,    init_fill,              0, 1)    \
+  P(key_b,            "attn.key.bias",          S1(A),             has_time_mix,    init_fill,              0, 1)    \
+  P(value,            "attn.value.weight",      S2(A, C),          has_time_mix,    init_ortho_wide,        1, 1)    \
+  P(value_b,          "attn.value.bias",        S1(A),             has_time_mix,    init_fill,              0, 1)    \
+  P(receptance,       "attn.receptance.weight", S2(A, C),          has_time_mix,    init_fill,              0, 1)    \
+  P(receptance_b,     "attn.receptance.bias",   S1(A),             has_time_mix,    init_fill,              0, 1)    \
+  P(output,           "attn.output.weight",     S2(C, A),          has_time_mix,    init_fill,              0, 1)    \
+  P(output_b,         "attn.output.bias",       S1(C),             has_time_mix,    init_fill,              0, 1)    \
+  P(mlp_key,          "mlp.key.weight",         S2(F, C),          has_channel_mix, init_ortho_wide,        1, 1)    \
+  P(mlp_key_b,        "mlp.key.bias",           S1(F),             has_channel_mix, init_fill,              0, 1)    \
+  P(mlp_value,        "mlp.value.weight",       S2(F, C),          has_channel_mix, init_ortho_wide,        1, 1)    \
+  P(mlp_value_b,      "mlp.value.bias",         S1(F),             has_channel_mix, init_fill,              0, 1)    \
+  P(mlp_weight,       "mlp.weight.weight",      S2(C, F),          has_channel_mix, init_fill,              0, 1)    \
+  P(mlp_weight_b,     "mlp.weight.bias",        S1(C),             has_channel_mix, init_fill,              0, 1)    \
+  P(mlp_receptance,   "mlp.receptance.weight",  S2(C, C),          has_channel_mix, init_fill,              0, 1)    \
+  P(mlp_receptance_b, "mlp.receptance.bias",    S1(C),             has_channel_mix, init_fill,              0, 1)
+/* clang-format on */
 
 typedef struct {
   V1_GLOBAL(PARAM_FIELD)
@@ -73,12 +77,15 @@ static const ParamSpec params[] = {V1_BLOCK(PARAM_SPEC)};
 
 /* Nothing can be forgotten: the state is the history. */
 enum { ATT_XX, ATT_K, ATT_V, MLP_XX };
+/* clang-format off */
 static const StateSpec state[] = {
-    [ATT_XX] = {"att_xx", S1(C), has_shift_state, 0},
-    [ATT_K] = {"att_k", S2(history, A), has_time_mix, 0},
-    [ATT_V] = {"att_v", S2(history, A), has_time_mix, 0},
-    [MLP_XX] = {"mlp_xx", S1(C), has_channel_mix, 0},
+    /* part     name      shape           where            start */
+    [ATT_XX] = {"att_xx", S1(C),          has_shift_state, 0},
+    [ATT_K]  = {"att_k",  S2(history, A), has_time_mix,    0},
+    [ATT_V]  = {"att_v",  S2(history, A), has_time_mix,    0},
+    [MLP_XX] = {"mlp_xx", S1(C),          has_channel_mix, 0},
 };
+/* clang-format on */
 static const StateSpec global_state[] = {COPY_STATE};
 
 /* ---- the computation ---- */

@@ -30,30 +30,33 @@ static void init_log_0_3(const Init *in)
   for (size_t c = 0; c < in->n; c++) in->out[c] = log(0.3);
 }
 
-#define V2_GLOBAL(P)                                                                       \
-  GLOBAL_BASE(P, init_emb_orthogonal, 1e-4)                                                           \
+/* clang-format off */
+#define V2_GLOBAL(P)                                                                                           \
+  GLOBAL_BASE(P, init_emb_orthogonal, 1e-4)                                                                    \
   GLOBAL_COPY_HEAD(P)
 
-#define V2_BLOCK(P)                                                                       \
-  P(ln1_w, "ln1.weight", S1(C), always, init_fill, 1, 1)                              \
-  P(ln1_b, "ln1.bias", S1(C), always, init_fill, 0, 1)                                \
-  P(ln2_w, "ln2.weight", S1(C), always, init_fill, 1, 1)                              \
-  P(ln2_b, "ln2.bias", S1(C), always, init_fill, 0, 1)                                \
-  P(decay, "att.time_decay", S2(C, one), has_time_mix, init_decay, 0, 1)                       \
-  P(first, "att.time_first", S2(C, one), has_time_mix, init_log_0_3, 0, 1)                     \
-  P(mix, "att.time_mix", S3(one, one, C), has_shift, init_half, 0, 1)                       \
-  P(key, "att.key.weight", S2(C, C), has_time_mix, init_fill, 0, 1)                            \
-  P(value, "att.value.weight", S2(C, C), has_time_mix, init_ortho_wide, 1, 1)                  \
-  P(receptance, "att.receptance.weight", S2(C, C), has_time_mix, init_fill, 0, 1)              \
-  P(output, "att.output.weight", S2(C, C), has_time_mix, init_fill, 0, 1)                      \
-  P(pre_mix, "ffnPre.time_mix", S3(one, one, C), has_pre_ffn, init_half, 0, 1)            \
-  P(pre_key, "ffnPre.key.weight", S2(F, C), has_pre_ffn, init_ortho_wide, 1, 1)           \
-  P(pre_receptance, "ffnPre.receptance.weight", S2(C, C), has_pre_ffn, init_fill, 0, 1)   \
-  P(pre_value, "ffnPre.value.weight", S2(C, F), has_pre_ffn, init_fill, 0, 1)             \
-  P(ffn_mix, "ffn.time_mix", S3(one, one, C), has_ffn_shift, init_half, 0, 1)                \
-  P(ffn_key, "ffn.key.weight", S2(F, C), has_channel_mix, init_ortho_wide, 1, 1)               \
-  P(ffn_receptance, "ffn.receptance.weight", S2(C, C), has_channel_mix, init_fill, 0, 1)       \
-  P(ffn_value, "ffn.value.weight", S2(C, F), has_channel_mix, init_fill, 0, 1)
+#define V2_BLOCK(P)                                                                                            \
+  /* field          official name               shape            where            initial value    gain  lr */ \
+  P(ln1_w,          "ln1.weight",               S1(C),           always,          init_fill,         1, 1)     \
+  P(ln1_b,          "ln1.bias",                 S1(C),           always,          init_fill,         0, 1)     \
+  P(ln2_w,          "ln2.weight",               S1(C),           always,          init_fill,         1, 1)     \
+  P(ln2_b,          "ln2.bias",                 S1(C),           always,          init_fill,         0, 1)     \
+  P(decay,          "att.time_decay",           S2(C, one),      has_time_mix,    init_decay,        0, 1)     \
+  P(first,          "att.time_first",           S2(C, one),      has_time_mix,    init_log_0_3,      0, 1)     \
+  P(mix,            "att.time_mix",             S3(one, one, C), has_shift,       init_half,         0, 1)     \
+  P(key,            "att.key.weight",           S2(C, C),        has_time_mix,    init_fill,         0, 1)     \
+  P(value,          "att.value.weight",         S2(C, C),        has_time_mix,    init_ortho_wide,   1, 1)     \
+  P(receptance,     "att.receptance.weight",    S2(C, C),        has_time_mix,    init_fill,         0, 1)     \
+  P(output,         "att.output.weight",        S2(C, C),        has_time_mix,    init_fill,         0, 1)     \
+  P(pre_mix,        "ffnPre.time_mix",          S3(one, one, C), has_pre_ffn,     init_half,         0, 1)     \
+  P(pre_key,        "ffnPre.key.weight",        S2(F, C),        has_pre_ffn,     init_ortho_wide,   1, 1)     \
+  P(pre_receptance, "ffnPre.receptance.weight", S2(C, C),        has_pre_ffn,     init_fill,         0, 1)     \
+  P(pre_value,      "ffnPre.value.weight",      S2(C, F),        has_pre_ffn,     init_fill,         0, 1)     \
+  P(ffn_mix,        "ffn.time_mix",             S3(one, one, C), has_ffn_shift,   init_half,         0, 1)     \
+  P(ffn_key,        "ffn.key.weight",           S2(F, C),        has_channel_mix, init_ortho_wide,   1, 1)     \
+  P(ffn_receptance, "ffn.receptance.weight",    S2(C, C),        has_channel_mix, init_fill,         0, 1)     \
+  P(ffn_value,      "ffn.value.weight",         S2(C, F),        has_channel_mix, init_fill,         0, 1)
+/* clang-format on */
 
 typedef struct {
   V2_BLOCK(PARAM_FIELD)
@@ -66,12 +69,15 @@ static const ParamSpec global_params[] = {V2_GLOBAL(PARAM_SPEC)};
 #undef BLOCK
 
 enum { ATT_XX, ATT_AA, ATT_BB, FFN_XX };
+/* clang-format off */
 static const StateSpec state[] = {
+    /* part     name      shape  where            start */
     [ATT_XX] = {"att_xx", S1(C), has_shift_state, 0},
-    [ATT_AA] = {"att_aa", S1(C), has_time_mix, 0},
-    [ATT_BB] = {"att_bb", S1(C), has_time_mix, 0},
+    [ATT_AA] = {"att_aa", S1(C), has_time_mix,    0},
+    [ATT_BB] = {"att_bb", S1(C), has_time_mix,    0},
     [FFN_XX] = {"ffn_xx", S1(C), has_channel_mix, 0},
 };
+/* clang-format on */
 static const StateSpec global_state[] = {COPY_STATE};
 
 /* ---- the computation ---- */

@@ -15,27 +15,30 @@ static void init_pre_mix(const Init *in)
   init_mix(&other);
 }
 
-#define V3_GLOBAL(P)                                                                       \
-  GLOBAL_BASE(P, init_emb_orthogonal, 1e-4)                                                           \
+/* clang-format off */
+#define V3_GLOBAL(P)                                                                                        \
+  GLOBAL_BASE(P, init_emb_orthogonal, 1e-4)                                                                 \
   GLOBAL_COPY_HEAD(P)
 
-#define V3_BLOCK(P)                                                                       \
-  BLOCK_NORMS(P)                                                                          \
-  P(decay, "att.time_decay", S2(C, one), has_time_mix, init_decay_v4, 0, 1)                    \
-  P(first, "att.time_first", S2(C, one), has_time_mix, init_first, 0, 1)                       \
-  P(mix_k, "att.time_mix_k", S3(one, one, C), has_shift, init_mix, 1, 1)                    \
-  P(mix_v, "att.time_mix_v", S3(one, one, C), has_shift, init_mix_v, 0, 1)                  \
-  P(mix_r, "att.time_mix_r", S3(one, one, C), has_shift, init_mix, 0.5, 1)                  \
-  P(key, "att.key.weight", S2(C, C), has_time_mix, init_fill, 0, 1)                            \
-  P(value, "att.value.weight", S2(C, C), has_time_mix, init_ortho_wide, 1, 1)                  \
-  P(receptance, "att.receptance.weight", S2(C, C), has_time_mix, init_fill, 0, 1)              \
-  P(output, "att.output.weight", S2(C, C), has_time_mix, init_fill, 0, 1)                      \
-  PRE_FFN(P, init_pre_mix)                                                                 \
-  P(ffn_mix_k, "ffn.time_mix_k", S3(one, one, C), has_ffn_shift, init_mix, 1, 1)             \
-  P(ffn_mix_r, "ffn.time_mix_r", S3(one, one, C), has_ffn_shift, init_mix, 1, 1)             \
-  P(ffn_key, "ffn.key.weight", S2(F, C), has_channel_mix, init_ortho_wide, 1, 1)               \
-  P(ffn_receptance, "ffn.receptance.weight", S2(C, C), has_channel_mix, init_fill, 0, 1)       \
-  P(ffn_value, "ffn.value.weight", S2(C, F), has_channel_mix, init_fill, 0, 1)
+#define V3_BLOCK(P)                                                                                         \
+  BLOCK_NORMS(P)                                                                                            \
+  /* field          official name            shape            where            initial value    gain  lr */ \
+  P(decay,          "att.time_decay",        S2(C, one),      has_time_mix,    init_decay_v4,     0, 1)     \
+  P(first,          "att.time_first",        S2(C, one),      has_time_mix,    init_first,        0, 1)     \
+  P(mix_k,          "att.time_mix_k",        S3(one, one, C), has_shift,       init_mix,          1, 1)     \
+  P(mix_v,          "att.time_mix_v",        S3(one, one, C), has_shift,       init_mix_v,        0, 1)     \
+  P(mix_r,          "att.time_mix_r",        S3(one, one, C), has_shift,       init_mix,        0.5, 1)     \
+  P(key,            "att.key.weight",        S2(C, C),        has_time_mix,    init_fill,         0, 1)     \
+  P(value,          "att.value.weight",      S2(C, C),        has_time_mix,    init_ortho_wide,   1, 1)     \
+  P(receptance,     "att.receptance.weight", S2(C, C),        has_time_mix,    init_fill,         0, 1)     \
+  P(output,         "att.output.weight",     S2(C, C),        has_time_mix,    init_fill,         0, 1)     \
+  PRE_FFN(P, init_pre_mix)                                                                                  \
+  P(ffn_mix_k,      "ffn.time_mix_k",        S3(one, one, C), has_ffn_shift,   init_mix,          1, 1)     \
+  P(ffn_mix_r,      "ffn.time_mix_r",        S3(one, one, C), has_ffn_shift,   init_mix,          1, 1)     \
+  P(ffn_key,        "ffn.key.weight",        S2(F, C),        has_channel_mix, init_ortho_wide,   1, 1)     \
+  P(ffn_receptance, "ffn.receptance.weight", S2(C, C),        has_channel_mix, init_fill,         0, 1)     \
+  P(ffn_value,      "ffn.value.weight",      S2(C, F),        has_channel_mix, init_fill,         0, 1)
+/* clang-format on */
 
 typedef struct {
   V3_BLOCK(PARAM_FIELD)
@@ -48,12 +51,15 @@ static const ParamSpec global_params[] = {V3_GLOBAL(PARAM_SPEC)};
 #undef BLOCK
 
 enum { ATT_XX, ATT_AA, ATT_BB, FFN_XX };
+/* clang-format off */
 static const StateSpec state[] = {
+    /* part     name      shape  where            start */
     [ATT_XX] = {"att_xx", S1(C), has_shift_state, 0},
-    [ATT_AA] = {"att_aa", S1(C), has_time_mix, 0},
-    [ATT_BB] = {"att_bb", S1(C), has_time_mix, 0},
+    [ATT_AA] = {"att_aa", S1(C), has_time_mix,    0},
+    [ATT_BB] = {"att_bb", S1(C), has_time_mix,    0},
     [FFN_XX] = {"ffn_xx", S1(C), has_channel_mix, 0},
 };
+/* clang-format on */
 static const StateSpec global_state[] = {COPY_STATE};
 
 /* ---- the computation ---- */

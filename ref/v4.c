@@ -9,32 +9,35 @@
 
 /* ---- parameters ---- */
 
-#define V4_GLOBAL(P)                                                                       \
-  GLOBAL_BASE(P, init_emb_uniform, 6e-4)                                                       \
+/* clang-format off */
+#define V4_GLOBAL(P)                                                                                        \
+  GLOBAL_BASE(P, init_emb_uniform, 6e-4)                                                                    \
   GLOBAL_COPY_HEAD(P)
 
-#define V4_BLOCK(P)                                                                       \
-  BLOCK_NORMS(P)                                                                          \
-  P(decay, "att.time_decay", S1(A), has_decay, init_decay_v4, 0, 2)                         \
-  P(first, "att.time_first", S1(A), has_time_mix, init_first, 0, 3)                            \
-  P(mix_k, "att.time_mix_k", S3(one, one, C), has_shift, init_mix, 1, 1)                    \
-  P(mix_v, "att.time_mix_v", S3(one, one, C), has_shift, init_mix_v, 0, 1)                  \
-  P(mix_r, "att.time_mix_r", S3(one, one, C), has_shift, init_mix, 0.5, 1)                  \
-  P(key, "att.key.weight", S2(A, C), has_time_mix, init_fill, 0, 1)                            \
-  P(value, "att.value.weight", S2(A, C), has_time_mix, init_ortho_wide, 1, 1)                  \
-  P(receptance, "att.receptance.weight", S2(A, C), has_receptance, init_fill, 0, 1)              \
-  P(output, "att.output.weight", S2(C, A), has_time_mix, init_fill, 0, 1)                      \
-  PRE_FFN(P, init_mix)                                                                    \
-  P(ffn_mix_k, "ffn.time_mix_k", S3(one, one, C), has_ffn_shift, init_mix, 1, 1)             \
-  P(ffn_mix_r, "ffn.time_mix_r", S3(one, one, C), has_ffn_shift, init_mix, 1, 1)             \
-  P(ffn_key, "ffn.key.weight", S2(F, C), has_channel_mix, init_ortho_wide, 1, 1)               \
-  P(ffn_receptance, "ffn.receptance.weight", S2(C, C), has_channel_mix, init_fill, 0, 1)       \
-  P(ffn_value, "ffn.value.weight", S2(C, F), has_channel_mix, init_fill, 0, 1)                 \
-  P(tiny_ln_w, "tiny_ln.weight", S1(C), has_tiny, init_fill, 1, 1)                        \
-  P(tiny_ln_b, "tiny_ln.bias", S1(C), has_tiny, init_fill, 0, 1)                          \
-  P(tiny_q, "tiny_q.weight", S2(tiny, C), has_tiny, init_ortho_wide, 1, 1)                   \
-  P(tiny_k, "tiny_k.weight", S2(tiny, C), has_tiny, init_ortho_wide, 1, 1)                   \
-  P(tiny_v, "tiny_v.weight", S2(C, C), has_tiny, init_ortho_wide, 1, 1)
+#define V4_BLOCK(P)                                                                                         \
+  BLOCK_NORMS(P)                                                                                            \
+  /* field          official name            shape            where            initial value    gain  lr */ \
+  P(decay,          "att.time_decay",        S1(A),           has_decay,       init_decay_v4,     0, 2)     \
+  P(first,          "att.time_first",        S1(A),           has_time_mix,    init_first,        0, 3)     \
+  P(mix_k,          "att.time_mix_k",        S3(one, one, C), has_shift,       init_mix,          1, 1)     \
+  P(mix_v,          "att.time_mix_v",        S3(one, one, C), has_shift,       init_mix_v,        0, 1)     \
+  P(mix_r,          "att.time_mix_r",        S3(one, one, C), has_shift,       init_mix,        0.5, 1)     \
+  P(key,            "att.key.weight",        S2(A, C),        has_time_mix,    init_fill,         0, 1)     \
+  P(value,          "att.value.weight",      S2(A, C),        has_time_mix,    init_ortho_wide,   1, 1)     \
+  P(receptance,     "att.receptance.weight", S2(A, C),        has_receptance,  init_fill,         0, 1)     \
+  P(output,         "att.output.weight",     S2(C, A),        has_time_mix,    init_fill,         0, 1)     \
+  PRE_FFN(P, init_mix)                                                                                      \
+  P(ffn_mix_k,      "ffn.time_mix_k",        S3(one, one, C), has_ffn_shift,   init_mix,          1, 1)     \
+  P(ffn_mix_r,      "ffn.time_mix_r",        S3(one, one, C), has_ffn_shift,   init_mix,          1, 1)     \
+  P(ffn_key,        "ffn.key.weight",        S2(F, C),        has_channel_mix, init_ortho_wide,   1, 1)     \
+  P(ffn_receptance, "ffn.receptance.weight", S2(C, C),        has_channel_mix, init_fill,         0, 1)     \
+  P(ffn_value,      "ffn.value.weight",      S2(C, F),        has_channel_mix, init_fill,         0, 1)     \
+  P(tiny_ln_w,      "tiny_ln.weight",        S1(C),           has_tiny,        init_fill,         1, 1)     \
+  P(tiny_ln_b,      "tiny_ln.bias",          S1(C),           has_tiny,        init_fill,         0, 1)     \
+  P(tiny_q,         "tiny_q.weight",         S2(tiny, C),     has_tiny,        init_ortho_wide,   1, 1)     \
+  P(tiny_k,         "tiny_k.weight",         S2(tiny, C),     has_tiny,        init_ortho_wide,   1, 1)     \
+  P(tiny_v,         "tiny_v.weight",         S2(C, C),        has_tiny,        init_ortho_wide,   1, 1)
+/* clang-format on */
 
 typedef struct {
   V4_BLOCK(PARAM_FIELD)
@@ -47,15 +50,18 @@ static const ParamSpec global_params[] = {V4_GLOBAL(PARAM_SPEC)};
 #undef BLOCK
 
 enum { ATT_XX, ATT_AA, ATT_BB, ATT_PP, FFN_XX, TINY_K, TINY_V };
+/* clang-format off */
 static const StateSpec state[] = {
-    [ATT_XX] = {"att_xx", S1(C), has_shift_state, 0},
-    [ATT_AA] = {"att_aa", S1(A), has_recurrence, 0},
-    [ATT_BB] = {"att_bb", S1(A), has_recurrence, 0},
-    [ATT_PP] = {"att_pp", S1(A), has_recurrence, -1e38},
-    [FFN_XX] = {"ffn_xx", S1(C), has_channel_mix, 0},
-    [TINY_K] = {"tiny_k", S2(history, tiny), has_tiny, 0},
-    [TINY_V] = {"tiny_v", S2(history, C), has_tiny, 0},
+    /* part     name      shape              where            start */
+    [ATT_XX] = {"att_xx", S1(C),             has_shift_state, 0},
+    [ATT_AA] = {"att_aa", S1(A),             has_recurrence,  0},
+    [ATT_BB] = {"att_bb", S1(A),             has_recurrence,  0},
+    [ATT_PP] = {"att_pp", S1(A),             has_recurrence,  -1e38},
+    [FFN_XX] = {"ffn_xx", S1(C),             has_channel_mix, 0},
+    [TINY_K] = {"tiny_k", S2(history, tiny), has_tiny,        0},
+    [TINY_V] = {"tiny_v", S2(history, C),    has_tiny,        0},
 };
+/* clang-format on */
 static const StateSpec global_state[] = {COPY_STATE};
 
 /* ---- the computation ---- */

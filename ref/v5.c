@@ -15,47 +15,50 @@ static void init_bonus_per_head(const Init *in) /* layer/(L-1) (1 - h/(H-1)) */
   for (size_t h = 0; h < in->n; h++) in->out[h] = init_ratio_0_to_1(in) * (1 - init_part_of_last(in, h));
 }
 
-#define V5_GLOBAL(P, emb_range)                                                            \
+/* clang-format off */
+#define V5_GLOBAL(P, emb_range)                                                                                     \
   GLOBAL_BASE(P, init_emb_uniform, emb_range)
 
 /* key_gain and ffn_key_init: what 5.0 and 5.1 do otherwise than 5.2 */
-#define V5_COMMON(P, key_gain, ffn_key_init)                                              \
-  BLOCK_NORMS(P)                                                                          \
-  P(mix_k, "att.time_mix_k", S3(one, one, C), has_shift, init_mix, 1, 1)                 \
-  P(mix_v, "att.time_mix_v", S3(one, one, C), has_shift, init_mix_v, 0, 1)               \
-  P(mix_r, "att.time_mix_r", S3(one, one, C), has_shift, init_mix, 0.5, 1)               \
-  P(receptance, "att.receptance.weight", S2(A, C), has_receptance, init_ortho_wide, 1, 1)     \
-  P(key, "att.key.weight", S2(A, C), has_time_mix, init_ortho_wide, key_gain, 1)            \
-  P(value, "att.value.weight", S2(A, C), has_time_mix, init_ortho_wide, 1, 1)               \
-  P(output, "att.output.weight", S2(C, A), has_time_mix, init_fill, 0, 1)                   \
-  P(ln_x_w, "att.ln_x.weight", S1(A), has_norm, init_ln_x, 0, 1)                        \
-  P(ln_x_b, "att.ln_x.bias", S1(A), has_norm, init_fill, 0, 1)                          \
-  P(ffn_mix_k, "ffn.time_mix_k", S3(one, one, C), has_ffn_shift, init_mix, 1, 1)             \
-  P(ffn_mix_r, "ffn.time_mix_r", S3(one, one, C), has_ffn_shift, init_mix, 1, 1)             \
-  P(ffn_key, "ffn.key.weight", S2(F, C), has_channel_mix, ffn_key_init, 1, 1)                  \
-  P(ffn_receptance, "ffn.receptance.weight", S2(C, C), has_channel_mix, init_fill, 0, 1)       \
-  P(ffn_value, "ffn.value.weight", S2(C, F), has_channel_mix, init_fill, 0, 1)
+#define V5_COMMON(P, key_gain, ffn_key_init)                                                                        \
+  BLOCK_NORMS(P)                                                                                                    \
+  /* field          official name            shape            where            initial value            gain  lr */ \
+  P(mix_k,          "att.time_mix_k",        S3(one, one, C), has_shift,       init_mix,                   1, 1)    \
+  P(mix_v,          "att.time_mix_v",        S3(one, one, C), has_shift,       init_mix_v,                 0, 1)    \
+  P(mix_r,          "att.time_mix_r",        S3(one, one, C), has_shift,       init_mix,                 0.5, 1)    \
+  P(receptance,     "att.receptance.weight", S2(A, C),        has_receptance,  init_ortho_wide,            1, 1)    \
+  P(key,            "att.key.weight",        S2(A, C),        has_time_mix,    init_ortho_wide,     key_gain, 1)    \
+  P(value,          "att.value.weight",      S2(A, C),        has_time_mix,    init_ortho_wide,            1, 1)    \
+  P(output,         "att.output.weight",     S2(C, A),        has_time_mix,    init_fill,                  0, 1)    \
+  P(ln_x_w,         "att.ln_x.weight",       S1(A),           has_norm,        init_ln_x,                  0, 1)    \
+  P(ln_x_b,         "att.ln_x.bias",         S1(A),           has_norm,        init_fill,                  0, 1)    \
+  P(ffn_mix_k,      "ffn.time_mix_k",        S3(one, one, C), has_ffn_shift,   init_mix,                   1, 1)    \
+  P(ffn_mix_r,      "ffn.time_mix_r",        S3(one, one, C), has_ffn_shift,   init_mix,                   1, 1)    \
+  P(ffn_key,        "ffn.key.weight",        S2(F, C),        has_channel_mix, ffn_key_init,               1, 1)    \
+  P(ffn_receptance, "ffn.receptance.weight", S2(C, C),        has_channel_mix, init_fill,                  0, 1)    \
+  P(ffn_value,      "ffn.value.weight",      S2(C, F),        has_channel_mix, init_fill,                  0, 1)
 
-#define V5_GATE(P, gain)                                                                  \
-  P(mix_g, "att.time_mix_g", S3(one, one, C), has_shift, init_mix, 0.5, 1)               \
-  P(gate, "att.gate.weight", S2(A, C), has_gate, init_ortho_wide, gain, 1)
+#define V5_GATE(P, gain)                                                                                            \
+  P(mix_g,          "att.time_mix_g",        S3(one, one, C), has_shift,       init_mix,                 0.5, 1)    \
+  P(gate,           "att.gate.weight",       S2(A, C),        has_gate,        init_ortho_wide,         gain, 1)
 
-#define V5_0_BLOCK(P)                                                                     \
-  V5_COMMON(P, 1, init_ortho_wide)                                                        \
-  P(decay, "att.time_decay", S1(H), has_decay, init_decay_v5, 0, 2)                      \
-  P(first, "att.time_first", S1(H), has_bonus, init_fill, -3.0, 3)
+#define V5_0_BLOCK(P)                                                                                               \
+  V5_COMMON(P, 1, init_ortho_wide)                                                                                  \
+  P(decay,          "att.time_decay",        S1(H),           has_decay,       init_decay_v5,              0, 2)    \
+  P(first,          "att.time_first",        S1(H),           has_bonus,       init_fill,               -3.0, 3)
 
-#define V5_1_BLOCK(P)                                                                     \
-  V5_COMMON(P, 1, init_ortho_wide)                                                        \
-  V5_GATE(P, 1)                                                                           \
-  P(decay, "att.time_decay", S1(H), has_decay, init_decay_v5, 0, 2)                      \
-  P(faaaa, "att.time_faaaa", S1(H), has_bonus, init_bonus_per_head, 0, 1)
+#define V5_1_BLOCK(P)                                                                                               \
+  V5_COMMON(P, 1, init_ortho_wide)                                                                                  \
+  V5_GATE(P, 1)                                                                                                     \
+  P(decay,          "att.time_decay",        S1(H),           has_decay,       init_decay_v5,              0, 2)    \
+  P(faaaa,          "att.time_faaaa",        S1(H),           has_bonus,       init_bonus_per_head,        0, 1)
 
-#define V5_2_BLOCK(P)                                                                     \
-  V5_COMMON(P, 0.1, init_orthogonal)                                                      \
-  V5_GATE(P, 0.1)                                                                         \
-  P(decay, "att.time_decay", S2(H, N), has_decay, init_decay_v5, 0, 2)                   \
-  P(faaaa, "att.time_faaaa", S2(H, N), has_bonus, init_bonus, 0, 1)
+#define V5_2_BLOCK(P)                                                                                               \
+  V5_COMMON(P, 0.1, init_orthogonal)                                                                                \
+  V5_GATE(P, 0.1)                                                                                                   \
+  P(decay,          "att.time_decay",        S2(H, N),        has_decay,       init_decay_v5,              0, 2)    \
+  P(faaaa,          "att.time_faaaa",        S2(H, N),        has_bonus,       init_bonus,                 0, 1)
+/* clang-format on */
 
 typedef struct {
   V5_COMMON(PARAM_FIELD, 0, 0)
@@ -73,11 +76,14 @@ static const ParamSpec global_5_2[] = {V5_GLOBAL(PARAM_SPEC, 1e-4)};
 #undef BLOCK
 
 enum { ATT_XX, ATT_KV, FFN_XX };
+/* clang-format off */
 static const StateSpec state[] = {
-    [ATT_XX] = {"att_xx", S1(C), has_shift_state, 0},
-    [ATT_KV] = {"att_kv", S3(H, N, N), has_recurrence, 0}, /* S [H, key, value] */
-    [FFN_XX] = {"ffn_xx", S1(C), has_channel_mix, 0},
+    /* part     name      shape        where            start */
+    [ATT_XX] = {"att_xx", S1(C),       has_shift_state, 0},
+    [ATT_KV] = {"att_kv", S3(H, N, N), has_recurrence,  0}, /* S [H, key, value] */
+    [FFN_XX] = {"ffn_xx", S1(C),       has_channel_mix, 0},
 };
+/* clang-format on */
 
 /* ---- the computation ---- */
 

@@ -17,52 +17,55 @@ static void init_ffn_mix(const Init *in) /* 1 - (c/C)^((1 - layer/L)^3) */
     in->out[c] = 1 - init_channel_power(in, c, pow(init_ratio_1_to_almost0(in), 3));
 }
 
-#define V6_GLOBAL(P)                                                                       \
+/* clang-format off */
+#define V6_GLOBAL(P)                                                                                        \
   GLOBAL_BASE(P, init_emb_uniform, 1e-4)
 
-#define V6_COMMON(P)                                                                      \
-  BLOCK_NORMS(P)                                                                          \
-  P(maa_x, "att.time_maa_x", S3(one, one, C), has_shift, init_prev_mix, 1, 1)            \
-  P(maa_w, "att.time_maa_w", S3(one, one, C), has_shift, init_prev_mix, 1, 1)            \
-  P(maa_k, "att.time_maa_k", S3(one, one, C), has_shift, init_prev_mix, 1, 1)            \
-  P(maa_v, "att.time_maa_v", S3(one, one, C), has_shift, init_prev_mix_v, 0, 1)          \
-  P(maa_r, "att.time_maa_r", S3(one, one, C), has_shift, init_prev_mix, 0.5, 1)          \
-  P(decay, "att.time_decay", S3(one, one, A), has_decay, init_decay_v5, 0, 2)            \
-  P(decay_w1, "att.time_decay_w1", S2(C, Dw), has_decay, init_fill, 0, 1)                \
-  P(decay_w2, "att.time_decay_w2", S2(Dw, A), has_decay, init_uniform, 0.01, 1)          \
-  P(faaaa, "att.time_faaaa", S2(H, N), has_bonus, init_bonus, 0, 1)                      \
-  P(receptance, "att.receptance.weight", S2(A, C), has_receptance, init_orthogonal, 1, 1)     \
-  P(key, "att.key.weight", S2(A, C), has_time_mix, init_orthogonal, 0.1, 1)                 \
-  P(value, "att.value.weight", S2(A, C), has_time_mix, init_orthogonal, 1, 1)               \
-  P(output, "att.output.weight", S2(C, A), has_time_mix, init_fill, 0, 1)                   \
-  P(ln_x_w, "att.ln_x.weight", S1(A), has_norm, init_ln_x, 0, 1)                        \
-  P(ln_x_b, "att.ln_x.bias", S1(A), has_norm, init_fill, 0, 1)                          \
-  P(ffn_maa_k, "ffn.time_maa_k", S3(one, one, C), has_ffn_shift, init_ffn_mix, 0, 1)         \
-  P(ffn_maa_r, "ffn.time_maa_r", S3(one, one, C), has_ffn_shift, init_ffn_mix, 0, 1)         \
-  P(ffn_key, "ffn.key.weight", S2(F, C), has_channel_mix, init_orthogonal, 1, 1)               \
-  P(ffn_receptance, "ffn.receptance.weight", S2(C, C), has_channel_mix, init_fill, 0, 1)       \
-  P(ffn_value, "ffn.value.weight", S2(C, F), has_channel_mix, init_fill, 0, 1)
+#define V6_COMMON(P)                                                                                        \
+  BLOCK_NORMS(P)                                                                                            \
+  /* field          official name            shape            where            initial value    gain  lr */ \
+  P(maa_x,          "att.time_maa_x",        S3(one, one, C), has_shift,       init_prev_mix,      1, 1)    \
+  P(maa_w,          "att.time_maa_w",        S3(one, one, C), has_shift,       init_prev_mix,      1, 1)    \
+  P(maa_k,          "att.time_maa_k",        S3(one, one, C), has_shift,       init_prev_mix,      1, 1)    \
+  P(maa_v,          "att.time_maa_v",        S3(one, one, C), has_shift,       init_prev_mix_v,    0, 1)    \
+  P(maa_r,          "att.time_maa_r",        S3(one, one, C), has_shift,       init_prev_mix,    0.5, 1)    \
+  P(decay,          "att.time_decay",        S3(one, one, A), has_decay,       init_decay_v5,      0, 2)    \
+  P(decay_w1,       "att.time_decay_w1",     S2(C, Dw),       has_decay,       init_fill,          0, 1)    \
+  P(decay_w2,       "att.time_decay_w2",     S2(Dw, A),       has_decay,       init_uniform,    0.01, 1)    \
+  P(faaaa,          "att.time_faaaa",        S2(H, N),        has_bonus,       init_bonus,         0, 1)    \
+  P(receptance,     "att.receptance.weight", S2(A, C),        has_receptance,  init_orthogonal,    1, 1)    \
+  P(key,            "att.key.weight",        S2(A, C),        has_time_mix,    init_orthogonal,  0.1, 1)    \
+  P(value,          "att.value.weight",      S2(A, C),        has_time_mix,    init_orthogonal,    1, 1)    \
+  P(output,         "att.output.weight",     S2(C, A),        has_time_mix,    init_fill,          0, 1)    \
+  P(ln_x_w,         "att.ln_x.weight",       S1(A),           has_norm,        init_ln_x,          0, 1)    \
+  P(ln_x_b,         "att.ln_x.bias",         S1(A),           has_norm,        init_fill,          0, 1)    \
+  P(ffn_maa_k,      "ffn.time_maa_k",        S3(one, one, C), has_ffn_shift,   init_ffn_mix,       0, 1)    \
+  P(ffn_maa_r,      "ffn.time_maa_r",        S3(one, one, C), has_ffn_shift,   init_ffn_mix,       0, 1)    \
+  P(ffn_key,        "ffn.key.weight",        S2(F, C),        has_channel_mix, init_orthogonal,    1, 1)    \
+  P(ffn_receptance, "ffn.receptance.weight", S2(C, C),        has_channel_mix, init_fill,          0, 1)    \
+  P(ffn_value,      "ffn.value.weight",      S2(C, F),        has_channel_mix, init_fill,          0, 1)
 
-#define V6_FIVE_MIXES(P)                                                                  \
-  P(maa_g, "att.time_maa_g", S3(one, one, C), has_shift, init_prev_mix, 0.5, 1)          \
-  P(maa_w1, "att.time_maa_w1", S2(C, Dx), has_shift, init_fill, 0, 1)                    \
-  P(maa_w2, "att.time_maa_w2", S3(five, Dm, C), has_shift, init_uniform, 0.01, 1)
+#define V6_FIVE_MIXES(P)                                                                                    \
+  P(maa_g,          "att.time_maa_g",        S3(one, one, C), has_shift,       init_prev_mix,    0.5, 1)    \
+  P(maa_w1,         "att.time_maa_w1",       S2(C, Dx),       has_shift,       init_fill,          0, 1)    \
+  P(maa_w2,         "att.time_maa_w2",       S3(five, Dm, C), has_shift,       init_uniform,    0.01, 1)
 
-#define V6_BLOCK(P)                                                                       \
-  V6_COMMON(P)                                                                            \
-  V6_FIVE_MIXES(P)                                                                        \
-  P(gate, "att.gate.weight", S2(A, C), has_gate, init_orthogonal, 0.1, 1)
+#define V6_BLOCK(P)                                                                                         \
+  V6_COMMON(P)                                                                                              \
+  V6_FIVE_MIXES(P)                                                                                          \
+  P(gate,           "att.gate.weight",       S2(A, C),        has_gate,        init_orthogonal,  0.1, 1)
 
-#define V6A_BLOCK(P)                                                                      \
-  V6_COMMON(P)                                                                            \
-  V6_FIVE_MIXES(P)                                                                        \
-  P(gate_w1, "att.gate_w1", S2(C, Dg), has_gate, init_uniform, 0.01, 1)                 \
-  P(gate_w2, "att.gate_w2", S2(Dg, A), has_gate, init_uniform, 0.01, 1)
+#define V6A_BLOCK(P)                                                                                        \
+  V6_COMMON(P)                                                                                              \
+  V6_FIVE_MIXES(P)                                                                                          \
+  P(gate_w1,        "att.gate_w1",           S2(C, Dg),       has_gate,        init_uniform,    0.01, 1)    \
+  P(gate_w2,        "att.gate_w2",           S2(Dg, A),       has_gate,        init_uniform,    0.01, 1)
 
-#define V6B_BLOCK(P)                                                                      \
-  V6_COMMON(P)                                                                            \
-  P(maa_w1, "att.time_maa_rkvw_w1", S2(C, Dx), has_shift, init_fill, 0, 1)               \
-  P(maa_w2, "att.time_maa_rkvw_w2", S3(four, Dm, C), has_shift, init_uniform, 0.01, 1)
+#define V6B_BLOCK(P)                                                                                        \
+  V6_COMMON(P)                                                                                              \
+  P(maa_w1,         "att.time_maa_rkvw_w1",  S2(C, Dx),       has_shift,       init_fill,          0, 1)    \
+  P(maa_w2,         "att.time_maa_rkvw_w2",  S3(four, Dm, C), has_shift,       init_uniform,    0.01, 1)
+/* clang-format on */
 
 typedef struct {
   V6_COMMON(PARAM_FIELD)
@@ -79,11 +82,14 @@ static const ParamSpec global_params[] = {V6_GLOBAL(PARAM_SPEC)};
 #undef BLOCK
 
 enum { ATT_XX, ATT_KV, FFN_XX };
+/* clang-format off */
 static const StateSpec state[] = {
-    [ATT_XX] = {"att_xx", S1(C), has_shift_state, 0},
-    [ATT_KV] = {"att_kv", S3(H, N, N), has_recurrence, 0}, /* S [H, key, value] */
-    [FFN_XX] = {"ffn_xx", S1(C), has_channel_mix, 0},
+    /* part     name      shape        where            start */
+    [ATT_XX] = {"att_xx", S1(C),       has_shift_state, 0},
+    [ATT_KV] = {"att_kv", S3(H, N, N), has_recurrence,  0}, /* S [H, key, value] */
+    [FFN_XX] = {"ffn_xx", S1(C),       has_channel_mix, 0},
 };
+/* clang-format on */
 
 /* ---- the computation ---- */
 

@@ -15,40 +15,43 @@ static void init_ffn_mix(const Init *in) /* 1 - (c/C)^((1 - layer/L)^4) */
     in->out[c] = 1 - init_channel_power(in, c, pow(init_ratio_1_to_almost0(in), 4));
 }
 
-#define V7_GLOBAL(P)                                                                       \
+/* clang-format off */
+#define V7_GLOBAL(P)                                                                                            \
   GLOBAL_BASE(P, init_emb_uniform, 1e-4)
 
-#define V7_BLOCK(P)                                                                       \
-  BLOCK_NORMS(P)                                                                          \
-  P(x_r, "att.x_r", S3(one, one, C), has_shift, init_prev_mix, 0.2, 1)                   \
-  P(x_w, "att.x_w", S3(one, one, C), has_shift, init_prev_mix, 0.9, 1)                   \
-  P(x_k, "att.x_k", S3(one, one, C), has_shift, init_prev_mix, 0.7, 1)                   \
-  P(x_v, "att.x_v", S3(one, one, C), has_shift, init_prev_mix, 0.7, 1)                   \
-  P(x_a, "att.x_a", S3(one, one, C), has_shift, init_prev_mix, 0.9, 1)                   \
-  P(x_g, "att.x_g", S3(one, one, C), has_shift, init_prev_mix, 0.2, 1)                   \
-  P(w0, "att.w0", S3(one, one, C), has_decay, init_decay_v7, 0, 2)                             \
-  P(w1, "att.w1", S2(C, Dw), has_decay, init_fill, 0, 1)                                 \
-  P(w2, "att.w2", S2(Dw, C), has_decay, init_ortho_wide, 0.1, 1)                         \
-  P(a0, "att.a0", S3(one, one, C), has_iclr, init_iclr, 0, 1)                             \
-  P(a1, "att.a1", S2(C, Da), has_iclr, init_fill, 0, 1)                                 \
-  P(a2, "att.a2", S2(Da, C), has_iclr, init_ortho_wide, 0.1, 1)                         \
-  P(v0, "att.v0", S3(one, one, C), has_value_residual, init_value_residual, 0, 1)                              \
-  P(v1, "att.v1", S2(C, Dv), has_value_residual, init_fill, 0, 1)                                  \
-  P(v2, "att.v2", S2(Dv, C), has_value_residual, init_ortho_wide, 0.1, 1)                          \
-  P(g1, "att.g1", S2(C, Dg), has_gate, init_fill, 0, 1)                                 \
-  P(g2, "att.g2", S2(Dg, C), has_gate, init_ortho_wide, 0.1, 1)                         \
-  P(k_k, "att.k_k", S3(one, one, C), has_key_norm, init_key_norm, 0, 1)                          \
-  P(k_a, "att.k_a", S3(one, one, C), has_time_mix, init_fill, 1.02, 1)                      \
-  P(r_k, "att.r_k", S2(H, N), has_bonus, init_fill, -0.04, 1)                            \
-  P(receptance, "att.receptance.weight", S2(C, C), has_receptance, init_orthogonal, 1, 1)     \
-  P(key, "att.key.weight", S2(C, C), has_time_mix, init_orthogonal, 0.1, 1)                 \
-  P(value, "att.value.weight", S2(C, C), has_time_mix, init_orthogonal, 1, 1)               \
-  P(output, "att.output.weight", S2(C, C), has_time_mix, init_fill, 0, 1)                   \
-  P(ln_x_w, "att.ln_x.weight", S1(C), has_norm, init_ln_x, 0, 1)                        \
-  P(ln_x_b, "att.ln_x.bias", S1(C), has_norm, init_fill, 0, 1)                          \
-  P(ffn_x_k, "ffn.x_k", S3(one, one, C), has_ffn_shift, init_ffn_mix, 0, 1)                  \
-  P(ffn_key, "ffn.key.weight", S2(F, C), has_channel_mix, init_orthogonal, 1, 1)               \
-  P(ffn_value, "ffn.value.weight", S2(C, F), has_channel_mix, init_fill, 0, 1)
+#define V7_BLOCK(P)                                                                                             \
+  BLOCK_NORMS(P)                                                                                                \
+  /* field      official name            shape            where               initial value         gain  lr */ \
+  P(x_r,        "att.x_r",               S3(one, one, C), has_shift,          init_prev_mix,         0.2, 1)    \
+  P(x_w,        "att.x_w",               S3(one, one, C), has_shift,          init_prev_mix,         0.9, 1)    \
+  P(x_k,        "att.x_k",               S3(one, one, C), has_shift,          init_prev_mix,         0.7, 1)    \
+  P(x_v,        "att.x_v",               S3(one, one, C), has_shift,          init_prev_mix,         0.7, 1)    \
+  P(x_a,        "att.x_a",               S3(one, one, C), has_shift,          init_prev_mix,         0.9, 1)    \
+  P(x_g,        "att.x_g",               S3(one, one, C), has_shift,          init_prev_mix,         0.2, 1)    \
+  P(w0,         "att.w0",                S3(one, one, C), has_decay,          init_decay_v7,           0, 2)    \
+  P(w1,         "att.w1",                S2(C, Dw),       has_decay,          init_fill,               0, 1)    \
+  P(w2,         "att.w2",                S2(Dw, C),       has_decay,          init_ortho_wide,       0.1, 1)    \
+  P(a0,         "att.a0",                S3(one, one, C), has_iclr,           init_iclr,               0, 1)    \
+  P(a1,         "att.a1",                S2(C, Da),       has_iclr,           init_fill,               0, 1)    \
+  P(a2,         "att.a2",                S2(Da, C),       has_iclr,           init_ortho_wide,       0.1, 1)    \
+  P(v0,         "att.v0",                S3(one, one, C), has_value_residual, init_value_residual,     0, 1)    \
+  P(v1,         "att.v1",                S2(C, Dv),       has_value_residual, init_fill,               0, 1)    \
+  P(v2,         "att.v2",                S2(Dv, C),       has_value_residual, init_ortho_wide,       0.1, 1)    \
+  P(g1,         "att.g1",                S2(C, Dg),       has_gate,           init_fill,               0, 1)    \
+  P(g2,         "att.g2",                S2(Dg, C),       has_gate,           init_ortho_wide,       0.1, 1)    \
+  P(k_k,        "att.k_k",               S3(one, one, C), has_key_norm,       init_key_norm,           0, 1)    \
+  P(k_a,        "att.k_a",               S3(one, one, C), has_time_mix,       init_fill,            1.02, 1)    \
+  P(r_k,        "att.r_k",               S2(H, N),        has_bonus,          init_fill,           -0.04, 1)    \
+  P(receptance, "att.receptance.weight", S2(C, C),        has_receptance,     init_orthogonal,         1, 1)    \
+  P(key,        "att.key.weight",        S2(C, C),        has_time_mix,       init_orthogonal,       0.1, 1)    \
+  P(value,      "att.value.weight",      S2(C, C),        has_time_mix,       init_orthogonal,         1, 1)    \
+  P(output,     "att.output.weight",     S2(C, C),        has_time_mix,       init_fill,               0, 1)    \
+  P(ln_x_w,     "att.ln_x.weight",       S1(C),           has_norm,           init_ln_x,               0, 1)    \
+  P(ln_x_b,     "att.ln_x.bias",         S1(C),           has_norm,           init_fill,               0, 1)    \
+  P(ffn_x_k,    "ffn.x_k",               S3(one, one, C), has_ffn_shift,      init_ffn_mix,            0, 1)    \
+  P(ffn_key,    "ffn.key.weight",        S2(F, C),        has_channel_mix,    init_orthogonal,         1, 1)    \
+  P(ffn_value,  "ffn.value.weight",      S2(C, F),        has_channel_mix,    init_fill,               0, 1)
+/* clang-format on */
 
 typedef struct {
   V7_BLOCK(PARAM_FIELD)
@@ -61,11 +64,14 @@ static const ParamSpec global_params[] = {V7_GLOBAL(PARAM_SPEC)};
 #undef BLOCK
 
 enum { ATT_XX, ATT_KV, FFN_XX };
+/* clang-format off */
 static const StateSpec state[] = {
-    [ATT_XX] = {"att_xx", S1(C), has_shift_state, 0},
-    [ATT_KV] = {"att_kv", S3(H, N, N), has_recurrence, 0}, /* S [H, value, key]: the transpose of v5 and v6 */
-    [FFN_XX] = {"ffn_xx", S1(C), has_channel_mix, 0},
+    /* part     name      shape        where            start */
+    [ATT_XX] = {"att_xx", S1(C),       has_shift_state, 0},
+    [ATT_KV] = {"att_kv", S3(H, N, N), has_recurrence,  0}, /* S [H, value, key]: the transpose of v5 and v6 */
+    [FFN_XX] = {"ffn_xx", S1(C),       has_channel_mix, 0},
 };
+/* clang-format on */
 
 /* ---- the computation ---- */
 

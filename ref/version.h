@@ -1,18 +1,21 @@
 /* What a version of RWKV is: its parameter lists, its state, and three functions. Each vN.c fills in one
-   `Version` (or a few that are close); model.c does the rest for all of them. */
+   `Version` (or a few that are close); ref/model does the rest for all of them. */
 #ifndef AVIARY_VERSION_H
 #define AVIARY_VERSION_H
 
 #include "hook.h"
 
 /* The layer norms of a block; block 0 also normalises the embedding. */
-#define BLOCK_NORMS(P)                                       \
-  P(ln0_w, "ln0.weight", S1(C), has_ln0, init_fill, 1, 1)      \
-  P(ln0_b, "ln0.bias", S1(C), has_ln0, init_fill, 0, 1)        \
-  P(ln1_w, "ln1.weight", S1(C), always, init_fill, 1, 1) \
-  P(ln1_b, "ln1.bias", S1(C), always, init_fill, 0, 1)   \
-  P(ln2_w, "ln2.weight", S1(C), always, init_fill, 1, 1) \
-  P(ln2_b, "ln2.bias", S1(C), always, init_fill, 0, 1)
+/* clang-format off */
+#define BLOCK_NORMS(P)                                                                                           \
+  /* field          official name               shape            where          initial value        gain  lr */ \
+  P(ln0_w,          "ln0.weight",               S1(C),           has_ln0,       init_fill,              1, 1)    \
+  P(ln0_b,          "ln0.bias",                 S1(C),           has_ln0,       init_fill,              0, 1)    \
+  P(ln1_w,          "ln1.weight",               S1(C),           always,        init_fill,              1, 1)    \
+  P(ln1_b,          "ln1.bias",                 S1(C),           always,        init_fill,              0, 1)    \
+  P(ln2_w,          "ln2.weight",               S1(C),           always,        init_fill,              1, 1)    \
+  P(ln2_b,          "ln2.bias",                 S1(C),           always,        init_fill,              0, 1)
+/* clang-format on */
 
 /* A list of parameters, and the size of the struct that holds them. */
 typedef struct {
@@ -31,9 +34,9 @@ typedef struct {
 typedef struct {
   const char *name;  /* "v7" */
   const char *title; /* "RWKV-7 Goose" */
-  ParamList global, block;      /* around the blocks, and of a block */
-  StateList state, global_state; /* of a block, and of the whole */
-  const char *own[HOOK_SLOTS];  /* what it has in each slot; NULL: no hook can stand there */
+  ParamList global, block;       /* around the blocks, and of a block */
+  StateList state, global_state; /* of a block, and around the blocks */
+  const char *own[HOOK_SLOTS];  /* what it does itself in each slot, in a word; NULL: it has no such slot */
   const char *streams, *ffn_streams; /* names of the mixes in time mixing and channel mixing: "r w k v a g", "k" */
   const char *recurrence;       /* what its recurrence is given: "r w k v a b" */
   /* Fills in what was left open with the official defaults; fails on sizes that cannot be. */
@@ -52,15 +55,19 @@ extern const Version version_v1, version_v2, version_v3, version_v4, version_v5_
 
 /* ---- around the blocks, from v2 to v7 (global.c) ---- */
 
-#define GLOBAL_BASE(P, emb_init, emb_gain)                                     \
-  P(emb, "emb.weight", S2(V, C), always, emb_init, emb_gain, 1)           \
-  P(ln_out_w, "ln_out.weight", S1(C), always, init_fill, 1, 1)            \
-  P(ln_out_b, "ln_out.bias", S1(C), always, init_fill, 0, 1)              \
-  P(head, "head.weight", S2(V, C), has_head, init_ortho_wide, 0.5, 1)
+/* clang-format off */
+#define GLOBAL_BASE(P, emb_init, emb_gain)                                                                       \
+  /* field          official name               shape            where          initial value        gain  lr */ \
+  P(emb,            "emb.weight",               S2(V, C),        always,        emb_init,        emb_gain, 1)    \
+  P(ln_out_w,       "ln_out.weight",            S1(C),           always,        init_fill,              1, 1)    \
+  P(ln_out_b,       "ln_out.bias",              S1(C),           always,        init_fill,              0, 1)    \
+  P(head,           "head.weight",              S2(V, C),        has_head,      init_ortho_wide,      0.5, 1)
 
-#define GLOBAL_COPY_HEAD(P)                                                    \
-  P(head_q, "head_q.weight", S2(Q, C), has_copy_head, init_fill, 0, 1)        \
-  P(head_k, "head_k.weight", S2(Q, C), has_copy_head, init_ortho_wide, 0.1, 1)
+#define GLOBAL_COPY_HEAD(P)                                                                                      \
+  /* field          official name               shape            where          initial value        gain  lr */ \
+  P(head_q,         "head_q.weight",            S2(Q, C),        has_copy_head, init_fill,              0, 1)    \
+  P(head_k,         "head_k.weight",            S2(Q, C),        has_copy_head, init_ortho_wide,      0.1, 1)
+/* clang-format on */
 
 typedef struct {
   GLOBAL_BASE(PARAM_FIELD, 0, 0)
@@ -69,9 +76,12 @@ typedef struct {
 
 /* What the copy head remembers: a key and the token of every position. */
 enum { COPY_KEYS, COPY_TOKENS };
-#define COPY_STATE                                           \
-  [COPY_KEYS] = {"hk", S2(history, Q), has_copy_head, 0},    \
-  [COPY_TOKENS] = {"tokens", S1(history), has_copy_head, 0}
+/* clang-format off */
+#define COPY_STATE                                                   \
+  /* part          name      shape           where          start */ \
+  [COPY_KEYS]   = {"hk",     S2(history, Q), has_copy_head, 0},      \
+  [COPY_TOKENS] = {"tokens", S1(history),    has_copy_head, 0}
+/* clang-format on */
 
 Tensor *global_embed(Pass *ps);
 Tensor *global_logits(Pass *ps, Tensor *x, const int *position, int count);
@@ -91,19 +101,22 @@ Tensor **mixes_prev_to_x(Pass *ps, HookSlot slot, Tensor *x, Tensor *prev, Tenso
 /* ---- channel mixing, from v2 to v5 (channel_mix.c) ---- */
 
 /* x [B,T,C], *carry [B,C]: before -> after; mixes [C], key [F,C], receptance [C,C], value [C,F] -> [B,T,C].
-   channel_mix lets the hooks in; channel_mix_pre_ffn does not. */
+   The second one is block 0's in models with pre_ffn, where no hook reaches. */
 Tensor *channel_mix(Pass *ps, Tensor *x, Tensor **carry, Tensor *mix_k, Tensor *mix_r, Tensor *key,
                     Tensor *receptance, Tensor *value);
 Tensor *channel_mix_pre_ffn(Pass *ps, Tensor *x, Tensor **carry, Tensor *mix_k, Tensor *mix_r, Tensor *key,
-                          Tensor *receptance, Tensor *value);
+                            Tensor *receptance, Tensor *value);
 
-/* A second one, in place of block 0's time mixing (models with pre_ffn). */
-#define PRE_FFN(P, init_mixes)                                                                   \
-  P(pre_mix_k, "ffnPre.time_mix_k", S3(one, one, C), has_pre_ffn, init_mixes, 1, 1)          \
-  P(pre_mix_r, "ffnPre.time_mix_r", S3(one, one, C), has_pre_ffn, init_mixes, 1, 1)          \
-  P(pre_key, "ffnPre.key.weight", S2(F, C), has_pre_ffn, init_ortho_wide, 1, 1)              \
-  P(pre_receptance, "ffnPre.receptance.weight", S2(C, C), has_pre_ffn, init_fill, 0, 1)      \
-  P(pre_value, "ffnPre.value.weight", S2(C, F), has_pre_ffn, init_fill, 0, 1)
+/* The parameters of a second channel mix, in place of block 0's time mixing (models with pre_ffn). */
+/* clang-format off */
+#define PRE_FFN(P, init_mixes)                                                                                   \
+  /* field          official name               shape            where          initial value        gain  lr */ \
+  P(pre_mix_k,      "ffnPre.time_mix_k",        S3(one, one, C), has_pre_ffn,   init_mixes,             1, 1)    \
+  P(pre_mix_r,      "ffnPre.time_mix_r",        S3(one, one, C), has_pre_ffn,   init_mixes,             1, 1)    \
+  P(pre_key,        "ffnPre.key.weight",        S2(F, C),        has_pre_ffn,   init_ortho_wide,        1, 1)    \
+  P(pre_receptance, "ffnPre.receptance.weight", S2(C, C),        has_pre_ffn,   init_fill,              0, 1)    \
+  P(pre_value,      "ffnPre.value.weight",      S2(C, F),        has_pre_ffn,   init_fill,              0, 1)
+/* clang-format on */
 
 /* ---- formulas that versions lend to the built-in hooks ---- */
 
