@@ -96,8 +96,8 @@ static const StateSpec state[] = {
 /* A token and the one before, and what their mixes are made from. */
 typedef struct {
   Tensor *x, *prev; /* [B,T,C] */
-  Tensor **hooked;  /* the mixes of a hook, one a stream; NULL: there is no hook, and */
-  Tensor *low;      /* [B,T,Dx] the low-rank map's inside, of all streams */
+  Tensor **hooked;  /* the mixes of a hook, one a stream; NULL: there is no hook */
+  Tensor *low;      /* [B,T,Dx] the inner part of the low-rank maps of all streams; NULL: there is a hook */
 } Shifted;
 
 static Shifted shift(Pass *ps, const V6Block *p, Tensor *x, Tensor **carry)

@@ -8,9 +8,9 @@
 
 typedef struct {
   char name[PARAM_NAME]; /* official: "blocks.0.att.key.weight" */
-  Tensor *t;     /* with gradient */
-  double lr_scale;
-  bool unused;   /* stands in the file, but nothing depends on it */
+  Tensor *t;             /* with gradient */
+  double lr_scale;       /* learning-rate multiple */
+  bool unused;           /* a file has it, but nothing depends on it */
 } Param;
 
 typedef struct {
@@ -18,13 +18,13 @@ typedef struct {
   Dims d;
   Param *params;
   int count;
-  void *global;  /* the version's structs of parameters: around the blocks, */
-  void **blocks; /* [L] and of each block */
+  void *global;          /* the version's struct of the parameters around the blocks */
+  void **blocks;         /* [L] its structs of the parameters of each block */
   Tensor ***hook_params; /* [L,HOOK_SLOTS] the parameters of the hooks, in the order of their lists */
-  const void *host;   /* whose it is, for hooks that need to know; may be NULL */
-  bool inference;     /* only values: no parameter has a gradient, matrices may be packed; they all stand in */
-  Arena weights;      /* this, whose pages are large: reading all of it for every token then goes faster */
-  bool rounded_decay; /* v7: 0.606531 for e^{-1/2}, as the official inference code has it */
+  const void *host;      /* whose it is, for hooks that need to know; may be NULL */
+  bool inference;        /* only values: no parameter has a gradient, matrices may be packed, all are in `weights` */
+  Arena weights;         /* its pages are large: reading all of it for every token then goes faster */
+  bool rounded_decay;    /* v7: 0.606531 for e^{-1/2}, as the official inference code has it */
 } Model;
 
 /* ---- versions (versions.c, count.c) ---- */
