@@ -64,7 +64,7 @@ static ShapeSpec read_shape(lua_State *L, int table)
 static void read_param(lua_State *L, int table, ParamSpec *p, char name[32])
 {
   read_name(L, table, name);
-  *p = (ParamSpec){name, read_shape(L, table), everywhere, init_fill, number_field(L, table, "gain", 0),
+  *p = (ParamSpec){name, read_shape(L, table), always, init_fill, number_field(L, table, "gain", 0),
                    number_field(L, table, "lr", 1), 0};
   for (int i = 0; i < p->shape.axes; i++)
     if (p->shape.size[i] == offsetof(Dims, history)) luaL_error(L, "parameter %s: \"tokens\" is for states", name);
@@ -84,7 +84,7 @@ static void read_param(lua_State *L, int table, ParamSpec *p, char name[32])
 static void read_state(lua_State *L, int table, StateSpec *s, char name[32])
 {
   read_name(L, table, name);
-  *s = (StateSpec){name, read_shape(L, table), everywhere, number_field(L, table, "start", 0)};
+  *s = (StateSpec){name, read_shape(L, table), always, number_field(L, table, "start", 0)};
   for (int i = 1; i < s->shape.axes; i++)
     if (s->shape.size[i] == offsetof(Dims, history))
       luaL_error(L, "state %s: \"tokens\" can only be the first size", name);

@@ -26,14 +26,14 @@ const Version *read_design(lua_State *L, int index, const char *function, Dims *
 {
   const char *known[40] = {"version", "seed", "tokens", "hooks", "init"};
   luaL_checktype(L, index, LUA_TTABLE);
-  for (int i = 0; size_names[i].name; i++) known[i + 5] = size_names[i].name;
+  for (int i = 0; model_size_names[i].name; i++) known[i + 5] = model_size_names[i].name;
   known_fields(L, index, function, known);
   raw_field(L, index, "version");
   const char *name = lua_tostring(L, -1);
   const Version *v = version_find(name ? name : "(none)");
   lua_pop(L, 1);
   *d = (Dims){.one = 1};
-  for (const SizeName *s = size_names; s->name; s++) *dim_at(d, s->at) = integer_field(L, index, s->name, 0);
+  for (const SizeName *s = model_size_names; s->name; s++) *dims_at(d, s->at) = integer_field(L, index, s->name, 0);
   *seed = number_field(L, index, "seed", 0);
   if (!(*seed >= 0 && *seed <= 9007199254740992.0) || floor(*seed) != *seed)
     luaL_error(L, "seed: expected a whole number from 0 to 2^53, found %f", *seed);
@@ -47,9 +47,9 @@ void push_config(lua_State *L, const Version *v, const Dims *d)
   lua_newtable(L);
   lua_pushstring(L, v->name);
   lua_setfield(L, -2, "version");
-  for (const SizeName *s = size_names; s->name; s++) {
-    if (!size_of(d, s->at)) continue;
-    lua_pushinteger(L, size_of(d, s->at));
+  for (const SizeName *s = model_size_names; s->name; s++) {
+    if (!dims_size(d, s->at)) continue;
+    lua_pushinteger(L, dims_size(d, s->at));
     lua_setfield(L, -2, s->name);
   }
   lua_newtable(L);
@@ -256,7 +256,7 @@ static int weight_bytes(lua_State *L) /* m:weight_bytes(name or nil) -> bytes in
   if (name && !model_param(m, name))
     return luaL_error(L, "weight_bytes: this %s model has no parameter \"%s\"", m->version->name, name);
   for (int i = 0; i < m->count; i++)
-    if (!name || strcmp(name, m->params[i].name) == 0) bytes += param_bytes(&m->params[i]);
+    if (!name || strcmp(name, m->params[i].name) == 0) bytes += model_param_bytes(&m->params[i]);
   lua_pushinteger(L, (lua_Integer)bytes);
   return 1;
 }

@@ -45,7 +45,7 @@ static int read_file(lua_State *L) /* read_file(path) -> the bytes of a regular 
   size_t size, n;
   luaL_Buffer b;
   Source *s = new_source(L);
-  s->stream = open_regular(path, &size);
+  s->stream = regular_open(path, &size);
   luaL_buffinit(L, &b);
   do {
     rwkv_poll();
@@ -88,7 +88,7 @@ static void open_archive(lua_State *L, Source *s, const char *path)
 {
   size_t size;
   int code = 0;
-  fclose(open_regular(path, &size)); /* libzip would take a directory, and wait for a pipe */
+  fclose(regular_open(path, &size)); /* libzip would take a directory, and wait for a pipe */
   s->archive = zip_open(path, ZIP_RDONLY | ZIP_CHECKCONS, &code);
   if (s->archive) return;
   zip_error_t error;

@@ -2,36 +2,39 @@
    and some v4 models. */
 #include "version.h"
 
-Tensor *outer_embed(Pass *ps)
+Tensor *global_embed(Pass *ps)
 {
-  const Outer *p = ps->outer;
+  const Global *p = ps->global;
   Tensor *x = t_rows(ps->tp, p->emb, ps->tokens, 2, (int[]){ps->B, ps->T});
-  TRACE_OUTER(ps, "emb", x);
+  TRACE_GLOBAL(ps, "emb.x", x);
   return x;
 }
 
-Tensor *add_copies(Pass *ps, Tensor *logits, Tensor *q, Tensor *k, const int *row, int count)
+Tensor *global_add_copies(Pass *ps, Tensor *logits, Tensor *q, Tensor *k, const int *position, int count)
 {
   Tape *tp = ps->tp;
   Tensor *tokens = tape_tensor(tp, 2, (int[]){ps->B, ps->T});
-  for (int i = 0; i < ps->B * ps->T; i++) tensor_write(tokens, (size_t)i, 1, &(real){(real)ps->tokens[i]});
-  Tensor **st = ps->outer_state;
+  real *ids = arena_alloc(&tp->arena, tokens->n * sizeof *ids);
+  for (size_t i = 0; i < tokens->n; i++) ids[i] = (real)ps->tokens[i];
+  tensor_write(tokens, 0, tokens->n, ids);
+  Tensor **st = ps->global_state;
   st[COPY_KEYS] = t_append(tp, st[COPY_KEYS], k);
   st[COPY_TOKENS] = t_append(tp, st[COPY_TOKENS], tokens);
-  Tensor *copies = t_copy_scores(tp, q, st[COPY_KEYS], st[COPY_TOKENS], ps->T, row, row ? count : ps->B * ps->T,
-                                 ps->d->V);
+  if (!position) count = ps->B * ps->T;
+  Tensor *copies = t_copy_scores(tp, q, st[COPY_KEYS], st[COPY_TOKENS], ps->T, position, count, ps->d->V);
   return t_add(tp, logits, t_reshape(tp, copies, logits->axes, logits->shape));
 }
 
-Tensor *outer_logits(Pass *ps, Tensor *x, const int *row, int count)
+Tensor *global_logits(Pass *ps, Tensor *x, const int *position, int count)
 {
-  const Outer *p = ps->outer;
+  const Global *p = ps->global;
   Tape *tp = ps->tp;
   Tensor *y = t_layer_norm(tp, x, p->ln_out_w, p->ln_out_b, 1e-5);         /* [B,T,C] */
-  TRACE_OUTER(ps, "ln_out", y);
+  TRACE_GLOBAL(ps, "ln_out.y", y);
   Tensor *flat = t_reshape(tp, y, 2, (int[]){ps->B * ps->T, ps->d->C});
-  Tensor *at = row ? t_rows(tp, flat, row, 1, &count) : y;                 /* [count,C] or [B,T,C] */
+  Tensor *at = position ? t_rows(tp, flat, position, 1, &count) : y;            /* [count,C] or [B,T,C] */
   Tensor *logits = t_linear(tp, at, p->head ? p->head : p->emb);
   if (!p->head_q) return logits;
-  return add_copies(ps, logits, t_linear(tp, at, p->head_q), t_linear(tp, y, p->head_k), row, count); /* [v2.7] */
+  Tensor *k = t_linear(tp, y, p->head_k), *q = t_linear(tp, at, p->head_q);
+  return global_add_copies(ps, logits, q, k, position, count);             /* [v2.7] */
 }

@@ -41,7 +41,7 @@ int hook_slot(const char *name)
   rwkv_fail("there is no hook slot \"%s\"; there are:%s", name, known);
 }
 
-bool slot_stands(const Dims *d, HookSlot slot, int layer)
+bool hook_slot_in_layer(const Dims *d, HookSlot slot, int layer)
 {
   if (slot == HOOK_FFN_SHIFT || slot == HOOK_CHANNEL_MIX) return true;
   return !has_pre_ffn(d, layer) && (slot != HOOK_VALUE_RESIDUAL || layer > 0);
@@ -78,7 +78,7 @@ static void check(const HookCall *c, const Tensor *t)
 {
   const Slot *s = &hook_slots[c->hook->slot];
   const Pass *ps = c->ps;
-  int full[] = {ps->B, ps->T, size_of(ps->d, s->width)};
+  int full[] = {ps->B, ps->T, dims_size(ps->d, s->width)};
   if (!t && s->nothing) return;
   if (!t) rwkv_fail("%s: returned nothing, expected %s", title(c->hook, ps->layer), shape_text(3, full));
   bool fits = t->axes == 3 && memcmp(t->shape, full, sizeof full) == 0;
@@ -100,7 +100,7 @@ static void check(const HookCall *c, const Tensor *t)
 /* [] -> [width]: a recurrence wants every channel written out */
 static Tensor *for_all_channels(const HookCall *c, Tensor *t)
 {
-  int width = size_of(c->ps->d, hook_slots[c->hook->slot].width);
+  int width = dims_size(c->ps->d, hook_slots[c->hook->slot].width);
   return t_add(c->ps->tp, t, tape_zeros(c->ps->tp, 1, &width));
 }
 
@@ -121,10 +121,12 @@ Tensor *hook_apply(Pass *ps, HookSlot slot, Tensor **in, int in_count)
   return out;
 }
 
+int hook_streams(const Dims *d, HookSlot slot) { return slot == HOOK_SHIFT ? d->streams : d->ffn_streams; }
+
 Tensor **hook_shift(Pass *ps, HookSlot slot, Tensor *x, Tensor *prev)
 {
   if (!ps->d->hook[slot]) return NULL;
-  int streams = slot == HOOK_SHIFT ? ps->d->streams : ps->d->ffn_streams;
+  int streams = hook_streams(ps->d, slot);
   Tensor **out = arena_alloc(&ps->tp->arena, (size_t)streams * sizeof *out);
   memset(out, 0, (size_t)streams * sizeof *out);
   use(ps, slot, (Tensor *[]){x, prev}, 2, out, streams);

@@ -20,7 +20,7 @@ typedef struct {
 
 extern const Slot hook_slots[HOOK_SLOTS];
 int hook_slot(const char *name);                          /* fails, naming the slots there are */
-bool slot_stands(const Dims *d, HookSlot slot, int layer); /* whether the layer has this place */
+bool hook_slot_in_layer(const Dims *d, HookSlot slot, int layer); /* whether the layer has this place */
 
 /* ---- hooks ---- */
 
@@ -53,10 +53,12 @@ void hook_param_name(char *out, size_t size, int layer, const Hook *h, const cha
 
 /* What the hook in the slot makes of the inputs, checked for shape, range and finite numbers. */
 Tensor *hook_apply(Pass *ps, HookSlot slot, Tensor **in, int in_count);
+int hook_streams(const Dims *d, HookSlot slot); /* of a shift slot: how many mixes its part of the block needs */
 /* The mixes that a hook in a shift slot makes of x and the token before, one a stream; NULL if there is no hook. */
 Tensor **hook_shift(Pass *ps, HookSlot slot, Tensor *x, Tensor *prev);
 
-/* The result of the hook in a slot, or the version's own way. */
+/* The result of the hook in a slot; without one, `own`: what the version does itself. With a hook `own` is not run, so
+   that it costs nothing and may use parameters that are not there. */
 #define HOOK(ps, slot, own, ...) \
   ((ps)->d->hook[slot] ? hook_apply(ps, slot, (Tensor *[]){__VA_ARGS__}, COUNT(((Tensor *[]){__VA_ARGS__}))) : (own))
 

@@ -1,39 +1,9 @@
 /* Initial values shared by the versions. */
-#include "spec.h"
+#include "init.h"
 
-#include "engine/err.h"
 #include "engine/memory.h"
 
 #include <math.h>
-#include <stdlib.h>
-
-/* ---- where parameters stand ---- */
-
-bool everywhere(const Dims *d, int layer) { return (void)d, (void)layer, true; }
-bool first(const Dims *d, int layer) { return (void)d, layer == 0; }
-bool has_pre_ffn(const Dims *d, int layer) { return layer == 0 && d->pre_ffn; }
-bool has_att(const Dims *d, int layer) { return !has_pre_ffn(d, layer) && !d->hook[HOOK_TIME_MIX]; }
-bool has_ffn(const Dims *d, int layer) { return (void)layer, !d->hook[HOOK_CHANNEL_MIX]; }
-bool keeps_shift(const Dims *d, int layer) { return has_pre_ffn(d, layer) || has_att(d, layer); }
-bool has_tiny(const Dims *d, int layer) { return d->tiny_layer > 0 && (layer < 0 || layer + 1 == d->tiny_layer); }
-bool has_head(const Dims *d, int layer) { return (void)layer, !d->tied; }
-bool has_copy_head(const Dims *d, int layer) { return (void)layer, d->Q > 0; }
-
-#define OWN(name, part, slot) \
-  bool own_##name(const Dims *d, int layer) { return part(d, layer) && !d->hook[slot]; }
-OWN(shift, has_att, HOOK_SHIFT)
-OWN(ffn_shift, has_ffn, HOOK_FFN_SHIFT)
-OWN(receptance, has_att, HOOK_RECEPTANCE)
-OWN(decay, has_att, HOOK_DECAY)
-OWN(iclr, has_att, HOOK_ICLR)
-OWN(gate, has_att, HOOK_GATE)
-OWN(bonus, has_att, HOOK_BONUS)
-OWN(key_norm, has_att, HOOK_KEY_NORM)
-OWN(value_residual, layer > 0 && has_att, HOOK_VALUE_RESIDUAL)
-OWN(recurrence, has_att, HOOK_RECURRENCE)
-OWN(norm, has_att, HOOK_NORM)
-
-/* ---- values ---- */
 
 void init_fill(const Init *in)
 {
@@ -115,13 +85,13 @@ void init_emb_orthogonal(const Init *in)
 
 void init_mix(const Init *in)
 {
-  for (size_t c = 0; c < in->n; c++) in->out[c] = channel_power(in, c, in->gain * ratio_1_to_almost0(in));
+  for (size_t c = 0; c < in->n; c++) in->out[c] = init_channel_power(in, c, in->gain * init_ratio_1_to_almost0(in));
 }
 
 void init_mix_v(const Init *in)
 {
   for (size_t c = 0; c < in->n; c++)
-    in->out[c] = channel_power(in, c, ratio_1_to_almost0(in)) + 0.3 * ratio_0_to_1(in);
+    in->out[c] = init_channel_power(in, c, init_ratio_1_to_almost0(in)) + 0.3 * init_ratio_0_to_1(in);
 }
 
 static void one_minus(const Init *in)
@@ -144,7 +114,7 @@ void init_prev_mix_v(const Init *in)
 static void decay_ramp(const Init *in, double from, double range)
 {
   for (size_t i = 0; i < in->n; i++)
-    in->out[i] = from + range * pow(part_of_last(in, i), 0.7 + 1.3 * ratio_0_to_1(in));
+    in->out[i] = from + range * pow(init_part_of_last(in, i), 0.7 + 1.3 * init_ratio_0_to_1(in));
 }
 
 void init_decay_v4(const Init *in) { decay_ramp(in, -5, 8); }
@@ -159,7 +129,7 @@ void init_first(const Init *in)
 void init_bonus(const Init *in)
 {
   for (size_t i = 0; i < in->n; i++)
-    in->out[i] = ratio_0_to_1(in) * (1 - part_of_last(in, i)) + ((double)((i + 1) % 3) - 1) * 0.1;
+    in->out[i] = init_ratio_0_to_1(in) * (1 - init_part_of_last(in, i)) + ((double)((i + 1) % 3) - 1) * 0.1;
 }
 
 void init_ln_x(const Init *in)
@@ -171,7 +141,7 @@ void init_ln_x(const Init *in)
 /* ---- RWKV-7 ---- */
 
 /* from -1/2 to 1/2 over the channels */
-static double ramp(const Init *in, size_t c) { return part_of_last(in, c) - 0.5; }
+static double ramp(const Init *in, size_t c) { return init_part_of_last(in, c) - 0.5; }
 
 /* from -1 to 1 inside each head, signed square */
 static double zigzag(const Init *in, size_t c)
@@ -183,8 +153,9 @@ static double zigzag(const Init *in, size_t c)
 
 void init_decay_v7(const Init *in)
 {
+  double power = 1 + pow(init_ratio_0_to_1(in), 0.3);
   for (size_t c = 0; c < in->n; c++)
-    in->out[c] = -6 + 6 * pow(part_of_last(in, c), 1 + pow(ratio_0_to_1(in), 0.3)) + 0.5 + 2.5 * zigzag(in, c);
+    in->out[c] = -6 + 6 * pow(init_part_of_last(in, c), power) + 0.5 + 2.5 * zigzag(in, c);
 }
 
 void init_iclr(const Init *in)
@@ -203,36 +174,17 @@ void init_key_norm(const Init *in) { falling(in, 0.71, 0.1); }
 void init_lerp(const Init *in)
 {
   for (size_t i = 0; i < in->n; i++)
-    in->out[i] = 1 - channel_power(in, i % (size_t)in->d->C, in->gain * ratio_1_to_almost0(in));
+    in->out[i] = 1 - init_channel_power(in, i % (size_t)in->d->C, in->gain * init_ratio_1_to_almost0(in));
 }
 
 /* ---- helpers ---- */
 
-double ratio_0_to_1(const Init *in) { return in->d->L > 1 ? (double)in->layer / (in->d->L - 1) : 0; }
-double ratio_1_to_almost0(const Init *in) { return 1.0 - (double)in->layer / in->d->L; }
+double init_ratio_0_to_1(const Init *in) { return in->d->L > 1 ? (double)in->layer / (in->d->L - 1) : 0; }
+double init_ratio_1_to_almost0(const Init *in) { return 1.0 - (double)in->layer / in->d->L; }
 
-double channel_power(const Init *in, size_t c, double power)
+double init_channel_power(const Init *in, size_t c, double power)
 {
   return pow((double)c / in->d->C, power);
 }
 
-double part_of_last(const Init *in, size_t i) { return in->n > 1 ? (double)i / (double)(in->n - 1) : 0; }
-
-int lora_rank(double f) { return (int)fmax(32, 32 * nearbyint(f / 32)); }
-
-int size_of(const Dims *d, size_t size)
-{
-  if (size >= sizeof(Dims)) return (int)(size - sizeof(Dims));
-  return *(const int *)(const void *)((const char *)d + size);
-}
-
-int *dim_at(Dims *d, size_t offset) { return (int *)(void *)((char *)d + offset); }
-
-void complete_heads(const char *version, Dims *d, int default_head)
-{
-  if (!d->H && !d->N) d->N = d->A % default_head == 0 ? default_head : d->A;
-  if (!d->N) d->N = d->A / d->H;
-  if (!d->H) d->H = d->A / d->N;
-  if (d->H < 1 || d->N < 1 || (int64_t)d->H * d->N != d->A)
-    rwkv_fail("%s: %d channels cannot be split into %d heads of size %d", version, d->A, d->H, d->N);
-}
+double init_part_of_last(const Init *in, size_t i) { return in->n > 1 ? (double)i / (double)(in->n - 1) : 0; }

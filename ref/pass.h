@@ -2,6 +2,7 @@
 #ifndef AVIARY_PASS_H
 #define AVIARY_PASS_H
 
+#include "engine/tape.h"
 #include "spec.h"
 
 /* Somebody who sees every named intermediate of a run, in the order of computation. */
@@ -12,25 +13,28 @@ typedef struct Trace {
 typedef struct {
   Tape *tp;
   const Dims *d;
-  const void *outer;     /* the parameters around the blocks */
-  Tensor **state, **outer_state; /* of all layers, and the part around them */
-  const int *tokens;
+  const int *tokens;      /* [B,T] */
   int B, T;
+  const void *global;     /* the parameters around the blocks */
+  Tensor **state;         /* of all layers, before -> after */
+  Tensor **global_state;  /* around the blocks, before -> after */
   int layer;              /* the block that is at work, from 0 */
-  Tensor **hook_param[HOOK_SLOTS], **hook_state[HOOK_SLOTS]; /* its hooks' parameters, and state before -> after */
-  Tensor *emb;     /* v4: the raw embedding, [B,T,C] */
-  Tensor *v_first; /* v7: the values of block 0, [B,T,C] */
-  bool rounded_decay; /* v7: 0.606531 for e^{-1/2}, as the official inference code has it */
-  const void *host;   /* of the model */
-  int *held;          /* of the state: + 1 while a hook is at work */
-  Trace *trace;       /* who wants to see the intermediates; NULL: nobody */
+  Tensor **hook_param[HOOK_SLOTS]; /* the parameters of its hooks */
+  Tensor **hook_state[HOOK_SLOTS]; /* and their state, before -> after */
+  Tensor *emb;            /* v4: the raw embedding, [B,T,C] */
+  Tensor *v_first;        /* v7: the values of block 0, [B,T,C] */
+  bool rounded_decay;     /* v7: 0.606531 for e^{-1/2}, as the official inference code has it */
+  const void *host;       /* of the model */
+  int *held;              /* of the state: + 1 while a hook is at work */
+  Trace *trace;           /* who wants to see the intermediates; NULL: nobody */
 } Pass;
 
-/* Shows intermediates to whoever traces the run, under their names in the code:  TRACE(ps, "att", r, w, k, v);  */
-#define TRACE(ps, part, ...) \
-  ((ps)->trace ? trace(ps, part, #__VA_ARGS__, (Tensor *[]){__VA_ARGS__}) : (void)0)
-/* The same around the blocks, a tensor "emb.x". */
-#define TRACE_OUTER(ps, part, t) ((ps)->trace ? (ps)->trace->see((ps)->trace, part "." #t, t) : (void)0)
-void trace(Pass *ps, const char *part, const char *names, Tensor **t); /* those that are NULL are passed over */
+/* Shows intermediates to whoever traces the run. Their names are part of golden files:
+     TRACE(ps, "att", "r w k v", r, w, k, v);   shows "blocks.0.att.r", ...; tensors that are NULL are passed over
+     TRACE_GLOBAL(ps, "emb.x", x);              around the blocks */
+#define TRACE(ps, part, names, ...) TRACE_LIST(ps, part, names, ((Tensor *[]){__VA_ARGS__}))
+#define TRACE_LIST(ps, part, names, list) ((ps)->trace ? trace_tensors(ps, part, names, list, COUNT(list)) : (void)0)
+#define TRACE_GLOBAL(ps, name, t) ((ps)->trace ? (ps)->trace->see((ps)->trace, name, t) : (void)0)
+void trace_tensors(Pass *ps, const char *part, const char *names, Tensor **t, int count);
 
 #endif

@@ -7,14 +7,17 @@
    engine/kernels.h  k_*                            the arithmetic, as plain loops, forward beside backward
    engine/tape.h     t_*, tape_*                    the same with shapes checked and gradients recorded
    engine/optim.h    opt_*                          AdamW
-   spec.h            Dims, ParamSpec, StateSpec     sizes, shapes, initial values
+   dims.h            Dims, ShapeSpec, dims_*        sizes, and shapes in terms of them
+   where.h           has_*                          which blocks have which parameters
+   init.h            init_*                         initial values
+   spec.h            ParamSpec, StateSpec           what a version lists
    pass.h            Pass, TRACE                    one run: what the blocks share
    hook.h            Hook, HOOK                     the slots in which a version can be changed
    variants.h        hook_find, hook_list           the built-in hooks
    version.h         Version                        what makes a version; one file each:
      v1.c ... v7.c     parameters, initial values, time mixing, channel mixing
      wkv1.c ... wkv7.c the recurrences (wkv2 serves v2 and v3, wkv6 serves v5 and v6)
-     outer.c channel_mix.c init.c   what versions share
+     global.c mixes.c channel_mix.c   what versions share
    model/model.h     model_*, state_*               tokens -> logits, loss; files; state in and out
    model/golden.h    golden_verify                  a model against official numbers
    io/safetensors.h  st_*                           the file format of models and numbers

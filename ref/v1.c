@@ -20,48 +20,52 @@ static void init_time_w(const Init *in)
     }
 }
 
-#define V1_OUTER(P)                                                                        \
-  P(emb, "tok_emb.weight", S2(V, C), everywhere, init_emb_orthogonal, 0.4, 1)                         \
-  P(time_out, "time_out", S3(one, ctx, one), everywhere, init_fill, 1, 1)                  \
-  P(ln_f_w, "ln_f.weight", S1(C), everywhere, init_fill, 1, 1)                             \
-  P(ln_f_b, "ln_f.bias", S1(C), everywhere, init_fill, 0, 1)                               \
-  P(head, "head.weight", S2(V, C), has_head,   init_ortho_wide, 0.4, 1)                    \
-  P(head_q, "head_q.weight", S2(Q, C), everywhere, init_ortho_wide, 0.01, 1)               \
-  P(head_q_b, "head_q.bias", S1(Q), everywhere, init_fill, 0, 1)                           \
-  P(head_k, "head_k.weight", S2(Q, C), everywhere, init_ortho_wide, 0.01, 1)               \
-  P(head_k_b, "head_k.bias", S1(Q), everywhere, init_fill, 0, 1)
+/* clang-format off */
+#define V1_GLOBAL(P)                                                                                                 \
+  /* field            official name             shape              where            initial value        gain  lr */ \
+  P(emb,              "tok_emb.weight",         S2(V, C),          always,          init_emb_orthogonal,  0.4, 1)    \
+  P(time_out,         "time_out",               S3(one, ctx, one), always,          init_fill,              1, 1)    \
+  P(ln_f_w,           "ln_f.weight",            S1(C),             always,          init_fill,              1, 1)    \
+  P(ln_f_b,           "ln_f.bias",              S1(C),             always,          init_fill,              0, 1)    \
+  P(head,             "head.weight",            S2(V, C),          has_head,        init_ortho_wide,      0.4, 1)    \
+  P(head_q,           "head_q.weight",          S2(Q, C),          always,          init_ortho_wide,     0.01, 1)    \
+  P(head_q_b,         "head_q.bias",            S1(Q),             always,          init_fill,              0, 1)    \
+  P(head_k,           "head_k.weight",          S2(Q, C),          always,          init_ortho_wide,     0.01, 1)    \
+  P(head_k_b,         "head_k.bias",            S1(Q),             always,          init_fill,              0, 1)
 
-#define V1_BLOCK(P)                                                                        \
-  P(ln1_w, "ln1.weight", S1(C), everywhere, init_fill, 1, 1)                               \
-  P(ln1_b, "ln1.bias", S1(C), everywhere, init_fill, 0, 1)                                 \
-  P(ln2_w, "ln2.weight", S1(C), everywhere, init_fill, 1, 1)                               \
-  P(ln2_b, "ln2.bias", S1(C), everywhere, init_fill, 0, 1)                                 \
-  P(time_w, "attn.time_w", S2(H, ctx), has_att, init_time_w, 0, 1)                      \
-  P(time_alpha, "attn.time_alpha", S3(H, one, ctx), has_att, init_fill, 1, 1)           \
-  P(time_beta, "attn.time_beta", S3(H, ctx, one), has_att, init_fill, 1, 1)             \
-  P(time_gamma, "attn.time_gamma", S2(ctx, one), has_att, init_fill, 1, 1)              \
-  P(key, "attn.key.weight", S2(A, C), has_att, init_fill, 0, 1)                         \
-  P(key_b, "attn.key.bias", S1(A), has_att, init_fill, 0, 1)                            \
-  P(value, "attn.value.weight", S2(A, C), has_att, init_ortho_wide, 1, 1)               \
-  P(value_b, "attn.value.bias", S1(A), has_att, init_fill, 0, 1)                        \
-  P(receptance, "attn.receptance.weight", S2(A, C), has_att, init_fill, 0, 1)           \
-  P(receptance_b, "attn.receptance.bias", S1(A), has_att, init_fill, 0, 1)              \
-  P(output, "attn.output.weight", S2(C, A), has_att, init_fill, 0, 1)                   \
-  P(output_b, "attn.output.bias", S1(C), has_att, init_fill, 0, 1)                      \
-  P(mlp_key, "mlp.key.weight", S2(F, C), has_ffn, init_ortho_wide, 1, 1)                \
-  P(mlp_key_b, "mlp.key.bias", S1(F), has_ffn, init_fill, 0, 1)                         \
-  P(mlp_value, "mlp.value.weight", S2(F, C), has_ffn, init_ortho_wide, 1, 1)            \
-  P(mlp_value_b, "mlp.value.bias", S1(F), has_ffn, init_fill, 0, 1)                     \
-  P(mlp_weight, "mlp.weight.weight", S2(C, F), has_ffn, init_fill, 0, 1)                \
-  P(mlp_weight_b, "mlp.weight.bias", S1(C), has_ffn, init_fill, 0, 1)                   \
-  P(mlp_receptance, "mlp.receptance.weight", S2(C, C), has_ffn, init_fill, 0, 1)        \
-  P(mlp_receptance_b, "mlp.receptance.bias", S1(C), has_ffn, init_fill, 0, 1)
+#define V1_BLOCK(P)                                                                                                  \
+  /* field            official name             shape              where            initial value        gain  lr */ \
+  P(ln1_w,            "ln1.weight",             S1(C),             always,          init_fill,              1, 1)    \
+  P(ln1_b,            "ln1.bias",               S1(C),             always,          init_fill,              0, 1)    \
+  P(ln2_w,            "ln2.weight",             S1(C),             always,          init_fill,              1, 1)    \
+  P(ln2_b,            "ln2.bias",               S1(C),             always,          init_fill,              0, 1)    \
+  P(time_w,           "attn.time_w",            S2(H, ctx),        has_time_mix,    init_time_w,            0, 1)    \
+  P(time_alpha,       "attn.time_alpha",        S3(H, one, ctx),   has_time_mix,    init_fill,              1, 1)    \
+  P(time_beta,        "attn.time_beta",         S3(H, ctx, one),   has_time_mix,    init_fill,              1, 1)    \
+  P(time_gamma,       "attn.time_gamma",        S2(ctx, one),      has_time_mix,    init_fill,              1, 1)    \
+  P(key,              "attn.key.weight",        S2(A, C),          has_time_mix,    init_fill,              0, 1)    \
+  P(key_b,            "attn.key.bias",          S1(A),             has_time_mix,    init_fill,              0, 1)    \
+  P(value,            "attn.value.weight",      S2(A, C),          has_time_mix,    init_ortho_wide,        1, 1)    \
+  P(value_b,          "attn.value.bias",        S1(A),             has_time_mix,    init_fill,              0, 1)    \
+  P(receptance,       "attn.receptance.weight", S2(A, C),          has_time_mix,    init_fill,              0, 1)    \
+  P(receptance_b,     "attn.receptance.bias",   S1(A),             has_time_mix,    init_fill,              0, 1)    \
+  P(output,           "attn.output.weight",     S2(C, A),          has_time_mix,    init_fill,              0, 1)    \
+  P(output_b,         "attn.output.bias",       S1(C),             has_time_mix,    init_fill,              0, 1)    \
+  P(mlp_key,          "mlp.key.weight",         S2(F, C),          has_channel_mix, init_ortho_wide,        1, 1)    \
+  P(mlp_key_b,        "mlp.key.bias",           S1(F),             has_channel_mix, init_fill,              0, 1)    \
+  P(mlp_value,        "mlp.value.weight",       S2(F, C),          has_channel_mix, init_ortho_wide,        1, 1)    \
+  P(mlp_value_b,      "mlp.value.bias",         S1(F),             has_channel_mix, init_fill,              0, 1)    \
+  P(mlp_weight,       "mlp.weight.weight",      S2(C, F),          has_channel_mix, init_fill,              0, 1)    \
+  P(mlp_weight_b,     "mlp.weight.bias",        S1(C),             has_channel_mix, init_fill,              0, 1)    \
+  P(mlp_receptance,   "mlp.receptance.weight",  S2(C, C),          has_channel_mix, init_fill,              0, 1)    \
+  P(mlp_receptance_b, "mlp.receptance.bias",    S1(C),             has_channel_mix, init_fill,              0, 1)
+/* clang-format on */
 
 typedef struct {
-  V1_OUTER(PARAM_FIELD)
-} V1Outer;
-#define BLOCK V1Outer
-static const ParamSpec outer_params[] = {V1_OUTER(PARAM_SPEC)};
+  V1_GLOBAL(PARAM_FIELD)
+} V1Global;
+#define BLOCK V1Global
+static const ParamSpec global_params[] = {V1_GLOBAL(PARAM_SPEC)};
 #undef BLOCK
 
 typedef struct {
@@ -73,13 +77,16 @@ static const ParamSpec params[] = {V1_BLOCK(PARAM_SPEC)};
 
 /* Nothing can be forgotten: the state is the history. */
 enum { ATT_XX, ATT_K, ATT_V, MLP_XX };
+/* clang-format off */
 static const StateSpec state[] = {
-    [ATT_XX] = {"att_xx", S1(C), keeps_shift, 0},
-    [ATT_K] = {"att_k", S2(history, A), has_att, 0},
-    [ATT_V] = {"att_v", S2(history, A), has_att, 0},
-    [MLP_XX] = {"mlp_xx", S1(C), has_ffn, 0},
+    /* part     name      shape           where            start */
+    [ATT_XX] = {"att_xx", S1(C),          has_shift_state, 0},
+    [ATT_K]  = {"att_k",  S2(history, A), has_time_mix,    0},
+    [ATT_V]  = {"att_v",  S2(history, A), has_time_mix,    0},
+    [MLP_XX] = {"mlp_xx", S1(C),          has_channel_mix, 0},
 };
-static const StateSpec outer_state[] = {COPY_STATE};
+/* clang-format on */
+static const StateSpec global_state[] = {COPY_STATE};
 
 /* ---- the computation ---- */
 
@@ -105,7 +112,7 @@ static Tensor *time_mix(Pass *ps, const V1Block *p, Tensor *x, Tensor **st)
   Tensor *y = t_wkv1(tp, p->time_w, p->time_alpha, p->time_beta, ps->d->H, k, v, &st[ATT_K], &st[ATT_V]);
   Tensor *out = t_linear_bias(tp, t_mul(tp, r, y), p->output, p->output_b); /* [v1.5]  [B,T,C] */
   out = t_mul(tp, out, t_slice(tp, p->time_gamma, 0, before, ps->T));      /* gamma [T,1] */
-  TRACE(ps, "att", x, z, k, v, r, y, out);
+  TRACE(ps, "att", "x z k v r y out", x, z, k, v, r, y, out);
   return out;
 }
 
@@ -117,7 +124,7 @@ static Tensor *mlp(Pass *ps, const V1Block *p, Tensor *x, Tensor **st)
   Tensor *v = t_linear_bias(tp, z, p->mlp_value, p->mlp_value_b);
   Tensor *r = t_sigmoid(tp, t_linear_bias(tp, z, p->mlp_receptance, p->mlp_receptance_b));
   Tensor *out = t_mul(tp, r, t_linear_bias(tp, t_mul(tp, k, v), p->mlp_weight, p->mlp_weight_b));
-  TRACE(ps, "ffn", x, z, k, v, r, out);
+  TRACE(ps, "ffn", "x z k v r out", x, z, k, v, r, out);
   return out;
 }
 
@@ -133,26 +140,26 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
 
 static Tensor *embed(Pass *ps)
 {
-  Tensor *x = t_rows(ps->tp, ((const V1Outer *)ps->outer)->emb, ps->tokens, 2, (int[]){ps->B, ps->T});
-  TRACE_OUTER(ps, "emb", x);
+  Tensor *x = t_rows(ps->tp, ((const V1Global *)ps->global)->emb, ps->tokens, 2, (int[]){ps->B, ps->T});
+  TRACE_GLOBAL(ps, "emb.x", x);
   return x;
 }
 
-static Tensor *logits(Pass *ps, Tensor *x, const int *row, int count)
+static Tensor *logits(Pass *ps, Tensor *x, const int *position, int count)
 {
-  const V1Outer *p = ps->outer;
+  const V1Global *p = ps->global;
   Tape *tp = ps->tp;
-  int flat[] = {ps->B * ps->T, ps->d->C}, before = ps->outer_state[COPY_KEYS]->shape[1];
+  int flat[] = {ps->B * ps->T, ps->d->C}, before = ps->global_state[COPY_KEYS]->shape[1];
   Tensor *y = t_layer_norm(tp, x, p->ln_f_w, p->ln_f_b, 1e-5);             /* [B,T,C] */
-  TRACE_OUTER(ps, "ln_out", y);
+  TRACE_GLOBAL(ps, "ln_out.y", y);
   Tensor *scaled = t_mul(tp, y, t_slice(tp, p->time_out, 1, before, ps->T));
   Tensor *k = t_linear_bias(tp, y, p->head_k, p->head_k_b);                /* of y before time_out */
-  if (row) {
-    y = t_rows(tp, t_reshape(tp, y, 2, flat), row, 1, &count);
-    scaled = t_rows(tp, t_reshape(tp, scaled, 2, flat), row, 1, &count);
+  if (position) {
+    y = t_rows(tp, t_reshape(tp, y, 2, flat), position, 1, &count);
+    scaled = t_rows(tp, t_reshape(tp, scaled, 2, flat), position, 1, &count);
   }
   Tensor *q = t_linear_bias(tp, y, p->head_q, p->head_q_b);
-  return add_copies(ps, t_linear(tp, scaled, p->head ? p->head : p->emb), q, k, row, count);  /* [v1.7] */
+  return global_add_copies(ps, t_linear(tp, scaled, p->head ? p->head : p->emb), q, k, position, count);  /* [v1.7] */
 }
 
 static void complete(Dims *d)
@@ -162,7 +169,7 @@ static void complete(Dims *d)
   if (!d->Q) d->Q = 256;
   if (!d->ctx) d->ctx = 1024;
   if (!d->H && !d->N) d->H = d->A >= 128 && d->A % 64 == 0 ? d->A / 64 : 2;
-  complete_heads("v1", d, 64);
+  dims_complete_heads("v1", d, 64);
   if (d->H < 2) { /* the initial time_w needs two heads; one head of the size asked for becomes two halves */
     if (d->N % 2) rwkv_fail("v1: at least 2 heads are needed, found one of size %d", d->N);
     d->H = 2, d->N /= 2;
@@ -174,9 +181,8 @@ static double mixing_flops(const Dims *d, int tokens) { return 6.0 * d->A * (tok
 
 const Version version_v1 = {
     .name = "v1", .title = "RWKV-1",
-    .outer = outer_params, .outer_count = COUNT(outer_params), .outer_size = sizeof(V1Outer),
-    .block = params, .block_count = COUNT(params), .block_size = sizeof(V1Block),
-    .state = state, .state_count = COUNT(state), .outer_state = outer_state, .outer_state_count = COUNT(outer_state),
+    .global = PARAM_LIST(global_params, V1Global), .block = PARAM_LIST(params, V1Block),
+    .state = STATE_LIST(state), .global_state = STATE_LIST(global_state),
     .own = {[HOOK_SHIFT] = "half", [HOOK_FFN_SHIFT] = "half", [HOOK_TIME_MIX] = "v1", [HOOK_CHANNEL_MIX] = "mish"},
     .streams = "x", .ffn_streams = "x",
     .complete = complete, .mixing_flops = mixing_flops, .embed = embed, .run = run, .logits = logits,

@@ -17,7 +17,7 @@ static void init_decay(const Init *in)
   double f1 = 3.0 - 1.8 * along + (i == 1 ? 0.5 : 0), f2 = 0.65 - 0.25 * along;
   if (i == L - 2) f2 = 0.4;
   if (i == L - 1) f2 = 0.37;
-  for (size_t c = 0; c < in->n; c++) in->out[c] = log(f1 * pow(f2, 7 * part_of_last(in, c)));
+  for (size_t c = 0; c < in->n; c++) in->out[c] = log(f1 * pow(f2, 7 * init_part_of_last(in, c)));
 }
 
 static void init_half(const Init *in) /* the first half of the channels from the token before */
@@ -30,30 +30,33 @@ static void init_log_0_3(const Init *in)
   for (size_t c = 0; c < in->n; c++) in->out[c] = log(0.3);
 }
 
-#define V2_OUTER(P)                                                                       \
-  OUTER_BASE(P, init_emb_orthogonal, 1e-4)                                                           \
-  OUTER_COPY_HEAD(P)
+/* clang-format off */
+#define V2_GLOBAL(P)                                                                                           \
+  GLOBAL_BASE(P, init_emb_orthogonal, 1e-4)                                                                    \
+  GLOBAL_COPY_HEAD(P)
 
-#define V2_BLOCK(P)                                                                       \
-  P(ln1_w, "ln1.weight", S1(C), everywhere, init_fill, 1, 1)                              \
-  P(ln1_b, "ln1.bias", S1(C), everywhere, init_fill, 0, 1)                                \
-  P(ln2_w, "ln2.weight", S1(C), everywhere, init_fill, 1, 1)                              \
-  P(ln2_b, "ln2.bias", S1(C), everywhere, init_fill, 0, 1)                                \
-  P(decay, "att.time_decay", S2(C, one), has_att, init_decay, 0, 1)                       \
-  P(first, "att.time_first", S2(C, one), has_att, init_log_0_3, 0, 1)                     \
-  P(mix, "att.time_mix", S3(one, one, C), own_shift, init_half, 0, 1)                       \
-  P(key, "att.key.weight", S2(C, C), has_att, init_fill, 0, 1)                            \
-  P(value, "att.value.weight", S2(C, C), has_att, init_ortho_wide, 1, 1)                  \
-  P(receptance, "att.receptance.weight", S2(C, C), has_att, init_fill, 0, 1)              \
-  P(output, "att.output.weight", S2(C, C), has_att, init_fill, 0, 1)                      \
-  P(pre_mix, "ffnPre.time_mix", S3(one, one, C), has_pre_ffn, init_half, 0, 1)            \
-  P(pre_key, "ffnPre.key.weight", S2(F, C), has_pre_ffn, init_ortho_wide, 1, 1)           \
-  P(pre_receptance, "ffnPre.receptance.weight", S2(C, C), has_pre_ffn, init_fill, 0, 1)   \
-  P(pre_value, "ffnPre.value.weight", S2(C, F), has_pre_ffn, init_fill, 0, 1)             \
-  P(ffn_mix, "ffn.time_mix", S3(one, one, C), own_ffn_shift, init_half, 0, 1)                \
-  P(ffn_key, "ffn.key.weight", S2(F, C), has_ffn, init_ortho_wide, 1, 1)               \
-  P(ffn_receptance, "ffn.receptance.weight", S2(C, C), has_ffn, init_fill, 0, 1)       \
-  P(ffn_value, "ffn.value.weight", S2(C, F), has_ffn, init_fill, 0, 1)
+#define V2_BLOCK(P)                                                                                            \
+  /* field          official name               shape            where            initial value    gain  lr */ \
+  P(ln1_w,          "ln1.weight",               S1(C),           always,          init_fill,         1, 1)     \
+  P(ln1_b,          "ln1.bias",                 S1(C),           always,          init_fill,         0, 1)     \
+  P(ln2_w,          "ln2.weight",               S1(C),           always,          init_fill,         1, 1)     \
+  P(ln2_b,          "ln2.bias",                 S1(C),           always,          init_fill,         0, 1)     \
+  P(decay,          "att.time_decay",           S2(C, one),      has_time_mix,    init_decay,        0, 1)     \
+  P(first,          "att.time_first",           S2(C, one),      has_time_mix,    init_log_0_3,      0, 1)     \
+  P(mix,            "att.time_mix",             S3(one, one, C), has_shift,       init_half,         0, 1)     \
+  P(key,            "att.key.weight",           S2(C, C),        has_time_mix,    init_fill,         0, 1)     \
+  P(value,          "att.value.weight",         S2(C, C),        has_time_mix,    init_ortho_wide,   1, 1)     \
+  P(receptance,     "att.receptance.weight",    S2(C, C),        has_time_mix,    init_fill,         0, 1)     \
+  P(output,         "att.output.weight",        S2(C, C),        has_time_mix,    init_fill,         0, 1)     \
+  P(pre_mix,        "ffnPre.time_mix",          S3(one, one, C), has_pre_ffn,     init_half,         0, 1)     \
+  P(pre_key,        "ffnPre.key.weight",        S2(F, C),        has_pre_ffn,     init_ortho_wide,   1, 1)     \
+  P(pre_receptance, "ffnPre.receptance.weight", S2(C, C),        has_pre_ffn,     init_fill,         0, 1)     \
+  P(pre_value,      "ffnPre.value.weight",      S2(C, F),        has_pre_ffn,     init_fill,         0, 1)     \
+  P(ffn_mix,        "ffn.time_mix",             S3(one, one, C), has_ffn_shift,   init_half,         0, 1)     \
+  P(ffn_key,        "ffn.key.weight",           S2(F, C),        has_channel_mix, init_ortho_wide,   1, 1)     \
+  P(ffn_receptance, "ffn.receptance.weight",    S2(C, C),        has_channel_mix, init_fill,         0, 1)     \
+  P(ffn_value,      "ffn.value.weight",         S2(C, F),        has_channel_mix, init_fill,         0, 1)
+/* clang-format on */
 
 typedef struct {
   V2_BLOCK(PARAM_FIELD)
@@ -61,18 +64,21 @@ typedef struct {
 #define BLOCK V2Block
 static const ParamSpec params[] = {V2_BLOCK(PARAM_SPEC)};
 #undef BLOCK
-#define BLOCK Outer
-static const ParamSpec outer_params[] = {V2_OUTER(PARAM_SPEC)};
+#define BLOCK Global
+static const ParamSpec global_params[] = {V2_GLOBAL(PARAM_SPEC)};
 #undef BLOCK
 
 enum { ATT_XX, ATT_AA, ATT_BB, FFN_XX };
+/* clang-format off */
 static const StateSpec state[] = {
-    [ATT_XX] = {"att_xx", S1(C), keeps_shift, 0},
-    [ATT_AA] = {"att_aa", S1(C), has_att, 0},
-    [ATT_BB] = {"att_bb", S1(C), has_att, 0},
-    [FFN_XX] = {"ffn_xx", S1(C), has_ffn, 0},
+    /* part     name      shape  where            start */
+    [ATT_XX] = {"att_xx", S1(C), has_shift_state, 0},
+    [ATT_AA] = {"att_aa", S1(C), has_time_mix,    0},
+    [ATT_BB] = {"att_bb", S1(C), has_time_mix,    0},
+    [FFN_XX] = {"ffn_xx", S1(C), has_channel_mix, 0},
 };
-static const StateSpec outer_state[] = {COPY_STATE};
+/* clang-format on */
+static const StateSpec global_state[] = {COPY_STATE};
 
 /* ---- the computation ---- */
 
@@ -80,15 +86,14 @@ static Tensor *time_mix(Pass *ps, const V2Block *p, Tensor *x, Tensor **st)
 {
   Tape *tp = ps->tp;
   Tensor *prev = t_shift(tp, x, &st[ATT_XX]);                              /* [B,T,C] */
-  Tensor **m = hook_shift(ps, HOOK_SHIFT, x, prev);                        /* NULL: the version's own mix */
-  Tensor *z = m ? m[0] : t_lerp(tp, prev, x, p->mix);                      /* [v2.1]  one mix for k, v and r */
+  Tensor *z = mixes_prev_to_x(ps, HOOK_SHIFT, x, prev, &p->mix)[0];        /* [v2.1]  one mix for k, v and r */
   Tensor *e = t_exp(tp, t_binary(tp, B_MIN, t_linear(tp, z, p->key), tape_number(tp, 60))); /* [v2.2] */
   Tensor *v = t_linear(tp, z, p->value);
   Tensor *r = t_sigmoid(tp, t_linear(tp, z, p->receptance));
   Tensor *w = t_neg(tp, t_exp(tp, p->decay));                              /* [v2.3]  log-decay per step */
   Tensor *y = t_wkv2(tp, w, p->first, e, v, 1e-16, &st[ATT_AA], &st[ATT_BB]);
   Tensor *out = t_linear(tp, t_mul(tp, r, y), p->output);
-  TRACE(ps, "att", x, z, w, e, v, r, y, out);
+  TRACE(ps, "att", "x z w e v r y out", x, z, w, e, v, r, y, out);
   return out;
 }
 
@@ -97,7 +102,7 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
   const V2Block *p = block;
   Tape *tp = ps->tp;
   x = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);                       /* [v2.8]  not pre-norm: x itself */
-  Tensor *mixed = p->pre_key ? plain_channel_mix(ps, x, &st[ATT_XX], p->pre_mix, p->pre_mix, p->pre_key,
+  Tensor *mixed = p->pre_key ? channel_mix_pre_ffn(ps, x, &st[ATT_XX], p->pre_mix, p->pre_mix, p->pre_key,
                                                  p->pre_receptance, p->pre_value)
                              : HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, x, st), x);
   x = t_add(tp, x, mixed);
@@ -116,10 +121,9 @@ static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 12.
 
 const Version version_v2 = {
     .name = "v2", .title = "RWKV-2",
-    .outer = outer_params, .outer_count = COUNT(outer_params), .outer_size = sizeof(Outer),
-    .block = params, .block_count = COUNT(params), .block_size = sizeof(V2Block),
-    .state = state, .state_count = COUNT(state), .outer_state = outer_state, .outer_state_count = COUNT(outer_state),
+    .global = PARAM_LIST(global_params, Global), .block = PARAM_LIST(params, V2Block),
+    .state = STATE_LIST(state), .global_state = STATE_LIST(global_state),
     .own = {[HOOK_SHIFT] = "lerp", [HOOK_FFN_SHIFT] = "lerp", [HOOK_TIME_MIX] = "v2", [HOOK_CHANNEL_MIX] = "gated"},
     .streams = "x", .ffn_streams = "x",
-    .complete = complete, .mixing_flops = mixing_flops, .embed = outer_embed, .run = run, .logits = outer_logits,
+    .complete = complete, .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits,
 };

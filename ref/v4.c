@@ -9,32 +9,35 @@
 
 /* ---- parameters ---- */
 
-#define V4_OUTER(P)                                                                       \
-  OUTER_BASE(P, init_emb_uniform, 6e-4)                                                       \
-  OUTER_COPY_HEAD(P)
+/* clang-format off */
+#define V4_GLOBAL(P)                                                                                        \
+  GLOBAL_BASE(P, init_emb_uniform, 6e-4)                                                                    \
+  GLOBAL_COPY_HEAD(P)
 
-#define V4_BLOCK(P)                                                                       \
-  BLOCK_NORMS(P)                                                                          \
-  P(decay, "att.time_decay", S1(A), own_decay, init_decay_v4, 0, 2)                         \
-  P(first, "att.time_first", S1(A), has_att, init_first, 0, 3)                            \
-  P(mix_k, "att.time_mix_k", S3(one, one, C), own_shift, init_mix, 1, 1)                    \
-  P(mix_v, "att.time_mix_v", S3(one, one, C), own_shift, init_mix_v, 0, 1)                  \
-  P(mix_r, "att.time_mix_r", S3(one, one, C), own_shift, init_mix, 0.5, 1)                  \
-  P(key, "att.key.weight", S2(A, C), has_att, init_fill, 0, 1)                            \
-  P(value, "att.value.weight", S2(A, C), has_att, init_ortho_wide, 1, 1)                  \
-  P(receptance, "att.receptance.weight", S2(A, C), own_receptance, init_fill, 0, 1)              \
-  P(output, "att.output.weight", S2(C, A), has_att, init_fill, 0, 1)                      \
-  PRE_FFN(P, init_mix)                                                                    \
-  P(ffn_mix_k, "ffn.time_mix_k", S3(one, one, C), own_ffn_shift, init_mix, 1, 1)             \
-  P(ffn_mix_r, "ffn.time_mix_r", S3(one, one, C), own_ffn_shift, init_mix, 1, 1)             \
-  P(ffn_key, "ffn.key.weight", S2(F, C), has_ffn, init_ortho_wide, 1, 1)               \
-  P(ffn_receptance, "ffn.receptance.weight", S2(C, C), has_ffn, init_fill, 0, 1)       \
-  P(ffn_value, "ffn.value.weight", S2(C, F), has_ffn, init_fill, 0, 1)                 \
-  P(tiny_ln_w, "tiny_ln.weight", S1(C), has_tiny, init_fill, 1, 1)                        \
-  P(tiny_ln_b, "tiny_ln.bias", S1(C), has_tiny, init_fill, 0, 1)                          \
-  P(tiny_q, "tiny_q.weight", S2(tiny, C), has_tiny, init_ortho_wide, 1, 1)                   \
-  P(tiny_k, "tiny_k.weight", S2(tiny, C), has_tiny, init_ortho_wide, 1, 1)                   \
-  P(tiny_v, "tiny_v.weight", S2(C, C), has_tiny, init_ortho_wide, 1, 1)
+#define V4_BLOCK(P)                                                                                         \
+  BLOCK_NORMS(P)                                                                                            \
+  /* field          official name            shape            where            initial value    gain  lr */ \
+  P(decay,          "att.time_decay",        S1(A),           has_decay,       init_decay_v4,     0, 2)     \
+  P(first,          "att.time_first",        S1(A),           has_time_mix,    init_first,        0, 3)     \
+  P(mix_k,          "att.time_mix_k",        S3(one, one, C), has_shift,       init_mix,          1, 1)     \
+  P(mix_v,          "att.time_mix_v",        S3(one, one, C), has_shift,       init_mix_v,        0, 1)     \
+  P(mix_r,          "att.time_mix_r",        S3(one, one, C), has_shift,       init_mix,        0.5, 1)     \
+  P(key,            "att.key.weight",        S2(A, C),        has_time_mix,    init_fill,         0, 1)     \
+  P(value,          "att.value.weight",      S2(A, C),        has_time_mix,    init_ortho_wide,   1, 1)     \
+  P(receptance,     "att.receptance.weight", S2(A, C),        has_receptance,  init_fill,         0, 1)     \
+  P(output,         "att.output.weight",     S2(C, A),        has_time_mix,    init_fill,         0, 1)     \
+  PRE_FFN(P, init_mix)                                                                                      \
+  P(ffn_mix_k,      "ffn.time_mix_k",        S3(one, one, C), has_ffn_shift,   init_mix,          1, 1)     \
+  P(ffn_mix_r,      "ffn.time_mix_r",        S3(one, one, C), has_ffn_shift,   init_mix,          1, 1)     \
+  P(ffn_key,        "ffn.key.weight",        S2(F, C),        has_channel_mix, init_ortho_wide,   1, 1)     \
+  P(ffn_receptance, "ffn.receptance.weight", S2(C, C),        has_channel_mix, init_fill,         0, 1)     \
+  P(ffn_value,      "ffn.value.weight",      S2(C, F),        has_channel_mix, init_fill,         0, 1)     \
+  P(tiny_ln_w,      "tiny_ln.weight",        S1(C),           has_tiny,        init_fill,         1, 1)     \
+  P(tiny_ln_b,      "tiny_ln.bias",          S1(C),           has_tiny,        init_fill,         0, 1)     \
+  P(tiny_q,         "tiny_q.weight",         S2(tiny, C),     has_tiny,        init_ortho_wide,   1, 1)     \
+  P(tiny_k,         "tiny_k.weight",         S2(tiny, C),     has_tiny,        init_ortho_wide,   1, 1)     \
+  P(tiny_v,         "tiny_v.weight",         S2(C, C),        has_tiny,        init_ortho_wide,   1, 1)
+/* clang-format on */
 
 typedef struct {
   V4_BLOCK(PARAM_FIELD)
@@ -42,41 +45,43 @@ typedef struct {
 #define BLOCK V4Block
 static const ParamSpec params[] = {V4_BLOCK(PARAM_SPEC)};
 #undef BLOCK
-#define BLOCK Outer
-static const ParamSpec outer_params[] = {V4_OUTER(PARAM_SPEC)};
+#define BLOCK Global
+static const ParamSpec global_params[] = {V4_GLOBAL(PARAM_SPEC)};
 #undef BLOCK
 
 enum { ATT_XX, ATT_AA, ATT_BB, ATT_PP, FFN_XX, TINY_K, TINY_V };
+/* clang-format off */
 static const StateSpec state[] = {
-    [ATT_XX] = {"att_xx", S1(C), keeps_shift, 0},
-    [ATT_AA] = {"att_aa", S1(A), own_recurrence, 0},
-    [ATT_BB] = {"att_bb", S1(A), own_recurrence, 0},
-    [ATT_PP] = {"att_pp", S1(A), own_recurrence, -1e38},
-    [FFN_XX] = {"ffn_xx", S1(C), has_ffn, 0},
-    [TINY_K] = {"tiny_k", S2(history, tiny), has_tiny, 0},
-    [TINY_V] = {"tiny_v", S2(history, C), has_tiny, 0},
+    /* part     name      shape              where            start */
+    [ATT_XX] = {"att_xx", S1(C),             has_shift_state, 0},
+    [ATT_AA] = {"att_aa", S1(A),             has_recurrence,  0},
+    [ATT_BB] = {"att_bb", S1(A),             has_recurrence,  0},
+    [ATT_PP] = {"att_pp", S1(A),             has_recurrence,  -1e38},
+    [FFN_XX] = {"ffn_xx", S1(C),             has_channel_mix, 0},
+    [TINY_K] = {"tiny_k", S2(history, tiny), has_tiny,        0},
+    [TINY_V] = {"tiny_v", S2(history, C),    has_tiny,        0},
 };
-static const StateSpec outer_state[] = {COPY_STATE};
+/* clang-format on */
+static const StateSpec global_state[] = {COPY_STATE};
 
 /* ---- the computation ---- */
 
-Tensor *decay_v4(Tape *tp, Tensor *w) { return t_neg(tp, t_exp(tp, w)); }
+Tensor *v4_decay(Tape *tp, Tensor *w) { return t_neg(tp, t_exp(tp, w)); }
 
 static Tensor *time_mix(Pass *ps, const V4Block *p, Tensor *x, Tensor **st)
 {
   Tape *tp = ps->tp;
   Tensor *prev = t_shift(tp, x, &st[ATT_XX]);              /* [B,T,C] */
-  Tensor **m = hook_shift(ps, HOOK_SHIFT, x, prev);                        /* NULL: the version's own mixes */
-  Tensor *xk = m ? m[0] : t_lerp(tp, prev, x, p->mix_k);   /* [v4.1]  mu x_t + (1 - mu) x_{t-1} */
-  Tensor *xv = m ? m[1] : t_lerp(tp, prev, x, p->mix_v);
-  Tensor *xr = m ? m[2] : t_lerp(tp, prev, x, p->mix_r);
+  Tensor *mu[] = {p->mix_k, p->mix_v, p->mix_r};
+  Tensor **m = mixes_prev_to_x(ps, HOOK_SHIFT, x, prev, mu);               /* [v4.1]  mu x_t + (1 - mu) x_{t-1} */
+  Tensor *xk = m[0], *xv = m[1], *xr = m[2];
 
   Tensor *k = t_linear(tp, xk, p->key);                    /* [v4.2]  [B,T,A] */
   Tensor *v = t_linear(tp, xv, p->value);
   Tensor *r = HOOK(ps, HOOK_RECEPTANCE, t_sigmoid(tp, t_linear(tp, xr, p->receptance)), xr);
 
   Tensor *u = p->first;                                    /* bonus of the token itself, in nats */
-  Tensor *w = HOOK(ps, HOOK_DECAY, decay_v4(tp, p->decay), xk); /* [v4.3]  log-decay, nats per step, < 0 */
+  Tensor *w = HOOK(ps, HOOK_DECAY, v4_decay(tp, p->decay), xk); /* [v4.3]  log-decay, nats per step, < 0 */
   Tensor *wkv = HOOK(ps, HOOK_RECURRENCE, t_wkv4(tp, w, u, k, v, &st[ATT_AA], &st[ATT_BB], &st[ATT_PP]), /* [v4.4] */
                      w, u, k, v);
   Tensor *y = t_mul(tp, r, wkv);
@@ -84,7 +89,7 @@ static Tensor *time_mix(Pass *ps, const V4Block *p, Tensor *x, Tensor **st)
   Tensor *g = HOOK(ps, HOOK_GATE, NULL, xr);               /* the version has neither norm nor gate */
   if (g) y = t_mul(tp, y, g);
   Tensor *out = t_linear(tp, y, p->output);                /* [v4.7]  [B,T,C] */
-  TRACE(ps, "att", x, xk, xv, xr, r, w, k, v, g, wkv, y, out);
+  TRACE(ps, "att", "x xk xv xr r w k v g wkv y out", x, xk, xv, xr, r, w, k, v, g, wkv, y, out);
   return out;
 }
 
@@ -106,10 +111,10 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
   if (ps->layer == 0) {
     ps->emb = x;
     x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);
-    TRACE(ps, "ln0", x);
+    TRACE(ps, "ln0", "x", x);
   }
   Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
-  Tensor *mixed = p->pre_key ? plain_channel_mix(ps, h, &st[ATT_XX], p->pre_mix_k, p->pre_mix_r, p->pre_key,
+  Tensor *mixed = p->pre_key ? channel_mix_pre_ffn(ps, h, &st[ATT_XX], p->pre_mix_k, p->pre_mix_r, p->pre_key,
                                                  p->pre_receptance, p->pre_value)
                              : HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h);
   x = t_add(tp, x, mixed);
@@ -125,19 +130,18 @@ static void complete(Dims *d)
   if (!d->F) d->F = 4 * d->C;
   if (d->tiny_layer > d->L) rwkv_fail("v4: tiny attention at layer %d of %d", d->tiny_layer, d->L);
   if (d->tiny_layer && !d->tiny) d->tiny = 64;
-  if (d->H || d->N) complete_heads("v4", d, 64); /* for hooks only: the version itself has no heads */
+  if (d->H || d->N) dims_complete_heads("v4", d, 64); /* for hooks only: the version itself has no heads */
 }
 
 static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 22.0 * d->A; }
 
 const Version version_v4 = {
     .name = "v4", .title = "RWKV-4 Dove",
-    .outer = outer_params, .outer_count = COUNT(outer_params), .outer_size = sizeof(Outer),
-    .block = params, .block_count = COUNT(params), .block_size = sizeof(V4Block),
-    .state = state, .state_count = COUNT(state), .outer_state = outer_state, .outer_state_count = COUNT(outer_state),
+    .global = PARAM_LIST(global_params, Global), .block = PARAM_LIST(params, V4Block),
+    .state = STATE_LIST(state), .global_state = STATE_LIST(global_state),
     .own = {[HOOK_SHIFT] = "lerp", [HOOK_FFN_SHIFT] = "lerp", [HOOK_RECEPTANCE] = "sigmoid", [HOOK_DECAY] = "v4",
             [HOOK_GATE] = "none", [HOOK_RECURRENCE] = "wkv4", [HOOK_NORM] = "none", [HOOK_TIME_MIX] = "v4",
             [HOOK_CHANNEL_MIX] = "gated"},
     .streams = "k v r", .ffn_streams = "k r", .recurrence = "w u k v",
-    .complete = complete, .mixing_flops = mixing_flops, .embed = outer_embed, .run = run, .logits = outer_logits,
+    .complete = complete, .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits,
 };

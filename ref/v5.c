@@ -12,50 +12,53 @@
 
 static void init_bonus_per_head(const Init *in) /* layer/(L-1) (1 - h/(H-1)) */
 {
-  for (size_t h = 0; h < in->n; h++) in->out[h] = ratio_0_to_1(in) * (1 - part_of_last(in, h));
+  for (size_t h = 0; h < in->n; h++) in->out[h] = init_ratio_0_to_1(in) * (1 - init_part_of_last(in, h));
 }
 
-#define V5_OUTER(P, emb_range)                                                            \
-  OUTER_BASE(P, init_emb_uniform, emb_range)
+/* clang-format off */
+#define V5_GLOBAL(P, emb_range)                                                                                     \
+  GLOBAL_BASE(P, init_emb_uniform, emb_range)
 
 /* key_gain and ffn_key_init: what 5.0 and 5.1 do otherwise than 5.2 */
-#define V5_COMMON(P, key_gain, ffn_key_init)                                              \
-  BLOCK_NORMS(P)                                                                          \
-  P(mix_k, "att.time_mix_k", S3(one, one, C), own_shift, init_mix, 1, 1)                 \
-  P(mix_v, "att.time_mix_v", S3(one, one, C), own_shift, init_mix_v, 0, 1)               \
-  P(mix_r, "att.time_mix_r", S3(one, one, C), own_shift, init_mix, 0.5, 1)               \
-  P(receptance, "att.receptance.weight", S2(A, C), own_receptance, init_ortho_wide, 1, 1)     \
-  P(key, "att.key.weight", S2(A, C), has_att, init_ortho_wide, key_gain, 1)            \
-  P(value, "att.value.weight", S2(A, C), has_att, init_ortho_wide, 1, 1)               \
-  P(output, "att.output.weight", S2(C, A), has_att, init_fill, 0, 1)                   \
-  P(ln_x_w, "att.ln_x.weight", S1(A), own_norm, init_ln_x, 0, 1)                        \
-  P(ln_x_b, "att.ln_x.bias", S1(A), own_norm, init_fill, 0, 1)                          \
-  P(ffn_mix_k, "ffn.time_mix_k", S3(one, one, C), own_ffn_shift, init_mix, 1, 1)             \
-  P(ffn_mix_r, "ffn.time_mix_r", S3(one, one, C), own_ffn_shift, init_mix, 1, 1)             \
-  P(ffn_key, "ffn.key.weight", S2(F, C), has_ffn, ffn_key_init, 1, 1)                  \
-  P(ffn_receptance, "ffn.receptance.weight", S2(C, C), has_ffn, init_fill, 0, 1)       \
-  P(ffn_value, "ffn.value.weight", S2(C, F), has_ffn, init_fill, 0, 1)
+#define V5_COMMON(P, key_gain, ffn_key_init)                                                                        \
+  BLOCK_NORMS(P)                                                                                                    \
+  /* field          official name            shape            where            initial value            gain  lr */ \
+  P(mix_k,          "att.time_mix_k",        S3(one, one, C), has_shift,       init_mix,                   1, 1)    \
+  P(mix_v,          "att.time_mix_v",        S3(one, one, C), has_shift,       init_mix_v,                 0, 1)    \
+  P(mix_r,          "att.time_mix_r",        S3(one, one, C), has_shift,       init_mix,                 0.5, 1)    \
+  P(receptance,     "att.receptance.weight", S2(A, C),        has_receptance,  init_ortho_wide,            1, 1)    \
+  P(key,            "att.key.weight",        S2(A, C),        has_time_mix,    init_ortho_wide,     key_gain, 1)    \
+  P(value,          "att.value.weight",      S2(A, C),        has_time_mix,    init_ortho_wide,            1, 1)    \
+  P(output,         "att.output.weight",     S2(C, A),        has_time_mix,    init_fill,                  0, 1)    \
+  P(ln_x_w,         "att.ln_x.weight",       S1(A),           has_norm,        init_ln_x,                  0, 1)    \
+  P(ln_x_b,         "att.ln_x.bias",         S1(A),           has_norm,        init_fill,                  0, 1)    \
+  P(ffn_mix_k,      "ffn.time_mix_k",        S3(one, one, C), has_ffn_shift,   init_mix,                   1, 1)    \
+  P(ffn_mix_r,      "ffn.time_mix_r",        S3(one, one, C), has_ffn_shift,   init_mix,                   1, 1)    \
+  P(ffn_key,        "ffn.key.weight",        S2(F, C),        has_channel_mix, ffn_key_init,               1, 1)    \
+  P(ffn_receptance, "ffn.receptance.weight", S2(C, C),        has_channel_mix, init_fill,                  0, 1)    \
+  P(ffn_value,      "ffn.value.weight",      S2(C, F),        has_channel_mix, init_fill,                  0, 1)
 
-#define V5_GATE(P, gain)                                                                  \
-  P(mix_g, "att.time_mix_g", S3(one, one, C), own_shift, init_mix, 0.5, 1)               \
-  P(gate, "att.gate.weight", S2(A, C), own_gate, init_ortho_wide, gain, 1)
+#define V5_GATE(P, gain)                                                                                            \
+  P(mix_g,          "att.time_mix_g",        S3(one, one, C), has_shift,       init_mix,                 0.5, 1)    \
+  P(gate,           "att.gate.weight",       S2(A, C),        has_gate,        init_ortho_wide,         gain, 1)
 
-#define V5_0_BLOCK(P)                                                                     \
-  V5_COMMON(P, 1, init_ortho_wide)                                                        \
-  P(decay, "att.time_decay", S1(H), own_decay, init_decay_v5, 0, 2)                      \
-  P(first, "att.time_first", S1(H), own_bonus, init_fill, -3.0, 3)
+#define V5_0_BLOCK(P)                                                                                               \
+  V5_COMMON(P, 1, init_ortho_wide)                                                                                  \
+  P(decay,          "att.time_decay",        S1(H),           has_decay,       init_decay_v5,              0, 2)    \
+  P(first,          "att.time_first",        S1(H),           has_bonus,       init_fill,               -3.0, 3)
 
-#define V5_1_BLOCK(P)                                                                     \
-  V5_COMMON(P, 1, init_ortho_wide)                                                        \
-  V5_GATE(P, 1)                                                                           \
-  P(decay, "att.time_decay", S1(H), own_decay, init_decay_v5, 0, 2)                      \
-  P(faaaa, "att.time_faaaa", S1(H), own_bonus, init_bonus_per_head, 0, 1)
+#define V5_1_BLOCK(P)                                                                                               \
+  V5_COMMON(P, 1, init_ortho_wide)                                                                                  \
+  V5_GATE(P, 1)                                                                                                     \
+  P(decay,          "att.time_decay",        S1(H),           has_decay,       init_decay_v5,              0, 2)    \
+  P(faaaa,          "att.time_faaaa",        S1(H),           has_bonus,       init_bonus_per_head,        0, 1)
 
-#define V5_2_BLOCK(P)                                                                     \
-  V5_COMMON(P, 0.1, init_orthogonal)                                                      \
-  V5_GATE(P, 0.1)                                                                         \
-  P(decay, "att.time_decay", S2(H, N), own_decay, init_decay_v5, 0, 2)                   \
-  P(faaaa, "att.time_faaaa", S2(H, N), own_bonus, init_bonus, 0, 1)
+#define V5_2_BLOCK(P)                                                                                               \
+  V5_COMMON(P, 0.1, init_orthogonal)                                                                                \
+  V5_GATE(P, 0.1)                                                                                                   \
+  P(decay,          "att.time_decay",        S2(H, N),        has_decay,       init_decay_v5,              0, 2)    \
+  P(faaaa,          "att.time_faaaa",        S2(H, N),        has_bonus,       init_bonus,                 0, 1)
+/* clang-format on */
 
 typedef struct {
   V5_COMMON(PARAM_FIELD, 0, 0)
@@ -67,17 +70,20 @@ static const ParamSpec params_5_0[] = {V5_0_BLOCK(PARAM_SPEC)};
 static const ParamSpec params_5_1[] = {V5_1_BLOCK(PARAM_SPEC)};
 static const ParamSpec params_5_2[] = {V5_2_BLOCK(PARAM_SPEC)};
 #undef BLOCK
-#define BLOCK Outer
-static const ParamSpec outer_neo[] = {V5_OUTER(PARAM_SPEC, 6e-4)};
-static const ParamSpec outer_5_2[] = {V5_OUTER(PARAM_SPEC, 1e-4)};
+#define BLOCK Global
+static const ParamSpec global_neo[] = {V5_GLOBAL(PARAM_SPEC, 6e-4)};
+static const ParamSpec global_5_2[] = {V5_GLOBAL(PARAM_SPEC, 1e-4)};
 #undef BLOCK
 
 enum { ATT_XX, ATT_KV, FFN_XX };
+/* clang-format off */
 static const StateSpec state[] = {
-    [ATT_XX] = {"att_xx", S1(C), keeps_shift, 0},
-    [ATT_KV] = {"att_kv", S3(H, N, N), own_recurrence, 0}, /* S [H, key, value] */
-    [FFN_XX] = {"ffn_xx", S1(C), has_ffn, 0},
+    /* part     name      shape        where            start */
+    [ATT_XX] = {"att_xx", S1(C),       has_shift_state, 0},
+    [ATT_KV] = {"att_kv", S3(H, N, N), has_recurrence,  0}, /* S [H, key, value] */
+    [FFN_XX] = {"ffn_xx", S1(C),       has_channel_mix, 0},
 };
+/* clang-format on */
 
 /* ---- the computation ---- */
 
@@ -100,28 +106,26 @@ static Tensor *time_mix(Pass *ps, const V5Block *p, Tensor *x, Tensor **st)
 {
   Tape *tp = ps->tp;
   Tensor *prev = t_shift(tp, x, &st[ATT_XX]);                              /* [B,T,C] */
-  Tensor **m = hook_shift(ps, HOOK_SHIFT, x, prev);                        /* NULL: the version's own mixes */
-  Tensor *xk = m ? m[0] : t_lerp(tp, prev, x, p->mix_k);                   /* [v5.1]  mu x_t + (1 - mu) x_{t-1} */
-  Tensor *xv = m ? m[1] : t_lerp(tp, prev, x, p->mix_v);
-  Tensor *xr = m ? m[2] : t_lerp(tp, prev, x, p->mix_r);
+  Tensor *mu[] = {p->mix_k, p->mix_v, p->mix_r, p->mix_g};
+  Tensor **m = mixes_prev_to_x(ps, HOOK_SHIFT, x, prev, mu);               /* [v5.1]  mu x_t + (1 - mu) x_{t-1} */
+  Tensor *xk = m[0], *xv = m[1], *xr = m[2], *xg = m[ps->d->streams - 1];  /* in 5.0 there is no xg but xr */
 
   Tensor *r = HOOK(ps, HOOK_RECEPTANCE, t_linear(tp, xr, p->receptance), xr); /* [B,T,A], no sigmoid */
   Tensor *k = t_linear(tp, xk, p->key);                                    /* no exponential */
   Tensor *v = t_linear(tp, xv, p->value);
 
-  Tensor *w = HOOK(ps, HOOK_DECAY, per_channel(ps, decay_v4(tp, p->decay)), xk); /* [v5.2]  log-decay, <= 0 */
+  Tensor *w = HOOK(ps, HOOK_DECAY, per_channel(ps, v4_decay(tp, p->decay)), xk); /* [v5.2]  log-decay, <= 0 */
   Tensor *u = bonus(ps, p);                                                /* [v5.3] */
   Tensor *wkv = HOOK(ps, HOOK_RECURRENCE, t_wkv6(tp, r, w, k, v, u, &st[ATT_KV]), r, w, k, v, u); /* [v5.4] [v5.5] */
   Tensor *now = HOOK(ps, HOOK_BONUS, NULL, r, k, v);                       /* in place of u */
   Tensor *y = now ? t_add(tp, wkv, now) : wkv;
 
   y = HOOK(ps, HOOK_NORM, t_group_norm(tp, y, ps->d->H, p->ln_x_w, p->ln_x_b, 64e-5), y); /* [v5.6] */
-  Tensor *xg = m ? m[ps->d->streams - 1] : p->mix_g ? t_lerp(tp, prev, x, p->mix_g) : xr;
   Tensor *g = HOOK(ps, HOOK_GATE, p->gate ? t_silu(tp, t_linear(tp, xg, p->gate)) : NULL, xg); /* [v5.7] */
   if (g) y = t_mul(tp, y, g);
   else xg = NULL; /* nothing reads it */
   Tensor *out = t_linear(tp, y, p->output);
-  TRACE(ps, "att", x, xk, xv, xr, xg, r, w, k, v, g, wkv, y, out);
+  TRACE(ps, "att", "x xk xv xr xg r w k v g wkv y out", x, xk, xv, xr, xg, r, w, k, v, g, wkv, y, out);
   return out;
 }
 
@@ -131,7 +135,7 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
   Tape *tp = ps->tp;
   if (ps->layer == 0) {
     x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);
-    TRACE(ps, "ln0", x);
+    TRACE(ps, "ln0", "x", x);
   }
   Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
   x = t_add(tp, x, HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h));
@@ -144,7 +148,7 @@ static void complete_neo(Dims *d)
 {
   if (!d->A) d->A = d->C;
   if (!d->F) d->F = 4 * d->C;
-  complete_heads("v5", d, 64);
+  dims_complete_heads("v5", d, 64);
 }
 
 static void complete_5_2(Dims *d)
@@ -152,23 +156,22 @@ static void complete_5_2(Dims *d)
   if (!d->A) d->A = d->C;
   if (!d->F) d->F = 7 * d->C / 2 / 32 * 32; /* 3.5 C, down to a multiple of 32 */
   if (!d->F) d->F = 4 * d->C;
-  complete_heads("v5.2", d, 64);
+  dims_complete_heads("v5.2", d, 64);
 }
 
 static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 5.0 * d->A * d->N; }
 
-#define V5(name_, title_, outer_, params_, complete_, streams_, decay_, gate_)                           \
-  {.name = name_, .title = title_, .outer = outer_, .outer_count = COUNT(outer_),                        \
-   .outer_size = sizeof(Outer), .block = params_, .block_count = COUNT(params_),                         \
-   .block_size = sizeof(V5Block), .state = state, .state_count = COUNT(state), .complete = complete_,    \
+#define V5(name_, title_, global_, params_, complete_, streams_, decay_, gate_)                           \
+  {.name = name_, .title = title_, .global = PARAM_LIST(global_, Global),                                \
+   .block = PARAM_LIST(params_, V5Block), .state = STATE_LIST(state), .complete = complete_,             \
    .own = {[HOOK_SHIFT] = "lerp", [HOOK_FFN_SHIFT] = "lerp", [HOOK_RECEPTANCE] = "linear",               \
            [HOOK_DECAY] = decay_, [HOOK_GATE] = gate_, [HOOK_BONUS] = name_, [HOOK_RECURRENCE] = "wkv5", \
            [HOOK_NORM] = "group", [HOOK_TIME_MIX] = name_, [HOOK_CHANNEL_MIX] = "gated"},                \
    .streams = streams_, .ffn_streams = "k r", .recurrence = "r w k v u",                                 \
-   .mixing_flops = mixing_flops, .embed = outer_embed, .run = run, .logits = outer_logits}
+   .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits}
 
-const Version version_v5_0 = V5("v5.0", "RWKV-5.0", outer_neo, params_5_0, complete_neo, "k v r", "v5.0", "none");
-const Version version_v5_1 = V5("v5.1", "RWKV-5.1", outer_neo, params_5_1, complete_neo,
+const Version version_v5_0 = V5("v5.0", "RWKV-5.0", global_neo, params_5_0, complete_neo, "k v r", "v5.0", "none");
+const Version version_v5_1 = V5("v5.1", "RWKV-5.1", global_neo, params_5_1, complete_neo,
                                   "k v r g", "v5.0", "silu");
-const Version version_v5_2 = V5("v5.2", "RWKV-5.2 Eagle", outer_5_2, params_5_2, complete_5_2,
+const Version version_v5_2 = V5("v5.2", "RWKV-5.2 Eagle", global_5_2, params_5_2, complete_5_2,
                                   "k v r g", "v5", "silu");

@@ -12,43 +12,46 @@
 static void init_ffn_mix(const Init *in) /* 1 - (c/C)^((1 - layer/L)^4) */
 {
   for (size_t c = 0; c < in->n; c++)
-    in->out[c] = 1 - channel_power(in, c, pow(ratio_1_to_almost0(in), 4));
+    in->out[c] = 1 - init_channel_power(in, c, pow(init_ratio_1_to_almost0(in), 4));
 }
 
-#define V7_OUTER(P)                                                                       \
-  OUTER_BASE(P, init_emb_uniform, 1e-4)
+/* clang-format off */
+#define V7_GLOBAL(P)                                                                                            \
+  GLOBAL_BASE(P, init_emb_uniform, 1e-4)
 
-#define V7_BLOCK(P)                                                                       \
-  BLOCK_NORMS(P)                                                                          \
-  P(x_r, "att.x_r", S3(one, one, C), own_shift, init_prev_mix, 0.2, 1)                   \
-  P(x_w, "att.x_w", S3(one, one, C), own_shift, init_prev_mix, 0.9, 1)                   \
-  P(x_k, "att.x_k", S3(one, one, C), own_shift, init_prev_mix, 0.7, 1)                   \
-  P(x_v, "att.x_v", S3(one, one, C), own_shift, init_prev_mix, 0.7, 1)                   \
-  P(x_a, "att.x_a", S3(one, one, C), own_shift, init_prev_mix, 0.9, 1)                   \
-  P(x_g, "att.x_g", S3(one, one, C), own_shift, init_prev_mix, 0.2, 1)                   \
-  P(w0, "att.w0", S3(one, one, C), own_decay, init_decay_v7, 0, 2)                             \
-  P(w1, "att.w1", S2(C, Dw), own_decay, init_fill, 0, 1)                                 \
-  P(w2, "att.w2", S2(Dw, C), own_decay, init_ortho_wide, 0.1, 1)                         \
-  P(a0, "att.a0", S3(one, one, C), own_iclr, init_iclr, 0, 1)                             \
-  P(a1, "att.a1", S2(C, Da), own_iclr, init_fill, 0, 1)                                 \
-  P(a2, "att.a2", S2(Da, C), own_iclr, init_ortho_wide, 0.1, 1)                         \
-  P(v0, "att.v0", S3(one, one, C), own_value_residual, init_value_residual, 0, 1)                              \
-  P(v1, "att.v1", S2(C, Dv), own_value_residual, init_fill, 0, 1)                                  \
-  P(v2, "att.v2", S2(Dv, C), own_value_residual, init_ortho_wide, 0.1, 1)                          \
-  P(g1, "att.g1", S2(C, Dg), own_gate, init_fill, 0, 1)                                 \
-  P(g2, "att.g2", S2(Dg, C), own_gate, init_ortho_wide, 0.1, 1)                         \
-  P(k_k, "att.k_k", S3(one, one, C), own_key_norm, init_key_norm, 0, 1)                          \
-  P(k_a, "att.k_a", S3(one, one, C), has_att, init_fill, 1.02, 1)                      \
-  P(r_k, "att.r_k", S2(H, N), own_bonus, init_fill, -0.04, 1)                            \
-  P(receptance, "att.receptance.weight", S2(C, C), own_receptance, init_orthogonal, 1, 1)     \
-  P(key, "att.key.weight", S2(C, C), has_att, init_orthogonal, 0.1, 1)                 \
-  P(value, "att.value.weight", S2(C, C), has_att, init_orthogonal, 1, 1)               \
-  P(output, "att.output.weight", S2(C, C), has_att, init_fill, 0, 1)                   \
-  P(ln_x_w, "att.ln_x.weight", S1(C), own_norm, init_ln_x, 0, 1)                        \
-  P(ln_x_b, "att.ln_x.bias", S1(C), own_norm, init_fill, 0, 1)                          \
-  P(ffn_x_k, "ffn.x_k", S3(one, one, C), own_ffn_shift, init_ffn_mix, 0, 1)                  \
-  P(ffn_key, "ffn.key.weight", S2(F, C), has_ffn, init_orthogonal, 1, 1)               \
-  P(ffn_value, "ffn.value.weight", S2(C, F), has_ffn, init_fill, 0, 1)
+#define V7_BLOCK(P)                                                                                             \
+  BLOCK_NORMS(P)                                                                                                \
+  /* field      official name            shape            where               initial value         gain  lr */ \
+  P(x_r,        "att.x_r",               S3(one, one, C), has_shift,          init_prev_mix,         0.2, 1)    \
+  P(x_w,        "att.x_w",               S3(one, one, C), has_shift,          init_prev_mix,         0.9, 1)    \
+  P(x_k,        "att.x_k",               S3(one, one, C), has_shift,          init_prev_mix,         0.7, 1)    \
+  P(x_v,        "att.x_v",               S3(one, one, C), has_shift,          init_prev_mix,         0.7, 1)    \
+  P(x_a,        "att.x_a",               S3(one, one, C), has_shift,          init_prev_mix,         0.9, 1)    \
+  P(x_g,        "att.x_g",               S3(one, one, C), has_shift,          init_prev_mix,         0.2, 1)    \
+  P(w0,         "att.w0",                S3(one, one, C), has_decay,          init_decay_v7,           0, 2)    \
+  P(w1,         "att.w1",                S2(C, Dw),       has_decay,          init_fill,               0, 1)    \
+  P(w2,         "att.w2",                S2(Dw, C),       has_decay,          init_ortho_wide,       0.1, 1)    \
+  P(a0,         "att.a0",                S3(one, one, C), has_iclr,           init_iclr,               0, 1)    \
+  P(a1,         "att.a1",                S2(C, Da),       has_iclr,           init_fill,               0, 1)    \
+  P(a2,         "att.a2",                S2(Da, C),       has_iclr,           init_ortho_wide,       0.1, 1)    \
+  P(v0,         "att.v0",                S3(one, one, C), has_value_residual, init_value_residual,     0, 1)    \
+  P(v1,         "att.v1",                S2(C, Dv),       has_value_residual, init_fill,               0, 1)    \
+  P(v2,         "att.v2",                S2(Dv, C),       has_value_residual, init_ortho_wide,       0.1, 1)    \
+  P(g1,         "att.g1",                S2(C, Dg),       has_gate,           init_fill,               0, 1)    \
+  P(g2,         "att.g2",                S2(Dg, C),       has_gate,           init_ortho_wide,       0.1, 1)    \
+  P(k_k,        "att.k_k",               S3(one, one, C), has_key_norm,       init_key_norm,           0, 1)    \
+  P(k_a,        "att.k_a",               S3(one, one, C), has_time_mix,       init_fill,            1.02, 1)    \
+  P(r_k,        "att.r_k",               S2(H, N),        has_bonus,          init_fill,           -0.04, 1)    \
+  P(receptance, "att.receptance.weight", S2(C, C),        has_receptance,     init_orthogonal,         1, 1)    \
+  P(key,        "att.key.weight",        S2(C, C),        has_time_mix,       init_orthogonal,       0.1, 1)    \
+  P(value,      "att.value.weight",      S2(C, C),        has_time_mix,       init_orthogonal,         1, 1)    \
+  P(output,     "att.output.weight",     S2(C, C),        has_time_mix,       init_fill,               0, 1)    \
+  P(ln_x_w,     "att.ln_x.weight",       S1(C),           has_norm,           init_ln_x,               0, 1)    \
+  P(ln_x_b,     "att.ln_x.bias",         S1(C),           has_norm,           init_fill,               0, 1)    \
+  P(ffn_x_k,    "ffn.x_k",               S3(one, one, C), has_ffn_shift,      init_ffn_mix,            0, 1)    \
+  P(ffn_key,    "ffn.key.weight",        S2(F, C),        has_channel_mix,    init_orthogonal,         1, 1)    \
+  P(ffn_value,  "ffn.value.weight",      S2(C, F),        has_channel_mix,    init_fill,               0, 1)
+/* clang-format on */
 
 typedef struct {
   V7_BLOCK(PARAM_FIELD)
@@ -56,41 +59,44 @@ typedef struct {
 #define BLOCK V7Block
 static const ParamSpec params[] = {V7_BLOCK(PARAM_SPEC)};
 #undef BLOCK
-#define BLOCK Outer
-static const ParamSpec outer_params[] = {V7_OUTER(PARAM_SPEC)};
+#define BLOCK Global
+static const ParamSpec global_params[] = {V7_GLOBAL(PARAM_SPEC)};
 #undef BLOCK
 
 enum { ATT_XX, ATT_KV, FFN_XX };
+/* clang-format off */
 static const StateSpec state[] = {
-    [ATT_XX] = {"att_xx", S1(C), keeps_shift, 0},
-    [ATT_KV] = {"att_kv", S3(H, N, N), own_recurrence, 0}, /* S [H, value, key]: the transpose of v5 and v6 */
-    [FFN_XX] = {"ffn_xx", S1(C), has_ffn, 0},
+    /* part     name      shape        where            start */
+    [ATT_XX] = {"att_xx", S1(C),       has_shift_state, 0},
+    [ATT_KV] = {"att_kv", S3(H, N, N), has_recurrence,  0}, /* S [H, value, key]: the transpose of v5 and v6 */
+    [FFN_XX] = {"ffn_xx", S1(C),       has_channel_mix, 0},
 };
+/* clang-format on */
 
 /* ---- the computation ---- */
 
 /* [v7.3]  log-decay w = -e^{-1/2} sigmoid(w0 + tanh(x w1) w2), nats per step: e^w in (0.545, 1) */
-Tensor *decay_v7(Tape *tp, Tensor *x, Tensor *w0, Tensor *w1, Tensor *w2, double scale)
+Tensor *v7_decay(Tape *tp, Tensor *x, Tensor *w0, Tensor *w1, Tensor *w2, double scale)
 {
   Tensor *d = t_add(tp, t_matmul(tp, t_tanh(tp, t_matmul(tp, x, w1)), w2), w0);
   return t_affine(tp, t_sigmoid(tp, d), -scale, 0);
 }
 
 /* [v7.4]  value residual: part of the values of block 0 */
-Tensor *value_residual_v7(Tape *tp, Tensor *v, Tensor *v_first, Tensor *x, Tensor *v0, Tensor *v1, Tensor *v2)
+Tensor *v7_value_residual(Tape *tp, Tensor *v, Tensor *v_first, Tensor *x, Tensor *v0, Tensor *v1, Tensor *v2)
 {
   Tensor *m = t_matmul(tp, t_matmul(tp, x, v1), v2);
   return t_lerp(tp, v, v_first, t_sigmoid(tp, t_add(tp, m, v0)));
 }
 
 /* [v7.5]  in-context learning rate in (0,1) */
-Tensor *rate_v7(Tape *tp, Tensor *x, Tensor *a0, Tensor *a1, Tensor *a2)
+Tensor *v7_iclr(Tape *tp, Tensor *x, Tensor *a0, Tensor *a1, Tensor *a2)
 {
   return t_sigmoid(tp, t_add(tp, t_matmul(tp, t_matmul(tp, x, a1), a2), a0));
 }
 
 /* [v7.6]  gate */
-Tensor *gate_v7(Tape *tp, Tensor *x, Tensor *g1, Tensor *g2)
+Tensor *v7_gate(Tape *tp, Tensor *x, Tensor *g1, Tensor *g2)
 {
   return t_matmul(tp, t_sigmoid(tp, t_matmul(tp, x, g1)), g2);
 }
@@ -102,7 +108,7 @@ static Tensor *every_token(Pass *ps, Tensor *w)
 }
 
 /* [v7.10]  (sum over the head of r k r_k) v, for each head */
-Tensor *bonus_v7(Pass *ps, Tensor *r, Tensor *k, Tensor *v, Tensor *r_k)
+Tensor *v7_bonus(Pass *ps, Tensor *r, Tensor *k, Tensor *v, Tensor *r_k)
 {
   Tape *tp = ps->tp;
   int heads[] = {ps->B, ps->T, ps->d->H, ps->d->N}, flat[] = {ps->B, ps->T, ps->d->A};
@@ -116,26 +122,22 @@ static Tensor *time_mix(Pass *ps, const V7Block *p, Tensor *x, Tensor **st)
   Tape *tp = ps->tp;
   int H = ps->d->H;
   Tensor *prev = t_shift(tp, x, &st[ATT_XX]);                              /* [B,T,C] */
-  Tensor **m = hook_shift(ps, HOOK_SHIFT, x, prev);                        /* NULL: the version's own mixes */
-  Tensor *xr = m ? m[0] : t_lerp(tp, x, prev, p->x_r);                     /* [v7.1]  x + (prev - x) mu */
-  Tensor *xw = m ? m[1] : t_lerp(tp, x, prev, p->x_w);
-  Tensor *xk = m ? m[2] : t_lerp(tp, x, prev, p->x_k);
-  Tensor *xv = m ? m[3] : t_lerp(tp, x, prev, p->x_v);
-  Tensor *xa = m ? m[4] : t_lerp(tp, x, prev, p->x_a);
-  Tensor *xg = m ? m[5] : t_lerp(tp, x, prev, p->x_g);
+  Tensor *mu[] = {p->x_r, p->x_w, p->x_k, p->x_v, p->x_a, p->x_g};
+  Tensor **m = mixes_x_to_prev(ps, HOOK_SHIFT, x, prev, mu);               /* [v7.1]  x + (prev - x) mu */
+  Tensor *xr = m[0], *xw = m[1], *xk = m[2], *xv = m[3], *xa = m[4], *xg = m[5];
 
   Tensor *r = HOOK(ps, HOOK_RECEPTANCE, t_linear(tp, xr, p->receptance), xr); /* [v7.2]  [B,T,C] */
   Tensor *k0 = t_linear(tp, xk, p->key);
   Tensor *v0 = t_linear(tp, xv, p->value);
 
   double scale = ps->rounded_decay ? 0.606531 : exp(-0.5);
-  Tensor *w = HOOK(ps, HOOK_DECAY, decay_v7(tp, xw, p->w0, p->w1, p->w2, scale), xw); /* [v7.3]  log-decay, <= 0 */
-  Tensor *a = HOOK(ps, HOOK_ICLR, rate_v7(tp, xa, p->a0, p->a1, p->a2), xa, w);       /* [v7.5]  learning rate */
-  Tensor *g = HOOK(ps, HOOK_GATE, gate_v7(tp, xg, p->g1, p->g2), xg);                 /* [v7.6] */
+  Tensor *w = HOOK(ps, HOOK_DECAY, v7_decay(tp, xw, p->w0, p->w1, p->w2, scale), xw); /* [v7.3]  log-decay, <= 0 */
+  Tensor *a = HOOK(ps, HOOK_ICLR, v7_iclr(tp, xa, p->a0, p->a1, p->a2), xa, w);       /* [v7.5]  learning rate */
+  Tensor *g = HOOK(ps, HOOK_GATE, v7_gate(tp, xg, p->g1, p->g2), xg);                 /* [v7.6] */
 
   Tensor *v = v0;                                                          /* [v7.4]  value residual */
   if (ps->layer == 0) ps->v_first = v0;
-  else v = HOOK(ps, HOOK_VALUE_RESIDUAL, value_residual_v7(tp, v0, ps->v_first, xv, p->v0, p->v1, p->v2), v0,
+  else v = HOOK(ps, HOOK_VALUE_RESIDUAL, v7_value_residual(tp, v0, ps->v_first, xv, p->v0, p->v1, p->v2), v0,
                 ps->v_first, xv);
 
   Tensor *kappa = HOOK(ps, HOOK_KEY_NORM, t_l2norm(tp, t_mul(tp, k0, p->k_k), H, 1e-12), k0); /* [v7.7]  unit length */
@@ -147,11 +149,12 @@ static Tensor *time_mix(Pass *ps, const V7Block *p, Tensor *x, Tensor **st)
                      r, w, k, v, minus_kappa, kappa_a);
 
   Tensor *y = HOOK(ps, HOOK_NORM, t_group_norm(tp, wkv, H, p->ln_x_w, p->ln_x_b, 64e-5), wkv);
-  Tensor *now = HOOK(ps, HOOK_BONUS, bonus_v7(ps, r, k, v, p->r_k), r, k, v); /* [v7.10] */
+  Tensor *now = HOOK(ps, HOOK_BONUS, v7_bonus(ps, r, k, v, p->r_k), r, k, v); /* [v7.10] */
   if (now) y = t_add(tp, y, now);
   if (g) y = t_mul(tp, y, g);
   Tensor *out = t_linear(tp, y, p->output);                                /* [v7.11] */
-  TRACE(ps, "att", x, xr, xw, xk, xv, xa, xg, r, k0, v0, w, a, g, v, kappa, k, wkv, y, out);
+  TRACE(ps, "att", "x xr xw xk xv xa xg r k0 v0 w a g v kappa k wkv y out",
+        x, xr, xw, xk, xv, xa, xg, r, k0, v0, w, a, g, v, kappa, k, wkv, y, out);
   return out;
 }
 
@@ -159,11 +162,10 @@ static Tensor *mix_channels(Pass *ps, const V7Block *p, Tensor *x, Tensor **st)
 {
   Tape *tp = ps->tp;
   Tensor *prev = t_shift(tp, x, &st[FFN_XX]);
-  Tensor **m = hook_shift(ps, HOOK_FFN_SHIFT, x, prev);
-  Tensor *xk = m ? m[0] : t_lerp(tp, x, prev, p->ffn_x_k);
+  Tensor *xk = mixes_x_to_prev(ps, HOOK_FFN_SHIFT, x, prev, &p->ffn_x_k)[0];
   Tensor *k = t_relu2(tp, t_linear(tp, xk, p->ffn_key));
   Tensor *out = t_linear(tp, k, p->ffn_value);                             /* [v7.12] */
-  TRACE(ps, "ffn", x, xk, k, out);
+  TRACE(ps, "ffn", "x xk k out", x, xk, k, out);
   return out;
 }
 
@@ -173,7 +175,7 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
   Tape *tp = ps->tp;
   if (ps->layer == 0) {
     x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);
-    TRACE(ps, "ln0", x);
+    TRACE(ps, "ln0", "x", x);
   }
   Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
   x = t_add(tp, x, HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h));
@@ -186,24 +188,23 @@ static void complete(Dims *d)
   if (!d->A) d->A = d->C;
   if (d->A != d->C) rwkv_fail("v7: dim_att %d must equal dim %d", d->A, d->C);
   if (!d->F) d->F = 4 * d->C;
-  if (!d->Dw) d->Dw = lora_rank(1.8 * sqrt(d->C));
-  if (!d->Da) d->Da = lora_rank(1.8 * sqrt(d->C));
-  if (!d->Dv) d->Dv = lora_rank(1.3 * sqrt(d->C));
-  if (!d->Dg) d->Dg = lora_rank(0.6 * pow(d->C, 0.8));
-  complete_heads("v7", d, 64);
+  if (!d->Dw) d->Dw = dims_lora_rank(1.8 * sqrt(d->C));
+  if (!d->Da) d->Da = dims_lora_rank(1.8 * sqrt(d->C));
+  if (!d->Dv) d->Dv = dims_lora_rank(1.3 * sqrt(d->C));
+  if (!d->Dg) d->Dg = dims_lora_rank(0.6 * pow(d->C, 0.8));
+  dims_complete_heads("v7", d, 64);
 }
 
 static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 9.0 * d->C * d->N; }
 
 const Version version_v7 = {
     .name = "v7", .title = "RWKV-7 Goose",
-    .outer = outer_params, .outer_count = COUNT(outer_params), .outer_size = sizeof(Outer),
-    .block = params, .block_count = COUNT(params), .block_size = sizeof(V7Block),
-    .state = state, .state_count = COUNT(state),
+    .global = PARAM_LIST(global_params, Global), .block = PARAM_LIST(params, V7Block),
+    .state = STATE_LIST(state),
     .own = {[HOOK_SHIFT] = "lerp", [HOOK_FFN_SHIFT] = "lerp", [HOOK_RECEPTANCE] = "linear", [HOOK_DECAY] = "v7",
             [HOOK_ICLR] = "full", [HOOK_GATE] = "sigmoid-lora", [HOOK_BONUS] = "v7", [HOOK_KEY_NORM] = "l2",
             [HOOK_VALUE_RESIDUAL] = "lora", [HOOK_RECURRENCE] = "wkv7", [HOOK_NORM] = "group",
             [HOOK_TIME_MIX] = "v7", [HOOK_CHANNEL_MIX] = "relu2"},
-    .streams = "r w k v a g", .ffn_streams = "k", .recurrence = "r w k v a b",
-    .complete = complete, .mixing_flops = mixing_flops, .embed = outer_embed, .run = run, .logits = outer_logits,
+    .streams = "r w k v a g", .ffn_streams = "k", .recurrence = "r w k v a b", .rounds_decay = true,
+    .complete = complete, .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits,
 };

@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-#define PARAM(name, shape, init, gain, lr) {name, shape, everywhere, init, gain, lr, 0}
+#define PARAM(name, shape, init, gain, lr) {name, shape, always, init, gain, lr, 0}
 #define HOOK_OF(slot_, name_, apply_, complete_, ...)                                       \
   &(const Hook){.slot = slot_, .name = name_, .apply = apply_, .complete = complete_,      \
                 .param = (const ParamSpec[]){__VA_ARGS__},                                  \
@@ -21,7 +21,7 @@ static void nothing(HookCall *c) { c->out[0] = NULL; }
 
 /* ---- sizes that a version may have left open ---- */
 
-static void heads(Dims *d) { complete_heads("hook", d, 64); }
+static void heads(Dims *d) { dims_complete_heads("hook", d, 64); }
 
 static void decay_rank_v6(Dims *d)
 {
@@ -30,12 +30,12 @@ static void decay_rank_v6(Dims *d)
 
 static void decay_rank(Dims *d)
 {
-  if (!d->Dw) d->Dw = lora_rank(1.8 * sqrt(d->C));
+  if (!d->Dw) d->Dw = dims_lora_rank(1.8 * sqrt(d->C));
 }
 
 static void gate_rank(Dims *d)
 {
-  if (!d->Dg) d->Dg = lora_rank(0.6 * pow(d->C, 0.8));
+  if (!d->Dg) d->Dg = dims_lora_rank(0.6 * pow(d->C, 0.8));
 }
 
 /* ---- shift: what each stream sees of the token and the one before ---- */
@@ -95,16 +95,16 @@ static void mix_rank(Dims *d)
 /* ---- decay: log-decay <= 0, nats a step ---- */
 
 static void decay_none(HookCall *c) { c->out[0] = zeros(c); }
-static void decay_constant(HookCall *c) { c->out[0] = decay_v4(c->ps->tp, c->param[0]); }
+static void decay_constant(HookCall *c) { c->out[0] = v4_decay(c->ps->tp, c->param[0]); }
 
 static void decay_low_rank(HookCall *c) /* as v6 */
 {
-  c->out[0] = decay_v6(c->ps->tp, c->in[0], c->param[0], c->param[1], c->param[2]);
+  c->out[0] = v6_decay(c->ps->tp, c->in[0], c->param[0], c->param[1], c->param[2]);
 }
 
 static void decay_soft_floor(HookCall *c) /* as v7 */
 {
-  c->out[0] = decay_v7(c->ps->tp, c->in[0], c->param[0], c->param[1], c->param[2], exp(-0.5));
+  c->out[0] = v7_decay(c->ps->tp, c->in[0], c->param[0], c->param[1], c->param[2], exp(-0.5));
 }
 
 /* e^w = f + (1 - f) sigmoid(w0 + tanh(x w1) w2) with a learned floor f = sigmoid(floor): the lower bound of HGRN's
@@ -132,7 +132,7 @@ static Tensor *for_each_channel(const HookCall *c, Tensor *x)
 static void decay_scalar(HookCall *c) /* one for each head and token: -exp(w0 + x w1) */
 {
   Tape *tp = c->ps->tp;
-  c->out[0] = for_each_channel(c, decay_v4(tp, t_linear_bias(tp, c->in[0], c->param[1], c->param[0])));
+  c->out[0] = for_each_channel(c, v4_decay(tp, t_linear_bias(tp, c->in[0], c->param[1], c->param[0])));
 }
 
 /* ---- in-context learning rate ---- */
@@ -150,20 +150,20 @@ static void iclr_scalar(HookCall *c) /* one for each head and token: sigmoid(a0 
 static void iclr_doubled(HookCall *c)
 {
   Tape *tp = c->ps->tp;
-  Tensor *a = rate_v7(tp, c->in[0], c->param[0], c->param[1], c->param[2]);
+  Tensor *a = v7_iclr(tp, c->in[0], c->param[0], c->param[1], c->param[2]);
   c->out[0] = t_affine(tp, t_mul(tp, a, t_exp(tp, c->in[1])), 2, 0);
 }
 
 /* ---- gate, receptance ---- */
 
 static void gate_silu(HookCall *c) { c->out[0] = t_silu(c->ps->tp, t_linear(c->ps->tp, c->in[0], c->param[0])); }
-static void gate_sigmoid_lora(HookCall *c) { c->out[0] = gate_v7(c->ps->tp, c->in[0], c->param[0], c->param[1]); }
+static void gate_sigmoid_lora(HookCall *c) { c->out[0] = v7_gate(c->ps->tp, c->in[0], c->param[0], c->param[1]); }
 static void linear(HookCall *c) { c->out[0] = t_linear(c->ps->tp, c->in[0], c->param[0]); }
 static void sigmoid(HookCall *c) { c->out[0] = t_sigmoid(c->ps->tp, t_linear(c->ps->tp, c->in[0], c->param[0])); }
 
 /* ---- bonus, removal key, value residual, norm ---- */
 
-static void bonus(HookCall *c) { c->out[0] = bonus_v7(c->ps, c->in[0], c->in[1], c->in[2], c->param[0]); }
+static void bonus(HookCall *c) { c->out[0] = v7_bonus(c->ps, c->in[0], c->in[1], c->in[2], c->param[0]); }
 static void key_plain(HookCall *c) { c->out[0] = t_mul(c->ps->tp, c->in[0], c->param[0]); }
 static void value_plain(HookCall *c) { c->out[0] = c->in[0]; }
 
@@ -184,7 +184,7 @@ static void norm_none(HookCall *c) { c->out[0] = c->in[0]; }
 
 /* ---- channel mixing; the state is the token before ---- */
 
-static const StateSpec shift_state[] = {{"shift", S1(C), everywhere, 0}};
+static const StateSpec shift_state[] = {{"shift", S1(C), always, 0}};
 
 static void channel_gated(HookCall *c) /* [v6.5]; mu_k mu_r [C] */
 {

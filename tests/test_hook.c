@@ -57,11 +57,11 @@ static void slots(void **state)
 
 enum { OUT, RATE };
 enum { FADING, KEYS, VALUES };
-static const ParamSpec memory_params[] = {[OUT] = {"out.weight", S2(C, C), everywhere, init_orthogonal, 0.5, 1, 0},
-                                          [RATE] = {"rate", S1(C), everywhere, init_fill, 1, 3, 0}};
-static const StateSpec memory_state[] = {[FADING] = {"fading", S1(C), everywhere, 0.5},
-                                         [KEYS] = {"keys", S2(history, C), everywhere, 0},
-                                         [VALUES] = {"values", S2(history, C), everywhere, 0}};
+static const ParamSpec memory_params[] = {[OUT] = {"out.weight", S2(C, C), always, init_orthogonal, 0.5, 1, 0},
+                                          [RATE] = {"rate", S1(C), always, init_fill, 1, 3, 0}};
+static const StateSpec memory_state[] = {[FADING] = {"fading", S1(C), always, 0.5},
+                                         [KEYS] = {"keys", S2(history, C), always, 0},
+                                         [VALUES] = {"values", S2(history, C), always, 0}};
 
 static void remember(HookCall *c)
 {
@@ -245,9 +245,9 @@ static void refused_files(void **state)
   Model *m = memory_model("v7", 1);
   write_model(m, path);
   Hook other = memory;
-  static const ParamSpec wide[] = {{"out.weight", S2(F, C), everywhere, init_fill, 0, 1, 0},
-                                   {"rate", S1(C), everywhere, init_fill, 0, 1, 0},
-                                   {"more", S1(C), everywhere, init_fill, 0, 1, 0}};
+  static const ParamSpec wide[] = {{"out.weight", S2(F, C), always, init_fill, 0, 1, 0},
+                                   {"rate", S1(C), always, init_fill, 0, 1, 0},
+                                   {"more", S1(C), always, init_fill, 0, 1, 0}};
   load_fails(path, NULL, "gate hook \"memory\"", "not built-in");
   other.name = "memories";
   load_fails(path, &other, "gate hook \"memory\"", "not built-in");

@@ -28,7 +28,7 @@ static bool broken; /* whether they do wrong now; layer 0 always does right */
 /* Zeros are right everywhere. */
 static bool right(HookCall *c)
 {
-  int shape[] = {c->ps->B, c->ps->T, size_of(c->ps->d, hook_slots[c->hook->slot].width)};
+  int shape[] = {c->ps->B, c->ps->T, dims_size(c->ps->d, hook_slots[c->hook->slot].width)};
   for (int i = 0; i < c->out_count; i++) c->out[i] = tape_zeros(c->ps->tp, 3, shape);
   return !broken || c->ps->layer == 0;
 }
@@ -154,7 +154,7 @@ static int axes; /* of what they return: 3 or 1, or 0 for a number */
 
 static void constant(HookCall *c)
 {
-  int width = size_of(c->ps->d, hook_slots[c->hook->slot].width), shape[] = {c->ps->B, c->ps->T, width};
+  int width = dims_size(c->ps->d, hook_slots[c->hook->slot].width), shape[] = {c->ps->B, c->ps->T, width};
   double x = c->hook->slot == HOOK_DECAY ? -0.5 : 0.5;
   c->out[0] = t_affine(c->ps->tp, tape_zeros(c->ps->tp, axes, shape + 3 - axes), 0, x);
 }

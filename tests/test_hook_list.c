@@ -46,7 +46,7 @@ static void check_alone(const Version *v, const Hook *h, int variant)
   snprintf(what, sizeof what, "%s, %s %s", v->name, hook_slots[h->slot].name, h->name);
   snprintf(part, sizeof part, ".%s.%s.", hook_slots[h->slot].name, h->name);
   int mine = 0, layers = 0;
-  for (int layer = 0; layer < d.L; layer++) layers += slot_stands(&m->d, h->slot, layer);
+  for (int layer = 0; layer < d.L; layer++) layers += hook_slot_in_layer(&m->d, h->slot, layer);
   for (int i = 0; i < m->count; i++) mine += strstr(m->params[i].name, part) != NULL;
   if (mine != layers * h->param_count)
     fail_msg("%s: %d parameters in %d layers, expected %d each", what, mine, layers, h->param_count);

@@ -47,7 +47,7 @@ static void check_start(const Version *v, const Model *m, const Tensor *t, const
   if (t->n == 0) return; /* does not stand in this model, or grows with the sequence */
   assert_int_equal(t->axes, spec->shape.axes + 1);
   for (int a = 0; a < spec->shape.axes; a++)
-    assert_int_equal(t->shape[a + 1], *dim_at(&d, spec->shape.size[a]));
+    assert_int_equal(t->shape[a + 1], *dims_at(&d, spec->shape.size[a]));
   for (size_t j = 0; j < t->n; j++)
     if (t->data[j] != (real)spec->start)
       fail_msg("%s: state %s starts as %g", v->name, spec->name, (double)t->data[j]);
@@ -61,14 +61,14 @@ static void starts_as_specified(void **state)
     State *s = state_new(m, 3);
     assert_int_equal(s->B, 3);
     assert_int_equal(s->d.L, m->d.L);
-    assert_true(s->count >= m->d.L * v->state_count);
+    assert_true(s->count >= m->d.L * v->state.count);
     assert_null(s->tape);
     for (int i = 0; i < s->count; i++) {
       assert_ptr_equal(s->now[i], s->own[i]);
       assert_int_equal(s->now[i]->shape[0], 3);
     }
-    int n = v->state_count;
-    for (int i = 0; i < m->d.L * n; i++) check_start(v, m, s->now[i], &v->state[i % n]);
+    int n = v->state.count;
+    for (int i = 0; i < m->d.L * n; i++) check_start(v, m, s->now[i], &v->state.spec[i % n]);
     state_free(s);
     state_free(NULL);
     model_free(m);
@@ -83,10 +83,10 @@ static void names(void **state)
     State *s = state_new(m, 1);
     char name[60];
     for (int layer = 0; layer < m->d.L; layer++)
-      for (int i = 0; i < v->state_count; i++) {
-        if (s->own[layer * v->state_count + i]->n == 0) continue;
-        snprintf(name, sizeof name, "%d.%s", layer, v->state[i].name);
-        assert_int_equal(state_index(s, name), layer * v->state_count + i);
+      for (int i = 0; i < v->state.count; i++) {
+        if (s->own[layer * v->state.count + i]->n == 0) continue;
+        snprintf(name, sizeof name, "%d.%s", layer, v->state.spec[i].name);
+        assert_int_equal(state_index(s, name), layer * v->state.count + i);
       }
     state_free(s);
     model_free(m);
@@ -107,7 +107,7 @@ static void unknown_names(void **state)
     Model *m = small_model(v, 0);
     State *s = state_new(m, 1);
     char beyond[60], longer[60], bare[60], negative[60];
-    const char *first = v->state[0].name;
+    const char *first = v->state.spec[0].name;
     snprintf(beyond, sizeof beyond, "%d.%s", m->d.L, first);
     snprintf(longer, sizeof longer, "0.%sx", first);
     snprintf(bare, sizeof bare, "%s", first);

@@ -37,7 +37,7 @@ typedef struct {
 } Output;
 
 int output_begin(Output *o, const char *path);
-int output_commit(Output *o); /* the file stands there whole; on failure it is abandoned */
+int output_commit(Output *o); /* the path now names the whole file; on failure it is abandoned */
 void output_abandon(Output *o);
 /* Removes what killed programs left in a directory of files in the making; not what somebody is still writing. */
 void output_sweep(const char *directory);

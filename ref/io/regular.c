@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-FILE *open_regular(const char *path, size_t *size)
+FILE *regular_open(const char *path, size_t *size)
 {
   struct stat s;
   int file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* or opening a pipe waits until somebody writes */

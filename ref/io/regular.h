@@ -5,6 +5,6 @@
 #include <stdio.h>
 
 /* Opened for reading, and its size. Fails with the file's name. */
-FILE *open_regular(const char *path, size_t *size);
+FILE *regular_open(const char *path, size_t *size);
 
 #endif

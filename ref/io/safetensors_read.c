@@ -169,7 +169,7 @@ static void parse(StFile *f, size_t data_from, size_t data_size)
 StFile *st_open(const char *path)
 {
   size_t size;
-  FILE *file = open_regular(path, &size);
+  FILE *file = regular_open(path, &size);
   StFile *f = rwkv_try_alloc(1, sizeof *f);
   char *copy = strdup(path), *text = NULL;
   if (!f || !copy) {

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What to write of a tensor or of plain memory. */
+/* What to write: a tensor, or plain memory. */
 typedef struct {
-  const Tensor *tensor; /* or NULL, and */
+  const Tensor *tensor; /* NULL: it is memory */
   const void *memory;
   size_t size; /* bytes an element in memory */
   size_t n;

@@ -9,7 +9,7 @@
 
 static int block_params(const Version *v, const Dims *d) /* at most, in a layer */
 {
-  int n = v->block_count;
+  int n = v->block.count;
   for (int slot = 0; slot < HOOK_SLOTS; slot++) n += d->hook[slot] ? d->hook[slot]->param_count : 0;
   return n;
 }
@@ -27,19 +27,19 @@ Model *model_empty(const Version *v, const Dims *d)
   m->version = v;
   m->d = *d;
   m->weights.memory = &backend_memory;
-  m->params = rwkv_try_alloc((size_t)(v->outer_count + d->L * block_params(v, d)), sizeof *m->params);
-  m->outer = rwkv_try_alloc(1, v->outer_size);
+  m->params = rwkv_try_alloc((size_t)(v->global.count + d->L * block_params(v, d)), sizeof *m->params);
+  m->global = rwkv_try_alloc(1, v->global.size);
   m->blocks = rwkv_try_alloc((size_t)d->L, sizeof *m->blocks);
   m->hook_params = rwkv_try_alloc((size_t)d->L * HOOK_SLOTS, sizeof *m->hook_params);
-  bool whole = m->params && m->outer && m->blocks && m->hook_params;
-  for (int i = 0; whole && i < d->L; i++) whole = (m->blocks[i] = rwkv_try_alloc(1, v->block_size)) != NULL;
+  bool whole = m->params && m->global && m->blocks && m->hook_params;
+  for (int i = 0; whole && i < d->L; i++) whole = (m->blocks[i] = rwkv_try_alloc(1, v->block.size)) != NULL;
   for (int i = 0; whole && i < d->L * HOOK_SLOTS; i++) {
     const Hook *h = d->hook[i % HOOK_SLOTS];
     if (h) whole = (m->hook_params[i] = rwkv_try_alloc((size_t)h->param_count, sizeof(Tensor *))) != NULL;
   }
   if (!whole) {
     model_free(m);
-    memory_fail((size_t)d->L * v->block_size, "a model of %d layers", d->L);
+    memory_fail((size_t)d->L * v->block.size, "a model of %d layers", d->L);
   }
   return m;
 }
@@ -58,7 +58,7 @@ Tensor *model_add_param(Model *m, const LayoutParam *p, const Storage *as)
   added->lr_scale = spec->lr_scale;
   added->unused = !p->expected;
   if (!m->inference) tensor_need_grad(t);
-  void *owner = p->layer < 0 ? m->outer : m->blocks[p->layer];
+  void *owner = p->layer < 0 ? m->global : m->blocks[p->layer];
   if (p->slot < 0) memcpy((char *)owner + spec->field, &t, sizeof t);
   else m->hook_params[p->layer * HOOK_SLOTS + p->slot][p->index] = t;
   return t;
@@ -77,7 +77,7 @@ void model_free(Model *m)
   for (int i = 0; m->hook_params && i < m->d.L * HOOK_SLOTS; i++) rwkv_release(m->hook_params[i]);
   rwkv_release(m->hook_params);
   rwkv_release(m->blocks);
-  rwkv_release(m->outer);
+  rwkv_release(m->global);
   rwkv_release(m->params);
   rwkv_release(m);
 }
@@ -89,7 +89,7 @@ Param *model_param(Model *m, const char *name)
   return NULL;
 }
 
-size_t param_bytes(const Param *p)
+size_t model_param_bytes(const Param *p)
 {
   return p->t->n * (p->t->packed.bits ? storage_size(p->t->packed.storage) : sizeof(real));
 }

@@ -19,13 +19,13 @@ static bool is_linear_map(const ParamSpec *spec, const int *shape, const Version
     size_t size = spec->shape.size[i];
     has_channels |= size == offsetof(Dims, C) || size == offsetof(Dims, A) || size >= sizeof(Dims);
   }
-  return wide >= 2 && has_channels && (spec != &v->outer[0] || d->tied);
+  return wide >= 2 && has_channels && (spec != &v->global.spec[0] || d->tied);
 }
 
 /* Other files hold it, and nothing depends on it. */
 static bool is_unused(const LayoutParam *p, const Dims *d)
 {
-  return layout_is_spare(p) && has_att(d, 0) && !d->hook[HOOK_VALUE_RESIDUAL];
+  return layout_is_spare(p) && has_time_mix(d, 0) && !d->hook[HOOK_VALUE_RESIDUAL];
 }
 
 static void count_param(void *ctx, const LayoutParam *p)

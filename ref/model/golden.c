@@ -16,8 +16,8 @@ typedef struct {
   int B, T, *tokens, *targets; /* targets: NULL if the file has none */
   State *sequence;             /* after the tokens, run at once */
   Tensor *logits, *loss;
-  /* Token by token: the state after, and the logits [B,T,V]. v7 runs twice, because the official inference
-     code rounds its decay constant; [1] is with the rounded one. */
+  /* Token by token: the state after, and the logits [B,T,V]. A version whose decay official inference code rounds
+     runs twice; [1] is with the rounded one. */
   State *recurrent[2];
   Tensor *stepwise[2];
   int runs;
@@ -241,7 +241,7 @@ static void verify(void *arg)
   bool any_grad = false, any_l2wrap = false;
   read_tokens(r);
   run_sequence(r, 0);
-  r->runs = strcmp(r->m->version->name, "v7") == 0 ? 2 : 1;
+  r->runs = r->m->version->rounds_decay ? 2 : 1;
   for (int run = 0; run < r->runs; run++) run_stepwise(r, run);
   for (int i = 0; i < st_count(r->file); i++) {
     const StEntry *e = st_entry(r->file, i);

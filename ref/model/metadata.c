@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-const SizeName size_names[] = {
+const SizeName model_size_names[] = {
     {"layers", offsetof(Dims, L)},      {"vocab", offsetof(Dims, V)},
     {"dim", offsetof(Dims, C)},         {"dim_att", offsetof(Dims, A)},
     {"dim_ffn", offsetof(Dims, F)},     {"head_size", offsetof(Dims, N)},
@@ -45,19 +45,19 @@ static const char *value_in(const char *list, const char *name)
 
 const char *hook_name_in(const char *hooks, HookSlot slot) { return value_in(hooks, hook_slots[slot].name); }
 
-/* "name=value name=value ..", whole numbers under names of size_names, into d. */
+/* "name=value name=value ..", whole numbers under names of model_size_names, into d. */
 static void read_sizes(const StFile *f, const char *sizes, Dims *d)
 {
   for (size_t n; *sizes; sizes += n, sizes += strspn(sizes, " ")) {
     long value;
     size_t name = strcspn(sizes, " =");
-    const SizeName *s = size_names;
+    const SizeName *s = model_size_names;
     n = strcspn(sizes, " ");
     while (s->name && !(strlen(s->name) == name && memcmp(s->name, sizes, name) == 0)) s++;
     if (!s->name || name == n || !metadata_number(sizes + name + 1, n - name - 1, INT_MAX, &value))
       rwkv_fail("%s: among its sizes stands \"%.*s\", expected one such as layers=2", st_path(f), n < 80 ? (int)n : 80,
                 sizes);
-    *dim_at(d, s->at) = (int)value;
+    *dims_at(d, s->at) = (int)value;
   }
 }
 
@@ -67,8 +67,8 @@ void metadata_sizes(const StFile *f, const Version *v, Dims *d)
   Dims said = {0};
   if (!sizes || !version || strcmp(version, v->name)) return;
   read_sizes(f, sizes, &said);
-  for (const SizeName *s = size_names; s->name; s++)
-    if (size_of(d, s->at) == 0) *dim_at(d, s->at) = size_of(&said, s->at);
+  for (const SizeName *s = model_size_names; s->name; s++)
+    if (dims_size(d, s->at) == 0) *dims_at(d, s->at) = dims_size(&said, s->at);
 }
 
 typedef struct {
@@ -118,8 +118,8 @@ void metadata_write(const Model *m, StWriter *w)
   char hooks[1500] = "", sizes[600] = "", number[16];
   for (int slot = 0; slot < HOOK_SLOTS; slot++)
     if (m->d.hook[slot]) add_pair(hooks, sizeof hooks, hook_slots[slot].name, m->d.hook[slot]->name);
-  for (const SizeName *s = size_names; s->name; s++) {
-    snprintf(number, sizeof number, "%d", size_of(&m->d, s->at));
+  for (const SizeName *s = model_size_names; s->name; s++) {
+    snprintf(number, sizeof number, "%d", dims_size(&m->d, s->at));
     add_pair(sizes, sizeof sizes, s->name, number);
   }
   if (*hooks) st_put_meta(w, "aviary.hooks", hooks);

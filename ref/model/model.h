@@ -8,9 +8,9 @@
 
 typedef struct {
   char name[PARAM_NAME]; /* official: "blocks.0.att.key.weight" */
-  Tensor *t;     /* with gradient */
-  double lr_scale;
-  bool unused;   /* stands in the file, but nothing depends on it */
+  Tensor *t;             /* with gradient */
+  double lr_scale;       /* learning-rate multiple */
+  bool unused;           /* a file has it, but nothing depends on it */
 } Param;
 
 typedef struct {
@@ -18,13 +18,13 @@ typedef struct {
   Dims d;
   Param *params;
   int count;
-  void *outer;   /* the version's structs of parameters: around the blocks, */
-  void **blocks; /* [L] and of each block */
+  void *global;          /* the version's struct of the parameters around the blocks */
+  void **blocks;         /* [L] its structs of the parameters of each block */
   Tensor ***hook_params; /* [L,HOOK_SLOTS] the parameters of the hooks, in the order of their lists */
-  const void *host;   /* whose it is, for hooks that need to know; may be NULL */
-  bool inference;     /* only values: no parameter has a gradient, matrices may be packed; */
-  Arena tensors, weights; /* all of them are in these: in large pages, which are read faster for every token */
-  bool rounded_decay; /* v7: 0.606531 for e^{-1/2}, as the official inference code has it */
+  const void *host;      /* whose it is, for hooks that need to know; may be NULL */
+  bool inference;         /* no parameter has a gradient, and matrices may be packed */
+  Arena tensors, weights; /* of a model for inference: all of it, in large pages, which are read faster for every token */
+  bool rounded_decay;    /* v7: 0.606531 for e^{-1/2}, as the official inference code has it */
 } Model;
 
 /* ---- versions (versions.c, count.c) ---- */
@@ -60,7 +60,7 @@ void model_free(Model *m);
 
 Param *model_param(Model *m, const char *name); /* NULL if there is none */
 size_t model_param_count(const Model *m, bool with_unused);
-size_t param_bytes(const Param *p); /* in memory, without its gradient */
+size_t model_param_bytes(const Param *p); /* in memory, without its gradient */
 
 /* ---- files (recognise.c, metadata.c, read.c, write.c) ---- */
 
@@ -85,7 +85,7 @@ typedef struct {
   const char *name;
   size_t at; /* an offset into Dims */
 } SizeName;
-extern const SizeName size_names[];
+extern const SizeName model_size_names[];
 
 /* ---- optimizers (checkpoint.c) ---- */
 

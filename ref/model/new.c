@@ -50,7 +50,7 @@ static ParamSpec uniform_of(const ParamSpec *spec, const Dims *d)
 {
   ParamSpec uniform = *spec;
   uniform.init = init_uniform;
-  uniform.gain = sqrt(3.0 / size_of(d, spec->shape.size[1]));
+  uniform.gain = sqrt(3.0 / dims_size(d, spec->shape.size[1]));
   return uniform;
 }
 

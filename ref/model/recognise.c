@@ -34,8 +34,8 @@ static void fit_param(void *ctx, const LayoutParam *p)
   for (int i = 0; i < extra; i++) fits &= e->shape[i] == 1;
   for (int i = 0; i < spec->shape.axes; i++) {
     int found = i + extra >= 0 ? e->shape[i + extra] : 1;
-    if (size_of(&fit->d, spec->shape.size[i]) == 0) *dim_at(&fit->d, spec->shape.size[i]) = found;
-    fits &= size_of(&fit->d, spec->shape.size[i]) == found;
+    if (dims_size(&fit->d, spec->shape.size[i]) == 0) *dims_at(&fit->d, spec->shape.size[i]) = found;
+    fits &= dims_size(&fit->d, spec->shape.size[i]) == found;
   }
   if (!fits) {
     layout_shape(&spec->shape, &fit->d, want);

@@ -21,15 +21,15 @@ static Pass begin(Tape *tp, const Model *m, const int *tokens, int B, int T, Sta
   tape_batch(tp, (size_t)B, (size_t)T, (size_t)m->d.C);
   Tensor **state = arena_alloc(&tp->arena, (size_t)st->count * sizeof *state);
   memcpy(state, st->now, (size_t)st->count * sizeof *state);
-  return (Pass){.tp = tp, .d = &m->d, .outer = m->outer, .tokens = tokens, .B = B, .T = T,
+  return (Pass){.tp = tp, .d = &m->d, .global = m->global, .tokens = tokens, .B = B, .T = T,
                 .rounded_decay = m->rounded_decay, .host = m->host, .held = &st->held, .state = state,
-                .outer_state = state + m->d.L * layout_state_count(m->version, &m->d)};
+                .global_state = state + m->d.L * layout_state_count(m->version, &m->d)};
 }
 
 static Tensor *run_block(Pass *ps, const Model *m, int layer, Tensor *x)
 {
   Tensor **state = ps->state + layer * layout_state_count(m->version, &m->d);
-  Tensor **hook_state = state + m->version->state_count;
+  Tensor **hook_state = state + m->version->state.count;
   ps->layer = layer;
   for (int slot = 0; slot < HOOK_SLOTS; slot++) {
     ps->hook_param[slot] = m->hook_params[layer * HOOK_SLOTS + slot];
@@ -45,7 +45,7 @@ static Tensor *run_blocks(Pass *ps, const Model *m)
   Tensor *x = m->version->embed(ps);
   for (int layer = 0; layer < m->d.L; layer++) {
     x = run_block(ps, m, layer, x);
-    TRACE(ps, "out", x);
+    TRACE(ps, "out", "x", x);
   }
   return x;
 }

@@ -11,7 +11,7 @@ static void before_reset(TapeWatcher *w);
 
 static int state_count(const Version *v, const Dims *d)
 {
-  return d->L * layout_state_count(v, d) + v->outer_state_count;
+  return d->L * layout_state_count(v, d) + v->global_state.count;
 }
 
 typedef struct {
@@ -23,11 +23,11 @@ typedef struct {
 static Part part_of(const Version *v, const Dims *d, int i)
 {
   int a_layer = layout_state_count(v, d), in_layers = d->L * a_layer;
-  if (i >= in_layers) return (Part){&v->outer_state[i - in_layers], -1, -1};
+  if (i >= in_layers) return (Part){&v->global_state.spec[i - in_layers], -1, -1};
   int layer = i / a_layer;
   i %= a_layer;
-  if (i < v->state_count) return (Part){&v->state[i], layer, -1};
-  i -= v->state_count;
+  if (i < v->state.count) return (Part){&v->state.spec[i], layer, -1};
+  i -= v->state.count;
   int slot = 0;
   for (; !d->hook[slot] || i >= d->hook[slot]->state_count; slot++) i -= d->hook[slot] ? d->hook[slot]->state_count : 0;
   return (Part){&d->hook[slot]->state[i], layer, slot};
@@ -37,7 +37,7 @@ static Part part_of(const Version *v, const Dims *d, int i)
 static void part_shape(const Part *p, const Dims *d, int shape[MAX_AXES])
 {
   layout_shape(&p->spec->shape, d, shape);
-  bool stands = p->slot < 0 ? p->spec->where(d, p->layer) : slot_stands(d, (HookSlot)p->slot, p->layer);
+  bool stands = p->slot < 0 ? p->spec->where(d, p->layer) : hook_slot_in_layer(d, (HookSlot)p->slot, p->layer);
   for (int a = 0; a < p->spec->shape.axes && !stands; a++) shape[a] = 0;
 }
 

@@ -44,8 +44,8 @@ static void check_hooks(const Version *v, const Dims *d)
 
 static bool knows_pre_ffn(const Version *v)
 {
-  for (int i = 0; i < v->block_count; i++)
-    if (v->block[i].where == has_pre_ffn) return true;
+  for (int i = 0; i < v->block.count; i++)
+    if (v->block.spec[i].where == has_pre_ffn) return true;
   return false;
 }
 
@@ -64,8 +64,8 @@ Dims version_complete(const Version *v, const Dims *d)
   if (d->V > 1 << 24 || d->C > 1 << 20 || d->L > 1 << 16)
     rwkv_fail("%s: vocab %d, dim %d, layers %d: that is beyond any sense", v->name, d->V, d->C, d->L);
   for (size_t at = 0; at < offsetof(Dims, hook); at += sizeof(int))
-    if (*dim_at(&full, at) < 0 || *dim_at(&full, at) > 1 << 24)
-      rwkv_fail("%s: a size of %d is not possible", v->name, *dim_at(&full, at));
+    if (*dims_at(&full, at) < 0 || *dims_at(&full, at) > 1 << 24)
+      rwkv_fail("%s: a size of %d is not possible", v->name, *dims_at(&full, at));
   if (d->pre_ffn && !knows_pre_ffn(v)) rwkv_fail("%s has no second channel mix in block 0 (pre_ffn)", v->name);
   full.one = 1, full.four = 4, full.five = 5, full.history = 0;
   full.streams = count_words(v->streams), full.ffn_streams = count_words(v->ffn_streams);

@@ -1,0 +1,24 @@
+#include "dims.h"
+
+#include "engine/err.h"
+
+#include <math.h>
+
+int dims_lora_rank(double f) { return (int)fmax(32, 32 * nearbyint(f / 32)); }
+
+int dims_size(const Dims *d, size_t size)
+{
+  if (size >= sizeof(Dims)) return (int)(size - sizeof(Dims));
+  return *(const int *)(const void *)((const char *)d + size);
+}
+
+int *dims_at(Dims *d, size_t offset) { return (int *)(void *)((char *)d + offset); }
+
+void dims_complete_heads(const char *version, Dims *d, int default_head)
+{
+  if (!d->H && !d->N) d->N = d->A % default_head == 0 ? default_head : d->A;
+  if (!d->N) d->N = d->A / d->H;
+  if (!d->H) d->H = d->A / d->N;
+  if (d->H < 1 || d->N < 1 || (int64_t)d->H * d->N != d->A)
+    rwkv_fail("%s: %d channels cannot be split into %d heads of size %d", version, d->A, d->H, d->N);
+}
