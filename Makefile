@@ -37,19 +37,22 @@ BLAS_DIR = $(patsubst $(SYSROOT)%,%,$(shell ls -d $(SYSROOT)/usr/lib/$(MACHINE)/
 DNNL = $(if $(wildcard $(SYSROOT)/usr/include/dnnl.h),-ldnnl)
 
 WARN    := -Wall -Wextra $(if $(WERROR),-Werror) -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes \
-           -Wdouble-promotion $(if $(findstring clang,$(CC)),-Wno-double-promotion -Wno-pass-failed)
+           -Wdouble-promotion $(if $(findstring clang,$(CC)),-Wno-double-promotion -Wno-pass-failed \
+           -Wno-missing-field-initializers)
 # Position-independent, so that the program and the module for a stock Lua are linked from the same objects and give the
 # same numbers; hidden names keep calls direct and inlining possible all the same.
 COMMON  := -std=c11 -D_GNU_SOURCE -g -fPIC -fvisibility=hidden $(WARN) -Iref -MMD -MP
+# One OpenMP in a process, the one that OpenBLAS and oneDNN bring; clang's own cannot live in the sandbox.
+OPENMP := $(if $(findstring clang,$(CC)),-fopenmp-simd,-fopenmp)
 # The reference: no fused multiply-add, no fast math. The fast path says by pragmas where sums may be reordered.
 FLAGS_ref  := -O2 -ffp-contract=off
-FLAGS_fast = -O3 -fopenmp -Wno-psabi -ffp-contract=fast -fno-math-errno -fno-trapping-math \
+FLAGS_fast = -O3 $(OPENMP) -Wno-psabi -ffp-contract=fast -fno-math-errno -fno-trapping-math \
              $(if $(BLAS_DIR),-I$(SYSROOT)$(BLAS_DIR:/usr/lib/%=/usr/include/%))
 FLAGS_lua   = -O2 $(shell $(PKG_CONFIG) --cflags lua5.4 2>/dev/null) -Ibuild
 FLAGS_test := -O1 -ffp-contract=off -Itests
 
 LIBS = $(if $(BLAS_DIR),-L$(SYSROOT)$(BLAS_DIR) -Wl$(comma)-rpath$(comma)$(BLAS_DIR)) -lopenblas $(DNNL) \
-       -lcjson -lzip -lm -fopenmp -pthread
+       -lcjson -lzip -lm -lgomp -pthread
 LIBS_lua = $(shell $(PKG_CONFIG) --libs lua5.4) -ledit -lseccomp -Wl,-E
 LINK_module := -Wl,-z,nodelete # Lua unloads modules when it closes, but the threads of the fast kernels live on
 comma := ,
@@ -65,7 +68,8 @@ TREE_cov    := --coverage -fprofile-update=atomic
 
 REF   := $(wildcard ref/*.c ref/engine/*.c ref/io/*.c)
 FAST  := $(wildcard ref/fast/*.c)
-PROGRAM := lua/main.c lua/process.c lua/library.c lua/sandbox.c lua/confine.c lua/worker.c $(wildcard lua/repl*.c)
+PROGRAM := lua/main.c lua/process.c lua/library.c lua/sandbox.c lua/confine.c lua/worker.c lua/version.c \
+           $(wildcard lua/repl*.c)
 MODULE  := lua/module.c
 BINDINGS := $(filter-out $(PROGRAM) $(MODULE),$(wildcard lua/*.c))
 TESTS := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
@@ -133,9 +137,10 @@ build/headers: Makefile
 
 build/commit.h: FORCE
 	@mkdir -p build
-	@id=$$(git rev-parse --short=10 HEAD 2>/dev/null || echo unknown); \
-	git diff --quiet HEAD -- ref lua experiments 2>/dev/null || id="$$id+"; \
-	text="#define AVIARY_COMMIT \"$$id\""; \
+	@if id=$$(git rev-parse --short=10 HEAD 2>/dev/null); then \
+	  git diff --quiet HEAD -- ref lua experiments || id="$$id+"; else id=unknown; fi; \
+	version=$$(sed -n 's/^## \([0-9.]*\).*/\1/p' CHANGELOG.md | head -1); \
+	text="$$(printf '#define AVIARY_VERSION "%s"\n#define AVIARY_COMMIT "%s"' "$$version" "$$id")"; \
 	[ "$$text" = "$$(cat $@ 2>/dev/null)" ] || echo "$$text" >$@
 FORCE:
 
@@ -192,7 +197,7 @@ endef
 $(foreach t,$(TREES),$(eval $(call tree,$(t))))
 .PRECIOUS: build/%.o
 
-$(foreach t,$(TREES),build/$(t)/lua/main.o build/$(t)/lua/module.o): build/commit.h
+$(foreach t,$(TREES),build/$(t)/lua/main.o build/$(t)/lua/module.o build/$(t)/lua/version.o): build/commit.h
 
 # How every file is compiled, for clangd and the like. A directory is newer when a file was added to it.
 SOURCES := $(REF) $(FAST) $(PROGRAM) $(MODULE) $(BINDINGS) $(wildcard tests/*.c)

@@ -10,9 +10,9 @@ out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
 asked() { # path
-  [ -z "$words" ] && return
+  [ -z "$words" ] && return 0
   for w in $words; do
-    case ${1##*/} in *"$w"*) return ;; esac
+    case ${1##*/} in *"$w"*) return 0 ;; esac
   done
   return 1
 }
