@@ -96,7 +96,7 @@ done >build/lint.txt
 [ -s build/lint.txt ] && { cat build/lint.txt; breach 'these use rwkv.core.private, and are not among the keepers (tests/lint.sh)'; }
 
 # Every documentation link leads somewhere.
-for f in README.md PAPER_NOTES.md lua/doc/*.md; do
+for f in README.md HACKING.md CHANGELOG.md PAPER_NOTES.md lua/doc/*.md; do
   grep -oE '\]\([^)#:]+\)' "$f" | tr -d '])(' | while read -r to; do
     [ -e "$(dirname "$f")/$to" ] || echo "$f: $to does not exist"
   done
