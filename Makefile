@@ -80,7 +80,7 @@ export LC_ALL := C.UTF-8
 
 MAKEFLAGS += -j$(shell nproc) # as many at a time as there are processors
 
-.PHONY: all demo text figures golden bench bench-peers test asan coverage fuzz lint install clean help deps
+.PHONY: all demo text figures golden bench bench-peers test asan coverage fuzz lint format install clean help deps
 all: aviary build/f64/aviary build/f32/rwkv/core.so build/f64/rwkv/core.so compile_commands.json
 
 help:
@@ -97,7 +97,8 @@ help:
 	@echo 'make asan       the same under the address, undefined and leak sanitizers'
 	@echo 'make coverage   the same in float32, counting the lines of C that ran'
 	@echo 'make fuzz       random programs and damaged files against the bindings, under the same (SECONDS=60 SEED=)'
-	@echo 'make lint       layering, file sizes, equation tags'
+	@echo 'make lint       layering, file sizes, equation tags (FORMAT_CHECK=1: and what make format would change)'
+	@echo 'make format     the sources of C as .clang-format has them'
 	@echo 'make install    to PREFIX=$(PREFIX)'
 	@echo 'make compile_commands.json  for clangd; a plain make does it, too'
 	@echo 'make clean      remove build/ and ./aviary; results in runs/ stay'
@@ -230,6 +231,11 @@ coverage: $(call tests_in,cov)
 
 fuzz: build/asan32/aviary build/asan64/aviary
 	@sh tests/fuzz.sh $(SECONDS) $(SEED) build/asan32 build/asan64
+
+# Debian 12's clang-format; another one has other ideas.
+format:
+	@$(call install,clang-format)
+	@clang-format -i $(wildcard $(addsuffix /*.[ch],ref ref/* lua lua/* tests tests/lua/lib))
 
 lint: build/deps # luac
 	@sh tests/lint.sh

@@ -62,6 +62,14 @@ done
 awk 'length($0) > 120 {print FILENAME ":" FNR ": longer than 120 columns"; n++} END {exit n > 0}' \
   ref/*.[ch] ref/*/*.[ch] lua/*.[ch] tests/*.[ch] || breach 'long lines (above)'
 
+# Formatted as `make format` does it.
+if [ -n "$FORMAT_CHECK" ]; then
+  find ref lua tests -name '*.[ch]' | xargs clang-format --dry-run -Werror >build/lint.txt 2>&1 || {
+    grep -a 'error:\|not found' build/lint.txt | head -40
+    breach 'make format changes these (above; clang-format 14, of Debian 12)'
+  }
+fi
+
 # What is written in Lua reads the globals of the library's world (make_world in lua/library.c), makes none, looks into no
 # function and loads no code. _G is for those who must see all of it.
 world=' arg assert collectgarbage coroutine error getmetatable io ipairs math next os package pairs pcall print rawequal
