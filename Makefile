@@ -1,12 +1,15 @@
 # Aviary. `make help` lists what there is.
 #
-# One source, built in trees under build/: f32 and f64 (the two precisions), and the same two again with
-# sanitizers. ./aviary is the float32 program; it calls build/f64/aviary when float64 is asked for. Beside each a program
+# One source, built in trees under build/: f32 and f64 (the two precisions), the same two again with sanitizers, and one
+# that counts which lines run. ./aviary is the float32 program; it calls build/f64/aviary when float64 is asked for. Beside each a program
 # for tests whose inner wall is torn down, build/torn_f32/aviary: what the kernel alone keeps a script from doing.
 
 PACKAGES := gcc libc6-dev make pkg-config liblua5.4-dev libcjson-dev libedit-dev libopenblas-openmp-dev libdnnl-dev \
             libzip-dev libseccomp-dev libcmocka-dev gnuplot-nox lua5.4
 TEXT_PACKAGES := bible-kjv bible-kjv-text# of `make text`
+# What a build cannot do without, and where it comes from.
+HEADERS := stdio.h=gcc,libc6-dev lua.h=pkg-config,liblua5.4-dev cjson/cJSON.h=libcjson-dev editline/readline.h=libedit-dev \
+           cblas.h=libopenblas-openmp-dev zip.h=libzip-dev seccomp.h=libseccomp-dev
 
 CC      ?= gcc
 PREFIX  ?= /usr/local
@@ -15,6 +18,8 @@ SECONDS ?= 60
 THREADS ?= $(shell nproc)
 PYTHON  ?= python3
 BENCH   ?= runs/bench
+T       ?= # of `make test`: the tests whose names contain it
+WERROR  ?= # 1: a warning is an error, as in CI
 
 # For another machine, with its libraries in a directory laid out like / :
 #   make CC=aarch64-linux-gnu-gcc SYSROOT=/srv/arm64
@@ -31,35 +36,40 @@ AR = $(shell $(CC) -print-prog-name=ar)
 BLAS_DIR = $(patsubst $(SYSROOT)%,%,$(shell ls -d $(SYSROOT)/usr/lib/$(MACHINE)/openblas-openmp 2>/dev/null))
 DNNL = $(if $(wildcard $(SYSROOT)/usr/include/dnnl.h),-ldnnl)
 
-WARN    := -Wall -Wextra -Werror -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes \
-           -Wdouble-promotion $(if $(findstring clang,$(CC)),-Wno-double-promotion -Wno-pass-failed)
+WARN    := -Wall -Wextra $(if $(WERROR),-Werror) -Wpedantic -Wshadow -Wvla -Wstrict-prototypes -Wmissing-prototypes \
+           -Wdouble-promotion $(if $(findstring clang,$(CC)),-Wno-double-promotion -Wno-pass-failed \
+           -Wno-missing-field-initializers)
 # Position-independent, so that the program and the module for a stock Lua are linked from the same objects and give the
 # same numbers; hidden names keep calls direct and inlining possible all the same.
 COMMON  := -std=c11 -D_GNU_SOURCE -g -fPIC -fvisibility=hidden $(WARN) -Iref -MMD -MP
+# One OpenMP in a process, the one that OpenBLAS and oneDNN bring; clang's own cannot live in the sandbox.
+OPENMP := $(if $(findstring clang,$(CC)),-fopenmp-simd,-fopenmp)
 # The reference: no fused multiply-add, no fast math. The fast path says by pragmas where sums may be reordered.
 FLAGS_ref  := -O2 -ffp-contract=off
-FLAGS_fast = -O3 -fopenmp -Wno-psabi -ffp-contract=fast -fno-math-errno -fno-trapping-math \
+FLAGS_fast = -O3 $(OPENMP) -Wno-psabi -ffp-contract=fast -fno-math-errno -fno-trapping-math \
              $(if $(BLAS_DIR),-I$(SYSROOT)$(BLAS_DIR:/usr/lib/%=/usr/include/%))
-FLAGS_lua   = -O2 $(shell $(PKG_CONFIG) --cflags lua5.4) -Ibuild
+FLAGS_lua   = -O2 $(shell $(PKG_CONFIG) --cflags lua5.4 2>/dev/null) -Ibuild
 FLAGS_test := -O1 -ffp-contract=off -Itests
 
 LIBS = $(if $(BLAS_DIR),-L$(SYSROOT)$(BLAS_DIR) -Wl$(comma)-rpath$(comma)$(BLAS_DIR)) -lopenblas $(DNNL) \
-       -lcjson -lzip -lm -fopenmp -pthread
+       -lcjson -lzip -lm -lgomp -pthread
 LIBS_lua = $(shell $(PKG_CONFIG) --libs lua5.4) -ledit -lseccomp -Wl,-E
 LINK_module := -Wl,-z,nodelete # Lua unloads modules when it closes, but the threads of the fast kernels live on
 comma := ,
 
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer \
             -DAVIARY_POISON -O1
-TREES := f32 f64 asan32 asan64
+TREES := f32 f64 asan32 asan64 cov
 TREE_f32    :=
 TREE_f64    := -DAVIARY_DOUBLE
 TREE_asan32 := $(SANITIZE)
 TREE_asan64 := $(SANITIZE) -DAVIARY_DOUBLE
+TREE_cov    := --coverage -fprofile-update=atomic
 
 REF   := $(wildcard ref/*.c ref/engine/*.c ref/io/*.c ref/model/*.c)
 FAST  := $(wildcard ref/fast/*.c)
-PROGRAM := lua/main.c lua/process.c lua/library.c lua/sandbox.c lua/confine.c lua/worker.c $(wildcard lua/repl*.c)
+PROGRAM := lua/main.c lua/process.c lua/library.c lua/sandbox.c lua/confine.c lua/worker.c lua/version.c \
+           $(wildcard lua/repl*.c)
 MODULE  := lua/module.c
 BINDINGS := $(filter-out $(PROGRAM) $(MODULE),$(wildcard lua/*.c))
 TESTS := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
@@ -70,8 +80,8 @@ export LC_ALL := C.UTF-8
 
 MAKEFLAGS += -j$(shell nproc) # as many at a time as there are processors
 
-.PHONY: all demo text figures golden bench bench-peers test lint asan fuzz install clean help deps
-all: aviary build/f64/aviary build/f32/rwkv/core.so build/f64/rwkv/core.so
+.PHONY: all demo text figures golden bench bench-peers test asan coverage fuzz lint format install clean help deps
+all: aviary build/f64/aviary build/f32/rwkv/core.so build/f64/rwkv/core.so compile_commands.json
 
 help:
 	@echo 'make            build ./aviary, and the module rwkv for a stock lua5.4'
@@ -82,14 +92,22 @@ help:
 	@echo 'make bench-peers  the same training in turn with PyTorch (PYTHON=python3:/other/python3), decoding with'
 	@echo '                rwkv.cpp (RWKV_CPP=its library)'
 	@echo 'make golden     golden numbers of every version for other implementations, in build/golden'
-	@echo 'make test       all tests, in float32 and in float64'
+	@echo 'make deps       install the packages that are missing (as root; or say which); demo, test, bench, lint do it, too'
+	@echo 'make test       all tests, in float32 and in float64 (T="wkv files": those with such a word in the name)'
 	@echo 'make asan       the same under the address, undefined and leak sanitizers'
+	@echo 'make coverage   the same in float32, counting the lines of C that ran'
 	@echo 'make fuzz       random programs and damaged files against the bindings, under the same (SECONDS=60 SEED=)'
-	@echo 'make lint       layering, file sizes, equation tags'
+	@echo 'make lint       layering, file sizes, equation tags (FORMAT_CHECK=1: and what make format would change)'
+	@echo 'make format     the sources of C as .clang-format has them'
 	@echo 'make install    to PREFIX=$(PREFIX)'
+	@echo 'make compile_commands.json  for clangd; a plain make does it, too'
 	@echo 'make clean      remove build/ and ./aviary; results in runs/ stay'
 
 # ---- packages ----
+
+# Building installs nothing, it says what is missing. What needs more than a build brings it first.
+INSTALLING := deps demo text figures bench bench-peers test asan fuzz coverage lint format
+READY := build/$(if $(filter $(INSTALLING),$(MAKECMDGOALS)),deps,headers)
 
 # $(call install,PACKAGES) installs what is missing of them. Without root it says what to type.
 define install
@@ -109,18 +127,26 @@ build/deps: Makefile
 	@$(call install,$(PACKAGES))
 	@touch $@
 
+build/headers: Makefile
+	@mkdir -p build
+	@for h in $(HEADERS); do \
+	  echo "#include <$${h%=*}>" | $(CC) $(FLAGS_fast) $(FLAGS_lua) -E -x c - >/dev/null 2>&1 || { \
+	  echo "$${h%=*} is not found (Debian: $${h#*=}). \`make deps\` installs what is missing." >&2; exit 1; }; done
+	@touch $@
+
 # ---- trees ----
 
 build/commit.h: FORCE
 	@mkdir -p build
-	@id=$$(git rev-parse --short=10 HEAD 2>/dev/null || echo unknown); \
-	git diff --quiet HEAD -- ref lua experiments 2>/dev/null || id="$$id+"; \
-	text="#define AVIARY_COMMIT \"$$id\""; \
+	@if id=$$(git rev-parse --short=10 HEAD 2>/dev/null); then \
+	  git diff --quiet HEAD -- ref lua experiments || id="$$id+"; else id=unknown; fi; \
+	version=$$(sed -n 's/^## \([0-9.]*\).*/\1/p' CHANGELOG.md | head -1); \
+	text="$$(printf '#define AVIARY_VERSION "%s"\n#define AVIARY_COMMIT "%s"' "$$version" "$$id")"; \
 	[ "$$text" = "$$(cat $@ 2>/dev/null)" ] || echo "$$text" >$@
 FORCE:
 
 # What is compiled with other flags than before is compiled again.
-build/flags: FORCE | build/deps
+build/flags: FORCE | $(READY)
 	@text='$(CC) $(COMMON) $(FLAGS_ref) $(FLAGS_fast) $(FLAGS_lua) $(FLAGS_test) $(SANITIZE)'; \
 	[ "$$text" = "$$(cat $@ 2>/dev/null)" ] || echo "$$text" >$@
 
@@ -172,23 +198,44 @@ endef
 $(foreach t,$(TREES),$(eval $(call tree,$(t))))
 .PRECIOUS: build/%.o
 
-$(foreach t,$(TREES),build/$(t)/lua/main.o build/$(t)/lua/module.o): build/commit.h
+$(foreach t,$(TREES),build/$(t)/lua/main.o build/$(t)/lua/module.o build/$(t)/lua/version.o): build/commit.h
+
+# How every file is compiled, for clangd and the like. A directory is newer when a file was added to it.
+SOURCES := $(REF) $(FAST) $(PROGRAM) $(MODULE) $(BINDINGS) $(wildcard tests/*.c)
+compile_commands.json: build/flags $(sort $(dir $(SOURCES)))
+	@add() { flags=$$1; shift; for f in "$$@"; do printf "$$then"'\n{"directory": "%s", "file": "%s", "command": "%s"}' \
+	  '$(CURDIR)' "$$f" "$(CC) $(COMMON) $$flags -c $$f"; then=,; done; }; \
+	{ printf '['; add '$(FLAGS_ref)' $(REF); add '$(FLAGS_fast)' $(FAST); add '$(FLAGS_lua)' $(PROGRAM) $(MODULE) $(BINDINGS); \
+	  add '$(FLAGS_test)' $(wildcard tests/*.c); printf '\n]\n'; } >$@
 
 aviary: build/f32/aviary
 	@cp build/f32/aviary $@.new && mv $@.new $@
 
 # ---- what people ask for ----
 
-tests_in = $(TESTS:%=build/$(1)/tests/%) build/$(1)/aviary build/torn_$(1)/aviary build/$(1)/tests/escape.so
+# Those whose names contain one of the words of T, or all.
+named = $(if $(T),$(foreach t,$(1),$(if $(strip $(foreach w,$(T),$(findstring $(w),$(t)))),$(t))),$(1))
+tests_in = $(patsubst %,build/$(1)/tests/%,$(call named,$(TESTS))) build/$(1)/aviary build/torn_$(1)/aviary \
+           build/$(1)/tests/escape.so
 
 test: all $(call tests_in,f32) $(call tests_in,f64)
-	@sh tests/run.sh build/f32 build/f64
+	@T='$(T)' sh tests/run.sh build/f32 build/f64
 
 asan: $(call tests_in,asan32) $(call tests_in,asan64)
-	@sh tests/run.sh build/asan32 build/asan64
+	@T='$(T)' sh tests/run.sh build/asan32 build/asan64
+
+coverage: $(call tests_in,cov)
+	@find build/cov -name '*.gcda' -delete
+	@T='$(T)' sh tests/run.sh build/cov
+	@sh tests/coverage.sh build/cov
 
 fuzz: build/asan32/aviary build/asan64/aviary
 	@sh tests/fuzz.sh $(SECONDS) $(SEED) build/asan32 build/asan64
+
+# Debian 12's clang-format; another one has other ideas.
+format:
+	@$(call install,clang-format)
+	@clang-format -i $(wildcard $(addsuffix /*.[ch],ref ref/* lua lua/* tests tests/lua/lib))
 
 lint: build/deps build/f32/librwkv.a # luac; who calls whom
 	@sh tests/lint.sh
@@ -253,4 +300,4 @@ install: all
 	install build/f32/rwkv/core.so $(DESTDIR)$(PREFIX)/lib/lua/5.4/rwkv/core.so
 
 clean:
-	rm -rf build aviary
+	rm -rf build aviary compile_commands.json

@@ -100,6 +100,7 @@ static int usage(FILE *to)
         "       aviary -e 'code'                 run a line of Lua\n"
         "       aviary COMMAND [arguments]       run a command; `aviary help` lists them\n"
         "       aviary                           type Lua, line by line\n"
+        "       aviary --version                 its version, libraries, and what it uses of the processor\n"
         "options before these:\n"
         "       --double                         compute in float64\n"
         "       --backend fast|reference|shadow  the kernels (default: fast in float32, reference in float64)\n"
@@ -136,7 +137,7 @@ static int run(lua_State *L, int argc, char **argv, int i)
 static int read_options(lua_State *L, int argc, char **argv, Options *o)
 {
   int i = 1;
-  for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
+  for (; i < argc && strncmp(argv[i], "--", 2) == 0 && strcmp(argv[i], "--version") != 0; i++) {
     if (strcmp(argv[i], "--double") == 0) {
 #ifndef AVIARY_DOUBLE
       program_become_double(L);
@@ -229,6 +230,7 @@ static int start(lua_State *L) /* (argc, argv): everything, protected */
   open_lua(L);
   int core = lua_gettop(L), i = read_options(L, argc, argv, &o);
   if (i < 0) return lua_pushinteger(L, argc == 2 && strcmp(argv[1], "--help") == 0 ? usage(stdout) : usage(stderr)), 1;
+  if (i < argc && strcmp(argv[i], "--version") == 0) return lua_pushinteger(L, print_version(stdout)), 1;
   if (o.memory > 0) memory_limit((size_t)o.memory, "--max-memory");
   bool trusted = o.trust || (i < argc && command_path(L, argv[i]));
   watch_open(L, o.seconds, o.instructions);

@@ -8,6 +8,7 @@
 
 /* The commit it was built from, with a "+" if there were uncommitted changes. */
 const char *program_commit(void);
+int print_version(FILE *to); /* version.c */
 /* The directory that holds lua/, or NULL. */
 const char *program_home(void);
 const char *program_double(void); /* the path of the float64 program, or NULL */

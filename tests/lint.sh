@@ -94,6 +94,14 @@ done
 awk 'length($0) > 120 {print FILENAME ":" FNR ": longer than 120 columns"; n++} END {exit n > 0}' \
   ref/*.[ch] ref/*/*.[ch] lua/*.[ch] tests/*.[ch] || breach 'long lines (above)'
 
+# Formatted as `make format` does it.
+if [ -n "$FORMAT_CHECK" ]; then
+  find ref lua tests -name '*.[ch]' | xargs clang-format --dry-run -Werror >build/lint.txt 2>&1 || {
+    grep -a 'error:\|not found' build/lint.txt | head -40
+    breach 'make format changes these (above; clang-format 14, of Debian 12)'
+  }
+fi
+
 # What is written in Lua reads the globals of the library's world (make_world in lua/library.c), makes none, looks into no
 # function and loads no code. _G is for those who must see all of it.
 world=' arg assert collectgarbage coroutine error getmetatable io ipairs math next os package pairs pcall print rawequal
@@ -128,7 +136,7 @@ done >build/lint.txt
 [ -s build/lint.txt ] && { cat build/lint.txt; breach 'these use rwkv.core.private, and are not among the keepers (tests/lint.sh)'; }
 
 # Every documentation link leads somewhere.
-for f in README.md PAPER_NOTES.md lua/doc/*.md; do
+for f in README.md HACKING.md CHANGELOG.md PAPER_NOTES.md lua/doc/*.md; do
   grep -oE '\]\([^)#:]+\)' "$f" | tr -d '])(' | while read -r to; do
     [ -e "$(dirname "$f")/$to" ] || echo "$f: $to does not exist"
   done

@@ -1,37 +1,69 @@
 #!/bin/sh
-# Runs every test program and every Lua test of the build trees given, and counts. Output is shown for
-# failures, and for lines that say that something was skipped.
+# Runs every test program and every Lua test in the build trees given, and counts; with T, those whose names contain one
+# of its words. Output is shown for failures, and for lines that say that something was skipped; the last lines name what
+# failed.
+#   T="wkv files" sh tests/run.sh build/f32 build/f64
 unset MAKEFLAGS MFLAGS MAKELEVEL # compilers that tests call are no part of make's jobs (rustc would look for them)
-passed=0 failed=0 skipped=0
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+words=$T
+unset T
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+
+asked() { # path
+  [ -z "$words" ] && return 0
+  for w in $words; do
+    case ${1##*/} in *"$w"*) return 0 ;; esac
+  done
+  return 1
+}
 
 run() { # name command...
-  name=$1
+  name=$1 log=$out/$lane.log began=$(date +%s)
   shift
-  if "$@" >"$log" 2>&1 </dev/null; then
+  "$@" >"$log" 2>&1 </dev/null
+  status=$? took="$(($(date +%s) - began)) s"
+  if [ "$status" = 0 ]; then
     n=$(grep -c '^\[       OK \]' "$log")
     [ "$n" -gt 0 ] || n=1
-    passed=$((passed + n))
-    s=$(grep -c -E '^(\[  SKIPPED \]|SKIPPED)' "$log")
-    skipped=$((skipped + s))
-    echo "ok      $name ($n)"
+    echo "$n 0 $(grep -c -E '^(\[  SKIPPED \]|SKIPPED)' "$log")" >>"$out/$lane.counts"
+    echo "ok      $name ($n, $took)"
     grep -E '^SKIPPED' "$log"
   else
-    failed=$((failed + 1))
-    echo "FAILED  $name"
+    echo "0 1 0" >>"$out/$lane.counts"
+    echo "FAILED  $name (status $status, $took)"
     tail -60 "$log"
+    { echo "FAILED  $name" && grep -av '^\[ *\(OK\|RUN\) *\]' "$log" | tail -8 | cut -c -300; } >>"$out/$lane.failed"
   fi
 }
 
-for tree in "$@"; do
-  for t in "$tree"/tests/test_*; do
-    case $t in *.o | *.d) continue ;; esac
-    run "$t" "$t"
+# Two lanes at a time: programs keep their files to themselves, scripts write into runs/.
+programs() {
+  lane=programs
+  for tree in "$@"; do
+    for t in tests/test_*.c; do
+      asked "${t%.c}" && run "$tree/${t%.c}" "$tree/${t%.c}"
+    done
   done
-  for t in tests/lua/*.lua; do
-    [ -f "$t" ] && run "$tree/aviary $t" "$tree/aviary" --trust "$t"
+}
+
+scripts() {
+  lane=scripts
+  for tree in "$@"; do
+    for t in tests/lua/*.lua; do
+      asked "${t%.lua}" && run "$tree/aviary $t" "$tree/aviary" --trust "$t"
+    done
   done
-done
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" = 0 ]
+}
+
+programs "$@" &
+scripts "$@"
+wait
+cat "$out"/*.failed 2>/dev/null
+touch "$out/none.counts"
+cat "$out"/*.counts | awk -v words="$words" '
+  {passed += $1; failed += $2; skipped += $3}
+  END {
+    if (!NR) print "no test has a name with a word of: " words
+    print passed + 0 " passed, " failed + 0 " failed, " skipped + 0 " skipped"
+    exit !NR || failed > 0
+  }'

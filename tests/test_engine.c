@@ -443,8 +443,10 @@ static void reading_and_writing_stay_inside(void **state)
   static const size_t bad[][2] = {{0, 7}, {6, 1}, {7, 0}, {5, 2}, {SIZE_MAX, 2}, {2, SIZE_MAX}};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     Access a = {t, bad[i][0], bad[i][1]};
-    expect_failure(read_it, &a, "from a tensor of 6");
-    expect_failure(write_it, &a, "to a tensor of 6");
+    char range[80];
+    snprintf(range, sizeof range, " of %zu elements at %zu, the tensor has 6", a.n, a.from);
+    expect_failure(read_it, &a, range);
+    expect_failure(write_it, &a, range);
   }
   tensor_free(t);
 }

@@ -34,6 +34,14 @@ test("what is not there is named", function()
   equal(status, 1)
 end)
 
+test("--version says what was built with what", function()
+  local out, status = check.shell(program .. " --version")
+  contains(out, "commit " .. rwkv.commit .. ", " .. rwkv.precision, "\ncompiler   ", "\nlibraries  Lua 5.4", "OpenBLAS 0.", "cJSON 1.",
+    "libzip 1.", "\nplots      gnuplot ", "\nprocessor  ", "\nfast path  vectors of ")
+  equal(status, 0)
+  contains(check.shell(program .. " --double --version"), ", float64\n", "products of matrices by OpenBLAS")
+end)
+
 test("the prompt: values, statements over several lines, errors", function()
   local out = check.shell([[printf 'x = 20\nx + 1\nfor i = 1, 2 do\nprint(i * 100)\nend\nerror "bad"\nrwkv.tensor{1,2}\n' | ]]
     .. program)
