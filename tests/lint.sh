@@ -6,7 +6,7 @@ breach() { echo "lint: $*"; bad=1; }
 
 # ref/ knows nothing of Lua; the bindings do no arithmetic on tensor data.
 grep -rlE '#include *[<"](lua|lauxlib|lualib)' ref && breach 'ref/ includes Lua (above)'
-grep -nE '(->|\.)data *\[|(->|\.)grad *\[[^]]*\] *[-+*/]=' lua/*.c && breach 'lua/ computes on tensor data (above)'
+grep -nE '(->|\.)data *\[|(->|\.)grad *\[[^]]*\] *[-+*/]=' lua/*/*.c && breach 'lua/ computes on tensor data (above)'
 
 # What a model computes has the same bits everywhere: no function of the C library that rounds as it likes.
 grep -nE '(^|[^_[:alnum:]])(exp|exp2|expm1|log|log2|log1p|tanh|pow)[fl]?\(' ref/wkv*.c ref/engine/[!o]*.c |
@@ -55,20 +55,20 @@ for t in $(comm -23 build/tags_code.txt build/tags_notes.txt); do breach "tag $t
 for t in $(comm -13 build/tags_code.txt build/tags_notes.txt); do breach "tag $t of PAPER_NOTES.md is cited nowhere in ref/"; done
 
 # Sizes that can be read in one go.
-for f in ref/*.[ch] ref/*/*.[ch] lua/*.[ch]; do
+for f in ref/*.[ch] ref/*/*.[ch] lua/*/*.[ch]; do
   n=$(wc -l <"$f")
   [ "$n" -le 400 ] || breach "$f has $n lines; the aim is 300, the limit 400"
 done
 awk 'length($0) > 120 {print FILENAME ":" FNR ": longer than 120 columns"; n++} END {exit n > 0}' \
-  ref/*.[ch] ref/*/*.[ch] lua/*.[ch] tests/*.[ch] || breach 'long lines (above)'
+  ref/*.[ch] ref/*/*.[ch] lua/*/*.[ch] tests/*.[ch] || breach 'long lines (above)'
 
-# What is written in Lua reads the globals of the library's world (make_world in lua/library.c), makes none, looks into no
-# function and loads no code. _G is for those who must see all of it.
+# What is written in Lua reads the globals of the library's world (make_world in lua/program/library.c), makes none, looks
+# into no function and loads no code. _G is for those who must see all of it.
 world=' arg assert collectgarbage coroutine error getmetatable io ipairs math next os package pairs pcall print rawequal
   rawget rawlen rawset require select setmetatable string table tonumber tostring type utf8 warn xpcall '
 sees_all=' lua/rwkv/experiment/known.lua '
 luac=$(command -v luac5.4 || command -v luac) || breach 'luac5.4 is missing (Debian: apt-get install lua5.4)'
-[ -z "$luac" ] || find lua/rwkv lua/cmd -name '*.lua' | LC_ALL=C sort | while read -r f; do
+[ -z "$luac" ] || find lua/rwkv lua/commands -name '*.lua' | LC_ALL=C sort | while read -r f; do
   "$luac" -l -p "$f" | awk -v f="$f" -v world="$world" -v sees_all="$sees_all" '
     BEGIN {gsub(/[ \n]+/, " ", world)}
     debugging {if (!/GETFIELD.*; "traceback"/) print f ": debug, but for debug.traceback"; debugging = 0}
@@ -89,14 +89,14 @@ done >build/lint.txt
 # Scripts see neither rwkv.core's private functions nor the files that hold them.
 keepers=' init public hooks plot progress tensor experiment/init experiment/configs experiment/draws experiment/files
   experiment/fingerprint experiment/known experiment/workers '
-grep -rlE '^[^-]*\bprivate\b' lua/rwkv lua/cmd | while read -r f; do
+grep -rlE '^[^-]*\bprivate\b' lua/rwkv lua/commands | while read -r f; do
   name=${f#lua/rwkv/}
   case " $(echo $keepers) " in *" ${name%.lua} "*) ;; *) echo "$f" ;; esac
 done >build/lint.txt
 [ -s build/lint.txt ] && { cat build/lint.txt; breach 'these use rwkv.core.private, and are not among the keepers (tests/lint.sh)'; }
 
 # Every documentation link leads somewhere.
-for f in README.md PAPER_NOTES.md lua/doc/*.md; do
+for f in README.md PAPER_NOTES.md lua/pages/*.md; do
   grep -oE '\]\([^)#:]+\)' "$f" | tr -d '])(' | while read -r to; do
     [ -e "$(dirname "$f")/$to" ] || echo "$f: $to does not exist"
   done

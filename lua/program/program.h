@@ -66,7 +66,7 @@ void library_open(lua_State *L, int core);
 void library_arguments(lua_State *L); /* the global `arg` is there */
 int load_library(lua_State *L, const char *path); /* luaL_loadfile, of a file of the library */
 
-/* ---- what a script may do (sandbox.c, confine.c, bind_files.c) ---- */
+/* ---- what a script may do (sandbox.c, confine.c, bindings/files.c) ---- */
 
 /* Puts a script's world in the place of Lua's. */
 void sandbox_open(lua_State *L);

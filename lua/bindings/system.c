@@ -3,7 +3,7 @@
 
 #include "fast/machine.h"
 #include "fast/shadow.h"
-#include "program.h"
+#include "program/program.h"
 
 #include <stdio.h>
 #include <stdlib.h>

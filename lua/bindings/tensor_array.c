@@ -1,5 +1,5 @@
 /* Tensors as arrays: rows x[i], axes, picking, comparing and choosing, ranges. Shapes and errors: see
-   lua/doc/tensor.md and ref/engine/tape.h. */
+   lua/pages/tensor.md and ref/engine/tape.h. */
 #include "bind.h"
 
 #include <math.h>

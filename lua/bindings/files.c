@@ -3,7 +3,7 @@
 #include "bind.h"
 
 #include "io/output.h"
-#include "program.h"
+#include "program/program.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -47,7 +47,7 @@ int int_argument(lua_State *L, int index, int low, int high, const char *what);
 int opt_int_argument(lua_State *L, int index, int low, int high, int otherwise, const char *what); /* nil and none */
 const char *value_text(lua_State *L, int index); /* a number or string, or else its type; pushes it */
 
-/* ---- the step (bind_step.c) ---- */
+/* ---- the step (step.c) ---- */
 
 Tape *step_tape(lua_State *L); /* the tape to compute on; begins a new step if the last one has ended */
 void step_hold(lua_State *L, int by); /* +1: a hook is at work, the step cannot end; -1: no longer */
@@ -58,7 +58,7 @@ uint64_t step_scope(lua_State *L);      /* identifies the innermost lifetime; se
 bool step_alive(lua_State *L, uint64_t scope);
 void open_step(lua_State *L);
 
-/* ---- tensors (bind_tensor.c) ---- */
+/* ---- tensors (tensor.c) ---- */
 
 typedef struct {
   Tensor *t;
@@ -79,20 +79,20 @@ bool is_tensor(lua_State *L, int index);
 bool keep_argument(lua_State *L, int index); /* nil or a boolean; raises */
 int axis_argument(lua_State *L, int index, const Tensor *t); /* 1.. or -1.. -> 0..; raises */
 int shape_arguments(lua_State *L, int first, int shape[MAX_AXES]); /* numbers or one table; returns axes */
-int tensor_to_string(lua_State *L); /* the metamethod (bind_print.c) */
+int tensor_to_string(lua_State *L); /* the metamethod (print.c) */
 void open_tensor(lua_State *L);     /* creation, access, printing; methods are added to the table rwkv.Tensor */
 void open_tensor_ops(lua_State *L); /* operators and methods that compute */
 void open_tensor_array(lua_State *L); /* rows, axes, comparing */
 void open_recurrence(lua_State *L); /* shift, wkv2 .. wkv7 */
 
-/* ---- hooks (bind_hook.c) ---- */
+/* ---- hooks (hook.c) ---- */
 
 /* The hooks by slot in the table at index (or nil) into d; v: whose own ones are passed over, or NULL. Pushes a table
    that keeps them alive. */
 void read_hooks(lua_State *L, int index, const Version *v, Dims *d);
 void hook_call(HookCall *c); /* runs the script's function */
 
-/* ---- integers: tokens and targets (bind_tokens.c) ---- */
+/* ---- integers: tokens and targets (tokens.c) ---- */
 
 typedef struct {
   int B, T;
@@ -135,7 +135,7 @@ void open_gnuplot(lua_State *L);
 void open_inspect(lua_State *L);
 void open_digest(lua_State *L);
 
-/* ---- what a script may do (bind_files.c, watch.c) ---- */
+/* ---- what a script may do (files.c, program/watch.c) ---- */
 
 void check_writable(lua_State *L, const char *path); /* raises unless the script may write there */
 void check_time(lua_State *L);                       /* ends the program if its time is over */

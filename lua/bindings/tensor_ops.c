@@ -1,5 +1,5 @@
-/* Operators and methods that compute. Shapes and errors: see lua/doc/tensor.md and ref/engine/tape.h. Those that
-   arrange numbers stand in bind_tensor_array.c. */
+/* Operators and methods that compute. Shapes and errors: see lua/pages/tensor.md and ref/engine/tape.h. Those that
+   arrange numbers stand in tensor_array.c. */
 #include "bind.h"
 
 #include <limits.h>
