@@ -4,9 +4,13 @@ bad=0
 mkdir -p build
 breach() { echo "lint: $*"; bad=1; }
 
-# ref/ knows nothing of Lua; the bindings do no arithmetic on tensor data.
+# ref/ knows nothing of Lua.
 grep -rlE '#include *[<"](lua|lauxlib|lualib)' ref && breach 'ref/ includes Lua (above)'
-grep -nE '(->|\.)data *\[|(->|\.)grad *\[[^]]*\] *[-+*/]=' lua/*/*.c && breach 'lua/ computes on tensor data (above)'
+
+# Where the numbers of a tensor lie, no pointer of lua/ leads; which backend computes is chosen in one file.
+grep -nE '(->|\.)(data|grad)\b' lua/*/*.[ch] && breach 'lua/ reaches into tensors: there are tensor_read, tensor_write, .. (above)'
+grep -nE '\bops\.|\b(k|fast|shadow)_[a-z0-9_]+\(|"(engine/(ops|kernels)\.h|fast/)' lua/*/*.[ch] |
+  grep -v '^lua/bindings/backend.c' && breach 'only lua/bindings/backend.c knows of kernels and backends (above)'
 
 # What a model computes has the same bits everywhere: no function of the C library that rounds as it likes.
 grep -nE '(^|[^_[:alnum:]])(exp|exp2|expm1|log|log2|log1p|tanh|pow)[fl]?\(' ref/wkv*.c ref/engine/[!o]*.c |

@@ -50,6 +50,7 @@ const char *value_text(lua_State *L, int index); /* a number or string, or else 
 /* ---- the step (step.c) ---- */
 
 Tape *step_tape(lua_State *L); /* the tape to compute on; begins a new step if the last one has ended */
+Tape *step_tape_as_it_is(lua_State *L); /* to look at what it holds: the step may have ended */
 void step_hold(lua_State *L, int by); /* +1: a hook is at work, the step cannot end; -1: no longer */
 bool step_held(lua_State *L);
 void step_end(lua_State *L);   /* the next computation may forget all tensors of this step */
@@ -67,7 +68,7 @@ typedef struct {
 } TensorHandle;
 
 Tensor *check_tensor(lua_State *L, int index); /* for reading; raises if it is stale */
-Tensor *check_numbers(lua_State *L, int index); /* the same, not packed: its data can be used */
+Tensor *check_numbers(lua_State *L, int index); /* the same, not packed: it can be computed with */
 Tensor *check_operand(lua_State *L, int index); /* the same, pinned: for use on the tape */
 Tensor *opt_operand(lua_State *L, int index);  /* NULL for nil and none */
 Tensor *operand_or_number(lua_State *L, int index, Tape *tp); /* a number becomes a tensor of shape [] */
@@ -75,6 +76,7 @@ int push_step(lua_State *L, Tensor *t);        /* a tensor of the tape; returns 
 int push_owned(lua_State *L, Tensor *t);       /* a tensor for the handle to free */
 Tensor *new_owned(lua_State *L, int axes, const int *shape); /* zeros, in a handle on top of the stack */
 int push_borrowed(lua_State *L, Tensor *t, int owner); /* lives as long as the value at `owner` */
+Tensor *new_copy(lua_State *L, const Tensor *t); /* its numbers, in a handle on top of the stack (numbers.c) */
 bool is_tensor(lua_State *L, int index);
 bool keep_argument(lua_State *L, int index); /* nil or a boolean; raises */
 int axis_argument(lua_State *L, int index, const Tensor *t); /* 1.. or -1.. -> 0..; raises */
@@ -84,6 +86,25 @@ void open_tensor(lua_State *L);     /* creation, access, printing; methods are a
 void open_tensor_ops(lua_State *L); /* operators and methods that compute */
 void open_tensor_array(lua_State *L); /* rows, axes, comparing */
 void open_recurrence(lua_State *L); /* shift, wkv2 .. wkv7 */
+
+/* ---- the numbers of a tensor one after the other (numbers.c) ---- */
+
+enum { PART = 512 };
+
+/* {.t = t} stands before the first number. */
+typedef struct {
+  const Tensor *t;
+  size_t at, end; /* what comes next; how many have been read */
+  real part[PART];
+} Reader;
+typedef struct {
+  Tensor *t;
+  size_t at;
+  real part[PART];
+} Writer;
+
+real next_number(Reader *r);
+void put_number(Writer *w, real x); /* the tensor has them all when the last one is there */
 
 /* ---- hooks (hook.c) ---- */
 
@@ -130,15 +151,28 @@ void open_golden(lua_State *L);
 void open_tensor_file(lua_State *L);
 void open_zip(lua_State *L);
 void open_system(lua_State *L);
+void open_backend(lua_State *L);
 void open_files(lua_State *L);
 void open_gnuplot(lua_State *L);
 void open_inspect(lua_State *L);
 void open_digest(lua_State *L);
 
-/* ---- what a script may do (files.c, program/watch.c) ---- */
+void finish_work(void); /* what the backend has put off is done (backend.c) */
+
+/* ---- files that are written (files.c) ---- */
 
 void check_writable(lua_State *L, const char *path); /* raises unless the script may write there */
-void check_time(lua_State *L);                       /* ends the program if its time is over */
+/* What the sandbox has in the place of io.open, io.output, os.remove, os.rename. */
+int script_open(lua_State *L);
+int script_output(lua_State *L);
+int script_remove(lua_State *L);
+int script_rename(lua_State *L);
+
+/* ---- what the bindings ask of the program around them; for a stock Lua module.c answers ---- */
+
+const char *program_commit(void); /* that it was built from, with a "+" if there were uncommitted changes */
+void program_become_double(lua_State *L); /* runs the float64 program in its place, with the same arguments; raises */
+void check_time(lua_State *L); /* ends the program if its time is over */
 
 /* From here on every binding raises: finalizers that run while Lua closes find objects half gone. */
 void bindings_close(void);

@@ -1,7 +1,6 @@
 /* The bindings without the program: the module rwkv.core for a stock Lua 5.4. What the program has besides, and the
    bindings ask for, stands in here. */
 #include "bind.h"
-#include "program/program.h"
 
 #include "commit.h"
 
