@@ -48,7 +48,7 @@ OPENMP := $(if $(findstring clang,$(CC)),-fopenmp-simd,-fopenmp)
 FLAGS_ref  := -O2 -ffp-contract=off
 FLAGS_fast = -O3 $(OPENMP) -Wno-psabi -ffp-contract=fast -fno-math-errno -fno-trapping-math \
              $(if $(BLAS_DIR),-I$(SYSROOT)$(BLAS_DIR:/usr/lib/%=/usr/include/%))
-FLAGS_lua   = -O2 $(shell $(PKG_CONFIG) --cflags lua5.4 2>/dev/null) -Ibuild
+FLAGS_lua   = -O2 $(shell $(PKG_CONFIG) --cflags lua5.4 2>/dev/null) -Ilua -Ibuild
 FLAGS_test := -O1 -ffp-contract=off -Itests
 
 LIBS = $(if $(BLAS_DIR),-L$(SYSROOT)$(BLAS_DIR) -Wl$(comma)-rpath$(comma)$(BLAS_DIR)) -lopenblas $(DNNL) \
@@ -68,10 +68,9 @@ TREE_cov    := --coverage -fprofile-update=atomic
 
 REF   := $(wildcard ref/*.c ref/engine/*.c ref/io/*.c ref/model/*.c)
 FAST  := $(wildcard ref/fast/*.c)
-PROGRAM := lua/main.c lua/process.c lua/library.c lua/sandbox.c lua/confine.c lua/worker.c lua/version.c \
-           $(wildcard lua/repl*.c)
-MODULE  := lua/module.c
-BINDINGS := $(filter-out $(PROGRAM) $(MODULE),$(wildcard lua/*.c))
+PROGRAM := $(wildcard lua/program/*.c)
+MODULE  := lua/bindings/module.c
+BINDINGS := $(filter-out $(MODULE),$(wildcard lua/bindings/*.c))
 TESTS := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
 TEST_LIB := $(filter-out tests/test_%,$(wildcard tests/*.c))
 
@@ -174,12 +173,12 @@ build/$(1)/librwkv.a: $$(OBJ_$(1))
 build/$(1)/aviary: $$(patsubst %.c,build/$(1)/%.o,$$(PROGRAM) $$(BINDINGS)) build/$(1)/librwkv.a
 	@echo "link $$@"
 	@$$(CC) $$(TREE_$(1)) $$^ $$(LIBS_lua) $$(LIBS) -o $$@
-build/torn_$(1)/lua/sandbox.o: lua/sandbox.c build/flags
+build/torn_$(1)/lua/program/sandbox.o: lua/program/sandbox.c build/flags
 	@mkdir -p $$(@D)
 	@echo "cc torn_$(1) $$<"
 	@$$(CC) $$(COMMON) $$(FLAGS_lua) $$(TREE_$(1)) -DAVIARY_NO_INNER_WALL -c $$< -o $$@
-build/torn_$(1)/aviary: build/torn_$(1)/lua/sandbox.o $$(patsubst %.c,build/$(1)/%.o,$$(filter-out lua/sandbox.c,$$(PROGRAM)) \
-                        $$(BINDINGS)) build/$(1)/librwkv.a
+build/torn_$(1)/aviary: build/torn_$(1)/lua/program/sandbox.o $$(patsubst %.c,build/$(1)/%.o,$$(filter-out \
+                        lua/program/sandbox.c,$$(PROGRAM)) $$(BINDINGS)) build/$(1)/librwkv.a
 	@echo "link $$@"
 	@$$(CC) $$(TREE_$(1)) $$^ $$(LIBS_lua) $$(LIBS) -o $$@
 build/$(1)/tests/escape.so: tests/lua/lib/escape.c build/flags
@@ -193,12 +192,12 @@ build/$(1)/rwkv/core.so: $$(patsubst %.c,build/$(1)/%.o,$$(MODULE) $$(BINDINGS))
 build/$(1)/tests/test_%: build/$(1)/tests/test_%.o $$(TEST_LIB:%.c=build/$(1)/%.o) build/$(1)/librwkv.a
 	@echo "link $$@"
 	@$$(CC) $$(TREE_$(1)) $$^ -lcmocka $$(LIBS) -o $$@
--include $$(wildcard build/$(1)/*/*.d build/$(1)/*/*/*.d build/torn_$(1)/lua/*.d)
+-include $$(wildcard build/$(1)/*/*.d build/$(1)/*/*/*.d build/torn_$(1)/*/*/*.d)
 endef
 $(foreach t,$(TREES),$(eval $(call tree,$(t))))
 .PRECIOUS: build/%.o
 
-$(foreach t,$(TREES),build/$(t)/lua/main.o build/$(t)/lua/module.o build/$(t)/lua/version.o): build/commit.h
+$(foreach t,$(TREES),build/$(t)/lua/program/main.o build/$(t)/lua/bindings/module.o build/$(t)/lua/program/version.o): build/commit.h
 
 # How every file is compiled, for clangd and the like. A directory is newer when a file was added to it.
 SOURCES := $(REF) $(FAST) $(PROGRAM) $(MODULE) $(BINDINGS) $(wildcard tests/*.c)
@@ -290,13 +289,13 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/aviary $(DESTDIR)$(PREFIX)/share/aviary
 	install aviary $(DESTDIR)$(PREFIX)/bin/aviary
 	install build/f64/aviary $(DESTDIR)$(PREFIX)/libexec/aviary/aviary64
-	cp -r --no-target-directory lua $(DESTDIR)$(PREFIX)/share/aviary/lua
-	rm -f $(DESTDIR)$(PREFIX)/share/aviary/lua/*.[ch]
+	install -d $(DESTDIR)$(PREFIX)/share/aviary/lua
+	cp -r lua/rwkv lua/commands lua/pages $(DESTDIR)$(PREFIX)/share/aviary/lua
 	cp -r --no-target-directory experiments $(DESTDIR)$(PREFIX)/share/aviary/experiments
 	cp -r --no-target-directory plots $(DESTDIR)$(PREFIX)/share/aviary/plots
 	install -d $(DESTDIR)$(PREFIX)/share/lua/5.4/rwkv $(DESTDIR)$(PREFIX)/lib/lua/5.4/rwkv
 	cp -r --no-target-directory lua/rwkv $(DESTDIR)$(PREFIX)/share/lua/5.4/rwkv
-	cp -r --no-target-directory lua/doc $(DESTDIR)$(PREFIX)/share/lua/5.4/rwkv/doc
+	cp -r --no-target-directory lua/pages $(DESTDIR)$(PREFIX)/share/lua/5.4/rwkv/pages
 	install build/f32/rwkv/core.so $(DESTDIR)$(PREFIX)/lib/lua/5.4/rwkv/core.so
 
 clean:

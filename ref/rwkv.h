@@ -3,7 +3,7 @@
    engine/err.h      rwkv_protect, rwkv_fail        every failure surfaces at one boundary
    engine/rng.h      rng_*                          random numbers that are functions of (seed, stream, n)
    engine/tensor.h   tensor_*                       numbers under a shape
-   engine/packed.h   pack_numbers                   numbers in 16 bits, for weights that are only read
+   engine/packed.h   packed_write                   numbers in 16 bits, for weights that are only read
    engine/kernels.h  k_*                            the arithmetic, as plain loops, forward beside backward
    engine/tape.h     t_*, tape_*                    the same with shapes checked and gradients recorded
    engine/optim.h    opt_*                          AdamW

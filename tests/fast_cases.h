@@ -283,7 +283,7 @@ static Packed packed_in(Run *r, size_t n, double scale, int group)
   Storage storage = r->bench ? STORED_BF16 : (Storage)(r->variant / group % STORAGE_COUNT);
   real *x = in(r, n, scale, 100);
   void *bits = buffer(r, n * storage_size(storage) / sizeof(int) + 1, 'i');
-  pack_numbers(bits, storage, x, n);
+  packed_write(bits, storage, x, n);
   return (Packed){bits, storage};
 }
 

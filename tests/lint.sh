@@ -4,36 +4,44 @@ bad=0
 mkdir -p build
 breach() { echo "lint: $*"; bad=1; }
 
-# ref/ knows nothing of Lua; the bindings do no arithmetic on tensor data.
+# ref/ knows nothing of Lua.
 grep -rlE '#include *[<"](lua|lauxlib|lualib)' ref && breach 'ref/ includes Lua (above)'
-grep -nE '(->|\.)data *\[|(->|\.)grad *\[[^]]*\] *[-+*/]=' lua/*.c && breach 'lua/ computes on tensor data (above)'
+
+# Where the numbers of a tensor lie, no pointer of lua/ leads; which backend computes is chosen in one file.
+grep -nE '(->|\.)(data|grad)\b' lua/*/*.[ch] && breach 'lua/ reaches into tensors: there are tensor_read, tensor_write, .. (above)'
+grep -nE '\bops\.|\b(k|fast|shadow)_[a-z0-9_]+\(|"(engine/(ops|kernels)\.h|fast/)' lua/*/*.[ch] |
+  grep -v '^lua/bindings/backend.c' && breach 'only lua/bindings/backend.c knows of kernels and backends (above)'
 
 # Numbers belong to a backend: whoever is neither kernel nor backend nor tape reads and writes them by tensor_read and its
-# like, and calls no op by itself. No function of tensor.h gives back the gradient of a tensor in an arena.
-grep -nE '(->|\.)(data|grad)\b|\bops\.' ref/*.c ref/io/*.c ref/model/*.c |
-  grep -vE '^ref/wkv|rwkv_release\(m->params\[i\]\.t->grad\)' && breach 'numbers of a tensor outside kernels and backends (above)'
+# like, calls no op by itself, and does not know who computes.
+grep -nE '(->|\.)(data|grad)\b|\b(run_[a-z0-9_]+\(&\(|backend_)|engine/(backend|ops|kernels)\.h' ref/*.c ref/io/*.[ch] ref/model/*.[ch] |
+  grep -v '^ref/wkv' && breach 'numbers of a tensor, or ops, outside kernels, backends and tape (above)'
 
 # What a model computes has the same bits everywhere: no function of the C library that rounds as it likes.
 grep -nE '(^|[^_[:alnum:]])(exp|exp2|expm1|log|log2|log1p|tanh|pow)[fl]?\(' ref/wkv*.c ref/engine/[!o]*.c |
   grep -vE '^[^:]*:[0-9]*:(/\*| ?\*| *//)|/\*.*(exp|log|tanh)\(' && breach 'a function of the C library in place of elementary.h (above)'
 
 # A file includes only what stands before it:
-#   num elementary err memory arena rng < tensor.h < kernels, ops, tensor.c < tape (t_*, node), optim < io < spec < pass, hook < versions < model <
-#   golden < lua
+#   num elementary packed err memory arena rng < tensor.h < kernels < table of ops < backend < fast < tensor.c expect <
+#   tape (t_*, node) optim < io < spec < pass hook < versions < model < golden
 layer() {
   case $1 in
-    */engine/num.h | */engine/elementary.[ch] | */engine/packed.[ch] | */engine/err.[ch] | */engine/memory.[ch] | */engine/arena.[ch] | */engine/rng.[ch]) echo 1 ;;
+    */engine/num.h | */engine/elementary.[ch] | */engine/packed.[ch] | */engine/err.[ch] | */engine/memory.[ch] | \
+      */engine/arena.[ch] | */engine/rng.[ch]) echo 1 ;;
     */engine/tensor.h) echo 2 ;;
-    */engine/tensor.c | */engine/kernels.h | */engine/k_*.c | */engine/ops.[ch] | ref/wkv*.c) echo 3 ;;
-    */fast/*) echo 4 ;;
-    */engine/tape.[ch] | */engine/node.h | */engine/t_*.c | */engine/optim.[ch]) echo 4 ;;
-    */io/*) echo 5 ;;
-    ref/dims.[ch] | ref/where.[ch] | ref/init.[ch] | ref/spec.h) echo 6 ;;
-    ref/pass.[ch] | ref/hook.[ch]) echo 7 ;;
-    ref/version.h | ref/variants.[ch] | ref/global.c | ref/mixes.c | ref/channel_mix.c | ref/v[0-9]*.c) echo 8 ;;
-    ref/model/golden.[ch]) echo 10 ;;
-    ref/model/*) echo 9 ;;
-    ref/rwkv.h) echo 11 ;;
+    */engine/kernels.h | */engine/k_*.[ch] | ref/wkv*.c) echo 3 ;;
+    */engine/op_table.h | */engine/ops.[ch]) echo 4 ;;
+    */engine/backend.[ch]) echo 5 ;;
+    */fast/*) echo 6 ;;
+    */engine/tensor.c | */engine/expect.[ch]) echo 7 ;;
+    */engine/tape.[ch] | */engine/node.h | */engine/t_*.c | */engine/optim.[ch]) echo 8 ;;
+    */io/*) echo 9 ;;
+    ref/dims.[ch] | ref/where.[ch] | ref/init.[ch] | ref/spec.h) echo 10 ;;
+    ref/pass.[ch] | ref/hook.[ch]) echo 11 ;;
+    ref/version.h | ref/variants.[ch] | ref/global.c | ref/mixes.c | ref/channel_mix.c | ref/v[0-9]*.c) echo 12 ;;
+    ref/model/golden.[ch]) echo 14 ;;
+    ref/model/*) echo 13 ;;
+    ref/rwkv.h) echo 15 ;;
     *) echo 0 ;;
   esac
 }
@@ -65,19 +73,15 @@ nm -A -P -g $(cut -d ' ' -f 2 build/lint_layers.txt) | awk '
 [ -s build/lint.txt ] && { cat build/lint.txt; breach 'a call goes against the order of layers (above)'; }
 
 # A name that other files see says by its prefix where it is at home.
-prefixes='m|arena|memory|rng|rwkv|tensor|k|f|fast|machine|pool|shadow|t|tape|node|opt|st|output|regular|dims|has|init|hook|
-  trace|mixes|global|channel|v[1-7]|version|layout|model|state|recognise|metadata|golden'
-without=' always binary_table compare_names few_default few_linear few_matmul few_unpack few_v3 few_v4 half_number ops
-  pack_numbers packed_number philox4x32 reference_ops round_numbers same_shape shadowed shape_count shape_text
-  storage_names storage_size unary_table '
+prefixes='m|packed|storage|arena|memory|rng|rwkv|shape|tensor|expect|k|op|backend|f|fast|machine|pool|shadow|t|tape|node|opt|
+  st|output|regular|dims|has|init|hook|trace|mixes|global|channel|v[1-7]|version|layout|model|state|recognise|metadata|
+  golden'
 nm -P -g --defined-only build/f32/librwkv.a | awk 'NF > 2 {print $1}' | LC_ALL=C sort -u |
-  grep -vE "^($(echo "$prefixes" | tr -d ' \n'))_" | while read -r name; do
-  case " $(echo $without) " in *" $name "*) ;; *) echo "$name" ;; esac
-done >build/lint.txt
+  grep -vE "^(always$|($(echo "$prefixes" | tr -d ' \n'))_)" >build/lint.txt
 [ -s build/lint.txt ] && { cat build/lint.txt; breach 'these names have no prefix that says their layer (tests/lint.sh)'; }
 
 # Memory is counted: outside ref/io, which frees what strdup and cJSON gave, it goes the way it came.
-grep -nE '\b(malloc|calloc|realloc|free)\(' ref/*.c ref/model/*.c ref/engine/*.c ref/fast/*.c | grep -v '^ref/engine/memory.c' &&
+grep -nE '\b(malloc|calloc|realloc|free)\(' ref/*.c ref/model/*.c ref/engine/*.c ref/fast/*.c | grep -vE '^ref/engine/memory.c|->free\(' &&
   breach 'ref/ takes memory by rwkv_alloc and gives it back by rwkv_release (above)'
 
 # Equation tags: every tag cited in the code stands in PAPER_NOTES.md, and every tag there is cited.
@@ -87,12 +91,12 @@ for t in $(comm -23 build/tags_code.txt build/tags_notes.txt); do breach "tag $t
 for t in $(comm -13 build/tags_code.txt build/tags_notes.txt); do breach "tag $t of PAPER_NOTES.md is cited nowhere in ref/"; done
 
 # Sizes that can be read in one go.
-for f in ref/*.[ch] ref/*/*.[ch] lua/*.[ch]; do
+for f in ref/*.[ch] ref/*/*.[ch] lua/*/*.[ch]; do
   n=$(wc -l <"$f")
   [ "$n" -le 400 ] || breach "$f has $n lines; the aim is 300, the limit 400"
 done
 awk 'length($0) > 120 {print FILENAME ":" FNR ": longer than 120 columns"; n++} END {exit n > 0}' \
-  ref/*.[ch] ref/*/*.[ch] lua/*.[ch] tests/*.[ch] || breach 'long lines (above)'
+  ref/*.[ch] ref/*/*.[ch] lua/*/*.[ch] tests/*.[ch] || breach 'long lines (above)'
 
 # Formatted as `make format` does it.
 if [ -n "$FORMAT_CHECK" ]; then
@@ -102,13 +106,13 @@ if [ -n "$FORMAT_CHECK" ]; then
   }
 fi
 
-# What is written in Lua reads the globals of the library's world (make_world in lua/library.c), makes none, looks into no
-# function and loads no code. _G is for those who must see all of it.
+# What is written in Lua reads the globals of the library's world (make_world in lua/program/library.c), makes none, looks
+# into no function and loads no code. _G is for those who must see all of it.
 world=' arg assert collectgarbage coroutine error getmetatable io ipairs math next os package pairs pcall print rawequal
   rawget rawlen rawset require select setmetatable string table tonumber tostring type utf8 warn xpcall '
 sees_all=' lua/rwkv/experiment/known.lua '
 luac=$(command -v luac5.4 || command -v luac) || breach 'luac5.4 is missing (Debian: apt-get install lua5.4)'
-[ -z "$luac" ] || find lua/rwkv lua/cmd -name '*.lua' | LC_ALL=C sort | while read -r f; do
+[ -z "$luac" ] || find lua/rwkv lua/commands -name '*.lua' | LC_ALL=C sort | while read -r f; do
   "$luac" -l -p "$f" | awk -v f="$f" -v world="$world" -v sees_all="$sees_all" '
     BEGIN {gsub(/[ \n]+/, " ", world)}
     debugging {if (!/GETFIELD.*; "traceback"/) print f ": debug, but for debug.traceback"; debugging = 0}
@@ -129,14 +133,14 @@ done >build/lint.txt
 # Scripts see neither rwkv.core's private functions nor the files that hold them.
 keepers=' init public hooks plot progress tensor experiment/init experiment/configs experiment/draws experiment/files
   experiment/fingerprint experiment/known experiment/workers '
-grep -rlE '^[^-]*\bprivate\b' lua/rwkv lua/cmd | while read -r f; do
+grep -rlE '^[^-]*\bprivate\b' lua/rwkv lua/commands | while read -r f; do
   name=${f#lua/rwkv/}
   case " $(echo $keepers) " in *" ${name%.lua} "*) ;; *) echo "$f" ;; esac
 done >build/lint.txt
 [ -s build/lint.txt ] && { cat build/lint.txt; breach 'these use rwkv.core.private, and are not among the keepers (tests/lint.sh)'; }
 
 # Every documentation link leads somewhere.
-for f in README.md HACKING.md CHANGELOG.md PAPER_NOTES.md lua/doc/*.md; do
+for f in README.md HACKING.md CHANGELOG.md PAPER_NOTES.md lua/pages/*.md; do
   grep -oE '\]\([^)#:]+\)' "$f" | tr -d '])(' | while read -r to; do
     [ -e "$(dirname "$f")/$to" ] || echo "$f: $to does not exist"
   done

@@ -90,7 +90,7 @@ bool same_states(const State *a, const State *b)
 {
   if (a->count != b->count) return false;
   for (int i = 0; i < a->count; i++)
-    if (!same_shape(a->now[i], b->now[i]) ||
+    if (!tensor_same_shape(a->now[i], b->now[i]) ||
         memcmp(a->now[i]->data, b->now[i]->data, a->now[i]->n * sizeof(real)) != 0)
       return false;
   return true;

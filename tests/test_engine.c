@@ -243,7 +243,7 @@ static void an_impossible_piece_fails(void **state)
 
 /* ---- rng ---- */
 
-/* The known answers published with Random123 (philox4x32, 10 rounds). */
+/* The known answers published with Random123 (rng_philox4x32, 10 rounds). */
 static void philox_known_answers(void **state)
 {
   (void)state;
@@ -258,7 +258,7 @@ static void philox_known_answers(void **state)
   };
   for (int i = 0; i < 3; i++) {
     uint32_t out[4];
-    philox4x32(out, known[i].counter, known[i].key);
+    rng_philox4x32(out, known[i].counter, known[i].key);
     assert_memory_equal(out, known[i].out, sizeof out);
   }
 }
@@ -271,7 +271,7 @@ static void words_come_from_their_place(void **state)
   const uint64_t block = 0x05a308d3243f6a88u;
   r.count = 2 * block;
   uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), 0x13198a2e, 0x03707344}, out[4];
-  philox4x32(out, counter, (uint32_t[]){0xa4093822, 0x299f31d0});
+  rng_philox4x32(out, counter, (uint32_t[]){0xa4093822, 0x299f31d0});
   assert_true(rng_bits(&r) == ((uint64_t)out[1] << 32 | out[0]));
   assert_true(rng_bits(&r) == ((uint64_t)out[3] << 32 | out[2]));
   assert_true(r.count / 2 == block + 1);
@@ -385,8 +385,8 @@ static void shapes_and_counts(void **state)
          *c = tensor_new(3, (int[]){2, 3, 1});
   Tensor *scalar = tensor_new(0, NULL);
   assert_string_equal(tensor_shape(a), "[2,3]");
-  assert_true(same_shape(a, a) && same_shape(scalar, scalar));
-  assert_false(same_shape(a, b) || same_shape(a, c) || same_shape(a, scalar));
+  assert_true(tensor_same_shape(a, a) && tensor_same_shape(scalar, scalar));
+  assert_false(tensor_same_shape(a, b) || tensor_same_shape(a, c) || tensor_same_shape(a, scalar));
   assert_int_equal(scalar->n, 1);
   for (size_t i = 0; i < a->n; i++)
     assert_true(a->data[i] == 0);

@@ -665,7 +665,7 @@ static void state_of_another_version(void **state)
 static bool same_shapes(const State *a, const State *b)
 {
   bool same = a->count == b->count;
-  for (int i = 0; same && i < a->count; i++) same = same_shape(a->now[i], b->now[i]);
+  for (int i = 0; same && i < a->count; i++) same = tensor_same_shape(a->now[i], b->now[i]);
   return same;
 }
 

@@ -113,7 +113,7 @@ static void same_models(Model *a, Model *b)
   for (int i = 0; i < a->count; i++) {
     const Param *p = &a->params[i], *q = &b->params[i];
     assert_string_equal(p->name, q->name);
-    assert_true(same_shape(p->t, q->t));
+    assert_true(tensor_same_shape(p->t, q->t));
     assert_memory_equal(p->t->data, q->t->data, p->t->n * sizeof(real));
     assert_true(q->t->needs_grad && q->t->grad && !q->unused && p->lr_scale == q->lr_scale);
   }

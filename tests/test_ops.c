@@ -1201,13 +1201,13 @@ static void packed_maps(void **state)
     Storage as = (Storage)storage;
     Tensor *packed = tensor_in(&arena, 2, (int[]){5, 5}, &as), *plain = random_leaf(2, (int[]){5, 5}, &rng, 1, false);
     Tensor *x = random_leaf(2, (int[]){3, 5}, &rng, 1, false), *bias = random_leaf(1, (int[]){5}, &rng, 1, false);
-    assert_int_equal(pack_numbers((void *)packed->packed.bits, as, plain->data, plain->n), plain->n);
+    assert_int_equal(packed_write((void *)packed->packed.bits, as, plain->data, plain->n), plain->n);
     tensor_read(packed, 0, packed->n, plain->data);
     for (int op = 0; op < 3; op++) {
       Tape *tp = tape_new();
       Tensor *want = run_packed(&(PackedMap){tp, x, plain, bias, op});
       Tensor *got = run_packed(&(PackedMap){tp, x, packed, bias, op});
-      assert_true(same_shape(want, got));
+      assert_true(tensor_same_shape(want, got));
       assert_memory_equal(want->data, got->data, want->n * sizeof(real));
       x->needs_grad = true;
       if (op < 2) expect_failure(attempt_packed, &(PackedMap){tp, x, packed, bias, op}, storage_names[as]);

@@ -1,4 +1,4 @@
--- help(x): what the pages of lua/doc say about x: a function of rwkv, an object, or a name such as "model:forward",
+-- help(x): what the pages say about x: a function of rwkv, an object, or a name such as "model:forward",
 -- "tensor:linear", "rwkv.adamw", "linear". help() lists the pages.
 local core = require "rwkv.core"
 local pages = require "rwkv.pages"

@@ -1,4 +1,4 @@
--- Hooks written in Lua: rwkv.hook{...} defines one, rwkv.model{ hooks = { decay = it } } uses it. See lua/doc/hooks.md.
+-- Hooks written in Lua: rwkv.hook{...} defines one, rwkv.model{ hooks = { decay = it } } uses it. See lua/pages/hooks.md.
 local core = require "rwkv.core"
 
 local bind_hook, hook_sizes, hooks_in = core.private.bind_hook, core.private.hook_sizes, core.private.hooks_in

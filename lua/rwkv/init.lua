@@ -1,4 +1,4 @@
--- The module `rwkv`: the C core and what is written on top of it in Lua. See lua/doc/.
+-- The module `rwkv`: the C core and what is written on top of it in Lua. See lua/pages/.
 local rwkv = require "rwkv.core"
 
 rwkv.progress = require "rwkv.progress"

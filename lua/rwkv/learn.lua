@@ -1,5 +1,5 @@
 -- Learning curves: several models learn one task from the same examples, with the same budget, and are tested on the
--- way: an experiment (lua/doc/experiments.md) of few words.
+-- way: an experiment (lua/pages/experiments.md) of few words.
 --   local rows, path = learn{ name =, out =, settings = {...}, train = task, test = task, runs = { { label = "v7",
 --     version = "v7", hooks = { decay = mine } }, ... } }
 -- A task has :batch(first, count) -> tokens, targets (see experiments/tasks). With seeds = {0, 1, ..} every model is trained

@@ -1,4 +1,4 @@
--- The pages of lua/doc as entries that can be found by name. An entry is a row of a table, a part of a paragraph
+-- The pages (lua/pages/) as entries that can be found by name. An entry is a row of a table, a part of a paragraph
 -- (parts are divided by " · ") or an item of a list; it defines what the code spans at its beginning call:
 -- `rwkv.model{...}` defines rwkv.model, `x:linear(w, bias)` defines tensor:linear.
 local path_of_this_file = select(2, ...)
@@ -10,10 +10,10 @@ local pages = { names = { "tensor.md", "model.md", "hooks.md", "mixers.md", "abl
 local classes = { model = "model", opt = "optimizer", optimizer = "optimizer", state = "state", rng = "rng",
   tokens = "tokens", bar = "progress", progress = "progress", task = "task" }
 
--- The text of a page. Beside the program doc/ stands next to rwkv/, for a stock Lua inside it.
+-- The text of a page. Beside the program pages/ stands next to rwkv/, for a stock Lua inside it.
 function pages.read(name)
   local here = path_of_this_file:match "^(.*)/" or "."
-  for _, place in ipairs { "/../doc/", "/doc/" } do
+  for _, place in ipairs { "/../pages/", "/pages/" } do
     local file = io.open(here .. place .. name)
     if file then
       local text = file:read "a"
@@ -21,7 +21,7 @@ function pages.read(name)
       return text
     end
   end
-  error(("the page %s is not in %s/../doc"):format(name, here), 0)
+  error(("the page %s is not in %s/../pages"):format(name, here), 0)
 end
 
 -- "x:linear(w)" -> "tensor:linear"; "rwkv.model{...}" -> "rwkv.model"; nil for what is no such call

@@ -1,4 +1,4 @@
--- plot(data, options) or plot{ data, options }: a picture by gnuplot, in a file or as characters. See lua/doc/plot.md.
+-- plot(data, options) or plot{ data, options }: a picture by gnuplot, in a file or as characters. See lua/pages/plot.md.
 local core = require "rwkv.core"
 local run_gnuplot, check_writable = core.private.run_gnuplot, core.private.check_writable
 local read, write = require "rwkv.plot.data", require "rwkv.plot.script"

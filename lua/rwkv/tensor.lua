@@ -1,5 +1,5 @@
 -- Functions and methods of tensors that are put together from others. Methods stand in the table rwkv.Tensor, to which a
--- script may add its own. Shapes and errors: lua/doc/tensor.md.
+-- script may add its own. Shapes and errors: lua/pages/tensor.md.
 local core = require "rwkv.core"
 local Tensor = core.Tensor
 

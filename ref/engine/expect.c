@@ -6,7 +6,7 @@
 
 void expect_same(const char *op, const char *name, const Tensor *t, const char *like, const Tensor *want)
 {
-  if (!same_shape(t, want))
+  if (!tensor_same_shape(t, want))
     rwkv_fail("%s: %s is %s, expected %s like %s", op, name, tensor_shape(t), tensor_shape(want), like);
 }
 

@@ -26,7 +26,7 @@ static uint32_t bits_of(float x)
   return memcpy(&bits, &x, sizeof bits), bits;
 }
 
-acc half_number(uint16_t h)
+acc packed_half(uint16_t h)
 {
   int exponent = h >> 10 & 31;
   acc mantissa = h & 1023, sign = h >> 15 ? -1 : 1;
@@ -39,7 +39,7 @@ acc packed_number(Packed p, size_t i)
   switch (p.storage) {
     case STORED_F32: return (acc)((const float *)p.bits)[i];
     case STORED_BF16: return (acc)float_of((uint32_t)((const uint16_t *)p.bits)[i] << 16);
-    default: return half_number(((const uint16_t *)p.bits)[i]);
+    default: return packed_half(((const uint16_t *)p.bits)[i]);
   }
 }
 
@@ -72,7 +72,7 @@ static uint16_t half_bits(float x) /* a number that float16 has, or one that is 
   return (uint16_t)(sign | (size - ((uint32_t)(127 - 15) << 23)) >> 13);
 }
 
-size_t pack_numbers(void *out, Storage storage, const real *x, size_t n)
+size_t packed_write(void *out, Storage storage, const real *x, size_t n)
 {
   size_t bad = n;
   double limit = 2 * power_of_2(formats[storage].highest);
@@ -87,7 +87,7 @@ size_t pack_numbers(void *out, Storage storage, const real *x, size_t n)
   return bad;
 }
 
-void round_numbers(real *x, Storage storage, size_t n)
+void packed_round(real *x, Storage storage, size_t n)
 {
   double limit = 2 * power_of_2(formats[storage].highest);
   for (size_t i = 0; i < n; i++) {

@@ -17,13 +17,13 @@ extern const char *const storage_names[STORAGE_COUNT]; /* "f32", "bf16", "f16" *
 size_t storage_size(Storage storage); /* bytes a number */
 acc packed_number(Packed p, size_t i); /* exactly the number that is stored */
 
-acc half_number(uint16_t bits);        /* of float16 */
+acc packed_half(uint16_t bits);        /* of float16 */
 
 /* The n numbers x in `out`, each rounded to the nearest one that there is, to the even one of two. Returns the index of
    the first finite number that is too large for the format, n if there is none. */
-size_t pack_numbers(void *out, Storage storage, const real *x, size_t n);
+size_t packed_write(void *out, Storage storage, const real *x, size_t n);
 
 /* The n numbers x, rounded so in place; what is too large becomes infinite. */
-void round_numbers(real *x, Storage storage, size_t n);
+void packed_round(real *x, Storage storage, size_t n);
 
 #endif

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-void philox4x32(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2])
+void rng_philox4x32(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2])
 {
   uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
   uint32_t k0 = key[0], k1 = key[1];
@@ -31,7 +31,7 @@ uint64_t rng_bits(Rng *r)
   uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)r->stream,
                          (uint32_t)(r->stream >> 32)};
   uint32_t key[2] = {(uint32_t)r->seed, (uint32_t)(r->seed >> 32)}, out[4];
-  philox4x32(out, counter, key);
+  rng_philox4x32(out, counter, key);
   int half = (int)(r->count++ % 2) * 2;
   return (uint64_t)out[half] | (uint64_t)out[half + 1] << 32;
 }

@@ -17,6 +17,6 @@ uint64_t rng_bits(Rng *r);                             /* 64 uniform bits */
 double rng_uniform(Rng *r);                            /* [0, 1) */
 double rng_normal(Rng *r);                             /* mean 0, variance 1 */
 uint64_t rng_below(Rng *r, uint64_t n);                /* 0 .. n-1, unbiased; n >= 1 */
-void philox4x32(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2]);
+void rng_philox4x32(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2]);
 
 #endif

@@ -23,7 +23,7 @@ static int history_length(const char *name, const Tensor *history, const Tensor 
 
 Tensor *t_attention(Tape *tp, Tensor *q, Tensor *k, Tensor *v, int H, Tensor **keys, Tensor **values)
 {
-  if (q->axes != 3 || !q->n || !same_shape(q, k) || !same_shape(q, v))
+  if (q->axes != 3 || !q->n || !tensor_same_shape(q, k) || !tensor_same_shape(q, v))
     rwkv_fail("attention: q %s, k %s and v %s must all be [B,T,C], none of them 0", tensor_shape(q), tensor_shape(k),
               tensor_shape(v));
   int B = q->shape[0], T = q->shape[1], C = q->shape[2];

@@ -50,7 +50,8 @@ static void linear_attention_backward(Node *nd)
 
 Tensor *t_linear_attention(Tape *tp, Tensor *q, Tensor *k, Tensor *v, Tensor **keys, Tensor **values)
 {
-  if (q->axes != 3 || !same_shape(q, k) || v->axes != 3 || v->shape[0] != q->shape[0] || v->shape[1] != q->shape[1])
+  if (q->axes != 3 || !tensor_same_shape(q, k) || v->axes != 3 || v->shape[0] != q->shape[0] ||
+      v->shape[1] != q->shape[1])
     rwkv_fail("linear_attention: q %s, k %s and v %s must be [B,T,D], [B,T,D], [B,T,C]", tensor_shape(q),
               tensor_shape(k), tensor_shape(v));
   k = t_append(tp, *keys, k), v = t_append(tp, *values, v);

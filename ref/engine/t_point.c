@@ -73,7 +73,7 @@ Tensor *t_expand(Tape *tp, Tensor *x, int axes, const int *shape)
   if (!fits)
     rwkv_fail("expand: %s cannot become %s: sizes must be equal, or 1 to be repeated, from the last axis on",
               tensor_shape(x), axes <= MAX_AXES ? shape_text(axes, shape) : "a tensor of so many axes");
-  if (same_shape(x, &sizes)) return x;
+  if (tensor_same_shape(x, &sizes)) return x;
   Binary op = {.a = x->data, .b = zero->data, .kind = B_SUB};
   broadcast(&op.shape, &axes, sizes.shape, "expand", x, &sizes);
   memset(op.shape.step_b, 0, sizeof op.shape.step_b);
@@ -149,7 +149,7 @@ static void lerp_backward(Node *nd)
 Tensor *t_lerp(Tape *tp, Tensor *x, Tensor *p, Tensor *mu)
 {
   int C = x->axes ? x->shape[x->axes - 1] : 1;
-  if (!same_shape(x, p)) rwkv_fail("lerp: x %s and p %s differ", tensor_shape(x), tensor_shape(p));
+  if (!tensor_same_shape(x, p)) rwkv_fail("lerp: x %s and p %s differ", tensor_shape(x), tensor_shape(p));
   if (mu->n != (size_t)C && mu->n != x->n)
     rwkv_fail("lerp: mu %s fits neither the last axis of x %s nor all of it", tensor_shape(mu), tensor_shape(x));
   Tensor *z = tape_tensor(tp, x->axes, x->shape);

@@ -9,7 +9,7 @@
 /* Of a log-decay w: 1 where it is constant in time (C numbers), B T where every token of k [B,T,C] has its own. */
 static size_t decay_rows_of(const char *op, const Tensor *w, const Tensor *k)
 {
-  if (same_shape(w, k)) return (size_t)k->shape[0] * (size_t)k->shape[1];
+  if (tensor_same_shape(w, k)) return (size_t)k->shape[0] * (size_t)k->shape[1];
   if (w->n != (size_t)k->shape[2])
     rwkv_fail("%s: w is %s, expected %d numbers or %s", op, tensor_shape(w), k->shape[2], tensor_shape(k));
   return 1;

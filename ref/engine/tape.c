@@ -9,7 +9,7 @@
 Tape *tape_new(void)
 {
   Tape *tp = rwkv_alloc(1, sizeof *tp, "tape");
-  tp->numbers.memory = &backend_memory;
+  tp->numbers = tensor_arena();
   tp->recording = true;
   tp->generation = 1;
   return tp;

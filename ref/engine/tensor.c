@@ -35,6 +35,8 @@ Tensor *tensor_new(int axes, const int *shape)
   return t;
 }
 
+Arena tensor_arena(void) { return (Arena){.memory = &backend_memory}; }
+
 Tensor *tensor_in(Arena *arena, Arena *numbers, int axes, const int *shape, const Storage *as)
 {
   size_t n = shape_count(axes, shape);
@@ -164,7 +166,7 @@ void tensor_read_grad(const Tensor *t, size_t from, size_t n, real *out)
 
 /* ---- shapes ---- */
 
-bool same_shape(const Tensor *a, const Tensor *b)
+bool tensor_same_shape(const Tensor *a, const Tensor *b)
 {
   return a->axes == b->axes && memcmp(a->shape, b->shape, (size_t)a->axes * sizeof(int)) == 0;
 }

@@ -24,8 +24,9 @@ struct Tensor {
 /* A tensor with its own zeroed memory, freed by tensor_free. */
 Tensor *tensor_new(int axes, const int *shape);
 void tensor_free(Tensor *t);
-/* Itself in an arena of the process, its numbers in one of the backend's memory; the arenas free them. Zeros if `as` is
+/* Itself in an arena of the process, its numbers in another, of tensor_arena; the arenas free them. Zeros if `as` is
    NULL, otherwise packed numbers, which can be anything at first. */
+Arena tensor_arena(void);
 Tensor *tensor_in(Arena *arena, Arena *numbers, int axes, const int *shape, const Storage *as);
 
 /* The only way to numbers for code outside the kernels: copies of n elements starting at `from`. A packed tensor can
@@ -44,7 +45,7 @@ void tensor_clear_grad(Tensor *t); /* to 0, if there is one */
 void tensor_read_grad(const Tensor *t, size_t from, size_t n, real *out); /* zeros if there is none */
 
 size_t shape_count(int axes, const int *shape); /* product; fails when it is negative or too large */
-bool same_shape(const Tensor *a, const Tensor *b);
+bool tensor_same_shape(const Tensor *a, const Tensor *b);
 
 /* "[2,16,64]" in a small rotating buffer: good for a message, not for keeping. */
 const char *shape_text(int axes, const int *shape);

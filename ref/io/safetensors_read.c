@@ -258,7 +258,7 @@ static double element(StType type, const unsigned char *p)
   switch (type) {
     case ST_F64: return memcpy(&d, p, 8), d;
     case ST_F32: return memcpy(&s, p, 4), (double)s;
-    case ST_F16: return memcpy(&h, p, 2), half_number(h);
+    case ST_F16: return memcpy(&h, p, 2), packed_half(h);
     case ST_BF16: return memcpy(&h, p, 2), bits = (uint32_t)h << 16, memcpy(&s, &bits, 4), (double)s;
     case ST_I64: return memcpy(&l, p, 8), (double)l;
     case ST_I32: return memcpy(&i, p, 4), i;

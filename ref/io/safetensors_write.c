@@ -174,7 +174,7 @@ static bool write_tensor(FILE *f, const Tensor *t)
   for (size_t at = 0, count; ok && at < t->n; at += count) {
     count = t->n - at < PIECE ? t->n - at : PIECE;
     tensor_read(t, at, count, numbers);
-    if (t->packed.bits) pack_numbers(bits, t->packed.storage, numbers, count);
+    if (t->packed.bits) packed_write(bits, t->packed.storage, numbers, count);
     ok = t->packed.bits ? fwrite(bits, storage_size(t->packed.storage), count, f) == count
                         : fwrite(numbers, sizeof *numbers, count, f) == count;
   }

@@ -1,7 +1,6 @@
 /* A model as a piece of memory: made empty, filled parameter by parameter, and given back. */
 #include "build.h"
 
-#include "engine/backend.h"
 #include "engine/err.h"
 
 #include <stdio.h>
@@ -26,7 +25,7 @@ Model *model_empty(const Version *v, const Dims *d)
   Model *m = rwkv_alloc(1, sizeof *m, "model");
   m->version = v;
   m->d = *d;
-  m->weights.memory = &backend_memory;
+  m->weights = tensor_arena();
   m->params = rwkv_try_alloc((size_t)(v->global.count + d->L * block_params(v, d)), sizeof *m->params);
   m->global = rwkv_try_alloc(1, v->global.size);
   m->blocks = rwkv_try_alloc((size_t)d->L, sizeof *m->blocks);

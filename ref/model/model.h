@@ -23,7 +23,7 @@ typedef struct {
   Tensor ***hook_params; /* [L,HOOK_SLOTS] the parameters of the hooks, in the order of their lists */
   const void *host;      /* whose it is, for hooks that need to know; may be NULL */
   bool inference;         /* no parameter has a gradient, and matrices may be packed */
-  Arena tensors, weights; /* of a model for inference: all of it, in large pages, which are read faster for every token */
+  Arena tensors, weights; /* of a model for inference: all of it, in large pages, which are read faster */
   bool rounded_decay;    /* v7: 0.606531 for e^{-1/2}, as the official inference code has it */
 } Model;
 

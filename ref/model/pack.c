@@ -18,7 +18,7 @@ static void pack_matrix(const Param *from, Tensor *to, Storage storage)
   for (size_t at = 0, count; at < to->n; at += count) {
     count = to->n - at < COUNT(numbers) ? to->n - at : COUNT(numbers);
     tensor_read(from->t, at, count, numbers);
-    size_t bad = pack_numbers(bits, storage, numbers, count);
+    size_t bad = packed_write(bits, storage, numbers, count);
     if (bad < count)
       rwkv_fail("pack: %s has the number %g at place %zu, which is too large for %s", from->name,
                 (double)numbers[bad], at + bad, storage_names[storage]);

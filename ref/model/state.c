@@ -152,7 +152,7 @@ static void keep_values(State *s, int i, bool tape_ends)
   Tensor *old = s->own[i];
   bool needed = s->recorded && !tape_ends;
   if (s->now[i] == old && !needed) return;
-  if (needed || !same_shape(s->now[i], old)) {
+  if (needed || !tensor_same_shape(s->now[i], old)) {
     s->own[i] = tensor_new(s->now[i]->axes, s->now[i]->shape);
     if (needed) tape_dispose(s->tape, old);
     else tensor_free(old);

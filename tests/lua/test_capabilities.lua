@@ -59,7 +59,7 @@ test("libraries that a script has replaced, loads again or loads by hand are sti
     local search = package.searchers[2]
     assert(search "rwkv.core"("rwkv.core", ":core:") == core)
     for _, name in ipairs { "rwkv/core", "rwkv..tsv", "rwkv.tsv.", "rwkv.", "rwkv.init", "rwkv.experiment.", "rwkv.experiment.init",
-      "rwkv.../../x", "../lua/rwkv/core", "rwkv.cmd", "lua.cmd.verify", "cmd.verify" } do
+      "rwkv.../../x", "../lua/rwkv/core", "rwkv.commands", "lua.commands.verify", "commands.verify" } do
       local ok, result = pcall(search, name)
       assert(not ok or type(result) ~= "function", name)
     end

@@ -20,13 +20,13 @@ end
 
 rwkv.mkdir "runs"
 local paths = { "README.md" }
-for _, name in ipairs(require "rwkv.pages".names) do paths[#paths + 1] = "lua/doc/" .. name end
+for _, name in ipairs(require "rwkv.pages".names) do paths[#paths + 1] = "lua/pages/" .. name end
 
 for _, path in ipairs(paths) do
   check.test(path, function()
     local list = blocks(path)
     assert(#list > 0, "no code in " .. path)
-    if path == "lua/doc/ablation.md" then -- one file, put together block by block
+    if path == "lua/pages/ablation.md" then -- one file, put together block by block
       local whole = {}
       for i, b in ipairs(list) do whole[i] = b.code:gsub("^\n+", "") end
       list = { { code = table.concat(whole, "\n") } }

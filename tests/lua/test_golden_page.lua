@@ -1,4 +1,4 @@
--- The page lua/doc/golden.md is true: its programs run and read a pack, its tables of names and mistakes are complete.
+-- The page lua/pages/golden.md is true: its programs run and read a pack, its tables of names and mistakes are complete.
 local rwkv = require "rwkv"
 if rwkv.precision ~= "float64" then return end -- as test_golden.lua
 local check = require "tests.lua.lib.check"
@@ -10,7 +10,7 @@ os.remove(dir)
 rwkv.mkdir(dir)
 local page
 do
-  local file <close> = io.open "lua/doc/golden.md"
+  local file <close> = io.open "lua/pages/golden.md"
   page = file:read "a"
 end
 local function code(language) return page:match("\n```" .. language .. "\n(.-)\n```") end

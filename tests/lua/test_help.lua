@@ -31,11 +31,11 @@ test("every function of rwkv and every method of every class has an entry that d
     end
   end
   table.sort(missing)
-  assert(#missing == 0, "without an entry in lua/doc: " .. table.concat(missing, ", "))
+  assert(#missing == 0, "without an entry in lua/pages: " .. table.concat(missing, ", "))
 end)
 
 test("every page is known", function()
-  local out = check.shell "ls lua/doc"
+  local out = check.shell "ls lua/pages"
   for name in out:gmatch "%S+" do
     assert((" " .. table.concat(pages.names, " ") .. " "):find(" " .. name .. " ", 1, true), name)
   end

@@ -1,4 +1,4 @@
--- Hooks: every built-in variant against its Lua form in lua/doc/hooks.md, parameters and state of hooks, checkpoints,
+-- Hooks: every built-in variant against its Lua form in lua/pages/hooks.md, parameters and state of hooks, checkpoints,
 -- errors. In float64.
 local rwkv = require "rwkv"
 local check = require "tests.lua.lib.check"
@@ -15,11 +15,11 @@ do
     return h
   end }, { __index = rwkv }) }, { __index = _G })
   local code, inside = {}, false
-  for line in io.lines "lua/doc/hooks.md" do
+  for line in io.lines "lua/pages/hooks.md" do
     if line:match "^```lua" then inside, code = true, {}
     elseif line:match "^```" and inside then
       inside = false
-      assert(load(table.concat(code, "\n"), "@lua/doc/hooks.md", "t", quiet))()
+      assert(load(table.concat(code, "\n"), "@lua/pages/hooks.md", "t", quiet))()
       rwkv.end_step()
     elseif inside then code[#code + 1] = line end
   end
@@ -148,7 +148,7 @@ check.test("every built-in hook has a Lua form", function()
   for _, version in ipairs(versions) do
     for _, s in ipairs(rwkv.hook_slots(version)) do
       for _, name in ipairs(s.builtin) do
-        assert(seen[s.slot .. " " .. name], s.slot .. " " .. name .. " has no form in lua/doc/hooks.md")
+        assert(seen[s.slot .. " " .. name], s.slot .. " " .. name .. " has no form in lua/pages/hooks.md")
       end
     end
   end

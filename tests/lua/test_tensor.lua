@@ -24,6 +24,26 @@ test("creation and access", function()
   equal(rwkv.tensor {}:size(), 0)
 end)
 
+test("numbers come and go in parts", function() -- of 512 (lua/bindings/bind.h)
+  for _, n in ipairs { 511, 512, 513, 1024, 1300 } do
+    local list = {}
+    for i = 1, n do list[i] = i - 1 end
+    local t = rwkv.tensor(list)
+    equal(t:tolist(), list)
+    equal(rwkv.arange(n):tolist(), list)
+    equal(t:round "f32":tolist(), list)
+    equal(t:keep():tolist(), list)
+    equal(rwkv.zeros(n):set(list):tolist(), list)
+    t:requires_grad();
+    (t * t):sum():backward()
+    equal(t:grad():tolist(), (t * 2):tolist())
+    local whole, single = rwkv.rng(1):tensor("uniform", n), rwkv.rng(1)
+    local drawn = {}
+    for i = 1, n do drawn[i] = single:uniform() end
+    equal(whole:tolist(), rwkv.tensor(drawn):tolist())
+  end
+end)
+
 test("bad creation is refused", function()
   fails(function() rwkv.tensor { { 1, 2 }, { 3 } } end, "different lengths")
   fails(function() rwkv.tensor { { 1, "x" } } end, "expected a number")

@@ -1,6 +1,6 @@
 -- Experiments: many models, each trained from its configuration, one result file each, a table of all. What is finished
 -- is not run again, what was stopped goes on, several can run at a time, here or on other machines. See
--- lua/doc/experiments.md.
+-- lua/pages/experiments.md.
 local at_caller = require "rwkv.at_caller"
 local check = require "rwkv.experiment.check"
 local command = require "rwkv.experiment.command"

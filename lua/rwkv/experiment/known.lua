@@ -3,8 +3,8 @@
 local core = require "rwkv.core"
 local private = core.private
 
--- Both worlds (lua/library.c): the script's globals, as they are and as they were; the library's, which never change. A
--- stock Lua has one world; what it is when this file is loaded counts as unchanged.
+-- Both worlds (lua/program/library.c): the script's globals, as they are and as they were; the library's, which never
+-- change. A stock Lua has one world; what it is when this file is loaded counts as unchanged.
 local globals = private.globals or _G
 local world = private.world or setmetatable({}, { __index = globals })
 local before = private.before or {}

@@ -1,4 +1,4 @@
--- aviary golden diff: see lua/cmd/golden.lua.
+-- aviary golden diff: see lua/commands/golden.lua.
 local core = require "rwkv.core"
 local compare = require "rwkv.golden.compare"
 local file = require "rwkv.file"

@@ -1,4 +1,4 @@
--- aviary golden make: see lua/cmd/golden.lua.
+-- aviary golden make: see lua/commands/golden.lua.
 local compare = require "rwkv.golden.compare"
 local core = require "rwkv.core"
 local file = require "rwkv.file"

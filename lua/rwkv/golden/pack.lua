@@ -1,4 +1,4 @@
--- The pack: one safetensors file with everything another implementation can be compared with. See lua/doc/golden.md.
+-- The pack: one safetensors file with everything another implementation can be compared with. See lua/pages/golden.md.
 local core = require "rwkv.core"
 local file = require "rwkv.file"
 

@@ -1,5 +1,5 @@
 -- Other ways to mix over time, as hooks of kind time_mix: rwkv.model{ version = "v7", hooks = { time_mix = "mamba" } }.
--- Their heads are d.H of size d.N (head_size). See lua/doc/mixers.md.
+-- Their heads are d.H of size d.N (head_size). See lua/pages/mixers.md.
 local define = require "rwkv.hooks".define
 
 local mixers = {}

@@ -6,14 +6,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* The commit it was built from, with a "+" if there were uncommitted changes. */
-const char *program_commit(void);
 int print_version(FILE *to); /* version.c */
 /* The directory that holds lua/, or NULL. */
 const char *program_home(void);
 const char *program_double(void); /* the path of the float64 program, or NULL */
-/* Replaces this process by the float64 program with the same arguments; raises if there is none. */
-void program_become_double(lua_State *L);
 
 typedef struct {
   bool trust;
@@ -67,7 +63,7 @@ void library_open(lua_State *L, int core);
 void library_arguments(lua_State *L); /* the global `arg` is there */
 int load_library(lua_State *L, const char *path); /* luaL_loadfile, of a file of the library */
 
-/* ---- what a script may do (sandbox.c, confine.c, bind_files.c) ---- */
+/* ---- what a script may do (sandbox.c, confine.c) ---- */
 
 /* Puts a script's world in the place of Lua's. */
 void sandbox_open(lua_State *L);
@@ -76,9 +72,5 @@ int load_script(lua_State *L, const char *path);
 /* Lets the kernel keep this process from doing more; before, output_limit has said where it may write. At the prompt
    the line editor sends signals. */
 void confine(bool at_prompt);
-int script_open(lua_State *L);
-int script_output(lua_State *L);
-int script_remove(lua_State *L);
-int script_rename(lua_State *L);
 
 #endif

@@ -15,7 +15,7 @@ typedef struct {
   const char *name;
   int kind; /* a Storage, AS_F64 or AS_I64 */
   int axes, shape[ST_MAX_AXES];
-  const void *data;
+  const void *numbers;
 } Entry;
 
 typedef struct {
@@ -35,9 +35,9 @@ static void save_protected(void *arg)
   Save *s = arg;
   for (lua_Integer i = 0; i < s->count; i++) {
     const Entry *e = &s->entry[i];
-    if (e->kind == AS_F64) st_put_doubles(s->w, e->name, e->axes, e->shape, e->data);
-    else if (e->kind == AS_I64) st_put_ints(s->w, e->name, e->axes, e->shape, e->data);
-    else st_put_packed(s->w, e->name, e->axes, e->shape, (Packed){e->data, (Storage)e->kind});
+    if (e->kind == AS_F64) st_put_doubles(s->w, e->name, e->axes, e->shape, e->numbers);
+    else if (e->kind == AS_I64) st_put_ints(s->w, e->name, e->axes, e->shape, e->numbers);
+    else st_put_packed(s->w, e->name, e->axes, e->shape, (Packed){e->numbers, (Storage)e->kind});
   }
   for (size_t i = 0; i < s->text_count; i++) st_put_meta(s->w, s->text[i].key, s->text[i].text);
 }
@@ -63,7 +63,7 @@ static const void *converted(lua_State *L, const Tensor *t, const Entry *e)
   if (e->kind < STORAGE_COUNT) size = storage_size((Storage)e->kind);
   void *out = lua_newuserdatauv(L, t->n * size + 1, 0);
   size_t bad = t->n;
-  if (e->kind < STORAGE_COUNT) bad = pack_numbers(out, (Storage)e->kind, x, t->n);
+  if (e->kind < STORAGE_COUNT) bad = packed_write(out, (Storage)e->kind, x, t->n);
   for (size_t i = 0; i < t->n && e->kind == AS_F64; i++) ((double *)out)[i] = (double)x[i];
   for (size_t i = 0; i < t->n && e->kind == AS_I64 && bad == t->n; i++) {
     bool whole = floor((double)x[i]) == (double)x[i] && fabs((double)x[i]) <= 2147483647.0;
@@ -114,7 +114,7 @@ static void read_entry(lua_State *L, int table, Entry *e, lua_Integer place)
   e->kind = kind_of(L, e->name, lua_tostring(L, -1), tokens != NULL);
   if (tokens) {
     e->axes = 2, e->shape[0] = tokens->B, e->shape[1] = tokens->T;
-    e->data = tokens->id;
+    e->numbers = tokens->id;
     read_sizes(L, table, e, (size_t)tokens->B * (size_t)tokens->T);
     return;
   }
@@ -124,7 +124,7 @@ static void read_entry(lua_State *L, int table, Entry *e, lua_Integer place)
   e->axes = t->axes;
   memcpy(e->shape, t->shape, sizeof t->shape);
   read_sizes(L, table, e, t->n);
-  e->data = converted(L, t, e);
+  e->numbers = converted(L, t, e);
 }
 
 static int by_key(const void *a, const void *b) { return strcmp(((const Text *)a)->key, ((const Text *)b)->key); }
@@ -185,9 +185,15 @@ static int round_to(lua_State *L)
   const Tensor *t = check_tensor(L, 1);
   int kind = kind_of(L, "round", luaL_checkstring(L, 2), false);
   if (kind == AS_I64) return luaL_error(L, "round: expected f64, f32, bf16 or f16, found i64");
+  if (kind == AS_F64) return new_copy(L, t), 1;
   Tensor *copy = new_owned(L, t->axes, t->shape);
-  tensor_read(t, 0, t->n, copy->data);
-  if (kind != AS_F64) round_numbers(copy->data, (Storage)kind, t->n);
+  real part[PART];
+  for (size_t at = 0, n; at < t->n; at += n) {
+    n = t->n - at < PART ? t->n - at : PART;
+    tensor_read(t, at, n, part);
+    packed_round(part, (Storage)kind, n);
+    tensor_write(copy, at, n, part);
+  }
   return 1;
 }
 
@@ -205,29 +211,43 @@ static int close_file(lua_State *L)
 
 static bool begins(const char *name, const char *prefix) { return strncmp(name, prefix, strlen(prefix)) == 0; }
 
-static void push_value(lua_State *L, StFile *f, const StEntry *e)
+static bool is_floating(const StEntry *e) { return e->type <= ST_BF16; }
+
+/* Memory of Lua's, on top of the stack, for the numbers of any one tensor whose name begins so. */
+static void *push_room(lua_State *L, const StFile *f, const char *prefix)
 {
-  bool folded = e->axes > MAX_AXES;
-  if (e->n > 2147483647) luaL_error(L, "%s: tensor \"%s\" has %I numbers", st_path(f), e->name, (lua_Integer)e->n);
-  Tensor *t = new_owned(L, folded ? 1 : e->axes, folded ? &(int){(int)e->n} : e->shape);
-  if (e->type <= ST_BF16) {
-    st_read(f, e, t->data);
-    return;
+  size_t most = 0;
+  for (int i = 0; i < st_count(f); i++) {
+    const StEntry *e = st_entry(f, i);
+    if (!begins(e->name, prefix)) continue;
+    if (e->n > INT_MAX) luaL_error(L, "%s: tensor \"%s\" has %I numbers", st_path(f), e->name, (lua_Integer)e->n);
+    size_t bytes = e->n * (is_floating(e) ? sizeof(real) : sizeof(double));
+    if (bytes > most) most = bytes;
   }
-  double *x = lua_newuserdatauv(L, e->n * sizeof *x + 1, 0);
-  st_read_doubles(f, e, x);
-  for (size_t i = 0; i < e->n; i++) tensor_write(t, i, 1, &(real){(real)x[i]});
-  lua_pop(L, 1);
+  return lua_newuserdatauv(L, most + 1, 0);
 }
 
-static void push_entry(lua_State *L, StFile *f, const StEntry *e)
+static void push_value(lua_State *L, StFile *f, const StEntry *e, void *room)
+{
+  bool folded = e->axes > MAX_AXES;
+  Writer w = {.t = new_owned(L, folded ? 1 : e->axes, folded ? &(int){(int)e->n} : e->shape)};
+  if (is_floating(e)) {
+    st_read(f, e, room);
+    tensor_write(w.t, 0, e->n, room);
+    return;
+  }
+  st_read_doubles(f, e, room);
+  for (size_t i = 0; i < e->n; i++) put_number(&w, (real)((const double *)room)[i]);
+}
+
+static void push_entry(lua_State *L, StFile *f, const StEntry *e, void *room)
 {
   char dtype[8];
   const char *name = st_type_name(e->type);
   size_t n = strlen(name);
   for (size_t i = 0; i <= n; i++) dtype[i] = (char)tolower((unsigned char)name[i]);
   lua_createtable(L, 0, 3);
-  push_value(L, f, e);
+  push_value(L, f, e, room);
   lua_setfield(L, -2, "value");
   lua_pushstring(L, dtype);
   lua_setfield(L, -2, "dtype");
@@ -266,11 +286,12 @@ static int load_tensors(lua_State *L)
   luaL_setmetatable(L, file_class);
   int file = lua_gettop(L);
   *f = st_open(path);
+  void *room = push_room(L, *f, prefix);
   lua_newtable(L);
   for (int i = 0; i < st_count(*f); i++) {
     rwkv_poll();
     if (!begins(st_entry(*f, i)->name, prefix)) continue;
-    push_entry(L, *f, st_entry(*f, i));
+    push_entry(L, *f, st_entry(*f, i), room);
     lua_setfield(L, -2, st_entry(*f, i)->name);
   }
   lua_newtable(L);

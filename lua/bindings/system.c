@@ -1,48 +1,11 @@
-/* The machine and the build: backend, threads, precision, clock, files. */
+/* The machine and the build: clock, terminal, precision, commit; the classes there are. */
 #include "bind.h"
-
-#include "fast/machine.h"
-#include "fast/fast.h"
-#include "fast/shadow.h"
-#include "program.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
-
-static const char *const names[] = {"reference", "fast", "shadow", NULL};
-static const Backend *const backends[] = {&backend_reference, &backend_fast, &backend_shadow};
-
-static int backend(lua_State *L) /* backend() -> name; backend("fast", "reference" or "shadow") */
-{
-  if (!lua_isnoneornil(L, 1)) {
-    int chosen = luaL_checkoption(L, 1, NULL, names);
-    backend_use(backends[chosen]);
-  }
-  lua_pushstring(L, backend_now()->name);
-  return 1;
-}
-
-static int threads(lua_State *L) /* threads() -> number; threads(n) */
-{
-  if (!lua_isnoneornil(L, 1)) fast_set_threads(int_argument(L, 1, 1, 256, "threads"));
-  lua_pushinteger(L, fast_threads());
-  return 1;
-}
-
-/* machine_rates(threads, what) -> {read_bandwidth = bytes a second, gemm = operations a second}; what: "both", "read"
-   or "gemm" */
-static int machine_rates(lua_State *L)
-{
-  int n = opt_int_argument(L, 1, 1, 256, fast_threads(), "machine_rates: threads");
-  int what = luaL_checkoption(L, 2, "both", (const char *const[]){"both", "read", "gemm", NULL});
-  lua_createtable(L, 0, 2);
-  if (what != 2) lua_pushnumber(L, machine_read_bandwidth(n)), lua_setfield(L, -2, "read_bandwidth");
-  if (what != 1) lua_pushnumber(L, machine_gemm_rate(n)), lua_setfield(L, -2, "gemm");
-  return 1;
-}
 
 static int now(lua_State *L) /* time() -> seconds, for differences */
 {
@@ -113,12 +76,7 @@ static int need_double(lua_State *L) /* need_double(): goes on in the float64 pr
 
 void open_system(lua_State *L)
 {
-#ifndef AVIARY_DOUBLE
-  backend_use(&backend_fast);
-#endif
-  add_functions(L, (luaL_Reg[]){{"backend", backend}, {"threads", threads}, {"time", now},
-                                {"machine_rates", machine_rates}, {"is_terminal", is_terminal},
-                                {"terminal_size", terminal_size},
+  add_functions(L, (luaL_Reg[]){{"time", now}, {"is_terminal", is_terminal}, {"terminal_size", terminal_size},
                                 {"classes", classes}, {"need_double", need_double}, {NULL, NULL}});
   add_private(L, (luaL_Reg[]){{"add_method", add_method}, {NULL, NULL}});
   lua_pushliteral(L, REAL_NAME);

@@ -8,7 +8,7 @@
    so that no script can catch it and go on. A call into C goes on to its end, unless it is of the library and asks by
    rwkv_poll; a pattern that backtracks for ever, say, and finalizers, in which no hook is called, are ended by force
    GRACE seconds later. */
-#include "bind.h"
+#include "bindings/bind.h"
 #include "program.h"
 
 #include <pthread.h>

@@ -62,11 +62,8 @@ static int tensor(lua_State *L)
   Rng *r = check_rng(L, 1);
   int kind = luaL_checkoption(L, 2, "normal", (const char *const[]){"normal", "uniform", NULL});
   int shape[MAX_AXES], axes = shape_arguments(L, 3, shape);
-  Tensor *t = new_owned(L, axes, shape);
-  for (size_t i = 0; i < t->n; i++) {
-    real x = (real)(kind == 0 ? rng_normal(r) : rng_uniform(r));
-    tensor_write(t, i, 1, &x);
-  }
+  Writer w = {.t = new_owned(L, axes, shape)};
+  while (w.at < w.t->n) put_number(&w, (real)(kind == 0 ? rng_normal(r) : rng_uniform(r)));
   return 1;
 }
 

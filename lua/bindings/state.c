@@ -50,8 +50,7 @@ static int detach(lua_State *L) /* s:detach() -> s, cut off from the tape */
 static int get(lua_State *L) /* s:get("0.att_kv") -> a copy of [B,..] */
 {
   const State *s = check_state(L, 1);
-  const Tensor *t = s->now[state_index(s, luaL_checkstring(L, 2))];
-  tensor_write(new_owned(L, t->axes, t->shape), 0, t->n, t->data);
+  new_copy(L, s->now[state_index(s, luaL_checkstring(L, 2))]);
   return 1;
 }
 
@@ -60,10 +59,10 @@ static int set(lua_State *L) /* s:set("0.att_kv", tensor) -> s; the state lets g
   State *s = check_state(L, 1);
   int i = state_index(s, luaL_checkstring(L, 2));
   const Tensor *t = check_numbers(L, 3);
-  if (!same_shape(t, s->now[i]))
+  if (!tensor_same_shape(t, s->now[i]))
     return luaL_error(L, "set: %s is %s, found %s", lua_tostring(L, 2), tensor_shape(s->now[i]), tensor_shape(t));
   state_detach(s);
-  tensor_write(s->now[i], 0, t->n, t->data);
+  tensor_copy(s->now[i], t);
   lua_settop(L, 1);
   return 1;
 }

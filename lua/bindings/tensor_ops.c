@@ -1,5 +1,5 @@
-/* Operators and methods that compute. Shapes and errors: see lua/doc/tensor.md and ref/engine/tape.h. Those that
-   arrange numbers stand in bind_tensor_array.c. */
+/* Operators and methods that compute. Shapes and errors: see lua/pages/tensor.md and ref/engine/tape.h. Those that
+   arrange numbers stand in tensor_array.c. */
 #include "bind.h"
 
 #include <limits.h>
@@ -179,7 +179,7 @@ static int op_argmax(lua_State *L) /* x [..,n] :argmax() -> list of 0 .. n-1, on
   if (n < 1) return luaL_error(L, "argmax: %s has no last axis to search", tensor_shape(x));
   size_t rows = x->n / (size_t)n;
   int *best = lua_newuserdatauv(L, rows * sizeof *best, 0);
-  t_argmax(step_tape(L), x, best);
+  t_argmax(step_tape_as_it_is(L), x, best);
   lua_createtable(L, (int)rows, 0);
   for (size_t i = 0; i < rows; i++) {
     lua_pushinteger(L, best[i]);

@@ -1,5 +1,5 @@
 /* Typing Lua: what is an expression is shown, what ends unfinished goes on in the next line. */
-#include "bind.h"
+#include "bindings/bind.h"
 #include "program.h"
 #include "repl.h"
 

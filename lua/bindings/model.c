@@ -182,7 +182,7 @@ static void see(Trace *trace, const char *name, Tensor *t)
   lua_newtable(L);
   lua_pushstring(L, name);
   lua_setfield(L, -2, "name");
-  tensor_write(new_owned(L, t->axes, t->shape), 0, t->n, t->data);
+  new_copy(L, t);
   lua_setfield(L, -2, "value");
   lua_rawseti(L, l->table, (lua_Integer)lua_rawlen(L, l->table) + 1);
 }
@@ -273,7 +273,7 @@ static int count_state_floats(lua_State *L)
 static int zero_grad(lua_State *L) /* m:zero_grad() */
 {
   Model *m = check_model(L, 1);
-  for (int i = 0; i < m->count && !m->inference; i++) tensor_clear_grad(m->params[i].t);
+  for (int i = 0; i < m->count; i++) tensor_clear_grad(m->params[i].t);
   return 0;
 }
 

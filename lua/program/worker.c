@@ -1,6 +1,6 @@
 /* Workers: this program again, in a process of its own, with the same options and the same script. A script in the
    sandbox may start them, since they may do no more than itself; a worker may not start others. */
-#include "bind.h"
+#include "bindings/bind.h"
 #include "program.h"
 
 #include "io/output.h"

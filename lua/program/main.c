@@ -2,9 +2,9 @@
 
      aviary script.lua [arguments]    runs a script
      aviary -e 'code'                 runs a line of Lua
-     aviary COMMAND [arguments]       runs lua/cmd/COMMAND.lua
+     aviary COMMAND [arguments]       runs lua/commands/COMMAND.lua
      aviary                           reads and runs line by line                               */
-#include "bind.h"
+#include "bindings/bind.h"
 #include "program.h"
 
 #include "commit.h"
@@ -90,7 +90,7 @@ static int run_loaded(lua_State *L, int status)
 static const char *command_path(lua_State *L, const char *name)
 {
   if (!program_home() || strpbrk(name, "/.")) return NULL;
-  const char *path = lua_pushfstring(L, "%s/lua/cmd/%s.lua", program_home(), name);
+  const char *path = lua_pushfstring(L, "%s/lua/commands/%s.lua", program_home(), name);
   return access(path, R_OK) == 0 ? path : NULL;
 }
 

@@ -12,7 +12,7 @@ aviary help [NAME]                       this list; or a command, function or me
   return
 end
 
-local path = not name:find "[./]" and package.searchpath("cmd." .. name, package.path)
+local path = not name:find "[./]" and package.searchpath("commands." .. name, package.path)
 if path then -- the comment at its head
   for line in io.lines(path) do
     if not line:find "^%-%-" then break end

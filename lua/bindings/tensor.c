@@ -113,22 +113,23 @@ int shape_arguments(lua_State *L, int first, int shape[MAX_AXES])
 /* ---- creation ---- */
 
 /* Reads a nested list into the tensor, depth first. */
-static void read_nested(lua_State *L, int table, Tensor *t, int axis, size_t *at)
+static void read_nested(lua_State *L, int table, Writer *w, int axis)
 {
   int ok;
+  const Tensor *t = w->t;
   luaL_checkstack(L, 4, "tensor");
   if (axis == t->axes) {
     real x = (real)lua_tonumberx(L, table, &ok);
-    if (!ok) luaL_error(L, "tensor: element %I is a %s, expected a number", (lua_Integer)*at + 1,
+    if (!ok) luaL_error(L, "tensor: element %I is a %s, expected a number", (lua_Integer)w->at + 1,
                         luaL_typename(L, table));
-    tensor_write(t, (*at)++, 1, &x);
+    put_number(w, x);
     return;
   }
   if (!lua_istable(L, table) || list_length(L, table) != t->shape[axis])
     luaL_error(L, "tensor: lists of different lengths (expected shape %s)", tensor_shape(t));
   for (int i = 1; i <= t->shape[axis]; i++) {
     lua_rawgeti(L, table, i);
-    read_nested(L, lua_gettop(L), t, axis + 1, at);
+    read_nested(L, lua_gettop(L), w, axis + 1);
     lua_pop(L, 1);
   }
 }
@@ -146,10 +147,9 @@ static int make_tensor(lua_State *L) /* tensor(nested list or number) */
     shape[axes++] = (int)n;
     if (lua_rawgeti(L, -1, 1) == LUA_TNIL) break;
   }
-  size_t at = 0;
-  Tensor *t = new_owned(L, axes, shape);
+  Writer w = {.t = new_owned(L, axes, shape)};
   int result = lua_gettop(L);
-  read_nested(L, 1, t, 0, &at);
+  read_nested(L, 1, &w, 0);
   lua_pushvalue(L, result);
   return 1;
 }
@@ -178,9 +178,7 @@ static int make_ones(lua_State *L) /* ones(shape...) */
 
 static int keep(lua_State *L) /* t:keep() -> a copy of the values that outlives the step */
 {
-  const Tensor *t = check_tensor(L, 1);
-  Tensor *copy = new_owned(L, t->axes, t->shape);
-  tensor_read(t, 0, t->n, copy->data);
+  new_copy(L, check_tensor(L, 1));
   return 1;
 }
 
@@ -189,8 +187,8 @@ static int requires_grad(lua_State *L) /* t:requires_grad([on]) -> t */
   TensorHandle *h = luaL_checkudata(L, 1, class);
   Tensor *t = check_numbers(L, 1);
   if (h->scope) return luaL_error(L, "requires_grad: only what was created, not computed, can be a leaf (use :keep())");
-  t->needs_grad = lua_isnone(L, 2) || lua_toboolean(L, 2);
-  if (t->needs_grad && !t->grad) t->grad = rwkv_alloc(t->n, sizeof(real), "gradient");
+  if (lua_isnone(L, 2) || lua_toboolean(L, 2)) tensor_need_grad(t);
+  else t->needs_grad = false;
   lua_settop(L, 1);
   return 1;
 }
@@ -208,18 +206,17 @@ static int item(lua_State *L) /* t:item() -> the number of a tensor with one ele
   return 1;
 }
 
-static void push_nested(lua_State *L, const Tensor *t, int axis, size_t *at)
+static void push_nested(lua_State *L, Reader *r, int axis)
 {
+  const Tensor *t = r->t;
   luaL_checkstack(L, 4, "tolist");
   if (axis == t->axes) {
-    real x;
-    tensor_read(t, (*at)++, 1, &x);
-    lua_pushnumber(L, x);
+    lua_pushnumber(L, next_number(r));
     return;
   }
   lua_createtable(L, t->shape[axis], 0);
   for (int i = 1; i <= t->shape[axis]; i++) {
-    push_nested(L, t, axis + 1, at);
+    push_nested(L, r, axis + 1);
     lua_seti(L, -2, i);
   }
 }
@@ -227,11 +224,11 @@ static void push_nested(lua_State *L, const Tensor *t, int axis, size_t *at)
 static int tolist(lua_State *L) /* t:tolist() -> nested lists */
 {
   const Tensor *t = check_tensor(L, 1);
-  size_t at = 0, lists = 1;
+  size_t lists = 1;
   for (int i = 0; i < t->axes - 1 && t->shape[i] && lists < 1 << 24; i++) lists *= (size_t)t->shape[i];
   if (t->n < lists && lists >= 1 << 24)
     return luaL_error(L, "tolist: shape %s is too many lists for %I elements", tensor_shape(t), (lua_Integer)t->n);
-  push_nested(L, t, 0, &at);
+  push_nested(L, &(Reader){.t = t}, 0);
   return 1;
 }
 
@@ -240,17 +237,16 @@ static int set(lua_State *L) /* t:set(number, tensor of the same shape, or neste
   Tensor *t = check_tensor(L, 1);
   if (is_tensor(L, 2)) {
     const Tensor *from = check_numbers(L, 2);
-    if (!same_shape(t, from))
+    if (!tensor_same_shape(t, from))
       return luaL_error(L, "set: found shape %s, expected %s", tensor_shape(from), tensor_shape(t));
-    tensor_write(t, 0, t->n, from->data);
+    tensor_copy(t, from);
   } else if (lua_type(L, 2) == LUA_TNUMBER) {
     tensor_fill(t, (real)lua_tonumber(L, 2));
   } else {
     luaL_checktype(L, 2, LUA_TTABLE);
-    Tensor *from = new_owned(L, t->axes, t->shape); /* t stays whole if the list is not */
-    size_t at = 0;
-    read_nested(L, 2, from, 0, &at);
-    tensor_write(t, 0, t->n, from->data);
+    Writer w = {.t = new_owned(L, t->axes, t->shape)}; /* t stays whole if the list is not */
+    read_nested(L, 2, &w, 0);
+    tensor_copy(t, w.t);
   }
   lua_settop(L, 1);
   return 1;
@@ -276,17 +272,21 @@ static int size(lua_State *L) /* t:size() -> elements; t:size(axis) -> size of t
 
 static int grad(lua_State *L) /* t:grad() -> a copy of the gradient, or nil */
 {
-  Tensor *t = check_tensor(L, 1), *root = t;
-  while (root->base) root = root->base;
-  if (!root->grad) return lua_pushnil(L), 1;
-  tensor_write(new_owned(L, t->axes, t->shape), 0, t->n, root->grad);
+  const Tensor *t = check_tensor(L, 1);
+  if (!tensor_has_grad(t)) return lua_pushnil(L), 1;
+  Tensor *copy = new_owned(L, t->axes, t->shape);
+  real part[PART];
+  for (size_t at = 0, n; at < t->n; at += n) {
+    n = t->n - at < PART ? t->n - at : PART;
+    tensor_read_grad(t, at, n, part);
+    tensor_write(copy, at, n, part);
+  }
   return 1;
 }
 
 static int zero_grad(lua_State *L) /* t:zero_grad() -> t */
 {
-  Tensor *t = check_tensor(L, 1);
-  tensor_clear_grad(t);
+  tensor_clear_grad(check_tensor(L, 1));
   lua_settop(L, 1);
   return 1;
 }

@@ -3,7 +3,6 @@
 #include "bind.h"
 
 #include "io/output.h"
-#include "program.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* Tensors as arrays: rows x[i], axes, picking, comparing and choosing, ranges. Shapes and errors: see
-   lua/doc/tensor.md and ref/engine/tape.h. */
+   lua/pages/tensor.md and ref/engine/tape.h. */
 #include "bind.h"
 
 #include <math.h>
@@ -187,11 +187,8 @@ static int make_arange(lua_State *L) /* arange(stop) or arange(start, stop, step
   double step = luaL_optnumber(L, 3, 1), count = ceil((stop - start) / step);
   if (!(count >= 0 && count <= 2147483647.0))
     return luaL_error(L, "arange: from %f to %f in steps of %f", start, stop, step);
-  Tensor *t = new_owned(L, 1, (int[]){(int)count});
-  for (int i = 0; i < t->shape[0]; i++) {
-    real x = (real)(start + i * step);
-    tensor_write(t, (size_t)i, 1, &x);
-  }
+  Writer w = {.t = new_owned(L, 1, (int[]){(int)count})};
+  while (w.at < w.t->n) put_number(&w, (real)(start + (double)w.at * step));
   return 1;
 }
 

@@ -47,6 +47,8 @@ Tape *step_tape(lua_State *L)
   return s->tape;
 }
 
+Tape *step_tape_as_it_is(lua_State *L) { return step_of(L)->tape; }
+
 void step_hold(lua_State *L, int by) { step_of(L)->held += by; }
 
 void step_end(lua_State *L)
@@ -90,8 +92,7 @@ static int call_and_copy(lua_State *L)
   luaL_checkstack(L, 8, "no_grad");
   for (int i = 1; i <= lua_gettop(L); i++)
     if (is_tensor(L, i) && ((TensorHandle *)lua_touserdata(L, i))->scope == step_scope(L)) {
-      const Tensor *t = check_tensor(L, i);
-      tensor_write(new_owned(L, t->axes, t->shape), 0, t->n, t->data);
+      new_copy(L, check_tensor(L, i));
       lua_replace(L, i);
     }
   return lua_gettop(L);

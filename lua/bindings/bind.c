@@ -265,6 +265,7 @@ int luaopen_rwkv_core(lua_State *L)
   open_tensor_file(L);
   open_zip(L);
   open_system(L);
+  open_backend(L);
   open_files(L);
   open_gnuplot(L);
   open_inspect(L);

@@ -52,7 +52,7 @@ elseif is_version(o[1]) then
         size.dim, size.vocab, grouped(d.parameters), grouped(d.parameters + d.unused), grouped(d.state_floats)))
     end
   end
-  print "\nhook slots (lua/doc/hooks.md): what a hook is given -> what it returns; * the version's own, then the built-in ones"
+  print "\nhook slots (lua/pages/hooks.md): what a hook is given -> what it returns; * the version's own, then the built-in ones"
   for _, s in ipairs(rwkv.hook_slots(v)) do
     local names = { "*" .. s.own }
     for _, name in ipairs(s.builtin) do if name ~= s.own then names[#names + 1] = name end end

@@ -1,7 +1,7 @@
 /* The world of a script that is not trusted: a table of globals made of what is named here, and of nothing else. It
    holds no function that writes outside the output directory, starts processes, loads C libraries or bytecode, or looks
    into other functions; where Lua has one, a function stands that says which flag permits it. */
-#include "bind.h"
+#include "bindings/bind.h"
 #include "program.h"
 
 static bool closed; /* there is a sandbox */

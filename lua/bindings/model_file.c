@@ -78,9 +78,11 @@ static int hooks_in(lua_State *L)
   return 1;
 }
 
+/* A tensor's numbers in memory of Lua's. */
 typedef struct {
   const char *name;
   const Tensor *t;
+  const real *numbers;
 } Named;
 
 typedef struct {
@@ -98,7 +100,7 @@ static void save_protected(void *arg)
   model_write(s->m, s->w);
   if (s->o) opt_write(s->o, s->m, s->w);
   for (lua_Integer i = 0; i < s->count; i++)
-    st_put(s->w, s->more[i].name, s->more[i].t->axes, s->more[i].t->shape, s->more[i].t->data);
+    st_put(s->w, s->more[i].name, s->more[i].t->axes, s->more[i].t->shape, s->more[i].numbers);
   for (lua_pushnil(s->L); lua_next(s->L, -2); lua_pop(s->L, 1))
     st_put_meta(s->w, lua_tostring(s->L, -2), lua_tostring(s->L, -1));
 }
@@ -109,16 +111,20 @@ static const Named *read_carried(lua_State *L, int list, lua_Integer *count)
 {
   *count = lua_isnil(L, list) ? 0 : list_length(L, list);
   Named *out = lua_newuserdatauv(L, (size_t)*count * sizeof *out + 1, 1);
-  lua_newtable(L); /* keeps the names */
+  lua_newtable(L); /* keeps the names and numbers */
   for (lua_Integer i = 0; i < *count; i++) {
     lua_rawgeti(L, list, i + 1);
     luaL_checktype(L, -1, LUA_TTABLE);
     int entry = lua_gettop(L);
     raw_field(L, entry, "value");
-    out[i].t = check_numbers(L, -1);
+    const Tensor *t = out[i].t = check_numbers(L, -1);
     raw_field(L, entry, "name");
     out[i].name = lua_pushfstring(L, CARRIED_PREFIX "%s", luaL_checkstring(L, -1));
-    lua_rawseti(L, entry - 1, i + 1);
+    lua_rawseti(L, entry - 1, 2 * i + 1);
+    real *numbers = lua_newuserdatauv(L, t->n * sizeof *numbers + 1, 0);
+    tensor_read(t, 0, t->n, numbers);
+    out[i].numbers = numbers;
+    lua_rawseti(L, entry - 1, 2 * i + 2);
     lua_settop(L, entry - 1);
   }
   lua_setiuservalue(L, -2, 1);

@@ -1,8 +1,8 @@
-/* The library's own world. What is written in Lua below lua/rwkv and lua/cmd runs with globals of its own, finds
+/* The library's own world. What is written in Lua below lua/rwkv and lua/commands runs with globals of its own, finds
    modules by a `require` of its own, and strings, files and tensors have methods of its own: whatever a script
    replaces, the library does not see it. A script gets copies of the library's tables (lua/rwkv/public.lua), not
    the tables. */
-#include "bind.h"
+#include "bindings/bind.h"
 #include "program.h"
 
 #include <lualib.h>

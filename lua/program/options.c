@@ -1,5 +1,5 @@
 /* Options of the program itself that take a value. */
-#include "bind.h"
+#include "bindings/bind.h"
 #include "program.h"
 
 #include <stdlib.h>

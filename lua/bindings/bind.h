@@ -47,9 +47,10 @@ int int_argument(lua_State *L, int index, int low, int high, const char *what);
 int opt_int_argument(lua_State *L, int index, int low, int high, int otherwise, const char *what); /* nil and none */
 const char *value_text(lua_State *L, int index); /* a number or string, or else its type; pushes it */
 
-/* ---- the step (bind_step.c) ---- */
+/* ---- the step (step.c) ---- */
 
 Tape *step_tape(lua_State *L); /* the tape to compute on; begins a new step if the last one has ended */
+Tape *step_tape_as_it_is(lua_State *L); /* to look at what it holds: the step may have ended */
 void step_hold(lua_State *L, int by); /* +1: a hook is at work, the step cannot end; -1: no longer */
 bool step_held(lua_State *L);
 void step_end(lua_State *L);   /* the next computation may forget all tensors of this step */
@@ -58,7 +59,7 @@ uint64_t step_scope(lua_State *L);      /* identifies the innermost lifetime; se
 bool step_alive(lua_State *L, uint64_t scope);
 void open_step(lua_State *L);
 
-/* ---- tensors (bind_tensor.c) ---- */
+/* ---- tensors (tensor.c) ---- */
 
 typedef struct {
   Tensor *t;
@@ -67,7 +68,7 @@ typedef struct {
 } TensorHandle;
 
 Tensor *check_tensor(lua_State *L, int index); /* for reading; raises if it is stale */
-Tensor *check_numbers(lua_State *L, int index); /* the same, not packed: its data can be used */
+Tensor *check_numbers(lua_State *L, int index); /* the same, not packed: it can be computed with */
 Tensor *check_operand(lua_State *L, int index); /* the same, pinned: for use on the tape */
 Tensor *opt_operand(lua_State *L, int index);  /* NULL for nil and none */
 Tensor *operand_or_number(lua_State *L, int index, Tape *tp); /* a number becomes a tensor of shape [] */
@@ -75,24 +76,44 @@ int push_step(lua_State *L, Tensor *t);        /* a tensor of the tape; returns 
 int push_owned(lua_State *L, Tensor *t);       /* a tensor for the handle to free */
 Tensor *new_owned(lua_State *L, int axes, const int *shape); /* zeros, in a handle on top of the stack */
 int push_borrowed(lua_State *L, Tensor *t, int owner); /* lives as long as the value at `owner` */
+Tensor *new_copy(lua_State *L, const Tensor *t); /* its numbers, in a handle on top of the stack (numbers.c) */
 bool is_tensor(lua_State *L, int index);
 bool keep_argument(lua_State *L, int index); /* nil or a boolean; raises */
 int axis_argument(lua_State *L, int index, const Tensor *t); /* 1.. or -1.. -> 0..; raises */
 int shape_arguments(lua_State *L, int first, int shape[MAX_AXES]); /* numbers or one table; returns axes */
-int tensor_to_string(lua_State *L); /* the metamethod (bind_print.c) */
+int tensor_to_string(lua_State *L); /* the metamethod (print.c) */
 void open_tensor(lua_State *L);     /* creation, access, printing; methods are added to the table rwkv.Tensor */
 void open_tensor_ops(lua_State *L); /* operators and methods that compute */
 void open_tensor_array(lua_State *L); /* rows, axes, comparing */
 void open_recurrence(lua_State *L); /* shift, wkv2 .. wkv7 */
 
-/* ---- hooks (bind_hook.c) ---- */
+/* ---- the numbers of a tensor one after the other (numbers.c) ---- */
+
+enum { PART = 512 };
+
+/* {.t = t} stands before the first number. */
+typedef struct {
+  const Tensor *t;
+  size_t at, end; /* what comes next; how many have been read */
+  real part[PART];
+} Reader;
+typedef struct {
+  Tensor *t;
+  size_t at;
+  real part[PART];
+} Writer;
+
+real next_number(Reader *r);
+void put_number(Writer *w, real x); /* the tensor has them all when the last one is there */
+
+/* ---- hooks (hook.c) ---- */
 
 /* The hooks by slot in the table at index (or nil) into d; v: whose own ones are passed over, or NULL. Pushes a table
    that keeps them alive. */
 void read_hooks(lua_State *L, int index, const Version *v, Dims *d);
 void hook_call(HookCall *c); /* runs the script's function */
 
-/* ---- integers: tokens and targets (bind_tokens.c) ---- */
+/* ---- integers: tokens and targets (tokens.c) ---- */
 
 typedef struct {
   int B, T;
@@ -130,15 +151,27 @@ void open_golden(lua_State *L);
 void open_tensor_file(lua_State *L);
 void open_zip(lua_State *L);
 void open_system(lua_State *L);
+void open_backend(lua_State *L);
 void open_files(lua_State *L);
 void open_gnuplot(lua_State *L);
 void open_inspect(lua_State *L);
 void open_digest(lua_State *L);
 
-/* ---- what a script may do (bind_files.c, watch.c) ---- */
+
+/* ---- files that are written (files.c) ---- */
 
 void check_writable(lua_State *L, const char *path); /* raises unless the script may write there */
-void check_time(lua_State *L);                       /* ends the program if its time is over */
+/* What the sandbox has in the place of io.open, io.output, os.remove, os.rename. */
+int script_open(lua_State *L);
+int script_output(lua_State *L);
+int script_remove(lua_State *L);
+int script_rename(lua_State *L);
+
+/* ---- what the bindings ask of the program around them; for a stock Lua module.c answers ---- */
+
+const char *program_commit(void); /* that it was built from, with a "+" if there were uncommitted changes */
+void program_become_double(lua_State *L); /* runs the float64 program in its place, with the same arguments; raises */
+void check_time(lua_State *L); /* ends the program if its time is over */
 
 /* From here on every binding raises: finalizers that run while Lua closes find objects half gone. */
 void bindings_close(void);

@@ -1,0 +1,47 @@
+/* The backend: which one computes, with how many threads, on which machine. No other file here knows. */
+#include "bind.h"
+
+#include "fast/fast.h"
+#include "fast/machine.h"
+#include "fast/shadow.h"
+
+static const char *const names[] = {"reference", "fast", "shadow", NULL};
+static const Backend *const backends[] = {&backend_reference, &backend_fast, &backend_shadow};
+
+static int backend(lua_State *L) /* backend() -> name; backend("fast", "reference" or "shadow") */
+{
+  if (!lua_isnoneornil(L, 1)) {
+    int chosen = luaL_checkoption(L, 1, NULL, names);
+    backend_use(backends[chosen]);
+  }
+  lua_pushstring(L, backend_now()->name);
+  return 1;
+}
+
+static int threads(lua_State *L) /* threads() -> number; threads(n) */
+{
+  if (!lua_isnoneornil(L, 1)) fast_set_threads(int_argument(L, 1, 1, 256, "threads"));
+  lua_pushinteger(L, fast_threads());
+  return 1;
+}
+
+/* machine_rates(threads, what) -> {read_bandwidth = bytes a second, gemm = operations a second}; what: "both", "read"
+   or "gemm" */
+static int machine_rates(lua_State *L)
+{
+  int n = opt_int_argument(L, 1, 1, 256, fast_threads(), "machine_rates: threads");
+  int what = luaL_checkoption(L, 2, "both", (const char *const[]){"both", "read", "gemm", NULL});
+  lua_createtable(L, 0, 2);
+  if (what != 2) lua_pushnumber(L, machine_read_bandwidth(n)), lua_setfield(L, -2, "read_bandwidth");
+  if (what != 1) lua_pushnumber(L, machine_gemm_rate(n)), lua_setfield(L, -2, "gemm");
+  return 1;
+}
+
+void open_backend(lua_State *L)
+{
+#ifndef AVIARY_DOUBLE
+  backend_use(&backend_fast);
+#endif
+  add_functions(L, (luaL_Reg[]){{"backend", backend}, {"threads", threads}, {"machine_rates", machine_rates},
+                                {NULL, NULL}});
+}
