@@ -31,7 +31,7 @@ layer() {
     */engine/tensor.h) echo 2 ;;
     */engine/kernels.h | */engine/k_*.[ch] | ref/wkv*.c) echo 3 ;;
     */engine/op_table.h | */engine/ops.[ch]) echo 4 ;;
-    */engine/backend.[ch]) echo 5 ;;
+    */engine/backend.[ch] | */engine/backend_module.c) echo 5 ;;
     */fast/*) echo 6 ;;
     */engine/tensor.c | */engine/expect.[ch]) echo 7 ;;
     */engine/tape.[ch] | */engine/node.h | */engine/t_*.c | */engine/optim.[ch]) echo 8 ;;

@@ -18,6 +18,11 @@ static int backend(lua_State *L) /* backend() -> name; backend("fast", "referenc
   return 1;
 }
 
+/* A file may bring a backend too; only the program opens one, before a script can ask. */
+static void use_module(void *path) { backend_use(backend_open(path)); }
+
+const char *open_backend_module(const char *path) { return rwkv_protect(use_module, (void *)path); }
+
 static int threads(lua_State *L) /* threads() -> number; threads(n) */
 {
   if (!lua_isnoneornil(L, 1)) fast_set_threads(int_argument(L, 1, 1, 256, "threads"));

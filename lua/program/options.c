@@ -24,7 +24,10 @@ bool read_option(lua_State *L, Options *o, const char *name, const char *value)
   else if (strcmp(name, "--max-memory") == 0) o->memory = read_amount(L, name, value, "KMGT");
   else if (strcmp(name, "--max-seconds") == 0) o->seconds = read_amount(L, name, value, "");
   else if (strcmp(name, "--max-instructions") == 0) o->instructions = read_amount(L, name, value, "");
-  else if (strcmp(name, "--backend") == 0 || strcmp(name, "--threads") == 0) {
+  else if (strcmp(name, "--backend") == 0 && strchr(value, '/')) {
+    const char *error = open_backend_module(value);
+    if (error) luaL_error(L, "%s", error);
+  } else if (strcmp(name, "--backend") == 0 || strcmp(name, "--threads") == 0) {
     lua_getfield(L, -1, name + 2);
     lua_pushstring(L, value);
     lua_call(L, 1, 0);

@@ -9,7 +9,7 @@
 #endif
 
 enum { ALIGN = 64 };
-static const size_t block_bytes = (size_t)8 << 20;
+static const size_t host_block = (size_t)1 << 20, number_block = (size_t)8 << 20; /* numbers want large pages */
 
 struct ArenaBlock {
   ArenaBlock *next;
@@ -43,7 +43,8 @@ static const Memory *memory_of(const Arena *a) { return a->memory ? a->memory : 
 
 static ArenaBlock *block_new(const Arena *a, size_t size)
 {
-  size = (size + block_bytes - 1) / block_bytes * block_bytes;
+  size_t whole = a->memory ? number_block : host_block;
+  size = (size + whole - 1) / whole * whole;
   ArenaBlock *b = rwkv_alloc(1, sizeof *b, "arena block");
   b->payload = memory_of(a)->alloc(size);
   if (!b->payload) {

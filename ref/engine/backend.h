@@ -22,6 +22,15 @@ const Backend *backend_now(void);
 /* From here on this one. Fails if tensors are there whose memory it cannot reach. */
 void backend_use(const Backend *b);
 
+/* The backend in a module, a shared object that exports a BackendModule called rwkv_backend_module; it stays loaded. Fails
+   with what is wrong with the module, or with what keeps its device from being used. */
+typedef struct {
+  int ops;         /* OP_COUNT, and */
+  int real_bytes;  /* sizeof(real), as the module was built */
+  const Backend *(*open)(char *why, size_t size); /* NULL, and why: it cannot be used */
+} BackendModule;
+const Backend *backend_open(const char *path);
+
 /* Its memory, whichever it is: what an arena of numbers takes. backend_alloc fails through rwkv_fail, and `what` names
    it. What waits is done before memory is read, written or given back. */
 extern const Memory backend_memory;
