@@ -18,8 +18,8 @@ grep -nE '(^|[^_[:alnum:]])(exp|exp2|expm1|log|log2|log1p|tanh|pow)[fl]?\(' ref/
   grep -vE '^[^:]*:[0-9]*:(/\*| ?\*| *//)|/\*.*(exp|log|tanh)\(' && breach 'a function of the C library in place of elementary.h (above)'
 
 # A file includes only what stands before it:
-#   num elementary err memory arena rng < tensor.h < kernels, ops, tensor.c < tape (t_*, node), optim < io < spec < pass, hook < versions < model <
-#   golden < lua
+#   num elementary err memory arena rng < tensor.h < kernels, ops, tensor.c < tape (t_*, node), optim < io <
+#   dims where init spec < pass hook < versions, variants < model < golden < lua
 layer() {
   case $1 in
     */engine/num.h | */engine/elementary.[ch] | */engine/packed.[ch] | */engine/err.[ch] | */engine/memory.[ch] | */engine/arena.[ch] | */engine/rng.[ch]) echo 1 ;;
