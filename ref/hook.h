@@ -14,13 +14,13 @@ typedef struct {
   const char *returns; /* for people: shape, unit, range */
   size_t width;        /* the last axis of what it returns, an offset into Dims; [B,T,width] */
   bool constant;       /* may be [width] or [] instead, for all tokens */
-  bool nothing;        /* may return nothing: the place is left out */
+  bool nothing;        /* may return nothing: this step of the block is left out */
   double low, high;    /* its range */
 } Slot;
 
 extern const Slot hook_slots[HOOK_SLOTS];
-int hook_slot(const char *name);                          /* fails, naming the slots there are */
-bool hook_slot_in_layer(const Dims *d, HookSlot slot, int layer); /* whether the layer has this place */
+int hook_slot(const char *name); /* fails, naming the slots there are */
+bool hook_slot_in_layer(const Dims *d, HookSlot slot, int layer); /* a hook in the slot is at work in this layer */
 
 /* ---- hooks ---- */
 
@@ -57,8 +57,8 @@ int hook_streams(const Dims *d, HookSlot slot); /* of a shift slot: how many mix
 /* The mixes that a hook in a shift slot makes of x and the token before, one a stream; NULL if there is no hook. */
 Tensor **hook_shift(Pass *ps, HookSlot slot, Tensor *x, Tensor *prev);
 
-/* The result of the hook in a slot; without one, `own`: what the version does itself. With a hook `own` is not run, so
-   that it costs nothing and may use parameters that are not there. */
+/* The result of the hook in the slot; if there is none, `own`, which is what the version does itself. With a hook `own`
+   is not run at all: it costs nothing, and may name parameters that the model does not have. */
 #define HOOK(ps, slot, own, ...) \
   ((ps)->d->hook[slot] ? hook_apply(ps, slot, (Tensor *[]){__VA_ARGS__}, COUNT(((Tensor *[]){__VA_ARGS__}))) : (own))
 

@@ -23,7 +23,8 @@ grep -nE '(^|[^_[:alnum:]])(exp|exp2|expm1|log|log2|log1p|tanh|pow)[fl]?\(' ref/
 
 # A file includes only what stands before it:
 #   num elementary packed err memory arena rng < tensor.h < kernels < table of ops < backend < fast < tensor.c expect <
-#   tape (t_*, node) optim < io < spec < pass hook < versions < model < golden
+#   tape (t_*, node) optim < io < dims where init spec <
+#   pass hook < versions variants < model < golden
 layer() {
   case $1 in
     */engine/num.h | */engine/elementary.[ch] | */engine/packed.[ch] | */engine/err.[ch] | */engine/memory.[ch] | \

@@ -164,6 +164,18 @@ void st_put_meta(StWriter *w, const char *key, const char *text)
   *place = item, w->texts.count++;
 }
 
+/* As pack_numbers, of numbers that the storage has exactly. */
+static void packed_exact(void *out, Storage storage, const real *x, size_t n)
+{
+  if (storage != STORED_BF16) pack_numbers(out, storage, x, n);
+  for (size_t i = 0; storage == STORED_BF16 && i < n; i++) {
+    float f = (float)x[i];
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    memcpy((char *)out + 2 * i, &(uint16_t){(uint16_t)(bits >> 16)}, 2);
+  }
+}
+
 /* In pieces: the memory of the tensor may be a device's, and there may be little of ours left. */
 static bool write_tensor(FILE *f, const Tensor *t)
 {
@@ -174,7 +186,7 @@ static bool write_tensor(FILE *f, const Tensor *t)
   for (size_t at = 0, count; ok && at < t->n; at += count) {
     count = t->n - at < PIECE ? t->n - at : PIECE;
     tensor_read(t, at, count, numbers);
-    if (t->packed.bits) packed_write(bits, t->packed.storage, numbers, count);
+    if (t->packed.bits) packed_exact(bits, t->packed.storage, numbers, count);
     ok = t->packed.bits ? fwrite(bits, storage_size(t->packed.storage), count, f) == count
                         : fwrite(numbers, sizeof *numbers, count, f) == count;
   }

@@ -76,24 +76,24 @@ bool recognise_param(const char *name)
 
 typedef struct {
   const StFile *file;
-  bool *housed; /* by tensor of the file */
-} Housing;
+  bool *known; /* [tensors of the file] whether the version has a parameter of this name */
+} Names;
 
-static void house_param(void *ctx, const LayoutParam *p)
+static void mark_known(void *ctx, const LayoutParam *p)
 {
-  const Housing *h = ctx;
-  const StEntry *e = p->expected || layout_is_spare(p) ? st_find(h->file, p->name) : NULL;
-  if (e) h->housed[e - st_entry(h->file, 0)] = true;
+  const Names *n = ctx;
+  const StEntry *e = p->expected || layout_is_spare(p) ? st_find(n->file, p->name) : NULL;
+  if (e) n->known[e - st_entry(n->file, 0)] = true;
 }
 
-/* The first tensor of the file that the version has no place for. */
-static const char *homeless(const Fit *fit)
+/* The first tensor of the file that is no parameter of the version. */
+static const char *first_unknown(const Fit *fit)
 {
   int count = st_count(fit->file), i = 0;
-  Housing h = {fit->file, rwkv_alloc((size_t)count, sizeof *h.housed, st_path(fit->file))};
-  layout_each_param(fit->version, &fit->d, house_param, &h);
-  while (i < count && (h.housed[i] || !recognise_param(st_entry(fit->file, i)->name))) i++;
-  rwkv_release(h.housed);
+  Names n = {fit->file, rwkv_alloc((size_t)count, sizeof *n.known, st_path(fit->file))};
+  layout_each_param(fit->version, &fit->d, mark_known, &n);
+  while (i < count && (n.known[i] || !recognise_param(st_entry(fit->file, i)->name))) i++;
+  rwkv_release(n.known);
   return i < count ? st_entry(fit->file, i)->name : "?";
 }
 
@@ -101,7 +101,7 @@ static void left_over(Fit *fit, int total)
 {
   if (fit->known < total) {
     char text[400] = "";
-    if (fit->misfits == 0) snprintf(text, sizeof text, "the file's %.200s has no place in it", homeless(fit));
+    if (fit->misfits == 0) snprintf(text, sizeof text, "the file's %.200s has no place in it", first_unknown(fit));
     misfit(fit, text);
     fit->misfits += total - fit->known - 1;
   }

@@ -33,12 +33,12 @@ static Part part_of(const Version *v, const Dims *d, int i)
   return (Part){&d->hook[slot]->state[i], layer, slot};
 }
 
-/* Without the batch axis; all 0 where it does not stand. */
+/* Without the batch axis; all 0 in a layer that does not have it. */
 static void part_shape(const Part *p, const Dims *d, int shape[MAX_AXES])
 {
   layout_shape(&p->spec->shape, d, shape);
-  bool stands = p->slot < 0 ? p->spec->where(d, p->layer) : hook_slot_in_layer(d, (HookSlot)p->slot, p->layer);
-  for (int a = 0; a < p->spec->shape.axes && !stands; a++) shape[a] = 0;
+  bool there = p->slot < 0 ? p->spec->where(d, p->layer) : hook_slot_in_layer(d, (HookSlot)p->slot, p->layer);
+  for (int a = 0; a < p->spec->shape.axes && !there; a++) shape[a] = 0;
 }
 
 static State *state_empty(const Version *v, const Dims *d, int B)
