@@ -443,8 +443,8 @@ static void reading_and_writing_stay_inside(void **state)
   static const size_t bad[][2] = {{0, 7}, {6, 1}, {7, 0}, {5, 2}, {SIZE_MAX, 2}, {2, SIZE_MAX}};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     Access a = {t, bad[i][0], bad[i][1]};
-    expect_failure(read_it, &a, "from a tensor of 6");
-    expect_failure(write_it, &a, "to a tensor of 6");
+    expect_failure(read_it, &a, "the tensor has 6");
+    expect_failure(write_it, &a, "the tensor has 6");
   }
   tensor_free(t);
 }
@@ -519,11 +519,12 @@ static void a_steady_loop_holds_no_more_memory(void **state)
   Tensor *leaf[] = {random_leaf(3, (int[]){8, 64, 64}, &rng, 0.1, true),
                     random_leaf(4, (int[]){8, 4, 16, 16}, &rng, 0.1, true)};
   one_step(tp, leaf);
-  size_t held = arena_bytes(&tp->arena);
+  size_t held = arena_bytes(&tp->arena), numbers = arena_bytes(&tp->numbers);
   for (int i = 0; i < 3; i++) {
     tape_reset(tp);
     one_step(tp, leaf);
     assert_int_equal(arena_bytes(&tp->arena), held);
+    assert_int_equal(arena_bytes(&tp->numbers), numbers);
   }
   free_leaves(leaf, 2);
   tape_free(tp);

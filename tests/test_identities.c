@@ -328,9 +328,9 @@ typedef struct {
   OpCase c;
   int values, carried; /* carried: a leaf of the state that is linear too */
   Tensor *(*run)(Tape *tp, Tensor **leaf, const OpCase *c);
-} Linear;
+} Linearity;
 
-static const Linear *linear;
+static const Linearity *linear;
 
 /* The second values and state: made from the first, so that they have gradients too. */
 static void second(Tape *tp, Tensor **to, Tensor **leaf)
@@ -356,7 +356,7 @@ static Tensor *run_sum_of_outputs(Tape *tp, Tensor **leaf, const OpCase *c)
   return t_add(tp, linear->run(tp, leaf, c), linear->run(tp, other, c));
 }
 
-static void check_linear(Linear l)
+static void check_linear(Linearity l)
 {
   OpCase sum = l.c, outputs = l.c;
   linear = &l;
@@ -370,14 +370,14 @@ static void linear_in_values(void **state)
   (void)state;
   for (size_t i = 0; i < COUNT_OF(sizes); i++) {
     const Sizes z = sizes[i];
-    check_linear((Linear){wkv1_case("wkv1 linear", z, 2, z.T + 2, OUTPUT), V1, HV1, NULL});
-    check_linear((Linear){wkv2_case("wkv2 linear", z, 1e-8, OUTPUT), V2, A2, NULL});
-    check_linear((Linear){wkv4_case("wkv4 linear", z, PER_CHANNEL, OUTPUT), V4, A4, NULL});
-    check_linear((Linear){wkv4_case("wkv4 linear", z, PER_TOKEN, OUTPUT), V4, A4, NULL});
+    check_linear((Linearity){wkv1_case("wkv1 linear", z, 2, z.T + 2, OUTPUT), V1, HV1, NULL});
+    check_linear((Linearity){wkv2_case("wkv2 linear", z, 1e-8, OUTPUT), V2, A2, NULL});
+    check_linear((Linearity){wkv4_case("wkv4 linear", z, PER_CHANNEL, OUTPUT), V4, A4, NULL});
+    check_linear((Linearity){wkv4_case("wkv4 linear", z, PER_TOKEN, OUTPUT), V4, A4, NULL});
     for (int what = OUTPUT; what <= BOTH; what++) { /* all of the state is linear */
-      check_linear((Linear){wkv6_case("wkv6 linear", z, PER_TOKEN, what), V6, S6, NULL});
-      check_linear((Linear){wkv7_case("wkv7 linear", z, what), V7, S7, NULL});
-      check_linear((Linear){scan_case("scan linear", z, what), XS, HS, NULL});
+      check_linear((Linearity){wkv6_case("wkv6 linear", z, PER_TOKEN, what), V6, S6, NULL});
+      check_linear((Linearity){wkv7_case("wkv7 linear", z, what), V7, S7, NULL});
+      check_linear((Linearity){scan_case("scan linear", z, what), XS, HS, NULL});
     }
   }
 }
