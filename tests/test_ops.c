@@ -335,8 +335,8 @@ static void comparisons(void **state)
   (void)state;
   for (int kind = 0; kind < COMPARE_COUNT; kind++)
     for (size_t p = 0; p < COUNT_OF(pairs); p++)
-      check_value(
-          &(OpCase){k_compare_names[kind], run_compare, want_compare, fill_whole, 2, {pairs[p][0], pairs[p][1]}, {kind}});
+      check_value(&(OpCase){
+          k_compare_names[kind], run_compare, want_compare, fill_whole, 2, {pairs[p][0], pairs[p][1]}, {kind}});
 }
 
 static void a_nan_is_only_unequal(void **state)
