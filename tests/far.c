@@ -85,10 +85,10 @@ size_t far_held(void)
 /* ---- ops ---- */
 
 static bool exchanged;
-static FarCalls calls;
+static FarCalls calls[OP_COUNT];
 
 void far_exchange(bool exchange) { exchanged = exchange; }
-FarCalls far_calls(void) { return calls; }
+FarCalls far_calls(OpId id) { return calls[id]; }
 
 /* The kernel, on the same op with near operands. */
 static void run_here(const OpRow *row, const void *op)
@@ -114,10 +114,10 @@ static void run_here(const OpRow *row, const void *op)
 static void far_run(OpId id, const void *op)
 {
   if ((id % 2 == 0) != exchanged) {
-    calls.kernels++;
+    calls[id].kernels++;
     run_here(&op_rows[id], op);
   } else {
-    calls.fall_backs++;
+    calls[id].fall_backs++;
     backend_fall_back(&far_memory, id, op);
   }
 }

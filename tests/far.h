@@ -11,9 +11,9 @@ extern const Backend backend_far;
 void far_exchange(bool exchanged); /* the two halves change places */
 
 typedef struct {
-  size_t kernels, fall_backs; /* ops that ran here, and that were done by backend_fall_back, since the start */
+  size_t kernels, fall_backs; /* how often an op ran here, and was done by backend_fall_back, since the start */
 } FarCalls;
-FarCalls far_calls(void);
+FarCalls far_calls(OpId id);
 size_t far_held(void); /* bytes given out and not given back */
 
 #endif
