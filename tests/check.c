@@ -116,9 +116,8 @@ void random_fill(real *x, size_t n, Rng *rng, double scale)
 Tensor *new_leaf(int axes, const int *shape, bool needs_grad)
 {
   Tensor *t = tensor_new(axes, shape);
-  t->needs_grad = needs_grad;
   if (needs_grad)
-    t->grad = rwkv_alloc(t->n, sizeof(real), "gradient");
+    tensor_need_grad(t);
   return t;
 }
 

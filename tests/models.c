@@ -8,12 +8,12 @@ bool version_uses(const Version *v, size_t size)
 {
   Dims d = {.one = 1, .V = 16, .C = 64, .L = 4};
   v->complete(&d);
-  return *dims_at(&d, size) != 0;
+  return *dim_at(&d, size) != 0;
 }
 
 static void set_if_used(const Version *v, Dims *d, size_t size, int value)
 {
-  if (version_uses(v, size)) *dims_at(d, size) = value;
+  if (version_uses(v, size)) *dim_at(d, size) = value;
 }
 
 static bool is(const Version *v, const char *name) { return strcmp(v->name, name) == 0; }
@@ -42,16 +42,26 @@ Dims small_dims(const Version *v, int variant)
   return d;
 }
 
+real *numbers_of(const Tensor *t)
+{
+  real *x = calloc(t->n + 1, sizeof *x);
+  tensor_read(t, 0, t->n, x);
+  return x;
+}
+
 Model *random_model(const Version *v, const Dims *d, uint64_t seed)
 {
   Model *m = model_new(v, d, seed);
   for (int i = 0; i < m->count; i++) {
     Tensor *t = m->params[i].t;
     Rng r = rng_named(seed + 1, m->params[i].name);
+    real *x = numbers_of(t);
     for (size_t j = 0; j < t->n; j++) {
-      if (!(fabs((double)t->data[j]) < 100)) t->data[j] = 0; /* v3 initialises ffnPre's mixes to infinity */
-      t->data[j] += (real)(0.25 * rng_normal(&r));
+      if (!(fabs((double)x[j]) < 100)) x[j] = 0; /* v3 initialises ffnPre's mixes to infinity */
+      x[j] += (real)(0.25 * rng_normal(&r));
     }
+    tensor_write(t, 0, t->n, x);
+    free(x);
   }
   return m;
 }
@@ -74,25 +84,33 @@ int *random_tokens(uint64_t seed, int n, int V)
 
 void zero_model_grads(Model *m)
 {
-  for (int i = 0; i < m->count; i++) memset(m->params[i].t->grad, 0, m->params[i].t->n * sizeof(real));
+  for (int i = 0; i < m->count; i++) tensor_clear_grad(m->params[i].t);
 }
 
 double *model_grads(const Model *m, size_t *n)
 {
   *n = model_param_count(m, true);
   double *all = calloc(*n, sizeof *all), *next = all;
-  for (int i = 0; i < m->count; i++)
-    for (size_t j = 0; j < m->params[i].t->n; j++) *next++ = (double)m->params[i].t->grad[j];
+  real *grads = calloc(*n, sizeof *grads);
+  for (int i = 0; i < m->count; i++) {
+    const Tensor *t = m->params[i].t;
+    tensor_read_grad(t, 0, t->n, grads);
+    for (size_t j = 0; j < t->n; j++) *next++ = (double)grads[j];
+  }
+  free(grads);
   return all;
 }
 
 bool same_states(const State *a, const State *b)
 {
   if (a->count != b->count) return false;
-  for (int i = 0; i < a->count; i++)
-    if (!tensor_same_shape(a->now[i], b->now[i]) ||
-        memcmp(a->now[i]->data, b->now[i]->data, a->now[i]->n * sizeof(real)) != 0)
-      return false;
+  for (int i = 0; i < a->count; i++) {
+    if (!tensor_same_shape(a->now[i], b->now[i])) return false;
+    real *x = numbers_of(a->now[i]), *y = numbers_of(b->now[i]);
+    bool same = memcmp(x, y, a->now[i]->n * sizeof *x) == 0;
+    free(x), free(y);
+    if (!same) return false;
+  }
   return true;
 }
 
@@ -100,9 +118,7 @@ real *logits_of(Model *m, const int *tokens, int B, int T, State *st)
 {
   Tape *tp = tape_new();
   tp->recording = false;
-  Tensor *t = model_logits(tp, m, tokens, B, T, st);
-  real *out = calloc(t->n, sizeof *out);
-  tensor_read(t, 0, t->n, out);
+  real *out = numbers_of(model_logits(tp, m, tokens, B, T, st));
   tape_reset(tp);
   tape_free(tp);
   return out;

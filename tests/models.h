@@ -20,6 +20,7 @@ Model *small_model(const Version *v, int variant);
 /* n tokens below V, among them 0 and V-1; for free(). */
 int *random_tokens(uint64_t seed, int n, int V);
 
+real *numbers_of(const Tensor *t); /* for free() */
 void zero_model_grads(Model *m);
 /* All gradients one after the other, as doubles; for free(). */
 double *model_grads(const Model *m, size_t *n);

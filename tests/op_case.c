@@ -114,6 +114,36 @@ void check_value(const OpCase *c)
   free_leaves(leaf, c->leaves);
 }
 
+void check_all(const OpCase *cases, size_t n)
+{
+  for (size_t i = 0; i < n; i++)
+    check_op(&cases[i]);
+}
+
+/* ---- what many cases share ---- */
+
+void want_first(double *y, double *const *x, const OpCase *c)
+{
+  memcpy(y, x[0], count_of(&c->leaf[0]) * sizeof *y);
+}
+
+void fill_around_zero(Tensor **leaf, const OpCase *c, Rng *rng)
+{
+  bool positive = c->arg[0] == U_LOG || c->arg[0] == U_SQRT;
+  for (size_t i = 0; i < leaf[0]->n; i++) {
+    double x = 0.2 + 2.5 * rng_uniform(rng);
+    leaf[0]->data[i] = (real)(positive || i % 2 ? x : -x);
+  }
+}
+
+void fill_combs(Tensor **leaf, const OpCase *c, Rng *rng)
+{
+  for (int i = 0; i < c->leaves; i++)
+    for (size_t e = 0; e < leaf[i]->n; e++)
+      leaf[i]->data[e] =
+          (real)(0.5 * ((double)rng_below(rng, 9) - 4) + 0.25 * i + 0.1 * (rng_uniform(rng) - 0.5));
+}
+
 /* ---- failures ---- */
 
 typedef struct {
@@ -137,4 +167,24 @@ void check_op_fails(const OpCase *c, const char *message)
   assert_null(tp->last); /* nothing half-done is remembered */
   free_leaves(leaf, c->leaves);
   tape_free(tp);
+}
+
+void check_refusals(const Refusal *refusals, size_t n)
+{
+  for (size_t i = 0; i < n; i++) {
+    OpCase c = refusals[i].run;
+    c.name = refusals[i].message;
+    check_op_fails(&c, refusals[i].message);
+  }
+}
+
+void check_each_operand(OpCase c, const char *const *messages)
+{
+  static const Shape wrong = SHAPE(2, 3, 5);
+  for (int i = 0; i < c.leaves; i++) {
+    OpCase spoiled = c;
+    spoiled.leaf[i] = wrong;
+    spoiled.name = messages[i];
+    check_op_fails(&spoiled, messages[i]);
+  }
 }

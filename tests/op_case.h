@@ -40,9 +40,26 @@ struct OpCase {
 };
 
 void check_op(const OpCase *c);
+void check_all(const OpCase *cases, size_t n);
 void check_value(const OpCase *c); /* the value alone */
 /* The run fails with this message. */
 void check_op_fails(const OpCase *c, const char *message);
+
+typedef struct {
+  const char *message;
+  OpCase run;
+} Refusal;
+
+void check_refusals(const Refusal *refusals, size_t n);
+/* Takes a case that fits and spoils one operand after the other. */
+void check_each_operand(OpCase c, const char *const *messages);
+
+/* What many cases share. */
+void want_first(double *y, double *const *x, const OpCase *c); /* the value is the first leaf's */
+/* Both signs, but not within 0.2 of the kinks at 0; positive if arg[0] is U_LOG or U_SQRT. */
+void fill_around_zero(Tensor **leaf, const OpCase *c, Rng *rng);
+/* On two combs that are 0.25 apart: no two are close (max, min), the second is not near 0 (div). */
+void fill_combs(Tensor **leaf, const OpCase *c, Rng *rng);
 
 void new_leaves(Tensor **leaf, const OpCase *c, bool needs_grad);
 

@@ -9,11 +9,6 @@
 
 #include <cmocka.h>
 
-static void check_all(const OpCase *cases, size_t n)
-{
-  for (size_t i = 0; i < n; i++) check_op(&cases[i]);
-}
-
 /* ---- permute ---- */
 
 static Tensor *run_permute(Tape *tp, Tensor **leaf, const OpCase *c) { return t_permute(tp, leaf[0], c->arg); }

@@ -108,12 +108,54 @@ static void large_scores_pick_one(void **state)
   tape_free(tp);
 }
 
+/* ---- what it refuses ---- */
+
+/* H = arg[0] */
+static Tensor *run_attention(Tape *tp, Tensor **x, const OpCase *c)
+{
+  Tensor *keys = x[3], *values = x[4];
+  return t_attention(tp, x[0], x[1], x[2], c->arg[0], &keys, &values);
+}
+/* q k v [2,3,4] and a history of keys and values */
+#define WITH_HISTORY(...) .leaf = {SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), __VA_ARGS__}
+
+static void refused(void **state)
+{
+  (void)state;
+  static const Refusal refusals[] = {
+      {"attention: q [2,3,4], k [2,3,5] and v [2,3,4] must all be [B,T,C], none of them 0",
+       {.run = run_attention,
+        .leaves = 5,
+        .arg = {2},
+        .leaf = {SHAPE(2, 3, 4), SHAPE(2, 3, 5), SHAPE(2, 3, 4), SHAPE(0), SHAPE(0)}}},
+      {"attention: q [2,0,4], k [2,0,4] and v [2,0,4] must all be",
+       {.run = run_attention,
+        .leaves = 5,
+        .arg = {2},
+        .leaf = {SHAPE(2, 0, 4), SHAPE(2, 0, 4), SHAPE(2, 0, 4), SHAPE(0), SHAPE(0)}}},
+      {"attention: q [2,3,4] cannot be split into 3 heads",
+       {.run = run_attention, .leaves = 5, .arg = {3}, WITH_HISTORY(SHAPE(0), SHAPE(0))}},
+      {"attention: q [2,3,4] cannot be split into 0 heads",
+       {.run = run_attention, .leaves = 5, .arg = {0}, WITH_HISTORY(SHAPE(0), SHAPE(0))}},
+      {"attention: keys are [1,2,4], expected [2,before,4]",
+       {.run = run_attention, .leaves = 5, .arg = {2}, WITH_HISTORY(SHAPE(1, 2, 4), SHAPE(2, 2, 4))}},
+      {"attention: values are [2,2,5], expected [2,before,4]",
+       {.run = run_attention, .leaves = 5, .arg = {2}, WITH_HISTORY(SHAPE(2, 2, 4), SHAPE(2, 2, 5))}},
+      {"attention: keys [2,2,4] and values [2,1,4] hold different numbers of positions",
+       {.run = run_attention, .leaves = 5, .arg = {2}, WITH_HISTORY(SHAPE(2, 2, 4), SHAPE(2, 1, 4))}},
+      {"attention: keys [0] and values [2,1,4] hold different numbers of positions",
+       {.run = run_attention, .leaves = 5, .arg = {2}, WITH_HISTORY(SHAPE(0), SHAPE(2, 1, 4))}},
+  };
+  check_refusals(refusals, COUNT_OF(refusals));
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(values_and_gradients),
       cmocka_unit_test(no_query_means_the_mean),
       cmocka_unit_test(large_scores_pick_one),
+      cmocka_unit_test(refused),
   };
   return cmocka_run_group_tests_name("attention", tests, NULL, NULL);
 }

@@ -7,8 +7,8 @@
 
 #include "check.h"
 
+#include "engine/backend.h"
 #include "engine/err.h"
-#include "engine/ops.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -178,18 +178,40 @@ static void a_right_gradient_passes(void **state)
   free_leaves(leaf, LEAVES);
 }
 
+/* The errors of f while one op is another one; all else runs as always. */
+static OpId planted_id;
+static void (*planted)(const void *op);
+
+static void run_planted(OpId id, const void *op)
+{
+  if (id == planted_id) planted(op);
+  else backend_reference.run(id, op);
+}
+
+static GradientErrors errors_with(OpId id, void (*instead)(const void *op), GradFunction *f)
+{
+  Backend b = backend_reference;
+  b.name = "planted", b.run = run_planted;
+  planted_id = id, planted = instead;
+  backend_use(&b);
+  GradientErrors e = errors_of(f);
+  backend_use(&backend_reference);
+  return e;
+}
+
 static double planted_scale; /* the gradients of planted_linear are this many times the right ones */
 static int planted_leaf; /* in this leaf; -1: in all */
 
-static void planted_linear(real *gx, real *gw, real *gbias, const real *g, const real *x, const real *w,
-                           size_t rows, size_t in, size_t out)
+static void planted_linear(const void *arg)
 {
-  real *to[LEAVES] = {gx, gw, gbias};
-  size_t n[LEAVES] = {rows * in, out * in, out};
+  const LinearBackward *op = arg;
+  const Linear *f = &op->forward;
+  real *to[LEAVES] = {op->gx, op->gw, op->gbias};
+  size_t n[LEAVES] = {f->rows * f->in, f->out * f->in, f->out};
   real *right[LEAVES];
   for (int i = 0; i < LEAVES; i++)
     right[i] = calloc(n[i], sizeof(real));
-  reference_ops.linear_backward(right[0], right[1], right[2], g, x, w, rows, in, out);
+  k_linear_backward(&(LinearBackward){right[0], right[1], right[2], op->g, *f});
   for (int i = 0; i < LEAVES; i++) {
     double scale = planted_leaf < 0 || planted_leaf == i ? planted_scale : 1;
     for (size_t k = 0; k < n[i]; k++)
@@ -202,10 +224,7 @@ static GradientErrors with_planted_scale(double scale, int leaf)
 {
   planted_scale = scale;
   planted_leaf = leaf;
-  ops.linear_backward = planted_linear;
-  GradientErrors e = errors_of(layer);
-  ops.linear_backward = reference_ops.linear_backward;
-  return e;
+  return errors_with(OP_linear_backward, planted_linear, layer);
 }
 
 static void a_wrong_factor_is_seen(void **state)
@@ -229,25 +248,26 @@ static void a_wrong_factor_is_seen(void **state)
   }
 }
 
-static void one_wrong_element(real *gx, const real *g, const real *x, const real *y, size_t n, UnaryKind kind)
+static void one_wrong_element(const void *arg)
 {
-  reference_ops.unary_backward(gx, g, x, y, n, kind);
-  gx[n / 2] -= g[n / 2]; /* as if a term were lost */
+  const UnaryBackward *op = arg;
+  size_t middle = op->forward.n / 2;
+  k_unary_backward(op);
+  op->gx[middle] -= op->g[middle]; /* as if a term were lost */
 }
 
 static void one_wrong_element_is_seen(void **state)
 {
   (void)state;
-  ops.unary_backward = one_wrong_element;
-  GradientErrors e = errors_of(layer);
-  ops.unary_backward = reference_ops.unary_backward;
+  GradientErrors e = errors_with(OP_unary_backward, one_wrong_element, layer);
   assert_true(e.directional > GRADIENT_TOL);
 }
 
-static void overwriting_unary(real *gx, const real *g, const real *x, const real *y, size_t n, UnaryKind kind)
+static void overwriting_unary(const void *arg)
 {
-  memset(gx, 0, n * sizeof *gx);
-  reference_ops.unary_backward(gx, g, x, y, n, kind);
+  const UnaryBackward *op = arg;
+  memset(op->gx, 0, op->forward.n * sizeof *op->gx);
+  k_unary_backward(op);
 }
 
 static Tensor *tanh_of_first(Tape *tp, Tensor **leaf, void *ctx) { return (void)ctx, t_tanh(tp, leaf[0]); }
@@ -255,9 +275,7 @@ static Tensor *tanh_of_first(Tape *tp, Tensor **leaf, void *ctx) { return (void)
 static void a_gradient_that_overwrites_is_seen(void **state)
 {
   (void)state;
-  ops.unary_backward = overwriting_unary;
-  GradientErrors e = errors_of(tanh_of_first);
-  ops.unary_backward = reference_ops.unary_backward;
+  GradientErrors e = errors_with(OP_unary_backward, overwriting_unary, tanh_of_first);
   assert_true(e.directional < GRADIENT_TOL); /* one pass alone looks right */
   assert_true(e.accumulated > 0.1);
 }

@@ -10,6 +10,7 @@
 #include "files.h"
 #include "models.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static int no_limit(void **state)
@@ -35,6 +36,25 @@ static void alloc_counts(void **state)
   rwkv_release(q);
   rwkv_release(NULL);
   assert_int_equal(memory_used(), before);
+}
+
+static void ask_for_too_much(void *arg)
+{
+  (void)arg;
+  rwkv_alloc(~0UL / 2, 16, "a planet");
+}
+
+static void alloc_gives_zeros_or_fails(void **state)
+{
+  (void)state;
+  char *p = rwkv_alloc(100, 3, "text");
+  for (int i = 0; i < 300; i++)
+    assert_int_equal(p[i], 0);
+  free(p);
+  p = rwkv_alloc(0, 4, "nothing");
+  assert_non_null(p);
+  free(p);
+  expect_failure(ask_for_too_much, NULL, "out of memory: a planet");
 }
 
 static void the_limit_is_named(void **state)
@@ -211,6 +231,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(alloc_counts),
+      cmocka_unit_test(alloc_gives_zeros_or_fails),
       cmocka_unit_test_teardown(the_limit_is_named, no_limit),
       cmocka_unit_test(sizes_as_text),
       cmocka_unit_test_teardown(arena_gives_back_when_memory_is_short, no_limit),

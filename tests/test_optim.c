@@ -133,8 +133,8 @@ static void several_parameters(void **state)
   tensor_fill(p[2], 10);
   p[0]->grad[0] = 2, p[0]->grad[1] = -6, p[1]->grad[0] = 9; /* p[2] has no gradient, but decays */
   check_number("norm", opt_step(o), 11, VALUE_TOL);
-  check_number("m", (double)o->params[0].m[1], 0.1 * -6 / 11, VALUE_TOL);
-  check_number("v", (double)o->params[1].v[0], 0.01 * pow(9.0 / 11, 2), VALUE_TOL);
+  check_number("m", (double)o->params[0].m->data[1], 0.1 * -6 / 11, VALUE_TOL);
+  check_number("v", (double)o->params[1].v->data[0], 0.01 * pow(9.0 / 11, 2), VALUE_TOL);
   check_tensor("first", p[0], (double[]){-0.01, 0.01}, VALUE_TOL);
   check_tensor("twice the rate", p[1], (double[]){-0.02}, VALUE_TOL);
   check_tensor("decay alone", p[2], (double[]){10 - 0.01 * 0.1 * 10}, VALUE_TOL);
@@ -227,15 +227,15 @@ static void a_gradient_that_is_not_finite_changes_nothing(void **state)
     for (int i = 0; i < 2; i++) {
       const OptParam *q = &o->params[i];
       memcpy(before[i][0], q->p->data, sizeof before[i][0]);
-      memcpy(before[i][1], q->m, sizeof before[i][1]);
-      memcpy(before[i][2], q->v, sizeof before[i][2]);
+      memcpy(before[i][1], q->m->data, sizeof before[i][1]);
+      memcpy(before[i][2], q->v->data, sizeof before[i][2]);
     }
     p[1]->grad[3] = (real)odd[k]; /* the parameter before it must not have moved either */
     expect_failure(step_once, o, "the gradient is not finite at step 1: nothing was changed");
     for (int i = 0; i < 2; i++) {
       assert_memory_equal(o->params[i].p->data, before[i][0], sizeof before[i][0]);
-      assert_memory_equal(o->params[i].m, before[i][1], sizeof before[i][1]);
-      assert_memory_equal(o->params[i].v, before[i][2], sizeof before[i][2]);
+      assert_memory_equal(o->params[i].m->data, before[i][1], sizeof before[i][1]);
+      assert_memory_equal(o->params[i].v->data, before[i][2], sizeof before[i][2]);
     }
     assert_int_equal(o->step, 1);
     opt_free(o);

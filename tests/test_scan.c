@@ -88,11 +88,40 @@ static void steps_of_nothing_and_of_very_much(void **state)
   }
 }
 
+/* ---- what it refuses ---- */
+
+static Tensor *run_scan(Tape *tp, Tensor **x, const OpCase *c)
+{
+  Tensor *h = x[5];
+  return (void)c, t_selective_scan(tp, x[0], x[1], x[2], x[3], x[4], &h);
+}
+
+static void refused(void **state)
+{
+  (void)state;
+  OpCase fits = {.name = "scan",
+                 .run = run_scan,
+                 .leaves = 6,
+                 .leaf = {SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(4, 6), SHAPE(2, 3, 6), SHAPE(2, 3, 6), SHAPE(2, 4, 6)}};
+  check_each_operand(fits, (const char *[]){"selective_scan: delta is [2,3,4], expected [2,3,5] like x",
+                                            "selective_scan: delta is [2,3,5], expected [2,3,4] like x",
+                                            "selective_scan: A is [2,3,5], expected [4,N], N at least 1",
+                                            "selective_scan: B is [2,3,5], expected [2,3,6]",
+                                            "selective_scan: C is [2,3,5], expected [2,3,6]",
+                                            "selective_scan: state h is [2,3,5], expected [2,4,6]"});
+  OpCase empty = fits, nothing = fits;
+  empty.leaf[XS] = empty.leaf[DS] = (Shape)SHAPE(2, 0, 4);
+  check_op_fails(&empty, "selective_scan: x is [2,0,4], expected [B,T,C], none of them 0");
+  nothing.leaf[AS] = (Shape)SHAPE(4, 0);
+  check_op_fails(&nothing, "selective_scan: A is [4,0], expected [4,N], N at least 1");
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(values_and_gradients),
       cmocka_unit_test(steps_of_nothing_and_of_very_much),
+      cmocka_unit_test(refused),
   };
   return cmocka_run_group_tests_name("scan", tests, NULL, NULL);
 }

@@ -381,3 +381,11 @@ void check_alike(const OpCase *one, const OpCase *other, double value_tol, doubl
   worst_value_apart = fmax(worst_value_apart, a.values);
   worst_gradient_apart = fmax(worst_gradient_apart, a.gradients);
 }
+
+void check_looks(OpCase c, OpCase other, double value_tol)
+{
+  for (int what = OUTPUT; what <= BOTH; what++) {
+    c.arg[LOOK_AT] = other.arg[LOOK_AT] = what;
+    check_alike(&c, &other, value_tol, ALIKE_GRADIENT_TOL);
+  }
+}

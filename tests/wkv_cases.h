@@ -63,6 +63,15 @@ typedef struct {
 Apart how_far_apart(const OpCase *one, const OpCase *other);
 /* Fails where they differ by more; value_tol 0 asks for the same bits. */
 void check_alike(const OpCase *one, const OpCase *other, double value_tol, double gradient_tol);
+/* Outputs, state, and both, of two ways; gradients may differ by ALIKE_GRADIENT_TOL. */
+void check_looks(OpCase c, OpCase other, double value_tol);
+#ifdef AVIARY_DOUBLE
+#define ALIKE_TOL 1e-12
+#define ALIKE_GRADIENT_TOL 1e-11
+#else
+#define ALIKE_TOL 1e-5 /* two ways round differently, and states keep that */
+#define ALIKE_GRADIENT_TOL 3e-4
+#endif
 extern double worst_value_apart, worst_gradient_apart; /* that check_alike has let pass */
 
 #endif

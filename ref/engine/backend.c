@@ -82,11 +82,12 @@ static bool is_moved(const Operand *o, const Memory *memory)
   return o->access == SCRATCH || (memory != &memory_host && o->data && o->access != INDEX);
 }
 
-/* The operand before this one that is the same memory: two gradients may be one, and a tensor two operands. */
+/* The operand before this one that is the same memory: two gradients may be one, and a tensor two operands. One without
+   elements only has the address of what comes after it. */
 static const Operand *twin(const Operand *all, const Operand *o)
 {
   for (const Operand *e = all; e < o; e++)
-    if (e->data == o->data && e->access != SCRATCH) return e;
+    if (e->data == o->data && e->count && e->access != SCRATCH) return e;
   return NULL;
 }
 

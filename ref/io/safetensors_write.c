@@ -164,10 +164,10 @@ void st_put_meta(StWriter *w, const char *key, const char *text)
   *place = item, w->texts.count++;
 }
 
-/* As pack_numbers, of numbers that the storage has exactly. */
+/* As packed_write, of numbers that the storage has exactly. */
 static void packed_exact(void *out, Storage storage, const real *x, size_t n)
 {
-  if (storage != STORED_BF16) pack_numbers(out, storage, x, n);
+  if (storage != STORED_BF16) packed_write(out, storage, x, n);
   for (size_t i = 0; storage == STORED_BF16 && i < n; i++) {
     float f = (float)x[i];
     uint32_t bits;
