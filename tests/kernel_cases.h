@@ -1,0 +1,27 @@
+/* What a test must know of an op that its row does not say: sizes, kinds, and what numbers its operands may hold.
+
+   To add a new op: a line in kernel_cases.c. A backward op has the sizes, ways, values and times of its forward op; it needs a
+   line for what it has besides. */
+#ifndef AVIARY_KERNEL_CASES_H
+#define AVIARY_KERNEL_CASES_H
+
+#include "kernel_call.h"
+
+typedef struct {
+  size_t at;             /* where the sizes begin in the struct; they stand together, in the order of the columns */
+  const size_t *sizes;   /* [rows,width] */
+  int rows;
+  size_t width;
+  int ways;              /* each row of sizes comes in so many ways; 0: in one, a backward op in those of its forward op */
+  void (*set)(void *op, int way);  /* what else the struct has besides pointers */
+  void (*values)(Call *c);         /* changes numbers, where not any will do, and leaves operands out */
+  const char *optional;  /* operands that can be NULL, besides gradients: "gy gS1" */
+  double wide;           /* EXTREME: the largest numbers; 0: 100 */
+  double loose;          /* multiple of the usual tolerance, for long chains of rounding and cancellation; 0: 1 */
+  const char *shape;     /* when times are taken; */
+  size_t bench[8];       /* the same as sizes */
+} KernelCase;
+
+extern const KernelCase kernel_cases[OP_COUNT];
+
+#endif
