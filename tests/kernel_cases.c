@@ -297,12 +297,14 @@ static void adamw_values(Call *c)
   EACH_NUMBER(c, "v", v) *v *= *v * (real)0.01;
 }
 
-static void copy_scores_values(Call *c)
+static void copy_scores_values(Call *c) /* the last row sees everything of the last sequence */
 {
   const CopyScores *op = (const void *)c->op;
   indices(c, "token", 0, op->V);
   indices(c, "batch", 0, op->B);
   indices(c, "limit", 0, op->U + 1);
+  ((int *)call_operand(c, "batch")->data)[op->rows - 1] = (int)op->B - 1;
+  ((int *)call_operand(c, "limit")->data)[op->rows - 1] = (int)op->U;
 }
 
 static void wkv1_values(Call *c) { positive(c, "k"); }
