@@ -1,7 +1,7 @@
 /* What a test must know of an op that its row does not say: sizes, kinds, and what numbers its operands may hold.
 
-   To add a new op: a line in kernel_cases.c. A backward op has the sizes, ways, values and times of its forward op; it needs a
-   line for what it has besides. */
+   A new op needs a line in kernel_cases.c; without one, tests fail. A backward op has the sizes, ways and values of its
+   forward op, and needs a line only for what it has besides. */
 #ifndef AVIARY_KERNEL_CASES_H
 #define AVIARY_KERNEL_CASES_H
 
@@ -12,8 +12,9 @@ typedef struct {
   const size_t *sizes;   /* [rows,width] */
   int rows;
   size_t width;
-  int ways;              /* each row of sizes comes in so many ways; 0: in one, a backward op in those of its forward op */
-  void (*set)(void *op, int way);  /* what else the struct has besides pointers */
+  const void *start;     /* the struct before its sizes are put in; NULL: zeros */
+  int ways;              /* each row of sizes comes in so many; 0: in one, or in those of the forward op */
+  void (*set)(void *op, int way);  /* what else the struct has */
   void (*values)(Call *c);         /* changes numbers, where not any will do, and leaves operands out */
   const char *optional;  /* operands that can be NULL, besides gradients: "gy gS1" */
   double wide;           /* EXTREME: the largest numbers; 0: 100 */

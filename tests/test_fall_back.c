@@ -1,6 +1,6 @@
-/* What the fast backend has no kernel for runs on the reference, after what waits: a training step of every version, and
-   one of the mixers that other models are made of, gives the reference's parameters with each fast kernel left out in
-   turn. */
+/* What the fast backend has no kernel for runs on the reference, after what waits: a training step of every version,
+   and one of the mixers that other models are made of, gives the parameters of the reference with each fast kernel left
+   out in turn. */
 #include "engine/backend.h"
 #include "fast/fast.h"
 #include "models.h"
@@ -35,8 +35,8 @@ typedef struct {
   Optim *optim;
 } Subject;
 
-/* A step of Adam divides by the gradient's size, which would make much of rounding where that is small; a large eps keeps
-   the step in proportion. */
+/* A step of Adam divides by the gradient's size, which would make much of rounding where that is small; a large eps
+   keeps the step in proportion. */
 static const OptConfig config = {.lr = 1, .beta1 = 0.9, .beta2 = 0.99, .eps = 1, .weight_decay = 0.1, .clip = 1};
 
 static void make_mixers(Subject *s)
@@ -60,8 +60,9 @@ static Tensor *mixers_loss(Tape *tp, const Subject *s)
 {
   tape_batch(tp, B, T, C);
   Tensor *const *w = s->leaf, *x = t_l2norm(tp, w[0], 2, 1e-12), *carry = tape_zeros(tp, 2, (int[]){B, C});
-  Tensor *u = t_shift(tp, x, &carry), *q = t_linear_bias(tp, x, w[1], t_reshape(tp, w[8], 1, (int[]){C})), *k = t_matmul(tp, u, w[2]);
-  Tensor *v = t_linear(tp, t_concat(tp, (Tensor *[]){t_slice(tp, x, 1, 0, 2), t_slice(tp, u, 1, 2, T - 2)}, 2, 1), w[3]);
+  Tensor *u = t_shift(tp, x, &carry), *halves[] = {t_slice(tp, x, 1, 0, 2), t_slice(tp, u, 1, 2, T - 2)};
+  Tensor *q = t_linear_bias(tp, x, w[1], t_reshape(tp, w[8], 1, (int[]){C})), *k = t_matmul(tp, u, w[2]);
+  Tensor *v = t_linear(tp, t_concat(tp, halves, 2, 1), w[3]);
   Tensor *none = tape_tensor(tp, 3, (int[]){B, 0, C}), *keys[2] = {none, none}, *values[2] = {none, none};
   Tensor *h = tape_zeros(tp, 3, (int[]){B, C, N}), *delta = t_unary(tp, U_SOFTPLUS, t_linear(tp, x, w[4]));
   Tensor *y = t_attention(tp, q, k, v, 2, &keys[0], &values[0]);
@@ -122,7 +123,7 @@ static void check(const char *name, const char *left_out, const real *got, const
 {
   for (size_t i = 0; i < n; i++)
     if (!(fabs((double)got[i] - (double)want[i]) <= bound))
-      fail_msg("%s without the fast %s: number %zu of its parameters becomes %.9g, expected %.9g", name, left_out, i,
+      fail_msg("%s, left out: %s: number %zu of its parameters becomes %.9g, expected %.9g", name, left_out, i,
                (double)got[i], (double)want[i]);
 }
 
@@ -149,7 +150,7 @@ static void each_left_out(void **state)
     fast_leave_out(id, false);
   }
   real *got = stepped(*state, &n);
-  check(*state, "kernels that it does not use", got, fast, n, 0);
+  check(*state, "what it does not use", got, fast, n, 0);
   free(want), free(fast), free(got);
 }
 

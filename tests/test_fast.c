@@ -1,10 +1,11 @@
 /* Every fast kernel against its reference twin, alone and in shadow mode, at the sizes and with the numbers of
-   kernel_cases.c. The test goes through the table of ops itself, so an op without a case fails; test_fast_train.c has whole
-   models. `test_fast --bench` prints a table of times instead. */
+   kernel_cases.c. The test goes through the table of ops itself, so an op without a case fails; test_fast_train.c has
+   whole models. `test_fast --bench` prints a table of times instead. */
 #include "engine/err.h"
 #include "fast/fast.h"
 #include "fast/shadow.h"
 #include "kernel_cases.h"
+#include "kernel_run.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -49,13 +50,16 @@ static void compare(const Run *got, const Run *want, double allowed, const char 
              s->nulls, s->nan, what, difference);
 }
 
-/* How many operands can be NULL, and how many hold random numbers, goes to the last two. */
-static void check_call(OpId id, Setting s, int *optional, int *inputs)
+/* How many operands can be NULL, and how many hold random numbers. */
+typedef struct {
+  int optional, inputs;
+} Found;
+
+static Found check_call(OpId id, Setting s)
 {
-  const double loose = kernel_cases[id].loose > 0 ? kernel_cases[id].loose : 1;
+  double loose = kernel_cases[id].loose > 0 ? kernel_cases[id].loose : 1;
   Call c = call_new(id, s);
   Run want = run(&c, &backend_reference, 1), one = run(&c, &backend_fast, 1);
-  *optional = c.optional, *inputs = c.inputs;
   compare(&one, &want, loose * tolerance, "fast against reference");
   for (int threads = 2; s.mode != WITH_NAN && threads <= 7; threads += 5) {
     Run many = run(&c, &backend_fast, threads);
@@ -65,6 +69,7 @@ static void check_call(OpId id, Setting s, int *optional, int *inputs)
   run_free(&want);
   run_free(&one);
   call_free(&c);
+  return (Found){c.optional, c.inputs};
 }
 
 static void check_op(void **state)
@@ -72,12 +77,10 @@ static void check_op(void **state)
   static const unsigned masks[] = {0x5555, 0xaaaa, 0xffff};
   OpId id = *(OpId *)*state;
   for (int v = 0, variants = variants_of(id); v < variants; v++) {
-    int optional, inputs;
-    check_call(id, (Setting){.variant = v}, &optional, &inputs);
-    for (int m = 0; optional && m < 3; m++) check_call(id, (Setting){.variant = v, .nulls = masks[m]}, &optional, &inputs);
-    check_call(id, (Setting){.variant = v, .mode = EXTREME}, &optional, &inputs);
-    for (int i = 0; i < inputs; i++)
-      check_call(id, (Setting){.variant = v, .mode = WITH_NAN, .nan = i}, &optional, &inputs);
+    Found found = check_call(id, (Setting){.variant = v});
+    for (int m = 0; found.optional && m < 3; m++) check_call(id, (Setting){.variant = v, .nulls = masks[m]});
+    check_call(id, (Setting){.variant = v, .mode = EXTREME});
+    for (int i = 0; i < found.inputs; i++) check_call(id, (Setting){.variant = v, .mode = WITH_NAN, .nan = i});
   }
 }
 
@@ -129,7 +132,8 @@ static void check_shadow(void **state)
       const Operand *o = &c.operand[i];
       char wanted[100];
       if (!is_output(o)) continue;
-      snprintf(wanted, sizeof wanted, "shadow: %s: the kernels disagree in %s[%zu]", op_rows[id].name, o->name, o->count - 1);
+      snprintf(wanted, sizeof wanted, "shadow: %s: the kernels disagree in %s[%zu]", op_rows[id].name, o->name,
+               o->count - 1);
       failure = shadow_failure(&c, i);
       if (!failure || strncmp(failure, wanted, strlen(wanted)))
         fail_msg("variant %d: '%s', expected '%s'", v, failure ? failure : "no error", wanted);

@@ -1,6 +1,7 @@
-/* What the table of ops says of each op's operands is true of its reference kernel, at the sizes of kernel_cases.c. Backends,
-   shadow mode and work that waits believe it. */
+/* What the table of ops says of each op's operands is true of its reference kernel, at the sizes of kernel_cases.c.
+   Backends, shadow mode and work that waits believe it. */
 #include "kernel_cases.h"
+#include "kernel_run.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -27,7 +28,7 @@ static void check_surroundings(const Call *c)
   Run usual = run(c, usual_filling), other = run(c, (Filling){0x11, (char)0xff});
   const char *difference = runs_differ(&usual, &other, 0);
   if (difference)
-    fail_msg("%s variant %d: a number that is in none of its operands, or that it should overwrite, goes into the result: %s",
+    fail_msg("%s variant %d: what is around operands, in scratch or in what is overwritten goes into the result: %s",
              op_rows[c->id].name, c->setting.variant, difference);
   run_free(&usual);
   run_free(&other);
@@ -81,7 +82,10 @@ static void note_ends(Call *c, bool *used)
 
 /* ---- parts ---- */
 
-static char *part_of(const Operand *o, char *data, size_t parts, size_t p) { return data + o->count / parts * p * o->size; }
+static char *part_of(const Operand *o, char *data, size_t parts, size_t p)
+{
+  return data + o->count / parts * p * o->size;
+}
 
 static void give_part(Call *c, size_t parts, size_t to, size_t from)
 {
