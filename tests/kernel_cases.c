@@ -198,10 +198,20 @@ static void copy_scores_values(Call *c) /* the last row sees everything of the l
   ((int *)call_operand(c, "limit")->data)[op->rows - 1] = (int)op->U;
 }
 
-static void wkv1_values(Call *c) { positive(c, "k"); }
+static void attention_values(Call *c)
+{
+  if (is_extreme(c)) scale(c, "v", 10);
+}
+
+static void wkv1_values(Call *c)
+{
+  if (is_extreme(c)) scale(c, "k", 100);
+  positive(c, "k");
+}
 
 static void wkv2_values(Call *c)
 {
+  if (is_extreme(c)) scale(c, "e", 1000);
   positive(c, "e");
   positive(c, "b0");
   log_decay(c, "w", 1);
@@ -278,11 +288,12 @@ const KernelCase kernel_cases[OP_COUNT] = {
                  .shape = "4096 of [50,64]", .bench = {4096, 50, 64}},
     [OP_rows_backward] = {.wide = 1e3},
     [OP_linear_packed] = {SIZES(LinearPacked, rows, maps), .ways = 2 * STORAGE_COUNT, .set = set_linear_packed,
-                          .values = linear_packed_values, .shape = "[1,768] [768,768] bf16", .bench = {1, 768, 768}},
+                          .values = linear_packed_values, .wide = 1e3, .shape = "[1,768] [768,768] bf16",
+                          .bench = {1, 768, 768}},
     [OP_matmul_packed] = {SIZES(MatmulPacked, rows, maps), .ways = STORAGE_COUNT, .set = set_matmul_packed,
-                          .shape = "[1,768] [768,768] bf16", .bench = {1, 768, 768}},
+                          .wide = 1e3, .shape = "[1,768] [768,768] bf16", .bench = {1, 768, 768}},
     [OP_rows_packed] = {SIZES(RowsPacked, count, lookups), .ways = STORAGE_COUNT, .set = set_rows_packed,
-                        .values = rows_values, .shape = "4096 of [50,64] bf16", .bench = {4096, 50, 64}},
+                        .values = rows_values, .wide = 1e3, .shape = "4096 of [50,64] bf16", .bench = {4096, 50, 64}},
     [OP_norm] = {SIZES(Norm, rows, spaced), .ways = 2, .start = &(const Norm){.eps = 1e-5}, .set = set_norm,
                  .wide = 1e4, .shape = "[4096,64]", .bench = {4096, 1, 64}},
     [OP_norm_backward] = {.set = set_norm_backward},
@@ -314,8 +325,8 @@ const KernelCase kernel_cases[OP_COUNT] = {
     [OP_cross_entropy_backward] = {.ways = 2, .set = set_cross_entropy_backward},
     [OP_argmax] = {SIZES(Argmax, rows, sheets), .ways = 2, .values = argmax_values, .wide = 1e3, .shape = "[512,256]",
                    .bench = {512, 256}},
-    [OP_adamw] = {SIZES(Adamw, n, long_lengths), .start = &adamw, .values = adamw_values, .shape = "262144",
-                  .bench = {262144}},
+    [OP_adamw] = {SIZES(Adamw, n, long_lengths), .start = &adamw, .values = adamw_values, .wide = 1e3,
+                  .shape = "262144", .bench = {262144}},
     [OP_sum_squares] = {SIZES(SumSquares, n, long_lengths), .wide = 1e6, .shape = "262144", .bench = {262144}},
     [OP_copy_scores] = {SIZES(CopyScores, rows, copies), .values = copy_scores_values,
                         .shape = "512 rows, U D 64, V 256", .bench = {512, 64, 64, 64, 256}},
@@ -323,8 +334,8 @@ const KernelCase kernel_cases[OP_COUNT] = {
     [OP_linear_attention] = {SIZES(LinearAttention, B, linear_attentions), .shape = "B T C 64, D 8",
                              .bench = {64, 64, 64, 8, 64}},
     [OP_linear_attention_backward] = {.wide = 1},
-    [OP_attention] = {SIZES(Attention, B, attentions), .optional = "log_sum", .wide = 10, .loose = 4,
-                      .shape = "B T N 64, H 1", .bench = {64, 64, 64, 1, 64}},
+    [OP_attention] = {SIZES(Attention, B, attentions), .values = attention_values, .optional = "log_sum", .wide = 10,
+                      .loose = 4, .shape = "B T N 64, H 1", .bench = {64, 64, 64, 1, 64}},
     [OP_attention_backward] = {.wide = 10, .loose = 10},
     [OP_wkv1] = {SIZES(Wkv1, B, wkv1s), .values = wkv1_values, .wide = 10, .shape = "B T N 64, H 1",
                  .bench = {64, 64, 64, 1, 64, 64}},
@@ -333,7 +344,7 @@ const KernelCase kernel_cases[OP_COUNT] = {
                  .optional = "trace", .wide = 10, .shape = "B T C 64", .bench = {64, 64, 64}},
     [OP_wkv2_backward] = {.optional = "gy ga1 gb1", .wide = 1},
     [OP_wkv4] = {SIZES(Wkv4, B, channels), .ways = 4, .set = set_wkv4, .values = wkv4_values, .optional = "trace",
-                 .wide = 30, .loose = 4, .shape = "B T C 64", .bench = {64, 64, 64}},
+                 .wide = 60, .loose = 4, .shape = "B T C 64", .bench = {64, 64, 64}},
     [OP_wkv4_backward] = {.optional = "gy ga1 gb1 gp1", .wide = 1, .loose = 10},
     [OP_wkv6] = {SIZES(Wkv6, B, heads), .ways = 2, .set = set_wkv6, .values = wkv6_values, .optional = "segments",
                  .wide = 30, .shape = "B T N 64, H 1", .bench = {64, 64, 1, 64}},
