@@ -52,12 +52,10 @@ enum { LONG = 20 };
 #else
 enum { LONG = 200 };
 #endif
-enum { REFERENCE, FAST, SHADOW };
-
 typedef struct {
   const char *version;
-  int backend, threads, steps, C, N;
-  void (*sabotage)(void);
+  const Backend *backend;
+  int threads, steps, C, N;
   double loss[LONG], held_out; /* of each step; at the end, of examples never trained on */
   real *params;                /* all of them at the end; for free() */
   size_t bytes;
@@ -118,17 +116,15 @@ static void build(Training *r)
 /* What shadow mode or anything else complains of, or NULL. */
 static const char *run(Training *r)
 {
-  if (r->backend == SHADOW) shadow_enable();
-  else fast_enable(r->backend == FAST);
-  if (r->sabotage) r->sabotage();
+  backend_use(r->backend);
   fast_set_threads(r->threads);
   build(r);
   const char *failure = rwkv_protect(train, r);
-  fast_enable(0);
   tape_free(r->tape);
   if (r->state) state_free(r->state);
   opt_free(r->optim);
   model_free(r->model);
+  backend_use(&backend_reference);
   return failure;
 }
 
@@ -149,9 +145,9 @@ static void assert_same(const Training *x, const Training *y, const char *what)
 
 static void long_run(void **state)
 {
-  Training r = {.version = *state, .backend = REFERENCE, .threads = 1, .steps = LONG, .C = 32, .N = 16};
+  Training r = {.version = *state, .backend = &backend_reference, .threads = 1, .steps = LONG, .C = 32, .N = 16};
   Training want = trained(r);
-  r.backend = FAST;
+  r.backend = &backend_fast;
   Training one = trained(r);
   assert_true(LONG < 200 || want.held_out < 0.75 * want.loss[0]);
   if (!(fabs(one.held_out - want.held_out) <= 1e-3 * fabs(want.held_out)))
@@ -170,10 +166,10 @@ static void shadow_run(void **state)
 {
   static const int sizes[][3] = {{32, 16, 5}, {64, 64, 3}}; /* C, N, steps */
   for (int i = 0; i < 2; i++) {
-    Training r = {.version = *state, .backend = SHADOW, .threads = 2, .steps = sizes[i][2], .C = sizes[i][0],
+    Training r = {.version = *state, .backend = &backend_shadow, .threads = 2, .steps = sizes[i][2], .C = sizes[i][0],
                   .N = sizes[i][1]};
     Training shadow = trained(r);
-    r.backend = REFERENCE;
+    r.backend = &backend_reference;
     Training want = trained(r);
     assert_same(&shadow, &want, "shadow mode against the reference");
     free(shadow.params);
@@ -183,41 +179,38 @@ static void shadow_run(void **state)
 
 /* ---- planted errors ---- */
 
-static Ops honest;
+/* The last number of an output becomes wrong, as a wrong kernel would leave it. */
+typedef struct {
+  OpId id;
+  const char *operand;
+} Plant;
+static const Plant *planted;
 
-static void slip(real *x, size_t n) { x[n - 1] += (real)0.01; }
-
-static void wrong_linear(real *y, const real *x, const real *w, const real *bias, size_t rows, size_t in, size_t out)
+static void slip(OpId id, const void *op, bool before)
 {
-  honest.linear(y, x, w, bias, rows, in, out);
-  slip(y, rows * out);
+  if (before || id != planted->id) return;
+  Operand operand[MOST_OPERANDS];
+  for (int i = 0, n = op_rows[id].operands(op, operand); i < n; i++) {
+    const Operand *o = &operand[i];
+    if (strcmp(o->name, planted->operand)) continue;
+    if (o->type == OF_REAL) ((real *)o->data)[o->count - 1] += (real)0.01;
+    else ((acc *)o->data)[o->count - 1] *= 1.001;
+  }
 }
-
-static void wrong_wkv7_backward(const Wkv7Grads *out, real *scratch, const real *gy, const real *gS1,
-                                const real *segments, const real *r, const real *w, const real *k, const real *v,
-                                const real *a, const real *b, size_t size, size_t time, size_t H, size_t N)
-{
-  honest.wkv7_backward(out, scratch, gy, gS1, segments, r, w, k, v, a, b, size, time, H, N);
-  slip(out->w, size * time * H * N);
-}
-
-static acc wrong_sum_squares(const real *x, size_t n) { return 1.001 * honest.sum_squares(x, n); }
-
-static void spoil_linear(void) { honest = shadowed, shadowed.linear = wrong_linear; }
-static void spoil_wkv7(void) { honest = shadowed, shadowed.wkv7_backward = wrong_wkv7_backward; }
-static void spoil_sum_squares(void) { honest = shadowed, shadowed.sum_squares = wrong_sum_squares; }
 
 static void wrong_kernels(void **state)
 {
   (void)state;
-  static const struct { void (*sabotage)(void); const char *message; } plants[] = {
-      {spoil_linear, "shadow: linear: the kernels disagree in y["},
-      {spoil_wkv7, "shadow: wkv7_backward: the kernels disagree in g->w[4031] of 4032"},
-      {spoil_sum_squares, "shadow: sum_squares: the kernels disagree in result[0] of 1"}};
+  static const struct { Plant plant; const char *message; } plants[] = {
+      {{OP_linear, "y"}, "shadow: linear: the kernels disagree in y["},
+      {{OP_wkv7_backward, "gw"}, "shadow: wkv7_backward: the kernels disagree in gw[4031] of 4032"},
+      {{OP_sum_squares, "sum"}, "shadow: sum_squares: the kernels disagree in sum[0] of 1"}};
   for (int i = 0; i < 3; i++) {
-    Training r = {.version = "v7", .backend = SHADOW, .threads = 2, .steps = 1, .C = 32, .N = 16,
-                  .sabotage = plants[i].sabotage};
+    Training r = {.version = "v7", .backend = &backend_shadow, .threads = 2, .steps = 1, .C = 32, .N = 16};
+    planted = &plants[i].plant;
+    shadow_watch = slip;
     const char *failure = run(&r);
+    shadow_watch = NULL;
     if (!failure || !strstr(failure, plants[i].message))
       fail_msg("'%s', expected '%s'", failure ? failure : "no error", plants[i].message);
   }

@@ -1,7 +1,6 @@
 /* Work that waits gives what work at once gives: random programs of kernels over a few shared buffers, read and written
    as a whole and by tiles in any order, and a training step of every version. */
 #include "check.h"
-#include "engine/ops.h"
 #include "fast/fast.h"
 #include "fast/pool.h"
 #include "model/model.h"
@@ -23,9 +22,9 @@ enum { B = 6, T = 5, R = B * T, C = 12, LARGE = 6, SQUARE = 3, VECTORS = 4, STEP
 typedef struct {
   real large[LARGE][R * C], square[SQUARE][C * C], vector[VECTORS][C];
   acc stats[R * 2 * 2]; /* two heads */
-} Memory;
+} Numbers;
 
-static void one_step(Memory *m, Rng *rng)
+static void one_step(Numbers *m, Rng *rng)
 {
 #define PICK(n) ((int)rng_below(rng, n))
   int i = PICK(LARGE), j = (i + 1 + PICK(LARGE - 1)) % LARGE, k = PICK(LARGE), s = PICK(SQUARE), v = PICK(VECTORS);
@@ -35,60 +34,60 @@ static void one_step(Memory *m, Rng *rng)
   Broadcast same = {{1, 1, R, C}, {0, 0, C, 1}, {0, 0, C, 1}}, row = {{1, 1, R, C}, {0, 0, C, 1}, {0, 0, 0, 1}};
   int index[R];
   switch (PICK(20)) {
-  case 0: ops.unary(y, x, R * C, U_TANH); break;
-  case 1: ops.unary_backward(y, x, z, z, R * C, U_TANH); break;
-  case 2: ops.binary(y, x, z, &same, B_ADD); break;
-  case 3: ops.binary(y, x, c, &row, B_MUL); break;
-  case 4: ops.binary_backward(y, c2, x, z, c, &row, B_MUL); break;
-  case 5: ops.linear(y, x, w, NULL, R, C, C); break;
-  case 6: ops.linear_backward(y, w2, c, x, z, w, R, C, C); break;
-  case 7: ops.matmul_backward(NULL, w2, x, z, w, R, C, C); break;
-  case 8: ops.lerp(y, x, z, c, R, 1, C); break;
-  case 9: ops.lerp_backward(y, NULL, c2, x, z, z, c, R, 1, C); break;
-  case 10: ops.shift(y, x, z, B, T, C); break;
-  case 11: ops.clear(y, R * C); break;
-  case 12: ops.clear(w, C * C); break;
-  case 13: ops.clear(c, C); break;
-  case 14: ops.norm(y, m->stats, x, c, c2, 1e-2, R, 2, C / 2); break;
-  case 15: ops.unary(w2, w, C * C, U_TANH); break;
-  case 16: ops.unary(c2, c, C, U_TANH); break;
-  case 17: ops.sum(c, x, 0.1, 1, R, C); break;
-  case 18: ops.affine(y, x, 0.5, 0.1, R * C); break;
+  case 0: run_unary(&(Unary){y, x, R * C, U_TANH}); break;
+  case 1: run_unary_backward(&(UnaryBackward){y, x, {z, z, R * C, U_TANH}}); break;
+  case 2: run_binary(&(Binary){y, x, z, same, B_ADD}); break;
+  case 3: run_binary(&(Binary){y, x, c, row, B_MUL}); break;
+  case 4: run_binary_backward(&(BinaryBackward){y, c2, x, {NULL, z, c, row, B_MUL}}); break;
+  case 5: run_linear(&(Linear){y, x, w, NULL, R, C, C}); break;
+  case 6: run_linear_backward(&(LinearBackward){y, w2, c, x, {NULL, z, w, NULL, R, C, C}}); break;
+  case 7: run_matmul_backward(&(MatmulBackward){NULL, w2, x, {NULL, z, w, R, C, C}}); break;
+  case 8: run_lerp(&(Lerp){y, x, z, c, R, 1, C}); break;
+  case 9: run_lerp_backward(&(LerpBackward){y, NULL, c2, x, {NULL, z, z, c, R, 1, C}}); break;
+  case 10: run_shift(&(Shift){y, x, z, B, T, C}); break;
+  case 11: run_clear(&(Clear){y, R * C}); break;
+  case 12: run_clear(&(Clear){w, C * C}); break;
+  case 13: run_clear(&(Clear){c, C}); break;
+  case 14: run_norm(&(Norm){y, m->stats, x, c, c2, 1e-2, R, 2, C / 2}); break;
+  case 15: run_unary(&(Unary){w2, w, C * C, U_TANH}); break;
+  case 16: run_unary(&(Unary){c2, c, C, U_TANH}); break;
+  case 17: run_sum(&(Sum){c, x, 0.1, 1, R, C}); break;
+  case 18: run_affine(&(Affine){y, x, 0.5, 0.1, R * C}); break;
   default:
     for (int n = 0; n < R; n++) index[n] = PICK(R);
-    ops.rows(y, x, index, R, C);
-    if (PICK(2)) ops.rows_backward(z, y, index, R, C);
+    run_rows(&(Rows){y, x, index, R, R, C});
+    if (PICK(2)) run_rows_backward(&(RowsBackward){z, y, {NULL, NULL, index, R, R, C}});
   }
-  if (PICK(3) == 0) ops.unary(m->large[k], y, R * C, U_TANH); /* keeps the numbers in bounds */
+  if (PICK(3) == 0) run_unary(&(Unary){m->large[k], y, R * C, U_TANH}); /* keeps the numbers in bounds */
 #undef PICK
 }
 
-static void run_program(Memory *m, uint64_t seed, int threads)
+static void run_program(Numbers *m, uint64_t seed, int threads)
 {
   Rng rng = rng_new(seed, 0);
   real *all = m->large[0];
   memset(m, 0, sizeof *m);
-  for (size_t i = 0; i < offsetof(Memory, stats) / sizeof(real); i++) all[i] = (real)(rng_uniform(&rng) - 0.5);
-  fast_enable(threads > 0);
+  for (size_t i = 0; i < offsetof(Numbers, stats) / sizeof(real); i++) all[i] = (real)(rng_uniform(&rng) - 0.5);
+  backend_use(threads ? &backend_fast : &backend_reference);
   fast_set_threads(threads);
   fast_set_tile(threads ? C : 0);
-  ops.batch(B, T, C);
+  backend_now()->batch(B, T, C);
   for (int i = 0; i < STEPS; i++) one_step(m, &rng);
-  ops.settle();
+  backend_flush();
   fast_set_tile(0);
 }
 
 static void random_programs(void **state)
 {
   (void)state;
-  static Memory want, one, three;
+  static Numbers want, one, three;
   int grown = 0;
   for (uint64_t seed = 0; seed < PROGRAMS; seed++) {
     run_program(&want, seed, 0);
     run_program(&one, seed, 1);
     run_program(&three, seed, 3);
     const real *w = want.large[0], *f = one.large[0];
-    size_t n = offsetof(Memory, stats) / sizeof(real);
+    size_t n = offsetof(Numbers, stats) / sizeof(real);
     double most = 1;
     for (size_t i = 0; i < n; i++) most = fmax(most, fabs((double)w[i]));
     if (!(most < 1e4)) {
@@ -115,7 +114,7 @@ static Result learn(const Version *v, int threads)
 {
   Dims d = {.V = 23, .C = 32, .L = 2, .N = 16, .ctx = 16};
   Result r = {0};
-  fast_enable(threads > 0);
+  backend_use(threads ? &backend_fast : &backend_reference);
   fast_set_threads(threads);
   fast_set_tile(threads ? 64 : 0);
   Model *m = model_new(v, &d, 3);
@@ -146,13 +145,14 @@ static Result learn(const Version *v, int threads)
   for (int i = 0; i < m->count; i++) r.n += m->params[i].t->n;
   r.grad = malloc(r.n * sizeof(real));
   for (size_t i = 0, at = 0; i < (size_t)m->count; at += m->params[i++].t->n)
-    memcpy(r.grad + at, m->params[i].t->grad, m->params[i].t->n * sizeof(real));
+    tensor_read_grad(m->params[i].t, 0, m->params[i].t->n, r.grad + at);
   tape_free(tp);
   state_free(one);
   state_free(other);
   state_free(st);
   model_free(m);
   fast_set_tile(0);
+  backend_use(&backend_reference);
   return r;
 }
 
