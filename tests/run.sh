@@ -17,6 +17,12 @@ asked() { # path
   return 1
 }
 
+# What is around the first failure in the log, or its last lines.
+reason() {
+  grep -avE '^\[ *(OK|RUN) *\]|^$' "$log" | cut -c -300 >"$log.short"
+  grep -a -m 1 -B 3 -A 4 -E 'FAILED|SUMMARY:|runtime error:' "$log.short" || tail -8 "$log.short"
+}
+
 run() { # name command...
   name=$1 log=$out/$lane.log began=$(date +%s)
   shift
@@ -32,7 +38,7 @@ run() { # name command...
     echo "0 1 0" >>"$out/$lane.counts"
     echo "FAILED  $name (status $status, $took)"
     tail -60 "$log"
-    { echo "FAILED  $name" && grep -av '^\[ *\(OK\|RUN\) *\]' "$log" | tail -8 | cut -c -300; } >>"$out/$lane.failed"
+    { echo "FAILED  $name" && reason; } >>"$out/$lane.failed"
   fi
 }
 
