@@ -85,7 +85,7 @@ help:
 	@echo 'make test       all tests, in float32 and in float64'
 	@echo 'make asan       the same under the address, undefined and leak sanitizers'
 	@echo 'make fuzz       random programs and damaged files against the bindings, under the same (SECONDS=60 SEED=)'
-	@echo 'make lint       layering, file sizes, equation tags'
+	@echo 'make lint       layering, file sizes, equation tags, variables of Lua'
 	@echo 'make install    to PREFIX=$(PREFIX)'
 	@echo 'make clean      remove build/ and ./aviary; results in runs/ stay'
 

@@ -108,6 +108,13 @@ find lua/rwkv lua/commands -name '*.lua' | LC_ALL=C sort | while read -r f; do
 done >build/lint.txt
 [ -s build/lint.txt ] && { cat build/lint.txt; breach 'a require goes the wrong way (above)'; }
 
+# What .luacheckrc says.
+if command -v luacheck >/dev/null; then
+  luacheck --no-color --codes -q lua experiments tests >build/lint.txt || { cat build/lint.txt; breach 'luacheck (above)'; }
+else
+  echo 'lint: luacheck is not installed (Debian: apt-get install lua-check): variables of Lua are not looked at'
+fi
+
 # Scripts see neither rwkv.core's private functions nor the files that hold them.
 keepers=' init public hooks plot/init progress tensor experiment/init experiment/configs experiment/draws experiment/files
   experiment/fingerprint experiment/known experiment/workers '

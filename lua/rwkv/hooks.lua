@@ -58,7 +58,7 @@ function hooks.define(q)
     error(("rwkv.hook: a %s called '%s' is built in; choose another name"):format(q.kind, q.name), 2)
   end
   if q.step and q.kind ~= "recurrence" then error("rwkv.hook: step is for recurrences; give apply", 2) end
-  if not q.apply == not q.step then error("rwkv.hook: either apply or step is needed", 2) end
+  if (q.apply == nil) == (q.step == nil) then error("rwkv.hook: either apply or step is needed", 2) end
   local h = setmetatable({}, class)
   made[h] = true
   for field, value in pairs(q) do h[field] = value end

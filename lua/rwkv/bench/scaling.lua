@@ -64,7 +64,8 @@ local function one(o)
       end)
     elseif mode == "train" then
       points = lengths(mode, o, model, function(T)
-        local inputs, targets, times, start, bytes = text(T), text(T), {}, rwkv.time(), 0
+        local inputs, targets, times, start = text(T), text(T), {}, rwkv.time()
+        local bytes
         repeat
           local begin = rwkv.time()
           local loss = model:loss(inputs, targets)

@@ -9,12 +9,12 @@ return function(arguments)
     batch = 256, steps = 20, warmup = 3, threads = rwkv.threads(), seconds = 0. })
   local step, count = trainer(o)
   local gemm, times = common.gemm_rate(o.threads), {}
-  local bar, start = rwkv.progress("train", o.warmup + o.steps, "steps"), nil
+  local bar = rwkv.progress("train", o.warmup + o.steps, "steps")
   for i = 1, o.warmup do
     step()
     bar:update(i, "warm-up")
   end
-  start = rwkv.time()
+  local start = rwkv.time()
   for i = 1, o.steps do
     times[i] = step()
     bar:update(o.warmup + i, ("%.1f ms a step"):format(1e3 * median(times)))

@@ -117,8 +117,8 @@ end
 
 local function check_config(given, i, defaults)
   if type(given) ~= "table" then fail("configuration %d is %s, expected a table", i, check.shown(given)) end
-  local name = type(given.label) == "string" and given.label or check.shown(given.label)
-  local where = ("configuration %d (%s)"):format(i, visible.line(name:sub(1, 60)))
+  local called = type(given.label) == "string" and given.label or check.shown(given.label)
+  local where = ("configuration %d (%s)"):format(i, visible.line(called:sub(1, 60)))
   local c = {}
   for name, value in pairs(defaults) do c[name] = value end
   for name, value in pairs(given) do
