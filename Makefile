@@ -96,7 +96,7 @@ help:
 	@echo 'make asan       the same under the address, undefined and leak sanitizers'
 	@echo 'make coverage   the same in float32, counting the lines of C that ran'
 	@echo 'make fuzz       random programs and damaged files against the bindings, under the same (SECONDS=60 SEED=)'
-	@echo 'make lint       layering, file sizes, equation tags (FORMAT_CHECK=1: and what make format would change)'
+	@echo 'make lint       layering, file sizes, equation tags, variables of Lua (FORMAT_CHECK=1: what make format would change)'
 	@echo 'make format     the sources of C as .clang-format has them'
 	@echo 'make install    to PREFIX=$(PREFIX)'
 	@echo 'make compile_commands.json  for clangd; a plain make does it, too'

@@ -131,8 +131,33 @@ luac=$(command -v luac5.4 || command -v luac) || breach 'luac5.4 is missing (Deb
 done >build/lint.txt
 [ -s build/lint.txt ] && { cat build/lint.txt; breach "what the library's world does not have (above)"; }
 
+# The library requires itself alone. A file requires what stands in lua/rwkv itself, and what is in its own room; all rooms
+# together, as `rwkv`, are for commands, benchmarks and help.
+find lua/rwkv lua/commands -name '*.lua' | LC_ALL=C sort | while read -r f; do
+  own=$(expr "$f" : 'lua/rwkv/\([^/]*\)/')
+  grep -oE "\\brequire *\(?[\"'][^\"']*" "$f" | sed "s/.*[\"']//" | while read -r module; do
+    room=$(expr "$module" : 'rwkv\.\([^.]*\)')
+    [ -n "$room" ] && [ -d "lua/rwkv/$room" ] || room=
+    case "$f $module" in
+      *' rwkv' | *' rwkv.'*) ;;
+      *) echo "$f requires $module: it is no part of the library" ;;
+    esac
+    case $f in lua/commands/* | lua/rwkv/bench/* | lua/rwkv/init.lua | lua/rwkv/help.lua) continue ;; esac
+    [ "$module" != rwkv ] || echo "$f requires all of rwkv"
+    [ -z "$room" ] || [ "$room" = "$own" ] || echo "$f requires $module: a room requires no other one"
+  done
+done >build/lint.txt
+[ -s build/lint.txt ] && { cat build/lint.txt; breach 'a require goes the wrong way (above)'; }
+
+# What .luacheckrc says.
+if command -v luacheck >/dev/null; then
+  luacheck --no-color --codes -q lua experiments tests >build/lint.txt || { cat build/lint.txt; breach 'luacheck (above)'; }
+else
+  echo 'lint: luacheck is not installed (Debian: apt-get install lua-check): variables of Lua are not looked at'
+fi
+
 # Scripts see neither rwkv.core's private functions nor the files that hold them.
-keepers=' init public hooks plot progress tensor experiment/init experiment/configs experiment/draws experiment/files
+keepers=' init public hooks plot/init progress tensor experiment/init experiment/configs experiment/draws experiment/files
   experiment/fingerprint experiment/known experiment/workers '
 grep -rlE '^[^-]*\bprivate\b' lua/rwkv lua/commands | while read -r f; do
   name=${f#lua/rwkv/}

@@ -1,4 +1,4 @@
-/* gnuplot, for lua/rwkv/plot.lua alone: its scripts can start processes and write files. */
+/* gnuplot, for lua/rwkv/plot/init.lua alone: its scripts can start processes and write files. */
 #include "bind.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
--- aviary bench train     training steps on MQAR: tokens a second, and the part of the machine's sgemm rate
+-- aviary bench train     training steps on tokens laid out as in MQAR: tokens a second, and the part of the machine's sgemm rate
 --   [--version v7] [--dim 128] [--layers 2] [--vocab 8192] [--pairs 8] [--seq 64] [--batch 256] [--steps 20]
 --   [--warmup 3] [--seconds S: stop before the last step] [--threads N]
 -- aviary bench decode|prefill     reading and writing text: tokens a second, and the part of the memory bandwidth

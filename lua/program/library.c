@@ -25,10 +25,10 @@ static bool is_name(const char *name)
 /* Pushes the path of the module, or nil. */
 static bool find_module(lua_State *L, const char *name)
 {
-  static const char *const templates[] = {"%s/lua/%s.lua", "%s/lua/%s/init.lua", "%s/%s.lua"};
+  static const char *const templates[] = {"%s/lua/%s.lua", "%s/lua/%s/init.lua"};
   if (is_name(name)) {
     const char *file = luaL_gsub(L, name, ".", "/");
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 2; i++) {
       const char *path = lua_pushfstring(L, templates[i], program_home(), file);
       if (access(path, R_OK) == 0) return lua_remove(L, -2), true;
       lua_pop(L, 1);

@@ -1,5 +1,6 @@
 -- Hooks written in Lua: rwkv.hook{...} defines one, rwkv.model{ hooks = { decay = it } } uses it. See lua/pages/hooks.md.
 local core = require "rwkv.core"
+local sorted = require "rwkv.sorted"
 
 local bind_hook, hook_sizes, hooks_in = core.private.bind_hook, core.private.hook_sizes, core.private.hooks_in
 
@@ -19,13 +20,6 @@ for _, version in ipairs(core.versions()) do
     taken[s.slot][s.own] = true
     for _, name in ipairs(s.builtin) do taken[s.slot][name] = true end
   end
-end
-
-local function sorted(t)
-  local names = {}
-  for name in pairs(t) do names[#names + 1] = name end
-  table.sort(names)
-  return names
 end
 
 -- A shift can stand in both slots for shifts.
@@ -64,7 +58,7 @@ function hooks.define(q)
     error(("rwkv.hook: a %s called '%s' is built in; choose another name"):format(q.kind, q.name), 2)
   end
   if q.step and q.kind ~= "recurrence" then error("rwkv.hook: step is for recurrences; give apply", 2) end
-  if not q.apply == not q.step then error("rwkv.hook: either apply or step is needed", 2) end
+  if (q.apply == nil) == (q.step == nil) then error("rwkv.hook: either apply or step is needed", 2) end
   local h = setmetatable({}, class)
   made[h] = true
   for field, value in pairs(q) do h[field] = value end

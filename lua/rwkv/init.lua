@@ -18,7 +18,7 @@ rwkv.experiment = require "rwkv.experiment"
 local configs, results = require "rwkv.experiment.configs", require "rwkv.experiment.results"
 rwkv.product, rwkv.seeds, rwkv.best, rwkv.summary = configs.product, configs.seeds, results.best, results.summary
 rwkv.mixers = require "rwkv.mixers"
-rwkv.learn = require "rwkv.learn"
-rwkv.curves = require "rwkv.curves"
+rwkv.learn = require "rwkv.experiment.learn"
+rwkv.curves = require "rwkv.experiment.curves"
 
 return rwkv

@@ -75,12 +75,8 @@ local function parse(list, page, text)
     end
     paragraph = nil
   end
-  for line in (text .. "\n"):gmatch "(.-)\n" do
-    if line:find "^```" then
-      finish()
-      in_code = not in_code
-    elseif in_code then -- examples are not looked through
-    elseif line:find "^#" then
+  local function add(line)
+    if line:find "^#" then
       finish()
       heading = plain(line:gsub("^#+%s*", ""))
     elseif line:find "^|" then
@@ -92,6 +88,14 @@ local function parse(list, page, text)
     else
       if line:find "^%- " then finish() end
       paragraph = (paragraph and paragraph .. " " or "") .. line:gsub("^%- ", "")
+    end
+  end
+  for line in (text .. "\n"):gmatch "(.-)\n" do
+    if line:find "^```" then
+      finish()
+      in_code = not in_code
+    elseif not in_code then -- examples are not looked through
+      add(line)
     end
   end
   finish()

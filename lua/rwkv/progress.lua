@@ -52,7 +52,7 @@ function Progress:say(text)
 end
 
 -- Takes the bar away and says nothing.
-function Progress:clear()
+function Progress.clear()
   if core.is_terminal() then io.stderr:write "\r\27[K" end
 end
 

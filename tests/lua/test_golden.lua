@@ -281,8 +281,8 @@ test("weights with hooks have no profiles, and errors may be infinite", function
   make "--weights %D/hooked.safetensors --allow-weak %D/hooked.pack.safetensors"
   local _, meta = rwkv.load_tensors(dir .. "/hooked.pack.safetensors")
   equal({ meta["error.f32"], meta["config.hooks"] }, {})
-  local read = require("rwkv.golden.pack").from_json('{"a": [inf, 1e-3]}')
-  assert(read.a[1] == math.huge and read.a[2] == 1e-3)
+  local map = require("rwkv.golden.pack").from_json('{"a": [inf, 1e-3]}')
+  assert(map.a[1] == math.huge and map.a[2] == 1e-3)
 end)
 
 -- ---- what is wrong with a command ----

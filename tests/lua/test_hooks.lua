@@ -212,7 +212,7 @@ check.test("a checkpoint keeps hooks, and goes on with the same numbers", functi
   local path = "runs/tests/hooks.safetensors"
   local function train(m, opt, from, to)
     local last
-    for step = from, to do
+    for _ = from, to do
       local loss = m:loss(tokens, targets)
       opt:zero_grad()
       loss:backward()
@@ -280,8 +280,9 @@ end)
 
 -- ---- errors ----
 
+local decay_count = 0
 local function decay(apply, params) -- a new name each time
-  decay_count = (decay_count or 0) + 1
+  decay_count = decay_count + 1
   return rwkv.hook { kind = "decay", name = "wrong-" .. decay_count, params = params, apply = apply }
 end
 
@@ -379,7 +380,7 @@ end)
 
 check.test("an error leaves the state as it was", function()
   local fail = false
-  local h = decay(function(x, _, d)
+  local h = decay(function(_, _, d)
     if fail and d.layer == 1 then error "now" end
     return rwkv.zeros(d.A)
   end)

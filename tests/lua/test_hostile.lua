@@ -49,8 +49,8 @@ test("finalizers that end steps in the middle of anything", function()
     end)
     if i % 20 == 0 then
       pcall(function()
-        local loss
-        loss, _, s = m:loss({ 1, 2, 3 }, { 2, 3, 4 }, { state = s })
+        local loss, _, after = m:loss({ 1, 2, 3 }, { 2, 3, 4 }, { state = s })
+        s = after
         loss:backward()
         s:get "0.att_aa"
       end)
@@ -187,10 +187,13 @@ test("states of other models, shapes and batches", function()
   fails(function() s:get "9.att_xx" end)
   fails(function() s:get "" end)
   b:forward({ { 1 }, { 2 } }, s)
-  local shared = b:state()
-  local loss = b:loss({ 1 }, { 2 }, { state = shared }) + v4():loss({ 1 }, { 2 }, { state = shared })
-  shared:detach():copy()
-  shared = nil
+  local function with_shared_state()
+    local shared = b:state()
+    local loss = b:loss({ 1 }, { 2 }, { state = shared }) + v4():loss({ 1 }, { 2 }, { state = shared })
+    shared:detach():copy()
+    return loss
+  end
+  local loss = with_shared_state()
   collect()
   loss:backward()
   local l = v4():loss({ 1, 2 }, { 2, -1 }) -- model and state have no other owner

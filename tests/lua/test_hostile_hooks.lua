@@ -227,18 +227,20 @@ test("states of all wrong shapes, and entries that are none", function()
 end)
 
 test("states of models with other hooks", function()
-  local h = hook("gate", { state = { s = { 3 } }, apply = function(x) return x end })
-  local models = { model "v7", model("v7", { gate = h }), model("v7", { gate = h }), model("v7", { gate = "silu" }),
-    model("v7", { norm = "none" }), model("v6", { gate = h }) }
-  for i, a in ipairs(models) do
-    local state = a:state()
-    for k, b in ipairs(models) do
-      local same = i == k or i + k == 6 and i ~= 3 and false
-      if same then b:forward({ 1 }, state) else fails(function() b:forward({ 1 }, state) end, "another model") end
+  local function state_of_one()
+    local h = hook("gate", { state = { s = { 3 } }, apply = function(x) return x end })
+    local models = { model "v7", model("v7", { gate = h }), model("v7", { gate = h }), model("v7", { gate = "silu" }),
+      model("v7", { norm = "none" }), model("v6", { gate = h }) }
+    for i, a in ipairs(models) do
+      local state = a:state()
+      for k, b in ipairs(models) do
+        local same = i == k or i + k == 6 and i ~= 3 and false
+        if same then b:forward({ 1 }, state) else fails(function() b:forward({ 1 }, state) end, "another model") end
+      end
     end
+    return models[2]:state()
   end
-  local state = models[2]:state()
-  models, h = nil, nil
+  local state = state_of_one()
   collect()
   equal(state:copy():get "0.gate.s":size(), 3)
   equal(#state:names(), 8)
@@ -420,7 +422,7 @@ test("errors of all kinds, everywhere", function()
     function() string.rep() end,
     function() local _ <close> = setmetatable({}, { __close = error }) end, function() rwkv.no_grad(error, {}) end }
   for _, f in ipairs(errors) do
-    local m, wrong = calling(f), nil
+    local m = calling(f)
     for _, run in ipairs { pcall, function(...) return coroutine.resume(coroutine.create((...)), select(2, ...)) end } do
       local ok = run(m.forward, m, { 1 })
       assert(not ok)
@@ -433,7 +435,7 @@ test("errors of all kinds, everywhere", function()
       assert(not pcall(model, "v7", { decay = hook("decay", { [field] = f, apply = harmless.decay }) }) or f == errors[9]
         or f == errors[10])
     end
-    wrong = hook("decay", { params = { w = { 8, init = f } }, apply = harmless.decay })
+    local wrong = hook("decay", { params = { w = { 8, init = f } }, apply = harmless.decay })
     assert(not pcall(model, "v7", { decay = wrong }))
   end
   equal((rwkv.ones(2) * 3):tolist(), { 3, 3 })
@@ -623,7 +625,7 @@ test("lists of parameters and states of all kinds", function()
   for i, list in ipairs(lists) do
     for _, field in ipairs { "params", "state" } do
       for k, given in ipairs { list, function() return list end } do
-        local hooked = hook("decay", { [field] = given, apply = function(...) return rwkv.zeros(8) end })
+        local hooked = hook("decay", { [field] = given, apply = function() return rwkv.zeros(8) end })
         pcall(deep, (i * 7 + k * 13) % 200, function()
           local m = model("v7", { decay = hooked })
           m:loss({ 1 }, { 2 }, { state = m:state(2) })

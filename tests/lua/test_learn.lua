@@ -57,8 +57,8 @@ test("pieces of a sequence give what the whole gives, and nothing looks ahead", 
   assert(rwkv.model(sizes):check_cuts() < 1e-5)
   assert(rwkv.model(sizes):check_cuts({ 1, 2, 3 }, 1e-4) < 1e-5)
   for name, f in pairs {
-    ahead = function(x, _, d) return x + x:mean(2, true) end,
-    forgets = function(x, s) return x:cumsum(2) end,
+    ahead = function(x) return x + x:mean(2, true) end,
+    forgets = function(x) return x:cumsum(2) end,
   } do
     sizes.hooks = { time_mix = rwkv.hook { kind = "time_mix", name = name, apply = f } }
     fails(function() rwkv.model(sizes):check_cuts() end, "check_cuts:", "off by", "test_learn.lua")

@@ -139,18 +139,18 @@ end
 each("has the right gradients", function(mixer)
   local d, x = sizes(T), input(T)
   local p, s = parameters(mixer, d), start(mixer, d, 5)
-  rwkv.gradcheck(function(x) return everything(mixer, x, s, p, d) end, x)
+  rwkv.gradcheck(function(y) return everything(mixer, y, s, p, d) end, x)
   for name, t in pairs(p) do
-    rwkv.gradcheck(function(t)
+    rwkv.gradcheck(function(other)
       local moved = copy(p)
-      moved[name] = t
+      moved[name] = other
       return everything(mixer, x, s, moved, d)
     end, t)
   end
   for name, t in pairs(s) do
-    rwkv.gradcheck(function(t)
+    rwkv.gradcheck(function(other)
       local moved = copy(s)
-      moved[name] = t
+      moved[name] = other
       return everything(mixer, x, moved, p, d)
     end, t)
   end

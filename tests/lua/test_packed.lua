@@ -130,9 +130,7 @@ end)
 test("hooks go along", function()
   local half = rwkv.hook { kind = "decay", name = "half", params = function(d) return { w = { d.C, d.A, init = 0 } } end,
     apply = function(x, p) return -0.5 * (x:matmul(p.w)):sigmoid() end }
-  local model = small("v7", { decay = half, gate = "silu" })
-  local packed = model:pack "bf16"
-  model = nil
+  local packed = small("v7", { decay = half, gate = "silu" }):pack "bf16"
   collectgarbage()
   local path = saved(packed)
   equal(logits(rwkv.load(path, { weights = "packed" })), logits(packed))

@@ -98,10 +98,10 @@ test("heat maps: rows from the top, colours on both sides of 0", function()
 end)
 
 test("the look is that of plots/common.gp", function()
-  local common, script = contents "plots/common.gp", nil
+  local common = contents "plots/common.gp"
   local plot, log = recorded()
   plot { 1, 2, file = directory .. "/a.png" }
-  script = log.script
+  local script = log.script
   local same = 0 -- lines of the one that stand in the other
   for line in common:gmatch "[^\n]+" do
     if script:find(line .. "\n", 1, true) then same = same + 1 end

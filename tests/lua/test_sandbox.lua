@@ -275,7 +275,7 @@ test("error objects that are no text", function()
 end)
 
 test("nothing that looks into functions can be reached: not through the library's core, nor its fingerprints", function()
-  local out = run [[
+  local said = run [[
     local core, print_ = require "rwkv.core", print
     assert(core.function_inside == nil)
     local f = require "rwkv.experiment.fingerprint"
@@ -284,7 +284,7 @@ test("nothing that looks into functions can be reached: not through the library'
       assert(not pcall(debug[name], f, 1), name)
     end
     print "nothing found"]]
-  assert(out:find "nothing found", out)
+  assert(said:find "nothing found", said)
 end)
 
 test("Ctrl-C, in a coroutine too", function()

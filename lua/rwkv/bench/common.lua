@@ -1,4 +1,4 @@
--- What the benchmarks share: their options, medians, the facts of the machine, running another program.
+-- What the benchmarks share: their options, the facts of the machine, running another program.
 local rwkv = require "rwkv"
 local tsv = require "rwkv.tsv"
 
@@ -43,12 +43,6 @@ function common.check_version(version)
 end
 
 -- ---- numbers ----
-
-function common.median(list)
-  list = table.move(list, 1, #list, 1, {})
-  table.sort(list)
-  return (list[(#list + 1) // 2] + list[#list // 2 + 1]) / 2
-end
 
 function common.random_tokens(batch, seq, vocab)
   local tokens, rng = {}, rwkv.rng(1)

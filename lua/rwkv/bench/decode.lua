@@ -3,6 +3,7 @@
 -- fraction is the median over these eights.
 local rwkv = require "rwkv"
 local common = require "rwkv.bench.common"
+local median = require "rwkv.statistics".median
 local infer = require "rwkv.bench.infer"
 
 return function(arguments)
@@ -26,12 +27,12 @@ return function(arguments)
     table.move(eight, 1, #eight, #times + 1, times)
     rates[#rates + 1] = bandwidth()
     local around = (rates[#rates - 1] + rates[#rates]) / 2
-    fractions[#fractions + 1] = bytes / common.median(eight) / around
+    fractions[#fractions + 1] = bytes / median(eight) / around
   end
   print(infer.describe(o, model) .. ("; median of %d tokens"):format(o.n))
-  print(common.line { { "token_ms", "%.3f", 1e3 * common.median(times) }, { "token_mb", "%.1f", bytes / 1e6 },
-    { "read_gb_per_s", "%.2f", common.median(rates) / 1e9 }, { "parameters", "%d", model:param_count() },
+  print(common.line { { "token_ms", "%.3f", 1e3 * median(times) }, { "token_mb", "%.1f", bytes / 1e6 },
+    { "read_gb_per_s", "%.2f", median(rates) / 1e9 }, { "parameters", "%d", model:param_count() },
     { "state_floats", "%d", model:state_floats(1) }, { "memory_mb", "%.0f", common.memory_now() / 2 ^ 20 } })
-  print(common.line { { "tokens_per_s", "%.2f", 1 / common.median(times) },
-    { "bandwidth_fraction", "%.4f", common.median(fractions) } })
+  print(common.line { { "tokens_per_s", "%.2f", 1 / median(times) },
+    { "bandwidth_fraction", "%.4f", median(fractions) } })
 end

@@ -2,6 +2,7 @@
 -- written in Lua, in turn; the medians and the median of the ratios of neighbouring steps. The last line: overhead=...%
 local rwkv = require "rwkv"
 local common = require "rwkv.bench.common"
+local median = require "rwkv.statistics".median
 
 local function low_rank(d, init)
   return { w0 = { d.A, init = init, lr = 2 }, w1 = { d.C, d.decay_rank, init = 0 },
@@ -45,6 +46,6 @@ return function(arguments)
   end
   if rwkv.is_terminal() then bar:finish() end
   print(("%s, dim %d, T %d, batch %d, %d layers: a step %.1f ms, with its decay in Lua %.1f ms (medians of %d)"):format(
-    o.version, o.dim, o.seq, o.batch, o.layers, 1e3 * common.median(times[1]), 1e3 * common.median(times[2]), o.steps))
-  print(("overhead=%.2f%%"):format(100 * (common.median(ratios) - 1)))
+    o.version, o.dim, o.seq, o.batch, o.layers, 1e3 * median(times[1]), 1e3 * median(times[2]), o.steps))
+  print(("overhead=%.2f%%"):format(100 * (median(ratios) - 1)))
 end

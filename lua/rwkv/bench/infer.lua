@@ -21,10 +21,8 @@ end
 
 function infer.model(o)
   local layers, dim, vocab = table.unpack(sizes[o.size])
-  local model = rwkv.model { version = o.version, layers = layers, dim = dim, vocab = vocab, ctx = 4096,
-    init = "uniform", seed = 1 }
-  local packed = model:pack(o.dtype)
-  model = nil
+  local packed = rwkv.model { version = o.version, layers = layers, dim = dim, vocab = vocab, ctx = 4096,
+    init = "uniform", seed = 1 }:pack(o.dtype)
   collectgarbage()
   collectgarbage() -- tokens are measured with nothing else in memory
   return packed
@@ -32,9 +30,9 @@ end
 
 -- Bytes of weights that a token needs: all of them, but one row of the embedding.
 function infer.bytes_a_token(model)
-  local config, table_bytes = model:config(), nil
+  local config = model:config()
   local embedding = config.version == "v1" and "tok_emb.weight" or "emb.weight"
-  table_bytes = model:weight_bytes(embedding)
+  local table_bytes = model:weight_bytes(embedding)
   return model:weight_bytes() - table_bytes + table_bytes // config.vocab
 end
 

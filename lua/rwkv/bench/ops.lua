@@ -2,6 +2,7 @@
 -- which compares them, tests/test_fast.c: it knows all of them.
 local rwkv = require "rwkv"
 local common = require "rwkv.bench.common"
+local median = require "rwkv.statistics".median
 
 local function find_test()
   local directory = common.program():match "^(.*)/" or "."
@@ -34,5 +35,5 @@ return function(arguments)
   if o.tsv ~= "" then
     common.write(o.tsv, { "label", "shape", "ref_us", "fast_us", "ratio" }, rows, o.threads, command)
   end
-  print(common.line { { "ops", "%d", #rows }, { "median_ratio", "%.2f", common.median(ratios) } })
+  print(common.line { { "ops", "%d", #rows }, { "median_ratio", "%.2f", median(ratios) } })
 end

@@ -2,6 +2,7 @@
 -- with a number that it reads it takes so many steps and answers with their seconds.
 --   local p, why = peer.start(command);  p:steps(3);  p:close()
 local common = require "rwkv.bench.common"
+local median = require "rwkv.statistics".median
 
 local Peer = {}
 Peer.__index = Peer
@@ -51,7 +52,7 @@ function Peer:steps(n)
   local line, times = self.from:read "l", {}
   if not line then common.fail("%s ended", self.command) end
   for x in line:gmatch "%S+" do times[#times + 1] = tonumber(x) end
-  return common.median(times)
+  return median(times)
 end
 
 function Peer:close()

@@ -2,6 +2,7 @@
 -- decoding. PyTorch stands in the table as a user gets it and tuned, each with the faster of its two forms.
 local rwkv = require "rwkv"
 local common = require "rwkv.bench.common"
+local median = require "rwkv.statistics".median
 local peer = require "rwkv.bench.peer"
 local trainer = require "rwkv.bench.trainer"
 
@@ -68,7 +69,7 @@ local function measure(q, pythons, scale, absent)
   local own = { steps = function(_, n)
     local times = {}
     for i = 1, n do times[i] = step() end
-    return common.median(times)
+    return median(times)
   end }
   local all, rounds = { own, table.unpack(peers) }, {}
   for i, p in ipairs(all) do
@@ -79,7 +80,7 @@ local function measure(q, pythons, scale, absent)
   for round = 1, scale.rounds do
     for i, p in ipairs(all) do rounds[i][round] = p:steps(p.turn) end
   end
-  local rows, ours = {}, count.tokens / common.median(rounds[1])
+  local rows, ours = {}, count.tokens / median(rounds[1])
   for i, p in ipairs(peers) do
     p:close()
     if p.facts.parameters ~= count.parameters then
@@ -89,7 +90,7 @@ local function measure(q, pythons, scale, absent)
     for round = 1, scale.rounds do ratios[round] = rounds[i + 1][round] / rounds[1][round] end
     rows[i] = { label = q.version, dim = q.dim, seq = q.seq, batch = q.batch, pairs = q.pairs, layers = q.layers, vocab = q.vocab,
       peer = "torch " .. tostring(p.facts.torch):gsub("%+.*", ""), setting = p.tuned and "tuned" or "as it is", form = p.about, ours = ours,
-      theirs = count.tokens / common.median(rounds[i + 1]), ratio = common.median(ratios), rounds = scale.rounds,
+      theirs = count.tokens / median(rounds[i + 1]), ratio = median(ratios), rounds = scale.rounds,
       parameters = count.parameters, state_floats = count.state_floats, threads = q.threads, command = p.command }
   end
   if #peers == 0 then
@@ -157,8 +158,8 @@ local function decoding(o, scale, command)
       end
       if p then
         p:close()
-        local row = { label = version, size = scale.size, dtype = dtype, peer = "rwkv.cpp", ours = common.median(rates[1]),
-          theirs = common.median(rates[2]), ratio = common.median(ratios), rounds = scale.rounds, threads = 1,
+        local row = { label = version, size = scale.size, dtype = dtype, peer = "rwkv.cpp", ours = median(rates[1]),
+          theirs = median(rates[2]), ratio = median(ratios), rounds = scale.rounds, threads = 1,
           command = p.command }
         rows[#rows + 1] = row
         print(("decode %s %s %s   aviary %.1f   rwkv.cpp %.1f tokens/s   %.2f times"):format(version, scale.size, dtype, row.ours,

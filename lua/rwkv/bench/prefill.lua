@@ -2,6 +2,7 @@
 -- tokens_per_s=... bandwidth_fraction=... gflops=... sgemm_fraction=...; the former is of reading each weight once.
 local rwkv = require "rwkv"
 local common = require "rwkv.bench.common"
+local median = require "rwkv.statistics".median
 local infer = require "rwkv.bench.infer"
 
 return function(arguments)
@@ -21,7 +22,7 @@ return function(arguments)
   design.tokens = o.n
   local head = 2 * config.vocab * config.dim
   local flops = o.n * (rwkv.describe(design).flops_per_token - head) + head
-  local seconds = common.median(times)
+  local seconds = median(times)
   print(infer.describe(o, model) .. ("; %d tokens at once, median of %d runs"):format(o.n, #times))
   print(common.line { { "run_ms", "%.1f", 1e3 * seconds }, { "run_gflop", "%.4g", flops / 1e9 },
     { "sgemm_gflops", "%.1f", gemm / 1e9 }, { "read_gb_per_s", "%.2f", bandwidth / 1e9 },

@@ -4,6 +4,7 @@
 -- The last line of each: exponents of the time of a text in T (1 is linear, 2 quadratic).
 local rwkv = require "rwkv"
 local common = require "rwkv.bench.common"
+local median = require "rwkv.statistics".median
 
 local function make_model(o)
   local hooks = o.versions == "attention" and { time_mix = "attention", ffn_shift = "none" } or nil
@@ -63,7 +64,8 @@ local function one(o)
       end)
     elseif mode == "train" then
       points = lengths(mode, o, model, function(T)
-        local inputs, targets, times, start, bytes = text(T), text(T), {}, rwkv.time(), 0
+        local inputs, targets, times, start = text(T), text(T), {}, rwkv.time()
+        local bytes
         repeat
           local begin = rwkv.time()
           local loss = model:loss(inputs, targets)
@@ -74,7 +76,7 @@ local function one(o)
           times[#times + 1] = rwkv.time() - begin
         until #times >= 4 and rwkv.time() - start > 0.3 or #times >= 2 and rwkv.time() - start > o.seconds
         table.remove(times, 1) -- the first one gets the memory from the system
-        return common.median(times) / T, common.median(times), bytes
+        return median(times) / T, median(times), bytes
       end)
     else
       common.fail("option --modes: expected read, train or both, found '%s'", mode)

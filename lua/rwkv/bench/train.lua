@@ -1,6 +1,7 @@
--- aviary bench train: training steps on MQAR. The last line: tokens_per_s=... gflops=... sgemm_fraction=...
+-- aviary bench train: training steps on tokens laid out as in MQAR. The last line: tokens_per_s=... gflops=... sgemm_fraction=...
 local rwkv = require "rwkv"
 local common = require "rwkv.bench.common"
+local median = require "rwkv.statistics".median
 local trainer = require "rwkv.bench.trainer"
 
 return function(arguments)
@@ -8,21 +9,21 @@ return function(arguments)
     batch = 256, steps = 20, warmup = 3, threads = rwkv.threads(), seconds = 0. })
   local step, count = trainer(o)
   local gemm, times = common.gemm_rate(o.threads), {}
-  local bar, start = rwkv.progress("train", o.warmup + o.steps, "steps"), nil
+  local bar = rwkv.progress("train", o.warmup + o.steps, "steps")
   for i = 1, o.warmup do
     step()
     bar:update(i, "warm-up")
   end
-  start = rwkv.time()
+  local start = rwkv.time()
   for i = 1, o.steps do
     times[i] = step()
-    bar:update(o.warmup + i, ("%.1f ms a step"):format(1e3 * common.median(times)))
+    bar:update(o.warmup + i, ("%.1f ms a step"):format(1e3 * median(times)))
     if o.seconds > 0 and i >= 5 and rwkv.time() - start > o.seconds then break end
   end
   if rwkv.is_terminal() then bar:finish() end
-  local seconds = common.median(times)
+  local seconds = median(times)
   gemm = (gemm + common.gemm_rate(o.threads)) / 2 -- before and after: the clock of a processor changes
-  print(("RWKV %s, %d layers, dim %d, vocab %d; MQAR of %d pairs, T %d, batch %d; %d threads; median of %d steps"):format(
+  print(("RWKV %s, %d layers, dim %d, vocab %d; %d pairs as in MQAR, T %d, batch %d; %d threads; median of %d steps"):format(
     o.version, o.layers, o.dim, o.vocab, o.pairs, o.seq, o.batch, o.threads, #times))
   print(common.line { { "step_ms", "%.2f", 1e3 * seconds }, { "step_gflop", "%.4g", count.flops / 1e9 },
     { "sgemm_gflops", "%.1f", gemm / 1e9 }, { "parameters", "%d", count.parameters },

@@ -2,6 +2,7 @@
 -- tasks; and the names of what its functions measure.
 local core = require "rwkv.core"
 local hooks = require "rwkv.hooks"
+local sorted = require "rwkv.sorted"
 local visible = require "rwkv.visible"
 
 local check = {}
@@ -16,24 +17,28 @@ function check.shown(x)
   return "a " .. type(x)
 end
 
--- The keys of a table in order: numbers, texts, others.
-function check.sorted(t)
-  local keys = {}
-  for key in pairs(t) do keys[#keys + 1] = key end
-  table.sort(keys, function(a, b)
-    if type(a) ~= type(b) then return type(a) < type(b) end
-    if type(a) == "number" or type(a) == "string" then return a < b end
-    return tostring(a) < tostring(b)
-  end)
-  return keys
-end
-
 -- Whether a table is a list: 1 .. n and nothing else.
 function check.is_list(t)
   if type(t) ~= "table" then return false end
   local n = 0
   for _ in pairs(t) do n = n + 1 end
   return n == #t
+end
+
+-- Fails unless q is a table that has, of the fields it may have, each of its kind (true: any), those that are needed. what: how
+-- a field is called.
+function check.fields(fail_with, what, q, fields, needed)
+  if type(q) ~= "table" then fail_with("expected a table, found a %s", type(q)) end
+  for name, value in pairs(q) do
+    local want = fields[name]
+    if not want then
+      fail_with("there is no %s '%s'; there are: %s", what, visible.line(name), table.concat(sorted(fields), ", "))
+    end
+    if want ~= true and type(value) ~= want then fail_with("%s is a %s, expected a %s", name, type(value), want) end
+  end
+  for _, name in ipairs(needed) do
+    if q[name] == nil then fail_with("%s is missing", name) end
+  end
 end
 
 -- ---- kinds of values ----
@@ -112,8 +117,8 @@ end
 
 local function check_config(given, i, defaults)
   if type(given) ~= "table" then fail("configuration %d is %s, expected a table", i, check.shown(given)) end
-  local name = type(given.label) == "string" and given.label or check.shown(given.label)
-  local where = ("configuration %d (%s)"):format(i, visible.line(name:sub(1, 60)))
+  local called = type(given.label) == "string" and given.label or check.shown(given.label)
+  local where = ("configuration %d (%s)"):format(i, visible.line(called:sub(1, 60)))
   local c = {}
   for name, value in pairs(defaults) do c[name] = value end
   for name, value in pairs(given) do
@@ -124,7 +129,7 @@ local function check_config(given, i, defaults)
   for _, name in ipairs(needed) do
     if c[name] == nil then fail("%s has no %s, expected %s", where, name, known[name].words) end
   end
-  for _, name in ipairs(check.sorted(c)) do
+  for _, name in ipairs(sorted(c)) do
     local fits, problem = check.field(name, c[name])
     if not fits then fail("%s: %s is %s", where, visible.line(name), problem) end
   end
@@ -161,15 +166,7 @@ local fields = { name = "string", configs = "table", task = "function", options 
 
 -- What experiment.run is given. defaults: of configurations.
 function check.question(q, defaults)
-  if type(q) ~= "table" then fail("expected a table, found a %s", type(q)) end
-  for name, value in pairs(q) do
-    local want = fields[name]
-    if not want then fail("there is no field '%s'; there are: %s", visible.line(name), table.concat(check.sorted(fields), ", ")) end
-    if type(value) ~= want then fail("%s is a %s, expected a %s", name, type(value), want) end
-  end
-  for _, name in ipairs { "name", "configs", "task" } do
-    if q[name] == nil then fail("%s is missing", name) end
-  end
+  check.fields(fail, "field", q, fields, { "name", "configs", "task" })
   if #q.name < 1 or #q.name > 200 or q.name:find "[/\0-\31\127]" or q.name == "." or q.name == ".." then
     fail("name is %s, expected the name of a file: 1 to 200 bytes without '/' and control characters", check.shown(q.name))
   end
@@ -187,11 +184,12 @@ function check.title(title, c)
   return text
 end
 
--- A task has :batch(first, count) -> tokens, targets; one that carries a state says where it begins anew. Returns its first
--- examples.
+-- A task has :batch(first, count) -> tokens, targets.
+function check.is_task(task) return (type(task) == "table" or type(task) == "userdata") and task.batch ~= nil end
+
+-- One that carries a state says where it begins anew. Returns its first examples.
 function check.task(name, task, c)
-  local has = (type(task) == "table" or type(task) == "userdata") and task.batch
-  if not has then fail("the %s task is a %s, expected one with :batch(first, count)", name, type(task)) end
+  if not check.is_task(task) then fail("the %s task is a %s, expected one with :batch(first, count)", name, type(task)) end
   local batch = table.pack(task:batch(1, math.min(2, c.batch)))
   for i, what in ipairs { "tokens", "targets" } do
     if type(batch[i]) ~= "userdata" or not tostring(batch[i]):find "^tokens" then

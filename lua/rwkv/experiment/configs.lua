@@ -5,11 +5,10 @@ local core = require "rwkv.core"
 local draws = require "rwkv.experiment.draws"
 local fingerprint = require "rwkv.experiment.fingerprint"
 local hooks = require "rwkv.hooks"
+local sorted = require "rwkv.sorted"
 local visible = require "rwkv.visible"
 
 local configs = {}
-
-configs.sorted = check.sorted
 
 local function fail(...) error(string.format(...), 0) end
 
@@ -101,7 +100,7 @@ end)
 
 function configs.hooks_text(c)
   local parts = {}
-  for _, slot in ipairs(configs.sorted(c.hooks or {})) do
+  for _, slot in ipairs(sorted(c.hooks or {})) do
     local h = c.hooks[slot]
     parts[#parts + 1] = slot .. "=" .. (type(h) == "table" and h.name or h)
   end
@@ -114,7 +113,7 @@ for name in ("os.time os.clock os.date rwkv.time rwkv.tape_bytes rwkv.progress c
 
 local function hooks_of(c)
   local list = {}
-  for _, slot in ipairs(configs.sorted(c.hooks or {})) do
+  for _, slot in ipairs(sorted(c.hooks or {})) do
     local h = c.hooks[slot]
     list[#list + 1] = slot
     list[#list + 1] = type(h) == "table" and h or hooks.find(slot, h) or h
@@ -173,7 +172,7 @@ function configs.titles(list)
     end
   end
   for _, name in ipairs { "label", "version", "hooks" } do differs[name] = nil end
-  local names = configs.sorted(differs)
+  local names = sorted(differs)
   for i, c in ipairs(list) do
     local parts = { c.label }
     for _, name in ipairs(names) do

@@ -10,6 +10,7 @@ local draws = require "rwkv.experiment.draws"
 local files = require "rwkv.experiment.files"
 local options = require "rwkv.options"
 local progress = require "rwkv.progress"
+local sorted = require "rwkv.sorted"
 local trial = require "rwkv.experiment.trial"
 local tsv = require "rwkv.tsv"
 local say = require "rwkv.visible".say
@@ -50,11 +51,11 @@ end
 -- scale(o, { quick = {..}, small = {..}, paper = {..} }) -> the settings that --scale asks for, with those of --set
 function experiment.scale(o, scales)
   if type(o) ~= "table" or type(scales) ~= "table" then fail "scale: expected options and a table of scales" end
-  local s = scales[o.scale] or fail("--scale %s: expected %s", o.scale, table.concat(configs.sorted(scales), ", "))
+  local s = scales[o.scale] or fail("--scale %s: expected %s", o.scale, table.concat(sorted(scales), ", "))
   for word in (o.set or ""):gmatch "%S+" do
     local name, text = word:match "^([%w_]+)=(.+)$"
     if not name then fail("--set: expected NAME=VALUE, found '%s'", word) end
-    if s[name] == nil then fail("--set %s: this scale has %s", word, table.concat(configs.sorted(s), ", ")) end
+    if s[name] == nil then fail("--set %s: this scale has %s", word, table.concat(sorted(s), ", ")) end
     s[name] = value_like(s[name], name, text)
   end
   return s

@@ -1,7 +1,8 @@
 -- Rows of results: the best of a sweep, and a row a group of runs.
 local at_caller = require "rwkv.at_caller"
 local check = require "rwkv.experiment.check"
-local sorted = require "rwkv.experiment.configs".sorted
+local sorted = require "rwkv.sorted"
+local statistics = require "rwkv.statistics"
 local visible = require "rwkv.visible"
 
 local results = {}
@@ -63,15 +64,11 @@ end
 
 -- Mean, lowest, highest and number of a column in the last rows of runs; nothing where there are no numbers.
 local function over_runs(what, last, name)
-  local sum, n, low, high = 0, 0, math.huge, -math.huge
+  local numbers = {}
   for _, run in ipairs(sorted(last)) do
-    if last[run][name] ~= nil then
-      local x = number_in(what, last[run], name)
-      sum, n, low, high = sum + x, n + 1, math.min(low, x), math.max(high, x)
-    end
+    if last[run][name] ~= nil then numbers[#numbers + 1] = number_in(what, last[run], name) end
   end
-  if n > 0 and sum ~= sum then return sum, sum, sum, n end
-  if n > 0 then return sum / n, low, high, n end
+  return statistics.summary(numbers)
 end
 
 -- best(rows, { over = "lr", by = { "label", "dim" }, value = "accuracy", lowest = false }) -> the rows of the runs with the

@@ -6,6 +6,7 @@ local configs = require "rwkv.experiment.configs"
 local draws = require "rwkv.experiment.draws"
 local files = require "rwkv.experiment.files"
 local hooks = require "rwkv.hooks"
+local sorted = require "rwkv.sorted"
 local say = require "rwkv.visible".say
 
 local trial = {}
@@ -171,7 +172,7 @@ function trial.columns(rows)
   for _, name in ipairs(first_columns) do take(name) end
   local last = {}
   for _, name in ipairs(last_columns) do last[name], there[name] = there[name], nil end
-  for _, name in ipairs(configs.sorted(there)) do take(name) end
+  for _, name in ipairs(sorted(there)) do take(name) end
   for _, name in ipairs(last_columns) do
     if last[name] then columns[#columns + 1] = name end
   end

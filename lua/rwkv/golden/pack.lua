@@ -27,9 +27,9 @@ function pack.from_json(text)
   for name, value in text:gmatch '"([^"]+)": (%[?[^%]\n}]+)' do
     map[name] = {}
     for x in value:gmatch "[^%[%], ]+" do
-      local number = tonumber(x) or not_finite[x]
-      if not number then return nil end
-      table.insert(map[name], number)
+      local read = tonumber(x) or not_finite[x]
+      if not read then return nil end
+      table.insert(map[name], read)
     end
   end
   return map

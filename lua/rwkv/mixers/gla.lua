@@ -15,8 +15,9 @@ return {
   state = function(d) return { S = { d.H, d.N, d.N } } end,
   apply = function(x, s, p, d)
     local q, k = x:linear(p["query.weight"]) * d.N ^ -0.5, x:linear(p["key.weight"])
-    local v, y = x:linear(p["value.weight"]), nil
+    local v = x:linear(p["value.weight"])
     local w = (-x:linear(p["decay1.weight"]):linear(p["decay2.weight"], p.decay_bias)):softplus() * (-1 / 16)
+    local y
     y, s.S = rwkv.wkv6(q * w:exp(), w, k, v, rwkv.zeros(d.A), s.S) -- what was stored before, decayed
     local heads = { d.B, d.T, d.H, d.N }
     local now = (q * k):reshape(heads):sum(-1, true) * v:reshape(heads) -- and the token itself

@@ -28,12 +28,13 @@ return {
   apply = function(x, s, p, d)
     local D, R = inner(d), rank(d)
     local both = x:linear(p["input.weight"])
-    local u, z, y = both:slice(3, 1, D), both:slice(3, D + 1), nil
+    local u, z = both:slice(3, 1, D), both:slice(3, D + 1)
     u, s.past = parts.short_conv(u, s.past, p.conv)
     u = (u + p.conv_bias):silu()
     local chosen = u:linear(p["select.weight"])
     local delta = chosen:slice(3, 1, R):linear(p.delta, p.delta_bias):softplus()
     local B, C = chosen:slice(3, R + 1, R + N), chosen:slice(3, R + N + 1)
+    local y
     y, s.h = rwkv.selective_scan(u, delta, -p.log_A:exp(), B, C, s.h)
     return ((y + u * p.skip) * z:silu()):linear(p["output.weight"])
   end,

@@ -31,11 +31,11 @@ end
 -- Rotary positions (Su et al. 2021, arXiv:2104.09864): cosines and sines [B,T,1,N/2] for the d.T tokens after `position`
 -- [B,1]; returns them and the position after.
 function parts.rotation(position, d)
-  local half, angles = d.N // 2, {}
+  local half = d.N // 2
   local steps, frequencies = {}, {}
   for t = 1, d.T do steps[t] = t - 1 end
   for i = 1, half do frequencies[i] = 10000 ^ (-(i - 1) / half) end
-  angles = (position + core.tensor(steps)):reshape(d.B, d.T, 1, 1) * core.tensor(frequencies)
+  local angles = (position + core.tensor(steps)):reshape(d.B, d.T, 1, 1) * core.tensor(frequencies)
   return angles:cos(), angles:sin(), position + d.T
 end
 
@@ -50,7 +50,7 @@ end
 
 -- Initial values of a bias under a softplus: such that it gives steps from 0.001 to 0.1, evenly in the logarithm, as
 -- Mamba's official code has it.
-function parts.inverse_softplus(_, d, rng, shape)
+function parts.inverse_softplus(_, _, rng, shape)
   local log_step = rng:tensor("uniform", shape) * (math.log(0.1) - math.log(0.001)) + math.log(0.001)
   local step = log_step:exp()
   return step + (1 - (-step):exp()):log()

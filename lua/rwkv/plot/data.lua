@@ -264,7 +264,8 @@ return function(arguments, given)
     fail("%s have no logarithmic %s axis", figure.kind, figure.logx and "x" or "y")
   end
 
-  local list, points = option "series", 0
+  local list = option "series"
+  local points
   if list ~= nil and (is_tensor(data) or rawlen(data) > 0) then fail "expected data or series, found both" end
   if figure.kind == "heatmap" then
     if list ~= nil then fail "heatmap: expected a tensor [m,n] or a list of rows, found series" end

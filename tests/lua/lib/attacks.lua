@@ -76,10 +76,10 @@ test("bytecode", function()
   end, "x", "b")
   assert(f == nil and message:find("--trust", 1, true), message)
   equal(load(function() error {} end), nil)
-  local path = write(inside .. "/binary.lua", code)
+  write(inside .. "/binary.lua", code)
   write(inside .. "/shebang.lua", "#!x\n" .. code)
   for _, name in ipairs { "binary", "shebang" } do
-    path = inside .. "/" .. name .. ".lua"
+    local path = inside .. "/" .. name .. ".lua"
     f, message = loadfile(path, "b")
     assert(f == nil and message:find("--trust", 1, true), message)
     refused(function() dofile(path) end)
@@ -134,15 +134,15 @@ end)
 
 test("names that are too long", function()
   for _, path in ipairs { inside .. "/" .. ("a/"):rep(3000) .. "x", ("a/"):rep(3000) .. "x", inside .. "/" .. ("x"):rep(300) } do
-    local too_long = "File name too long"
+    local problem = "File name too long"
     for _, f in ipairs { function() return io.open(path, "w") end, function() return os.remove(path) end,
       function() return os.rename(inside .. "/mine", path) end } do
       local ok, message = f()
-      assert(not ok and message:find(too_long, 1, true), message)
+      assert(not ok and message:find(problem, 1, true), message)
     end
-    fails(function() rwkv.write_file(path, "x") end, too_long)
-    fails(function() rwkv.mkdir(path) end, too_long)
-    fails(function() model:save(path) end, too_long)
+    fails(function() rwkv.write_file(path, "x") end, problem)
+    fails(function() rwkv.mkdir(path) end, problem)
+    fails(function() model:save(path) end, problem)
   end
 end)
 

@@ -43,7 +43,7 @@ function deep.coroutines()
   f()
 end
 function deep.closing()
-  local function f() local x <close> = setmetatable({}, { __close = f }) end
+  local function f() local _ <close> = setmetatable({}, { __close = f }) end
   f()
 end
 function deep.load()

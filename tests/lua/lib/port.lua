@@ -100,7 +100,7 @@ return function(weights, version, tokens, mistake)
 
     function att.v1(x, prev, t)
       local z, time_w = halves(x, prev), W "attn.time_w"
-      local heads, ctx, K, V = time_w.shape[1], time_w.shape[2], s.K or {}, s.V or {}
+      local channels, ctx, K, V = C // time_w.shape[1], time_w.shape[2], s.K or {}, s.V or {} -- channels of a head
       s.K, s.V = K, V
       K[t] = each(function(k) return exp(wrong "no-clamp" and k or max(-60, math.min(k, 30))) end, biased("attn.key", z))
       V[t] = biased("attn.value", z)
@@ -109,7 +109,7 @@ return function(weights, version, tokens, mistake)
       local alpha, beta = W "attn.time_alpha", W "attn.time_beta"
       if wrong "alpha-beta-swapped" then alpha, beta = beta, alpha end
       local y = map(C, function(c)
-        local row, above, below = (c - 1) // (C // heads) * ctx, 0, 0
+        local row, above, below = (c - 1) // channels * ctx, 0, 0
         for u = 1, t do
           local at = wrong "time-w-reversed" and t - u + 1 or ctx - (t - u)
           local w = time_w[row + at] * alpha[row + u] * beta[row + t]

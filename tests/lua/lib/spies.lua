@@ -203,7 +203,7 @@ end
 use("gradcheck", function()
   return call.gradcheck(mine("gradcheck", function(x) return x:square():sum() end), call.rng(1):tensor("normal", 3), {})
 end)
-use("no_grad", function() return call.no_grad(mine("no_grad", function(...) return 7 end)) end)
+use("no_grad", function() return call.no_grad(mine("no_grad", function() return 7 end)) end)
 
 local function task()
   return watched { batch = mine("batch", function(_, first, count)

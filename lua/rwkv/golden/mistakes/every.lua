@@ -43,7 +43,7 @@ local function decay(id, title, change)
 end
 decay("decay-twice", "decay applied twice (e^2w for e^w)", function(w) return 2 * w end)
 decay("decay-missing", "no decay (e^w = 1)", function(w) return w * 0 end)
-mistake { id = "decay-twice", title = "decay applied twice (e^2w for e^w)", of = "^v[23]$", weights = function(map, c)
+mistake { id = "decay-twice", title = "decay applied twice (e^2w for e^w)", of = "^v[23]$", weights = function(map)
   for name, t in pairs(map) do if name:find "time_decay$" then map[name] = t + math.log(2) end end
 end }
 

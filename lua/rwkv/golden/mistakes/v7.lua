@@ -9,7 +9,7 @@ local function weighed(id, title, change)
   list[#list + 1] = { id = id, title = title, of = "^v7$", weights = change }
 end
 local function flat(w) return w:reshape(-1) end
-local hook, low_rank, tanh, sigmoid = parts.hook, parts.low_rank, parts.tanh, parts.sigmoid
+local hook, low_rank, tanh = parts.hook, parts.low_rank, parts.tanh
 
 -- ---- decay, learning rate, gate ----
 

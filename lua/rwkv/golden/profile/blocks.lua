@@ -202,7 +202,8 @@ end
 -- ---- channel mixing ----
 
 function blocks.channel_mix(m, c, W, x, see)
-  local prev, zk, zr = m.before(x), nil, nil
+  local prev = m.before(x)
+  local zk, zr
   if c.version == "v7" or c.version:find "^v6" then
     local dx = m.sub(prev, x)
     zk = m.lerp(x, dx, (W.x_k or W.time_maa_k):reshape(-1))

@@ -10,9 +10,9 @@ local at_caller = require "rwkv.at_caller"
 local check = require "rwkv.experiment.check"
 local configs = require "rwkv.experiment.configs"
 local experiment = require "rwkv.experiment"
+local sorted = require "rwkv.sorted"
 local visible = require "rwkv.visible"
 
-local sorted = configs.sorted
 local defaults = { layers = 2, batch = 64, beta1 = 0.9, beta2 = 0.99, eps = 1e-8, weight_decay = 0.1, warmup_steps = 10,
   seed = 0, lr = 3e-3 }
 local required = { "dim", "head_size", "vocab", "seq", "examples", "every", "tests" }
@@ -20,13 +20,6 @@ local fields = { name = "string", out = "string", settings = "table", runs = "ta
   seeds = "table", note = "string", columns = "table" }
 
 local function fail(...) error("learn: " .. string.format(...), 0) end
-
-local function listed(t) return table.concat(sorted(t), ", ") end
-
-local function check_task(name, task)
-  local has = (type(task) == "table" or type(task) == "userdata") and task.batch
-  if not has then fail("%s is a %s, expected a task with :batch(first, count)", name, type(task)) end
-end
 
 local function check_run(run, i)
   if type(run) ~= "table" then fail("run %d is %s, expected { label =, version =, hooks = }", i, check.shown(run)) end
@@ -39,24 +32,14 @@ local function check_run(run, i)
 end
 
 local function check_question(q)
-  if type(q) ~= "table" then fail("expected a table, found a %s", type(q)) end
-  for name in pairs(q) do
-    if not fields[name] then fail("there is no option '%s'; there are: %s", visible.line(name), listed(fields)) end
-  end
-  for _, name in ipairs { "name", "out", "settings", "runs", "train", "test" } do
-    if q[name] == nil then fail("%s is missing", name) end
-  end
-  for name, value in pairs(q) do
-    local want = fields[name]
-    if want ~= true and type(value) ~= want then fail("%s is a %s, expected a %s", name, type(value), want) end
-  end
+  check.fields(fail, "option", q, fields, { "name", "out", "settings", "runs", "train", "test" })
   local known = {}
   for _, name in ipairs(required) do known[name] = true end
   for name in pairs(defaults) do known[name] = true end
   for name, value in pairs(q.settings) do
     if not known[name] then
       fail("there is no setting '%s'; there are: %s (what shall only stand in the table goes into columns)",
-        visible.line(name), listed(known))
+        visible.line(name), table.concat(sorted(known), ", "))
     end
     local fits, problem = check.field(name == "warmup_steps" and "warmup" or name, value)
     if not fits then fail("setting %s is %s", name, problem) end
@@ -77,8 +60,11 @@ local function check_question(q)
     if not fits then fail("seeds: entry %d is %s", i, problem) end
   end
   if q.seeds and type(q.train) ~= "function" then fail "with seeds, train is a function(seed) that returns the task" end
-  if type(q.train) ~= "function" then check_task("train", q.train) end
-  check_task("test", q.test)
+  for _, name in ipairs { "train", "test" } do
+    if not (check.is_task(q[name]) or name == "train" and type(q.train) == "function") then
+      fail("%s is a %s, expected a task with :batch(first, count)", name, type(q[name]))
+    end
+  end
 end
 
 local function learn(q)

@@ -3,6 +3,7 @@
 -- seeds, and as error the distance to the farthest. Rows without x or y are left out.
 local at_caller = require "rwkv.at_caller"
 local check = require "rwkv.experiment.check"
+local mean = require "rwkv.statistics".mean
 
 local function fail(...) error("curves: " .. string.format(...), 0) end
 
@@ -46,10 +47,10 @@ return at_caller(function(rows, x, y)
     local s, several = { label = curve.label, x = curve.at, y = {}, error = {} }, false
     table.sort(curve.at)
     for k, at in ipairs(curve.at) do
-      local values, sum, far = curve.values[at], 0, 0
-      for _, v in ipairs(values) do sum = sum + v end
-      for _, v in ipairs(values) do far = math.max(far, math.abs(v - sum / #values)) end
-      s.y[k], s.error[k] = sum / #values, far
+      local values, far = curve.values[at], 0
+      local middle = mean(values)
+      for _, v in ipairs(values) do far = math.max(far, math.abs(v - middle)) end
+      s.y[k], s.error[k] = middle, far
       several = several or #values > 1
     end
     if not several then s.error = nil end
