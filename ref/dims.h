@@ -7,8 +7,10 @@
 typedef struct Hook Hook;
 
 /* The slots that a hook can be put into (hook.h). */
+/* clang-format off */
 typedef enum { HOOK_SHIFT, HOOK_FFN_SHIFT, HOOK_RECEPTANCE, HOOK_DECAY, HOOK_ICLR, HOOK_GATE, HOOK_BONUS, HOOK_KEY_NORM,
                HOOK_VALUE_RESIDUAL, HOOK_RECURRENCE, HOOK_NORM, HOOK_TIME_MIX, HOOK_CHANNEL_MIX, HOOK_SLOTS } HookSlot;
+/* clang-format on */
 
 /* A size that a version does not have is 0. */
 typedef struct {
@@ -34,9 +36,11 @@ typedef struct {
 } ShapeSpec;
 
 #define FIXED(n) (sizeof(Dims) + (size_t)(n)) /* n itself */
+/* clang-format off */
 #define S1(a) {1, {offsetof(Dims, a)}}
 #define S2(a, b) {2, {offsetof(Dims, a), offsetof(Dims, b)}}
 #define S3(a, b, c) {3, {offsetof(Dims, a), offsetof(Dims, b), offsetof(Dims, c)}}
+/* clang-format on */
 
 int *dims_at(Dims *d, size_t offset);
 int dims_size(const Dims *d, size_t size); /* of a ShapeSpec */

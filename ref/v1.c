@@ -179,6 +179,7 @@ static void complete(Dims *d)
 /* scores with w, alpha, beta, k and v, and the two sums, for every earlier token */
 static double mixing_flops(const Dims *d, int tokens) { return 6.0 * d->A * (tokens + 1.0); }
 
+/* clang-format off */
 const Version version_v1 = {
     .name = "v1", .title = "RWKV-1",
     .global = PARAM_LIST(global_params, V1Global), .block = PARAM_LIST(params, V1Block),
@@ -187,3 +188,4 @@ const Version version_v1 = {
     .streams = "x", .ffn_streams = "x",
     .complete = complete, .mixing_flops = mixing_flops, .embed = embed, .run = run, .logits = logits,
 };
+/* clang-format on */

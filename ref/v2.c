@@ -119,6 +119,7 @@ static void complete(Dims *d)
 
 static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 12.0 * d->C; }
 
+/* clang-format off */
 const Version version_v2 = {
     .name = "v2", .title = "RWKV-2",
     .global = PARAM_LIST(global_params, Global), .block = PARAM_LIST(params, V2Block),
@@ -127,3 +128,4 @@ const Version version_v2 = {
     .streams = "x", .ffn_streams = "x",
     .complete = complete, .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits,
 };
+/* clang-format on */

@@ -107,6 +107,7 @@ static void complete(Dims *d)
 
 static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 12.0 * d->C; }
 
+/* clang-format off */
 const Version version_v3 = {
     .name = "v3", .title = "RWKV-3",
     .global = PARAM_LIST(global_params, Global), .block = PARAM_LIST(params, V3Block),
@@ -115,3 +116,4 @@ const Version version_v3 = {
     .streams = "k v r", .ffn_streams = "k r",
     .complete = complete, .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits,
 };
+/* clang-format on */

@@ -135,6 +135,7 @@ static void complete(Dims *d)
 
 static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 22.0 * d->A; }
 
+/* clang-format off */
 const Version version_v4 = {
     .name = "v4", .title = "RWKV-4 Dove",
     .global = PARAM_LIST(global_params, Global), .block = PARAM_LIST(params, V4Block),
@@ -145,3 +146,4 @@ const Version version_v4 = {
     .streams = "k v r", .ffn_streams = "k r", .recurrence = "w u k v",
     .complete = complete, .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits,
 };
+/* clang-format on */

@@ -170,8 +170,10 @@ static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 5.0
    .streams = streams_, .ffn_streams = "k r", .recurrence = "r w k v u",                                 \
    .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits}
 
+/* clang-format off */
 const Version version_v5_0 = V5("v5.0", "RWKV-5.0", global_neo, params_5_0, complete_neo, "k v r", "v5.0", "none");
 const Version version_v5_1 = V5("v5.1", "RWKV-5.1", global_neo, params_5_1, complete_neo,
                                   "k v r g", "v5.0", "silu");
 const Version version_v5_2 = V5("v5.2", "RWKV-5.2 Eagle", global_5_2, params_5_2, complete_5_2,
                                   "k v r g", "v5", "silu");
+/* clang-format on */

@@ -225,6 +225,8 @@ static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 5.0
    .streams = streams_, .ffn_streams = "k r", .recurrence = "r w k v u",                                 \
    .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits}
 
+/* clang-format off */
 const Version version_v6 = V6("v6", "RWKV-6 Finch", params_6, complete, "w k v r g", "silu", "group");
 const Version version_v6a = V6("v6a", "RWKV-6.0a", params_6a, complete_a, "w k v r g", "tanh-lora", "group");
 const Version version_v6b = V6("v6b", "RWKV-6.0b", params_6b, complete_b, "r k v w", "none", "layer");
+/* clang-format on */

@@ -197,6 +197,7 @@ static void complete(Dims *d)
 
 static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 9.0 * d->C * d->N; }
 
+/* clang-format off */
 const Version version_v7 = {
     .name = "v7", .title = "RWKV-7 Goose",
     .global = PARAM_LIST(global_params, Global), .block = PARAM_LIST(params, V7Block),
@@ -208,3 +209,4 @@ const Version version_v7 = {
     .streams = "r w k v a g", .ffn_streams = "k", .recurrence = "r w k v a b", .rounds_decay = true,
     .complete = complete, .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits,
 };
+/* clang-format on */

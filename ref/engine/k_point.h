@@ -12,8 +12,10 @@ void k_clear(const Clear *op);
 
 /* ---- one operand: y = f(x) ---- */
 
+/* clang-format off */
 typedef enum { U_NEG, U_EXP, U_LOG, U_SQRT, U_SQUARE, U_ABS, U_TANH, U_SIGMOID, U_SILU, U_RELU, U_RELU2,
                U_SOFTPLUS, U_MISH, U_SIN, U_COS, UNARY_COUNT } UnaryKind;
+/* clang-format on */
 
 typedef struct {
   const char *name;
