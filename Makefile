@@ -186,6 +186,10 @@ build/$(1)/tests/escape.so: tests/lua/lib/escape.c build/flags
 	@mkdir -p $$(@D)
 	@echo "link $$@"
 	@$$(CC) -shared $$(COMMON) $$(FLAGS_lua) $$(TREE_$(1)) $$< -o $$@
+build/$(1)/tests/far.so: tests/module/far_module.c tests/far.c build/$(1)/librwkv.a build/flags
+	@mkdir -p $$(@D)
+	@echo "link $$@"
+	@$$(CC) -shared $$(COMMON) $$(FLAGS_test) $$(TREE_$(1)) tests/module/far_module.c tests/far.c build/$(1)/librwkv.a $$(LIBS) -o $$@
 build/$(1)/rwkv/core.so: $$(patsubst %.c,build/$(1)/%.o,$$(MODULE) $$(BINDINGS)) build/$(1)/librwkv.a
 	@mkdir -p $$(@D)
 	@echo "link $$@"
@@ -216,7 +220,7 @@ aviary: build/f32/aviary
 # Those whose names contain one of the words of T, or all.
 named = $(if $(T),$(foreach t,$(1),$(if $(strip $(foreach w,$(T),$(findstring $(w),$(t)))),$(t))),$(1))
 tests_in = $(patsubst %,build/$(1)/tests/%,$(call named,$(TESTS))) build/$(1)/aviary build/torn_$(1)/aviary \
-           build/$(1)/tests/escape.so
+           build/$(1)/tests/escape.so build/$(1)/tests/far.so
 
 test: all $(call tests_in,f32) $(call tests_in,f64)
 	@T='$(T)' sh tests/run.sh build/f32 build/f64

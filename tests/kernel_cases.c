@@ -302,6 +302,7 @@ const KernelCase kernel_cases[OP_COUNT] = {
     [OP_l2norm_backward] = {.values = l2norm_backward_values, .wide = 10},
     [OP_shift] = {SIZES(Shift, B, cubes), .wide = 1e6, .shape = "[64,64,64]", .bench = {64, 64, 64}},
     [OP_shift_backward] = {.wide = 1e6},
+    [OP_conv] = {SIZES(Conv, B, convs), .wide = 1e4, .shape = "[64,64,64], 4 wide", .bench = {64, 64, 64, 4}},
     [OP_slice] = {SIZES(Slice, outer, halves), .wide = 1e6, .shape = "[64,64,64]", .bench = {64, 64, 64, 32, 32}},
     [OP_slice_add] = {SIZES(Slice, outer, halves), .wide = 1e6, .shape = "[64,64,64]", .bench = {64, 64, 64, 32, 32}},
     [OP_unslice] = {SIZES(Unslice, outer, halves), .wide = 1e6, .shape = "[64,64,64]", .bench = {64, 64, 64, 32, 32}},

@@ -8,12 +8,12 @@ bool version_uses(const Version *v, size_t size)
 {
   Dims d = {.one = 1, .V = 16, .C = 64, .L = 4};
   v->complete(&d);
-  return *dim_at(&d, size) != 0;
+  return *dims_at(&d, size) != 0;
 }
 
 static void set_if_used(const Version *v, Dims *d, size_t size, int value)
 {
-  if (version_uses(v, size)) *dim_at(d, size) = value;
+  if (version_uses(v, size)) *dims_at(d, size) = value;
 }
 
 static bool is(const Version *v, const char *name) { return strcmp(v->name, name) == 0; }

@@ -235,10 +235,12 @@ static Tensor *sum_of_ops(Tape *tp, Tensor *x, Tensor *A, Tensor *h)
 {
   static const int index[B * ROWS * 2] = {0, 3, 1, 1, 2, 0, 3, 3, 1, 2, 0, 2};
   Tensor *running = t_cumsum(tp, x, 1), *keys = x, *values = running;
+  Tensor *carry = tape_zeros(tp, 3, (int[]){B, 1, COLUMNS});
   Tensor *chosen = t_where(tp, t_compare(tp, C_GT, x, tape_number(tp, -0.5)), running, x);
   Tensor *share = t_softmax(tp, chosen), *alike = t_bmm(tp, share, t_permute(tp, chosen, (int[]){0, 2, 1}));
   Tensor *sums[] = {t_sum_all(tp, t_max(tp, alike, 2, true)), t_sum_all(tp, t_gather(tp, share, index, 2)),
                     t_sum_all(tp, t_attention(tp, share, chosen, x, HEADS, &keys, &values)),
+                    t_sum_all(tp, t_conv(tp, x, t_slice(tp, A, 1, 0, 2), &carry)),
                     t_sum_all(tp, t_selective_scan(tp, x, share, A, alike, alike, &h)), t_sum_all(tp, h)};
   Tensor *all = sums[0];
   for (size_t i = 1; i < sizeof sums / sizeof *sums; i++) all = t_add(tp, all, sums[i]);

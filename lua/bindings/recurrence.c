@@ -11,6 +11,14 @@ static int op_shift(lua_State *L) /* x [B,T,C] :shift(carry [B,C]) -> rows befor
   return push_step(L, carry) + 1;
 }
 
+static int op_conv(lua_State *L) /* x [B,T,C] :conv(w [C,W], carry [B,W-1,C]) -> y [B,T,C], new carry */
+{
+  Tape *tp = step_tape(L);
+  Tensor *x = check_operand(L, 1), *w = check_operand(L, 2), *carry = check_operand(L, 3);
+  push_step(L, t_conv(tp, x, w, &carry));
+  return push_step(L, carry) + 1;
+}
+
 static int op_wkv4(lua_State *L) /* wkv4(w [C] or [B,T,C], u, k, v, a, b, p) -> y, a, b, p */
 {
   Tape *tp = step_tape(L);
@@ -79,7 +87,7 @@ static int op_attention(lua_State *L) /* attention(q, k, v, heads, keys or nil, 
 void open_recurrence(lua_State *L)
 {
   lua_getfield(L, -1, "Tensor");
-  add_functions(L, (luaL_Reg[]){{"shift", op_shift}, {NULL, NULL}});
+  add_functions(L, (luaL_Reg[]){{"shift", op_shift}, {"conv", op_conv}, {NULL, NULL}});
   lua_pop(L, 1);
   add_functions(L, (luaL_Reg[]){{"wkv2", op_wkv2}, {"wkv4", op_wkv4}, {"wkv6", op_wkv6}, {"wkv7", op_wkv7},
                                 {"selective_scan", op_selective_scan}, {"attention", op_attention}, {NULL, NULL}});

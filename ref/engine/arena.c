@@ -21,17 +21,19 @@ struct ArenaBlock {
    and what is not: use after a rewind, or beyond a piece, shows at once. */
 #ifdef AVIARY_POISON
 enum { APART = ALIGN };
+static bool watched(const Arena *a) { return !a->memory || a->memory->in_process(); }
+
 static void reveal(const Arena *a, char *p, size_t bytes)
 {
-  if (!a->memory || a->memory == &memory_host) ASAN_UNPOISON_MEMORY_REGION(p, bytes);
+  if (watched(a)) ASAN_UNPOISON_MEMORY_REGION(p, bytes);
 }
 
 static void poison(const Arena *a, char *p, size_t bytes)
 {
-  bool host = !a->memory || a->memory == &memory_host;
+  if (!watched(a)) return;
   reveal(a, p, bytes);
-  if (host) memset(p, 0xFF, bytes);
-  if (host) ASAN_POISON_MEMORY_REGION(p, bytes);
+  memset(p, 0xFF, bytes);
+  ASAN_POISON_MEMORY_REGION(p, bytes);
 }
 #else
 enum { APART = 0 };

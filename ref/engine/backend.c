@@ -63,7 +63,9 @@ void backend_write_new(void *to, const void *from, size_t bytes)
   if (bytes) now->memory->write(to, from, bytes);
 }
 
-const Memory backend_memory = {take, backend_free, backend_read, backend_write};
+static bool in_process(void) { return now->memory->in_process(); }
+
+const Memory backend_memory = {take, backend_free, backend_read, backend_write, in_process};
 
 void *backend_alloc(size_t bytes, const char *what)
 {
@@ -110,7 +112,7 @@ void backend_fall_back(const Memory *memory, OpId id, const void *op)
     if (!is_moved(o, memory)) continue;
     host[i] = e ? host[e - operand] : next;
     if (!e) next += room_of(o);
-    if (!e && o->access != SCRATCH) memory->read(host[i], o->data, o->count * o->size);
+    if (!e && (o->access == READ || o->access == UPDATE)) memory->read(host[i], o->data, o->count * o->size);
     memcpy(own + o->at, &host[i], sizeof host[i]);
   }
   row->kernel(own);

@@ -22,8 +22,8 @@ const Backend *backend_now(void);
 /* From here on this one. Fails if tensors are there whose memory it cannot reach. */
 void backend_use(const Backend *b);
 
-/* The backend in a module, a shared object that exports a BackendModule called rwkv_backend_module; it stays loaded. Fails
-   with what is wrong with the module, or with what keeps its device from being used. */
+/* The backend in a module, a shared object that exports a BackendModule called rwkv_backend_module; it stays loaded.
+   Fails with what is wrong with the module, or with what keeps its device from being used. */
 typedef struct {
   int ops;         /* OP_COUNT, and */
   int real_bytes;  /* sizeof(real), as the module was built */

@@ -31,6 +31,7 @@ typedef struct {
   void (*free)(void *p, size_t bytes);
   void (*read)(void *to, const void *from, size_t bytes);  /* from there */
   void (*write)(void *to, const void *from, size_t bytes); /* to there */
+  bool (*in_process)(void); /* whether it is memory like any other: test builds watch it then */
 } Memory;
 extern const Memory memory_host;
 

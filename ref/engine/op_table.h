@@ -96,6 +96,11 @@ OP(l2norm_backward, L2NormBackward, F.groups,
 /* ---- time shift, slices, sums ---- */
 OP(shift, Shift, op->B, WRITES(prev, BTC) READS(x, BTC) READS(carry, BC))
 OP(shift_backward, ShiftBackward, F.B, ADDS(gx, 1, F_BTC) ADDS(gcarry, 1, F_BC) READS(g, F_BTC))
+OP(conv, Conv, op->B,
+   SUMS(y, op->W, BTC) READS(x, BTC) READS(carry, op->B * (op->W - 1) * op->C) READS_ALL(w, op->C * op->W))
+OP(conv_backward, ConvBackward, F.B,
+   ADDS(gx, F.W, F_BTC) ADDS(gcarry, F.W, F.B * (F.W - 1) * F.C) ADDS_ALL(gw, F.B * F.T, "g x", F.C * F.W)
+   READS(g, F_BTC) READS(forward.x, F_BTC) READS(forward.carry, F.B * (F.W - 1) * F.C) READS_ALL(forward.w, F.C * F.W))
 OP(slice, Slice, op->outer, WRITES(part, op->outer * op->count * op->inner) READS(whole, OUTER))
 OP(slice_add, Slice, op->outer, ADDS(part, 1, op->outer * op->count * op->inner) READS(whole, OUTER))
 OP(unslice, Unslice, op->outer, UPDATES(whole, OUTER) READS(part, op->outer * op->count * op->inner))

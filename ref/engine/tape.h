@@ -110,6 +110,9 @@ Tensor *t_bmm(Tape *tp, Tensor *a, Tensor *b); /* a [..,M,K], b [..,K,N]; one of
 /* ---- time ---- */
 /* The rows before: x [B,T,C], *carry [B,C] -> [B,T,C]; *carry becomes the last row of x. */
 Tensor *t_shift(Tape *tp, Tensor *x, Tensor **carry);
+/* The short convolution y_t = sum_j w_j x_{t-W+1+j}, each channel by itself: x [B,T,C], w [C,W] with W at least 2, the
+   last weight the current token's; *carry [B,W-1,C] the tokens before, and then the last ones. Returns y [B,T,C]. */
+Tensor *t_conv(Tape *tp, Tensor *x, Tensor *w, Tensor **carry);
 /* [v1.4]: w alpha beta [H,ctx] (or with axes of size 1), k > 0, v [B,T,C]; *keys, *values [B,before,C] are
    those of the positions so far, and grow by k, v; before + T <= ctx. Returns y [B,T,C]. */
 Tensor *t_wkv1(Tape *tp, Tensor *w, Tensor *alpha, Tensor *beta, int H, Tensor *k, Tensor *v, Tensor **keys,
