@@ -1,8 +1,9 @@
 # Aviary. `make help` lists what there is.
 #
 # One source, built in trees under build/: f32 and f64 (the two precisions), the same two again with sanitizers, and one
-# that counts which lines run. ./aviary is the float32 program; it calls build/f64/aviary when float64 is asked for. Beside each a program
-# for tests whose inner wall is torn down, build/torn_f32/aviary: what the kernel alone keeps a script from doing.
+# that counts which lines run. ./aviary is the float32 program; it calls build/f64/aviary when float64 is asked for. Beside
+# each a program for tests whose inner wall is torn down, build/torn_f32/aviary: what the kernel alone keeps a script from
+# doing.
 
 PACKAGES := gcc libc6-dev make pkg-config liblua5.4-dev libcjson-dev libedit-dev libopenblas-openmp-dev libdnnl-dev \
             libzip-dev libseccomp-dev libcmocka-dev gnuplot-nox lua5.4
@@ -64,7 +65,7 @@ TREE_f32    :=
 TREE_f64    := -DAVIARY_DOUBLE
 TREE_asan32 := $(SANITIZE)
 TREE_asan64 := $(SANITIZE) -DAVIARY_DOUBLE
-TREE_cov    := --coverage -fprofile-update=atomic
+TREE_cov    := --coverage -fprofile-update=atomic -Wl,-u,__gcov_dump
 
 REF   := $(wildcard ref/*.c ref/engine/*.c ref/io/*.c ref/model/*.c)
 FAST  := $(wildcard ref/fast/*.c)
