@@ -117,9 +117,9 @@ static acc d_min_a(acc a, acc b) { return a <= b; }
 static acc d_min_b(acc a, acc b) { return !(a <= b); }
 
 const BinaryFunction k_binary_functions[BINARY_COUNT] = {
-    [B_ADD] = {"add", f_add, d_one, d_one},       [B_SUB] = {"sub", f_sub, d_one, d_minus_one},
-    [B_MUL] = {"mul", f_mul, d_second, d_first},  [B_DIV] = {"div", f_div, d_div_a, d_div_b},
-    [B_MAX] = {"max", f_max, d_max_a, d_max_b},   [B_MIN] = {"min", f_min, d_min_a, d_min_b},
+    [B_ADD] = {"add", f_add, d_one, d_one},      [B_SUB] = {"sub", f_sub, d_one, d_minus_one},
+    [B_MUL] = {"mul", f_mul, d_second, d_first}, [B_DIV] = {"div", f_div, d_div_a, d_div_b},
+    [B_MAX] = {"max", f_max, d_max_a, d_max_b},  [B_MIN] = {"min", f_min, d_min_a, d_min_b},
 };
 
 /* for (i0..i3) over sizes n */
@@ -171,8 +171,8 @@ void k_binary_backward(const BinaryBackward *op)
 
 /* ---- comparing and choosing ---- */
 
-const char *const k_compare_names[COMPARE_COUNT] = {[C_GT] = "gt", [C_GE] = "ge", [C_LT] = "lt",
-                                                  [C_LE] = "le", [C_EQ] = "eq", [C_NE] = "ne"};
+const char *const k_compare_names[COMPARE_COUNT] = {
+    [C_GT] = "gt", [C_GE] = "ge", [C_LT] = "lt", [C_LE] = "le", [C_EQ] = "eq", [C_NE] = "ne"};
 
 static bool holds(CompareKind kind, real a, real b)
 {

@@ -55,9 +55,9 @@ typedef struct {
   int n[4];
   size_t step_a[4], step_b[4];
 } Broadcast;
-size_t k_broadcast_size(const Broadcast *s);                      /* numbers of the result, */
-size_t k_broadcast_held(const Broadcast *s, const size_t *step);  /* and of an operand */
-size_t k_broadcast_parts(const Broadcast *s);                     /* the first size that is not 1, */
+size_t k_broadcast_size(const Broadcast *s);                       /* numbers of the result, */
+size_t k_broadcast_held(const Broadcast *s, const size_t *step);   /* and of an operand */
+size_t k_broadcast_parts(const Broadcast *s);                      /* the first size that is not 1, */
 bool k_broadcast_in_parts(const Broadcast *s, const size_t *step); /* and whether an operand has it too */
 
 typedef struct {
