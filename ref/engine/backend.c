@@ -15,26 +15,25 @@ const Backend backend_reference = {"reference", &memory_host, reference_run, not
 
 /* ---- the one at work ---- */
 
-static const Backend *now = &backend_reference;
+const Backend *backend_at_work = &backend_reference;
 static size_t held; /* bytes of its memory */
 
-const Backend *backend_now(void) { return now; }
-void backend_run(OpId id, const void *op) { now->run(id, op); }
-void backend_flush(void) { now->flush(); }
+const Backend *backend_now(void) { return backend_at_work; }
+void backend_flush(void) { backend_at_work->flush(); }
 
 void backend_use(const Backend *b)
 {
-  if (b->memory != now->memory && held)
+  if (b->memory != backend_at_work->memory && held)
     rwkv_fail("backend %s: tensors are there already, in the memory of backend %s, which it cannot reach: choose the "
               "backend before the first tensor is made",
-              b->name, now->name);
-  now->flush();
-  now = b;
+              b->name, backend_at_work->name);
+  backend_at_work->flush();
+  backend_at_work = b;
 }
 
 static void *take(size_t bytes)
 {
-  void *p = now->memory->alloc(bytes);
+  void *p = backend_at_work->memory->alloc(bytes);
   if (p) held += bytes;
   return p;
 }
@@ -42,29 +41,29 @@ static void *take(size_t bytes)
 void backend_free(void *p, size_t bytes)
 {
   if (!p) return;
-  now->flush();
-  now->memory->free(p, bytes);
+  backend_at_work->flush();
+  backend_at_work->memory->free(p, bytes);
   held -= bytes;
 }
 
 void backend_read(void *to, const void *from, size_t bytes)
 {
-  now->flush();
-  if (bytes) now->memory->read(to, from, bytes);
+  backend_at_work->flush();
+  if (bytes) backend_at_work->memory->read(to, from, bytes);
 }
 
 void backend_write(void *to, const void *from, size_t bytes)
 {
-  now->flush();
+  backend_at_work->flush();
   backend_write_new(to, from, bytes);
 }
 
 void backend_write_new(void *to, const void *from, size_t bytes)
 {
-  if (bytes) now->memory->write(to, from, bytes);
+  if (bytes) backend_at_work->memory->write(to, from, bytes);
 }
 
-static bool in_process(void) { return now->memory->in_process(); }
+static bool in_process(void) { return backend_at_work->memory->in_process(); }
 
 const Memory backend_memory = {take, backend_free, backend_read, backend_write, in_process};
 

@@ -46,9 +46,9 @@ void backend_flush(void);
 void backend_fall_back(const Memory *memory, OpId id, const void *op);
 
 /* run_wkv7(&(Wkv7){...}) and so on. */
-void backend_run(OpId id, const void *op);
+extern const Backend *backend_at_work; /* that is backend_now(), for these alone */
 #define OP(name, Struct, ...) \
-  static inline void run_##name(const Struct *op) { backend_run(OP_##name, op); }
+  static inline void run_##name(const Struct *op) { backend_at_work->run(OP_##name, op); }
 #include "op_table.h"
 
 #endif

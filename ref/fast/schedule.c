@@ -208,13 +208,18 @@ static bool comes_in_tiles(size_t parts, const Use *use, size_t uses)
   return largest >= schedule.numbers / 4 * sizeof(real) || (largest && any_conflict(use, uses, NOW));
 }
 
+/* Nothing waits, and this need not either: the usual case of a single token. */
+static bool is_free(bool whole)
+{
+  if (schedule.running) return true;
+  if (schedule.tiled_count || schedule.after_count) return false;
+  if (schedule.memory.current) arena_reset(&schedule.memory);
+  return whole || schedule.tiles < 2;
+}
+
 static When when_of(OpId id, const void *op, bool whole)
 {
   Use use[MOST_OPERANDS];
-  if (schedule.running) return NOW;
-  bool empty = !schedule.tiled_count && !schedule.after_count;
-  if (empty) arena_reset(&schedule.memory);
-  if (empty && (whole || schedule.tiles < 2)) return NOW;
   size_t uses = uses_of(use, id, op, whole);
   bool tiles = !whole && comes_in_tiles(op_rows[id].parts(op), use, uses);
   bool full = schedule.seen_count + uses > SLOTS / 2 || schedule.tiled_count == MOST || schedule.after_count + 2 > MOST;
@@ -225,8 +230,8 @@ static When when_of(OpId id, const void *op, bool whole)
   return at;
 }
 
-When fast_when(OpId id, const void *op) { return when_of(id, op, false); }
-When fast_when_whole(OpId id, const void *op) { return when_of(id, op, true); }
+When fast_when(OpId id, const void *op) { return is_free(false) ? NOW : when_of(id, op, false); }
+When fast_when_whole(OpId id, const void *op) { return is_free(true) ? NOW : when_of(id, op, true); }
 
 void *fast_memory(size_t bytes) { return arena_alloc(&schedule.memory, bytes); }
 
