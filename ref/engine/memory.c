@@ -76,7 +76,7 @@ void memory_fail(size_t bytes, const char *format, ...)
 
 /* ---- the memory of the process ---- */
 
-enum { LARGE = 8 << 20 }; /* bytes from which on pages are asked for, */
+enum { LARGE = 1 << 20 }; /* bytes from which on whole pages are asked for, as the blocks of an arena are */
 
 static void *host_alloc(size_t bytes)
 {
