@@ -1,4 +1,4 @@
-/* Slots, and a hook in C with parameters and state of its own. The built-in ones are in test_hook_list.c, those that do
+/* Slots, and a hook in C with parameters and state of its own. The built-in ones are in test_variants.c, those that do
    wrong in test_hook_fail.c. */
 #include <stdarg.h>
 #include <stddef.h>
