@@ -1,4 +1,4 @@
-/* New models: the same for the same seed, and with finite numbers however small. */
+/* New models: the same for the same seed, with finite numbers however small, and those for measuring. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -56,11 +56,35 @@ static void smallest_models(void **state)
     }
 }
 
+/* Uniform numbers of variance 1 / columns in a matrix; the official values elsewhere. */
+static void uniform(void **state)
+{
+  (void)state;
+  enum { C = 64 };
+  const Dims d = {.V = 100, .C = C, .L = 2};
+  Model *m = model_new_uniform(version_find("v7"), &d, 1), *official = model_new(version_find("v7"), &d, 1);
+  const char *const matrices[] = {"emb.weight", "blocks.0.att.key.weight", "blocks.1.ffn.value.weight", "head.weight"};
+  for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) {
+    const Tensor *t = model_param(m, matrices[i])->t;
+    double square = 0, most = 0, variance = 1.0 / t->shape[1];
+    for (size_t j = 0; j < t->n; j++) {
+      double x = (double)t->data[j];
+      square += x * x / (double)t->n, most = fmax(most, fabs(x));
+    }
+    if (!(fabs(square / variance - 1) < 0.1) || !(most <= sqrt(3 * variance) * (1 + 1e-6)))
+      fail_msg("%s: mean square %g, largest %g, expected variance %g", matrices[i], square, most, variance);
+  }
+  const Tensor *a = model_param(m, "blocks.1.att.w0")->t, *b = model_param(official, "blocks.1.att.w0")->t;
+  assert_memory_equal(a->data, b->data, a->n * sizeof *a->data);
+  model_free(m), model_free(official);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(seeds),
       cmocka_unit_test(smallest_models),
+      cmocka_unit_test(uniform),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Models from files: numbers of every kind of float, and none but those. */
+/* Models from files: numbers of every kind of float, packed or not, and none but those. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,8 +24,8 @@ static void half_precision(void **state)
   for (int i = 0; i < m->count; i++) {
     const Tensor *t = m->params[i].t;
     used += (size_t)snprintf(header + used, room - used,
-                             "%c\"%s\":{\"dtype\":\"BF16\",\"shape\":%s,\"data_offsets\":[%zu,%zu]}",
-                             i ? ',' : '{', m->params[i].name, tensor_shape(t), 2 * at, 2 * (at + t->n));
+                             "%c\"%s\":{\"dtype\":\"BF16\",\"shape\":%s,\"data_offsets\":[%zu,%zu]}", i ? ',' : '{',
+                             m->params[i].name, tensor_shape(t), 2 * at, 2 * (at + t->n));
     for (size_t j = 0; j < t->n; j++) {
       float x = (float)t->data[j];
       uint32_t bits;
@@ -63,12 +63,41 @@ static void integers_are_not_weights(void **state)
   model_free(m);
 }
 
+/* Packed, the bits stay as the file has them; otherwise they are widened. The numbers are the same. */
+static void packed_or_not(void **state)
+{
+  (void)state;
+  FOR_VERSIONS(v) {
+    Model *m = small_model(v, 1), *packed = model_pack(m, STORED_BF16);
+    const char *path = files_path("packed.safetensors");
+    write_model(packed, path);
+    Model *wide = load_model(path, NULL);
+    StFile *f = st_open(path);
+    Model *same = model_load_packed(f, NULL);
+    st_close(f);
+    assert_true(same->inference && !wide->inference);
+    assert_int_equal(wide->count, packed->count);
+    assert_int_equal(same->count, packed->count);
+    for (int i = 0; i < packed->count; i++) {
+      const Param *p = &packed->params[i];
+      real *want = numbers_of(p->t), *a = numbers_of(same->params[i].t), *b = numbers_of(wide->params[i].t);
+      assert_memory_equal(a, want, p->t->n * sizeof *want);
+      assert_memory_equal(b, want, p->t->n * sizeof *want);
+      assert_int_equal(model_param_bytes(&same->params[i]), model_param_bytes(p));
+      assert_null(wide->params[i].t->packed.bits);
+      free(want), free(a), free(b);
+    }
+    model_free(m), model_free(packed), model_free(wide), model_free(same);
+  }
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, files_clear)
 
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       TEST(half_precision),
+      TEST(packed_or_not),
       TEST(integers_are_not_weights),
   };
   return cmocka_run_group_tests(tests, files_setup, files_teardown);

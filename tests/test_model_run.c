@@ -37,8 +37,7 @@ static void run_piece(Model *m, Tape *tp, const int *tokens, Result *r, int from
 {
   int length = to - from;
   int *piece = calloc((size_t)(r->B * length), sizeof *piece);
-  for (int b = 0; b < r->B; b++)
-    memcpy(piece + b * length, tokens + b * r->T + from, (size_t)length * sizeof *piece);
+  for (int b = 0; b < r->B; b++) memcpy(piece + b * length, tokens + b * r->T + from, (size_t)length * sizeof *piece);
   Tensor *t = model_logits(tp, m, piece, r->B, length, r->state);
   free(piece); /* the tape must not need them any more */
   size_t row = (size_t)length * (size_t)r->V;
@@ -65,8 +64,7 @@ static Result run(Model *m, const int *tokens, int B, int T, const bool *cut, Ru
   return r;
 }
 
-static void must_match(Model *m, const int *tokens, const Result *whole, const bool *cut, RunMode mode,
-                       const char *how)
+static void must_match(Model *m, const int *tokens, const Result *whole, const bool *cut, RunMode mode, const char *how)
 {
   Result r = run(m, tokens, whole->B, whole->T, cut, mode);
   bool same = same_results(&r, whole);
@@ -177,12 +175,38 @@ static void causal(void **state)
   }
 }
 
+/* The logits after each sequence alone are the last ones of all, and the state is the same. */
+static void the_last_logits(void **state)
+{
+  (void)state;
+  enum { B = 3, T = 7 };
+  FOR_VERSIONS(v)
+    for (int variant = 0; variant < SMALL_SIZES; variant++) {
+      Model *m = small_model(v, variant);
+      int *tokens = random_tokens(7, B * T, m->d.V);
+      Result all = run(m, tokens, B, T, NULL, UNRECORDED);
+      State *st = state_new(m, B);
+      Tape *tp = tape_new();
+      tp->recording = false;
+      real *last = numbers_of(model_logits_last(tp, m, tokens, B, T, st));
+      for (int b = 0; b < B; b++)
+        assert_memory_equal(last + b * m->d.V, all.logits + (b * T + T - 1) * m->d.V, (size_t)m->d.V * sizeof *last);
+      assert_true(same_states(st, all.state));
+      free_result(&all);
+      free(last), free(tokens);
+      state_free(st);
+      tape_free(tp);
+      model_free(m);
+    }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(cutting_anywhere),
       cmocka_unit_test(sequences_of_a_batch_do_not_mix),
       cmocka_unit_test(causal),
+      cmocka_unit_test(the_last_logits),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
