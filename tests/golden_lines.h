@@ -4,7 +4,7 @@
 
 #include "model/golden.h"
 
-int verify_against(Model *m, const char *path, double tol, GoldenLine *lines); /* how many lines */
+int verify_against(Model *m, const char *path, double tol, GoldenLine *lines);   /* how many lines */
 const GoldenLine *line_of(const GoldenLine *lines, int count, const char *kind); /* NULL: there is none */
 
 #endif

@@ -6,12 +6,12 @@
 
 /* What is other than model_write has it. */
 typedef struct {
-  const char *drop;              /* parameter left out */
-  const char *rename, *as;       /* parameter under another name */
-  const char *reshape;           /* parameter with a shape of its own: */
+  const char *drop;        /* parameter left out */
+  const char *rename, *as; /* parameter under another name */
+  const char *reshape;     /* parameter with a shape of its own: */
   int axes, shape[MAX_AXES];
-  const char *extra[4];          /* tensors [3] that do not belong */
-  bool flat, deep;               /* without axes of size 1 in front; vectors with two of them */
+  const char *extra[4]; /* tensors [3] that do not belong */
+  bool flat, deep;      /* without axes of size 1 in front; vectors with two of them */
   bool meta;
 } ModelEdit;
 

@@ -11,8 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-const double awkward[AWKWARD] = {0,      -0.0,     1,         -1.5, 0.1, 1e300,
-                                -1e-300, 5e-324, INFINITY, -INFINITY, NAN, 1.0 / 3};
+const double awkward[AWKWARD] = {0, -0.0, 1, -1.5, 0.1, 1e300, -1e-300, 5e-324, INFINITY, -INFINITY, NAN, 1.0 / 3};
 
 void st_call_open(void *arg) { ((StCall *)arg)->file = st_open(((StCall *)arg)->path); }
 void st_call_finish(void *arg) { st_finish(((StCall *)arg)->writer); }

@@ -53,8 +53,8 @@ static void check_lines(const char *path, const GoldenLine *lines, int count)
     const GoldenLine *l = &lines[i];
     if (l->problem[0]) fail_msg("%s, %s: %s", path, l->kind, l->problem);
     if (!(l->worst <= tolerance(l->kind)))
-      fail_msg("%s, %s: worst %g at %s[%zu], found %.15g, expected %.15g", path, l->kind, l->worst, l->at,
-               l->index, l->found, l->expected);
+      fail_msg("%s, %s: worst %g at %s[%zu], found %.15g, expected %.15g", path, l->kind, l->worst, l->at, l->index,
+               l->found, l->expected);
     assert_true(l->tensors > 0 && l->at[0]);
     if (double_build) assert_true(golden_line_ok(l));
   }
@@ -242,8 +242,7 @@ typedef struct {
 } Difference;
 
 /* Our logits [T,V], as a sequence and token by token, against those of the file. */
-static Difference logits_against(Model *m, StFile *f, const char *tokens_name, const char *logits_name,
-                                 int step)
+static Difference logits_against(Model *m, StFile *f, const char *tokens_name, const char *logits_name, int step)
 {
   const StEntry *te = st_find(f, tokens_name), *le = st_find(f, logits_name);
   assert_non_null(te);
@@ -308,11 +307,8 @@ static void trained_models(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      TEST(official_numbers),
-      TEST(shared_numbers),
-      TEST(gradients_by_their_size),
-      TEST(half_precision),
-      TEST(trained_models),
+      TEST(official_numbers), TEST(shared_numbers), TEST(gradients_by_their_size),
+      TEST(half_precision),   TEST(trained_models),
   };
   return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }

@@ -46,8 +46,7 @@ static void alloc_gives_zeros_or_fails(void **state)
 {
   (void)state;
   char *p = rwkv_alloc(100, 3, "text");
-  for (int i = 0; i < 300; i++)
-    assert_int_equal(p[i], 0);
+  for (int i = 0; i < 300; i++) assert_int_equal(p[i], 0);
   free(p);
   p = rwkv_alloc(0, 4, "nothing");
   assert_non_null(p);

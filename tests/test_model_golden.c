@@ -78,12 +78,12 @@ static void small_errors_in_weights(void **state)
 /* ---- planted errors in the golden file ---- */
 
 typedef struct {
-  const char *drop;          /* tensor left out */
-  const char *rename, *as;   /* tensor under another name */
-  const char *change;        /* tensor with other numbers: */
-  double scale, nan_at;      /* times scale; NaN at this index, if >= 0 */
-  const char *shorten;       /* tensor without its last element, as [n-1] */
-  const char *token;         /* integer tensor whose first number becomes token_value */
+  const char *drop;        /* tensor left out */
+  const char *rename, *as; /* tensor under another name */
+  const char *change;      /* tensor with other numbers: */
+  double scale, nan_at;    /* times scale; NaN at this index, if >= 0 */
+  const char *shorten;     /* tensor without its last element, as [n-1] */
+  const char *token;       /* integer tensor whose first number becomes token_value */
   int token_value;
   bool no_grads;
 } Edit;
@@ -166,8 +166,8 @@ static void only_fails(const Verify *v, const char *kind, const char *text)
   for (int i = 0; i < v->count; i++) {
     bool expected = strcmp(v->lines[i].kind, kind) == 0;
     if (golden_line_ok(&v->lines[i]) == expected)
-      fail_msg("with an error in %s the line %s is %s: %g %s", kind, v->lines[i].kind,
-               expected ? "fine" : "not fine", v->lines[i].worst, v->lines[i].problem);
+      fail_msg("with an error in %s the line %s is %s: %g %s", kind, v->lines[i].kind, expected ? "fine" : "not fine",
+               v->lines[i].worst, v->lines[i].problem);
     if (expected && !strstr(v->lines[i].problem, text) && !strstr(v->lines[i].at, text))
       fail_msg("%s: neither the problem \"%s\" nor the place \"%s\" has \"%s\"", kind, v->lines[i].problem,
                v->lines[i].at, text);
@@ -194,12 +194,18 @@ static void wrong_numbers(void **state)
   (void)state;
   static const struct {
     const char *tensor, *kind;
-  } cases[] = {{"grad.blocks.1.att.w0", "grad"},           {"grad.emb.weight", "grad"},
-               {"grad.blocks.2.ffn.key.weight", "grad"},   {"grad.blocks.0.ln0.bias", "grad"},
-               {"grad.blocks.1.att.g2", "grad"},           {"logits_gpt", "logits_gpt"},
-               {"logits_rnn", "logits_rnn"},               {"logits_rnn_exact_w", "logits_rnn_exact_w"},
-               {"logits_rnn_f32", "logits_rnn_f32"},       {"state.2.att_kv", "state"},
-               {"state.0.ffn_xx", "state"},                {"loss", "loss"}};
+  } cases[] = {{"grad.blocks.1.att.w0", "grad"},
+               {"grad.emb.weight", "grad"},
+               {"grad.blocks.2.ffn.key.weight", "grad"},
+               {"grad.blocks.0.ln0.bias", "grad"},
+               {"grad.blocks.1.att.g2", "grad"},
+               {"logits_gpt", "logits_gpt"},
+               {"logits_rnn", "logits_rnn"},
+               {"logits_rnn_exact_w", "logits_rnn_exact_w"},
+               {"logits_rnn_f32", "logits_rnn_f32"},
+               {"state.2.att_kv", "state"},
+               {"state.0.ffn_xx", "state"},
+               {"loss", "loss"}};
   Model *m = v7_model();
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     Verify v = verify_edited(m, &(Edit){.change = cases[i].tensor, .scale = -1, .nan_at = -1});
@@ -315,14 +321,8 @@ static void wrong_token(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      TEST(small_errors_in_weights),
-      TEST(unedited_passes),
-      TEST(wrong_numbers),
-      TEST(nan_in_the_model),
-      TEST(names_and_shapes),
-      TEST(unusable_files),
-      TEST(another_model),
-      TEST(wrong_token),
+      TEST(small_errors_in_weights), TEST(unedited_passes), TEST(wrong_numbers), TEST(nan_in_the_model),
+      TEST(names_and_shapes),        TEST(unusable_files),  TEST(another_model), TEST(wrong_token),
   };
   return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }

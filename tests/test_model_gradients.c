@@ -23,8 +23,8 @@ static bool has_no_effect(const Param *p) { return strstr(p->name, "attn.key.bia
 typedef enum { AT_ONCE, CARRIED, DETACHED } Segments;
 
 /* Gradient of the loss on tokens[b][CUT..T), after the tokens before it. */
-static double *segment_grads(Model *m, const int *tokens, const int *targets, int B, int T, int cut,
-                             Segments how, double *loss, size_t *n)
+static double *segment_grads(Model *m, const int *tokens, const int *targets, int B, int T, int cut, Segments how,
+                             double *loss, size_t *n)
 {
   State *st = state_new(m, B);
   Tape *tp = tape_new();
@@ -76,8 +76,8 @@ static void check_segments(Model *m)
     assert_true(isfinite(scale) && scale > 0);
     for (size_t j = at; j < at + size; j++) {
       if (!(fabs(once[j] - carried[j]) <= SEGMENT_TOL * scale))
-        fail_msg("%s %s[%zu]: gradient %.12g in two segments, %.12g in one", m->version->name,
-                 m->params[i].name, j - at, carried[j], once[j]);
+        fail_msg("%s %s[%zu]: gradient %.12g in two segments, %.12g in one", m->version->name, m->params[i].name,
+                 j - at, carried[j], once[j]);
       detached_off = fmax(detached_off, fabs(once[j] - detached[j]) / scale);
     }
     at += size;

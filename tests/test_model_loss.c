@@ -115,8 +115,7 @@ static double wrap_of(Model *m, const int *tokens, const int *targets, int B, in
   return 0.5e-4 * sum / scored;
 }
 
-static double *wrapped_grads(Model *m, const int *tokens, const int *targets, int B, int T, double l2wrap,
-                             double *loss)
+static double *wrapped_grads(Model *m, const int *tokens, const int *targets, int B, int T, double l2wrap, double *loss)
 {
   size_t n;
   State *st = state_new(m, B);

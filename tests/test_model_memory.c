@@ -18,7 +18,6 @@ static int no_limit(void **state)
   return 0;
 }
 
-
 static Model *model;
 static State *model_state;
 static StFile *file;
@@ -89,8 +88,7 @@ static void keeps_nothing(const char *what, void (*fn)(void *))
     const char *error = rwkv_protect(fn, NULL);
     bool for_memory = error && strstr(error, "memory");
     memory_limit(0, NULL);
-    if (memory_used() != before)
-      fail_msg("%s with %zu bytes left: %zu were kept", what, room, memory_used() - before);
+    if (memory_used() != before) fail_msg("%s with %zu bytes left: %zu were kept", what, room, memory_used() - before);
     if (!error) break;
     if (!for_memory && !strstr(error, "JSON")) fail_msg("%s: %s", what, error);
     room += 1 + room / 40;

@@ -30,8 +30,8 @@ static void what_does_not_matter(void **state)
     loads_back(m, &(ModelEdit){.meta = true});
     loads_back(m, &(ModelEdit){.extra = {"optim.m.emb.weight", "optim.step", "optim.", "optim.blocks.9.x"}});
     loads_back(m, &(ModelEdit){.extra = {"copy_mask", "blocks.1.tiny_mask"}}); /* buffers of the official modules */
-    loads_back(m, &(ModelEdit){.flat = true}); /* [C] for [1,1,C] */
-    loads_back(m, &(ModelEdit){.deep = true}); /* and the other way round */
+    loads_back(m, &(ModelEdit){.flat = true});                                 /* [C] for [1,1,C] */
+    loads_back(m, &(ModelEdit){.deep = true});                                 /* and the other way round */
     model_free(m);
   }
 }
@@ -162,12 +162,8 @@ static void heads_that_do_not_fit(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      TEST(what_does_not_matter),
-      TEST(sizes_from_shapes),
-      TEST(misfits_are_named),
-      TEST(not_models),
-      TEST(sizes_of_zero),
-      TEST(heads_that_do_not_fit),
+      TEST(what_does_not_matter), TEST(sizes_from_shapes), TEST(misfits_are_named),
+      TEST(not_models),           TEST(sizes_of_zero),     TEST(heads_that_do_not_fit),
   };
   return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }

@@ -28,7 +28,7 @@ static void round_trip(void **state)
       assert_int_equal(atoi(st_meta(f, "vocab_size")), m->d.V);
       assert_int_equal(st_count(f), m->count);
       Model *back = model_load(f, NULL);
-      st_close(f); /* the model does not need it any more */
+      st_close(f);                           /* the model does not need it any more */
       if (m->d.L == 1) back->d.Dv = m->d.Dv; /* v7: v0..v2 stand in later blocks, nothing tells their rank */
       must_be_same_models(m, back);
       model_free(m), model_free(back);

@@ -208,18 +208,16 @@ static size_t mutate(Rng *r, unsigned char *bytes, size_t n, size_t room)
   static const char letters[] = "0123456789-.,:\"[]{}\\eFIBU\n\0 ";
   size_t at = rng_below(r, n), header = n < 308 ? n : 308;
   switch (rng_below(r, 7)) {
-    case 0: bytes[at] ^= (unsigned char)(1u << rng_below(r, 8)); break;
-    case 1: bytes[at] = (unsigned char)rng_below(r, 256); break;
-    case 2: bytes[rng_below(r, header)] = (unsigned char)letters[rng_below(r, sizeof letters - 1)]; break;
-    case 3: bytes[rng_below(r, 8)] = (unsigned char)rng_below(r, 256); break;
-    case 4: return at + 1; /* cut */
-    case 5:                /* a piece twice */
-      if (n + n - at > room) return n;
-      memmove(bytes + n, bytes + at, n - at);
-      return n + n - at;
-    default: /* a piece taken out */
-      memmove(bytes + at, bytes + at + 1, n - at - 1);
-      return n > 1 ? n - 1 : n;
+  case 0: bytes[at] ^= (unsigned char)(1u << rng_below(r, 8)); break;
+  case 1: bytes[at] = (unsigned char)rng_below(r, 256); break;
+  case 2: bytes[rng_below(r, header)] = (unsigned char)letters[rng_below(r, sizeof letters - 1)]; break;
+  case 3: bytes[rng_below(r, 8)] = (unsigned char)rng_below(r, 256); break;
+  case 4: return at + 1; /* cut */
+  case 5:                /* a piece twice */
+    if (n + n - at > room) return n;
+    memmove(bytes + n, bytes + at, n - at);
+    return n + n - at;
+  default: /* a piece taken out */ memmove(bytes + at, bytes + at + 1, n - at - 1); return n > 1 ? n - 1 : n;
   }
   return n;
 }
@@ -265,11 +263,7 @@ static void fuzz(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      TEST(broken_headers),
-      TEST(broken_lengths),
-      TEST(zero_in_a_name),
-      TEST(deeply_nested),
-      TEST(fuzz),
+      TEST(broken_headers), TEST(broken_lengths), TEST(zero_in_a_name), TEST(deeply_nested), TEST(fuzz),
   };
   return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }

@@ -39,8 +39,9 @@ static void all_sixteen_bit_floats(void **state)
   uint16_t *bits = malloc(2 * ALL * sizeof *bits);
   double *half = malloc(2 * ALL * sizeof *half), *brain = half + ALL;
   for (int i = 0; i < ALL; i++) bits[i] = bits[ALL + i] = (uint16_t)i;
-  files_write_st(path, "{\"h\":{\"dtype\":\"F16\",\"shape\":[256,256],\"data_offsets\":[0,131072]},"
-                       "\"b\":{\"dtype\":\"BF16\",\"shape\":[65536],\"data_offsets\":[131072,262144]}}",
+  files_write_st(path,
+                 "{\"h\":{\"dtype\":\"F16\",\"shape\":[256,256],\"data_offsets\":[0,131072]},"
+                 "\"b\":{\"dtype\":\"BF16\",\"shape\":[65536],\"data_offsets\":[131072,262144]}}",
                  bits, 2 * ALL * sizeof *bits);
   StFile *f = st_open(path);
   check_st_entry(f, "h", ST_F16, 2, (int[]){256, 256}, ALL);
@@ -66,6 +67,7 @@ static void all_sixteen_bit_floats(void **state)
   free(half);
 }
 
+/* clang-format off */
 static const struct {
   const char *name, *type;
   int size;
@@ -83,6 +85,7 @@ static const struct {
     {"u8", "U8", 1, {0, 127, 255}, {0, 127, 255}},
     {"bool", "BOOL", 1, {1, 0, 1}, {1, 0, 1}},
 };
+/* clang-format on */
 
 static void every_type(void **state)
 {
@@ -138,10 +141,12 @@ static void unusual_but_valid(void **state)
   const char *path = files_path("valid.safetensors");
   const unsigned char data[24] = {0};
   /* tensors in any order, no metadata, unknown fields, empty tensors between, eight axes, no axes */
+  /* clang-format off */
   files_write_st(path, " {" T("z", "F32", "2", 0, 8) "," T("y", "U8", "1,1,1,1,1,1,1,4", 20, 24) ","
                        T("e", "F32", "0", 8, 8) "," T("s", "I32", "", 8, 12)
                        ",\"a\":{\"extra\":[1],\"data_offsets\":[12,20],\"shape\":[1],\"dtype\":\"F64\"}}  ",
                  data, sizeof data);
+  /* clang-format on */
   StFile *f = st_open(path);
   assert_int_equal(st_count(f), 5);
   check_st_entry(f, "z", ST_F32, 1, (int[]){2}, 2);
@@ -176,11 +181,8 @@ static void shrinks_while_open(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      TEST(all_sixteen_bit_floats),
-      TEST(every_type),
-      TEST(integers_beyond_int),
-      TEST(unusual_but_valid),
-      TEST(shrinks_while_open),
+      TEST(all_sixteen_bit_floats), TEST(every_type),         TEST(integers_beyond_int),
+      TEST(unusual_but_valid),      TEST(shrinks_while_open),
   };
   return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }

@@ -52,8 +52,7 @@ static void round_trip(void **state)
   StFile *f = st_open(path);
   assert_string_equal(st_path(f), path);
   assert_int_equal(st_count(f), 7);
-  for (int i = 1; i < st_count(f); i++)
-    assert_true(strcmp(st_entry(f, i - 1)->name, st_entry(f, i)->name) < 0);
+  for (int i = 1; i < st_count(f); i++) assert_true(strcmp(st_entry(f, i - 1)->name, st_entry(f, i)->name) < 0);
   check_st_entry(f, "doubles", ST_F64, 2, (int[]){3, 4}, 12);
   check_st_entry(f, "reals", own, 4, (int[]){1, 3, 2, 2}, 12);
   check_st_entry(f, "ints", ST_I64, 1, (int[]){5}, 5);
