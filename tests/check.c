@@ -169,11 +169,20 @@ bool fails_with(void (*fn)(void *), void *arg, const char *substring)
 
 void expect_failure(void (*fn)(void *), void *arg, const char *substring)
 {
+  expect_failure_with(fn, arg, substring, NULL);
+}
+
+void expect_failure_with(void (*fn)(void *), void *arg, const char *substring, ...)
+{
   const char *message = rwkv_protect(fn, arg);
   if (!message)
     fail_msg("nothing failed, expected \"%s\"", substring);
-  if (!strstr(message, substring))
-    fail_msg("failed with \"%s\", expected \"%s\"", message, substring);
+  va_list more;
+  va_start(more, substring);
+  for (const char *s = substring; s; s = va_arg(more, const char *))
+    if (!strstr(message, s))
+      fail_msg("failed with \"%s\", expected \"%s\"", message, s);
+  va_end(more);
 }
 
 static void fail_the_test(const char *message) { fail_msg("%s", message); }

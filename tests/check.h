@@ -51,6 +51,8 @@ double *doubles_of(const Tensor *t); /* for free() */
    asserts: they would jump over the end of rwkv_protect. */
 bool fails_with(void (*fn)(void *arg), void *arg, const char *substring);
 void expect_failure(void (*fn)(void *arg), void *arg, const char *substring);
+/* The message contains all of the substrings; NULL ends them. */
+__attribute__((sentinel)) void expect_failure_with(void (*fn)(void *arg), void *arg, const char *substring, ...);
 /* A failure outside of rwkv_protect fails the running test instead of ending the program. So it is from
    the start; this puts it back for a test that changed it. */
 void unprotected_failures_fail_the_test(void);

@@ -4,6 +4,8 @@
 
 #include "model/model.h"
 
+#define FOR_VERSIONS(v) for (const Version *const *v##_ = version_list(), *v; (v = *v##_) != NULL; v##_++)
+
 /* Whether the version has this size, which is to say a default for it: version_uses(v, offsetof(Dims, N)). */
 bool version_uses(const Version *v, size_t size);
 

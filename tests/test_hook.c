@@ -1,4 +1,4 @@
-/* Slots, and a hook in C with parameters and state of its own. The built-in ones are in test_hook_list.c, those that do
+/* Slots, and a hook in C with parameters and state of its own. The built-in ones are in test_variants.c, those that do
    wrong in test_hook_fail.c. */
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,19 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FOR_VERSIONS(v) for (const Version *const *v##_ = version_list(), *v; (v = *v##_) != NULL; v##_++)
-
 enum { B = 2, T = 5 };
 static const int tokens[B * T] = {1, 2, 3, 0, 4, 5, 1, 6, 2, 2}, targets[B * T] = {2, 3, 0, 4, 5, 1, 6, 2, 2, 1};
-
-/* Fails unless fn(arg) fails with a message that has all these parts. */
-static void fails(void (*fn)(void *arg), void *arg, const char *a, const char *b, const char *c)
-{
-  const char *message = rwkv_protect(fn, arg);
-  if (!message) fail_msg("nothing failed, expected \"%s\"", a);
-  if (!strstr(message, a) || !strstr(message, b) || !strstr(message, c))
-    fail_msg("\"%s\" lacks one of \"%s\", \"%s\", \"%s\"", message, a, b, c);
-}
 
 /* ---- slots ---- */
 
@@ -49,7 +38,7 @@ static void slots(void **state)
   for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
     char quoted[20];
     snprintf(quoted, sizeof quoted, "\"%s\"", unknown[i]);
-    fails(look_up, unknown[i], quoted, " shift ffn_shift receptance decay ", " channel_mix");
+    expect_failure_with(look_up, unknown[i], quoted, " shift ffn_shift receptance decay ", " channel_mix", NULL);
   }
 }
 
@@ -234,7 +223,7 @@ static void load_fails(const char *path, const Hook *hook, const char *a, const 
 {
   const Hook *hooks[HOOK_SLOTS] = {0};
   if (hook) hooks[hook->slot] = hook;
-  fails(load, &(Load){path, hook ? hooks : NULL}, path, a, b);
+  expect_failure_with(load, &(Load){path, hook ? hooks : NULL}, path, a, b, NULL);
 }
 
 /* A file with an unknown hook is refused, and one whose hook is another than it was. */
@@ -284,8 +273,8 @@ static void states_know_their_hooks(void **state)
   (void)state;
   Model *m = memory_model("v6b", 1), *plain = small_model(version_find("v6b"), 1);
   State *s = state_new(m, 1), *t = state_new(plain, 1);
-  fails(check_state, (void *[]){s, plain}, "another model", "hook gate", "");
-  fails(check_state, (void *[]){t, m}, "another model", "hook gate", "");
+  expect_failure_with(check_state, (void *[]){s, plain}, "another model", "hook gate", NULL);
+  expect_failure_with(check_state, (void *[]){t, m}, "another model", "hook gate", NULL);
   state_free(s), state_free(t);
   model_free(m), model_free(plain);
 }

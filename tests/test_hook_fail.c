@@ -16,8 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FOR_VERSIONS(v) for (const Version *const *v##_ = version_list(), *v; (v = *v##_) != NULL; v##_++)
-
 enum { B = 2, T = 5, C = 9 };
 static const int tokens[B * T] = {1, 2, 3, 0, 4, 5, 1, 6, 2, 2};
 

@@ -1,6 +1,6 @@
 /* Symmetries of the ops, and things that must change nothing. Most are checked for values and for the gradients of all
-   inputs. Sequences of a batch in another order: test_model.c. Between versions and recurrences: test_versions_alike.c,
-   test_wkv_alike.c. */
+   inputs. Sequences of a batch in another order: test_model_run.c. Between versions: test_versions_alike.c; between
+   recurrences: test_wkv_alike.c. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FOR_VERSIONS(v) for (const Version *const *v##_ = version_list(), *v; (v = *v##_) != NULL; v##_++)
-
 enum { B = 2, T = 5 };
 
 static const int tokens[B * T] = {1, 2, 3, 0, 4, 5, 1, 6, 2, 2};
@@ -46,11 +44,9 @@ static void check_start(const Version *v, const Model *m, const Tensor *t, const
   Dims d = m->d;
   if (t->n == 0) return; /* does not stand in this model, or grows with the sequence */
   assert_int_equal(t->axes, spec->shape.axes + 1);
-  for (int a = 0; a < spec->shape.axes; a++)
-    assert_int_equal(t->shape[a + 1], *dims_at(&d, spec->shape.size[a]));
+  for (int a = 0; a < spec->shape.axes; a++) assert_int_equal(t->shape[a + 1], *dims_at(&d, spec->shape.size[a]));
   for (size_t j = 0; j < t->n; j++)
-    if (t->data[j] != (real)spec->start)
-      fail_msg("%s: state %s starts as %g", v->name, spec->name, (double)t->data[j]);
+    if (t->data[j] != (real)spec->start) fail_msg("%s: state %s starts as %g", v->name, spec->name, (double)t->data[j]);
 }
 
 static void starts_as_specified(void **state)
@@ -352,18 +348,12 @@ static void run_that_fails(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(starts_as_specified),
-      cmocka_unit_test(names),
-      cmocka_unit_test(unknown_names),
-      cmocka_unit_test(batch_of_none),
-      cmocka_unit_test(copies_are_independent),
-      cmocka_unit_test(copy_of_an_attached_state),
-      cmocka_unit_test(values_outlive_the_step),
-      cmocka_unit_test(detached),
-      cmocka_unit_test(watchers_are_unlinked),
-      cmocka_unit_test(moves_to_another_tape),
-      cmocka_unit_test(run_that_fails),
-      cmocka_unit_test(tape_is_freed_first),
+      cmocka_unit_test(starts_as_specified),     cmocka_unit_test(names),
+      cmocka_unit_test(unknown_names),           cmocka_unit_test(batch_of_none),
+      cmocka_unit_test(copies_are_independent),  cmocka_unit_test(copy_of_an_attached_state),
+      cmocka_unit_test(values_outlive_the_step), cmocka_unit_test(detached),
+      cmocka_unit_test(watchers_are_unlinked),   cmocka_unit_test(moves_to_another_tape),
+      cmocka_unit_test(run_that_fails),          cmocka_unit_test(tape_is_freed_first),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Headers with very many names: n log n, and whoever waits for one can stop it. */
+/* Safetensors headers with very many names: n log n, and whoever waits for one can stop it. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -7,7 +7,7 @@
 
 #include "engine/err.h"
 #include "files.h"
-#include "io/safetensors.h"
+#include "st_calls.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,13 +16,6 @@
 enum { MANY = 100000 };
 
 static double cpu_seconds(void) { return (double)clock() / CLOCKS_PER_SEC; }
-
-typedef struct {
-  const char *path;
-  StFile *file;
-} Opening;
-
-static void open_file(void *arg) { ((Opening *)arg)->file = st_open(((Opening *)arg)->path); }
 
 static const char *write_many(int tensors, int texts)
 {
@@ -87,18 +80,16 @@ static void text_twice(void **state)
   (void)state;
   const char *path = files_path("twice.safetensors");
   files_write_st(path, "{\"__metadata__\":{\"b\":\"1\",\"a\":\"2\",\"b\":\"3\"}}", NULL, 0);
-  const char *message = rwkv_protect(open_file, &(Opening){path, NULL});
-  assert_non_null(message);
-  assert_non_null(strstr(message, "metadata \"b\" stands there twice"));
+  open_must_fail(path, "metadata \"b\" stands there twice");
 }
 
 /* Not enough for the header: that is what it says, and not that the header is wrong. */
 static void little_memory(void **state)
 {
   (void)state;
-  Opening o = {write_many(1000, 0), NULL};
+  StCall o = {.path = write_many(1000, 0)};
   memory_limit(memory_used() + 100000, "the test");
-  const char *message = rwkv_protect(open_file, &o);
+  const char *message = rwkv_protect(st_call_open, &o);
   memory_limit(0, NULL);
   assert_non_null(message);
   if (!strstr(message, "out of memory")) fail_msg("%s", message);
@@ -115,7 +106,7 @@ static bool stop_once(void) { return ++asked == stop_at; }
 static void stopped_while_opened(void **state)
 {
   (void)state;
-  Opening o = {write_many(300, 300), NULL};
+  StCall o = {.path = write_many(300, 300)};
   rwkv_on_stop(stop_once);
   asked = 0, stop_at = -1;
   st_close(st_open(o.path));
@@ -123,7 +114,7 @@ static void stopped_while_opened(void **state)
   assert_true(times > 3000); /* a few times for every name */
   for (stop_at = 1; stop_at <= times; stop_at += stop_at % 50 + 1) {
     asked = 0;
-    const char *message = rwkv_protect(open_file, &o);
+    const char *message = rwkv_protect(st_call_open, &o);
     if (!message) fail_msg("not stopped the %ld. time of %ld", stop_at, times);
     if (strncmp(message, o.path, strlen(o.path)) || !strstr(message, ": interrupted")) fail_msg("%s", message);
   }

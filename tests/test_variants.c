@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FOR_VERSIONS(v) for (const Version *const *v##_ = version_list(), *v; (v = *v##_) != NULL; v##_++)
 #define FOR_HOOKS(h) for (const Hook *const *h##_ = hook_list(), *h; (h = *h##_) != NULL; h##_++)
 
 /* Two layers. Variant 1 leaves open what the version does not use; 3 has the version's options, and small ranks. */
