@@ -7,24 +7,26 @@
 typedef struct Hook Hook;
 
 /* The slots that a hook can be put into (hook.h). */
+/* clang-format off */
 typedef enum { HOOK_SHIFT, HOOK_FFN_SHIFT, HOOK_RECEPTANCE, HOOK_DECAY, HOOK_ICLR, HOOK_GATE, HOOK_BONUS, HOOK_KEY_NORM,
                HOOK_VALUE_RESIDUAL, HOOK_RECURRENCE, HOOK_NORM, HOOK_TIME_MIX, HOOK_CHANNEL_MIX, HOOK_SLOTS } HookSlot;
+/* clang-format on */
 
 /* A size that a version does not have is 0. */
 typedef struct {
-  int one, four, five; /* constants, for shapes such as [1,1,C] */
-  int L, V, C;         /* layers, vocabulary, channels (n_embd) */
-  int A, F;            /* channels inside time mixing (dim_att) and channel mixing (dim_ffn) */
-  int H, N;            /* heads and their size: A = H N */
-  int Dw, Da, Dv, Dg;  /* ranks of the LoRAs for decay (v6, v7), in-context learning rate, value (v7), gate */
-  int Dm, Dx;          /* rank of each mixing LoRA (v6), and of all of them together */
-  int Q;               /* width of the copy head (head_q, head_k) */
-  int ctx;             /* v1: the longest sequence; other versions have no limit */
-  int pre_ffn;         /* 1: block 0 has a second channel mix instead of time mixing */
-  int tied;            /* 1: the embedding is the head too */
-  int tiny_layer, tiny; /* v4: the layer (from 1) with tiny attention, and its width */
-  int streams, ffn_streams; /* mixes of a token with the one before, for the two parts of a block */
-  int history;         /* tokens seen so far, in the shape of a state that keeps them all */
+  int one, four, five;          /* constants, for shapes such as [1,1,C] */
+  int L, V, C;                  /* layers, vocabulary, channels (n_embd) */
+  int A, F;                     /* channels inside time mixing (dim_att) and channel mixing (dim_ffn) */
+  int H, N;                     /* heads and their size: A = H N */
+  int Dw, Da, Dv, Dg;           /* ranks of the LoRAs for decay (v6, v7), in-context learning rate, value (v7), gate */
+  int Dm, Dx;                   /* rank of each mixing LoRA (v6), and of all of them together */
+  int Q;                        /* width of the copy head (head_q, head_k) */
+  int ctx;                      /* v1: the longest sequence; other versions have no limit */
+  int pre_ffn;                  /* 1: block 0 has a second channel mix instead of time mixing */
+  int tied;                     /* 1: the embedding is the head too */
+  int tiny_layer, tiny;         /* v4: the layer (from 1) with tiny attention, and its width */
+  int streams, ffn_streams;     /* mixes of a token with the one before, for the two parts of a block */
+  int history;                  /* tokens seen so far, in the shape of a state that keeps them all */
   const Hook *hook[HOOK_SLOTS]; /* in each slot; NULL: the version does it. After all sizes */
 } Dims;
 
@@ -34,9 +36,11 @@ typedef struct {
 } ShapeSpec;
 
 #define FIXED(n) (sizeof(Dims) + (size_t)(n)) /* n itself */
+/* clang-format off */
 #define S1(a) {1, {offsetof(Dims, a)}}
 #define S2(a, b) {2, {offsetof(Dims, a), offsetof(Dims, b)}}
 #define S3(a, b, c) {3, {offsetof(Dims, a), offsetof(Dims, b), offsetof(Dims, c)}}
+/* clang-format on */
 
 int *dims_at(Dims *d, size_t offset);
 int dims_size(const Dims *d, size_t size); /* of a ShapeSpec */

@@ -29,12 +29,12 @@ Tensor *global_logits(Pass *ps, Tensor *x, const int *position, int count)
 {
   const Global *p = ps->global;
   Tape *tp = ps->tp;
-  Tensor *y = t_layer_norm(tp, x, p->ln_out_w, p->ln_out_b, 1e-5);         /* [B,T,C] */
+  Tensor *y = t_layer_norm(tp, x, p->ln_out_w, p->ln_out_b, 1e-5); /* [B,T,C] */
   TRACE_GLOBAL(ps, "ln_out.y", y);
   Tensor *flat = t_reshape(tp, y, 2, (int[]){ps->B * ps->T, ps->d->C});
-  Tensor *at = position ? t_rows(tp, flat, position, 1, &count) : y;            /* [count,C] or [B,T,C] */
+  Tensor *at = position ? t_rows(tp, flat, position, 1, &count) : y; /* [count,C] or [B,T,C] */
   Tensor *logits = t_linear(tp, at, p->head ? p->head : p->emb);
   if (!p->head_q) return logits;
   Tensor *k = t_linear(tp, y, p->head_k), *q = t_linear(tp, at, p->head_q);
-  return global_add_copies(ps, logits, q, k, position, count);             /* [v2.7] */
+  return global_add_copies(ps, logits, q, k, position, count); /* [v2.7] */
 }

@@ -19,7 +19,7 @@ typedef struct {
 } Slot;
 
 extern const Slot hook_slots[HOOK_SLOTS];
-int hook_slot(const char *name); /* fails, naming the slots there are */
+int hook_slot(const char *name);                                  /* fails, naming the slots there are */
 bool hook_slot_in_layer(const Dims *d, HookSlot slot, int layer); /* a hook in the slot is at work in this layer */
 
 /* ---- hooks ---- */
@@ -28,11 +28,11 @@ bool hook_slot_in_layer(const Dims *d, HookSlot slot, int layer); /* a hook in t
 typedef struct {
   const Hook *hook;
   Pass *ps;
-  Tensor **in;     /* as the slot lists its inputs */
+  Tensor **in; /* as the slot lists its inputs */
   int in_count;
-  Tensor **param;  /* as the hook lists its parameters */
-  Tensor **state;  /* as the hook lists its state: before -> after */
-  Tensor **out;    /* for the result; a shift has one a stream */
+  Tensor **param; /* as the hook lists its parameters */
+  Tensor **state; /* as the hook lists its state: before -> after */
+  Tensor **out;   /* for the result; a shift has one a stream */
   int out_count;
 } HookCall;
 

@@ -122,8 +122,7 @@ void init_decay_v5(const Init *in) { decay_ramp(in, -6, 5); }
 
 void init_first(const Init *in)
 {
-  for (size_t c = 0; c < in->n; c++)
-    in->out[c] = log(0.3) + ((double)((c + 1) % 3) - 1) * 0.5;
+  for (size_t c = 0; c < in->n; c++) in->out[c] = log(0.3) + ((double)((c + 1) % 3) - 1) * 0.5;
 }
 
 void init_bonus(const Init *in)
@@ -182,9 +181,6 @@ void init_lerp(const Init *in)
 double init_ratio_0_to_1(const Init *in) { return in->d->L > 1 ? (double)in->layer / (in->d->L - 1) : 0; }
 double init_ratio_1_to_almost0(const Init *in) { return 1.0 - (double)in->layer / in->d->L; }
 
-double init_channel_power(const Init *in, size_t c, double power)
-{
-  return pow((double)c / in->d->C, power);
-}
+double init_channel_power(const Init *in, size_t c, double power) { return pow((double)c / in->d->C, power); }
 
 double init_part_of_last(const Init *in, size_t i) { return in->n > 1 ? (double)i / (double)(in->n - 1) : 0; }

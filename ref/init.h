@@ -24,20 +24,20 @@ void init_ortho_wide(const Init *in); /* the same, times sqrt(rows/cols) where r
 /* of an embedding; N(0, 0.02) where it is the head too */
 void init_emb_uniform(const Init *in);    /* uniform in [-gain, gain] */
 void init_emb_orthogonal(const Init *in); /* orthogonal times gain sqrt(max(rows, cols)) */
-void init_mix(const Init *in);        /* (c/C)^(gain (1 - layer/L)): how much of the current token, v3-v5 */
-void init_mix_v(const Init *in);      /* the same with gain 1, + 0.3 layer/(L-1) */
-void init_prev_mix(const Init *in);   /* 1 - (c/C)^(gain (1 - layer/L)): how much of the one before, v6, v7 */
-void init_prev_mix_v(const Init *in); /* 1 - init_mix_v */
-void init_decay_v4(const Init *in);   /* -5 + 8 (n/last)^(0.7 + 1.3 layer/(L-1)), also v3 */
-void init_decay_v5(const Init *in);   /* -6 + 5 (n/last)^(0.7 + 1.3 layer/(L-1)), also v6 */
-void init_first(const Init *in);      /* log 0.3 and a zigzag of +-1/2, v3 and v4 */
-void init_bonus(const Init *in);      /* layer/(L-1) (1 - n/last) and a zigzag of +-0.1, v5.2 and v6 */
-void init_ln_x(const Init *in);       /* ((1 + layer) / L)^0.7 */
-void init_decay_v7(const Init *in);   /* [v7.3]: -5.5 + 6 (n/last)^.. and a signed square inside each head */
-void init_iclr(const Init *in);       /* [v7.5]: -0.19, rising over the channels and inside each head */
+void init_mix(const Init *in);            /* (c/C)^(gain (1 - layer/L)): how much of the current token, v3-v5 */
+void init_mix_v(const Init *in);          /* the same with gain 1, + 0.3 layer/(L-1) */
+void init_prev_mix(const Init *in);       /* 1 - (c/C)^(gain (1 - layer/L)): how much of the one before, v6, v7 */
+void init_prev_mix_v(const Init *in);     /* 1 - init_mix_v */
+void init_decay_v4(const Init *in);       /* -5 + 8 (n/last)^(0.7 + 1.3 layer/(L-1)), also v3 */
+void init_decay_v5(const Init *in);       /* -6 + 5 (n/last)^(0.7 + 1.3 layer/(L-1)), also v6 */
+void init_first(const Init *in);          /* log 0.3 and a zigzag of +-1/2, v3 and v4 */
+void init_bonus(const Init *in);          /* layer/(L-1) (1 - n/last) and a zigzag of +-0.1, v5.2 and v6 */
+void init_ln_x(const Init *in);           /* ((1 + layer) / L)^0.7 */
+void init_decay_v7(const Init *in);       /* [v7.3]: -5.5 + 6 (n/last)^.. and a signed square inside each head */
+void init_iclr(const Init *in);           /* [v7.5]: -0.19, rising over the channels and inside each head */
 void init_value_residual(const Init *in); /* [v7.4]: 0.93 falling to 0.53 */
-void init_key_norm(const Init *in);   /* [v7.7]: 0.76 falling to 0.66 */
-void init_lerp(const Init *in);       /* [streams,C], each row as init_prev_mix */
+void init_key_norm(const Init *in);       /* [v7.7]: 0.76 falling to 0.66 */
+void init_lerp(const Init *in);           /* [streams,C], each row as init_prev_mix */
 
 /* layer / (L-1), and 0 in a model of one layer (where the official code divides by zero) */
 double init_ratio_0_to_1(const Init *in);

@@ -13,20 +13,20 @@ typedef struct Trace {
 typedef struct {
   Tape *tp;
   const Dims *d;
-  const int *tokens;      /* [B,T] */
+  const int *tokens; /* [B,T] */
   int B, T;
-  const void *global;     /* the parameters around the blocks */
-  Tensor **state;         /* of all layers, before -> after */
-  Tensor **global_state;  /* around the blocks, before -> after */
-  int layer;              /* the block that is at work, from 0 */
+  const void *global;              /* the parameters around the blocks */
+  Tensor **state;                  /* of all layers, before -> after */
+  Tensor **global_state;           /* around the blocks, before -> after */
+  int layer;                       /* the block that is at work, from 0 */
   Tensor **hook_param[HOOK_SLOTS]; /* the parameters of its hooks */
   Tensor **hook_state[HOOK_SLOTS]; /* and their state, before -> after */
-  Tensor *emb;            /* v4: the raw embedding, [B,T,C] */
-  Tensor *v_first;        /* v7: the values of block 0, [B,T,C] */
-  bool rounded_decay;     /* v7: 0.606531 for e^{-1/2}, as the official inference code has it */
-  const void *host;       /* of the model */
-  int *held;              /* of the state: + 1 while a hook is at work */
-  Trace *trace;           /* who wants to see the intermediates; NULL: nobody */
+  Tensor *emb;                     /* v4: the raw embedding, [B,T,C] */
+  Tensor *v_first;                 /* v7: the values of block 0, [B,T,C] */
+  bool rounded_decay;              /* v7: 0.606531 for e^{-1/2}, as the official inference code has it */
+  const void *host;                /* of the model */
+  int *held;                       /* of the state: + 1 while a hook is at work */
+  Trace *trace;                    /* who wants to see the intermediates; NULL: nobody */
 } Pass;
 
 /* Shows intermediates to whoever traces the run. Their names are part of golden files:

@@ -104,14 +104,14 @@ static Tensor *half_shift(Pass *ps, HookSlot slot, Tensor *x, Tensor **carry)
 static Tensor *time_mix(Pass *ps, const V1Block *p, Tensor *x, Tensor **st)
 {
   Tape *tp = ps->tp;
-  int before = st[ATT_K]->shape[1];                                        /* positions already seen */
-  Tensor *z = half_shift(ps, HOOK_SHIFT, x, &st[ATT_XX]);                  /* [v1.1] */
+  int before = st[ATT_K]->shape[1];                                                    /* positions already seen */
+  Tensor *z = half_shift(ps, HOOK_SHIFT, x, &st[ATT_XX]);                              /* [v1.1] */
   Tensor *k = t_exp(tp, t_clamp(tp, t_linear_bias(tp, z, p->key, p->key_b), -60, 30)); /* [v1.2]  [B,T,A] */
-  Tensor *v = t_linear_bias(tp, z, p->value, p->value_b);                  /* [v1.3] */
+  Tensor *v = t_linear_bias(tp, z, p->value, p->value_b);                              /* [v1.3] */
   Tensor *r = t_sigmoid(tp, t_linear_bias(tp, z, p->receptance, p->receptance_b));
   Tensor *y = t_wkv1(tp, p->time_w, p->time_alpha, p->time_beta, ps->d->H, k, v, &st[ATT_K], &st[ATT_V]);
   Tensor *out = t_linear_bias(tp, t_mul(tp, r, y), p->output, p->output_b); /* [v1.5]  [B,T,C] */
-  out = t_mul(tp, out, t_slice(tp, p->time_gamma, 0, before, ps->T));      /* gamma [T,1] */
+  out = t_mul(tp, out, t_slice(tp, p->time_gamma, 0, before, ps->T));       /* gamma [T,1] */
   TRACE(ps, "att", "x z k v r y out", x, z, k, v, r, y, out);
   return out;
 }
@@ -120,7 +120,7 @@ static Tensor *mlp(Pass *ps, const V1Block *p, Tensor *x, Tensor **st)
 {
   Tape *tp = ps->tp;
   Tensor *z = half_shift(ps, HOOK_FFN_SHIFT, x, &st[MLP_XX]);
-  Tensor *k = t_mish(tp, t_linear_bias(tp, z, p->mlp_key, p->mlp_key_b));  /* [v1.6]  [B,T,F] */
+  Tensor *k = t_mish(tp, t_linear_bias(tp, z, p->mlp_key, p->mlp_key_b)); /* [v1.6]  [B,T,F] */
   Tensor *v = t_linear_bias(tp, z, p->mlp_value, p->mlp_value_b);
   Tensor *r = t_sigmoid(tp, t_linear_bias(tp, z, p->mlp_receptance, p->mlp_receptance_b));
   Tensor *out = t_mul(tp, r, t_linear_bias(tp, t_mul(tp, k, v), p->mlp_weight, p->mlp_weight_b));
@@ -150,16 +150,16 @@ static Tensor *logits(Pass *ps, Tensor *x, const int *position, int count)
   const V1Global *p = ps->global;
   Tape *tp = ps->tp;
   int flat[] = {ps->B * ps->T, ps->d->C}, before = ps->global_state[COPY_KEYS]->shape[1];
-  Tensor *y = t_layer_norm(tp, x, p->ln_f_w, p->ln_f_b, 1e-5);             /* [B,T,C] */
+  Tensor *y = t_layer_norm(tp, x, p->ln_f_w, p->ln_f_b, 1e-5); /* [B,T,C] */
   TRACE_GLOBAL(ps, "ln_out.y", y);
   Tensor *scaled = t_mul(tp, y, t_slice(tp, p->time_out, 1, before, ps->T));
-  Tensor *k = t_linear_bias(tp, y, p->head_k, p->head_k_b);                /* of y before time_out */
+  Tensor *k = t_linear_bias(tp, y, p->head_k, p->head_k_b); /* of y before time_out */
   if (position) {
     y = t_rows(tp, t_reshape(tp, y, 2, flat), position, 1, &count);
     scaled = t_rows(tp, t_reshape(tp, scaled, 2, flat), position, 1, &count);
   }
   Tensor *q = t_linear_bias(tp, y, p->head_q, p->head_q_b);
-  return global_add_copies(ps, t_linear(tp, scaled, p->head ? p->head : p->emb), q, k, position, count);  /* [v1.7] */
+  return global_add_copies(ps, t_linear(tp, scaled, p->head ? p->head : p->emb), q, k, position, count); /* [v1.7] */
 }
 
 static void complete(Dims *d)
@@ -179,6 +179,7 @@ static void complete(Dims *d)
 /* scores with w, alpha, beta, k and v, and the two sums, for every earlier token */
 static double mixing_flops(const Dims *d, int tokens) { return 6.0 * d->A * (tokens + 1.0); }
 
+/* clang-format off */
 const Version version_v1 = {
     .name = "v1", .title = "RWKV-1",
     .global = PARAM_LIST(global_params, V1Global), .block = PARAM_LIST(params, V1Block),
@@ -187,3 +188,4 @@ const Version version_v1 = {
     .streams = "x", .ffn_streams = "x",
     .complete = complete, .mixing_flops = mixing_flops, .embed = embed, .run = run, .logits = logits,
 };
+/* clang-format on */

@@ -85,12 +85,12 @@ static const StateSpec global_state[] = {COPY_STATE};
 static Tensor *time_mix(Pass *ps, const V2Block *p, Tensor *x, Tensor **st)
 {
   Tape *tp = ps->tp;
-  Tensor *prev = t_shift(tp, x, &st[ATT_XX]);                              /* [B,T,C] */
-  Tensor *z = mixes_prev_to_x(ps, HOOK_SHIFT, x, prev, &p->mix)[0];        /* [v2.1]  one mix for k, v and r */
+  Tensor *prev = t_shift(tp, x, &st[ATT_XX]);                       /* [B,T,C] */
+  Tensor *z = mixes_prev_to_x(ps, HOOK_SHIFT, x, prev, &p->mix)[0]; /* [v2.1]  one mix for k, v and r */
   Tensor *e = t_exp(tp, t_binary(tp, B_MIN, t_linear(tp, z, p->key), tape_number(tp, 60))); /* [v2.2] */
   Tensor *v = t_linear(tp, z, p->value);
   Tensor *r = t_sigmoid(tp, t_linear(tp, z, p->receptance));
-  Tensor *w = t_neg(tp, t_exp(tp, p->decay));                              /* [v2.3]  log-decay per step */
+  Tensor *w = t_neg(tp, t_exp(tp, p->decay)); /* [v2.3]  log-decay per step */
   Tensor *y = t_wkv2(tp, w, p->first, e, v, 1e-16, &st[ATT_AA], &st[ATT_BB]);
   Tensor *out = t_linear(tp, t_mul(tp, r, y), p->output);
   TRACE(ps, "att", "x z w e v r y out", x, z, w, e, v, r, y, out);
@@ -101,14 +101,14 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
 {
   const V2Block *p = block;
   Tape *tp = ps->tp;
-  x = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);                       /* [v2.8]  not pre-norm: x itself */
+  x = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5); /* [v2.8]  not pre-norm: x itself */
   Tensor *mixed = p->pre_key ? channel_mix_pre_ffn(ps, x, &st[ATT_XX], p->pre_mix, p->pre_mix, p->pre_key,
-                                                 p->pre_receptance, p->pre_value)
+                                                   p->pre_receptance, p->pre_value)
                              : HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, x, st), x);
   x = t_add(tp, x, mixed);
   x = t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5);
-  return t_add(tp, x, channel_mix(ps, x, &st[FFN_XX], p->ffn_mix, p->ffn_mix, p->ffn_key, p->ffn_receptance,
-                                  p->ffn_value));
+  return t_add(tp, x,
+               channel_mix(ps, x, &st[FFN_XX], p->ffn_mix, p->ffn_mix, p->ffn_key, p->ffn_receptance, p->ffn_value));
 }
 
 static void complete(Dims *d)
@@ -119,6 +119,7 @@ static void complete(Dims *d)
 
 static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 12.0 * d->C; }
 
+/* clang-format off */
 const Version version_v2 = {
     .name = "v2", .title = "RWKV-2",
     .global = PARAM_LIST(global_params, Global), .block = PARAM_LIST(params, V2Block),
@@ -127,3 +128,4 @@ const Version version_v2 = {
     .streams = "x", .ffn_streams = "x",
     .complete = complete, .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits,
 };
+/* clang-format on */

@@ -67,9 +67,9 @@ static const StateSpec global_state[] = {COPY_STATE};
 static Tensor *time_mix(Pass *ps, const V3Block *p, Tensor *x, Tensor **st)
 {
   Tape *tp = ps->tp;
-  Tensor *prev = t_shift(tp, x, &st[ATT_XX]);                              /* [B,T,C] */
+  Tensor *prev = t_shift(tp, x, &st[ATT_XX]); /* [B,T,C] */
   Tensor *mu[] = {p->mix_k, p->mix_v, p->mix_r};
-  Tensor **m = mixes_prev_to_x(ps, HOOK_SHIFT, x, prev, mu);               /* [v3.1]  mu x_t + (1 - mu) x_{t-1} */
+  Tensor **m = mixes_prev_to_x(ps, HOOK_SHIFT, x, prev, mu); /* [v3.1]  mu x_t + (1 - mu) x_{t-1} */
   Tensor *xk = m[0], *xv = m[1], *xr = m[2];
   Tensor *e = t_exp(tp, t_binary(tp, B_MIN, t_linear(tp, xk, p->key), tape_number(tp, 60)));
   Tensor *v = t_linear(tp, xv, p->value);
@@ -86,17 +86,17 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
   const V3Block *p = block;
   Tape *tp = ps->tp;
   if (ps->layer == 0) {
-    x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);                     /* [v3.3] */
+    x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5); /* [v3.3] */
     TRACE(ps, "ln0", "x", x);
   }
   Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
   Tensor *mixed = p->pre_key ? channel_mix_pre_ffn(ps, h, &st[ATT_XX], p->pre_mix_k, p->pre_mix_r, p->pre_key,
-                                                 p->pre_receptance, p->pre_value)
+                                                   p->pre_receptance, p->pre_value)
                              : HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h);
   x = t_add(tp, x, mixed);
   h = t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5);
-  return t_add(tp, x, channel_mix(ps, h, &st[FFN_XX], p->ffn_mix_k, p->ffn_mix_r, p->ffn_key,
-                                  p->ffn_receptance, p->ffn_value));
+  return t_add(
+      tp, x, channel_mix(ps, h, &st[FFN_XX], p->ffn_mix_k, p->ffn_mix_r, p->ffn_key, p->ffn_receptance, p->ffn_value));
 }
 
 static void complete(Dims *d)
@@ -107,6 +107,7 @@ static void complete(Dims *d)
 
 static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 12.0 * d->C; }
 
+/* clang-format off */
 const Version version_v3 = {
     .name = "v3", .title = "RWKV-3",
     .global = PARAM_LIST(global_params, Global), .block = PARAM_LIST(params, V3Block),
@@ -115,3 +116,4 @@ const Version version_v3 = {
     .streams = "k v r", .ffn_streams = "k r",
     .complete = complete, .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits,
 };
+/* clang-format on */

@@ -71,24 +71,24 @@ Tensor *v4_decay(Tape *tp, Tensor *w) { return t_neg(tp, t_exp(tp, w)); }
 static Tensor *time_mix(Pass *ps, const V4Block *p, Tensor *x, Tensor **st)
 {
   Tape *tp = ps->tp;
-  Tensor *prev = t_shift(tp, x, &st[ATT_XX]);              /* [B,T,C] */
+  Tensor *prev = t_shift(tp, x, &st[ATT_XX]); /* [B,T,C] */
   Tensor *mu[] = {p->mix_k, p->mix_v, p->mix_r};
-  Tensor **m = mixes_prev_to_x(ps, HOOK_SHIFT, x, prev, mu);               /* [v4.1]  mu x_t + (1 - mu) x_{t-1} */
+  Tensor **m = mixes_prev_to_x(ps, HOOK_SHIFT, x, prev, mu); /* [v4.1]  mu x_t + (1 - mu) x_{t-1} */
   Tensor *xk = m[0], *xv = m[1], *xr = m[2];
 
-  Tensor *k = t_linear(tp, xk, p->key);                    /* [v4.2]  [B,T,A] */
+  Tensor *k = t_linear(tp, xk, p->key); /* [v4.2]  [B,T,A] */
   Tensor *v = t_linear(tp, xv, p->value);
   Tensor *r = HOOK(ps, HOOK_RECEPTANCE, t_sigmoid(tp, t_linear(tp, xr, p->receptance)), xr);
 
-  Tensor *u = p->first;                                    /* bonus of the token itself, in nats */
+  Tensor *u = p->first;                                         /* bonus of the token itself, in nats */
   Tensor *w = HOOK(ps, HOOK_DECAY, v4_decay(tp, p->decay), xk); /* [v4.3]  log-decay, nats per step, < 0 */
   Tensor *wkv = HOOK(ps, HOOK_RECURRENCE, t_wkv4(tp, w, u, k, v, &st[ATT_AA], &st[ATT_BB], &st[ATT_PP]), /* [v4.4] */
                      w, u, k, v);
   Tensor *y = t_mul(tp, r, wkv);
   y = HOOK(ps, HOOK_NORM, y, y);
-  Tensor *g = HOOK(ps, HOOK_GATE, NULL, xr);               /* the version has neither norm nor gate */
+  Tensor *g = HOOK(ps, HOOK_GATE, NULL, xr); /* the version has neither norm nor gate */
   if (g) y = t_mul(tp, y, g);
-  Tensor *out = t_linear(tp, y, p->output);                /* [v4.7]  [B,T,C] */
+  Tensor *out = t_linear(tp, y, p->output); /* [v4.7]  [B,T,C] */
   TRACE(ps, "att", "x xk xv xr r w k v g wkv y out", x, xk, xv, xr, r, w, k, v, g, wkv, y, out);
   return out;
 }
@@ -115,12 +115,13 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
   }
   Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
   Tensor *mixed = p->pre_key ? channel_mix_pre_ffn(ps, h, &st[ATT_XX], p->pre_mix_k, p->pre_mix_r, p->pre_key,
-                                                 p->pre_receptance, p->pre_value)
+                                                   p->pre_receptance, p->pre_value)
                              : HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h);
   x = t_add(tp, x, mixed);
   h = t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5);
-  x = t_add(tp, x, channel_mix(ps, h, &st[FFN_XX], p->ffn_mix_k, p->ffn_mix_r, p->ffn_key, /* [v4.8] [v4.9] */
-                               p->ffn_receptance, p->ffn_value));
+  x = t_add(tp, x,
+            channel_mix(ps, h, &st[FFN_XX], p->ffn_mix_k, p->ffn_mix_r, p->ffn_key, /* [v4.8] [v4.9] */
+                        p->ffn_receptance, p->ffn_value));
   return p->tiny_q ? t_add(tp, x, tiny_attention(ps, p, x, st)) : x;
 }
 
@@ -135,6 +136,7 @@ static void complete(Dims *d)
 
 static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 22.0 * d->A; }
 
+/* clang-format off */
 const Version version_v4 = {
     .name = "v4", .title = "RWKV-4 Dove",
     .global = PARAM_LIST(global_params, Global), .block = PARAM_LIST(params, V4Block),
@@ -145,3 +147,4 @@ const Version version_v4 = {
     .streams = "k v r", .ffn_streams = "k r", .recurrence = "w u k v",
     .complete = complete, .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits,
 };
+/* clang-format on */

@@ -105,22 +105,22 @@ static Tensor *bonus(Pass *ps, const V5Block *p)
 static Tensor *time_mix(Pass *ps, const V5Block *p, Tensor *x, Tensor **st)
 {
   Tape *tp = ps->tp;
-  Tensor *prev = t_shift(tp, x, &st[ATT_XX]);                              /* [B,T,C] */
+  Tensor *prev = t_shift(tp, x, &st[ATT_XX]); /* [B,T,C] */
   Tensor *mu[] = {p->mix_k, p->mix_v, p->mix_r, p->mix_g};
-  Tensor **m = mixes_prev_to_x(ps, HOOK_SHIFT, x, prev, mu);               /* [v5.1]  mu x_t + (1 - mu) x_{t-1} */
-  Tensor *xk = m[0], *xv = m[1], *xr = m[2], *xg = m[ps->d->streams - 1];  /* in 5.0 there is no xg but xr */
+  Tensor **m = mixes_prev_to_x(ps, HOOK_SHIFT, x, prev, mu);              /* [v5.1]  mu x_t + (1 - mu) x_{t-1} */
+  Tensor *xk = m[0], *xv = m[1], *xr = m[2], *xg = m[ps->d->streams - 1]; /* in 5.0 there is no xg but xr */
 
   Tensor *r = HOOK(ps, HOOK_RECEPTANCE, t_linear(tp, xr, p->receptance), xr); /* [B,T,A], no sigmoid */
-  Tensor *k = t_linear(tp, xk, p->key);                                    /* no exponential */
+  Tensor *k = t_linear(tp, xk, p->key);                                       /* no exponential */
   Tensor *v = t_linear(tp, xv, p->value);
 
   Tensor *w = HOOK(ps, HOOK_DECAY, per_channel(ps, v4_decay(tp, p->decay)), xk); /* [v5.2]  log-decay, <= 0 */
-  Tensor *u = bonus(ps, p);                                                /* [v5.3] */
+  Tensor *u = bonus(ps, p);                                                      /* [v5.3] */
   Tensor *wkv = HOOK(ps, HOOK_RECURRENCE, t_wkv6(tp, r, w, k, v, u, &st[ATT_KV]), r, w, k, v, u); /* [v5.4] [v5.5] */
-  Tensor *now = HOOK(ps, HOOK_BONUS, NULL, r, k, v);                       /* in place of u */
+  Tensor *now = HOOK(ps, HOOK_BONUS, NULL, r, k, v);                                              /* in place of u */
   Tensor *y = now ? t_add(tp, wkv, now) : wkv;
 
-  y = HOOK(ps, HOOK_NORM, t_group_norm(tp, y, ps->d->H, p->ln_x_w, p->ln_x_b, 64e-5), y); /* [v5.6] */
+  y = HOOK(ps, HOOK_NORM, t_group_norm(tp, y, ps->d->H, p->ln_x_w, p->ln_x_b, 64e-5), y);      /* [v5.6] */
   Tensor *g = HOOK(ps, HOOK_GATE, p->gate ? t_silu(tp, t_linear(tp, xg, p->gate)) : NULL, xg); /* [v5.7] */
   if (g) y = t_mul(tp, y, g);
   else xg = NULL; /* nothing reads it */
@@ -140,8 +140,8 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
   Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
   x = t_add(tp, x, HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h));
   h = t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5);
-  return t_add(tp, x, channel_mix(ps, h, &st[FFN_XX], p->ffn_mix_k, p->ffn_mix_r, p->ffn_key,
-                                  p->ffn_receptance, p->ffn_value));
+  return t_add(
+      tp, x, channel_mix(ps, h, &st[FFN_XX], p->ffn_mix_k, p->ffn_mix_r, p->ffn_key, p->ffn_receptance, p->ffn_value));
 }
 
 static void complete_neo(Dims *d)
@@ -161,6 +161,7 @@ static void complete_5_2(Dims *d)
 
 static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 5.0 * d->A * d->N; }
 
+/* clang-format off */
 #define V5(name_, title_, global_, params_, complete_, streams_, decay_, gate_)                           \
   {.name = name_, .title = title_, .global = PARAM_LIST(global_, Global),                                \
    .block = PARAM_LIST(params_, V5Block), .state = STATE_LIST(state), .complete = complete_,             \
@@ -169,9 +170,12 @@ static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 5.0
            [HOOK_NORM] = "group", [HOOK_TIME_MIX] = name_, [HOOK_CHANNEL_MIX] = "gated"},                \
    .streams = streams_, .ffn_streams = "k r", .recurrence = "r w k v u",                                 \
    .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits}
+/* clang-format on */
 
+/* clang-format off */
 const Version version_v5_0 = V5("v5.0", "RWKV-5.0", global_neo, params_5_0, complete_neo, "k v r", "v5.0", "none");
 const Version version_v5_1 = V5("v5.1", "RWKV-5.1", global_neo, params_5_1, complete_neo,
                                   "k v r g", "v5.0", "silu");
 const Version version_v5_2 = V5("v5.2", "RWKV-5.2 Eagle", global_5_2, params_5_2, complete_5_2,
                                   "k v r g", "v5", "silu");
+/* clang-format on */

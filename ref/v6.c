@@ -13,8 +13,7 @@
 
 static void init_ffn_mix(const Init *in) /* 1 - (c/C)^((1 - layer/L)^3) */
 {
-  for (size_t c = 0; c < in->n; c++)
-    in->out[c] = 1 - init_channel_power(in, c, pow(init_ratio_1_to_almost0(in), 3));
+  for (size_t c = 0; c < in->n; c++) in->out[c] = 1 - init_channel_power(in, c, pow(init_ratio_1_to_almost0(in), 3));
 }
 
 /* clang-format off */
@@ -117,7 +116,7 @@ static Tensor *ddlerp(Pass *ps, const V6Block *p, const Shifted *s, int i, Tenso
   Tape *tp = ps->tp;
   int D = ps->d->Dm, C = ps->d->C;
   Tensor *up = t_reshape(tp, t_slice(tp, p->maa_w2, 0, i, 1), 2, (int[]){D, C});
-  Tensor *m = t_matmul(tp, t_slice(tp, s->low, 2, i * D, D), up);          /* [B,T,C] */
+  Tensor *m = t_matmul(tp, t_slice(tp, s->low, 2, i * D, D), up); /* [B,T,C] */
   return t_lerp(tp, s->x, s->prev, t_add(tp, m, mu));
 }
 
@@ -129,7 +128,7 @@ Tensor *v6_decay(Tape *tp, Tensor *x, Tensor *w0, Tensor *w1, Tensor *w2)
 
 static Tensor *gate(Tape *tp, const V6Block *p, Tensor *xg)
 {
-  if (p->gate) return t_silu(tp, t_linear(tp, xg, p->gate));               /* [v6.4] */
+  if (p->gate) return t_silu(tp, t_linear(tp, xg, p->gate)); /* [v6.4] */
   return t_matmul(tp, t_tanh(tp, t_matmul(tp, xg, p->gate_w1)), p->gate_w2);
 }
 
@@ -137,8 +136,8 @@ static Tensor *time_mix(Pass *ps, const V6Block *p, Tensor *x, Tensor **st)
 {
   Tape *tp = ps->tp;
   Shifted s = shift(ps, p, x, &st[ATT_XX]);
-  bool b = ps->d->streams == 4;                                            /* v6b has another order */
-  Tensor *xw = ddlerp(ps, p, &s, b ? 3 : 0, p->maa_w);                     /* [B,T,C] */
+  bool b = ps->d->streams == 4;                        /* v6b has another order */
+  Tensor *xw = ddlerp(ps, p, &s, b ? 3 : 0, p->maa_w); /* [B,T,C] */
   Tensor *xk = ddlerp(ps, p, &s, 1, p->maa_k);
   Tensor *xv = ddlerp(ps, p, &s, 2, p->maa_v);
   Tensor *xr = ddlerp(ps, p, &s, b ? 0 : 3, p->maa_r);
@@ -149,19 +148,21 @@ static Tensor *time_mix(Pass *ps, const V6Block *p, Tensor *x, Tensor **st)
   Tensor *v = t_linear(tp, xv, p->value);
 
   Tensor *w = HOOK(ps, HOOK_DECAY, v6_decay(tp, xw, p->decay, p->decay_w1, p->decay_w2), xw); /* [v6.3] */
-  Tensor *u = p->faaaa ? p->faaaa : tape_zeros(tp, 1, &ps->d->A);          /* zero when a hook adds the bonus */
+  Tensor *u = p->faaaa ? p->faaaa : tape_zeros(tp, 1, &ps->d->A); /* zero when a hook adds the bonus */
   Tensor *wkv = HOOK(ps, HOOK_RECURRENCE, t_wkv6(tp, r, w, k, v, u, &st[ATT_KV]), r, w, k, v, u); /* [v5.4] [v5.5] */
-  Tensor *now = HOOK(ps, HOOK_BONUS, NULL, r, k, v);                       /* in place of u */
+  Tensor *now = HOOK(ps, HOOK_BONUS, NULL, r, k, v);                                              /* in place of u */
   Tensor *y = now ? t_add(tp, wkv, now) : wkv;
 
+  /* clang-format off */
   y = HOOK(ps, HOOK_NORM, b ? t_layer_norm(tp, y, p->ln_x_w, p->ln_x_b, 1e-5)
                             : t_group_norm(tp, y, ps->d->H, p->ln_x_w, p->ln_x_b, 64e-5), y);
+  /* clang-format on */
   Tensor *g = HOOK(ps, HOOK_GATE, b ? NULL : gate(tp, p, xg), xg);
   if (g) y = t_mul(tp, y, g);
   else xg = NULL; /* nothing reads it */
   Tensor *out = t_linear(tp, y, p->output);
-  TRACE(ps, "att", "x low xw xk xv xr xg r w k v g wkv y out",
-        x, s.low, xw, xk, xv, xr, xg, r, w, k, v, g, wkv, y, out);
+  TRACE(ps, "att", "x low xw xk xv xr xg r w k v g wkv y out", x, s.low, xw, xk, xv, xr, xg, r, w, k, v, g, wkv, y,
+        out);
   return out;
 }
 
@@ -170,9 +171,9 @@ static Tensor *mix_channels(Pass *ps, const V6Block *p, Tensor *x, Tensor **st)
   Tape *tp = ps->tp;
   Tensor *prev = t_shift(tp, x, &st[FFN_XX]);
   Tensor *mu[] = {p->ffn_maa_k, p->ffn_maa_r};
-  Tensor **m = mixes_x_to_prev(ps, HOOK_FFN_SHIFT, x, prev, mu);           /* the mix weighs the token before */
+  Tensor **m = mixes_x_to_prev(ps, HOOK_FFN_SHIFT, x, prev, mu); /* the mix weighs the token before */
   Tensor *xk = m[0], *xr = m[1];
-  Tensor *k = t_relu2(tp, t_linear(tp, xk, p->ffn_key));                   /* [v6.5] */
+  Tensor *k = t_relu2(tp, t_linear(tp, xk, p->ffn_key)); /* [v6.5] */
   Tensor *r = t_sigmoid(tp, t_linear(tp, xr, p->ffn_receptance));
   Tensor *out = t_mul(tp, r, t_linear(tp, k, p->ffn_value));
   TRACE(ps, "ffn", "x xk xr k r out", x, xk, xr, k, r, out);
@@ -216,6 +217,7 @@ static void complete_a(Dims *d)
 
 static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 5.0 * d->A * d->N; }
 
+/* clang-format off */
 #define V6(name_, title_, params_, complete_, streams_, gate_, norm_)                                    \
   {.name = name_, .title = title_, .global = PARAM_LIST(global_params, Global),                          \
    .block = PARAM_LIST(params_, V6Block), .state = STATE_LIST(state), .complete = complete_,             \
@@ -224,7 +226,10 @@ static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 5.0
            [HOOK_NORM] = norm_, [HOOK_TIME_MIX] = name_, [HOOK_CHANNEL_MIX] = "gated"},                  \
    .streams = streams_, .ffn_streams = "k r", .recurrence = "r w k v u",                                 \
    .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits}
+/* clang-format on */
 
+/* clang-format off */
 const Version version_v6 = V6("v6", "RWKV-6 Finch", params_6, complete, "w k v r g", "silu", "group");
 const Version version_v6a = V6("v6a", "RWKV-6.0a", params_6a, complete_a, "w k v r g", "tanh-lora", "group");
 const Version version_v6b = V6("v6b", "RWKV-6.0b", params_6b, complete_b, "r k v w", "none", "layer");
+/* clang-format on */

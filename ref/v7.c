@@ -11,8 +11,7 @@
 
 static void init_ffn_mix(const Init *in) /* 1 - (c/C)^((1 - layer/L)^4) */
 {
-  for (size_t c = 0; c < in->n; c++)
-    in->out[c] = 1 - init_channel_power(in, c, pow(init_ratio_1_to_almost0(in), 4));
+  for (size_t c = 0; c < in->n; c++) in->out[c] = 1 - init_channel_power(in, c, pow(init_ratio_1_to_almost0(in), 4));
 }
 
 /* clang-format off */
@@ -112,8 +111,8 @@ Tensor *v7_bonus(Pass *ps, Tensor *r, Tensor *k, Tensor *v, Tensor *r_k)
 {
   Tape *tp = ps->tp;
   int heads[] = {ps->B, ps->T, ps->d->H, ps->d->N}, flat[] = {ps->B, ps->T, ps->d->A};
-  Tensor *rk = t_mul(tp, t_reshape(tp, t_mul(tp, r, k), 4, heads), r_k);   /* [B,T,H,N] */
-  Tensor *weight = t_sum(tp, rk, -1, true);                                /* [B,T,H,1] */
+  Tensor *rk = t_mul(tp, t_reshape(tp, t_mul(tp, r, k), 4, heads), r_k); /* [B,T,H,N] */
+  Tensor *weight = t_sum(tp, rk, -1, true);                              /* [B,T,H,1] */
   return t_reshape(tp, t_mul(tp, weight, t_reshape(tp, v, 4, heads)), 3, flat);
 }
 
@@ -121,9 +120,9 @@ static Tensor *time_mix(Pass *ps, const V7Block *p, Tensor *x, Tensor **st)
 {
   Tape *tp = ps->tp;
   int H = ps->d->H;
-  Tensor *prev = t_shift(tp, x, &st[ATT_XX]);                              /* [B,T,C] */
+  Tensor *prev = t_shift(tp, x, &st[ATT_XX]); /* [B,T,C] */
   Tensor *mu[] = {p->x_r, p->x_w, p->x_k, p->x_v, p->x_a, p->x_g};
-  Tensor **m = mixes_x_to_prev(ps, HOOK_SHIFT, x, prev, mu);               /* [v7.1]  x + (prev - x) mu */
+  Tensor **m = mixes_x_to_prev(ps, HOOK_SHIFT, x, prev, mu); /* [v7.1]  x + (prev - x) mu */
   Tensor *xr = m[0], *xw = m[1], *xk = m[2], *xv = m[3], *xa = m[4], *xg = m[5];
 
   Tensor *r = HOOK(ps, HOOK_RECEPTANCE, t_linear(tp, xr, p->receptance), xr); /* [v7.2]  [B,T,C] */
@@ -135,13 +134,14 @@ static Tensor *time_mix(Pass *ps, const V7Block *p, Tensor *x, Tensor **st)
   Tensor *a = HOOK(ps, HOOK_ICLR, v7_iclr(tp, xa, p->a0, p->a1, p->a2), xa, w);       /* [v7.5]  learning rate */
   Tensor *g = HOOK(ps, HOOK_GATE, v7_gate(tp, xg, p->g1, p->g2), xg);                 /* [v7.6] */
 
-  Tensor *v = v0;                                                          /* [v7.4]  value residual */
+  Tensor *v = v0; /* [v7.4]  value residual */
   if (ps->layer == 0) ps->v_first = v0;
-  else v = HOOK(ps, HOOK_VALUE_RESIDUAL, v7_value_residual(tp, v0, ps->v_first, xv, p->v0, p->v1, p->v2), v0,
-                ps->v_first, xv);
+  else
+    v = HOOK(ps, HOOK_VALUE_RESIDUAL, v7_value_residual(tp, v0, ps->v_first, xv, p->v0, p->v1, p->v2), v0, ps->v_first,
+             xv);
 
   Tensor *kappa = HOOK(ps, HOOK_KEY_NORM, t_l2norm(tp, t_mul(tp, k0, p->k_k), H, 1e-12), k0); /* [v7.7]  unit length */
-  Tensor *k = t_mul(tp, k0, t_affine(tp, t_mul(tp, t_affine(tp, a, 1, -1), p->k_a), 1, 1)); /* k (1 + (a-1) k_a) */
+  Tensor *k = t_mul(tp, k0, t_affine(tp, t_mul(tp, t_affine(tp, a, 1, -1), p->k_a), 1, 1));   /* k (1 + (a-1) k_a) */
 
   w = every_token(ps, w);
   Tensor *minus_kappa = t_neg(tp, kappa), *kappa_a = t_mul(tp, kappa, a);
@@ -152,9 +152,9 @@ static Tensor *time_mix(Pass *ps, const V7Block *p, Tensor *x, Tensor **st)
   Tensor *now = HOOK(ps, HOOK_BONUS, v7_bonus(ps, r, k, v, p->r_k), r, k, v); /* [v7.10] */
   if (now) y = t_add(tp, y, now);
   if (g) y = t_mul(tp, y, g);
-  Tensor *out = t_linear(tp, y, p->output);                                /* [v7.11] */
-  TRACE(ps, "att", "x xr xw xk xv xa xg r k0 v0 w a g v kappa k wkv y out",
-        x, xr, xw, xk, xv, xa, xg, r, k0, v0, w, a, g, v, kappa, k, wkv, y, out);
+  Tensor *out = t_linear(tp, y, p->output); /* [v7.11] */
+  TRACE(ps, "att", "x xr xw xk xv xa xg r k0 v0 w a g v kappa k wkv y out", x, xr, xw, xk, xv, xa, xg, r, k0, v0, w, a,
+        g, v, kappa, k, wkv, y, out);
   return out;
 }
 
@@ -164,7 +164,7 @@ static Tensor *mix_channels(Pass *ps, const V7Block *p, Tensor *x, Tensor **st)
   Tensor *prev = t_shift(tp, x, &st[FFN_XX]);
   Tensor *xk = mixes_x_to_prev(ps, HOOK_FFN_SHIFT, x, prev, &p->ffn_x_k)[0];
   Tensor *k = t_relu2(tp, t_linear(tp, xk, p->ffn_key));
-  Tensor *out = t_linear(tp, k, p->ffn_value);                             /* [v7.12] */
+  Tensor *out = t_linear(tp, k, p->ffn_value); /* [v7.12] */
   TRACE(ps, "ffn", "x xk k out", x, xk, k, out);
   return out;
 }
@@ -197,6 +197,7 @@ static void complete(Dims *d)
 
 static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 9.0 * d->C * d->N; }
 
+/* clang-format off */
 const Version version_v7 = {
     .name = "v7", .title = "RWKV-7 Goose",
     .global = PARAM_LIST(global_params, Global), .block = PARAM_LIST(params, V7Block),
@@ -208,3 +209,4 @@ const Version version_v7 = {
     .streams = "r w k v a g", .ffn_streams = "k", .recurrence = "r w k v a b", .rounds_decay = true,
     .complete = complete, .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits,
 };
+/* clang-format on */

@@ -8,12 +8,17 @@
 #include <math.h>
 #include <string.h>
 
+/* clang-format off */
 #define PARAM(name, shape, init, gain, lr) {name, shape, always, init, gain, lr, 0}
+/* clang-format on */
+/* clang-format off */
 #define HOOK_OF(slot_, name_, apply_, complete_, ...)                                       \
   &(const Hook){.slot = slot_, .name = name_, .apply = apply_, .complete = complete_,      \
                 .param = (const ParamSpec[]){__VA_ARGS__},                                  \
                 .param_count = COUNT(((const ParamSpec[]){__VA_ARGS__}))}
-#define BARE_HOOK(slot_, name_, apply_) &(const Hook){.slot = slot_, .name = name_, .apply = apply_}
+/* clang-format on */
+#define BARE_HOOK(slot_, name_, apply_) \
+  &(const Hook) { .slot = slot_, .name = name_, .apply = apply_ }
 
 static Tensor *zeros(const HookCall *c) { return tape_zeros(c->ps->tp, 1, &c->ps->d->A); }
 
@@ -55,10 +60,7 @@ static void shift_half(HookCall *c) /* [v1.1] */
 }
 
 /* Row i of a table [rows,C]. */
-static Tensor *row(Tape *tp, Tensor *table, int i, int C)
-{
-  return t_reshape(tp, t_slice(tp, table, 0, i, 1), 1, &C);
-}
+static Tensor *row(Tape *tp, Tensor *table, int i, int C) { return t_reshape(tp, t_slice(tp, table, 0, i, 1), 1, &C); }
 
 static void shift_lerp(HookCall *c) /* [v7.1]; mu [streams,C] */
 {
@@ -85,10 +87,9 @@ static void mix_rank(Dims *d)
   if (!d->Dm) d->Dm = 32;
 }
 
-#define LERP(slot, streams) \
-  HOOK_OF(slot, "lerp", shift_lerp, NULL, PARAM("mu", S2(streams, C), init_lerp, 1, 1))
-#define DDLERP(slot, streams)                                                                        \
-  HOOK_OF(slot, "ddlerp", shift_ddlerp, mix_rank, PARAM("mu_x", S1(C), init_lerp, 1, 1),             \
+#define LERP(slot, streams) HOOK_OF(slot, "lerp", shift_lerp, NULL, PARAM("mu", S2(streams, C), init_lerp, 1, 1))
+#define DDLERP(slot, streams)                                                                             \
+  HOOK_OF(slot, "ddlerp", shift_ddlerp, mix_rank, PARAM("mu_x", S1(C), init_lerp, 1, 1),                  \
           PARAM("mu", S2(streams, C), init_lerp, 1, 1), PARAM("w1", S3(streams, Dm, C), init_fill, 0, 1), \
           PARAM("w2", S3(streams, Dm, C), init_uniform, 0.01, 1))
 
@@ -202,17 +203,19 @@ static void channel_relu2(HookCall *c) /* [v7.12]; mu_k [C] */
   c->out[0] = t_linear(tp, t_relu2(tp, t_linear(tp, t_lerp(tp, x, prev, p[0]), p[1])), p[2]);
 }
 
-static const ParamSpec gated_params[] = {
-    PARAM("mu_k", S1(C), init_lerp, 1, 1), PARAM("mu_r", S1(C), init_lerp, 1, 1),
-    PARAM("key.weight", S2(F, C), init_orthogonal, 1, 1), PARAM("receptance.weight", S2(C, C), init_fill, 0, 1),
-    PARAM("value.weight", S2(C, F), init_fill, 0, 1)};
-static const ParamSpec relu2_params[] = {
-    PARAM("mu_k", S1(C), init_lerp, 1, 1), PARAM("key.weight", S2(F, C), init_orthogonal, 1, 1),
-    PARAM("value.weight", S2(C, F), init_fill, 0, 1)};
+static const ParamSpec gated_params[] = {PARAM("mu_k", S1(C), init_lerp, 1, 1), PARAM("mu_r", S1(C), init_lerp, 1, 1),
+                                         PARAM("key.weight", S2(F, C), init_orthogonal, 1, 1),
+                                         PARAM("receptance.weight", S2(C, C), init_fill, 0, 1),
+                                         PARAM("value.weight", S2(C, F), init_fill, 0, 1)};
+static const ParamSpec relu2_params[] = {PARAM("mu_k", S1(C), init_lerp, 1, 1),
+                                         PARAM("key.weight", S2(F, C), init_orthogonal, 1, 1),
+                                         PARAM("value.weight", S2(C, F), init_fill, 0, 1)};
 
+/* clang-format off */
 #define CHANNEL_MIX(name_, apply_, list)                                                                        \
   &(const Hook){.slot = HOOK_CHANNEL_MIX, .name = name_, .apply = apply_, .param = list, .param_count = COUNT(list), \
                 .state = shift_state, .state_count = 1}
+/* clang-format on */
 
 static void channel_none(HookCall *c)
 {
@@ -222,12 +225,12 @@ static void channel_none(HookCall *c)
 
 /* ---- the list ---- */
 
-#define LOW_RANK_DECAY(init)                                                       \
-  PARAM("w0", S1(A), init, 0, 2), PARAM("w1", S2(C, Dw), init_fill, 0, 1),         \
-  PARAM("w2", S2(Dw, A), init_ortho_wide, 0.1, 1)
-#define RATE                                                            \
+#define LOW_RANK_DECAY(init)                                               \
+  PARAM("w0", S1(A), init, 0, 2), PARAM("w1", S2(C, Dw), init_fill, 0, 1), \
+      PARAM("w2", S2(Dw, A), init_ortho_wide, 0.1, 1)
+#define RATE                                                                    \
   PARAM("a0", S1(C), init_iclr, 0, 1), PARAM("a1", S2(C, Da), init_fill, 0, 1), \
-  PARAM("a2", S2(Da, C), init_ortho_wide, 0.1, 1)
+      PARAM("a2", S2(Da, C), init_ortho_wide, 0.1, 1)
 
 static const Hook *const hooks[] = {
     BARE_HOOK(HOOK_SHIFT, "none", shift_none),

@@ -4,7 +4,7 @@
 
 #include "hook.h"
 
-const Hook *const *hook_list(void); /* all of them; ends with NULL */
+const Hook *const *hook_list(void);                     /* all of them; ends with NULL */
 const Hook *hook_find(HookSlot slot, const char *name); /* NULL if there is none */
 
 #endif

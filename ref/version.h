@@ -23,35 +23,39 @@ typedef struct {
   int count;
   size_t size;
 } ParamList;
+/* clang-format off */
 #define PARAM_LIST(list, Struct) {list, COUNT(list), sizeof(Struct)}
+/* clang-format on */
 
 typedef struct {
   const StateSpec *spec;
   int count;
 } StateList;
+/* clang-format off */
 #define STATE_LIST(list) {list, COUNT(list)}
+/* clang-format on */
 
 typedef struct {
-  const char *name;  /* "v7" */
-  const char *title; /* "RWKV-7 Goose" */
-  ParamList global, block;       /* around the blocks, and of a block */
-  StateList state, global_state; /* of a block, and around the blocks */
-  const char *own[HOOK_SLOTS];  /* what it does itself in each slot, in a word; NULL: it has no such slot */
+  const char *name;                  /* "v7" */
+  const char *title;                 /* "RWKV-7 Goose" */
+  ParamList global, block;           /* around the blocks, and of a block */
+  StateList state, global_state;     /* of a block, and around the blocks */
+  const char *own[HOOK_SLOTS];       /* what it does itself in each slot, in a word; NULL: it has no such slot */
   const char *streams, *ffn_streams; /* names of the mixes in time mixing and channel mixing: "r w k v a g", "k" */
-  const char *recurrence;       /* what its recurrence is given: "r w k v a b" */
+  const char *recurrence;            /* what its recurrence is given: "r w k v a b" */
   /* Fills in what was left open with the official defaults; fails on sizes that cannot be. */
   void (*complete)(Dims *d);
-  bool rounds_decay; /* official inference code does: 0.606531 for e^{-1/2} */
+  bool rounds_decay;                                 /* official inference code does: 0.606531 for e^{-1/2} */
   double (*mixing_flops)(const Dims *d, int tokens); /* of a layer's recurrence, for a token after so many */
-  Tensor *(*embed)(Pass *ps); /* tokens -> [B,T,C] */
+  Tensor *(*embed)(Pass *ps);                        /* tokens -> [B,T,C] */
   /* One block: x [B,T,C] -> [B,T,C]. state[i] as listed in `state`, before -> after. */
   Tensor *(*run)(Pass *ps, const void *block, Tensor *x, Tensor **state);
   /* Logits of x [B,T,C] at `count` positions, each 0 .. B T-1, or at all of them (NULL): [count,V] or [B,T,V]. */
   Tensor *(*logits)(Pass *ps, Tensor *x, const int *position, int count);
 } Version;
 
-extern const Version version_v1, version_v2, version_v3, version_v4, version_v5_0, version_v5_1,
-    version_v5_2, version_v6, version_v6a, version_v6b, version_v7;
+extern const Version version_v1, version_v2, version_v3, version_v4, version_v5_0, version_v5_1, version_v5_2,
+    version_v6, version_v6a, version_v6b, version_v7;
 
 /* ---- around the blocks, from v2 to v7 (global.c) ---- */
 
@@ -102,8 +106,8 @@ Tensor **mixes_prev_to_x(Pass *ps, HookSlot slot, Tensor *x, Tensor *prev, Tenso
 
 /* x [B,T,C], *carry [B,C]: before -> after; mixes [C], key [F,C], receptance [C,C], value [C,F] -> [B,T,C].
    The second one is block 0's in models with pre_ffn, where no hook reaches. */
-Tensor *channel_mix(Pass *ps, Tensor *x, Tensor **carry, Tensor *mix_k, Tensor *mix_r, Tensor *key,
-                    Tensor *receptance, Tensor *value);
+Tensor *channel_mix(Pass *ps, Tensor *x, Tensor **carry, Tensor *mix_k, Tensor *mix_r, Tensor *key, Tensor *receptance,
+                    Tensor *value);
 Tensor *channel_mix_pre_ffn(Pass *ps, Tensor *x, Tensor **carry, Tensor *mix_k, Tensor *mix_r, Tensor *key,
                             Tensor *receptance, Tensor *value);
 
@@ -120,12 +124,12 @@ Tensor *channel_mix_pre_ffn(Pass *ps, Tensor *x, Tensor **carry, Tensor *mix_k, 
 
 /* ---- formulas that versions lend to the built-in hooks ---- */
 
-Tensor *v4_decay(Tape *tp, Tensor *w);                                         /* [v4.3] */
-Tensor *v6_decay(Tape *tp, Tensor *x, Tensor *w0, Tensor *w1, Tensor *w2);     /* [v6.3] */
+Tensor *v4_decay(Tape *tp, Tensor *w);                                                   /* [v4.3] */
+Tensor *v6_decay(Tape *tp, Tensor *x, Tensor *w0, Tensor *w1, Tensor *w2);               /* [v6.3] */
 Tensor *v7_decay(Tape *tp, Tensor *x, Tensor *w0, Tensor *w1, Tensor *w2, double scale); /* [v7.3] */
-Tensor *v7_iclr(Tape *tp, Tensor *x, Tensor *a0, Tensor *a1, Tensor *a2);      /* [v7.5] */
-Tensor *v7_gate(Tape *tp, Tensor *x, Tensor *g1, Tensor *g2);                  /* [v7.6] */
-Tensor *v7_bonus(Pass *ps, Tensor *r, Tensor *k, Tensor *v, Tensor *r_k);      /* [v7.10] */
+Tensor *v7_iclr(Tape *tp, Tensor *x, Tensor *a0, Tensor *a1, Tensor *a2);                /* [v7.5] */
+Tensor *v7_gate(Tape *tp, Tensor *x, Tensor *g1, Tensor *g2);                            /* [v7.6] */
+Tensor *v7_bonus(Pass *ps, Tensor *r, Tensor *k, Tensor *v, Tensor *r_k);                /* [v7.10] */
 Tensor *v7_value_residual(Tape *tp, Tensor *v, Tensor *v_first, Tensor *x, Tensor *v0, Tensor *v1, Tensor *v2);
 
 #endif

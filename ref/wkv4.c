@@ -60,9 +60,9 @@ void k_wkv4_backward(const Wkv4Backward *op)
 
         acc faded = p + (acc)f->w[w_at], q = (real)fmax(faded, kt); /* the update [v4.5], [v4.6] */
         acc keep = m_exp(faded - q), add = m_exp(kt - q);
-        acc gkeep = (ga * a + gb * b) * keep;  /* by the exponent of keep */
-        acc gadd = (ga * vt + gb) * add;       /* by the exponent of add */
-        acc gq = gp - gkeep - gadd;            /* both exponents contain -q; p1 = q */
+        acc gkeep = (ga * a + gb * b) * keep; /* by the exponent of keep */
+        acc gadd = (ga * vt + gb) * add;      /* by the exponent of add */
+        acc gq = gp - gkeep - gadd;           /* both exponents contain -q; p1 = q */
         gv += ga * add;
         gk += gadd + (kt > faded ? gq : 0);
         acc gfaded = gkeep + (kt > faded ? 0 : gq);

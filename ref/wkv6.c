@@ -15,8 +15,7 @@ static void step(real *S, const real *w, const real *k, const real *v, size_t N)
 {
   for (size_t j = 0; j < N; j++) {
     acc decay = m_exp((acc)w[j]);
-    for (size_t i = 0; i < N; i++)
-      S[j * N + i] = (real)(decay * (acc)S[j * N + i] + (acc)k[j] * (acc)v[i]);
+    for (size_t i = 0; i < N; i++) S[j * N + i] = (real)(decay * (acc)S[j * N + i] + (acc)k[j] * (acc)v[i]);
   }
 }
 
@@ -39,8 +38,7 @@ void k_wkv6(const Wkv6 *op)
           memcpy(op->segments + ((b * H + h) * k_segments(T) + t / WKV_SEGMENT) * NN, S, NN * sizeof *S);
         for (size_t i = 0; i < N; i++) {
           acc sum = 0;
-          for (size_t j = 0; j < N; j++)
-            sum += (acc)r[j] * ((acc)S[j * N + i] + (acc)u[j] * (acc)k[j] * (acc)v[i]);
+          for (size_t j = 0; j < N; j++) sum += (acc)r[j] * ((acc)S[j * N + i] + (acc)u[j] * (acc)k[j] * (acc)v[i]);
           op->y[at + i] = (real)sum;
         }
         step(S, decay_at(op, row, h), k, v, N);

@@ -47,6 +47,6 @@ void open_backend(lua_State *L)
 #ifndef AVIARY_DOUBLE
   backend_use(&backend_fast);
 #endif
-  add_functions(L, (luaL_Reg[]){{"backend", backend}, {"threads", threads}, {"machine_rates", machine_rates},
-                                {NULL, NULL}});
+  add_functions(
+      L, (luaL_Reg[]){{"backend", backend}, {"threads", threads}, {"machine_rates", machine_rates}, {NULL, NULL}});
 }

@@ -49,11 +49,11 @@ const char *value_text(lua_State *L, int index); /* a number or string, or else 
 
 /* ---- the step (step.c) ---- */
 
-Tape *step_tape(lua_State *L); /* the tape to compute on; begins a new step if the last one has ended */
+Tape *step_tape(lua_State *L);          /* the tape to compute on; begins a new step if the last one has ended */
 Tape *step_tape_as_it_is(lua_State *L); /* to look at what it holds: the step may have ended */
-void step_hold(lua_State *L, int by); /* +1: a hook is at work, the step cannot end; -1: no longer */
+void step_hold(lua_State *L, int by);   /* +1: a hook is at work, the step cannot end; -1: no longer */
 bool step_held(lua_State *L);
-void step_end(lua_State *L);   /* the next computation may forget all tensors of this step */
+void step_end(lua_State *L);            /* the next computation may forget all tensors of this step */
 void step_pin(lua_State *L, int index); /* keeps the value alive until the step's memory is gone */
 uint64_t step_scope(lua_State *L);      /* identifies the innermost lifetime; see step_alive */
 bool step_alive(lua_State *L, uint64_t scope);
@@ -67,25 +67,25 @@ typedef struct {
   uint64_t scope; /* for a tensor of the tape: the lifetime it belongs to; otherwise 0 */
 } TensorHandle;
 
-Tensor *check_tensor(lua_State *L, int index); /* for reading; raises if it is stale */
-Tensor *check_numbers(lua_State *L, int index); /* the same, not packed: it can be computed with */
-Tensor *check_operand(lua_State *L, int index); /* the same, pinned: for use on the tape */
-Tensor *opt_operand(lua_State *L, int index);  /* NULL for nil and none */
+Tensor *check_tensor(lua_State *L, int index);                /* for reading; raises if it is stale */
+Tensor *check_numbers(lua_State *L, int index);               /* the same, not packed: it can be computed with */
+Tensor *check_operand(lua_State *L, int index);               /* the same, pinned: for use on the tape */
+Tensor *opt_operand(lua_State *L, int index);                 /* NULL for nil and none */
 Tensor *operand_or_number(lua_State *L, int index, Tape *tp); /* a number becomes a tensor of shape [] */
-int push_step(lua_State *L, Tensor *t);        /* a tensor of the tape; returns 1 */
-int push_owned(lua_State *L, Tensor *t);       /* a tensor for the handle to free */
-Tensor *new_owned(lua_State *L, int axes, const int *shape); /* zeros, in a handle on top of the stack */
-int push_borrowed(lua_State *L, Tensor *t, int owner); /* lives as long as the value at `owner` */
+int push_step(lua_State *L, Tensor *t);                       /* a tensor of the tape; returns 1 */
+int push_owned(lua_State *L, Tensor *t);                      /* a tensor for the handle to free */
+Tensor *new_owned(lua_State *L, int axes, const int *shape);  /* zeros, in a handle on top of the stack */
+int push_borrowed(lua_State *L, Tensor *t, int owner);        /* lives as long as the value at `owner` */
 Tensor *new_copy(lua_State *L, const Tensor *t); /* its numbers, in a handle on top of the stack (numbers.c) */
 bool is_tensor(lua_State *L, int index);
-bool keep_argument(lua_State *L, int index); /* nil or a boolean; raises */
-int axis_argument(lua_State *L, int index, const Tensor *t); /* 1.. or -1.. -> 0..; raises */
+bool keep_argument(lua_State *L, int index);                       /* nil or a boolean; raises */
+int axis_argument(lua_State *L, int index, const Tensor *t);       /* 1.. or -1.. -> 0..; raises */
 int shape_arguments(lua_State *L, int first, int shape[MAX_AXES]); /* numbers or one table; returns axes */
-int tensor_to_string(lua_State *L); /* the metamethod (print.c) */
-void open_tensor(lua_State *L);     /* creation, access, printing; methods are added to the table rwkv.Tensor */
-void open_tensor_ops(lua_State *L); /* operators and methods that compute */
+int tensor_to_string(lua_State *L);                                /* the metamethod (print.c) */
+void open_tensor(lua_State *L);       /* creation, access, printing; methods are added to the table rwkv.Tensor */
+void open_tensor_ops(lua_State *L);   /* operators and methods that compute */
 void open_tensor_array(lua_State *L); /* rows, axes, comparing */
-void open_recurrence(lua_State *L); /* shift, wkv2 .. wkv7 */
+void open_recurrence(lua_State *L);   /* shift, wkv2 .. wkv7 */
 
 /* ---- the numbers of a tensor one after the other (numbers.c) ---- */
 
@@ -137,7 +137,7 @@ State **push_state(lua_State *L, int keeper); /* an empty handle for a state of 
 const Version *read_design(lua_State *L, int index, const char *function, Dims *d, double *seed);
 Optim *check_optim(lua_State *L, int index);
 double number_field(lua_State *L, int table, const char *name, double otherwise); /* raises on non-numbers */
-int integer_field(lua_State *L, int table, const char *name, int otherwise); /* 0 and above */
+int integer_field(lua_State *L, int table, const char *name, int otherwise);      /* 0 and above */
 /* Raises on a key of the table that is not in the list (ends with NULL): a misspelt option is an error. */
 void known_fields(lua_State *L, int table, const char *function, const char *const *names);
 
@@ -157,7 +157,6 @@ void open_gnuplot(lua_State *L);
 void open_inspect(lua_State *L);
 void open_digest(lua_State *L);
 
-
 /* ---- files that are written (files.c) ---- */
 
 void check_writable(lua_State *L, const char *path); /* raises unless the script may write there */
@@ -170,9 +169,9 @@ int script_rename(lua_State *L);
 /* ---- what the bindings ask of the program around them; for a stock Lua module.c answers ---- */
 
 const char *open_backend_module(const char *path); /* what is wrong with it, or NULL (backend.c) */
-const char *program_commit(void); /* that it was built from, with a "+" if there were uncommitted changes */
+const char *program_commit(void);         /* that it was built from, with a "+" if there were uncommitted changes */
 void program_become_double(lua_State *L); /* runs the float64 program in its place, with the same arguments; raises */
-void check_time(lua_State *L); /* ends the program if its time is over */
+void check_time(lua_State *L);            /* ends the program if its time is over */
 
 /* From here on every binding raises: finalizers that run while Lua closes find objects half gone. */
 void bindings_close(void);

@@ -102,8 +102,9 @@ static int may_write(lua_State *L) /* check_writable(path): raises unless a scri
 void open_files(lua_State *L)
 {
   add_functions(L, (luaL_Reg[]){{"mkdir", make_directory}, {"write_file", write_file}, {NULL, NULL}});
-  add_private(L, (luaL_Reg[]){{"sweep", sweep}, {"check_writable", may_write}, {"reserve_output", reserve_output},
-                            {NULL, NULL}});
+  add_private(
+      L,
+      (luaL_Reg[]){{"sweep", sweep}, {"check_writable", may_write}, {"reserve_output", reserve_output}, {NULL, NULL}});
 }
 
 /* ---- what stands in the place of Lua's own functions ---- */

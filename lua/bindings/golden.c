@@ -22,9 +22,9 @@ static void push_line(lua_State *L, const GoldenLine *l)
   const struct {
     const char *name;
     double value;
-  } numbers[] = {{"tensors", l->tensors}, {"worst_abs", l->worst_abs}, {"worst_rel", l->worst_rel},
-                 {"worst", l->worst}, {"index", (double)l->index}, {"found", l->found},
-                 {"expected", l->expected}, {"tol", l->tol}};
+  } numbers[] = {
+      {"tensors", l->tensors},     {"worst_abs", l->worst_abs}, {"worst_rel", l->worst_rel}, {"worst", l->worst},
+      {"index", (double)l->index}, {"found", l->found},         {"expected", l->expected},   {"tol", l->tol}};
   const struct {
     const char *name, *value;
   } texts[] = {{"kind", l->kind}, {"problem", l->problem}, {"note", l->note}, {"at", l->at}};

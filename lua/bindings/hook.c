@@ -18,6 +18,7 @@ typedef struct {
 static const struct {
   const char *name;
   void (*init)(const Init *in);
+  /* clang-format off */
 } inits[] = {
     {"fill", init_fill},           {"normal", init_normal},         {"uniform", init_uniform},
     {"orthogonal", init_orthogonal}, {"orthogonal_wide", init_ortho_wide}, {"lerp", init_lerp},
@@ -25,6 +26,7 @@ static const struct {
     {"bonus", init_bonus},         {"iclr", init_iclr},             {"key_norm", init_key_norm},
     {"value_residual", init_value_residual}, {"ln_x", init_ln_x},
 };
+/* clang-format on */
 
 /* ---- from a table to a Hook ---- */
 
@@ -64,8 +66,9 @@ static ShapeSpec read_shape(lua_State *L, int table)
 static void read_param(lua_State *L, int table, ParamSpec *p, char name[32])
 {
   read_name(L, table, name);
-  *p = (ParamSpec){name, read_shape(L, table), always, init_fill, number_field(L, table, "gain", 0),
-                   number_field(L, table, "lr", 1), 0};
+  *p = (ParamSpec){
+      name, read_shape(L, table), always, init_fill, number_field(L, table, "gain", 0), number_field(L, table, "lr", 1),
+      0};
   for (int i = 0; i < p->shape.axes; i++)
     if (p->shape.size[i] == offsetof(Dims, history)) luaL_error(L, "parameter %s: \"tokens\" is for states", name);
   raw_field(L, table, "init");

@@ -9,8 +9,8 @@ typedef struct {
   lua_State *L;
 } Dump;
 
-enum { HEADER = 31, CODE_AT_ONCE = 4 }; /* bytes; bytes of an instruction */
-enum { GETUPVAL = 9, GETTABUP = 11, GETFIELD = 14, SETTABUP = 15 }; /* lopcodes.h */
+enum { HEADER = 31, CODE_AT_ONCE = 4 };                                         /* bytes; bytes of an instruction */
+enum { GETUPVAL = 9, GETTABUP = 11, GETFIELD = 14, SETTABUP = 15 };             /* lopcodes.h */
 enum { INTEGER = 0x03, SHORT_STRING = 0x04, FLOAT = 0x13, LONG_STRING = 0x14 }; /* kinds of constants: lobject.h */
 enum { NO_UPVALUE = -1, MOST_UPVALUES = 256 };
 

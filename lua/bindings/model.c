@@ -151,8 +151,7 @@ static int loss(lua_State *L)
     known_fields(L, 4, "loss", (const char *const[]){"state", "l2wrap", NULL});
     l2wrap = number_field(L, 4, "l2wrap", 0);
     raw_field(L, 4, "state");
-  } else
-    lua_pushnil(L);
+  } else lua_pushnil(L);
   if (tokens->B != targets->B || tokens->T != targets->T)
     return luaL_error(L, "loss: tokens [%d,%d] and targets [%d,%d] differ", tokens->B, tokens->T, targets->B,
                       targets->T);
@@ -306,12 +305,13 @@ static int versions(lua_State *L) /* versions() -> {"v4", ...} */
 
 void open_model(lua_State *L)
 {
+  /* clang-format off */
   add_class(L, class,
             (luaL_Reg[]){{"forward", forward}, {"loss", loss}, {"parameters", parameters}, {"param", param},
                          {"config", config}, {"param_count", param_count}, {"weight_bytes", weight_bytes},
                          {"state_floats", count_state_floats}, {"zero_grad", zero_grad}, {"trace_run", trace_run},
                          {NULL, NULL}},
             (luaL_Reg[]){{"__tostring", to_string}, {"__gc", collect}, {NULL, NULL}});
-  add_functions(L, (luaL_Reg[]){{"model", make}, {"describe", describe},
-                                {"versions", versions}, {NULL, NULL}});
+  /* clang-format on */
+  add_functions(L, (luaL_Reg[]){{"model", make}, {"describe", describe}, {"versions", versions}, {NULL, NULL}});
 }

@@ -103,9 +103,11 @@ static int collect(lua_State *L)
 
 void open_optim(lua_State *L)
 {
+  /* clang-format off */
   add_class(L, class,
             (luaL_Reg[]){{"step", step}, {"zero_grad", zero_grad}, {"rate", rate}, {"steps", steps},
                          {"restore", restore}, {NULL, NULL}},
             (luaL_Reg[]){{"__gc", collect}, {NULL, NULL}});
+  /* clang-format on */
   add_functions(L, (luaL_Reg[]){{"adamw", make}, {NULL, NULL}});
 }

@@ -89,6 +89,8 @@ void open_recurrence(lua_State *L)
   lua_getfield(L, -1, "Tensor");
   add_functions(L, (luaL_Reg[]){{"shift", op_shift}, {"conv", op_conv}, {NULL, NULL}});
   lua_pop(L, 1);
+  /* clang-format off */
   add_functions(L, (luaL_Reg[]){{"wkv2", op_wkv2}, {"wkv4", op_wkv4}, {"wkv6", op_wkv6}, {"wkv7", op_wkv7},
                                 {"selective_scan", op_selective_scan}, {"attention", op_attention}, {NULL, NULL}});
+  /* clang-format on */
 }

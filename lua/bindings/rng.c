@@ -81,9 +81,11 @@ static int count(lua_State *L) /* r:count() -> draws so far; r:count(n) goes to 
 
 void open_rng(lua_State *L)
 {
+  /* clang-format off */
   add_class(L, class,
             (luaL_Reg[]){{"uniform", uniform}, {"normal", normal}, {"integer", integer}, {"shuffle", shuffle},
                          {"tensor", tensor}, {"count", count}, {NULL, NULL}},
             NULL);
+  /* clang-format on */
   add_functions(L, (luaL_Reg[]){{"rng", make}, {NULL, NULL}});
 }

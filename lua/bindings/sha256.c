@@ -40,8 +40,8 @@ static void add_block(uint32_t H[8], const unsigned char *m)
 
 void sha256_begin(Sha256 *h)
 {
-  *h = (Sha256){.state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab,
-                          0x5be0cd19}};
+  *h = (Sha256){
+      .state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19}};
 }
 
 void sha256_add(Sha256 *h, const void *data, size_t bytes)

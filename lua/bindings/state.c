@@ -96,10 +96,10 @@ static int collect(lua_State *L)
 
 void open_state(lua_State *L)
 {
-  add_class(L, class,
-            (luaL_Reg[]){{"copy", copy}, {"detach", detach}, {"get", get}, {"set", set}, {"names", names},
-                         {NULL, NULL}},
-            (luaL_Reg[]){{"__tostring", to_string}, {"__gc", collect}, {NULL, NULL}});
+  add_class(
+      L, class,
+      (luaL_Reg[]){{"copy", copy}, {"detach", detach}, {"get", get}, {"set", set}, {"names", names}, {NULL, NULL}},
+      (luaL_Reg[]){{"__tostring", to_string}, {"__gc", collect}, {NULL, NULL}});
   luaL_getmetatable(L, "rwkv.model");
   lua_getfield(L, -1, "__index");
   add_functions(L, (luaL_Reg[]){{"state", make}, {NULL, NULL}});

@@ -8,11 +8,11 @@ enum { MAX_DEPTH = 100 };
 
 typedef struct {
   Tape *tape;
-  bool ended;                 /* by opt:step(): the next computation starts afresh */
+  bool ended; /* by opt:step(): the next computation starts afresh */
   uint64_t next, open[MAX_DEPTH];
-  int depth;                  /* open[0 .. depth-1] are the open lifetimes */
-  int held;                   /* hooks at work: the model's run is not over */
-  lua_Integer pins;           /* entries of the table of pinned values */
+  int depth;        /* open[0 .. depth-1] are the open lifetimes */
+  int held;         /* hooks at work: the model's run is not over */
+  lua_Integer pins; /* entries of the table of pinned values */
 } Step;
 
 static const char key_step = 's', key_pins = 'p'; /* addresses in the registry */

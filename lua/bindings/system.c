@@ -76,8 +76,10 @@ static int need_double(lua_State *L) /* need_double(): goes on in the float64 pr
 
 void open_system(lua_State *L)
 {
+  /* clang-format off */
   add_functions(L, (luaL_Reg[]){{"time", now}, {"is_terminal", is_terminal}, {"terminal_size", terminal_size},
                                 {"classes", classes}, {"need_double", need_double}, {NULL, NULL}});
+  /* clang-format on */
   add_private(L, (luaL_Reg[]){{"add_method", add_method}, {NULL, NULL}});
   lua_pushliteral(L, REAL_NAME);
   lua_setfield(L, -2, "precision");

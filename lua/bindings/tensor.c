@@ -12,17 +12,20 @@ Tensor *check_tensor(lua_State *L, int index)
 {
   TensorHandle *h = luaL_checkudata(L, index, class);
   if (!h->t || (h->scope && !step_alive(L, h->scope)))
-    luaL_argerror(L, index, "this tensor was computed in a step that is over; take its numbers with :item() "
-                            "or :tolist() before, or hold on to them with :keep()");
+    luaL_argerror(L, index,
+                  "this tensor was computed in a step that is over; take its numbers with :item() "
+                  "or :tolist() before, or hold on to them with :keep()");
   return h->t;
 }
 
 Tensor *check_numbers(lua_State *L, int index)
 {
   Tensor *t = check_tensor(L, index);
+  /* clang-format off */
   if (t->packed.bits)
     luaL_argerror(L, index, lua_pushfstring(L, "this matrix is kept as %s, for inference only: read it with :tolist(), "
                                                "or take a copy with :keep()", storage_names[t->packed.storage]));
+  /* clang-format on */
   return t;
 }
 
@@ -120,8 +123,8 @@ static void read_nested(lua_State *L, int table, Writer *w, int axis)
   luaL_checkstack(L, 4, "tensor");
   if (axis == t->axes) {
     real x = (real)lua_tonumberx(L, table, &ok);
-    if (!ok) luaL_error(L, "tensor: element %I is a %s, expected a number", (lua_Integer)w->at + 1,
-                        luaL_typename(L, table));
+    if (!ok)
+      luaL_error(L, "tensor: element %I is a %s, expected a number", (lua_Integer)w->at + 1, luaL_typename(L, table));
     put_number(w, x);
     return;
   }
@@ -302,15 +305,18 @@ static int collect(lua_State *L)
 
 void open_tensor(lua_State *L)
 {
+  /* clang-format off */
   add_class(L, class,
             (luaL_Reg[]){{"item", item}, {"tolist", tolist}, {"set", set}, {"shape", shape}, {"size", size},
                          {"grad", grad}, {"zero_grad", zero_grad}, {"keep", keep}, {"requires_grad", requires_grad},
                          {NULL, NULL}},
             (luaL_Reg[]){{"__tostring", tensor_to_string}, {"__gc", collect}, {NULL, NULL}});
+  /* clang-format on */
   luaL_getmetatable(L, class);
   lua_getfield(L, -1, "__index");
   lua_setfield(L, -3, "Tensor");
   lua_pop(L, 1);
-  add_functions(L, (luaL_Reg[]){{"tensor", make_tensor}, {"zeros", make_zeros}, {"ones", make_ones},
-                                {"full", make_full}, {NULL, NULL}});
+  add_functions(
+      L, (luaL_Reg[]){
+             {"tensor", make_tensor}, {"zeros", make_zeros}, {"ones", make_ones}, {"full", make_full}, {NULL, NULL}});
 }

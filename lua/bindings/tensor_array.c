@@ -14,8 +14,7 @@ static int op_row(lua_State *L) /* x[i], i from 1 or from -1 at the end -> x wit
   Tensor *x = check_operand(L, 1);
   int whole = 0;
   lua_Integer i = lua_type(L, 2) == LUA_TNUMBER ? lua_tointegerx(L, 2, &whole) : 0;
-  if (!whole)
-    return luaL_error(L, "x[%s]: expected the number of a row or the name of a method", value_text(L, 2));
+  if (!whole) return luaL_error(L, "x[%s]: expected the number of a row or the name of a method", value_text(L, 2));
   if (x->axes == 0) return luaL_error(L, "x[%I]: a tensor of shape [] has no rows", i);
   lua_Integer n = x->shape[0], at = i < 0 ? i + n : i - 1;
   if (at < 0 || at >= n)
@@ -204,20 +203,23 @@ static int make_eye(lua_State *L) /* eye(n): 1 on the diagonal of [n,n] */
 
 void open_tensor_array(lua_State *L)
 {
+  /* clang-format off */
   static const luaL_Reg methods[] = {
       {"bmm", op_bmm}, {"transpose", op_transpose}, {"t", op_transpose}, {"permute", op_permute}, {"max", op_max},
       {"gather", op_gather}, {"reshape", op_reshape}, {"view", op_reshape}, {"slice", op_slice}, {"expand", op_expand},
       {"cumsum", op_cumsum}, {"gt", op_gt}, {"ge", op_ge}, {"lt", op_lt}, {"le", op_le}, {"eq", op_eq}, {"ne", op_ne},
       {NULL, NULL}};
+  /* clang-format on */
   lua_getfield(L, -1, "Tensor");
   add_functions(L, methods);
   luaL_getmetatable(L, class);
   add_functions(L, (luaL_Reg[]){{"__len", op_length}, {"__newindex", op_assign}, {"__index", op_row}, {NULL, NULL}});
-  lua_insert(L, -2);            /* metatable, methods */
+  lua_insert(L, -2);              /* metatable, methods */
   lua_getfield(L, -2, "__index"); /* op_row behind its guard */
   lua_pushcclosure(L, op_index, 2);
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
-  add_functions(L, (luaL_Reg[]){{"concat", op_concat}, {"where", op_where}, {"arange", make_arange},
-                                {"eye", make_eye}, {NULL, NULL}});
+  add_functions(
+      L, (luaL_Reg[]){
+             {"concat", op_concat}, {"where", op_where}, {"arange", make_arange}, {"eye", make_eye}, {NULL, NULL}});
 }

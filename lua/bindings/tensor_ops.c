@@ -84,10 +84,7 @@ static int over_axis(lua_State *L, Tensor *(*f)(Tape *, Tensor *))
   return push_step(L, t_transpose(tp, f(tp, t_transpose(tp, x, axis, last)), axis, last));
 }
 
-static int op_softmax(lua_State *L) /* x:softmax(axis or -1) */
-{
-  return over_axis(L, t_softmax);
-}
+static int op_softmax(lua_State *L) /* x:softmax(axis or -1) */ { return over_axis(L, t_softmax); }
 
 static Tensor *log_softmax(Tape *tp, Tensor *x)
 {
@@ -98,10 +95,7 @@ static Tensor *log_softmax(Tape *tp, Tensor *x)
   return t_sub(tp, x, t_unary(tp, U_LOG, t_sum(tp, t_exp(tp, x), -1, true)));
 }
 
-static int op_log_softmax(lua_State *L) /* x:log_softmax(axis or -1) */
-{
-  return over_axis(L, log_softmax);
-}
+static int op_log_softmax(lua_State *L) /* x:log_softmax(axis or -1) */ { return over_axis(L, log_softmax); }
 
 static int op_lerp(lua_State *L) /* x:lerp(p, mu) -> x + (p - x) mu */
 {
@@ -229,6 +223,7 @@ static int backward(lua_State *L) /* loss:backward() */
 
 void open_tensor_ops(lua_State *L)
 {
+  /* clang-format off */
   static const luaL_Reg methods[] = {
       {"exp", op_exp}, {"log", op_log}, {"sqrt", op_sqrt}, {"square", op_square}, {"abs", op_abs},
       {"tanh", op_tanh}, {"sigmoid", op_sigmoid}, {"silu", op_silu}, {"relu", op_relu},
@@ -241,6 +236,7 @@ void open_tensor_ops(lua_State *L)
       {NULL, NULL}};
   static const luaL_Reg operators[] = {{"__add", op_add}, {"__sub", op_sub}, {"__mul", op_mul},
                                        {"__div", op_div}, {"__pow", op_pow}, {"__unm", op_neg}, {NULL, NULL}};
+  /* clang-format on */
   luaL_getmetatable(L, class);
   add_functions(L, operators);
   lua_pop(L, 1);

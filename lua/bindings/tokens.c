@@ -22,8 +22,7 @@ static void read_row(lua_State *L, int table, int *out, lua_Integer T, const cha
     lua_rawgeti(L, table, i);
     lua_Integer id = lua_tointegerx(L, -1, &whole);
     if (!whole || id < -2147483647 || id > 2147483647)
-      luaL_error(L, "%s[%I][%I]: expected a whole number of 32 bits, found %s", what, row, i,
-                 value_text(L, -1));
+      luaL_error(L, "%s[%I][%I]: expected a whole number of 32 bits, found %s", what, row, i, value_text(L, -1));
     out[i - 1] = (int)id;
     lua_pop(L, 1);
   }
@@ -44,8 +43,7 @@ const Tokens *check_tokens(lua_State *L, int index, const char *what)
   for (lua_Integer b = 1; b <= B; b++) {
     if (nested) {
       if (lua_rawgeti(L, index, b) != LUA_TTABLE) luaL_error(L, "%s: sequence %I is not a list", what, b);
-    } else
-      lua_pushvalue(L, index);
+    } else lua_pushvalue(L, index);
     read_row(L, lua_gettop(L), t->id + (b - 1) * T, T, what, b);
     lua_pop(L, 1);
   }

@@ -27,10 +27,12 @@ void __gcov_dump(void) __attribute__((weak)); /* in the tree of `make coverage` 
 
 /* What the header of an older kernel does not name. */
 enum {
+  /* clang-format off */
   REFER = 1 << 13, TRUNCATE = 1 << 14, IOCTL_DEV = 1 << 15, /* on files: from version 2, 3, 5 on */
   BIND_TCP = 1 << 0, CONNECT_TCP = 1 << 1,                  /* on the network: 4 */
   ABSTRACT_SOCKET = 1 << 0, SIGNAL = 1 << 1                 /* kept within the sandbox: 6 */
 };
+/* clang-format on */
 typedef struct {
   uint64_t files, net, scoped;
 } Ruleset;
@@ -107,6 +109,7 @@ static bool restrict_files(void)
 /* ---- seccomp ---- */
 
 /* What neither Lua, nor the kernels, nor gnuplot need, and Landlock does not look at. */
+/* clang-format off */
 static const char *const forbidden[] = {
     "socket", "connect", "bind", "listen", "accept", "accept4", "sendto", "sendmsg", "sendmmsg",
     "chmod", "fchmod", "fchmodat", "chown", "fchown", "lchown", "fchownat", "utime", "utimes", "utimensat", "futimesat",
@@ -127,6 +130,7 @@ static const char *const forbidden[] = {
     "ptrace",
 #endif
 };
+/* clang-format on */
 
 /* Calls that came after cachestat, among them forms of chmod and setxattr: libseccomp may not know their names yet.
    Programs take them for those of an older kernel. */
@@ -138,8 +142,8 @@ enum { TERMINAL = 0x5400, END_OF_TERMINAL = 0x54ff };
 static const unsigned typing[] = {TIOCSTI, TIOCLINUX, TIOCCONS, TIOCSETD, TIOCSCTTY};
 
 /* Name spaces give rights. */
-static const unsigned spaces[] = {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWIPC, CLONE_NEWUTS,
-                                  CLONE_NEWCGROUP};
+static const unsigned spaces[] = {CLONE_NEWUSER, CLONE_NEWNS,  CLONE_NEWPID,   CLONE_NEWNET,
+                                  CLONE_NEWIPC,  CLONE_NEWUTS, CLONE_NEWCGROUP};
 
 static bool restrict_calls(bool at_prompt)
 {
@@ -171,6 +175,8 @@ void confine(bool at_prompt)
   if (__gcov_dump) __gcov_dump(); /* `make coverage`: what runs behind the wall cannot be written down */
   bool files = restrict_files(), calls = restrict_calls(at_prompt);
   if ((files && calls) || program_is_worker()) return;
+  /* clang-format off */
   fprintf(stderr, "aviary: this kernel has no %s: a script is held by the program alone (aviary help sandbox.md)\n",
           files ? "seccomp" : calls ? "Landlock" : "Landlock and no seccomp");
+  /* clang-format on */
 }

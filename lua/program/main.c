@@ -81,10 +81,7 @@ static void set_arguments(lua_State *L, char **argv, int script, int argc)
   lua_setglobal(L, "arg");
 }
 
-static int run_loaded(lua_State *L, int status)
-{
-  return status == LUA_OK ? call_interruptible(L, 0, 0) : status;
-}
+static int run_loaded(lua_State *L, int status) { return status == LUA_OK ? call_interruptible(L, 0, 0) : status; }
 
 /* A command by name, or NULL if there is none. */
 static const char *command_path(lua_State *L, const char *name)
@@ -111,7 +108,8 @@ static int usage(FILE *to)
         "       --trust                          a script may do everything\n"
         "       --max-memory SIZE                512M, 4G (default: what the machine has)\n"
         "       --max-seconds S                  end the program after this time\n"
-        "       --max-instructions N             end it after this many steps of Lua, 1e9, say\n", to);
+        "       --max-instructions N             end it after this many steps of Lua, 1e9, say\n",
+        to);
   return to == stderr;
 }
 

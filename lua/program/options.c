@@ -31,7 +31,6 @@ bool read_option(lua_State *L, Options *o, const char *name, const char *value)
     lua_getfield(L, -1, name + 2);
     lua_pushstring(L, value);
     lua_call(L, 1, 0);
-  } else
-    return false;
+  } else return false;
   return true;
 }

@@ -39,7 +39,7 @@ void repl(lua_State *L);
 
 /* ---- the process (process.c) ---- */
 
-bool process_open(void);  /* what it may have been started without; false: it cannot run, that is said */
+bool process_open(void); /* what it may have been started without; false: it cannot run, that is said */
 /* Closes what whoever started us left open for writing, a socket, say: no wall stands there. Before we open files. */
 void process_close_inherited(void);
 bool process_close(void); /* false: the output could not be written, that is said */
@@ -60,7 +60,7 @@ void make_text(lua_State *L); /* of the error object on top of the stack */
 
 /* Makes it, and lets `require` find it; core: the index of the table rwkv.core. After sandbox_open. */
 void library_open(lua_State *L, int core);
-void library_arguments(lua_State *L); /* the global `arg` is there */
+void library_arguments(lua_State *L);             /* the global `arg` is there */
 int load_library(lua_State *L, const char *path); /* luaL_loadfile, of a file of the library */
 
 /* ---- what a script may do (sandbox.c, confine.c) ---- */

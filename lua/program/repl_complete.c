@@ -9,9 +9,9 @@
 
 enum { MOST_CLASSES = 8 }; /* an __index may lead to a table that has one, in a circle even */
 
-static const char *const keywords[] = {"and", "break", "do", "else", "elseif", "end", "false", "for", "function",
-                                       "goto", "if", "in", "local", "nil", "not", "or", "repeat", "return", "then",
-                                       "true", "until", "while", NULL};
+static const char *const keywords[] = {"and",      "break",  "do",   "else", "elseif", "end",   "false", "for",
+                                       "function", "goto",   "if",   "in",   "local",  "nil",   "not",   "or",
+                                       "repeat",   "return", "then", "true", "until",  "while", NULL};
 
 static bool is_name(const char *s)
 {

@@ -28,8 +28,7 @@ static void find_history(void)
   if (state && *state) {
     mkdir(state, 0700);
     snprintf(history_path, sizeof history_path, "%s/aviary_history", state);
-  } else if (home && *home)
-    snprintf(history_path, sizeof history_path, "%s/.aviary_history", home);
+  } else if (home && *home) snprintf(history_path, sizeof history_path, "%s/.aviary_history", home);
 }
 
 static FILE *open_history(const char *path, int flags)

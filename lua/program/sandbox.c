@@ -85,6 +85,7 @@ static int search_file(lua_State *L) /* package.searchers[2](name). upvalue: pac
 static const struct {
   const char *library, *as_it_is;
   luaL_Reg ours[6];
+  /* clang-format off */
 } worlds[] = {
     {"_G", " assert collectgarbage error getmetatable ipairs next pairs pcall print rawequal rawget rawlen rawset "
            "require select setmetatable tonumber tostring type warn xpcall ",
@@ -100,6 +101,7 @@ static const struct {
     {"table", " concat insert move pack remove sort unpack ", {{0}}},
     {"utf8", " char codepoint codes len offset ", {{0}}},
 };
+/* clang-format on */
 enum { WORLDS = sizeof worlds / sizeof *worlds };
 
 static bool is_named(const char *list, const char *name)

@@ -52,8 +52,8 @@ static void print_gnuplot(FILE *to)
 
 static const struct {
   const char *flag, *name; /* as /proc/cpuinfo has it, and people */
-} features[] = {{"avx2", "AVX2"},       {"fma", "FMA"},         {"f16c", "F16C"}, {"avx512f", "AVX-512"},
-                {"avx512_bf16", "BF16"}, {"amx_tile", "AMX"},    {"asimd", "NEON"}, {"sve", "SVE"}};
+} features[] = {{"avx2", "AVX2"},        {"fma", "FMA"},      {"f16c", "F16C"},  {"avx512f", "AVX-512"},
+                {"avx512_bf16", "BF16"}, {"amx_tile", "AMX"}, {"asimd", "NEON"}, {"sve", "SVE"}};
 
 static bool has_word(const char *text, const char *word)
 {

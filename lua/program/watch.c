@@ -77,10 +77,7 @@ static void count(lua_State *L, lua_Debug *at)
 }
 
 /* The hook of a coroutine to which nothing has happened. */
-static void stand_by(lua_State *L)
-{
-  lua_sethook(L, budget > 0 ? count : NULL, LUA_MASKCOUNT, COUNT);
-}
+static void stand_by(lua_State *L) { lua_sethook(L, budget > 0 ? count : NULL, LUA_MASKCOUNT, COUNT); }
 
 static void stop(lua_State *L, lua_Debug *at)
 {
@@ -93,10 +90,7 @@ static void stop(lua_State *L, lua_Debug *at)
   lua_error(L);
 }
 
-static void arm(lua_State *L)
-{
-  lua_sethook(L, stop, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
-}
+static void arm(lua_State *L) { lua_sethook(L, stop, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1); }
 
 static void on_signal(int number)
 {
@@ -111,8 +105,7 @@ static void on_signal(int number)
   } else if (late) {
     if (write(2, by_force, sizeof by_force - 1) < 0) _exit(2);
     _exit(1);
-  } else
-    late = 1;
+  } else late = 1;
   if (current) arm(current);
 }
 

@@ -17,7 +17,7 @@
 
 enum { MAX_WORKERS = 64, MAX_ARGUMENTS = 1000 };
 static const char mark[] = "AVIARY_WORKER"; /* in the environment of a worker */
-static pid_t worker[MAX_WORKERS]; /* those at work */
+static pid_t worker[MAX_WORKERS];           /* those at work */
 static int at_work;
 
 bool program_is_worker(void) { return getenv(mark) != NULL; }

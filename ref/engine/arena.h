@@ -23,8 +23,8 @@ void *arena_alloc(Arena *arena, size_t bytes);
 
 ArenaMark arena_mark(const Arena *arena);
 void arena_rewind(Arena *arena, ArenaMark mark); /* forgets all that came after the mark */
-void arena_reset(Arena *arena);         /* forgets everything; keeps the blocks unless memory is short */
-void arena_free(Arena *arena);          /* gives the blocks back */
-size_t arena_bytes(const Arena *arena); /* bytes held, used or not */
+void arena_reset(Arena *arena);                  /* forgets everything; keeps the blocks unless memory is short */
+void arena_free(Arena *arena);                   /* gives the blocks back */
+size_t arena_bytes(const Arena *arena);          /* bytes held, used or not */
 
 #endif

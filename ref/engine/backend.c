@@ -26,7 +26,8 @@ void backend_use(const Backend *b)
 {
   if (b->memory != now->memory && held)
     rwkv_fail("backend %s: tensors are there already, in the memory of backend %s, which it cannot reach: choose the "
-              "backend before the first tensor is made", b->name, now->name);
+              "backend before the first tensor is made",
+              b->name, now->name);
   now->flush();
   now = b;
 }

@@ -25,8 +25,8 @@ void backend_use(const Backend *b);
 /* The backend in a module, a shared object that exports a BackendModule called rwkv_backend_module; it stays loaded.
    Fails with what is wrong with the module, or with what keeps its device from being used. */
 typedef struct {
-  int ops;         /* OP_COUNT, and */
-  int real_bytes;  /* sizeof(real), as the module was built */
+  int ops;                                        /* OP_COUNT, and */
+  int real_bytes;                                 /* sizeof(real), as the module was built */
   const Backend *(*open)(char *why, size_t size); /* NULL, and why: it cannot be used */
 } BackendModule;
 const Backend *backend_open(const char *path);

@@ -14,7 +14,8 @@ const Backend *backend_open(const char *path)
   if (!m) rwkv_fail("backend %s: it exports no rwkv_backend_module: this is no backend", path);
   if (m->ops != OP_COUNT || m->real_bytes != (int)sizeof(real))
     rwkv_fail("backend %s: it was built for %d ops on float%d, this program has %d ops on " REAL_NAME
-              ": build it from the same source", path, m->ops, 8 * m->real_bytes, OP_COUNT);
+              ": build it from the same source",
+              path, m->ops, 8 * m->real_bytes, OP_COUNT);
   const Backend *b = m->open(why, sizeof why);
   if (!b) rwkv_fail("backend %s: %s", path, why);
   return b;

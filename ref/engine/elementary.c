@@ -77,7 +77,7 @@ double m_tanh(double x)
 
 double m_cos_turn(double turns)
 {
-  double quarter = turns * 4 + 0x1.8p52 - 0x1.8p52; /* nearest */
+  double quarter = turns * 4 + 0x1.8p52 - 0x1.8p52;                        /* nearest */
   double x = (turns - quarter / 4) * 6.283185307179586, x2 = x * x, y = 0; /* |x| <= pi/4 */
   int q = (int)quarter & 3, odd = q & 1;
   for (int k = odd ? 17 : 18; k >= 2; k -= 2) y = (1 - y) * x2 / (k * (k - 1)); /* 1 - y: the series from the end */

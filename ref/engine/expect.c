@@ -18,8 +18,7 @@ void expect_shape(const char *op, const char *name, const Tensor *t, int axes, c
 
 void expect_btc(const char *op, const char *name, const Tensor *t)
 {
-  if (t->axes != 3 || t->n == 0)
-    rwkv_fail("%s: %s is %s, expected [B,T,C], none of them 0", op, name, tensor_shape(t));
+  if (t->axes != 3 || t->n == 0) rwkv_fail("%s: %s is %s, expected [B,T,C], none of them 0", op, name, tensor_shape(t));
 }
 
 void expect_count(const char *op, const char *name, const Tensor *t, int count)

@@ -4,7 +4,7 @@
 
 #include "num.h"
 
-typedef struct { /* y = x W' (+ bias) */
+typedef struct {    /* y = x W' (+ bias) */
   real *y;          /* [rows,out] */
   const real *x;    /* [rows,in] */
   const real *w;    /* [out,in] */
@@ -33,7 +33,7 @@ typedef struct {
 void k_matmul(const Matmul *op);
 void k_matmul_backward(const MatmulBackward *op);
 
-typedef struct { /* y[i] = table[index[i]] */
+typedef struct {     /* y[i] = table[index[i]] */
   real *y;           /* [count,C] */
   const real *table; /* [rows,C] */
   const int *index;  /* [count], each 0 .. rows-1 */

@@ -16,8 +16,8 @@ void k_norm(const Norm *op)
       variance /= (acc)N;
       acc scale = 1 / sqrt(variance + op->eps);
       for (size_t j = 0; j < N; j++)
-        op->y[(i * H + h) * N + j] =
-            (real)(((acc)xg[j] - mean) * scale * (acc)op->weight[h * N + j] + (acc)op->bias[h * N + j]);
+        op->y[(i * H + h) * N + j] = (real)(((acc)xg[j] - mean) * scale * (acc)op->weight[h * N + j] +
+                                            (acc)op->bias[h * N + j]);
       op->stats[(i * H + h) * 2] = mean;
       op->stats[(i * H + h) * 2 + 1] = scale;
     }
@@ -84,8 +84,7 @@ void k_l2norm_backward(const L2NormBackward *op)
     acc d = length(x, N), along = 0;
     if (d > f->eps)
       for (size_t j = 0; j < N; j++) along += (acc)x[j] / d * (acc)g[j];
-    else
-      d = f->eps;
+    else d = f->eps;
     for (size_t j = 0; j < N; j++) gx[j] += (real)(((acc)g[j] - (acc)x[j] / d * along) / d);
   }
 }

@@ -50,6 +50,7 @@ static acc d_sin(acc x, acc y) { return (void)y, cos(x); }
 static acc f_cos(acc x) { return cos(x); }
 static acc d_cos(acc x, acc y) { return (void)y, -sin(x); }
 
+/* clang-format off */
 const UnaryFunction k_unary_functions[UNARY_COUNT] = {
     [U_NEG] = {"neg", f_neg, d_neg},             [U_EXP] = {"exp", f_exp, d_exp},
     [U_LOG] = {"log", f_log, d_log},             [U_SQRT] = {"sqrt", f_sqrt, d_sqrt},
@@ -60,6 +61,7 @@ const UnaryFunction k_unary_functions[UNARY_COUNT] = {
     [U_MISH] = {"mish", f_mish, d_mish},         [U_SIN] = {"sin", f_sin, d_sin},
     [U_COS] = {"cos", f_cos, d_cos},
 };
+/* clang-format on */
 
 void k_unary(const Unary *op)
 {
@@ -115,18 +117,20 @@ static acc d_min_a(acc a, acc b) { return a <= b; }
 static acc d_min_b(acc a, acc b) { return !(a <= b); }
 
 const BinaryFunction k_binary_functions[BINARY_COUNT] = {
-    [B_ADD] = {"add", f_add, d_one, d_one},       [B_SUB] = {"sub", f_sub, d_one, d_minus_one},
-    [B_MUL] = {"mul", f_mul, d_second, d_first},  [B_DIV] = {"div", f_div, d_div_a, d_div_b},
-    [B_MAX] = {"max", f_max, d_max_a, d_max_b},   [B_MIN] = {"min", f_min, d_min_a, d_min_b},
+    [B_ADD] = {"add", f_add, d_one, d_one},      [B_SUB] = {"sub", f_sub, d_one, d_minus_one},
+    [B_MUL] = {"mul", f_mul, d_second, d_first}, [B_DIV] = {"div", f_div, d_div_a, d_div_b},
+    [B_MAX] = {"max", f_max, d_max_a, d_max_b},  [B_MIN] = {"min", f_min, d_min_a, d_min_b},
 };
 
 /* for (i0..i3) over sizes n */
+/* clang-format off */
 #define FOR4(n, i)                             \
   for (size_t i##0 = 0; i##0 < (n)[0]; i##0++) \
     for (size_t i##1 = 0; i##1 < (n)[1]; i##1++) \
       for (size_t i##2 = 0; i##2 < (n)[2]; i##2++) \
         for (size_t i##3 = 0; i##3 < (n)[3]; i##3++)
 #define DOT4(i, s) (i##0 * (s)[0] + i##1 * (s)[1] + i##2 * (s)[2] + i##3 * (s)[3])
+/* clang-format on */
 
 void k_binary(const Binary *op)
 {
@@ -167,8 +171,8 @@ void k_binary_backward(const BinaryBackward *op)
 
 /* ---- comparing and choosing ---- */
 
-const char *const k_compare_names[COMPARE_COUNT] = {[C_GT] = "gt", [C_GE] = "ge", [C_LT] = "lt",
-                                                  [C_LE] = "le", [C_EQ] = "eq", [C_NE] = "ne"};
+const char *const k_compare_names[COMPARE_COUNT] = {
+    [C_GT] = "gt", [C_GE] = "ge", [C_LT] = "lt", [C_LE] = "le", [C_EQ] = "eq", [C_NE] = "ne"};
 
 static bool holds(CompareKind kind, real a, real b)
 {

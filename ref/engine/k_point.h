@@ -12,8 +12,10 @@ void k_clear(const Clear *op);
 
 /* ---- one operand: y = f(x) ---- */
 
+/* clang-format off */
 typedef enum { U_NEG, U_EXP, U_LOG, U_SQRT, U_SQUARE, U_ABS, U_TANH, U_SIGMOID, U_SILU, U_RELU, U_RELU2,
                U_SOFTPLUS, U_MISH, U_SIN, U_COS, UNARY_COUNT } UnaryKind;
+/* clang-format on */
 
 typedef struct {
   const char *name;
@@ -53,9 +55,9 @@ typedef struct {
   int n[4];
   size_t step_a[4], step_b[4];
 } Broadcast;
-size_t k_broadcast_size(const Broadcast *s);                      /* numbers of the result, */
-size_t k_broadcast_held(const Broadcast *s, const size_t *step);  /* and of an operand */
-size_t k_broadcast_parts(const Broadcast *s);                     /* the first size that is not 1, */
+size_t k_broadcast_size(const Broadcast *s);                       /* numbers of the result, */
+size_t k_broadcast_held(const Broadcast *s, const size_t *step);   /* and of an operand */
+size_t k_broadcast_parts(const Broadcast *s);                      /* the first size that is not 1, */
 bool k_broadcast_in_parts(const Broadcast *s, const size_t *step); /* and whether an operand has it too */
 
 typedef struct {

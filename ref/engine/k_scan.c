@@ -93,8 +93,7 @@ void k_selective_scan_backward(const SelectiveScanBackward *op)
         size_t row = b * T + from + i;
         step(f, row, states + (i + 1) * DN, states + i * DN);
       }
-      for (size_t i = count; i-- > 0;)
-        step_backward(op, b * T + from + i, G, states + (i + 1) * DN, states + i * DN);
+      for (size_t i = count; i-- > 0;) step_backward(op, b * T + from + i, G, states + (i + 1) * DN, states + i * DN);
     }
     for (size_t i = 0; op->gh0 && i < DN; i++) op->gh0[b * DN + i] += G[i];
   }

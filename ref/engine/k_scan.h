@@ -6,13 +6,13 @@
 
 /* h_t = e^{delta A} h_{t-1} + delta B x, y = C' h_t */
 typedef struct {
-  real *y;                 /* [B,T,D] */
-  real *h1;                /* [B,D,N] */
-  real *segments;          /* [B,segments,D,N] the state before each segment, or NULL */
-  const real *x, *delta;   /* [B,T,D] */
-  const real *A;           /* [D,N], <= 0 */
-  const real *Bm, *Cm;     /* [B,T,N] */
-  const real *h0;          /* [B,D,N] */
+  real *y;               /* [B,T,D] */
+  real *h1;              /* [B,D,N] */
+  real *segments;        /* [B,segments,D,N] the state before each segment, or NULL */
+  const real *x, *delta; /* [B,T,D] */
+  const real *A;         /* [D,N], <= 0 */
+  const real *Bm, *Cm;   /* [B,T,N] */
+  const real *h0;        /* [B,D,N] */
   size_t B, T, D, N;
 } SelectiveScan;
 typedef struct {

@@ -4,7 +4,7 @@
 
 #include "num.h"
 
-typedef struct { /* prev[b,0] = carry[b], prev[b,t] = x[b,t-1] */
+typedef struct {     /* prev[b,0] = carry[b], prev[b,t] = x[b,t-1] */
   real *prev;        /* [B,T,C] */
   const real *x;     /* [B,T,C] */
   const real *carry; /* [B,C] */

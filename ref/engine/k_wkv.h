@@ -7,9 +7,9 @@
 
 /* [v1.4], for the last T <= U <= ctx positions */
 typedef struct {
-  real *y;                       /* [B,T,H,N] */
-  const real *w, *alpha, *beta;  /* [H,ctx] */
-  const real *k, *v;             /* [B,U,H,N], k > 0 */
+  real *y;                      /* [B,T,H,N] */
+  const real *w, *alpha, *beta; /* [H,ctx] */
+  const real *k, *v;            /* [B,U,H,N], k > 0 */
   size_t B, T, U, H, N, ctx;
 } Wkv1;
 typedef struct {
@@ -22,12 +22,12 @@ void k_wkv1_backward(const Wkv1Backward *op);
 
 /* [v2.4], [v2.5] */
 typedef struct {
-  real *y;              /* [B,T,C] */
-  real *a1, *b1;        /* [B,C] */
-  real *trace;          /* [B,T,2,C] a, b before each token, for the backward pass; or NULL */
-  const real *w, *u;    /* [C]: log-decay, log-weight of the current token */
-  const real *e, *v;    /* [B,T,C], e > 0 */
-  const real *a0, *b0;  /* [B,C] */
+  real *y;             /* [B,T,C] */
+  real *a1, *b1;       /* [B,C] */
+  real *trace;         /* [B,T,2,C] a, b before each token, for the backward pass; or NULL */
+  const real *w, *u;   /* [C]: log-decay, log-weight of the current token */
+  const real *e, *v;   /* [B,T,C], e > 0 */
+  const real *a0, *b0; /* [B,C] */
   acc eps;
   size_t B, T, C;
 } Wkv2;
@@ -60,13 +60,13 @@ void k_wkv4_backward(const Wkv4Backward *op);
 
 /* [v5.4], [v5.5] */
 typedef struct {
-  real *y;                /* [B,T,H,N] */
-  real *S1;               /* [B,H,N key,N value] */
-  real *segments;         /* [B,H,segments,N,N] the state before each segment, or NULL */
-  const real *r, *k, *v;  /* [B,T,H,N] */
-  const real *w;          /* [decay_rows,H,N]: one for all tokens, or B T */
-  const real *u;          /* [H,N] */
-  const real *S0;         /* [B,H,N,N] */
+  real *y;               /* [B,T,H,N] */
+  real *S1;              /* [B,H,N key,N value] */
+  real *segments;        /* [B,H,segments,N,N] the state before each segment, or NULL */
+  const real *r, *k, *v; /* [B,T,H,N] */
+  const real *w;         /* [decay_rows,H,N]: one for all tokens, or B T */
+  const real *u;         /* [H,N] */
+  const real *S0;        /* [B,H,N,N] */
   size_t B, T, H, N, decay_rows;
 } Wkv6;
 typedef struct {
@@ -80,11 +80,11 @@ void k_wkv6_backward(const Wkv6Backward *op);
 
 /* [v7.8], [v7.9] */
 typedef struct {
-  real *y;                            /* [B,T,H,N] */
-  real *S1;                           /* [B,H,N value,N key] */
-  real *segments;                     /* [B,H,segments,N,N] the state before each segment, or NULL */
-  const real *r, *w, *k, *v, *a, *b;  /* [B,T,H,N] */
-  const real *S0;                     /* [B,H,N,N] */
+  real *y;                           /* [B,T,H,N] */
+  real *S1;                          /* [B,H,N value,N key] */
+  real *segments;                    /* [B,H,segments,N,N] the state before each segment, or NULL */
+  const real *r, *w, *k, *v, *a, *b; /* [B,T,H,N] */
+  const real *S0;                    /* [B,H,N,N] */
   size_t B, T, H, N;
 } Wkv7;
 typedef struct {

@@ -70,8 +70,8 @@ void memory_fail(size_t bytes, const char *format, ...)
   va_start(args, format);
   vsnprintf(what, sizeof what, format, args);
   va_end(args);
-  rwkv_fail("out of memory: %s needs %s; %s are taken, the limit is %s", what, memory_text(bytes),
-            memory_text(used), memory_limit_text());
+  rwkv_fail("out of memory: %s needs %s; %s are taken, the limit is %s", what, memory_text(bytes), memory_text(used),
+            memory_limit_text());
 }
 
 /* ---- the memory of the process ---- */

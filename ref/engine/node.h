@@ -18,8 +18,10 @@ struct Node {
 /* Remembers an operation; NULL if no gradient will be asked for. */
 Node *node_new(Tape *tp, void (*backward)(Node *), int n_in, Tensor *const *in, int n_out, Tensor *const *out);
 /* Saves the op in the node, if there is one: after its pointers to what it saves are set. */
+/* clang-format off */
 #define NODE_SAVE(node, saved) \
   do { if (node) (node)->op = node_keep((node)->tape, &(saved), sizeof(saved)); } while (0)
+/* clang-format on */
 
 /* Where gradient is to be added for t; NULL if it needs none. */
 real *node_grad(Node *node, Tensor *t);

@@ -1,5 +1,7 @@
 #include "ops.h"
 
+/* clang-format off */
+
 /* ---- the kernel of a row, and its parts ---- */
 
 #define OP(name, Struct, ...)                                                  \

@@ -15,10 +15,10 @@ typedef enum { OF_REAL, OF_ACC, OF_INT, OF_PACKED } OperandType;
 
 typedef struct {
   const char *name;
-  size_t at;      /* where its pointer is in the struct, in bytes */
-  void *data;     /* NULL: it is left out */
-  size_t count;   /* of numbers; */
-  size_t size;    /* and bytes of one */
+  size_t at;    /* where its pointer is in the struct, in bytes */
+  void *data;   /* NULL: it is left out */
+  size_t count; /* of numbers; */
+  size_t size;  /* and bytes of one */
   OperandType type;
   Access access;
   bool in_parts;  /* each part of the op has its part of it; otherwise all of it */
@@ -30,8 +30,8 @@ enum { MOST_OPERANDS = 24, MOST_OP_BYTES = 512 };
 
 typedef struct {
   const char *name;
-  size_t bytes;                          /* of the struct */
-  void (*kernel)(const void *op);         /* the reference */
+  size_t bytes;                   /* of the struct */
+  void (*kernel)(const void *op); /* the reference */
   size_t (*parts)(const void *op);
   int (*operands)(const void *q, Operand *out); /* returns how many */
 } OpRow;

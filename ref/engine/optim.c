@@ -83,10 +83,12 @@ double opt_step(Optim *o)
   double rate = opt_rate(c, o->step++), n = (double)o->step;
   for (int i = 0; i < o->count; i++) {
     const OptParam *q = &o->params[i];
+    /* clang-format off */
     run_adamw(&(Adamw){.p = q->p->data, .m = q->m->data, .v = q->v->data, .g = q->p->grad, .scale = scale,
                        .lr = rate * q->lr_scale, .beta1 = c->beta1, .beta2 = c->beta2, .eps = c->eps,
                        .decay = q->decay ? c->weight_decay : 0, .unbias1 = 1 - pow(c->beta1, n),
                        .unbias2 = 1 - pow(c->beta2, n), .n = q->p->n});
+    /* clang-format on */
   }
   return norm;
 }

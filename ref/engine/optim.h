@@ -17,10 +17,10 @@ typedef struct {
 } OptConfig;
 
 typedef struct {
-  Tensor *p;      /* with gradient */
-  Tensor *m, *v;  /* running mean and mean square of the gradient */
+  Tensor *p;       /* with gradient */
+  Tensor *m, *v;   /* running mean and mean square of the gradient */
   double lr_scale; /* the group's multiple of lr */
-  bool decay;     /* weight decay applies */
+  bool decay;      /* weight decay applies */
 } OptParam;
 
 typedef struct {
@@ -28,7 +28,7 @@ typedef struct {
   OptParam *params;
   int count;
   acc *squares; /* the sum of the squares of all gradients, in the backend's memory */
-  long step; /* steps taken */
+  long step;    /* steps taken */
 } Optim;
 
 Optim *opt_new(const OptConfig *cfg, int count);

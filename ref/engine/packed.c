@@ -37,9 +37,9 @@ acc packed_half(uint16_t h)
 acc packed_number(Packed p, size_t i)
 {
   switch (p.storage) {
-    case STORED_F32: return (acc)((const float *)p.bits)[i];
-    case STORED_BF16: return (acc)float_of((uint32_t)((const uint16_t *)p.bits)[i] << 16);
-    default: return packed_half(((const uint16_t *)p.bits)[i]);
+  case STORED_F32: return (acc)((const float *)p.bits)[i];
+  case STORED_BF16: return (acc)float_of((uint32_t)((const uint16_t *)p.bits)[i] << 16);
+  default: return packed_half(((const uint16_t *)p.bits)[i]);
   }
 }
 

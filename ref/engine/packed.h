@@ -14,10 +14,10 @@ typedef struct {
 
 extern const char *const storage_names[STORAGE_COUNT]; /* "f32", "bf16", "f16" */
 
-size_t storage_size(Storage storage); /* bytes a number */
+size_t storage_size(Storage storage);  /* bytes a number */
 acc packed_number(Packed p, size_t i); /* exactly the number that is stored */
 
-acc packed_half(uint16_t bits);        /* of float16 */
+acc packed_half(uint16_t bits); /* of float16 */
 
 /* The n numbers x in `out`, each rounded to the nearest one that there is, to the even one of two. Returns the index of
    the first finite number that is too large for the format, n if there is none. */

@@ -28,8 +28,7 @@ Rng rng_named(uint64_t seed, const char *name)
 uint64_t rng_bits(Rng *r)
 {
   uint64_t block = r->count / 2; /* one Philox block gives two 64-bit words */
-  uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)r->stream,
-                         (uint32_t)(r->stream >> 32)};
+  uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)r->stream, (uint32_t)(r->stream >> 32)};
   uint32_t key[2] = {(uint32_t)r->seed, (uint32_t)(r->seed >> 32)}, out[4];
   rng_philox4x32(out, counter, key);
   int half = (int)(r->count++ % 2) * 2;

@@ -129,8 +129,8 @@ Tensor *t_softmax(Tape *tp, Tensor *x)
 
 static void bmm_backward(Node *nd)
 {
-  run_bmm_backward(&(BmmBackward){node_grad(nd, nd->in[0]), node_grad(nd, nd->in[1]), node_flow(nd->out[0]),
-                                  *(const Bmm *)nd->op});
+  run_bmm_backward(
+      &(BmmBackward){node_grad(nd, nd->in[0]), node_grad(nd, nd->in[1]), node_flow(nd->out[0]), *(const Bmm *)nd->op});
 }
 
 Tensor *t_bmm(Tape *tp, Tensor *a, Tensor *b)
@@ -141,15 +141,17 @@ Tensor *t_bmm(Tape *tp, Tensor *a, Tensor *b)
   if (fits && a->axes > 2 && b->axes > 2)
     fits = a->axes == b->axes && memcmp(a->shape, b->shape, (size_t)(a->axes - 2) * sizeof(int)) == 0;
   if (!fits)
-    rwkv_fail("bmm: a %s and b %s are not [..,M,K] and [..,K,N] with the same leading axes (or none)",
-              tensor_shape(a), tensor_shape(b));
+    rwkv_fail("bmm: a %s and b %s are not [..,M,K] and [..,K,N] with the same leading axes (or none)", tensor_shape(a),
+              tensor_shape(b));
   int shape[MAX_AXES];
   memcpy(shape, many->shape, sizeof shape);
   shape[many->axes - 2] = a->shape[a->axes - 2];
   shape[many->axes - 1] = b->shape[b->axes - 1];
   Tensor *y = tape_tensor(tp, many->axes, shape);
+  /* clang-format off */
   Bmm op = {.y = y->data, .a = a->data, .b = b->data, .batch = shape_count(many->axes - 2, shape),
             .M = (size_t)a->shape[a->axes - 2], .K = (size_t)ka, .N = (size_t)b->shape[b->axes - 1]};
+  /* clang-format on */
   op.a_step = a->axes > 2 ? op.M * op.K : 0;
   op.b_step = b->axes > 2 ? op.K * op.N : 0;
   if (y->n) run_bmm(&op);

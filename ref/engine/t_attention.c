@@ -1,4 +1,5 @@
 /* Tape op of softmax attention. */
+/* clang-format off */
 #include "backend.h"
 #include "err.h"
 #include "node.h"

@@ -1,4 +1,5 @@
 /* Tape op of the short convolution. */
+/* clang-format off */
 #include "backend.h"
 #include "err.h"
 #include "expect.h"

@@ -1,4 +1,5 @@
 /* Tape ops of attention without a softmax. */
+/* clang-format off */
 #include "backend.h"
 #include "err.h"
 #include "node.h"

@@ -17,15 +17,17 @@ static Tensor *new_last_axis(Tape *tp, const Tensor *x, int size)
 static void values_only(Tape *tp, const char *op, const Tensor *x, const Tensor *w)
 {
   if (tp->recording && x->needs_grad)
-    rwkv_fail("%s: the matrix %s is kept as %s, for inference only: no gradient flows through it", op,
-              tensor_shape(w), storage_names[w->packed.storage]);
+    rwkv_fail("%s: the matrix %s is kept as %s, for inference only: no gradient flows through it", op, tensor_shape(w),
+              storage_names[w->packed.storage]);
 }
 
 static void linear_backward(Node *nd)
 {
+  /* clang-format off */
   run_linear_backward(&(LinearBackward){
       .gx = node_grad(nd, nd->in[0]), .gw = node_grad(nd, nd->in[1]), .gbias = node_grad(nd, nd->in[2]),
       .g = node_flow(nd->out[0]), .forward = *(const Linear *)nd->op});
+  /* clang-format on */
 }
 
 static Tensor *linear(Tape *tp, Tensor *x, Tensor *w, Tensor *bias)

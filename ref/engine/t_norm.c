@@ -1,4 +1,5 @@
 /* Normalising tape ops. */
+/* clang-format off */
 #include "backend.h"
 #include "err.h"
 #include "node.h"

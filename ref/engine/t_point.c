@@ -30,8 +30,8 @@ static void broadcast(Broadcast *s, int *axes, int shape[4], const char *op, con
     int ia = d - 4 + a->axes, ib = d - 4 + b->axes;
     int na = ia >= 0 ? a->shape[ia] : 1, nb = ib >= 0 ? b->shape[ib] : 1;
     if (na != nb && na != 1 && nb != 1)
-      rwkv_fail("%s: shapes %s and %s do not fit: sizes must be equal or 1, from the last axis on", op,
-                tensor_shape(a), tensor_shape(b));
+      rwkv_fail("%s: shapes %s and %s do not fit: sizes must be equal or 1, from the last axis on", op, tensor_shape(a),
+                tensor_shape(b));
     s->n[d] = na == 1 ? nb : na;
     s->step_a[d] = na == 1 ? 0 : step_a;
     s->step_b[d] = nb == 1 ? 0 : step_b;
@@ -141,9 +141,11 @@ Tensor *t_clamp(Tape *tp, Tensor *x, double low, double high)
 
 static void lerp_backward(Node *nd)
 {
+  /* clang-format off */
   run_lerp_backward(&(LerpBackward){.gx = node_grad(nd, nd->in[0]), .gp = node_grad(nd, nd->in[1]),
                                     .gmu = node_grad(nd, nd->in[2]), .g = node_flow(nd->out[0]),
                                     .forward = *(const Lerp *)nd->op});
+  /* clang-format on */
 }
 
 Tensor *t_lerp(Tape *tp, Tensor *x, Tensor *p, Tensor *mu)

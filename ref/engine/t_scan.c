@@ -1,4 +1,5 @@
 /* Tape op of the selective scan. */
+/* clang-format off */
 #include "backend.h"
 #include "err.h"
 #include "expect.h"

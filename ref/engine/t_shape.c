@@ -16,8 +16,7 @@ static Around around(const char *op, const Tensor *x, int axis)
 {
   Around a = {axis < 0 ? axis + x->axes : axis, 1, 1, 1};
   if (a.axis < 0 || a.axis >= x->axes) rwkv_fail("%s: %s has no axis %d", op, tensor_shape(x), axis);
-  for (int d = 0; d < x->axes; d++)
-    *(d < a.axis ? &a.outer : d == a.axis ? &a.size : &a.inner) *= (size_t)x->shape[d];
+  for (int d = 0; d < x->axes; d++) *(d < a.axis ? &a.outer : d == a.axis ? &a.size : &a.inner) *= (size_t)x->shape[d];
   return a;
 }
 
@@ -49,8 +48,7 @@ static void slice_backward(Node *nd)
 {
   const Slice *op = nd->op;
   real *gx = node_grad(nd, nd->in[0]);
-  if (gx)
-    run_unslice_add(&(Unslice){gx, node_flow(nd->out[0]), op->outer, op->size, op->inner, op->from, op->count});
+  if (gx) run_unslice_add(&(Unslice){gx, node_flow(nd->out[0]), op->outer, op->size, op->inner, op->from, op->count});
 }
 
 Tensor *t_slice(Tape *tp, Tensor *x, int axis, int from, int count)
@@ -73,8 +71,7 @@ static void concat_backward(Node *nd) /* one node for each part */
 {
   const Unslice *op = nd->op;
   real *gpart = node_grad(nd, nd->in[0]);
-  if (gpart)
-    run_slice_add(&(Slice){gpart, node_flow(nd->out[0]), op->outer, op->size, op->inner, op->from, op->count});
+  if (gpart) run_slice_add(&(Slice){gpart, node_flow(nd->out[0]), op->outer, op->size, op->inner, op->from, op->count});
 }
 
 Tensor *t_concat(Tape *tp, Tensor **parts, int count, int axis)
@@ -136,10 +133,7 @@ static Tensor *sum_axis(Tape *tp, Tensor *x, Around a, double scale, bool keep)
   return sum(tp, x, scale, a, axes, shape);
 }
 
-Tensor *t_sum(Tape *tp, Tensor *x, int axis, bool keep)
-{
-  return sum_axis(tp, x, around("sum", x, axis), 1, keep);
-}
+Tensor *t_sum(Tape *tp, Tensor *x, int axis, bool keep) { return sum_axis(tp, x, around("sum", x, axis), 1, keep); }
 
 Tensor *t_mean(Tape *tp, Tensor *x, int axis, bool keep)
 {

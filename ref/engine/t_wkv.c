@@ -1,4 +1,5 @@
 /* Tape ops of the recurrences. */
+/* clang-format off */
 #include "backend.h"
 #include "err.h"
 #include "expect.h"

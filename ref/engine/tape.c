@@ -117,7 +117,8 @@ Node *node_new(Tape *tp, void (*backward)(Node *), int n_in, Tensor *const *in, 
   for (int i = 0; i < n_in; i++) {
     if (is_spent(in[i]))
       rwkv_fail("a tensor of shape %s comes from before backward(): no gradient can flow through it any "
-                "more (detach it, or compute it again)", tensor_shape(in[i]));
+                "more (detach it, or compute it again)",
+                tensor_shape(in[i]));
     node->in[i] = in[i];
   }
   for (int i = 0; i < n_out; i++) {

@@ -29,8 +29,8 @@ struct Tape {
   bool recording;      /* false: values only */
   uint64_t generation; /* grows with every reset: tells whether a tensor is of this step */
   TapeWatcher *watchers;
-  Tensor *disposed;    /* see tape_dispose */
-  Spare *spare;        /* memory of gradients that have been passed on */
+  Tensor *disposed; /* see tape_dispose */
+  Spare *spare;     /* memory of gradients that have been passed on */
 };
 
 Tape *tape_new(void); /* recording */
@@ -53,7 +53,7 @@ void tape_backward(Tape *tp, Tensor *loss);
 
 Tensor *tape_tensor(Tape *tp, int axes, const int *shape); /* contents undefined */
 Tensor *tape_zeros(Tape *tp, int axes, const int *shape);
-Tensor *tape_number(Tape *tp, double value);   /* shape [] */
+Tensor *tape_number(Tape *tp, double value);  /* shape [] */
 Tensor *tape_copy(Tape *tp, const Tensor *t); /* a leaf without gradient */
 
 /* ---- pointwise; shapes broadcast from the last axis, as in NumPy ---- */
@@ -62,9 +62,9 @@ Tensor *t_binary(Tape *tp, BinaryKind kind, Tensor *a, Tensor *b);
 Tensor *t_compare(Tape *tp, CompareKind kind, Tensor *a, Tensor *b); /* 1 where it holds, else 0; no gradient */
 Tensor *t_where(Tape *tp, Tensor *mask, Tensor *a, Tensor *b);       /* a where mask is not 0, else b */
 Tensor *t_expand(Tape *tp, Tensor *x, int axes, const int *shape);   /* repeated where x has size 1; -1: as it is */
-Tensor *t_affine(Tape *tp, Tensor *x, double scale, double offset); /* scale x + offset */
-Tensor *t_clamp(Tape *tp, Tensor *x, double low, double high);      /* no gradient where it is cut */
-Tensor *t_lerp(Tape *tp, Tensor *x, Tensor *p, Tensor *mu);         /* x + (p - x) mu; mu [C] or as x */
+Tensor *t_affine(Tape *tp, Tensor *x, double scale, double offset);  /* scale x + offset */
+Tensor *t_clamp(Tape *tp, Tensor *x, double low, double high);       /* no gradient where it is cut */
+Tensor *t_lerp(Tape *tp, Tensor *x, Tensor *p, Tensor *mu);          /* x + (p - x) mu; mu [C] or as x */
 
 static inline Tensor *t_add(Tape *tp, Tensor *a, Tensor *b) { return t_binary(tp, B_ADD, a, b); }
 static inline Tensor *t_sub(Tape *tp, Tensor *a, Tensor *b) { return t_binary(tp, B_SUB, a, b); }
@@ -93,7 +93,7 @@ Tensor *t_l2norm(Tape *tp, Tensor *x, int H, double eps); /* each head divided b
 Tensor *t_reshape(Tape *tp, Tensor *x, int axes, const int *shape); /* same memory; one size may be -1 */
 Tensor *t_slice(Tape *tp, Tensor *x, int axis, int from, int count);
 Tensor *t_concat(Tape *tp, Tensor **parts, int count, int axis);
-Tensor *t_append(Tape *tp, Tensor *history, Tensor *x); /* along axis 1; the history may be empty */
+Tensor *t_append(Tape *tp, Tensor *history, Tensor *x);  /* along axis 1; the history may be empty */
 Tensor *t_sum(Tape *tp, Tensor *x, int axis, bool keep); /* keep: the axis stays, with size 1 */
 Tensor *t_mean(Tape *tp, Tensor *x, int axis, bool keep);
 Tensor *t_sum_all(Tape *tp, Tensor *x); /* -> [] */
@@ -102,9 +102,9 @@ Tensor *t_cumsum(Tape *tp, Tensor *x, int axis);
 /* ---- arrays ---- */
 Tensor *t_permute(Tape *tp, Tensor *x, const int *order); /* axis d of the result is axis order[d] of x */
 Tensor *t_transpose(Tape *tp, Tensor *x, int axis1, int axis2);
-Tensor *t_max(Tape *tp, Tensor *x, int axis, bool keep); /* gradient to the first of the largest */
+Tensor *t_max(Tape *tp, Tensor *x, int axis, bool keep);            /* gradient to the first of the largest */
 Tensor *t_gather(Tape *tp, Tensor *x, const int *index, int count); /* x [..,n], index [..,count] -> [..,count] */
-Tensor *t_softmax(Tape *tp, Tensor *x);                  /* over the last axis */
+Tensor *t_softmax(Tape *tp, Tensor *x);                             /* over the last axis */
 Tensor *t_bmm(Tape *tp, Tensor *a, Tensor *b); /* a [..,M,K], b [..,K,N]; one of them may be a single matrix */
 
 /* ---- time ---- */

@@ -8,8 +8,7 @@
 
 size_t shape_count(int axes, const int *shape)
 {
-  if (axes < 0 || axes > MAX_AXES)
-    rwkv_fail("a tensor has 0 to %d axes, not %d", MAX_AXES, axes);
+  if (axes < 0 || axes > MAX_AXES) rwkv_fail("a tensor has 0 to %d axes, not %d", MAX_AXES, axes);
   size_t n = 1;
   for (int i = 0; i < axes; i++) {
     if (shape[i] < 0) rwkv_fail("a tensor's size cannot be negative: %s", shape_text(axes, shape));

@@ -9,13 +9,13 @@ enum { MAX_AXES = 4 };
 
 typedef struct Tensor Tensor;
 struct Tensor {
-  real *data;  /* in the backend's memory, for kernels alone; NULL if it is packed */
-  real *grad;  /* same shape, there too; NULL until something flows into it */
+  real *data;    /* in the backend's memory, for kernels alone; NULL if it is packed */
+  real *grad;    /* same shape, there too; NULL until something flows into it */
   Packed packed; /* the numbers of a matrix that is only read: t_linear, t_matmul and t_rows take it */
-  Tensor *base; /* not NULL: this is `base` under another shape, with the same data and gradient */
-  Tensor *next; /* in a list of the tape */
-  size_t n;    /* number of elements */
-  int axes;    /* 0 (a scalar) .. MAX_AXES */
+  Tensor *base;  /* not NULL: this is `base` under another shape, with the same data and gradient */
+  Tensor *next;  /* in a list of the tape */
+  size_t n;      /* number of elements */
+  int axes;      /* 0 (a scalar) .. MAX_AXES */
   int shape[MAX_AXES];
   bool needs_grad;
   bool spent; /* its part of the tape was used up by a backward pass */
@@ -41,7 +41,7 @@ void tensor_copy(Tensor *to, const Tensor *from); /* all elements, of which both
 bool tensor_has_grad(const Tensor *t);
 void tensor_need_grad(Tensor *t); /* from now on it needs one, which is 0 at first; keeps one that is there */
 void tensor_free_grad(Tensor *t);
-void tensor_clear_grad(Tensor *t); /* to 0, if there is one */
+void tensor_clear_grad(Tensor *t);                                        /* to 0, if there is one */
 void tensor_read_grad(const Tensor *t, size_t from, size_t n, real *out); /* zeros if there is none */
 
 size_t shape_count(int axes, const int *shape); /* product; fails when it is negative or too large */

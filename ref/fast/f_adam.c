@@ -16,7 +16,7 @@ JOB static void adam(const void *arg, size_t from, size_t to)
   const real *restrict g = s->g;
   const real scale = (real)s->scale, beta1 = (real)s->beta1, beta2 = (real)s->beta2, rest1 = (real)(1 - s->beta1),
              rest2 = (real)(1 - s->beta2), eps = (real)fmax(s->eps * sqrt(s->unbias2), 1e-37), /* > 0 in float */
-             rate = (real)(s->lr * sqrt(s->unbias2) / s->unbias1), keep = (real)(s->lr * s->decay);
+      rate = (real)(s->lr * sqrt(s->unbias2) / s->unbias1), keep = (real)(s->lr * s->decay);
   SIMD
   for (size_t i = from; i < to; i++) {
     real gi = scale * g[i];

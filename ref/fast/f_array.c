@@ -1,4 +1,5 @@
 /* Many products of small matrices. */
+/* clang-format off */
 #include "f_gemm.h"
 
 typedef struct {

@@ -35,16 +35,16 @@ static void gemm(const Product *q, size_t i0, size_t m, size_t j0, size_t n, siz
   size_t ldb = larger(b_flat ? q->b_row : q->b_col, b_flat ? n : k);
   alone();
 #ifdef ONEDNN
-  dnnl_sgemm(a_flat ? 'N' : 'T', b_flat ? 'N' : 'T', (dnnl_dim_t)m, (dnnl_dim_t)n, (dnnl_dim_t)k, 1, a,
-             (dnnl_dim_t)lda, b, (dnnl_dim_t)ldb, add, c, (dnnl_dim_t)q->N);
+  dnnl_sgemm(a_flat ? 'N' : 'T', b_flat ? 'N' : 'T', (dnnl_dim_t)m, (dnnl_dim_t)n, (dnnl_dim_t)k, 1, a, (dnnl_dim_t)lda,
+             b, (dnnl_dim_t)ldb, add, c, (dnnl_dim_t)q->N);
 #else
 #ifdef AVIARY_DOUBLE
   cblas_dgemm(
 #else
   cblas_sgemm(
 #endif
-      CblasRowMajor, a_flat ? CblasNoTrans : CblasTrans, b_flat ? CblasNoTrans : CblasTrans, (int)m, (int)n,
-      (int)k, 1, a, (int)lda, b, (int)ldb, add, c, (int)q->N);
+      CblasRowMajor, a_flat ? CblasNoTrans : CblasTrans, b_flat ? CblasNoTrans : CblasTrans, (int)m, (int)n, (int)k, 1,
+      a, (int)lda, b, (int)ldb, add, c, (int)q->N);
 #endif
 }
 

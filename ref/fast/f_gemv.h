@@ -14,8 +14,7 @@ typedef struct {
   size_t rows, in, out;
 } Gemv;
 
-#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(AVIARY_DOUBLE)
+#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) && !defined(AVIARY_DOUBLE)
 #define GEMV_LEVELS 3
 #else
 #define GEMV_LEVELS 1

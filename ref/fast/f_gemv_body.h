@@ -89,8 +89,7 @@ INLINE void add_rows(const Gemv *q, Storage s, size_t c, int K, size_t from, siz
   }
   for (; j < to; j++)
     for (size_t i = 0; i < q->rows; i++)
-      for (int k = 0; k < K; k++)
-        q->y[i * out + j] += load_1(m, s, (size_t)k * out + j) * q->x[i * in + c + (size_t)k];
+      for (int k = 0; k < K; k++) q->y[i * out + j] += load_1(m, s, (size_t)k * out + j) * q->x[i * in + c + (size_t)k];
 }
 
 INLINE void matmul_as(const Gemv *q, Storage s, size_t from, size_t to)

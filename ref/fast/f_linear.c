@@ -1,5 +1,6 @@
 /* Linear maps and table look-up. A few rows: the matrix is read once (f_gemv.c); otherwise a product of matrices
    (f_gemm.c). */
+/* clang-format off */
 #include "f_gemm.h"
 #include "f_gemv.h"
 

@@ -25,13 +25,17 @@ INLINE real fast_abs(real x) { return __builtin_fabsf(x); }
 /* The bits of a float, and back. */
 INLINE uint32_t bits_of(float x)
 {
+  /* clang-format off */
   union { float x; uint32_t bits; } u = {x};
+  /* clang-format on */
   return u.bits;
 }
 
 INLINE float of_bits(uint32_t bits)
 {
+  /* clang-format off */
   union { uint32_t bits; float x; } u = {bits};
+  /* clang-format on */
   return u.x;
 }
 
@@ -53,7 +57,7 @@ INLINE float fast_exp(float x)
   float in = x < -104.0f ? -104.0f : x;
   in = in > 89.0f ? 89.0f : in;
   int32_t whole = (int32_t)(bits_of(in * 1.44269504f + shift) - bits_of(shift)), half = whole / 2;
-  float n = (float)whole; /* and not "- shift": the compiler may cancel that, it reorders sums here */
+  float n = (float)whole;                   /* and not "- shift": the compiler may cancel that, it reorders sums here */
   float r = EXACTLY(in - n * 0.693359375f); /* ln 2 in two parts, the first with few bits */
   r = EXACTLY(r - n * -2.12194440e-4f);
   float p = 1.9875691500e-4f;

@@ -54,8 +54,7 @@ JOB static void norm_back(const void *arg, size_t from, size_t to)
   }
 }
 
-JOB static void norm_back_columns(const void *arg, acc (*sum)[TILE], size_t row0, size_t row1, size_t col0,
-                                  size_t col1)
+JOB static void norm_back_columns(const void *arg, acc (*sum)[TILE], size_t row0, size_t row1, size_t col0, size_t col1)
 {
   const NormBack *q = arg;
   const Norm *f = &q->op.forward;

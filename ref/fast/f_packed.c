@@ -33,8 +33,7 @@ static void tiles(const void *arg, size_t from, size_t to)
   for (size_t t = from; t < to; t++) {
     size_t i0 = t % down * ROWS, rows = smaller(q->rows - i0, ROWS);
     size_t j0 = t / down * OUTPUTS, n = smaller(q->out - j0, OUTPUTS);
-    for (size_t i = i0; q->bias && i < i0 + rows; i++)
-      memcpy(q->y + i * q->out + j0, q->bias + j0, n * sizeof(real));
+    for (size_t i = i0; q->bias && i < i0 + rows; i++) memcpy(q->y + i * q->out + j0, q->bias + j0, n * sizeof(real));
     for (size_t k0 = 0; k0 < q->in; k0 += INNER) add_panel(m, panel, i0, rows, j0, n, k0, smaller(q->in - k0, INNER));
   }
 }

@@ -18,10 +18,8 @@ static bool plane(Plane *p, const Broadcast *s)
   for (int d = 0; d < 4; d++) {
     size_t size = (size_t)s->n[d];
     if (size == 1) continue;
-    if (axes && a[axes - 1] == s->step_a[d] * size && b[axes - 1] == s->step_b[d] * size)
-      n[axes - 1] *= size;
-    else
-      n[axes++] = size;
+    if (axes && a[axes - 1] == s->step_a[d] * size && b[axes - 1] == s->step_b[d] * size) n[axes - 1] *= size;
+    else n[axes++] = size;
     a[axes - 1] = s->step_a[d], b[axes - 1] = s->step_b[d];
   }
   if (axes > 2) return false;
@@ -57,6 +55,7 @@ INLINE real slope(BinaryKind kind, bool by_b, real g, real a, real b)
 }
 
 /* Does ... (which uses KIND) with KIND a constant in each case: a loop of its own for each kind. */
+/* clang-format off */
 #define EACH_KIND(kind, ...)                                    \
   switch (kind) {                                               \
   case B_ADD: { const BinaryKind KIND = B_ADD; __VA_ARGS__; } break; \
@@ -66,6 +65,7 @@ INLINE real slope(BinaryKind kind, bool by_b, real g, real a, real b)
   case B_MAX: { const BinaryKind KIND = B_MAX; __VA_ARGS__; } break; \
   default: { const BinaryKind KIND = B_MIN; __VA_ARGS__; } break;    \
   }
+/* clang-format on */
 
 /* What a job walks: the result, or the gradient of one operand. */
 typedef struct {
@@ -94,16 +94,16 @@ JOB static void binary_forward_rows(const void *arg, size_t from, size_t to)
 {
   const Walk *q = arg;
   const Plane *p = &q->p;
-  EACH_KIND(q->kind, for (size_t i = from; i < to; i++)
-    values(q->out + i * p->C, q->a + i * p->a.row, q->b + i * p->b.row, p->a.col, p->b.col, p->C, KIND))
+  EACH_KIND(q->kind, for (size_t i = from; i < to; i++) values(q->out + i * p->C, q->a + i * p->a.row,
+                                                               q->b + i * p->b.row, p->a.col, p->b.col, p->C, KIND))
 }
 
 JOB static void binary_forward_line(const void *arg, size_t from, size_t to) /* a single row, in pieces */
 {
   const Walk *q = arg;
   const Plane *p = &q->p;
-  EACH_KIND(q->kind, values(q->out + from, q->a + from * p->a.col, q->b + from * p->b.col, p->a.col, p->b.col,
-                            to - from, KIND))
+  EACH_KIND(q->kind,
+            values(q->out + from, q->a + from * p->a.col, q->b + from * p->b.col, p->a.col, p->b.col, to - from, KIND))
 }
 
 static void over_plane(OpId id, const void *op, const Walk *q, Job *line, Job *rows)
@@ -134,8 +134,8 @@ INLINE void slopes(real *out, const real *g, const real *a, const real *b, size_
     for (size_t c = 0; c < n; c++) out[c] = OLD(add, out[c]) + slope(kind, by_b, g[c], *a, b[c]);
 }
 
-INLINE acc slope_sum(const real *g, const real *a, const real *b, size_t col_a, size_t col_b, size_t n,
-                     BinaryKind kind, bool by_b)
+INLINE acc slope_sum(const real *g, const real *a, const real *b, size_t col_a, size_t col_b, size_t n, BinaryKind kind,
+                     bool by_b)
 {
   acc sum = 0;
   SIMD_SUM(sum)
@@ -147,8 +147,8 @@ JOB static void binary_back_line(const void *arg, size_t from, size_t to)
 {
   const Walk *q = arg;
   const Plane *p = &q->p;
-  EACH_KIND(q->kind, slopes(q->out + from, q->g + from, q->a + from * p->a.col, q->b + from * p->b.col,
-                            p->a.col, p->b.col, to - from, KIND, q->by_b, q->add))
+  EACH_KIND(q->kind, slopes(q->out + from, q->g + from, q->a + from * p->a.col, q->b + from * p->b.col, p->a.col,
+                            p->b.col, to - from, KIND, q->by_b, q->add))
 }
 
 JOB static void binary_back_rows(const void *arg, size_t from, size_t to)
@@ -157,8 +157,8 @@ JOB static void binary_back_rows(const void *arg, size_t from, size_t to)
   const Plane *p = &q->p;
   size_t row = q->by_b ? p->b.row : p->a.row;
   EACH_KIND(q->kind, for (size_t i = from; i < to; i++)
-    slopes(q->out + i * row, q->g + i * p->C, q->a + i * p->a.row, q->b + i * p->b.row, p->a.col, p->b.col,
-           p->C, KIND, q->by_b, q->add))
+                         slopes(q->out + i * row, q->g + i * p->C, q->a + i * p->a.row, q->b + i * p->b.row, p->a.col,
+                                p->b.col, p->C, KIND, q->by_b, q->add))
 }
 
 /* The operand has one number for a whole row. */
@@ -166,11 +166,12 @@ JOB static void binary_back_row_sums(const void *arg, size_t from, size_t to)
 {
   const Walk *q = arg;
   const Plane *p = &q->p;
-  EACH_KIND(q->kind, for (size_t i = from; i < to; i++) {
-    const real *g = q->g + i * p->C, *a = q->a + i * p->a.row, *b = q->b + i * p->b.row;
-    acc sum = q->by_b ? slope_sum(g, a, b, 1, 0, p->C, KIND, true) : slope_sum(g, a, b, 0, 1, p->C, KIND, false);
-    q->out[i * (q->by_b ? p->b.row : p->a.row)] += (real)sum;
-  })
+  EACH_KIND(
+      q->kind, for (size_t i = from; i < to; i++) {
+        const real *g = q->g + i * p->C, *a = q->a + i * p->a.row, *b = q->b + i * p->b.row;
+        acc sum = q->by_b ? slope_sum(g, a, b, 1, 0, p->C, KIND, true) : slope_sum(g, a, b, 0, 1, p->C, KIND, false);
+        q->out[i * (q->by_b ? p->b.row : p->a.row)] += (real)sum;
+      })
 }
 
 /* The operand has one row for all of them. */
@@ -179,25 +180,25 @@ JOB static void binary_back_columns(const void *arg, acc (*sum)[TILE], size_t ro
 {
   const Walk *q = arg;
   const Plane *p = &q->p;
-  EACH_KIND(q->kind, for (size_t i = row0; i < row1; i++) {
-    const real *g = q->g + i * p->C + col0, *a = q->a + i * p->a.row + col0 * p->a.col,
-               *b = q->b + i * p->b.row + col0 * p->b.col;
-    acc *s = sum[0];
-    size_t n = col1 - col0;
-    if (p->a.col && p->b.col)
-      for (size_t c = 0; c < n; c++) s[c] += (acc)slope(KIND, q->by_b, g[c], a[c], b[c]);
-    else
-      for (size_t c = 0; c < n; c++)
-        s[c] += (acc)slope(KIND, q->by_b, g[c], a[c * p->a.col], b[c * p->b.col]);
-  })
+  EACH_KIND(
+      q->kind, for (size_t i = row0; i < row1; i++) {
+        const real *g = q->g + i * p->C + col0, *a = q->a + i * p->a.row + col0 * p->a.col,
+                   *b = q->b + i * p->b.row + col0 * p->b.col;
+        acc *s = sum[0];
+        size_t n = col1 - col0;
+        if (p->a.col && p->b.col)
+          for (size_t c = 0; c < n; c++) s[c] += (acc)slope(KIND, q->by_b, g[c], a[c], b[c]);
+        else
+          for (size_t c = 0; c < n; c++) s[c] += (acc)slope(KIND, q->by_b, g[c], a[c * p->a.col], b[c * p->b.col]);
+      })
 }
 
 /* op: with one of its gradients only */
 static void backward_one(const BinaryBackward *op, bool by_b)
 {
   const Binary *f = &op->forward;
-  Walk q = {.out = by_b ? op->gb : op->ga, .g = op->g, .a = f->a, .b = f->b, .kind = f->kind, .by_b = by_b,
-            .add = true};
+  Walk q = {
+      .out = by_b ? op->gb : op->ga, .g = op->g, .a = f->a, .b = f->b, .kind = f->kind, .by_b = by_b, .add = true};
   bool flat = plane(&q.p, &f->shape);
   Step own = by_b ? q.p.b : q.p.a, other = by_b ? q.p.a : q.p.b;
   if (flat && own.col && (own.row || q.p.rows == 1)) {

@@ -7,18 +7,18 @@ typedef struct {
 } Backward;
 
 /* y[i] = f(x[i]); gx[i] += g[i] df(x[i], y[i]): one loop for each function */
-#define MAP(f)                             \
-  for (size_t i = from; i < to; i++) {     \
-    real x = q->x[i];                      \
-    q->y[i] = (f);                         \
-  }                                        \
+#define MAP(f)                         \
+  for (size_t i = from; i < to; i++) { \
+    real x = q->x[i];                  \
+    q->y[i] = (f);                     \
+  }                                    \
   break
-#define MAP_BACK(g_df)                                        \
-  for (size_t i = from; i < to; i++) {                        \
-    real x = f->x[i], y = f->y[i], g = q->op.g[i];            \
-    (void)x, (void)y;                                         \
-    q->op.gx[i] = OLD(q->add, q->op.gx[i]) + (g_df);          \
-  }                                                           \
+#define MAP_BACK(g_df)                               \
+  for (size_t i = from; i < to; i++) {               \
+    real x = f->x[i], y = f->y[i], g = q->op.g[i];   \
+    (void)x, (void)y;                                \
+    q->op.gx[i] = OLD(q->add, q->op.gx[i]) + (g_df); \
+  }                                                  \
   break
 
 /* x tanh(softplus(x)): with e = e^x and n = e (e + 2) the tanh is n / (n + 2). Beyond 30 it is 1. */

@@ -19,10 +19,13 @@ INLINE Vec vec_of(real x) { return x - (Vec){0}; }
 /* FOLD_n(a, b): lane l of what comes out is a[l] + a[l + n] where l / n is even, b[l - n] + b[l] where it is odd. */
 #define PICK __builtin_shufflevector
 #if LANES == 16
+/* clang-format off */
 #define FOLD_8(a, b) (PICK(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 24, 25, 26, 27, 28, 29, 30, 31) + \
                       PICK(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23))
-#define FOLD_4(a, b) (PICK(a, b, 0, 1, 2, 3, 20, 21, 22, 23, 8, 9, 10, 11, 28, 29, 30, 31) + \
-                      PICK(a, b, 4, 5, 6, 7, 16, 17, 18, 19, 12, 13, 14, 15, 24, 25, 26, 27))
+/* clang-format on */
+#define FOLD_4(a, b)                                                      \
+  (PICK(a, b, 0, 1, 2, 3, 20, 21, 22, 23, 8, 9, 10, 11, 28, 29, 30, 31) + \
+   PICK(a, b, 4, 5, 6, 7, 16, 17, 18, 19, 12, 13, 14, 15, 24, 25, 26, 27))
 #define SPREAD_2(a) (a + PICK(a, a, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13))
 #define SPREAD_1(a) (a + PICK(a, a, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14))
 #elif LANES == 8

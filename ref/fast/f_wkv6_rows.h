@@ -22,22 +22,22 @@ INLINE void keys_forward(real *S, real *y, const real *r, const real *ew, const 
                          size_t tile, size_t count, size_t step, size_t N)
 {
   Vec s[4][TILE_MOST];
-  FOUR(j) EACH_VECTOR(c, i) s[j][c] = vec_load(S + j * N + i);
+  FOUR(j)
+    EACH_VECTOR(c, i) s[j][c] = vec_load(S + j * N + i);
   for (size_t n = 0; n < count; n++) {
     const real *rn = r + n * step, *kn = k + n * step, *vn = v + n * step, *en = ew + n * N;
     real *yn = y + n * step;
-    EACH_VECTOR(c, i)
-    {
+    EACH_VECTOR(c, i) {
       Vec vi = vec_load(vn + i), sum = vec_load(yn + i);
-      FOUR(j)
-      {
+      FOUR(j) {
         sum += rn[j] * s[j][c];
         s[j][c] = en[j] * s[j][c] + kn[j] * vi;
       }
       vec_store(yn + i, sum);
     }
   }
-  FOUR(j) EACH_VECTOR(c, i) vec_store(S + j * N + i, s[j][c]);
+  FOUR(j)
+    EACH_VECTOR(c, i) vec_store(S + j * N + i, s[j][c]);
 }
 
 /* What a token's own pair gives: y = (sum_j r_j u_j k_j) v */
@@ -91,7 +91,7 @@ INLINE void states_again(real *S1, const real *S, const real *ew, const real *k,
   for (size_t j = 0; j < block; j++) {
     Vec e = vec_of(ew[j]), kj = vec_of(k[j]);
     _Pragma("GCC unroll 4") for (size_t i = 0; i < N; i += LANES)
-      vec_store(S1 + j * N + i, e * vec_load(S + j * N + i) + kj * vec_load(v + i));
+        vec_store(S1 + j * N + i, e * vec_load(S + j * N + i) + kj * vec_load(v + i));
   }
 }
 
@@ -105,8 +105,7 @@ INLINE void keys_back(real *G, Vec (*along)[BLOCK], real *gv, const real *gy, co
   for (size_t j = 0; j < block; j++) {
     Vec zero = {0}, gyS = i0 ? along[0][j] : zero, Gv = i0 ? along[1][j] : zero, GS = i0 ? along[2][j] : zero;
     Vec rj = vec_of(r[j]), e = vec_of(ew[j]), kj = vec_of(k[j]);
-    EACH_VECTOR(c, i)
-    {
+    EACH_VECTOR(c, i) {
       Vec g = vec_load(G + j * N + i), s = vec_load(S + j * N + i);
       gyS += gyi[c] * s;
       Gv += g * vi[c];
@@ -133,9 +132,9 @@ INLINE void give_gradients(const Backward *q, acc *gu, acc *gw, const Sums *sum,
     sums[1] += vec_load(gy + j) * vec_load(v + j);
   }
   if (gy) vec_sums_4(dot, sums);
-#define ADD(i, to, value)                   \
+#define ADD(i, to, value)                     \
   for (size_t j = 0; to && j < N; j += LANES) \
-    vec_store(to + at + j, q->add[i] ? vec_load(to + at + j) + (value) : (value))
+  vec_store(to + at + j, q->add[i] ? vec_load(to + at + j) + (value) : (value))
   if (gy) {
     ADD(0, op->gr, vec_load(sum->gyS + j) + vec_load(u + j) * vec_load(k + j) * dot[1]);
     ADD(2, op->gk, vec_load(sum->Gv + j) + vec_load(r + j) * vec_load(u + j) * dot[1]);
@@ -161,7 +160,7 @@ INLINE void backward_segment(const Backward *q, real *G, acc *gu, acc *gw, const
   decays(ws.ew, f, row, h, count, N);
   memset(ws.sums, 0, count * SUMS_OF_TOKEN * N * sizeof *ws.sums);
   for (size_t j0 = 0; j0 < N; j0 += block) {
-#define BEFORE(n) ((n) ? ws.states + ((n) - 1) * block * N : S + j0 * N)
+#define BEFORE(n) ((n) ? ws.states + ((n)-1) * block * N : S + j0 * N)
     for (size_t n = 0; n + 1 < count; n++) { /* the states of this segment once more */
       size_t at = start + n * step;
       states_again(ws.states + n * block * N, BEFORE(n), ws.ew + n * N + j0, f->k + at + j0, f->v + at, block, N);

@@ -11,7 +11,9 @@ enum {
 typedef struct {
   const real *r, *ew, *k, *v, *a, *b; /* ew = e^w */
 } Token;
+/* clang-format off */
 #define TOKEN(q, at, ew) {(q)->r + (at), ew, (q)->k + (at), (q)->v + (at), (q)->a + (at), (q)->b + (at)}
+/* clang-format on */
 
 typedef struct {
   Wkv7Backward op;

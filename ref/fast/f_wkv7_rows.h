@@ -41,8 +41,7 @@ INLINE void step_rows(real *S1, real *y, real *next_sa, const real *S, const rea
   EACH(j) {
     Vec ew = vec_load(x->ew + j), b = vec_load(x->b + j), k = vec_load(x->k + j), a = vec_load(next_a + j);
     Vec r = with_y ? vec_load(x->r + j) : a;
-    FOUR(i)
-    {
+    FOUR(i) {
       Vec t = vec_load(S + i * N + j) * ew + (s[i] * b + v[i] * k);
       vec_store(S1 + i * N + j, t);
       if (with_y) sum_y[i] += t * r;
@@ -96,8 +95,7 @@ INLINE void along_rows(real *G, real *gs, real *gv, const real *gy, const Token 
   FOUR(i) h[i] = vec_of(gy[i]);
   EACH(j) {
     Vec r = vec_load(x->r + j), b = vec_load(x->b + j), k = vec_load(x->k + j);
-    FOUR(i)
-    {
+    FOUR(i) {
       Vec g = vec_load(G + i * N + j) + h[i] * r;
       vec_store(G + i * N + j, g);
       s[i] += g * b;
@@ -115,15 +113,13 @@ INLINE void down_columns(real *G, Columns *sum, const real *S, const real *gy, c
 {
   Vec gyS[TILE_MOST], gsS[TILE_MOST], GS[TILE_MOST], Gv[TILE_MOST], Gsa[TILE_MOST];
 #define EACH_VECTOR(c) _Pragma("GCC unroll 4") for (size_t c = 0, j = j0; c < tile; c++, j += LANES)
-  EACH_VECTOR(c)
-  {
+  EACH_VECTOR(c) {
     gyS[c] = vec_load(sum->gyS + j), gsS[c] = vec_load(sum->gsS + j), GS[c] = vec_load(sum->GS + j);
     Gv[c] = vec_load(sum->Gv + j), Gsa[c] = vec_load(sum->Gsa + j);
   }
   for (size_t i = 0; i < block; i++) {
     Vec hi = vec_of(gy[i]), si = vec_of(gs[i]), vi = vec_of(v[i]), zi = vec_of(sa[i]);
-    EACH_VECTOR(c)
-    {
+    EACH_VECTOR(c) {
       Vec g = vec_load(G + i * N + j), t = vec_load(S + i * N + j);
       gyS[c] += hi * t;
       gsS[c] += si * t;
@@ -133,8 +129,7 @@ INLINE void down_columns(real *G, Columns *sum, const real *S, const real *gy, c
       vec_store(G + i * N + j, g * vec_load(x->ew + j) + si * vec_load(x->a + j));
     }
   }
-  EACH_VECTOR(c)
-  {
+  EACH_VECTOR(c) {
     vec_store(sum->gyS + j, gyS[c]), vec_store(sum->gsS + j, gsS[c]), vec_store(sum->GS + j, GS[c]);
     vec_store(sum->Gv + j, Gv[c]), vec_store(sum->Gsa + j, Gsa[c]);
   }
@@ -147,8 +142,8 @@ INLINE void add_to(bool add, real *out, size_t at, const real *in, size_t N)
     vec_store(out + at + j, add ? vec_load(out + at + j) + vec_load(in + j) : vec_load(in + j));
 }
 
-INLINE void give_gradients(const Backward *q, size_t at, Columns *sum, const real *gy, const real *sa,
-                           const Token *x, size_t N)
+INLINE void give_gradients(const Backward *q, size_t at, Columns *sum, const real *gy, const real *sa, const Token *x,
+                           size_t N)
 {
   Vec of_gy[4] = {0};
   real dot[4];
@@ -195,8 +190,7 @@ INLINE void backward_segment(const Backward *q, real *G, const real *S, size_t s
       const real *before = n ? ws.states + (n - 1) * block * N : S + i0 * N, *gy = q->op.gy ? q->op.gy + at : zeros;
       real gs[BLOCK];
       if (!q->op.gy) x.r = zeros;
-      for (size_t i = 0; i < block; i += 4)
-        along_rows(G + (i0 + i) * N, gs + i, sum.gv + i0 + i, gy + i0 + i, &x, N);
+      for (size_t i = 0; i < block; i += 4) along_rows(G + (i0 + i) * N, gs + i, sum.gv + i0 + i, gy + i0 + i, &x, N);
       size_t j = 0;
 #define DOWN(tile) \
   down_columns(G + i0 * N, &sum, before, gy + i0, gs, x.v + i0, ws.sa + n * N + i0, &x, j, tile, block, N)

@@ -9,6 +9,7 @@
 static int threads; /* 0: not chosen yet */
 
 /* The ops that have a fast kernel. The reference does the others, after what waits. */
+/* clang-format off */
 #define FAST_OPS(X)                                                                                           \
   X(clear) X(unary) X(unary_backward) X(binary) X(binary_backward) X(affine) X(affine_backward) X(lerp)       \
   X(lerp_backward) X(linear) X(linear_backward) X(matmul) X(matmul_backward) X(rows) X(rows_backward)         \
@@ -18,8 +19,10 @@ static int threads; /* 0: not chosen yet */
   X(copy_scores) X(copy_scores_backward) X(linear_attention) X(linear_attention_backward) X(attention)        \
   X(attention_backward) X(wkv1) X(wkv1_backward) X(wkv2) X(wkv2_backward) X(wkv4) X(wkv4_backward) X(wkv6)    \
   X(wkv6_backward) X(wkv7) X(wkv7_backward) X(selective_scan) X(selective_scan_backward)
+/* clang-format on */
 
-#define CALL(name) static void call_##name(const void *op) { f_##name(op); }
+#define CALL(name) \
+  static void call_##name(const void *op) { f_##name(op); }
 FAST_OPS(CALL)
 
 #define ENTRY(name) [OP_##name] = call_##name,

@@ -49,8 +49,8 @@ static void prepare(const Operand *o, const char *before)
   else memset(o->data, 0xff, o->count * o->size);
 }
 
-#define EACH_OUTPUT(p, o, at)                                                                             \
-  for (const Operand *o = (p)->operand, *end_ = o + (p)->operands; o < end_; at += 2 * room_of(o), o++)   \
+#define EACH_OUTPUT(p, o, at)                                                                           \
+  for (const Operand *o = (p)->operand, *end_ = o + (p)->operands; o < end_; at += 2 * room_of(o), o++) \
     if (is_output(o))
 
 /* ---- comparing ---- */
@@ -100,8 +100,9 @@ static _Noreturn void disagree(const Pair *p, const Operand *o, size_t at, doubl
              p->operand[i].count);
   rwkv_release(p->copies);
   rwkv_fail("shadow: %s: the kernels disagree in %s[%zu] of %zu: fast %.9g, reference %.9g; the largest number of %s "
-            "or term of its sums is %.3g, and %.1e of it is allowed, found %.1e; operands: %s", op_rows[p->id].name,
-            o->name, at, o->count, got, want, o->name, scale, allowed(o), distance(got, want) / scale, sizes);
+            "or term of its sums is %.3g, and %.1e of it is allowed, found %.1e; operands: %s",
+            op_rows[p->id].name, o->name, at, o->count, got, want, o->name, scale, allowed(o),
+            distance(got, want) / scale, sizes);
 }
 
 static void compare(const Pair *p, const Operand *o, const char *fast)

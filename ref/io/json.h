@@ -9,10 +9,7 @@
 static inline void *json_memory(size_t bytes) { return rwkv_try_alloc(1, bytes); }
 
 /* Before the first call of cJSON; again does no harm. */
-static inline void json_counted(void)
-{
-  cJSON_InitHooks(&(cJSON_Hooks){json_memory, rwkv_release});
-}
+static inline void json_counted(void) { cJSON_InitHooks(&(cJSON_Hooks){json_memory, rwkv_release}); }
 
 /* cJSON asks nobody whether to stop, but it gives up without memory. */
 static const char *json_problem;

@@ -15,16 +15,16 @@ enum { OUTSIDE = -1, NAME_ROOM = 256 };
 /* From here on nothing is written but beneath this directory, which is made when something is; NULL: anywhere. EINVAL
    if there can be no such directory. */
 int output_limit(const char *directory);
-const char *output_limited(void); /* as it was given; NULL: anywhere */
-const char *output_root(void);    /* the same, absolute and without links */
+const char *output_limited(void);     /* as it was given; NULL: anywhere */
+const char *output_root(void);        /* the same, absolute and without links */
 const char *output_problem(int code); /* in words */
 
 /* Whether a file may be written there, or its name made and taken away: 0 or OUTSIDE; ELOOP for a link that would be
    written. Whatever else is wrong, doing it will say. */
 int output_check(const char *path);
 int output_check_name(const char *path);
-int output_mkdir(const char *path); /* with all above it; 0 if it is there */
-int output_remove(const char *path); /* the name, not what a link leads to */
+int output_mkdir(const char *path);                  /* with all above it; 0 if it is there */
+int output_remove(const char *path);                 /* the name, not what a link leads to */
 int output_rename(const char *from, const char *to); /* never over what is no file */
 /* Opens in place, with the flags of open(2). */
 int output_open(const char *path, int flags, int *fd);

@@ -28,10 +28,10 @@ const char *st_path(const StFile *f);
 _Noreturn void st_fail(const StFile *f, const char *message); /* with the file's name in front, if it is not there */
 int st_count(const StFile *f);
 const StEntry *st_entry(const StFile *f, int i);
-const StEntry *st_find(const StFile *f, const char *name); /* NULL if there is none */
-const char *st_meta(const StFile *f, const char *key);     /* metadata text, or NULL */
+const StEntry *st_find(const StFile *f, const char *name);        /* NULL if there is none */
+const char *st_meta(const StFile *f, const char *key);            /* metadata text, or NULL */
 const char *st_meta_at(const StFile *f, int i, const char **key); /* the i-th by key, and its key, or NULL */
-const char *st_type_name(StType type);                     /* "F32" */
+const char *st_type_name(StType type);                            /* "F32" */
 
 /* All e->n elements, converted. st_read takes floating types, st_read_ints integers that fit an int. */
 void st_read(StFile *f, const StEntry *e, real *out);
@@ -47,7 +47,7 @@ typedef struct StWriter StWriter;
    run leaves the old file. All that was put must stay until st_finish, which reads it piece by piece. */
 StWriter *st_create(const char *path);
 void st_put_tensor(StWriter *w, const char *name, const Tensor *t); /* F32 or F64; a packed one F32, BF16 or F16 */
-void st_put(StWriter *w, const char *name, int axes, const int *shape, const real *data); /* F32 or F64 */
+void st_put(StWriter *w, const char *name, int axes, const int *shape, const real *data);   /* F32 or F64 */
 void st_put_packed(StWriter *w, const char *name, int axes, const int *shape, Packed data); /* F32, BF16 or F16 */
 void st_put_doubles(StWriter *w, const char *name, int axes, const int *shape, const double *data);
 void st_put_ints(StWriter *w, const char *name, int axes, const int *shape, const int *data); /* I64 */

@@ -20,7 +20,7 @@ static const struct {
 struct StFile {
   char *path;
   FILE *file;
-  cJSON *header; /* owns the names */
+  cJSON *header;    /* owns the names */
   StEntry *entries; /* sorted by name */
   int count;
   const cJSON **texts; /* the metadata, sorted by name */
@@ -119,8 +119,7 @@ static void check_layout(StFile *f, size_t data_from, size_t data_size)
     if (e->from > next) bad(f, "there is a gap of %zu bytes before tensor \"%s\"", e->from - next, e->name);
     next = e->from + e->n * types[e->type].size;
   }
-  if (next != data_from + data_size)
-    bad(f, "%zu bytes at the end belong to no tensor", data_from + data_size - next);
+  if (next != data_from + data_size) bad(f, "%zu bytes at the end belong to no tensor", data_from + data_size - next);
 }
 
 static int by_key(const void *a, const void *b)
@@ -256,13 +255,13 @@ static double element(StType type, const unsigned char *p)
   uint16_t h;
   uint32_t bits;
   switch (type) {
-    case ST_F64: return memcpy(&d, p, 8), d;
-    case ST_F32: return memcpy(&s, p, 4), (double)s;
-    case ST_F16: return memcpy(&h, p, 2), packed_half(h);
-    case ST_BF16: return memcpy(&h, p, 2), bits = (uint32_t)h << 16, memcpy(&s, &bits, 4), (double)s;
-    case ST_I64: return memcpy(&l, p, 8), (double)l;
-    case ST_I32: return memcpy(&i, p, 4), i;
-    default: return *p;
+  case ST_F64: return memcpy(&d, p, 8), d;
+  case ST_F32: return memcpy(&s, p, 4), (double)s;
+  case ST_F16: return memcpy(&h, p, 2), packed_half(h);
+  case ST_BF16: return memcpy(&h, p, 2), bits = (uint32_t)h << 16, memcpy(&s, &bits, 4), (double)s;
+  case ST_I64: return memcpy(&l, p, 8), (double)l;
+  case ST_I32: return memcpy(&i, p, 4), i;
+  default: return *p;
   }
 }
 

@@ -15,7 +15,7 @@ typedef struct {
   const void *memory;
   size_t size; /* bytes an element in memory */
   size_t n;
-  bool ints;   /* int in memory, I64 in the file */
+  bool ints; /* int in memory, I64 in the file */
 } Part;
 
 /* The items of an object by name: an open hash table of 2^n places, at most half of them taken. */
@@ -226,8 +226,7 @@ void st_finish(StWriter *w)
   if (error == 0 && !write_all(w, o.file)) {
     error = errno;
     output_abandon(&o);
-  } else if (error == 0)
-    error = output_commit(&o);
+  } else if (error == 0) error = output_commit(&o);
   st_abandon(w);
   if (error) rwkv_fail("%s: could not be written: %s", path, output_problem(error));
 }

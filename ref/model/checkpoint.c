@@ -53,8 +53,8 @@ static const StEntry *moment(StFile *f, const char *which, const Param *p)
   char name[PARAM_NAME + 20];
   snprintf(name, sizeof name, "optim.%s.%s", which, p->name);
   const StEntry *e = st_find(f, name);
-  if (!e || e->n != p->t->n) rwkv_fail("%s: not a checkpoint of this model: %s is %s", st_path(f), name,
-                                       e ? "of another size" : "missing");
+  if (!e || e->n != p->t->n)
+    rwkv_fail("%s: not a checkpoint of this model: %s is %s", st_path(f), name, e ? "of another size" : "missing");
   return e;
 }
 

@@ -164,10 +164,8 @@ static void compare_state(Run *r, const StEntry *e)
   const char *n = e->name;
   if (sscanf(n, "state.att.%d.%39s", &layer, part) == 2 || sscanf(n, "state.ffnPre.%d.%39s", &layer, part) == 2)
     snprintf(name, sizeof name, "%d.att_%s", layer, part);
-  else if (sscanf(n, "state.ffn.%d.%39s", &layer, part) == 2)
-    snprintf(name, sizeof name, "%d.ffn_%s", layer, part);
-  else
-    snprintf(name, sizeof name, "%s", n + strlen("state."));
+  else if (sscanf(n, "state.ffn.%d.%39s", &layer, part) == 2) snprintf(name, sizeof name, "%d.ffn_%s", layer, part);
+  else snprintf(name, sizeof name, "%s", n + strlen("state."));
   int i = state_index(r->sequence, name);
   compare(r, "state", e, r->sequence->now[i]);
   for (int run = 0; run < r->runs; run++) {
@@ -178,8 +176,7 @@ static void compare_state(Run *r, const StEntry *e)
 
 static void compare_stepwise(Run *r, const StEntry *e, const char *rounded)
 {
-  for (int run = 0; run < (rounded ? r->runs : 1); run++)
-    compare(r, run ? rounded : e->name, e, r->stepwise[run]);
+  for (int run = 0; run < (rounded ? r->runs : 1); run++) compare(r, run ? rounded : e->name, e, r->stepwise[run]);
 }
 
 static void compare_grad(Run *r, const char *kind, const StEntry *e)

@@ -15,10 +15,10 @@ typedef struct {
   /* the largest |found - expected|; the same over max(|expected|, s), where s is the tensor's largest
      number, but at least 1e-3 and at most 1; and the same over |expected| */
   double worst_abs, worst, worst_rel;
-  char at[96];       /* the tensor where `worst` is */
-  size_t index;      /* and its flat index in it */
+  char at[96];            /* the tensor where `worst` is */
+  size_t index;           /* and its flat index in it */
   double found, expected; /* and the two numbers */
-  double tol;        /* passes if worst <= tol */
+  double tol;             /* passes if worst <= tol */
 } GoldenLine;
 
 /* Runs the model on the golden file's tokens ([T] or [B,T]) as a sequence, token by token, and backwards

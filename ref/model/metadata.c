@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+/* clang-format off */
 const SizeName model_size_names[] = {
     {"layers", offsetof(Dims, L)},      {"vocab", offsetof(Dims, V)},
     {"dim", offsetof(Dims, C)},         {"dim_att", offsetof(Dims, A)},
@@ -19,6 +20,7 @@ const SizeName model_size_names[] = {
     {"tiny_att_layer", offsetof(Dims, tiny_layer)}, {"tiny_att", offsetof(Dims, tiny)},
     {"tied", offsetof(Dims, tied)},     {NULL, 0},
 };
+/* clang-format on */
 
 bool metadata_number(const char *text, size_t length, long most, long *out)
 {

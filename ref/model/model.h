@@ -18,17 +18,17 @@ typedef struct {
   Dims d;
   Param *params;
   int count;
-  void *global;          /* the version's struct of the parameters around the blocks */
-  void **blocks;         /* [L] its structs of the parameters of each block */
-  Tensor ***hook_params; /* [L,HOOK_SLOTS] the parameters of the hooks, in the order of their lists */
-  const void *host;      /* whose it is, for hooks that need to know; may be NULL */
+  void *global;           /* the version's struct of the parameters around the blocks */
+  void **blocks;          /* [L] its structs of the parameters of each block */
+  Tensor ***hook_params;  /* [L,HOOK_SLOTS] the parameters of the hooks, in the order of their lists */
+  const void *host;       /* whose it is, for hooks that need to know; may be NULL */
   bool inference;         /* no parameter has a gradient, and matrices may be packed */
   Arena tensors, weights; /* of a model for inference: all of it, in large pages, which are read faster */
-  bool rounded_decay;    /* v7: 0.606531 for e^{-1/2}, as the official inference code has it */
+  bool rounded_decay;     /* v7: 0.606531 for e^{-1/2}, as the official inference code has it */
 } Model;
 
 /* ---- versions (versions.c, count.c) ---- */
-const Version *const *version_list(void); /* ends with NULL */
+const Version *const *version_list(void);      /* ends with NULL */
 const Version *version_find(const char *name); /* fails, naming the versions there are */
 
 typedef struct {
@@ -118,8 +118,8 @@ State *state_new(const Model *m, int B); /* as before the first token */
 State *state_copy(const State *s);       /* values, without gradient */
 void state_free(State *s);
 void state_check(const State *s, const Model *m); /* fails unless it is a state of such a model */
-void state_attach(State *s, Tape *tp); /* what happens to it next belongs to the tape */
-void state_detach(State *s); /* keeps the values, lets go of the tape */
+void state_attach(State *s, Tape *tp);            /* what happens to it next belongs to the tape */
+void state_detach(State *s);                      /* keeps the values, lets go of the tape */
 /* The tensor called "layer.name" ("0.att_kv"; of a hook "0.recurrence.S") or "name" ("hk"); fails with the names
    there are. */
 int state_index(const State *s, const char *name);
@@ -140,8 +140,8 @@ typedef struct {
 
 /* Mean cross-entropy over the positions whose target is >= 0; logits are computed only there.
    l2wrap: 0 or 1e-4, see t_cross_entropy. score may be NULL. */
-Tensor *model_loss(Tape *tp, Model *m, const int *tokens, const int *targets, int B, int T, State *st,
-                   double l2wrap, Score *score);
+Tensor *model_loss(Tape *tp, Model *m, const int *tokens, const int *targets, int B, int T, State *st, double l2wrap,
+                   Score *score);
 
 /* The same as model_logits, showing every named intermediate to `trace` on the way. */
 Tensor *model_trace(Tape *tp, Model *m, const int *tokens, int B, int T, State *st, Trace *trace);

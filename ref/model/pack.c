@@ -20,8 +20,8 @@ static void pack_matrix(const Param *from, Tensor *to, Storage storage)
     tensor_read(from->t, at, count, numbers);
     size_t bad = packed_write(bits, storage, numbers, count);
     if (bad < count)
-      rwkv_fail("pack: %s has the number %g at place %zu, which is too large for %s", from->name,
-                (double)numbers[bad], at + bad, storage_names[storage]);
+      rwkv_fail("pack: %s has the number %g at place %zu, which is too large for %s", from->name, (double)numbers[bad],
+                at + bad, storage_names[storage]);
     tensor_write_packed(to, at, count, bits);
   }
 }

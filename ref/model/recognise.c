@@ -70,8 +70,7 @@ bool recognise_param(const char *name)
 {
   size_t n = strlen(name);
   return strncmp(name, "optim.", 6) != 0 && strncmp(name, CARRIED_PREFIX, strlen(CARRIED_PREFIX)) != 0 &&
-         !(n >= 9 && strcmp(name + n - 9, "copy_mask") == 0) &&
-         !(n >= 9 && strcmp(name + n - 9, "tiny_mask") == 0);
+         !(n >= 9 && strcmp(name + n - 9, "copy_mask") == 0) && !(n >= 9 && strcmp(name + n - 9, "tiny_mask") == 0);
 }
 
 typedef struct {

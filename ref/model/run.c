@@ -21,9 +21,11 @@ static Pass begin(Tape *tp, const Model *m, const int *tokens, int B, int T, Sta
   tape_batch(tp, (size_t)B, (size_t)T, (size_t)m->d.C);
   Tensor **state = arena_alloc(&tp->arena, (size_t)st->count * sizeof *state);
   memcpy(state, st->now, (size_t)st->count * sizeof *state);
+  /* clang-format off */
   return (Pass){.tp = tp, .d = &m->d, .global = m->global, .tokens = tokens, .B = B, .T = T,
                 .rounded_decay = m->rounded_decay, .host = m->host, .held = &st->held, .state = state,
                 .global_state = state + m->d.L * layout_state_count(m->version, &m->d)};
+  /* clang-format on */
 }
 
 static Tensor *run_block(Pass *ps, const Model *m, int layer, Tensor *x)
@@ -80,8 +82,8 @@ Tensor *model_logits_last(Tape *tp, Model *m, const int *tokens, int B, int T, S
   return t_reshape(tp, logits, 3, (int[]){B, 1, m->d.V});
 }
 
-Tensor *model_loss(Tape *tp, Model *m, const int *tokens, const int *targets, int B, int T, State *st,
-                   double l2wrap, Score *score)
+Tensor *model_loss(Tape *tp, Model *m, const int *tokens, const int *targets, int B, int T, State *st, double l2wrap,
+                   Score *score)
 {
   Pass ps = begin(tp, m, tokens, B, T, st);
   int scored = 0, *row = arena_alloc(&tp->arena, (size_t)(B * T) * sizeof *row),

@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const Version *const versions[] = {&version_v1,   &version_v2,   &version_v3,  &version_v4,
+static const Version *const versions[] = {&version_v1,   &version_v2,   &version_v3,   &version_v4,
                                           &version_v5_0, &version_v5_1, &version_v5_2, &version_v6,
-                                          &version_v6a,  &version_v6b,  &version_v7,  NULL};
+                                          &version_v6a,  &version_v6b,  &version_v7,   NULL};
 
 const Version *const *version_list(void) { return versions; }
 

@@ -10,8 +10,8 @@ void model_write(const Model *m, StWriter *w)
   const struct {
     const char *name;
     int value;
-  } sizes[] = {{"n_layer", m->d.L}, {"n_embd", m->d.C}, {"vocab_size", m->d.V}, {"head_size", m->d.N},
-               {"tied", m->d.tied}};
+  } sizes[] = {
+      {"n_layer", m->d.L}, {"n_embd", m->d.C}, {"vocab_size", m->d.V}, {"head_size", m->d.N}, {"tied", m->d.tied}};
   st_put_meta(w, "version", m->version->name);
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
     snprintf(text, sizeof text, "%d", sizes[i].value);
