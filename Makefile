@@ -185,7 +185,7 @@ build/torn_$(1)/aviary: build/torn_$(1)/lua/program/sandbox.o $$(patsubst %.c,bu
 build/$(1)/tests/escape.so: tests/lua/lib/escape.c build/flags
 	@mkdir -p $$(@D)
 	@echo "link $$@"
-	@$$(CC) -shared $$(COMMON) $$(FLAGS_lua) $$(TREE_$(1)) $$< -o $$@
+	@$$(CC) -shared $$(COMMON) $$(FLAGS_lua) $$(filter-out --coverage,$$(TREE_$(1))) $$< -o $$@
 build/$(1)/tests/far.so: tests/module/far_module.c tests/far.c build/$(1)/librwkv.a build/flags
 	@mkdir -p $$(@D)
 	@echo "link $$@"
@@ -228,10 +228,9 @@ test: all $(call tests_in,f32) $(call tests_in,f64)
 asan: $(call tests_in,asan32) $(call tests_in,asan64)
 	@T='$(T)' sh tests/run.sh build/asan32 build/asan64
 
-coverage: $(call tests_in,cov)
+coverage: all $(call tests_in,cov)
 	@find build/cov -name '*.gcda' -delete
-	@T='$(T)' sh tests/run.sh build/cov
-	@sh tests/coverage.sh build/cov
+	@T='$(T)' sh tests/run.sh build/cov; status=$$?; sh tests/coverage.sh build/cov; exit $$status
 
 fuzz: build/asan32/aviary build/asan64/aviary
 	@sh tests/fuzz.sh $(SECONDS) $(SEED) build/asan32 build/asan64
