@@ -16,6 +16,7 @@ CC      ?= gcc
 PREFIX  ?= /usr/local
 SCALE   ?= # of `make demo` and of the benchmarks; each has its own without it
 SECONDS ?= 60
+TEST_TREES ?= f32 f64
 THREADS ?= $(shell nproc)
 PYTHON  ?= python3
 BENCH   ?= runs/bench
@@ -222,8 +223,8 @@ named = $(if $(T),$(foreach t,$(1),$(if $(strip $(foreach w,$(T),$(findstring $(
 tests_in = $(patsubst %,build/$(1)/tests/%,$(call named,$(TESTS))) build/$(1)/aviary build/torn_$(1)/aviary \
            build/$(1)/tests/escape.so build/$(1)/tests/far.so
 
-test: all $(call tests_in,f32) $(call tests_in,f64)
-	@T='$(T)' sh tests/run.sh build/f32 build/f64
+test: all $(foreach t,$(TEST_TREES),$(call tests_in,$(t)))
+	@T='$(T)' sh tests/run.sh $(TEST_TREES:%=build/%)
 
 asan: $(call tests_in,asan32) $(call tests_in,asan64)
 	@T='$(T)' sh tests/run.sh build/asan32 build/asan64
