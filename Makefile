@@ -239,7 +239,7 @@ fuzz: build/asan32/aviary build/asan64/aviary
 # Debian 12's clang-format; another one has other ideas.
 format:
 	@$(call install,clang-format)
-	@clang-format -i $(wildcard $(addsuffix /*.[ch],ref ref/* lua lua/* tests tests/lua/lib))
+	@clang-format -i $(wildcard $(addsuffix /*.[ch],ref ref/* lua/* tests tests/module tests/lua/lib))
 
 lint: build/deps build/f32/librwkv.a # luac; who calls whom
 	@sh tests/lint.sh

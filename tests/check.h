@@ -16,7 +16,7 @@
 /* ---- numbers ---- */
 
 typedef enum {
-  FINITE_ONLY, /* NaN or infinity on either side is an infinite difference */
+  FINITE_ONLY,    /* NaN or infinity on either side is an infinite difference */
   SAME_NONFINITE, /* NaN matches NaN, an infinity its equal; anything else is an infinite difference */
 } NonFinite;
 
@@ -65,10 +65,10 @@ typedef Tensor *GradFunction(Tape *tp, Tensor **leaves, void *ctx);
 
 typedef struct {
   double directional; /* worst relative error along a direction, see gradient_errors */
-  int leaf; /* where it was: -1 along a direction through all leaves, else along that leaf's alone */
+  int leaf;           /* where it was: -1 along a direction through all leaves, else along that leaf's alone */
   double accumulated; /* a second backward pass has not doubled the gradient by this much */
-  double unrecorded; /* the values with recording off differ by this much */
-  double moved; /* the leaves' numbers have changed by this much */
+  double unrecorded;  /* the values with recording off differ by this much */
+  double moved;       /* the leaves' numbers have changed by this much */
 } GradientErrors;
 
 /* The output of f is projected onto a fixed random tensor. Then, over several random directions through

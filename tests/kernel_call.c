@@ -42,10 +42,7 @@ int call_variants(OpId id)
 
 const char *call_shape(OpId id) { return sizes_of(id)->shape; }
 
-int call_way(const Call *c)
-{
-  return c->setting.variant == BENCH ? BENCH : c->setting.variant / sizes_of(c->id)->rows;
-}
+int call_way(const Call *c) { return c->setting.variant == BENCH ? BENCH : c->setting.variant / sizes_of(c->id)->rows; }
 
 static void set_sizes(Call *c)
 {

@@ -23,7 +23,7 @@ typedef struct {
   Rng rng;
   int optional, inputs; /* operands that can be NULL; operands with random numbers */
   int operands;
-  Operand operand[MOST_OPERANDS]; /* data: of the call itself; NULL if it is left out */
+  Operand operand[MOST_OPERANDS];               /* data: of the call itself; NULL if it is left out */
   _Alignas(max_align_t) char op[MOST_OP_BYTES]; /* the struct of the row */
 } Call;
 
@@ -32,7 +32,7 @@ void call_free(Call *c);
 int call_variants(OpId id);      /* fails the test if the op has no case */
 const char *call_shape(OpId id); /* of the variant BENCH, in words */
 
-bool is_output(const Operand *o); /* there, and written */
+bool is_output(const Operand *o);                              /* there, and written */
 void call_point(char *op, const Operand *o, const void *data); /* sets the operand's pointer in the struct */
 
 /* ---- for cases ---- */

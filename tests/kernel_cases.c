@@ -73,24 +73,15 @@ static void set_wkv6(void *arg, int way) /* v6 with a decay for every token; v5 
 static real *numbers(Call *c, const char *name) { return call_operand(c, name)->data; }
 static bool is_extreme(const Call *c) { return c->setting.mode == EXTREME; }
 
-#define EACH_NUMBER(c, name, x)                                                                              \
+#define EACH_NUMBER(c, name, x) \
   for (real *x = numbers(c, name), *end_ = x + call_operand(c, name)->count; x < end_; x++)
 
-static void scale(Call *c, const char *name, double by)
-{
-  EACH_NUMBER(c, name, x) *x *= (real)by;
-}
+static void scale(Call *c, const char *name, double by) { EACH_NUMBER(c, name, x) *x *= (real)by; }
 
-static void positive(Call *c, const char *name)
-{
-  EACH_NUMBER(c, name, x) *x = (real)(fabs((double)*x) + 1e-3);
-}
+static void positive(Call *c, const char *name) { EACH_NUMBER(c, name, x) *x = (real)(fabs((double)*x) + 1e-3); }
 
 /* so that some are equal, and many 0 */
-static void whole(Call *c, const char *name)
-{
-  EACH_NUMBER(c, name, x) *x = (real)rint((double)*x);
-}
+static void whole(Call *c, const char *name) { EACH_NUMBER(c, name, x) *x = (real)rint((double)*x); }
 
 /* <= 0; EXTREME: none at all, next to none, and all at once */
 static void log_decay(Call *c, const char *name, double by)
@@ -99,7 +90,7 @@ static void log_decay(Call *c, const char *name, double by)
   size_t i = 0;
   EACH_NUMBER(c, name, x)
   {
-    *x = is_extreme(c) && i % 5 < 4 ? bounds[i % 5] : (real)-(by * fabs((double)*x));
+    *x = is_extreme(c) && i % 5 < 4 ? bounds[i % 5] : (real) - (by * fabs((double)*x));
     i++;
   }
 }
@@ -254,11 +245,11 @@ static void scan_values(Call *c)
 
 /* ---- the table ---- */
 
-static const Adamw adamw = {.scale = 0.5, .lr = 1e-3, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .decay = 0.1,
-                            .unbias1 = 0.5, .unbias2 = 0.3};
+static const Adamw adamw = {
+    .scale = 0.5, .lr = 1e-3, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .decay = 0.1, .unbias1 = 0.5, .unbias2 = 0.3};
 
-#define SIZES(Struct, first, table)                                                                          \
-  .at = offsetof(Struct, first), .sizes = table[0], .rows = sizeof(table) / sizeof *(table),                \
+#define SIZES(Struct, first, table)                                                          \
+  .at = offsetof(Struct, first), .sizes = table[0], .rows = sizeof(table) / sizeof *(table), \
   .width = sizeof *(table) / sizeof **(table)
 
 const KernelCase kernel_cases[OP_COUNT] = {
@@ -266,10 +257,18 @@ const KernelCase kernel_cases[OP_COUNT] = {
     [OP_unary] = {SIZES(Unary, n, lengths), .ways = UNARY_COUNT, .set = set_unary, .values = unary_values, .wide = 40,
                   .shape = "tanh [64,64,64]", .bench = {262144}},
     [OP_unary_backward] = {.values = unary_backward_values, .wide = 1000},
-    [OP_binary] = {.rows = 1, .ways = CASTS * BINARY_COUNT, .set = set_binary, .values = binary_values, .wide = 1e4,
+    [OP_binary] = {.rows = 1,
+                   .ways = CASTS * BINARY_COUNT,
+                   .set = set_binary,
+                   .values = binary_values,
+                   .wide = 1e4,
                    .shape = "[64,64,64] * [64]"},
     [OP_binary_backward] = {.wide = 1},
-    [OP_compare] = {.rows = 1, .ways = CASTS * COMPARE_COUNT, .set = set_compare, .values = compare_values, .wide = 1e4,
+    [OP_compare] = {.rows = 1,
+                    .ways = CASTS * COMPARE_COUNT,
+                    .set = set_compare,
+                    .values = compare_values,
+                    .wide = 1e4,
                     .shape = "[64,64,64] > [64]"},
     [OP_choose] = {SIZES(Choose, n, lengths), .values = choose_values, .wide = 1e6, .shape = "[64,64,64]",
                    .bench = {262144}},
@@ -284,14 +283,14 @@ const KernelCase kernel_cases[OP_COUNT] = {
                    .bench = {4096, 64, 64}},
     [OP_linear_backward] = {.ways = 1, .values = linear_backward_values},
     [OP_matmul] = {SIZES(Matmul, rows, maps), .shape = "[4096,64] [64,64]", .bench = {4096, 64, 64}},
-    [OP_rows] = {SIZES(Rows, count, lookups), .values = rows_values, .wide = 1e6,
-                 .shape = "4096 of [50,64]", .bench = {4096, 50, 64}},
+    [OP_rows] = {SIZES(Rows, count, lookups), .values = rows_values, .wide = 1e6, .shape = "4096 of [50,64]",
+                 .bench = {4096, 50, 64}},
     [OP_rows_backward] = {.wide = 1e3},
     [OP_linear_packed] = {SIZES(LinearPacked, rows, maps), .ways = 2 * STORAGE_COUNT, .set = set_linear_packed,
                           .values = linear_packed_values, .wide = 1e3, .shape = "[1,768] [768,768] bf16",
                           .bench = {1, 768, 768}},
-    [OP_matmul_packed] = {SIZES(MatmulPacked, rows, maps), .ways = STORAGE_COUNT, .set = set_matmul_packed,
-                          .wide = 1e3, .shape = "[1,768] [768,768] bf16", .bench = {1, 768, 768}},
+    [OP_matmul_packed] = {SIZES(MatmulPacked, rows, maps), .ways = STORAGE_COUNT, .set = set_matmul_packed, .wide = 1e3,
+                          .shape = "[1,768] [768,768] bf16", .bench = {1, 768, 768}},
     [OP_rows_packed] = {SIZES(RowsPacked, count, lookups), .ways = STORAGE_COUNT, .set = set_rows_packed,
                         .values = rows_values, .wide = 1e3, .shape = "4096 of [50,64] bf16", .bench = {4096, 50, 64}},
     [OP_norm] = {SIZES(Norm, rows, spaced), .ways = 2, .start = &(const Norm){.eps = 1e-5}, .set = set_norm,

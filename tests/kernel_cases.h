@@ -8,19 +8,19 @@
 #include "kernel_call.h"
 
 typedef struct {
-  size_t at;             /* where the sizes begin in the struct; they stand together, in the order of the columns */
-  const size_t *sizes;   /* [rows,width]; width 0: set says them */
+  size_t at;           /* where the sizes begin in the struct; they stand together, in the order of the columns */
+  const size_t *sizes; /* [rows,width]; width 0: set says them */
   int rows;
   size_t width;
-  const void *start;     /* the struct before its sizes are put in; NULL: zeros */
-  int ways;              /* each row of sizes comes in so many; 0: in one, or in those of the forward op */
-  void (*set)(void *op, int way);  /* what else the struct has */
-  void (*values)(Call *c);         /* changes numbers, where not any will do, and leaves operands out */
-  const char *optional;  /* operands that can be NULL, besides gradients: "gy gS1" */
-  double wide;           /* EXTREME: the largest numbers; 0: 100 */
-  double loose;          /* multiple of the usual tolerance, for long chains of rounding and cancellation; 0: 1 */
-  const char *shape;     /* when times are taken; */
-  size_t bench[8];       /* the same as sizes */
+  const void *start;              /* the struct before its sizes are put in; NULL: zeros */
+  int ways;                       /* each row of sizes comes in so many; 0: in one, or in those of the forward op */
+  void (*set)(void *op, int way); /* what else the struct has */
+  void (*values)(Call *c);        /* changes numbers, where not any will do, and leaves operands out */
+  const char *optional;           /* operands that can be NULL, besides gradients: "gy gS1" */
+  double wide;                    /* EXTREME: the largest numbers; 0: 100 */
+  double loose;      /* multiple of the usual tolerance, for long chains of rounding and cancellation; 0: 1 */
+  const char *shape; /* when times are taken; */
+  size_t bench[8];   /* the same as sizes */
 } KernelCase;
 
 extern const KernelCase kernel_cases[OP_COUNT];

@@ -222,8 +222,8 @@ void check_round_trip(const char *what, Model *m, const Hook *const *hooks)
   bool same = back->version == m->version && memcmp(&back->d, &m->d, sizeof m->d) == 0 && back->count == m->count;
   for (int i = 0; same && i < m->count; i++)
     same = strcmp(back->params[i].name, m->params[i].name) == 0 &&
-           tensor_same_shape(back->params[i].t, m->params[i].t) &&
-           back->params[i].lr_scale == m->params[i].lr_scale && !back->params[i].unused;
+           tensor_same_shape(back->params[i].t, m->params[i].t) && back->params[i].lr_scale == m->params[i].lr_scale &&
+           !back->params[i].unused;
   if (!same) fail_msg("%s: a model was written, another one read", what);
   if (!same_logits(m, back)) fail_msg("%s: written and read it gives other logits", what);
   model_free(back);

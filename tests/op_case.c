@@ -12,8 +12,7 @@
 size_t count_of(const Shape *s)
 {
   size_t n = 1;
-  for (int d = 0; d < s->axes; d++)
-    n *= (size_t)s->shape[d];
+  for (int d = 0; d < s->axes; d++) n *= (size_t)s->shape[d];
   return n;
 }
 
@@ -30,18 +29,15 @@ void unravel(size_t at, const Shape *s, int *coordinate)
 size_t ravel(const int *coordinate, const Shape *s)
 {
   size_t at = 0;
-  for (int d = 0; d < s->axes; d++)
-    at = at * (size_t)s->shape[d] + (size_t)coordinate[d];
+  for (int d = 0; d < s->axes; d++) at = at * (size_t)s->shape[d] + (size_t)coordinate[d];
   return at;
 }
 
 void new_leaves(Tensor **leaf, const OpCase *c, bool needs_grad)
 {
   Rng rng = rng_named(11, c->name);
-  for (int i = 0; i < c->leaves; i++)
-    leaf[i] = random_leaf(c->leaf[i].axes, c->leaf[i].shape, &rng, 1, needs_grad);
-  if (c->fill)
-    c->fill(leaf, c, &rng);
+  for (int i = 0; i < c->leaves; i++) leaf[i] = random_leaf(c->leaf[i].axes, c->leaf[i].shape, &rng, 1, needs_grad);
+  if (c->fill) c->fill(leaf, c, &rng);
 }
 
 static Tensor *run_case(Tape *tp, Tensor **leaf, void *ctx)
@@ -55,12 +51,10 @@ static void compare_values(const OpCase *c, Tensor **leaf)
   Tape *tp = tape_new();
   Tensor *y = c->run(tp, leaf, c);
   double *x[CASE_LEAVES], *want = calloc(y->n + 1, sizeof *want);
-  for (int i = 0; i < c->leaves; i++)
-    x[i] = doubles_of(leaf[i]);
+  for (int i = 0; i < c->leaves; i++) x[i] = doubles_of(leaf[i]);
   c->want(want, x, c);
   check_tensor(c->name, y, want, VALUE_TOL * (c->loosen > 0 ? c->loosen : 1));
-  for (int i = 0; i < c->leaves; i++)
-    free(x[i]);
+  for (int i = 0; i < c->leaves; i++) free(x[i]);
   free(want);
   tape_free(tp);
 }
@@ -73,8 +67,7 @@ static void backward_of(const OpCase *c, Tensor **leaf)
   random_fill(onto->data, onto->n, &rng, 1);
   zero_grads(leaf, c->leaves);
   Tensor *loss = t_sum_all(tp, t_mul(tp, y, onto));
-  if (loss->needs_grad)
-    tape_backward(tp, loss); /* a single leaf may not reach this output */
+  if (loss->needs_grad) tape_backward(tp, loss); /* a single leaf may not reach this output */
   tape_free(tp);
 }
 
@@ -87,8 +80,7 @@ static void check_each_leaf_alone(const OpCase *c, Tensor **leaf)
     memcpy(together[i], leaf[i]->grad, leaf[i]->n * sizeof(real));
   }
   for (int i = 0; i < c->leaves; i++) {
-    for (int j = 0; j < c->leaves; j++)
-      leaf[j]->needs_grad = i == j;
+    for (int j = 0; j < c->leaves; j++) leaf[j]->needs_grad = i == j;
     backward_of(c, leaf);
     check_close(c->name, leaf[i]->grad, together[i], leaf[i]->n, 10 * REAL_EPS);
     free(together[i]);
@@ -99,8 +91,7 @@ void check_op(const OpCase *c)
 {
   Tensor *leaf[CASE_LEAVES];
   new_leaves(leaf, c, true);
-  if (c->want)
-    compare_values(c, leaf);
+  if (c->want) compare_values(c, leaf);
   check_gradient(c->name, run_case, (void *)c, leaf, c->leaves);
   check_each_leaf_alone(c, leaf);
   free_leaves(leaf, c->leaves);
@@ -116,16 +107,12 @@ void check_value(const OpCase *c)
 
 void check_all(const OpCase *cases, size_t n)
 {
-  for (size_t i = 0; i < n; i++)
-    check_op(&cases[i]);
+  for (size_t i = 0; i < n; i++) check_op(&cases[i]);
 }
 
 /* ---- what many cases share ---- */
 
-void want_first(double *y, double *const *x, const OpCase *c)
-{
-  memcpy(y, x[0], count_of(&c->leaf[0]) * sizeof *y);
-}
+void want_first(double *y, double *const *x, const OpCase *c) { memcpy(y, x[0], count_of(&c->leaf[0]) * sizeof *y); }
 
 void fill_around_zero(Tensor **leaf, const OpCase *c, Rng *rng)
 {
@@ -140,8 +127,7 @@ void fill_combs(Tensor **leaf, const OpCase *c, Rng *rng)
 {
   for (int i = 0; i < c->leaves; i++)
     for (size_t e = 0; e < leaf[i]->n; e++)
-      leaf[i]->data[e] =
-          (real)(0.5 * ((double)rng_below(rng, 9) - 4) + 0.25 * i + 0.1 * (rng_uniform(rng) - 0.5));
+      leaf[i]->data[e] = (real)(0.5 * ((double)rng_below(rng, 9) - 4) + 0.25 * i + 0.1 * (rng_uniform(rng) - 0.5));
 }
 
 /* ---- failures ---- */

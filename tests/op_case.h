@@ -15,13 +15,13 @@ typedef struct {
   int axes, shape[MAX_AXES];
 } Shape;
 
-#define SCALAR                                                                                               \
-  {                                                                                                          \
-    0, { 0 }                                                                                                 \
+#define SCALAR \
+  {            \
+    0, { 0 }   \
   }
-#define SHAPE(...)                                                                                           \
-  {                                                                                                          \
-    (int)(sizeof((int[]){__VA_ARGS__}) / sizeof(int)), { __VA_ARGS__ }                                       \
+#define SHAPE(...)                                                     \
+  {                                                                    \
+    (int)(sizeof((int[]){__VA_ARGS__}) / sizeof(int)), { __VA_ARGS__ } \
   }
 #define COUNT_OF(a) (sizeof(a) / sizeof *(a))
 
@@ -30,7 +30,7 @@ struct OpCase {
   const char *name;
   Tensor *(*run)(Tape *tp, Tensor **leaf, const OpCase *c);
   void (*want)(double *y, double *const *x, const OpCase *c); /* y starts as zeros */
-  void (*fill)(Tensor **leaf, const OpCase *c, Rng *rng); /* NULL: standard normal */
+  void (*fill)(Tensor **leaf, const OpCase *c, Rng *rng);     /* NULL: standard normal */
   int leaves;
   Shape leaf[CASE_LEAVES];
   int arg[6];

@@ -43,8 +43,8 @@ typedef struct {
 
 /* y, dy: [B,T,C] */
 void oracle_wkv1(oracle_dims n, size_t ctx, const oracle_wkv1_in *in, double *y);
-void oracle_wkv1_jvp(oracle_dims n, size_t ctx, const oracle_wkv1_in *in, const oracle_wkv1_in *tan,
-                     double *y, double *dy);
+void oracle_wkv1_jvp(oracle_dims n, size_t ctx, const oracle_wkv1_in *in, const oracle_wkv1_in *tan, double *y,
+                     double *dy);
 
 /* ---- v2 / v3 core, sections 2 and 3 ------------------------------------------------------------------
  * e_s = exp(min(k_s, 60)), lambda = exp(-d), U = exp(u); per channel
@@ -61,8 +61,8 @@ typedef struct {
 } oracle_wkv2_in;
 
 typedef struct {
-  double *y;      /* [B,T,C] */
-  double *a, *b;  /* [B,C]: state after the last token */
+  double *y;     /* [B,T,C] */
+  double *a, *b; /* [B,C]: state after the last token */
 } oracle_wkv2_out;
 
 void oracle_wkv2(oracle_dims n, double eps, const oracle_wkv2_in *in, const oracle_wkv2_out *out);
@@ -89,13 +89,13 @@ typedef struct {
 } oracle_wkv4_in;
 
 typedef struct {
-  double *y;          /* [B,T,C] */
-  double *a, *b, *p;  /* [B,C] */
+  double *y;         /* [B,T,C] */
+  double *a, *b, *p; /* [B,C] */
 } oracle_wkv4_out;
 
 void oracle_wkv4(oracle_dims n, const oracle_wkv4_in *in, const oracle_wkv4_out *out);
-void oracle_wkv4_jvp(oracle_dims n, const oracle_wkv4_in *in, const oracle_wkv4_in *tan,
-                     const oracle_wkv4_out *out, const oracle_wkv4_out *dout);
+void oracle_wkv4_jvp(oracle_dims n, const oracle_wkv4_in *in, const oracle_wkv4_in *tan, const oracle_wkv4_out *out,
+                     const oracle_wkv4_out *dout);
 
 /* ---- v5.0 ... v6.0 core, sections 5 and 6 ------------------------------------------------------------
  * W(s,t)_j = prod_{s<n<t} exp(w[n,j]); per head, key channel j, value channel i
@@ -119,8 +119,8 @@ typedef struct {
 } oracle_wkv6_out;
 
 void oracle_wkv6(oracle_dims n, const oracle_wkv6_in *in, const oracle_wkv6_out *out);
-void oracle_wkv6_jvp(oracle_dims n, const oracle_wkv6_in *in, const oracle_wkv6_in *tan,
-                     const oracle_wkv6_out *out, const oracle_wkv6_out *dout);
+void oracle_wkv6_jvp(oracle_dims n, const oracle_wkv6_in *in, const oracle_wkv6_in *tan, const oracle_wkv6_out *out,
+                     const oracle_wkv6_out *dout);
 
 /* ---- v7 core, section 7 ------------------------------------------------------------------------------
  * A_n = diag(exp(w_n)) + a_n b_n^T, acting on the state [value,key] from the right:
@@ -141,8 +141,8 @@ typedef struct {
 } oracle_wkv7_out;
 
 void oracle_wkv7(oracle_dims n, const oracle_wkv7_in *in, const oracle_wkv7_out *out);
-void oracle_wkv7_jvp(oracle_dims n, const oracle_wkv7_in *in, const oracle_wkv7_in *tan,
-                     const oracle_wkv7_out *out, const oracle_wkv7_out *dout);
+void oracle_wkv7_jvp(oracle_dims n, const oracle_wkv7_in *in, const oracle_wkv7_in *tan, const oracle_wkv7_out *out,
+                     const oracle_wkv7_out *dout);
 
 /* ---- norms, section 0.1 ------------------------------------------------------------------------------
  * layer norm: (x - mean) / sqrt(var + eps) * gamma + beta per row, biased variance
@@ -157,8 +157,8 @@ typedef struct {
 
 /* x, y, dx, dy: the shape of x */
 void oracle_layer_norm(size_t rows, size_t C, double eps, const oracle_norm_in *in, double *y);
-void oracle_layer_norm_jvp(size_t rows, size_t C, double eps, const oracle_norm_in *in,
-                           const oracle_norm_in *tan, double *y, double *dy);
+void oracle_layer_norm_jvp(size_t rows, size_t C, double eps, const oracle_norm_in *in, const oracle_norm_in *tan,
+                           double *y, double *dy);
 void oracle_group_norm(size_t rows, size_t H, size_t N, double eps, const oracle_norm_in *in, double *y);
 void oracle_group_norm_jvp(size_t rows, size_t H, size_t N, double eps, const oracle_norm_in *in,
                            const oracle_norm_in *tan, double *y, double *dy);
@@ -233,7 +233,7 @@ typedef struct {
 
 /* y, dy: [B,T,C], including the residual x */
 void oracle_tiny_attention(oracle_tiny_dims n, const oracle_tiny_in *in, double *y);
-void oracle_tiny_attention_jvp(oracle_tiny_dims n, const oracle_tiny_in *in, const oracle_tiny_in *tan,
-                               double *y, double *dy);
+void oracle_tiny_attention_jvp(oracle_tiny_dims n, const oracle_tiny_in *in, const oracle_tiny_in *tan, double *y,
+                               double *dy);
 
 #endif

@@ -31,8 +31,8 @@ typedef struct {
   Jvp *jvp;
   Tensor *leaf[CASE_LEAVES];
   double *x[CASE_LEAVES], *d[CASE_LEAVES]; /* leaves and direction */
-  double *y, *dy, *g; /* the oracle's outputs; gradient of the outputs */
-  size_t n; /* outputs */
+  double *y, *dy, *g;                      /* the oracle's outputs; gradient of the outputs */
+  size_t n;                                /* outputs */
 } Match;
 
 /* The op's values against the oracle's; the gradients are left in the leaves. */
@@ -74,16 +74,15 @@ static void check_direction(Match *m, const char *which, int leaf, size_t elemen
     }
   double error = fabs(forward - backward) / size;
   if (!(error <= ORACLE_GRADIENT_TOL))
-    fail_msg("%s: along %s (leaf %d, %zu) the oracle says %.15g, the gradients %.15g: %.3g apart", m->c->name,
-             which, leaf, element, forward, backward, error);
+    fail_msg("%s: along %s (leaf %d, %zu) the oracle says %.15g, the gradients %.15g: %.3g apart", m->c->name, which,
+             leaf, element, forward, backward, error);
   worst_gradient = fmax(worst_gradient, error);
 }
 
 static void set_direction(Match *m, int only, Rng *rng)
 {
   for (int l = 0; l < m->c->leaves; l++)
-    for (size_t i = 0; i < m->leaf[l]->n; i++)
-      m->d[l][i] = only < 0 || only == l ? rng_normal(rng) : 0;
+    for (size_t i = 0; i < m->leaf[l]->n; i++) m->d[l][i] = only < 0 || only == l ? rng_normal(rng) : 0;
 }
 
 static void check_directions(Match *m)
@@ -119,8 +118,7 @@ void check_against(const OpCase *c, Jvp *jvp)
   }
   run_op(&m);
   check_directions(&m);
-  for (int l = 0; l < c->leaves; l++)
-    free(m.x[l]), free(m.d[l]);
+  for (int l = 0; l < c->leaves; l++) free(m.x[l]), free(m.d[l]);
   free(m.y), free(m.dy), free(m.g);
   free_leaves(m.leaf, c->leaves);
 }
@@ -131,8 +129,7 @@ double *y_place(double *y, const OpCase *c) { return c->arg[LOOK_AT] & OUTPUT ? 
 
 double *state_place(double *y, const OpCase *c, int key)
 {
-  if (!(c->arg[LOOK_AT] & STATE))
-    return NULL;
+  if (!(c->arg[LOOK_AT] & STATE)) return NULL;
   return y + (c->arg[LOOK_AT] & OUTPUT ? count_of(&c->leaf[key]) : 0);
 }
 
@@ -149,8 +146,8 @@ void check_looks_and_cuts(OpCase c, Jvp *jvp, int key)
   const char *base = c.name;
   for (int what = OUTPUT; what <= BOTH; what++)
     for (size_t i = 0; i < (T > 1 ? COUNT_OF(cuts) : 1); i++) {
-      snprintf(name, sizeof name, "%s B %d T %d H %d, look %d, cut %d", base, c.leaf[key].shape[0], T,
-               c.arg[HEADS], what, cuts[i]);
+      snprintf(name, sizeof name, "%s B %d T %d H %d, look %d, cut %d", base, c.leaf[key].shape[0], T, c.arg[HEADS],
+               what, cuts[i]);
       c.name = name;
       c.arg[LOOK_AT] = what, c.arg[CUT] = cuts[i];
       check_against(&c, jvp);

@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static inline void *zalloc(size_t count, size_t size) {
+static inline void *zalloc(size_t count, size_t size)
+{
   void *p = calloc(count ? count : 1, size);
   if (!p) {
     fputs("oracle: out of memory\n", stderr);
@@ -26,7 +27,8 @@ static inline const double *row(const double *p, size_t offset) { return p ? p +
 /* Optional outputs: an absent array is not written. */
 static inline double *out_row(double *p, size_t offset) { return p ? p + offset : NULL; }
 
-static inline void put(double *p, size_t i, double value) {
+static inline void put(double *p, size_t i, double value)
+{
   if (p) p[i] = value;
 }
 

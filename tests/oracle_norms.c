@@ -10,7 +10,8 @@ typedef struct {
   double mean, dmean, dev, ddev;
 } moments;
 
-static moments group_moments(size_t N, double eps, const double *x, const double *dx) {
+static moments group_moments(size_t N, double eps, const double *x, const double *dx)
+{
   moments m = {0, 0, 0, 0};
   double var = 0, dvar = 0, count = (double)N;
   for (size_t i = 0; i < N; i++) {
@@ -28,7 +29,8 @@ static moments group_moments(size_t N, double eps, const double *x, const double
 }
 
 void oracle_group_norm_jvp(size_t rows, size_t H, size_t N, double eps, const oracle_norm_in *in,
-                           const oracle_norm_in *tan, double *y, double *dy) {
+                           const oracle_norm_in *tan, double *y, double *dy)
+{
   const oracle_norm_in zero = {0};
   if (!tan) tan = &zero;
   for (size_t g = 0; g < rows * H; g++) {
@@ -44,22 +46,26 @@ void oracle_group_norm_jvp(size_t rows, size_t H, size_t N, double eps, const or
   }
 }
 
-void oracle_group_norm(size_t rows, size_t H, size_t N, double eps, const oracle_norm_in *in, double *y) {
+void oracle_group_norm(size_t rows, size_t H, size_t N, double eps, const oracle_norm_in *in, double *y)
+{
   oracle_group_norm_jvp(rows, H, N, eps, in, NULL, y, NULL);
 }
 
-void oracle_layer_norm_jvp(size_t rows, size_t C, double eps, const oracle_norm_in *in,
-                           const oracle_norm_in *tan, double *y, double *dy) {
+void oracle_layer_norm_jvp(size_t rows, size_t C, double eps, const oracle_norm_in *in, const oracle_norm_in *tan,
+                           double *y, double *dy)
+{
   oracle_group_norm_jvp(rows, 1, C, eps, in, tan, y, dy);
 }
 
-void oracle_layer_norm(size_t rows, size_t C, double eps, const oracle_norm_in *in, double *y) {
+void oracle_layer_norm(size_t rows, size_t C, double eps, const oracle_norm_in *in, double *y)
+{
   oracle_layer_norm_jvp(rows, C, eps, in, NULL, y, NULL);
 }
 
 /* y = x / L with L = max(|x|, min_norm): dy = (dx - y dL) / L, dL = (x . dx) / |x| above min_norm, else 0. */
 void oracle_l2_norm_jvp(size_t rows, size_t N, double min_norm, const double *x, const double *dx, double *y,
-                        double *dy) {
+                        double *dy)
+{
   for (size_t o = 0; o < rows * N; o += N) {
     double square = 0, dot = 0;
     for (size_t i = 0; i < N; i++) {
@@ -76,6 +82,7 @@ void oracle_l2_norm_jvp(size_t rows, size_t N, double min_norm, const double *x,
   }
 }
 
-void oracle_l2_norm(size_t rows, size_t N, double min_norm, const double *x, double *y) {
+void oracle_l2_norm(size_t rows, size_t N, double min_norm, const double *x, double *y)
+{
   oracle_l2_norm_jvp(rows, N, min_norm, x, NULL, y, NULL);
 }

@@ -19,7 +19,8 @@ typedef struct {
  * Scores of output t: score[s] = sum_j r[t,j] W(s,t)_j k[s,j] for s < t, score[t] = sum_j r[t,j] u_j k[t,j],
  * carry[j] = r[t,j] W(-1,t)_j. Going down from s = t-1, log W(s,t) is the sum of w[n] over s < n < t.
  */
-static void wkv6_scores(const wkv6_head *hd, size_t t) {
+static void wkv6_scores(const wkv6_head *hd, size_t t)
+{
   memset(hd->score, 0, hd->T * sizeof(double));
   memset(hd->dscore, 0, hd->T * sizeof(double));
   for (size_t j = 0; j < hd->N; j++) {
@@ -42,7 +43,8 @@ static void wkv6_scores(const wkv6_head *hd, size_t t) {
 }
 
 /* y[t,i] = sum_{s<=t} score[s] v[s,i] + sum_j carry[j] S0[j,i]; y, dy at the head's first channel. */
-static void wkv6_output(const wkv6_head *hd, size_t t, double *y, double *dy) {
+static void wkv6_output(const wkv6_head *hd, size_t t, double *y, double *dy)
+{
   wkv6_scores(hd, t);
   for (size_t i = 0; i < hd->N; i++) {
     double sum = 0, dsum = 0;
@@ -62,7 +64,8 @@ static void wkv6_output(const wkv6_head *hd, size_t t, double *y, double *dy) {
 }
 
 /* Row j of the final state: S[j,i] = sum_s W(s,T)_j k[s,j] v[s,i] + W(-1,T)_j S0[j,i]. */
-static void wkv6_state_row(const wkv6_head *hd, size_t j, double *state, double *dstate) {
+static void wkv6_state_row(const wkv6_head *hd, size_t j, double *state, double *dstate)
+{
   double log_w = 0, dlog_w = 0;
   for (size_t s = hd->T; s-- > 0;) {
     size_t i = s * hd->stride + j;
@@ -87,19 +90,29 @@ static void wkv6_state_row(const wkv6_head *hd, size_t j, double *state, double 
 }
 
 /* The inputs of head h of batch row b: every pointer moved to its first element. */
-static oracle_wkv6_in wkv6_slice(oracle_dims n, size_t b, size_t h, const oracle_wkv6_in *in) {
+static oracle_wkv6_in wkv6_slice(oracle_dims n, size_t b, size_t h, const oracle_wkv6_in *in)
+{
   size_t tokens = b * n.T * n.H * n.N + h * n.N, state = (b * n.H + h) * n.N * n.N;
-  return (oracle_wkv6_in){.r = row(in->r, tokens), .w = row(in->w, tokens), .k = row(in->k, tokens),
-                          .v = row(in->v, tokens), .u = row(in->u, h * n.N), .s0 = row(in->s0, state)};
+  return (oracle_wkv6_in){.r = row(in->r, tokens),
+                          .w = row(in->w, tokens),
+                          .k = row(in->k, tokens),
+                          .v = row(in->v, tokens),
+                          .u = row(in->u, h * n.N),
+                          .s0 = row(in->s0, state)};
 }
 
-void oracle_wkv6_jvp(oracle_dims n, const oracle_wkv6_in *in, const oracle_wkv6_in *tan,
-                     const oracle_wkv6_out *out, const oracle_wkv6_out *dout) {
+void oracle_wkv6_jvp(oracle_dims n, const oracle_wkv6_in *in, const oracle_wkv6_in *tan, const oracle_wkv6_out *out,
+                     const oracle_wkv6_out *dout)
+{
   const oracle_wkv6_in zero = {0};
   const oracle_wkv6_out none = {0};
-  wkv6_head hd = {.T = n.T, .N = n.N, .stride = n.H * n.N,
-                  .score = new_doubles(n.T), .dscore = new_doubles(n.T),
-                  .carry = new_doubles(n.N), .dcarry = new_doubles(n.N)};
+  wkv6_head hd = {.T = n.T,
+                  .N = n.N,
+                  .stride = n.H * n.N,
+                  .score = new_doubles(n.T),
+                  .dscore = new_doubles(n.T),
+                  .carry = new_doubles(n.N),
+                  .dcarry = new_doubles(n.N)};
   if (!out) out = &none;
   if (!dout) dout = &none;
   for (size_t b = 0; b < n.B; b++)
@@ -107,10 +120,8 @@ void oracle_wkv6_jvp(oracle_dims n, const oracle_wkv6_in *in, const oracle_wkv6_
       size_t tokens = b * n.T * hd.stride + h * n.N, state = (b * n.H + h) * n.N * n.N;
       hd.x = wkv6_slice(n, b, h, in);
       hd.dx = wkv6_slice(n, b, h, tan ? tan : &zero);
-      for (size_t t = 0; t < n.T; t++)
-        wkv6_output(&hd, t, out_row(out->y, tokens), out_row(dout->y, tokens));
-      for (size_t j = 0; j < n.N; j++)
-        wkv6_state_row(&hd, j, out_row(out->s, state), out_row(dout->s, state));
+      for (size_t t = 0; t < n.T; t++) wkv6_output(&hd, t, out_row(out->y, tokens), out_row(dout->y, tokens));
+      for (size_t j = 0; j < n.N; j++) wkv6_state_row(&hd, j, out_row(out->s, state), out_row(dout->s, state));
     }
   free(hd.score);
   free(hd.dscore);
@@ -118,7 +129,8 @@ void oracle_wkv6_jvp(oracle_dims n, const oracle_wkv6_in *in, const oracle_wkv6_
   free(hd.dcarry);
 }
 
-void oracle_wkv6(oracle_dims n, const oracle_wkv6_in *in, const oracle_wkv6_out *out) {
+void oracle_wkv6(oracle_dims n, const oracle_wkv6_in *in, const oracle_wkv6_out *out)
+{
   oracle_wkv6_jvp(n, in, NULL, out, NULL);
 }
 
@@ -131,30 +143,35 @@ typedef struct {
 
 static matrix new_matrix(size_t N) { return (matrix){new_doubles(N * N), new_doubles(N * N)}; }
 
-static void free_matrix(matrix m) {
+static void free_matrix(matrix m)
+{
   free(m.x);
   free(m.dx);
 }
 
-static void clear_matrix(size_t N, matrix m) {
+static void clear_matrix(size_t N, matrix m)
+{
   memset(m.x, 0, N * N * sizeof(double));
   memset(m.dx, 0, N * N * sizeof(double));
 }
 
-static void set_identity(size_t N, matrix m) {
+static void set_identity(size_t N, matrix m)
+{
   clear_matrix(N, m);
   for (size_t i = 0; i < N; i++) m.x[i * N + i] = 1;
 }
 
 /* out += left * right */
-static void add_product(size_t N, const double *left, const double *right, double *out) {
+static void add_product(size_t N, const double *left, const double *right, double *out)
+{
   for (size_t i = 0; i < N; i++)
     for (size_t m = 0; m < N; m++)
       for (size_t j = 0; j < N; j++) out[i * N + j] += left[i * N + m] * right[m * N + j];
 }
 
 /* out += left * right with d(left right) = dleft right + left dright; directions only when wanted. */
-static void add_matrix_product(size_t N, matrix left, matrix right, int directions, matrix out) {
+static void add_matrix_product(size_t N, matrix left, matrix right, int directions, matrix out)
+{
   add_product(N, left.x, right.x, out.x);
   if (!directions) return;
   add_product(N, left.dx, right.x, out.dx);
@@ -170,20 +187,21 @@ typedef struct {
 } wkv7_head;
 
 /* step = A_t = diag(exp(w_t)) + a_t b_t^T */
-static void wkv7_step(const wkv7_head *hd, size_t t) {
+static void wkv7_step(const wkv7_head *hd, size_t t)
+{
   size_t N = hd->N, o = t * hd->stride;
   const double *a = hd->x.a + o, *b = hd->x.b + o;
   for (size_t i = 0; i < N; i++)
     for (size_t j = 0; j < N; j++) {
       double decay = i == j ? exp(hd->x.w[o + i]) : 0;
       hd->step.x[i * N + j] = decay + a[i] * b[j];
-      hd->step.dx[i * N + j] =
-          decay * at(hd->dx.w, o + i) + at(hd->dx.a, o + i) * b[j] + a[i] * at(hd->dx.b, o + j);
+      hd->step.dx[i * N + j] = decay * at(hd->dx.w, o + i) + at(hd->dx.a, o + i) * b[j] + a[i] * at(hd->dx.b, o + j);
     }
 }
 
 /* scratch = v_s k_s^T */
-static void wkv7_source(const wkv7_head *hd, size_t s) {
+static void wkv7_source(const wkv7_head *hd, size_t s)
+{
   size_t N = hd->N, o = s * hd->stride;
   const double *v = hd->x.v + o, *k = hd->x.k + o;
   for (size_t i = 0; i < N; i++)
@@ -194,7 +212,8 @@ static void wkv7_source(const wkv7_head *hd, size_t s) {
 }
 
 /* chain = step * chain */
-static void wkv7_extend_chain(const wkv7_head *hd) {
+static void wkv7_extend_chain(const wkv7_head *hd)
+{
   size_t bytes = hd->N * hd->N * sizeof(double);
   clear_matrix(hd->N, hd->scratch);
   add_matrix_product(hd->N, hd->step, hd->chain, hd->directions, hd->scratch);
@@ -203,7 +222,8 @@ static void wkv7_extend_chain(const wkv7_head *hd) {
 }
 
 /* scratch = S0 */
-static void wkv7_initial(const wkv7_head *hd) {
+static void wkv7_initial(const wkv7_head *hd)
+{
   for (size_t i = 0; i < hd->N * hd->N; i++) {
     hd->scratch.x[i] = at(hd->x.s0, i);
     hd->scratch.dx[i] = at(hd->dx.s0, i);
@@ -211,7 +231,8 @@ static void wkv7_initial(const wkv7_head *hd) {
 }
 
 /* state = S_t = sum_{s<=t} v_s k_s^T A_{s+1} ... A_t + S0 A_0 ... A_t, from nothing for every t. */
-static void wkv7_state(const wkv7_head *hd, size_t t) {
+static void wkv7_state(const wkv7_head *hd, size_t t)
+{
   clear_matrix(hd->N, hd->state);
   set_identity(hd->N, hd->chain);
   for (size_t s = t + 1; s-- > 0;) {
@@ -225,7 +246,8 @@ static void wkv7_state(const wkv7_head *hd, size_t t) {
 }
 
 /* y_t = S_t r_t */
-static void wkv7_readout(const wkv7_head *hd, size_t t, double *y, double *dy) {
+static void wkv7_readout(const wkv7_head *hd, size_t t, double *y, double *dy)
+{
   size_t N = hd->N, o = t * hd->stride;
   for (size_t i = 0; i < N; i++) {
     double sum = 0, dsum = 0;
@@ -239,20 +261,30 @@ static void wkv7_readout(const wkv7_head *hd, size_t t, double *y, double *dy) {
   }
 }
 
-static oracle_wkv7_in wkv7_slice(oracle_dims n, size_t b, size_t h, const oracle_wkv7_in *in) {
+static oracle_wkv7_in wkv7_slice(oracle_dims n, size_t b, size_t h, const oracle_wkv7_in *in)
+{
   size_t tokens = b * n.T * n.H * n.N + h * n.N, state = (b * n.H + h) * n.N * n.N;
-  return (oracle_wkv7_in){.r = row(in->r, tokens), .w = row(in->w, tokens), .k = row(in->k, tokens),
-                          .v = row(in->v, tokens), .a = row(in->a, tokens), .b = row(in->b, tokens),
+  return (oracle_wkv7_in){.r = row(in->r, tokens),
+                          .w = row(in->w, tokens),
+                          .k = row(in->k, tokens),
+                          .v = row(in->v, tokens),
+                          .a = row(in->a, tokens),
+                          .b = row(in->b, tokens),
                           .s0 = row(in->s0, state)};
 }
 
-void oracle_wkv7_jvp(oracle_dims n, const oracle_wkv7_in *in, const oracle_wkv7_in *tan,
-                     const oracle_wkv7_out *out, const oracle_wkv7_out *dout) {
+void oracle_wkv7_jvp(oracle_dims n, const oracle_wkv7_in *in, const oracle_wkv7_in *tan, const oracle_wkv7_out *out,
+                     const oracle_wkv7_out *dout)
+{
   const oracle_wkv7_in zero = {0};
   const oracle_wkv7_out none = {0};
-  wkv7_head hd = {.N = n.N, .stride = n.H * n.N, .directions = tan != NULL,
-                  .state = new_matrix(n.N), .chain = new_matrix(n.N),
-                  .step = new_matrix(n.N), .scratch = new_matrix(n.N)};
+  wkv7_head hd = {.N = n.N,
+                  .stride = n.H * n.N,
+                  .directions = tan != NULL,
+                  .state = new_matrix(n.N),
+                  .chain = new_matrix(n.N),
+                  .step = new_matrix(n.N),
+                  .scratch = new_matrix(n.N)};
   if (!out) out = &none;
   if (!dout) dout = &none;
   for (size_t b = 0; b < n.B; b++)
@@ -275,7 +307,8 @@ void oracle_wkv7_jvp(oracle_dims n, const oracle_wkv7_in *in, const oracle_wkv7_
   free_matrix(hd.scratch);
 }
 
-void oracle_wkv7(oracle_dims n, const oracle_wkv7_in *in, const oracle_wkv7_out *out) {
+void oracle_wkv7(oracle_dims n, const oracle_wkv7_in *in, const oracle_wkv7_out *out)
+{
   oracle_wkv7_jvp(n, in, NULL, out, NULL);
 }
 
@@ -283,7 +316,8 @@ void oracle_wkv7(oracle_dims n, const oracle_wkv7_in *in, const oracle_wkv7_out 
 
 /* h[t,d,n] of batch row b: going down from s = t, `steps` is the sum of delta over s < q <= t. */
 static double scan_state(oracle_dims n, const oracle_scan_in *in, const oracle_scan_in *tan, size_t b, size_t t,
-                         size_t d, size_t j, double *dsum) {
+                         size_t d, size_t j, double *dsum)
+{
   double A = in->a[d * n.N + j], dA = at(tan->a, d * n.N + j), steps = 0, dsteps = 0, sum = 0;
   *dsum = 0;
   for (size_t s = t + 1; s-- > 0;) {
@@ -302,7 +336,8 @@ static double scan_state(oracle_dims n, const oracle_scan_in *in, const oracle_s
 }
 
 void oracle_scan_jvp(oracle_dims n, const oracle_scan_in *in, const oracle_scan_in *tan, const oracle_scan_out *out,
-                     const oracle_scan_out *dout) {
+                     const oracle_scan_out *dout)
+{
   const oracle_scan_in zero = {0};
   const oracle_scan_out none = {0};
   if (!tan) tan = &zero;
@@ -327,6 +362,7 @@ void oracle_scan_jvp(oracle_dims n, const oracle_scan_in *in, const oracle_scan_
   }
 }
 
-void oracle_scan(oracle_dims n, const oracle_scan_in *in, const oracle_scan_out *out) {
+void oracle_scan(oracle_dims n, const oracle_scan_in *in, const oracle_scan_out *out)
+{
   oracle_scan_jvp(n, in, NULL, out, NULL);
 }

@@ -27,8 +27,7 @@ static void arena_pieces_are_aligned_and_apart(void **state)
   }
   for (int i = 0; i < N; i++)
     for (size_t j = 0; j < sizes[i]; j++)
-      if (p[i][j] != i + 1)
-        fail_msg("piece %d was overwritten at %zu", i, j);
+      if (p[i][j] != i + 1) fail_msg("piece %d was overwritten at %zu", i, j);
   arena_free(&a);
   assert_int_equal(arena_bytes(&a), 0);
 }
@@ -65,30 +64,27 @@ static void rewound_memory_is_poisoned(void **state)
   Arena a = {0};
   ArenaMark empty = arena_mark(&a);
   real *x = arena_alloc(&a, 10 * sizeof *x);
-  for (int i = 0; i < 10; i++)
-    x[i] = 1;
+  for (int i = 0; i < 10; i++) x[i] = 1;
   assert_true(__asan_address_is_poisoned(x + 10));
   arena_rewind(&a, empty);
   assert_true(__asan_address_is_poisoned(x));
   assert_ptr_equal(arena_alloc(&a, 10 * sizeof *x), x);
-  for (int i = 0; i < 10; i++)
-    assert_true(isnan(x[i]));
+  for (int i = 0; i < 10; i++) assert_true(isnan(x[i]));
   arena_free(&a);
 }
 #endif
 
 static void a_step(Arena *a, const size_t *sizes, int n)
 {
-  for (int i = 0; i < n; i++)
-    memset(arena_alloc(a, sizes[i]), 1, sizes[i] < 64 ? sizes[i] : 64);
+  for (int i = 0; i < n; i++) memset(arena_alloc(a, sizes[i]), 1, sizes[i] < 64 ? sizes[i] : 64);
 }
 
 static void a_second_identical_step_asks_for_nothing(void **state)
 {
   (void)state;
   static const size_t MB = (size_t)1 << 20;
-  const size_t plain[] = {5 * MB, 5 * MB, 100, 7 * MB, 3 * MB},
-               large[] = {100, 30 * MB, 5 * MB, 9 * MB, 100, 8 * MB}, mixed[] = {7 * MB, 7 * MB, 17 * MB, MB};
+  const size_t plain[] = {5 * MB, 5 * MB, 100, 7 * MB, 3 * MB}, large[] = {100, 30 * MB, 5 * MB, 9 * MB, 100, 8 * MB},
+               mixed[] = {7 * MB, 7 * MB, 17 * MB, MB};
   const size_t *steps[] = {plain, large, mixed};
   const int counts[] = {5, 6, 4};
   for (int s = 0; s < 3; s++) {

@@ -181,7 +181,6 @@ static void products(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {cmocka_unit_test(permutations), cmocka_unit_test(largest),
-                                     cmocka_unit_test(picking), cmocka_unit_test(softmax),
-                                     cmocka_unit_test(products)};
+                                     cmocka_unit_test(picking), cmocka_unit_test(softmax), cmocka_unit_test(products)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

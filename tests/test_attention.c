@@ -36,8 +36,7 @@ static void want_attention(double *y, double *const *x, const OpCase *c)
     int b = i / (z.T * C), t = i / C % z.T, channel = i % C, head = channel / z.N * z.N;
     for (int u = 0; u <= before + t; u++) {
       double others = 0;
-      for (int w = 0; w <= before + t; w++)
-        others += exp(score(x, c, b, t, w, head) - score(x, c, b, t, u, head));
+      for (int w = 0; w <= before + t; w++) others += exp(score(x, c, b, t, w, head) - score(x, c, b, t, u, head));
       *y += past(x, c, HVA, VA, b, u, channel) / others;
     }
   }
@@ -75,10 +74,8 @@ static void no_query_means_the_mean(void **state)
   for (int t = 0; t < 7; t++)
     for (int n = 0; n < 2; n++) {
       double sum = 0;
-      for (int u = 0; u < 3; u++)
-        sum += (double)leaf[HVA]->data[u * 2 + n];
-      for (int u = 0; u <= t; u++)
-        sum += (double)leaf[VA]->data[u * 2 + n];
+      for (int u = 0; u < 3; u++) sum += (double)leaf[HVA]->data[u * 2 + n];
+      for (int u = 0; u <= t; u++) sum += (double)leaf[VA]->data[u * 2 + n];
       check_number("mean", (double)y->data[t * 2 + n], sum / (t + 4), VALUE_TOL);
     }
   free_leaves(leaf, LEAVESA);
@@ -94,16 +91,13 @@ static void large_scores_pick_one(void **state)
   Tensor *leaf[CASE_LEAVES];
   new_leaves(leaf, &c, true);
   static const int keys[T] = {-100, 3, 100, -100, 50, 99}, best[T] = {0, 1, 2, 2, 2, 2};
-  for (int t = 0; t < T; t++)
-    leaf[QA]->data[t] = 100, leaf[KA]->data[t] = (real)keys[t];
+  for (int t = 0; t < T; t++) leaf[QA]->data[t] = 100, leaf[KA]->data[t] = (real)keys[t];
   Tape *tp = tape_new();
   Tensor *y = c.run(tp, leaf, &c);
-  for (int t = 0; t < T; t++)
-    check_number("picked", (double)y->data[t], (double)leaf[VA]->data[best[t]], VALUE_TOL);
+  for (int t = 0; t < T; t++) check_number("picked", (double)y->data[t], (double)leaf[VA]->data[best[t]], VALUE_TOL);
   tape_backward(tp, t_sum_all(tp, y));
   for (int l = 0; l < HKA; l++)
-    for (int t = 0; t < T; t++)
-      assert_true(isfinite(leaf[l]->grad[t]));
+    for (int t = 0; t < T; t++) assert_true(isfinite(leaf[l]->grad[t]));
   free_leaves(leaf, LEAVESA);
   tape_free(tp);
 }

@@ -71,8 +71,7 @@ static void operands_come_and_go(void **state)
   enum { B = 2, T = 20, H = 2, N = 3, BTHN = B * T * H * N, BHNN = B * H * N * N };
   Pair y = pair(BTHN), S1 = pair(BHNN), segments = pair(B * H * k_segments(T) * N * N), r = pair(BTHN), w = pair(BTHN),
        k = pair(BTHN), v = pair(BTHN), a = pair(BTHN), b = pair(BTHN), S0 = pair(BHNN);
-#define WKV7(at) \
-  &(Wkv7){y.at, S1.at, segments.at, r.at, w.at, k.at, v.at, a.at, b.at, S0.at, B, T, H, N}
+#define WKV7(at) &(Wkv7){y.at, S1.at, segments.at, r.at, w.at, k.at, v.at, a.at, b.at, S0.at, B, T, H, N}
   check_falls_back(OP_wkv7, WKV7(near), WKV7(far));
 }
 
@@ -83,7 +82,11 @@ static void two_operands_may_be_one_tensor(void **state)
   enum { N = 7 };
   Pair gx = pair(N), g = pair(N), x = pair(N);
   Broadcast shape = {{1, 1, 1, N}, {0, 0, 0, 1}, {0, 0, 0, 1}};
-#define SQUARE(at) &(BinaryBackward){gx.at, gx.at, g.at, {NULL, x.at, x.at, shape, B_MUL}}
+#define SQUARE(at)                                         \
+  &(BinaryBackward)                                        \
+  {                                                        \
+    gx.at, gx.at, g.at, { NULL, x.at, x.at, shape, B_MUL } \
+  }
   check_falls_back(OP_binary_backward, SQUARE(near), SQUARE(far));
 }
 
@@ -95,7 +98,11 @@ static void gradients_may_be_left_out(void **state)
     Pair none = {NULL, NULL, 0};
     Pair gx = without & 1 ? none : pair(ROWS * IN), gw = without & 2 ? none : pair(OUT * IN),
          gbias = without & 4 ? none : pair(OUT), g = pair(ROWS * OUT), x = pair(ROWS * IN), w = pair(OUT * IN);
-#define BACKWARD(at) &(LinearBackward){gx.at, gw.at, gbias.at, g.at, {NULL, x.at, w.at, NULL, ROWS, IN, OUT}}
+#define BACKWARD(at)                                                        \
+  &(LinearBackward)                                                         \
+  {                                                                         \
+    gx.at, gw.at, gbias.at, g.at, { NULL, x.at, w.at, NULL, ROWS, IN, OUT } \
+  }
     check_falls_back(OP_linear_backward, BACKWARD(near), BACKWARD(far));
     free_pairs(NULL);
     new_pairs(NULL);
@@ -108,7 +115,11 @@ static void an_empty_operand_may_have_anothers_address(void **state)
   (void)state;
   enum { ROWS = 3, OUT = 5 };
   Pair gbias = pair(OUT), g = pair(ROWS * OUT);
-#define EMPTY(at) &(LinearBackward){gbias.at, gbias.at, gbias.at, g.at, {NULL, g.at, g.at, NULL, ROWS, 0, OUT}}
+#define EMPTY(at)                                                                \
+  &(LinearBackward)                                                              \
+  {                                                                              \
+    gbias.at, gbias.at, gbias.at, g.at, { NULL, g.at, g.at, NULL, ROWS, 0, OUT } \
+  }
   check_falls_back(OP_linear_backward, EMPTY(near), EMPTY(far));
 }
 
@@ -116,8 +127,17 @@ enum { HEADS = 2, POSITIONS = 4, CHANNELS = 3, EACH = HEADS * POSITIONS * CHANNE
 
 static Attention attention(real *y, acc *log_sum, acc *scratch, const real *q, const real *k, const real *v)
 {
-  return (Attention){.y = y, .log_sum = log_sum, .scratch = scratch, .q = q, .k = k, .v = v, .B = 1, .T = POSITIONS,
-                     .U = POSITIONS, .H = HEADS, .N = CHANNELS};
+  return (Attention){.y = y,
+                     .log_sum = log_sum,
+                     .scratch = scratch,
+                     .q = q,
+                     .k = k,
+                     .v = v,
+                     .B = 1,
+                     .T = POSITIONS,
+                     .U = POSITIONS,
+                     .H = HEADS,
+                     .N = CHANNELS};
 }
 
 static void scratch_is_given(void **state)

@@ -37,20 +37,13 @@ static const Shape pairs[][2] = {
 static double combine(BinaryKind kind, double a, double b)
 {
   switch (kind) {
-  case B_ADD:
-    return a + b;
-  case B_SUB:
-    return a - b;
-  case B_MUL:
-    return a * b;
-  case B_DIV:
-    return a * (1 / b);
-  case B_MAX:
-    return a > b ? a : b;
-  case B_MIN:
-    return a < b ? a : b;
-  case BINARY_COUNT:
-    break;
+  case B_ADD: return a + b;
+  case B_SUB: return a - b;
+  case B_MUL: return a * b;
+  case B_DIV: return a * (1 / b);
+  case B_MAX: return a > b ? a : b;
+  case B_MIN: return a < b ? a : b;
+  case BINARY_COUNT: break;
   }
   return NAN;
 }
@@ -69,8 +62,7 @@ static Shape broadcast_of(const Shape *a, const Shape *b)
 static size_t place_in(const Shape *operand, const int *coordinate, const Shape *result)
 {
   int own[MAX_AXES], dropped = result->axes - operand->axes;
-  for (int d = 0; d < operand->axes; d++)
-    own[d] = operand->shape[d] == 1 ? 0 : coordinate[d + dropped];
+  for (int d = 0; d < operand->axes; d++) own[d] = operand->shape[d] == 1 ? 0 : coordinate[d + dropped];
   return ravel(own, operand);
 }
 
@@ -121,8 +113,7 @@ static void an_operand_may_be_used_twice(void **state)
 {
   (void)state;
   for (int kind = 0; kind < BINARY_COUNT; kind++)
-    check_op(
-        &(OpCase){"with itself", run_with_itself, want_with_itself, fill_combs, 1, {SHAPE(3, 5)}, {kind}});
+    check_op(&(OpCase){"with itself", run_with_itself, want_with_itself, fill_combs, 1, {SHAPE(3, 5)}, {kind}});
 }
 
 static void a_tie_passes_its_gradient_on_once(void **state)
@@ -132,8 +123,7 @@ static void a_tie_passes_its_gradient_on_once(void **state)
     Tape *tp = tape_new();
     Tensor *a = new_leaf(1, (int[]){3}, true), *b = new_leaf(1, (int[]){3}, true);
     tape_backward(tp, t_sum_all(tp, t_binary(tp, (BinaryKind)kind, a, b)));
-    for (int i = 0; i < 3; i++)
-      assert_true(a->grad[i] + b->grad[i] == 1);
+    for (int i = 0; i < 3; i++) assert_true(a->grad[i] + b->grad[i] == 1);
     tensor_free(a);
     tensor_free(b);
     tape_free(tp);
@@ -172,9 +162,9 @@ static void want_compare(double *y, double *const *x, const OpCase *c)
   for (size_t i = 0; i < count_of(&result); i++) {
     unravel(i, &result, at);
     double d = x[0][place_in(&c->leaf[0], at, &result)] - x[1][place_in(&c->leaf[1], at, &result)];
-    bool less = d < 0, more = d > 0;
-    bool holds[COMPARE_COUNT] = {[C_GT] = more, [C_GE] = !less, [C_LT] = less, [C_LE] = !more,
-                                 [C_EQ] = !less && !more, [C_NE] = less || more};
+    bool less = d<0, more = d> 0;
+    bool holds[COMPARE_COUNT] = {
+        [C_GT] = more, [C_GE] = !less, [C_LT] = less, [C_LE] = !more, [C_EQ] = !less && !more, [C_NE] = less || more};
     y[i] = holds[c->arg[0]];
   }
 }
@@ -183,8 +173,7 @@ static void want_compare(double *y, double *const *x, const OpCase *c)
 static void fill_whole(Tensor **leaf, const OpCase *c, Rng *rng)
 {
   for (int i = 0; i < c->leaves; i++)
-    for (size_t e = 0; e < leaf[i]->n; e++)
-      leaf[i]->data[e] = (real)((double)rng_below(rng, 5) - 2);
+    for (size_t e = 0; e < leaf[i]->n; e++) leaf[i]->data[e] = (real)((double)rng_below(rng, 5) - 2);
 }
 
 static void comparisons(void **state)
@@ -304,8 +293,7 @@ static void refused(void **state)
        {.run = run_binary, .leaves = 2, .arg = {B_ADD}, .leaf = {SHAPE(0), SHAPE(2)}}},
       {"ge: shapes [2,3] and [2,4] do not fit",
        {.run = run_compare, .leaves = 2, .leaf = {SHAPE(2, 3), SHAPE(2, 4)}, .arg = {C_GE}}},
-      {"where: shapes [3] and [4] do not fit",
-       {.run = run_where, .leaves = 3, .leaf = {SHAPE(3), SHAPE(3), SHAPE(4)}}},
+      {"where: shapes [3] and [4] do not fit", {.run = run_where, .leaves = 3, .leaf = {SHAPE(3), SHAPE(3), SHAPE(4)}}},
       {"where: shapes [2] and [2,3] do not fit",
        {.run = run_where, .leaves = 3, .leaf = {SHAPE(2), SHAPE(3), SHAPE(2, 1)}}},
       {"expand: [2,3] cannot become [3]: sizes must be equal",

@@ -31,10 +31,7 @@ static Pair equal_pair(double scale)
   return p;
 }
 
-static double difference(const Pair *p)
-{
-  return worst_difference(p->got, p->want, COUNT, FINITE_ONLY, NULL);
-}
+static double difference(const Pair *p) { return worst_difference(p->got, p->want, COUNT, FINITE_ONLY, NULL); }
 
 static void equal_numbers_pass(void **state)
 {
@@ -50,8 +47,7 @@ static void a_transposed_matrix_is_seen(void **state)
   (void)state;
   Pair p = equal_pair(1);
   for (int i = 0; i < ROWS; i++)
-    for (int j = 0; j < COLUMNS; j++)
-      p.got[j * ROWS + i] = p.want[i * COLUMNS + j];
+    for (int j = 0; j < COLUMNS; j++) p.got[j * ROWS + i] = p.want[i * COLUMNS + j];
   assert_true(difference(&p) > 0.5);
 }
 
@@ -72,8 +68,7 @@ static void a_wrong_sign_is_seen(void **state)
 {
   (void)state;
   Pair p = equal_pair(1);
-  for (int i = 0; i < COUNT; i++)
-    p.got[i] = -p.want[i];
+  for (int i = 0; i < COUNT; i++) p.got[i] = -p.want[i];
   assert_true(difference(&p) > 1);
 }
 
@@ -82,8 +77,7 @@ static void an_error_among_small_numbers_is_seen(void **state)
 {
   (void)state;
   Pair p = equal_pair(1e-2);
-  for (int i = 0; i < COUNT; i++)
-    p.got[i] *= (real)1.01;
+  for (int i = 0; i < COUNT; i++) p.got[i] *= (real)1.01;
   assert_true(difference(&p) > 9e-3);
   p = equal_pair(1e-6);
   memset(p.got, 0, sizeof p.got);
@@ -106,10 +100,8 @@ static void nan_and_infinity_fail_on_either_side(void **state)
     for (int side = 0; side < 3; side++) { /* got, want, both */
       Pair p = equal_pair(1);
       size_t at;
-      if (side != 1)
-        p.got[11] = (real)odd[k];
-      if (side != 0)
-        p.want[11] = (real)odd[k];
+      if (side != 1) p.got[11] = (real)odd[k];
+      if (side != 0) p.want[11] = (real)odd[k];
       assert_true(isinf(worst_difference(p.got, p.want, COUNT, FINITE_ONLY, &at)));
       assert_true(at == 11);
       double expected = worst_difference(p.got, p.want, COUNT, SAME_NONFINITE, NULL);
@@ -200,7 +192,7 @@ static GradientErrors errors_with(OpId id, void (*instead)(const void *op), Grad
 }
 
 static double planted_scale; /* the gradients of planted_linear are this many times the right ones */
-static int planted_leaf; /* in this leaf; -1: in all */
+static int planted_leaf;     /* in this leaf; -1: in all */
 
 static void planted_linear(const void *arg)
 {
@@ -209,13 +201,11 @@ static void planted_linear(const void *arg)
   real *to[LEAVES] = {op->gx, op->gw, op->gbias};
   size_t n[LEAVES] = {f->rows * f->in, f->out * f->in, f->out};
   real *right[LEAVES];
-  for (int i = 0; i < LEAVES; i++)
-    right[i] = calloc(n[i], sizeof(real));
+  for (int i = 0; i < LEAVES; i++) right[i] = calloc(n[i], sizeof(real));
   k_linear_backward(&(LinearBackward){right[0], right[1], right[2], op->g, *f});
   for (int i = 0; i < LEAVES; i++) {
     double scale = planted_leaf < 0 || planted_leaf == i ? planted_scale : 1;
-    for (size_t k = 0; k < n[i]; k++)
-      to[i][k] += (real)(scale * (double)right[i][k]);
+    for (size_t k = 0; k < n[i]; k++) to[i][k] += (real)(scale * (double)right[i][k]);
     free(right[i]);
   }
 }
@@ -242,8 +232,7 @@ static void a_wrong_factor_is_seen(void **state)
     assert_true(with_planted_scale(2, leaf).directional > 0.2);
     GradientErrors missing = with_planted_scale(0, leaf);
     assert_true(missing.directional > 0.3);
-    if (leaf == 2)
-      assert_int_equal(missing.leaf, 2); /* the small one: only its own direction shows it */
+    if (leaf == 2) assert_int_equal(missing.leaf, 2); /* the small one: only its own direction shows it */
     assert_true(isinf(with_planted_scale(NAN, leaf).directional));
   }
 }
@@ -295,8 +284,7 @@ static void values_that_depend_on_recording_are_seen(void **state)
 
 static Tensor *moves_its_leaf(Tape *tp, Tensor **leaf, void *ctx)
 {
-  if (tp->recording)
-    leaf[0]->data[0] += (real)0.01;
+  if (tp->recording) leaf[0]->data[0] += (real)0.01;
   return layer(tp, leaf, ctx);
 }
 
@@ -313,8 +301,7 @@ static void the_leaves_are_left_as_they_were(void **state)
   new_layer(leaf);
   new_layer(fresh);
   gradient_errors(layer, NULL, leaf, LEAVES);
-  for (int i = 0; i < LEAVES; i++)
-    assert_memory_equal(leaf[i]->data, fresh[i]->data, leaf[i]->n * sizeof(real));
+  for (int i = 0; i < LEAVES; i++) assert_memory_equal(leaf[i]->data, fresh[i]->data, leaf[i]->n * sizeof(real));
   free_leaves(leaf, LEAVES);
   free_leaves(fresh, LEAVES);
 }

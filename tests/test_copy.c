@@ -14,8 +14,7 @@ static Tensor *run_copy_scores(Tape *tp, Tensor **leaf, const OpCase *c)
 {
   int B = c->leaf[1].shape[0], U = c->leaf[1].shape[1], D = c->leaf[1].shape[2];
   Tensor *tokens = tape_tensor(tp, 2, (int[]){B, U});
-  for (int i = 0; i < B * U; i++)
-    tokens->data[i] = (real)c->index[i];
+  for (int i = 0; i < B * U; i++) tokens->data[i] = (real)c->index[i];
   Tensor *y = t_copy_scores(tp, leaf[0], leaf[1], tokens, c->arg[0], c->arg[2] ? c->index + B * U : NULL,
                             (int)leaf[0]->n / D, c->arg[1]);
   assert_int_equal(y->axes, 2);
@@ -122,27 +121,23 @@ static void want_linear_attention(double *y, double *const *x, const OpCase *c)
       for (int d = 0; d < D; d++)
         *y += x[0][i / C * D + d] * joined(x[3], x[1], before, T, D, i / (T * C), u, d) *
               joined(x[4], x[2], before, T, C, i / (T * C), u, i % C);
-  for (int i = 0; i < B * U * D; i++)
-    *y++ = joined(x[3], x[1], before, T, D, i / (U * D), i / D % U, i % D);
-  for (int i = 0; i < B * U * C; i++)
-    *y++ = joined(x[4], x[2], before, T, C, i / (U * C), i / C % U, i % C);
+  for (int i = 0; i < B * U * D; i++) *y++ = joined(x[3], x[1], before, T, D, i / (U * D), i / D % U, i % D);
+  for (int i = 0; i < B * U * C; i++) *y++ = joined(x[4], x[2], before, T, C, i / (U * C), i / C % U, i % C);
 }
 
 static void linear_attention(void **state)
 {
   (void)state;
-  static const int sizes[][5] = {
-      {2, 5, 3, 2, 0}, {2, 3, 3, 4, 2}, {1, 1, 1, 1, 0}, {2, 1, 2, 3, 4}, {1, 17, 2, 5, 0}};
+  static const int sizes[][5] = {{2, 5, 3, 2, 0}, {2, 3, 3, 4, 2}, {1, 1, 1, 1, 0}, {2, 1, 2, 3, 4}, {1, 17, 2, 5, 0}};
   for (size_t i = 0; i < COUNT_OF(sizes); i++) {
     int B = sizes[i][0], T = sizes[i][1], D = sizes[i][2], C = sizes[i][3], before = sizes[i][4];
-    check_op(
-        &(OpCase){"linear_attention",
-                  run_linear_attention,
-                  want_linear_attention,
-                  NULL,
-                  5,
-                  {SHAPE(B, T, D), SHAPE(B, T, D), SHAPE(B, T, C), SHAPE(B, before, D), SHAPE(B, before, C)},
-                  .loosen = 4});
+    check_op(&(OpCase){"linear_attention",
+                       run_linear_attention,
+                       want_linear_attention,
+                       NULL,
+                       5,
+                       {SHAPE(B, T, D), SHAPE(B, T, D), SHAPE(B, T, C), SHAPE(B, before, D), SHAPE(B, before, C)},
+                       .loosen = 4});
   }
 }
 
@@ -152,10 +147,8 @@ static void linear_attention(void **state)
 static Tensor *run_one_row(Tape *tp, Tensor **x, const OpCase *c)
 {
   Tensor *tokens = tape_tensor(tp, 2, (int[]){x[1]->shape[0], x[1]->axes == 3 ? x[1]->shape[1] : 2});
-  for (size_t i = 0; i < tokens->n; i++)
-    tokens->data[i] = (real)c->index[i];
-  return t_copy_scores(tp, x[0], x[1], tokens, c->arg[0], c->arg[2] ? &c->arg[2] : NULL, x[0]->shape[0],
-                       c->arg[1]);
+  for (size_t i = 0; i < tokens->n; i++) tokens->data[i] = (real)c->index[i];
+  return t_copy_scores(tp, x[0], x[1], tokens, c->arg[0], c->arg[2] ? &c->arg[2] : NULL, x[0]->shape[0], c->arg[1]);
 }
 
 static void refused(void **state)
@@ -164,47 +157,19 @@ static void refused(void **state)
   static const int tokens[] = {0, 3, 2, 1, 8, 0}, negative[] = {0, 1, 2, 1, -1, 0};
   static const Refusal refusals[] = {
       {"copy_scores: token 8 is outside 0..7",
-       {.run = run_one_row,
-        .leaves = 2,
-        .leaf = {SHAPE(6, 4), SHAPE(2, 3, 4)},
-        .arg = {3, 8},
-        .index = tokens}},
+       {.run = run_one_row, .leaves = 2, .leaf = {SHAPE(6, 4), SHAPE(2, 3, 4)}, .arg = {3, 8}, .index = tokens}},
       {"copy_scores: token -1 is outside 0..8",
-       {.run = run_one_row,
-        .leaves = 2,
-        .leaf = {SHAPE(6, 4), SHAPE(2, 3, 4)},
-        .arg = {3, 9},
-        .index = negative}},
+       {.run = run_one_row, .leaves = 2, .leaf = {SHAPE(6, 4), SHAPE(2, 3, 4)}, .arg = {3, 9}, .index = negative}},
       {"copy_scores: row 6 is outside 0..5",
-       {.run = run_one_row,
-        .leaves = 2,
-        .leaf = {SHAPE(1, 4), SHAPE(2, 3, 4)},
-        .arg = {3, 9, 6},
-        .index = tokens}},
+       {.run = run_one_row, .leaves = 2, .leaf = {SHAPE(1, 4), SHAPE(2, 3, 4)}, .arg = {3, 9, 6}, .index = tokens}},
       {"copy_scores: row -1 is outside 0..5",
-       {.run = run_one_row,
-        .leaves = 2,
-        .leaf = {SHAPE(1, 4), SHAPE(2, 3, 4)},
-        .arg = {3, 9, -1},
-        .index = tokens}},
+       {.run = run_one_row, .leaves = 2, .leaf = {SHAPE(1, 4), SHAPE(2, 3, 4)}, .arg = {3, 9, -1}, .index = tokens}},
       {"copy_scores: row 4 is outside 0..3", /* of the new positions only */
-       {.run = run_one_row,
-        .leaves = 2,
-        .leaf = {SHAPE(1, 4), SHAPE(2, 3, 4)},
-        .arg = {2, 9, 4},
-        .index = tokens}},
+       {.run = run_one_row, .leaves = 2, .leaf = {SHAPE(1, 4), SHAPE(2, 3, 4)}, .arg = {2, 9, 4}, .index = tokens}},
       {"copy_scores: q [6,5], k [2,3,4] and tokens [2,3] do not fit 6 rows and 3 new positions",
-       {.run = run_one_row,
-        .leaves = 2,
-        .leaf = {SHAPE(6, 5), SHAPE(2, 3, 4)},
-        .arg = {3, 9},
-        .index = tokens}},
+       {.run = run_one_row, .leaves = 2, .leaf = {SHAPE(6, 5), SHAPE(2, 3, 4)}, .arg = {3, 9}, .index = tokens}},
       {"copy_scores: q [8,4], k [2,3,4] and tokens [2,3] do not fit 8 rows and 4 new positions",
-       {.run = run_one_row,
-        .leaves = 2,
-        .leaf = {SHAPE(8, 4), SHAPE(2, 3, 4)},
-        .arg = {4, 9},
-        .index = tokens}},
+       {.run = run_one_row, .leaves = 2, .leaf = {SHAPE(8, 4), SHAPE(2, 3, 4)}, .arg = {4, 9}, .index = tokens}},
       {"copy_scores: q [2,4], k [3,4] and tokens [3,2] do not fit 2 rows and 1 new positions",
        {.run = run_one_row, .leaves = 2, .leaf = {SHAPE(2, 4), SHAPE(3, 4)}, .arg = {1, 9}, .index = tokens}},
       {"linear_attention: q [2,3,4], k [2,3,5] and v [2,3,4] must be [B,T,D], [B,T,D], [B,T,C]",

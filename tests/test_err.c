@@ -73,8 +73,7 @@ static void the_handler_hears_what_is_unprotected(void **state)
   heard[0] = 0;
   rwkv_protect(fail_with, "protected");
   assert_string_equal(heard, "");
-  if (setjmp(handled) == 0)
-    fail_with("open");
+  if (setjmp(handled) == 0) fail_with("open");
   assert_string_equal(heard, "open is 3, expected 4");
   unprotected_failures_fail_the_test();
 }

@@ -41,8 +41,8 @@ static const OptConfig config = {.lr = 1, .beta1 = 0.9, .beta2 = 0.99, .eps = 1,
 
 static void make_mixers(Subject *s)
 {
-  static const int shapes[LEAVES][3] = {{B, T, C}, {0, C, C}, {0, C, C}, {0, C, C}, {0, C, C}, {0, C, N}, {0, N, C},
-                                        {0, N, C}, {0, 1, C}};
+  static const int shapes[LEAVES][3] = {{B, T, C}, {0, C, C}, {0, C, C}, {0, C, C}, {0, C, C},
+                                        {0, C, N}, {0, N, C}, {0, N, C}, {0, 1, C}};
   Rng rng = rng_new(5, 0);
   s->optim = opt_new(&config, LEAVES);
   for (int i = 0; i < LEAVES; i++) {
@@ -66,8 +66,9 @@ static Tensor *mixers_loss(Tape *tp, const Subject *s)
   Tensor *h = tape_zeros(tp, 3, (int[]){B, C, N}), *delta = t_unary(tp, U_SOFTPLUS, t_linear(tp, x, w[4]));
   Tensor *y = t_attention(tp, q, k, v, 2, &keys[0], &values[0]);
   y = t_add(tp, y, t_linear_attention(tp, q, k, v, &keys[1], &values[1]));
-  y = t_add(tp, y, t_selective_scan(tp, q, delta, t_neg(tp, t_exp(tp, w[5])), t_linear(tp, k, w[6]),
-                                    t_linear(tp, v, w[7]), &h));
+  y = t_add(
+      tp, y,
+      t_selective_scan(tp, q, delta, t_neg(tp, t_exp(tp, w[5])), t_linear(tp, k, w[6]), t_linear(tp, v, w[7]), &h));
   y = t_add(tp, y, t_bmm(tp, t_softmax(tp, t_bmm(tp, q, t_transpose(tp, k, 1, 2))), v));
   return t_mean(tp, t_reshape(tp, t_unary(tp, U_SQUARE, t_cumsum(tp, y, 1)), 1, (int[]){-1}), 0, false);
 }
@@ -77,7 +78,10 @@ static Subject subject_new(const char *name)
   Subject s = {0};
   if (strcmp(name, "mixers") == 0) return make_mixers(&s), s;
   const Version *v = version_find(name);
-  Dims d = {.V = V, .C = C, .L = 2, .N = version_uses(v, offsetof(Dims, N)) ? N : 0,
+  Dims d = {.V = V,
+            .C = C,
+            .L = 2,
+            .N = version_uses(v, offsetof(Dims, N)) ? N : 0,
             .ctx = version_uses(v, offsetof(Dims, ctx)) ? T : 0};
   s.model = random_model(v, &d, 3);
   s.state = state_new(s.model, B);

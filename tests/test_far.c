@@ -136,8 +136,15 @@ static void load_packed(Numbers *all, const char *path, const Hook *const *hooks
 /* On the backend at work. */
 static Numbers life_of(const Version *v, const Dims *d)
 {
-  const OptConfig config = {.lr = 1e-2, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .weight_decay = 0.1, .clip = 1,
-                            .warmup = 2, .total = 9, .final = 0.1};
+  const OptConfig config = {.lr = 1e-2,
+                            .beta1 = 0.9,
+                            .beta2 = 0.99,
+                            .eps = 1e-8,
+                            .weight_decay = 0.1,
+                            .clip = 1,
+                            .warmup = 2,
+                            .total = 9,
+                            .final = 0.1};
   const char *path = files_path("model");
   Numbers all = {NULL, 0};
   Model *m = random_model(v, d, 3);
@@ -238,10 +245,12 @@ static Tensor *sum_of_ops(Tape *tp, Tensor *x, Tensor *A, Tensor *h)
   Tensor *carry = tape_zeros(tp, 3, (int[]){B, 1, COLUMNS});
   Tensor *chosen = t_where(tp, t_compare(tp, C_GT, x, tape_number(tp, -0.5)), running, x);
   Tensor *share = t_softmax(tp, chosen), *alike = t_bmm(tp, share, t_permute(tp, chosen, (int[]){0, 2, 1}));
-  Tensor *sums[] = {t_sum_all(tp, t_max(tp, alike, 2, true)), t_sum_all(tp, t_gather(tp, share, index, 2)),
+  Tensor *sums[] = {t_sum_all(tp, t_max(tp, alike, 2, true)),
+                    t_sum_all(tp, t_gather(tp, share, index, 2)),
                     t_sum_all(tp, t_attention(tp, share, chosen, x, HEADS, &keys, &values)),
                     t_sum_all(tp, t_conv(tp, x, t_slice(tp, A, 1, 0, 2), &carry)),
-                    t_sum_all(tp, t_selective_scan(tp, x, share, A, alike, alike, &h)), t_sum_all(tp, h)};
+                    t_sum_all(tp, t_selective_scan(tp, x, share, A, alike, alike, &h)),
+                    t_sum_all(tp, h)};
   Tensor *all = sums[0];
   for (size_t i = 1; i < sizeof sums / sizeof *sums; i++) all = t_add(tp, all, sums[i]);
   return all;

@@ -107,8 +107,15 @@ static void build(Training *r)
   const Version *v = version_find(r->version);
   Dims d = {.V = V, .C = r->C, .L = 1, .N = version_uses(v, offsetof(Dims, N)) ? r->N : 0};
   r->model = random_model(v, &d, 5);
-  OptConfig config = {.lr = 3e-3, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .weight_decay = 0.1, .clip = 1,
-                      .warmup = 20, .total = 200, .final = 0.1};
+  OptConfig config = {.lr = 3e-3,
+                      .beta1 = 0.9,
+                      .beta2 = 0.99,
+                      .eps = 1e-8,
+                      .weight_decay = 0.1,
+                      .clip = 1,
+                      .warmup = 20,
+                      .total = 200,
+                      .final = 0.1};
   r->optim = model_optimizer(r->model, &config);
   r->tape = tape_new();
 }
@@ -166,7 +173,11 @@ static void shadow_run(void **state)
 {
   static const int sizes[][3] = {{32, 16, 5}, {64, 64, 3}}; /* C, N, steps */
   for (int i = 0; i < 2; i++) {
-    Training r = {.version = *state, .backend = &backend_shadow, .threads = 2, .steps = sizes[i][2], .C = sizes[i][0],
+    Training r = {.version = *state,
+                  .backend = &backend_shadow,
+                  .threads = 2,
+                  .steps = sizes[i][2],
+                  .C = sizes[i][0],
                   .N = sizes[i][1]};
     Training shadow = trained(r);
     r.backend = &backend_reference;
@@ -201,10 +212,12 @@ static void slip(OpId id, const void *op, bool before)
 static void wrong_kernels(void **state)
 {
   (void)state;
-  static const struct { Plant plant; const char *message; } plants[] = {
-      {{OP_linear, "y"}, "shadow: linear: the kernels disagree in y["},
-      {{OP_wkv7_backward, "gw"}, "shadow: wkv7_backward: the kernels disagree in gw[4031] of 4032"},
-      {{OP_sum_squares, "sum"}, "shadow: sum_squares: the kernels disagree in sum[0] of 1"}};
+  static const struct {
+    Plant plant;
+    const char *message;
+  } plants[] = {{{OP_linear, "y"}, "shadow: linear: the kernels disagree in y["},
+                {{OP_wkv7_backward, "gw"}, "shadow: wkv7_backward: the kernels disagree in gw[4031] of 4032"},
+                {{OP_sum_squares, "sum"}, "shadow: sum_squares: the kernels disagree in sum[0] of 1"}};
   for (int i = 0; i < 3; i++) {
     Training r = {.version = "v7", .backend = &backend_shadow, .threads = 2, .steps = 1, .C = 32, .N = 16};
     planted = &plants[i].plant;

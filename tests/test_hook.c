@@ -68,8 +68,9 @@ static void remember(HookCall *c)
   c->out[0] = t_linear(tp, y, c->param[OUT]);
 }
 
-static const Hook memory = {HOOK_GATE, "memory", "test_hook.c:1", memory_params, COUNT(memory_params), memory_state,
-                            COUNT(memory_state), NULL, remember};
+static const Hook memory = {
+    HOOK_GATE,           "memory", "test_hook.c:1", memory_params, COUNT(memory_params), memory_state,
+    COUNT(memory_state), NULL,     remember};
 static Model *model_with(const Version *v, int variant, const Hook *h)
 {
   Dims d = small_dims(v, variant);
@@ -284,8 +285,8 @@ static void states_know_their_hooks(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      TEST(slots), TEST(counted_by_hand), TEST(in_every_slot), TEST(several_at_once), TEST(names),
-      TEST(is_trained), TEST(refused_files), TEST(states_know_their_hooks),
+      TEST(slots), TEST(counted_by_hand), TEST(in_every_slot), TEST(several_at_once),
+      TEST(names), TEST(is_trained),      TEST(refused_files), TEST(states_know_their_hooks),
   };
   return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }

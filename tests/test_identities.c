@@ -92,16 +92,15 @@ static Tensor *without_idle(Tape *tp, Tensor *y) { return t_slice(tp, y, 1, IDLE
 static Tensor *run_wkv6_after_idle(Tape *tp, Tensor **leaf, const OpCase *c)
 {
   Tensor *S = leaf[S6];
-  Tensor *y = t_wkv6(tp, after(tp, leaf[R6], 1), after(tp, leaf[W6], 0), after(tp, leaf[K6], 0),
-                     after(tp, leaf[V6], 0), leaf[U6], &S);
+  Tensor *y = t_wkv6(tp, after(tp, leaf[R6], 1), after(tp, leaf[W6], 0), after(tp, leaf[K6], 0), after(tp, leaf[V6], 0),
+                     leaf[U6], &S);
   return looked_at(tp, c, without_idle(tp, y), &S, 1);
 }
 
 static Tensor *run_wkv7_after_idle(Tape *tp, Tensor **leaf, const OpCase *c)
 {
   Tensor *S = leaf[S7], *x[S7];
-  for (int l = 0; l < S7; l++)
-    x[l] = after(tp, leaf[l], l == R7 ? 1 : 0);
+  for (int l = 0; l < S7; l++) x[l] = after(tp, leaf[l], l == R7 ? 1 : 0);
   Tensor *y = t_wkv7(tp, x[R7], x[W7], x[K7], x[V7], x[A7], x[B7], &S);
   return looked_at(tp, c, without_idle(tp, y), &S, 1);
 }
@@ -109,8 +108,7 @@ static Tensor *run_wkv7_after_idle(Tape *tp, Tensor **leaf, const OpCase *c)
 static void fill_from_nothing2(Tensor **leaf, const OpCase *c, Rng *rng)
 {
   (void)c, (void)rng;
-  for (size_t i = 0; i < leaf[W2]->n; i++)
-    leaf[W2]->data[i] = (real)-0.3;
+  for (size_t i = 0; i < leaf[W2]->n; i++) leaf[W2]->data[i] = (real)-0.3;
   tensor_fill(leaf[A2], 0);
   tensor_fill(leaf[B2], 0);
 }
@@ -121,8 +119,7 @@ static Tensor *run_wkv2_after_idle(Tape *tp, Tensor **leaf, const OpCase *c)
   Tensor *zero = tape_zeros(tp, 2, c->leaf[A2].shape), *ab[] = {zero, zero};
   Tensor *e = exp_key2(tp, leaf[K2]);
   bool idle = c->arg[WITH_IDLE];
-  if (idle)
-    e = after(tp, e, 0);
+  if (idle) e = after(tp, e, 0);
   Tensor *v = idle ? after(tp, leaf[V2], 5) : leaf[V2];
   Tensor *y = t_wkv2(tp, leaf[W2], leaf[U2], e, v, c->number[EPS], &ab[0], &ab[1]);
   y = idle ? without_idle(tp, y) : y;
@@ -151,8 +148,7 @@ static Tensor *run_wkv1_after_idle(Tape *tp, Tensor **leaf, const OpCase *c)
   Tensor *none = tape_zeros(tp, 3, (int[]){B, 0, C}), *history[] = {none, none};
   bool idle = c->arg[WITH_IDLE];
   Tensor *k = exp_key1(tp, leaf[K1]), *v = leaf[V1];
-  if (idle)
-    k = after(tp, k, 1e-30), v = after(tp, v, 0);
+  if (idle) k = after(tp, k, 1e-30), v = after(tp, v, 0);
   Tensor *alpha = t_affine(tp, leaf[ALPHA1], 0, 0.7), *beta = t_affine(tp, leaf[BETA1], 0, 1.3);
   Tensor *y = t_wkv1(tp, leaf[W1], alpha, beta, c->arg[HEADS], k, v, &history[0], &history[1]);
   return idle ? without_idle(tp, y) : y;
@@ -189,8 +185,7 @@ static void check_cuts(OpCase c, int key)
 {
   OpCase cut = c;
   for (int t = TOKENWISE; t < c.leaf[key].shape[1]; t++) {
-    if (t == 0)
-      continue;
+    if (t == 0) continue;
     cut.arg[CUT] = t;
     check_looks(c, cut, 0);
   }
@@ -207,10 +202,8 @@ static void a_sequence_may_be_cut_anywhere(void **state)
       check_cuts(attention_case("attention cut", z, before, BOTH), QA);
     }
     check_cuts(wkv2_case("wkv2 cut", z, 1e-16, BOTH), K2);
-    for (int mode = PER_TOKEN; mode <= PER_CHANNEL; mode++)
-      check_cuts(wkv4_case("wkv4 cut", z, mode, BOTH), K4);
-    for (int mode = PER_TOKEN; mode <= PER_HEAD; mode++)
-      check_cuts(wkv6_case("wkv6 cut", z, mode, BOTH), K6);
+    for (int mode = PER_TOKEN; mode <= PER_CHANNEL; mode++) check_cuts(wkv4_case("wkv4 cut", z, mode, BOTH), K4);
+    for (int mode = PER_TOKEN; mode <= PER_HEAD; mode++) check_cuts(wkv6_case("wkv6 cut", z, mode, BOTH), K6);
     check_cuts(wkv7_case("wkv7 cut", z, BOTH), K7);
     check_cuts(scan_case("scan cut", z, BOTH), XS);
   }
@@ -249,14 +242,11 @@ static void wkv7_tracks_a_permutation(void **state)
   int shape[] = {1, SWAPS, PLACES}, at[PLACES], first[SWAPS]; /* at[j]: which column stands in place j */
   Tensor *leaf[6];
   Rng rng = rng_new(1, 2);
-  for (int l = 0; l < 6; l++)
-    leaf[l] = new_leaf(3, shape, false);
+  for (int l = 0; l < 6; l++) leaf[l] = new_leaf(3, shape, false);
   Tensor *S0 = random_leaf(4, (int[]){1, 1, PLACES, PLACES}, &rng, 1, false), *S = S0;
-  for (int j = 0; j < PLACES; j++)
-    at[j] = j;
+  for (int j = 0; j < PLACES; j++) at[j] = j;
   for (int t = 0; t < SWAPS; t++) {
-    int i = (int)rng_below(&rng, PLACES), j = (i + 1 + (int)rng_below(&rng, PLACES - 1)) % PLACES,
-        was = at[i];
+    int i = (int)rng_below(&rng, PLACES), j = (i + 1 + (int)rng_below(&rng, PLACES - 1)) % PLACES, was = at[i];
     put_swap(leaf[A7], leaf[B7], t, i, j);
     at[i] = at[j], at[j] = was;
     first[t] = at[0];
@@ -264,10 +254,8 @@ static void wkv7_tracks_a_permutation(void **state)
   }
   Tape *tp = tape_new();
   Tensor *y = t_wkv7(tp, leaf[R7], leaf[W7], leaf[K7], leaf[V7], leaf[A7], leaf[B7], &S);
-  for (int t = 0; t < SWAPS; t++)
-    check_column(y->data + t * PLACES, 1, S0->data, first[t]);
-  for (int j = 0; j < PLACES; j++)
-    check_column(S->data + j, PLACES, S0->data, at[j]);
+  for (int t = 0; t < SWAPS; t++) check_column(y->data + t * PLACES, 1, S0->data, first[t]);
+  for (int j = 0; j < PLACES; j++) check_column(S->data + j, PLACES, S0->data, at[j]);
   tape_free(tp);
   free_leaves(leaf, 6);
   tensor_free(S0);
@@ -279,22 +267,19 @@ static void wkv7_tracks_a_permutation(void **state)
 static Tensor *run_group_norm_scaled(Tape *tp, Tensor **leaf, const OpCase *c)
 {
   double scale = ldexp(1, c->arg[1]);
-  return t_group_norm(tp, t_affine(tp, leaf[0], scale, 0), c->arg[0], leaf[1], leaf[2],
-                      c->number[0] * scale * scale);
+  return t_group_norm(tp, t_affine(tp, leaf[0], scale, 0), c->arg[0], leaf[1], leaf[2], c->number[0] * scale * scale);
 }
 
 /* By any number, and moved: up to eps, which is small here. */
 static Tensor *run_group_norm_moved(Tape *tp, Tensor **leaf, const OpCase *c)
 {
-  return t_group_norm(tp, t_affine(tp, leaf[0], c->number[0], c->number[1]), c->arg[0], leaf[1], leaf[2],
-                      1e-30);
+  return t_group_norm(tp, t_affine(tp, leaf[0], c->number[0], c->number[1]), c->arg[0], leaf[1], leaf[2], 1e-30);
 }
 
 static Tensor *run_l2norm(Tape *tp, Tensor **leaf, const OpCase *c)
 {
   Tensor *y = t_affine(tp, leaf[0], c->number[0], 0);
-  for (int i = 0; i < c->arg[1]; i++)
-    y = t_l2norm(tp, y, c->arg[0], 1e-12);
+  for (int i = 0; i < c->arg[1]; i++) y = t_l2norm(tp, y, c->arg[0], 1e-12);
   return y;
 }
 
@@ -303,17 +288,14 @@ static void norms_do_not_see_scale(void **state)
   (void)state;
   for (int H = 1; H <= 3; H++) {
     int C = 5 * H;
-    OpCase
-        c = {"group norm", run_group_norm_scaled, NULL, NULL, 3, {SHAPE(2, 4, C), SHAPE(C), SHAPE(C)}, {H, 0},
-             {64e-5}},
-        other = c;
-    for (other.arg[1] = -9; other.arg[1] <= 9; other.arg[1] += 6)
-      check_alike(&c, &other, 0, ALIKE_GRADIENT_TOL);
+    OpCase c = {"group norm", run_group_norm_scaled, NULL, NULL, 3, {SHAPE(2, 4, C), SHAPE(C), SHAPE(C)}, {H, 0},
+                {64e-5}},
+           other = c;
+    for (other.arg[1] = -9; other.arg[1] <= 9; other.arg[1] += 6) check_alike(&c, &other, 0, ALIKE_GRADIENT_TOL);
     c.run = other.run = run_group_norm_moved, c.number[0] = 1;
     other.number[0] = 3.7, other.number[1] = 2;
     check_alike(&c, &other, 4 * ALIKE_TOL, ALIKE_GRADIENT_TOL);
-    OpCase once = {"l2norm", run_l2norm, NULL, NULL, 1, {SHAPE(2, 4, C)}, {H, 1}, {1}}, twice = once,
-           larger = once;
+    OpCase once = {"l2norm", run_l2norm, NULL, NULL, 1, {SHAPE(2, 4, C)}, {H, 1}, {1}}, twice = once, larger = once;
     twice.arg[1] = 2, larger.number[0] = 37.5;
     check_alike(&once, &twice, ALIKE_TOL, ALIKE_GRADIENT_TOL);
     check_alike(&once, &larger, ALIKE_TOL, ALIKE_GRADIENT_TOL);

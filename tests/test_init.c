@@ -95,8 +95,7 @@ static void same_distribution(const char *name, const Tensor *ours, const Tensor
   } else if (uniform(official, &theirs)) {
     if (!uniform(ours, &mine)) fail_msg("%s is not uniform, the official one is, in +-%g", name, theirs);
     if (!(fabs(mine - theirs) <= 0.02 * theirs)) fail_msg("%s is within +-%g, not +-%g", name, mine, theirs);
-  } else
-    fail_msg("%s differs from the official one, which is neither orthogonal nor uniform", name);
+  } else fail_msg("%s differs from the official one, which is neither orthogonal nor uniform", name);
 }
 
 /* ---- files ---- */
@@ -182,8 +181,8 @@ static void compare_file(const char *path)
   }
   all_different(ours, random);
   free(random);
-  printf("%s: %d parameters number by number (%d numbers are 1 ulp off), %d by distribution\n", v->name,
-         tally.exact, tally.inexact, tally.random);
+  printf("%s: %d parameters number by number (%d numbers are 1 ulp off), %d by distribution\n", v->name, tally.exact,
+         tally.inexact, tally.random);
   assert_true(tally.exact > tally.random && tally.random >= 2);
   model_free(ours);
   model_free(l.model);

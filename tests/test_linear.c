@@ -19,24 +19,18 @@ static void want_linear(double *y, double *const *x, const OpCase *c)
 {
   size_t out = (size_t)c->leaf[1].shape[0], in = (size_t)c->leaf[1].shape[1];
   for (size_t i = 0; i < count_of(&c->leaf[0]) / in * out; i++) {
-    if (c->leaves == 3)
-      y[i] = x[2][i % out];
-    for (size_t j = 0; j < in; j++)
-      y[i] += x[0][i / out * in + j] * x[1][i % out * in + j];
+    if (c->leaves == 3) y[i] = x[2][i % out];
+    for (size_t j = 0; j < in; j++) y[i] += x[0][i / out * in + j] * x[1][i % out * in + j];
   }
 }
 
-static Tensor *run_matmul(Tape *tp, Tensor **leaf, const OpCase *c)
-{
-  return (void)c, t_matmul(tp, leaf[0], leaf[1]);
-}
+static Tensor *run_matmul(Tape *tp, Tensor **leaf, const OpCase *c) { return (void)c, t_matmul(tp, leaf[0], leaf[1]); }
 
 static void want_matmul(double *y, double *const *x, const OpCase *c)
 {
   size_t in = (size_t)c->leaf[1].shape[0], out = (size_t)c->leaf[1].shape[1];
   for (size_t i = 0; i < count_of(&c->leaf[0]) / in * out; i++)
-    for (size_t j = 0; j < in; j++)
-      y[i] += x[0][i / out * in + j] * x[1][j * out + i % out];
+    for (size_t j = 0; j < in; j++) y[i] += x[0][i / out * in + j] * x[1][j * out + i % out];
 }
 
 static Tensor *run_rows(Tape *tp, Tensor **leaf, const OpCase *c)
@@ -47,10 +41,8 @@ static Tensor *run_rows(Tape *tp, Tensor **leaf, const OpCase *c)
 static void want_rows(double *y, double *const *x, const OpCase *c)
 {
   size_t C = (size_t)c->leaf[0].shape[1], count = 1;
-  for (int d = 0; d < c->arg[0]; d++)
-    count *= (size_t)c->arg[1 + d];
-  for (size_t i = 0; i < count * C; i++)
-    y[i] = x[0][(size_t)c->index[i / C] * C + i % C];
+  for (int d = 0; d < c->arg[0]; d++) count *= (size_t)c->arg[1 + d];
+  for (size_t i = 0; i < count * C; i++) y[i] = x[0][(size_t)c->index[i / C] * C + i % C];
 }
 
 static void linear_maps(void **state)
@@ -155,8 +147,7 @@ static void refused(void **state)
   static const Refusal refusals[] = {
       {"linear: x [2,3] does not fit a weight [3,2] [out,in]",
        {.run = run_linear, .leaves = 2, .leaf = {SHAPE(2, 3), SHAPE(3, 2)}}},
-      {"linear: x [] does not fit a weight [1,1]",
-       {.run = run_linear, .leaves = 2, .leaf = {SCALAR, SHAPE(1, 1)}}},
+      {"linear: x [] does not fit a weight [1,1]", {.run = run_linear, .leaves = 2, .leaf = {SCALAR, SHAPE(1, 1)}}},
       {"linear: x [3] does not fit a weight [3]", {.run = run_linear, .leaves = 2, .leaf = {SHAPE(3), SHAPE(3)}}},
       {"linear: bias [3] does not fit a weight [2,3] [out,in]",
        {.run = run_linear, .leaves = 3, .leaf = {SHAPE(3), SHAPE(2, 3), SHAPE(3)}}},

@@ -22,10 +22,8 @@ static void want_cross_entropy(double *y, double *const *x, const OpCase *c)
   size_t V = (size_t)c->leaf[0].shape[c->leaf[0].axes - 1], scored = 0;
   for (size_t i = 0; i < count_of(&c->leaf[0]) / V; i++) {
     double sum = 0;
-    if (c->index[i] < 0)
-      continue;
-    for (size_t j = 0; j < V; j++)
-      sum += exp(x[0][i * V + j]);
+    if (c->index[i] < 0) continue;
+    for (size_t j = 0; j < V; j++) sum += exp(x[0][i * V + j]);
     y[0] -= log(exp(x[0][i * V + (size_t)c->index[i]]) / sum);
     scored++;
   }
@@ -37,13 +35,7 @@ static void cross_entropy(void **state)
   (void)state;
   static const OpCase cases[] = {
       {"cross_entropy", run_cross_entropy, want_cross_entropy, NULL, 1, {SHAPE(6, 5)}, .index = targets},
-      {"cross_entropy [B,T,V]",
-       run_cross_entropy,
-       want_cross_entropy,
-       NULL,
-       1,
-       {SHAPE(2, 3, 17)},
-       .index = targets},
+      {"cross_entropy [B,T,V]", run_cross_entropy, want_cross_entropy, NULL, 1, {SHAPE(2, 3, 17)}, .index = targets},
       {"cross_entropy [V]", run_cross_entropy, want_cross_entropy, NULL, 1, {SHAPE(3)}, .index = targets},
   };
   check_all(cases, COUNT_OF(cases));
@@ -67,8 +59,7 @@ static void nothing_scored(void **state)
   Rng rng = rng_new(1, 1);
   Tensor *x = random_leaf(2, (int[]){3, 5}, &rng, 1, true);
   assert_true(loss_and_gradient(x, (int[]){-1, -2, -1}, 1e-4, 1) == 0);
-  for (size_t i = 0; i < x->n; i++)
-    assert_true(x->grad[i] == 0);
+  for (size_t i = 0; i < x->n; i++) assert_true(x->grad[i] == 0);
   tensor_free(x);
 }
 
@@ -82,10 +73,8 @@ static void huge_logits(void **state)
   check_number("loss", loss_and_gradient(x, (int[]){1, 2}, 0, 1), (2e4 + log(3)) / 2, VALUE_TOL);
   check_tensor("values", x, (double[]){1e4, -1e4, 0, -1e4, -1e4, -1e4}, 0);
   double *g = calloc(6, sizeof *g);
-  for (int i = 0; i < 6; i++)
-    g[i] = x->grad[i];
-  check_close_double("gradient", g, (double[]){0.5, -0.5, 0, third / 2, third / 2, third / 2 - 0.5}, 6,
-                     VALUE_TOL);
+  for (int i = 0; i < 6; i++) g[i] = x->grad[i];
+  check_close_double("gradient", g, (double[]){0.5, -0.5, 0, third / 2, third / 2, third / 2 - 0.5}, 6, VALUE_TOL);
   free(g);
   tensor_free(x);
 }
@@ -102,18 +91,14 @@ static void l2wrap_changes_the_gradient_only(void **state)
   for (int incoming = 1; incoming <= 3; incoming += 2) {
     double plain[R * V], added[R * V], want[R * V] = {0};
     double loss = loss_and_gradient(x, targets, 0, incoming);
-    for (int i = 0; i < R * V; i++)
-      plain[i] = x->grad[i];
+    for (int i = 0; i < R * V; i++) plain[i] = x->grad[i];
     assert_true(loss_and_gradient(x, targets, l2wrap, incoming) == loss);
-    for (int i = 0; i < R * V; i++)
-      added[i] = (double)x->grad[i] - plain[i];
+    for (int i = 0; i < R * V; i++) added[i] = (double)x->grad[i] - plain[i];
     for (int i = 0; i < R; i++) {
       int best = 0;
       for (int j = 1; j < V; j++)
-        if (x->data[i * V + j] > x->data[i * V + best])
-          best = j;
-      if (targets[i] >= 0)
-        want[i * V + best] = l2wrap * (double)x->data[i * V + best] / scored;
+        if (x->data[i * V + j] > x->data[i * V + best]) best = j;
+      if (targets[i] >= 0) want[i * V + best] = l2wrap * (double)x->data[i * V + best] / scored;
     }
     check_close_double("l2wrap", added, want, R * V, VALUE_TOL);
   }

@@ -23,8 +23,7 @@ static void want_norm(double *y, double *const *x, const OpCase *c)
     double sum = 0, squares = 0; /* variance as E(x - x')^2 / 2 over all pairs: no mean in it */
     for (size_t j = 0; j < N; j++) {
       sum += group[j];
-      for (size_t l = 0; l < N; l++)
-        squares += pow(group[j] - group[l], 2);
+      for (size_t l = 0; l < N; l++) squares += pow(group[j] - group[l], 2);
     }
     double variance = squares / (double)(2 * N * N);
     y[i] = (x[0][i] - sum / (double)N) / sqrt(variance + c->number[0]) * x[1][i % C] + x[2][i % C];
@@ -41,8 +40,7 @@ static void want_l2norm(double *y, double *const *x, const OpCase *c)
   size_t N = (size_t)(c->leaf[0].shape[c->leaf[0].axes - 1] / c->arg[0]);
   for (size_t i = 0; i < count_of(&c->leaf[0]); i++) {
     double squares = 0;
-    for (size_t j = 0; j < N; j++)
-      squares += pow(x[0][i / N * N + j], 2);
+    for (size_t j = 0; j < N; j++) squares += pow(x[0][i / N * N + j], 2);
     y[i] = x[0][i] / (sqrt(squares) > c->number[0] ? sqrt(squares) : c->number[0]);
   }
 }
@@ -68,73 +66,17 @@ static void normalisation(void **state)
   (void)state;
   static const OpCase cases[] = {
       {"layer_norm", run_norm, want_norm, fill_spread, 3, {SHAPE(2, 3, 5), SHAPE(5), SHAPE(5)}, {0}, {1e-5}},
-      {"layer_norm, 17",
-       run_norm,
-       want_norm,
-       fill_spread,
-       3,
-       {SHAPE(3, 17), SHAPE(17), SHAPE(17)},
-       {0},
-       {1e-5}},
-      {"layer_norm of a row",
-       run_norm,
-       want_norm,
-       fill_spread,
-       3,
-       {SHAPE(5), SHAPE(5), SHAPE(5)},
-       {0},
-       {0.1}},
-      {"layer_norm, C = 1",
-       run_norm,
-       want_norm,
-       fill_spread,
-       3,
-       {SHAPE(3, 1), SHAPE(1), SHAPE(1)},
-       {0},
-       {1e-2}},
-      {"group_norm, H = 1",
-       run_norm,
-       want_norm,
-       fill_spread,
-       3,
-       {SHAPE(2, 2, 5), SHAPE(5), SHAPE(5)},
-       {1},
-       {1e-3}},
-      {"group_norm, H = 3",
-       run_norm,
-       want_norm,
-       fill_spread,
-       3,
-       {SHAPE(2, 2, 15), SHAPE(15), SHAPE(15)},
-       {3},
-       {1e-3}},
-      {"group_norm, H = 2",
-       run_norm,
-       want_norm,
-       fill_spread,
-       3,
-       {SHAPE(6), SHAPE(6), SHAPE(1, 6)},
-       {2},
-       {1e-3}},
-      {"group_norm, H = C",
-       run_norm,
-       want_norm,
-       fill_spread,
-       3,
-       {SHAPE(3, 4), SHAPE(4), SHAPE(4)},
-       {4},
-       {1e-2}},
+      {"layer_norm, 17", run_norm, want_norm, fill_spread, 3, {SHAPE(3, 17), SHAPE(17), SHAPE(17)}, {0}, {1e-5}},
+      {"layer_norm of a row", run_norm, want_norm, fill_spread, 3, {SHAPE(5), SHAPE(5), SHAPE(5)}, {0}, {0.1}},
+      {"layer_norm, C = 1", run_norm, want_norm, fill_spread, 3, {SHAPE(3, 1), SHAPE(1), SHAPE(1)}, {0}, {1e-2}},
+      {"group_norm, H = 1", run_norm, want_norm, fill_spread, 3, {SHAPE(2, 2, 5), SHAPE(5), SHAPE(5)}, {1}, {1e-3}},
+      {"group_norm, H = 3", run_norm, want_norm, fill_spread, 3, {SHAPE(2, 2, 15), SHAPE(15), SHAPE(15)}, {3}, {1e-3}},
+      {"group_norm, H = 2", run_norm, want_norm, fill_spread, 3, {SHAPE(6), SHAPE(6), SHAPE(1, 6)}, {2}, {1e-3}},
+      {"group_norm, H = C", run_norm, want_norm, fill_spread, 3, {SHAPE(3, 4), SHAPE(4), SHAPE(4)}, {4}, {1e-2}},
       {"l2norm", run_l2norm, want_l2norm, fill_spread, 1, {SHAPE(2, 3, 5)}, {1}, {1e-12}},
       {"l2norm, H = 3", run_l2norm, want_l2norm, fill_spread, 1, {SHAPE(2, 2, 15)}, {3}, {1e-12}},
       {"l2norm, N = 1", run_l2norm, want_l2norm, fill_around_zero, 1, {SHAPE(17)}, {17}, {1e-12}},
-      {"l2norm below and above eps",
-       run_l2norm,
-       want_l2norm,
-       fill_short_and_long,
-       1,
-       {SHAPE(2, 15)},
-       {3},
-       {1}},
+      {"l2norm below and above eps", run_l2norm, want_l2norm, fill_short_and_long, 1, {SHAPE(2, 15)}, {3}, {1}},
   };
   check_all(cases, COUNT_OF(cases));
 }
@@ -190,10 +132,8 @@ static void refused(void **state)
       {"norm: [2,4] cannot be split into -2 heads",
        {.run = run_norm, .leaves = 3, .leaf = {SHAPE(2, 4), SHAPE(4), SHAPE(4)}, .arg = {-2}}},
       {"norm: [] cannot be split into 1 heads", {.run = run_norm, .leaves = 3, .leaf = {SCALAR, SCALAR, SCALAR}}},
-      {"l2norm: [5] cannot be split into 2 heads",
-       {.run = run_l2norm, .leaves = 1, .leaf = {SHAPE(5)}, .arg = {2}}},
-      {"l2norm: [5] cannot be split into 0 heads",
-       {.run = run_l2norm, .leaves = 1, .leaf = {SHAPE(5)}, .arg = {0}}},
+      {"l2norm: [5] cannot be split into 2 heads", {.run = run_l2norm, .leaves = 1, .leaf = {SHAPE(5)}, .arg = {2}}},
+      {"l2norm: [5] cannot be split into 0 heads", {.run = run_l2norm, .leaves = 1, .leaf = {SHAPE(5)}, .arg = {0}}},
   };
   check_refusals(refusals, COUNT_OF(refusals));
 }

@@ -13,8 +13,7 @@
 #include <math.h>
 #include <string.h>
 
-static const OptConfig usual = {
-    .lr = 0.01, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .weight_decay = 0.1, .final = 1};
+static const OptConfig usual = {.lr = 0.01, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .weight_decay = 0.1, .final = 1};
 
 /* ---- the update ---- */
 
@@ -48,25 +47,20 @@ static void check_update(const OptConfig *cfg, double gradient_size, double lr_s
   Rng rng = rng_new(1, 2);
   Tensor *p = random_leaf(1, (int[]){N}, &rng, 1, true);
   double start[N], g[N][STEPS], want[N];
-  for (int i = 0; i < N; i++)
-    start[i] = p->data[i];
+  for (int i = 0; i < N; i++) start[i] = p->data[i];
   Optim *o = opt_new(cfg, 1);
   opt_add(o, 0, p, lr_scale, decay);
   for (int t = 0; t < STEPS; t++) {
     random_fill(p->grad, N, &rng, gradient_size);
-    if (t == 3)
-      p->grad[1] = 0;
+    if (t == 3) p->grad[1] = 0;
     double squares = 0;
-    for (int i = 0; i < N; i++)
-      g[i][t] = p->grad[i], squares += g[i][t] * g[i][t];
+    for (int i = 0; i < N; i++) g[i][t] = p->grad[i], squares += g[i][t] * g[i][t];
     check_number("norm", opt_step(o) / gradient_size, sqrt(squares) / gradient_size, VALUE_TOL);
     if (cfg->clip > 0 && sqrt(squares) > cfg->clip)
-      for (int i = 0; i < N; i++)
-        g[i][t] *= cfg->clip / sqrt(squares);
+      for (int i = 0; i < N; i++) g[i][t] *= cfg->clip / sqrt(squares);
     assert_int_equal(o->step, t + 1);
   }
-  for (int i = 0; i < N; i++)
-    want[i] = expected_path(cfg, start[i], g[i], lr_scale, decay);
+  for (int i = 0; i < N; i++) want[i] = expected_path(cfg, start[i], g[i], lr_scale, decay);
   check_tensor("parameter", p, want, 3 * VALUE_TOL);
   opt_free(o);
   tensor_free(p);
@@ -78,8 +72,7 @@ static void adamw_updates(void **state)
   static const double sizes[] = {1, 1e-3, 30};
   for (int s = 0; s < 3; s++)
     for (int decay = 0; decay <= 1; decay++)
-      for (int scale = 1; scale <= 3; scale++)
-        check_update(&usual, sizes[s], scale, decay);
+      for (int scale = 1; scale <= 3; scale++) check_update(&usual, sizes[s], scale, decay);
   OptConfig c = usual;
   c.eps = 0.1; /* outside of the root */
   check_update(&c, 1, 1, true);
@@ -96,8 +89,8 @@ static void clipping(void **state)
   OptConfig c = usual;
   c.eps = 0.1; /* so that the size of the gradient matters */
   c.clip = 1.5;
-  check_update(&c, 3, 1, true); /* always clipped */
-  check_update(&c, 0.7, 1, true); /* now and then */
+  check_update(&c, 3, 1, true);    /* always clipped */
+  check_update(&c, 0.7, 1, true);  /* now and then */
   check_update(&c, 0.01, 1, true); /* never */
 }
 
@@ -140,8 +133,7 @@ static void several_parameters(void **state)
   check_tensor("decay alone", p[2], (double[]){10 - 0.01 * 0.1 * 10}, VALUE_TOL);
   opt_zero_grad(o);
   for (int i = 0; i < 3; i++)
-    for (size_t e = 0; e < p[i]->n; e++)
-      assert_true(p[i]->grad[e] == 0);
+    for (size_t e = 0; e < p[i]->n; e++) assert_true(p[i]->grad[e] == 0);
   opt_free(o);
   opt_free(NULL);
   free_leaves(p, 3);
@@ -158,8 +150,7 @@ static void schedule(void **state)
 {
   (void)state;
   OptConfig c = usual;
-  for (long step = 0; step < 1000; step += 99)
-    check_rate(&c, step, 1); /* neither warm-up nor end */
+  for (long step = 0; step < 1000; step += 99) check_rate(&c, step, 1); /* neither warm-up nor end */
 
   c.warmup = 10;
   check_rate(&c, 0, 0.01);
@@ -220,8 +211,7 @@ static void a_gradient_that_is_not_finite_changes_nothing(void **state)
     Rng rng = rng_new(4, 4);
     Tensor *p[] = {random_leaf(1, (int[]){N}, &rng, 1, true), random_leaf(1, (int[]){N}, &rng, 1, true)};
     Optim *o = opt_new(&usual, 2);
-    for (int i = 0; i < 2; i++)
-      opt_add(o, i, p[i], 1, true), random_fill(p[i]->grad, N, &rng, 1);
+    for (int i = 0; i < 2; i++) opt_add(o, i, p[i], 1, true), random_fill(p[i]->grad, N, &rng, 1);
     opt_step(o);
     real before[2][3][N];
     for (int i = 0; i < 2; i++) {

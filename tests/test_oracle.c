@@ -37,8 +37,7 @@ static void join_rows(double *to, const double *history, const double *x, const 
 static Joined join(double *const *x, double *const *d, const OpCase *c, int key, int value, int old_key, int old_value)
 {
   size_t B = (size_t)c->leaf[key].shape[0], before = (size_t)c->leaf[old_key].shape[1];
-  Joined j = {
-      .U = before + (size_t)c->leaf[key].shape[1], .before = before, .C = (size_t)c->leaf[key].shape[2]};
+  Joined j = {.U = before + (size_t)c->leaf[key].shape[1], .before = before, .C = (size_t)c->leaf[key].shape[2]};
   j.n = B * j.U * j.C;
   j.k = malloc(4 * j.n * sizeof *j.k), j.v = j.k + j.n, j.dk = j.v + j.n, j.dv = j.dk + j.n;
   join_rows(j.k, x[old_key], x[key], &j, B);
@@ -51,8 +50,7 @@ static Joined join(double *const *x, double *const *d, const OpCase *c, int key,
 /* The state of the last step is all keys and values. */
 static void put_joined(double *s, double *ds, const Joined *j)
 {
-  if (!s)
-    return;
+  if (!s) return;
   memcpy(s, j->k, j->n * sizeof *s), memcpy(s + j->n, j->v, j->n * sizeof *s);
   memcpy(ds, j->dk, j->n * sizeof *s), memcpy(ds + j->n, j->dv, j->n * sizeof *s);
 }
@@ -119,13 +117,11 @@ static void jvp2(double *y, double *dy, double *const *x, double *const *d, cons
 {
   size_t C = count_of(&c->leaf[W2]), BC = count_of(&c->leaf[A2]);
   double *decay = malloc(2 * C * sizeof *decay), *ddecay = decay + C;
-  for (size_t i = 0; i < C; i++)
-    decay[i] = -x[W2][i], ddecay[i] = -d[W2][i];
+  for (size_t i = 0; i < C; i++) decay[i] = -x[W2][i], ddecay[i] = -d[W2][i];
   oracle_wkv2_in in = {x[K2], x[V2], decay, x[U2], x[A2], x[B2]};
   oracle_wkv2_in tan = {d[K2], d[V2], ddecay, d[U2], d[A2], d[B2]};
   double *s = state_place(y, c, K2), *ds = state_place(dy, c, K2);
-  oracle_wkv2_out out = {y_place(y, c), s, s ? s + BC : NULL},
-                  dout = {y_place(dy, c), ds, ds ? ds + BC : NULL};
+  oracle_wkv2_out out = {y_place(y, c), s, s ? s + BC : NULL}, dout = {y_place(dy, c), ds, ds ? ds + BC : NULL};
   oracle_wkv2_jvp(dims_of(c, K2), c->number[EPS], &in, &tan, &out, &dout);
   free(decay);
 }
@@ -264,8 +260,7 @@ static void jvp7(double *y, double *dy, double *const *x, double *const *d, cons
 static void wkv7(void **state)
 {
   (void)state;
-  for (size_t i = 0; i < COUNT_OF(sizes); i++)
-    check_looks_and_cuts(wkv7_case("wkv7", sizes[i], BOTH), jvp7, K7);
+  for (size_t i = 0; i < COUNT_OF(sizes); i++) check_looks_and_cuts(wkv7_case("wkv7", sizes[i], BOTH), jvp7, K7);
 }
 
 /* ---- attention ---- */
@@ -296,8 +291,7 @@ static void attention_with_large_scores(void **state)
   (void)state;
   OpCase c = attention_case("attention, large scores,", (Sizes){2, 9, 2, 3}, 3, OUTPUT);
   c.arg[CUT] = 4; /* so that no gradient is looked at alone: many are what is left of terms 1e6 times as large */
-  for (c.number[SPREAD] = 10; c.number[SPREAD] <= 40; c.number[SPREAD] *= 4)
-    check_against(&c, jvp_attention);
+  for (c.number[SPREAD] = 10; c.number[SPREAD] <= 40; c.number[SPREAD] *= 4) check_against(&c, jvp_attention);
 }
 
 /* ---- the selective scan ---- */
@@ -314,8 +308,7 @@ static void jvp_scan(double *y, double *dy, double *const *x, double *const *d, 
 static void selective_scan(void **state)
 {
   (void)state;
-  for (size_t i = 0; i < COUNT_OF(sizes); i++)
-    check_looks_and_cuts(scan_case("scan", sizes[i], BOTH), jvp_scan, XS);
+  for (size_t i = 0; i < COUNT_OF(sizes); i++) check_looks_and_cuts(scan_case("scan", sizes[i], BOTH), jvp_scan, XS);
 }
 
 int main(void)

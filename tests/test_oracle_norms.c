@@ -64,11 +64,9 @@ static void norms(void **state)
 #ifndef AVIARY_DOUBLE
       c.loosen = 20; /* two channels may be close: then 1/deviation magnifies the rounding of their mean */
 #endif
-      if (C > 1)
-        check_against(&c, jvp_layer_norm);
+      if (C > 1) check_against(&c, jvp_layer_norm);
       c.name = "group norm", c.run = run_group_norm;
-      if (z->N > 1)
-        check_against(&c, jvp_group_norm);
+      if (z->N > 1) check_against(&c, jvp_group_norm);
       c.name = "l2norm", c.run = run_l2norm, c.leaves = 1;
       check_against(&c, jvp_l2norm); /* with eps 0.5 some are longer and some shorter */
       c.number[0] = 1e-12;
@@ -85,11 +83,9 @@ static const int copy_tokens[COPY_B * COPY_U] = {3, 0, 3, 8, 1, 3, 0, /**/ 2, 2,
 static Tensor *run_copy(Tape *tp, Tensor **leaf, const OpCase *c)
 {
   Tensor *tokens = tape_tensor(tp, 2, (int[]){COPY_B, COPY_U}), *q = leaf[0];
-  for (int i = 0; i < COPY_B * COPY_U; i++)
-    tokens->data[i] = (real)copy_tokens[i];
+  for (int i = 0; i < COPY_B * COPY_U; i++) tokens->data[i] = (real)copy_tokens[i];
   int count = c->arg[1] ? c->arg[1] : COPY_B * c->arg[0];
-  if (c->arg[1])
-    q = t_rows(tp, t_reshape(tp, q, 2, (int[]){-1, COPY_D}), c->index, 1, &count);
+  if (c->arg[1]) q = t_rows(tp, t_reshape(tp, q, 2, (int[]){-1, COPY_D}), c->index, 1, &count);
   return t_copy_scores(tp, q, leaf[1], tokens, c->arg[0], c->arg[1] ? c->index : NULL, count, COPY_V);
 }
 
@@ -104,8 +100,7 @@ static void jvp_copy(double *y, double *dy, double *const *x, double *const *d, 
     memcpy(q + at * COPY_D, x[0] + i * COPY_D, COPY_D * sizeof *q);
     memcpy(dq + at * COPY_D, d[0] + i * COPY_D, COPY_D * sizeof *q);
   }
-  oracle_head_qk_jvp((oracle_qk_dims){COPY_B, COPY_U, COPY_D, COPY_V}, q, x[1], copy_tokens, dq, d[1], full,
-                     dfull);
+  oracle_head_qk_jvp((oracle_qk_dims){COPY_B, COPY_U, COPY_D, COPY_V}, q, x[1], copy_tokens, dq, d[1], full, dfull);
   for (int i = 0; i < count; i++) {
     int row = c->arg[1] ? c->index[i] : i, at = row / T * COPY_U + COPY_U - T + row % T;
     memcpy(y + i * COPY_V, full + at * COPY_V, COPY_V * sizeof *y);
@@ -119,16 +114,9 @@ static void copy_scores(void **state)
   static const int rows[] = {5, 0, 3, 4};
   for (int T = 1; T <= COPY_U; T += 2)
     for (int asked = 0; asked <= 4; asked += 2) {
-      if (T == 1 && asked)
-        continue;
-      OpCase c = {"copy scores",
-                  run_copy,
-                  NULL,
-                  NULL,
-                  2,
-                  {SHAPE(COPY_B, T, COPY_D), SHAPE(COPY_B, COPY_U, COPY_D)},
-                  {T, asked},
-                  .index = rows};
+      if (T == 1 && asked) continue;
+      OpCase c = {"copy scores", run_copy,     NULL, NULL, 2, {SHAPE(COPY_B, T, COPY_D), SHAPE(COPY_B, COPY_U, COPY_D)},
+                  {T, asked},    .index = rows};
       check_against(&c, jvp_copy);
     }
 }
@@ -140,8 +128,7 @@ enum { X, E, GAMMA, BETA, WQ, WK, WV, TINY_LEAVES };
 /* As RWKV-4a has it around t_linear_attention; in two pieces where arg 0 says so. */
 static Tensor *run_tiny(Tape *tp, Tensor **leaf, const OpCase *c)
 {
-  int B = leaf[X]->shape[0], T = leaf[X]->shape[1], C = leaf[X]->shape[2], D = leaf[WQ]->shape[0],
-      cut = c->arg[0];
+  int B = leaf[X]->shape[0], T = leaf[X]->shape[1], C = leaf[X]->shape[2], D = leaf[WQ]->shape[0], cut = c->arg[0];
   Tensor *keys = tape_zeros(tp, 3, (int[]){B, 0, D}), *values = tape_zeros(tp, 3, (int[]){B, 0, C}), *y[2];
   for (int part = 0; part < (cut ? 2 : 1); part++) {
     int from = part ? cut : 0, to = cut && !part ? cut : T;
@@ -166,8 +153,7 @@ static void jvp_tiny(double *y, double *dy, double *const *x, double *const *d, 
 static void tiny_attention(void **state)
 {
   (void)state;
-  static const int cases[][5] = {
-      {2, 5, 3, 2, 0}, {2, 5, 3, 2, 2}, {1, 1, 4, 1, 0}, {1, 17, 5, 3, 0}, {2, 8, 3, 4, 7}};
+  static const int cases[][5] = {{2, 5, 3, 2, 0}, {2, 5, 3, 2, 2}, {1, 1, 4, 1, 0}, {1, 17, 5, 3, 0}, {2, 8, 3, 4, 7}};
   for (size_t i = 0; i < COUNT_OF(cases); i++) {
     int B = cases[i][0], T = cases[i][1], C = cases[i][2], D = cases[i][3];
     OpCase c = {"tiny attention",

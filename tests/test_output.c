@@ -73,8 +73,9 @@ static void assert_text(const char *path, const char *expected)
 
 static void beneath_the_directory(void **state)
 {
-  static const char *const names[] = {"in/x", "in/a/x", "in/a/../y", "in//a///z", "in/./w", "in/within/v", "linked/u",
-                                      "beside/../in/t", "in/...", "in/a b\nc\033[2J", "in/\xff"};
+  static const char *const names[] = {"in/x",   "in/a/x",           "in/a/../y", "in//a///z",
+                                      "in/./w", "in/within/v",      "linked/u",  "beside/../in/t",
+                                      "in/...", "in/a b\nc\033[2J", "in/\xff"};
   (void)state;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     assert_int_equal(output_check(files_path(names[i])), 0);
@@ -91,9 +92,10 @@ static void beneath_the_directory(void **state)
 
 static void elsewhere(void **state)
 {
-  static const char *const names[] = {"x", "in", "in/", "in/.", "in/a/..", "in/../x", "beside/new", "in/out/new",
-                                      "in/out/victim", "in/a/../../x", "in/none/../../x", "inside", "linked",
-                                      "in/loop/x", "in/nothing/x", "in/out/../x"};
+  static const char *const names[] = {
+      "x",          "in",         "in/",           "in/.",         "in/a/..",         "in/../x",
+      "beside/new", "in/out/new", "in/out/victim", "in/a/../../x", "in/none/../../x", "inside",
+      "linked",     "in/loop/x",  "in/nothing/x",  "in/out/../x"};
   (void)state;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     const char *path = files_path(names[i]);

@@ -16,38 +16,22 @@ static double again(UnaryKind kind, double x)
 {
   double e = exp(x), e2 = (1 + e) * (1 + e);
   switch (kind) {
-  case U_NEG:
-    return 0 - x;
-  case U_EXP:
-    return 1 / exp(-x);
-  case U_LOG:
-    return log2(x) * log(2);
-  case U_SQRT:
-    return pow(x, 0.5);
-  case U_SQUARE:
-    return pow(x, 2);
-  case U_ABS:
-    return x < 0 ? -x : x;
-  case U_TANH:
-    return (e * e - 1) / (e * e + 1);
-  case U_SIGMOID:
-    return e / (1 + e);
-  case U_SILU:
-    return x * e / (1 + e);
-  case U_RELU:
-    return x < 0 ? 0 : x;
-  case U_RELU2:
-    return x < 0 ? 0 : x * x;
-  case U_SOFTPLUS:
-    return log(1 + e);
-  case U_MISH:
-    return x * (e2 - 1) / (e2 + 1);
-  case U_SIN:
-    return cos(x - 1.5707963267948966);
-  case U_COS:
-    return 1 - 2 * sin(x / 2) * sin(x / 2);
-  case UNARY_COUNT:
-    break;
+  case U_NEG: return 0 - x;
+  case U_EXP: return 1 / exp(-x);
+  case U_LOG: return log2(x) * log(2);
+  case U_SQRT: return pow(x, 0.5);
+  case U_SQUARE: return pow(x, 2);
+  case U_ABS: return x < 0 ? -x : x;
+  case U_TANH: return (e * e - 1) / (e * e + 1);
+  case U_SIGMOID: return e / (1 + e);
+  case U_SILU: return x * e / (1 + e);
+  case U_RELU: return x < 0 ? 0 : x;
+  case U_RELU2: return x < 0 ? 0 : x * x;
+  case U_SOFTPLUS: return log(1 + e);
+  case U_MISH: return x * (e2 - 1) / (e2 + 1);
+  case U_SIN: return cos(x - 1.5707963267948966);
+  case U_COS: return 1 - 2 * sin(x / 2) * sin(x / 2);
+  case UNARY_COUNT: break;
   }
   return NAN;
 }
@@ -59,8 +43,7 @@ static Tensor *run_unary(Tape *tp, Tensor **leaf, const OpCase *c)
 
 static void want_unary(double *y, double *const *x, const OpCase *c)
 {
-  for (size_t i = 0; i < count_of(&c->leaf[0]); i++)
-    y[i] = again((UnaryKind)c->arg[0], x[0][i]);
+  for (size_t i = 0; i < count_of(&c->leaf[0]); i++) y[i] = again((UnaryKind)c->arg[0], x[0][i]);
 }
 
 static void unary_ops(void **state)
@@ -121,8 +104,7 @@ static void unary_ops_pass_nan_on(void **state)
   Tensor *x = tape_zeros(tp, 1, (int[]){1});
   x->data[0] = (real)NAN;
   for (int kind = 0; kind < UNARY_COUNT; kind++)
-    if (!isnan(t_unary(tp, (UnaryKind)kind, x)->data[0]))
-      fail_msg("%s swallows a NaN", k_unary_functions[kind].name);
+    if (!isnan(t_unary(tp, (UnaryKind)kind, x)->data[0])) fail_msg("%s swallows a NaN", k_unary_functions[kind].name);
   tape_free(tp);
 }
 
@@ -135,8 +117,7 @@ static Tensor *run_clamp(Tape *tp, Tensor **leaf, const OpCase *c)
 
 static void want_clamp(double *y, double *const *x, const OpCase *c)
 {
-  for (size_t i = 0; i < count_of(&c->leaf[0]); i++)
-    y[i] = fmin(fmax(x[0][i], c->number[0]), c->number[1]);
+  for (size_t i = 0; i < count_of(&c->leaf[0]); i++) y[i] = fmin(fmax(x[0][i], c->number[0]), c->number[1]);
 }
 
 static void clamp(void **state)
@@ -158,11 +139,9 @@ static void clamp_lets_gradient_through_inside_only(void **state)
   static const double x[] = {-3, -2, -1, 0, 1, 2}, gradient[] = {0, 1, 1, 1, 1, 0};
   Tape *tp = tape_new();
   Tensor *leaf = new_leaf(1, (int[]){COUNT_OF(x)}, true);
-  for (size_t i = 0; i < COUNT_OF(x); i++)
-    leaf->data[i] = (real)x[i];
+  for (size_t i = 0; i < COUNT_OF(x); i++) leaf->data[i] = (real)x[i];
   tape_backward(tp, t_sum_all(tp, t_clamp(tp, leaf, -2, 1))); /* both ends count as inside */
-  for (size_t i = 0; i < COUNT_OF(x); i++)
-    check_number("gradient of clamp", (double)leaf->grad[i], gradient[i], 0);
+  for (size_t i = 0; i < COUNT_OF(x); i++) check_number("gradient of clamp", (double)leaf->grad[i], gradient[i], 0);
   leaf->data[0] = (real)NAN;
   assert_true(isnan(t_clamp(tp, leaf, -2, 1)->data[0]));
   tensor_free(leaf);
@@ -178,8 +157,7 @@ static Tensor *run_affine(Tape *tp, Tensor **leaf, const OpCase *c)
 
 static void want_affine(double *y, double *const *x, const OpCase *c)
 {
-  for (size_t i = 0; i < count_of(&c->leaf[0]); i++)
-    y[i] = c->number[1] + x[0][i] * c->number[0];
+  for (size_t i = 0; i < count_of(&c->leaf[0]); i++) y[i] = c->number[1] + x[0][i] * c->number[0];
 }
 
 static Tensor *run_lerp(Tape *tp, Tensor **leaf, const OpCase *c)
@@ -225,8 +203,7 @@ static void refused(void **state)
 {
   (void)state;
   static const Refusal refusals[] = {
-      {"lerp: x [2,3] and p [3] differ",
-       {.run = run_lerp, .leaves = 3, .leaf = {SHAPE(2, 3), SHAPE(3), SHAPE(3)}}},
+      {"lerp: x [2,3] and p [3] differ", {.run = run_lerp, .leaves = 3, .leaf = {SHAPE(2, 3), SHAPE(3), SHAPE(3)}}},
       {"lerp: mu [2] fits neither the last axis of x [2,3] nor all of it",
        {.run = run_lerp, .leaves = 3, .leaf = {SHAPE(2, 3), SHAPE(2, 3), SHAPE(2)}}},
   };

@@ -16,7 +16,7 @@
 #define REBUILD_VALUE_TOL 1e-12
 #define REBUILD_GRADIENT_TOL 1e-12
 #else
-#define REBUILD_VALUE_TOL 1e-5 /* the rebuilt one rounds every intermediate to 6e-8 */
+#define REBUILD_VALUE_TOL 1e-5    /* the rebuilt one rounds every intermediate to 6e-8 */
 #define REBUILD_GRADIENT_TOL 3e-4 /* of size 1e-3 where all terms cancel: the key of a first token in wkv1 */
 #endif
 
@@ -40,8 +40,7 @@ static Tensor *max_of(Tape *tp, Tensor *a, Tensor *b) { return t_binary(tp, B_MA
 static Tensor *stack(Tape *tp, Tensor **y, const OpCase *c, int key)
 {
   const int *s = c->leaf[key].shape;
-  for (int t = 0; t < s[1]; t++)
-    y[t] = t_reshape(tp, y[t], 3, (int[]){s[0], 1, s[2]});
+  for (int t = 0; t < s[1]; t++) y[t] = t_reshape(tp, y[t], 3, (int[]){s[0], 1, s[2]});
   return t_concat(tp, y, s[1], 1);
 }
 
@@ -79,8 +78,7 @@ static Tensor *rebuilt1(Tape *tp, Tensor **leaf, const OpCase *c)
     k = t_concat(tp, (Tensor *[]){exp_key1(tp, leaf[HK1]), k}, 2, 1);
     v = t_concat(tp, (Tensor *[]){leaf[HV1], v}, 2, 1);
   }
-  for (int t = 0; t < z.T; t++)
-    y[t] = output1(tp, leaf, k, v, &z, before + t);
+  for (int t = 0; t < z.T; t++) y[t] = output1(tp, leaf, k, v, &z, before + t);
   return looked_at(tp, c, stack(tp, y, c, K1), (Tensor *[]){k, v}, 2);
 }
 
@@ -137,9 +135,8 @@ static Tensor *rebuilt6(Tape *tp, Tensor **leaf, const OpCase *c)
   for (int t = 0; t < z.T; t++) {
     Tensor *r = heads(tp, token(tp, leaf[R6], t), H, N, 1), *k = heads(tp, token(tp, leaf[K6], t), H, N, 1);
     Tensor *kv = t_mul(tp, k, heads(tp, token(tp, leaf[V6], t), H, 1, N));
-    Tensor *w = c->arg[MODE] == PER_TOKEN
-                    ? heads(tp, token(tp, leaf[W6], t), H, N, 1)
-                    : t_reshape(tp, per_channel(tp, leaf[W6], H, N), 4, (int[]){1, H, N, 1});
+    Tensor *w = c->arg[MODE] == PER_TOKEN ? heads(tp, token(tp, leaf[W6], t), H, N, 1)
+                                          : t_reshape(tp, per_channel(tp, leaf[W6], H, N), 4, (int[]){1, H, N, 1});
     y[t] = t_sum(tp, t_mul(tp, r, t_add(tp, S, t_mul(tp, u, kv))), 2, false); /* over keys */
     S = t_add(tp, t_mul(tp, t_exp(tp, w), S), kv);
   }
@@ -156,8 +153,7 @@ static Tensor *rebuilt7(Tape *tp, Tensor **leaf, const OpCase *c)
   tensor_fill(ones, 1);
   for (int t = 0; t < z.T; t++) {
     Tensor *x[S7];
-    for (int l = 0; l < S7; l++)
-      x[l] = heads(tp, token(tp, leaf[l], t), H, l == V7 ? N : 1, l == V7 ? 1 : N);
+    for (int l = 0; l < S7; l++) x[l] = heads(tp, token(tp, leaf[l], t), H, l == V7 ? N : 1, l == V7 ? 1 : N);
     Tensor *sa = t_matmul(tp, t_mul(tp, S, x[A7]), ones); /* [B,H,N,1] */
     S = t_add(tp, t_mul(tp, S, t_exp(tp, x[W7])), t_mul(tp, sa, x[B7]));
     S = t_add(tp, S, t_mul(tp, x[V7], x[K7]));
@@ -227,16 +223,14 @@ static void check_rebuilt(OpCase c, Run *run)
   }
 }
 
-static const Sizes sizes[] = {{2, 5, 2, 3},  {1, 1, 1, 1},  {2, 1, 3, 5},
-                              {1, 16, 1, 3}, {2, 17, 3, 2}, {1, 31, 1, 2}};
+static const Sizes sizes[] = {{2, 5, 2, 3}, {1, 1, 1, 1}, {2, 1, 3, 5}, {1, 16, 1, 3}, {2, 17, 3, 2}, {1, 31, 1, 2}};
 
 static void wkv1(void **state)
 {
   (void)state;
   for (size_t i = 0; i < COUNT_OF(sizes); i++)
     for (int before = 0; before < 6; before += 3)
-      check_rebuilt(wkv1_case("wkv1", sizes[i], before, sizes[i].T + before + (i % 2 ? 2 : 0), BOTH),
-                    rebuilt1);
+      check_rebuilt(wkv1_case("wkv1", sizes[i], before, sizes[i].T + before + (i % 2 ? 2 : 0), BOTH), rebuilt1);
 }
 
 static void wkv2(void **state)
@@ -272,8 +266,7 @@ static void wkv6(void **state)
 static void wkv7(void **state)
 {
   (void)state;
-  for (size_t i = 0; i < COUNT_OF(sizes); i++)
-    check_rebuilt(wkv7_case("wkv7", sizes[i], BOTH), rebuilt7);
+  for (size_t i = 0; i < COUNT_OF(sizes); i++) check_rebuilt(wkv7_case("wkv7", sizes[i], BOTH), rebuilt7);
 }
 
 static void attention(void **state)
@@ -287,16 +280,14 @@ static void attention(void **state)
 static void selective_scan(void **state)
 {
   (void)state;
-  for (size_t i = 0; i < COUNT_OF(sizes); i++)
-    check_rebuilt(scan_case("scan", sizes[i], BOTH), rebuilt_scan);
+  for (size_t i = 0; i < COUNT_OF(sizes); i++) check_rebuilt(scan_case("scan", sizes[i], BOTH), rebuilt_scan);
 }
 
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(wkv1), cmocka_unit_test(wkv2), cmocka_unit_test(wkv4),
-      cmocka_unit_test(wkv6), cmocka_unit_test(wkv7), cmocka_unit_test(attention),
-      cmocka_unit_test(selective_scan),
+      cmocka_unit_test(wkv1), cmocka_unit_test(wkv2),      cmocka_unit_test(wkv4),           cmocka_unit_test(wkv6),
+      cmocka_unit_test(wkv7), cmocka_unit_test(attention), cmocka_unit_test(selective_scan),
   };
   int failed = cmocka_run_group_tests_name("rebuild", tests, NULL, NULL);
   printf("worst: values %.2g, gradients %.2g\n", worst_value_apart, worst_gradient_apart);

@@ -59,8 +59,7 @@ static void uniform_numbers(void **state)
     sum += u, squares += u * u, lag += (u - 0.5) * (before - 0.5), before = u;
     bins[(int)(u * BINS)]++;
   }
-  for (int i = 0; i < BINS; i++)
-    chi += pow(bins[i] - N / BINS, 2) / (N / BINS);
+  for (int i = 0; i < BINS; i++) chi += pow(bins[i] - N / BINS, 2) / (N / BINS);
   assert_true(fabs(sum / N - 0.5) < 4 * sqrt(1.0 / 12 / N));
   assert_true(fabs(squares / N - 1.0 / 3) < 4 * sqrt(4.0 / 45 / N));
   assert_true(fabs(lag / N) < 4 / 12.0 / sqrt(N));
@@ -77,8 +76,7 @@ static void normal_numbers(void **state)
   for (int i = 0; i < N; i++) {
     double x = rng_normal(&r);
     assert_true(isfinite(x));
-    for (int m = 1; m <= 4; m++)
-      moment[m] += pow(x, m) / N;
+    for (int m = 1; m <= 4; m++) moment[m] += pow(x, m) / N;
     beyond2 += fabs(x) > 2;
   }
   assert_true(fabs(moment[1]) < 4 / sqrt(N));
@@ -102,8 +100,7 @@ static void below_is_in_range_and_even(void **state)
       seen[x]++;
     }
     double expected = (double)N / (double)n;
-    for (uint64_t x = 0; x < n; x++)
-      assert_true(fabs(seen[x] - expected) <= 4.5 * sqrt(expected));
+    for (uint64_t x = 0; x < n; x++) assert_true(fabs(seen[x] - expected) <= 4.5 * sqrt(expected));
   }
   /* With n = 3/4 of 2^64 a bare remainder would fall below 2^62 half of the time, not a third. */
   uint64_t n = (uint64_t)3 << 62;

@@ -79,10 +79,8 @@ static void steps_of_nothing_and_of_very_much(void **state)
     }
     tape_backward(tp, t_sum_all(tp, h));
     for (int l = 0; l < LEAVESS; l++)
-      for (size_t i = 0; i < leaf[l]->n; i++)
-        assert_true(isfinite(leaf[l]->grad[i]));
-    for (int d = 0; d < D; d++)
-      check_number("gradient", (double)leaf[HS]->grad[d], large ? 0 : 1, VALUE_TOL);
+      for (size_t i = 0; i < leaf[l]->n; i++) assert_true(isfinite(leaf[l]->grad[i]));
+    for (int d = 0; d < D; d++) check_number("gradient", (double)leaf[HS]->grad[d], large ? 0 : 1, VALUE_TOL);
     free_leaves(leaf, LEAVESS);
     tape_free(tp);
   }

@@ -18,8 +18,7 @@ static Tensor *run_reshape(Tape *tp, Tensor **leaf, const OpCase *c)
   assert_ptr_equal(y->data, leaf[0]->data);
   assert_int_equal(y->axes, c->arg[0]);
   for (int d = 0; d < y->axes; d++)
-    if (c->arg[1 + d] >= 0)
-      assert_int_equal(y->shape[d], c->arg[1 + d]);
+    if (c->arg[1 + d] >= 0) assert_int_equal(y->shape[d], c->arg[1 + d]);
   return y;
 }
 
@@ -60,17 +59,13 @@ static void want_slice(double *y, double *const *x, const OpCase *c)
   }
 }
 
-static Tensor *run_concat(Tape *tp, Tensor **leaf, const OpCase *c)
-{
-  return t_concat(tp, leaf, c->leaves, c->arg[0]);
-}
+static Tensor *run_concat(Tape *tp, Tensor **leaf, const OpCase *c) { return t_concat(tp, leaf, c->leaves, c->arg[0]); }
 
 static void want_concat(double *y, double *const *x, const OpCase *c)
 {
   Shape whole = c->leaf[0];
   int axis = axis_of(&whole, c->arg[0]), from = 0, at[MAX_AXES];
-  for (int p = 1; p < c->leaves; p++)
-    whole.shape[axis] += c->leaf[p].shape[axis];
+  for (int p = 1; p < c->leaves; p++) whole.shape[axis] += c->leaf[p].shape[axis];
   for (int p = 0; p < c->leaves; p++) {
     for (size_t i = 0; i < count_of(&c->leaf[p]); i++) {
       unravel(i, &c->leaf[p], at);
@@ -112,13 +107,7 @@ static void reshape_slice_concat(void **state)
       {"slice all", run_slice, want_slice, NULL, 1, {SHAPE(17)}, {0, 0, 17}},
       {"concat first axis", run_concat, want_concat, NULL, 3, {SHAPE(1, 5), SHAPE(3, 5), SHAPE(2, 5)}, {0}},
       {"concat middle axis", run_concat, want_concat, NULL, 2, {SHAPE(2, 1, 3), SHAPE(2, 4, 3)}, {1}},
-      {"concat last axis",
-       run_concat,
-       want_concat,
-       NULL,
-       3,
-       {SHAPE(2, 3, 1), SHAPE(2, 3, 5), SHAPE(2, 3, 1)},
-       {-1}},
+      {"concat last axis", run_concat, want_concat, NULL, 3, {SHAPE(2, 3, 1), SHAPE(2, 3, 5), SHAPE(2, 3, 1)}, {-1}},
       {"concat axis -2", run_concat, want_concat, NULL, 2, {SHAPE(3, 2), SHAPE(1, 2)}, {-2}},
       {"concat one", run_concat, want_concat, NULL, 1, {SHAPE(3, 2)}, {1}},
       {"concat twice the same", run_twice_in_concat, NULL, NULL, 1, {SHAPE(3, 2)}, {1}},
@@ -143,10 +132,8 @@ static void want_append(double *y, double *const *x, const OpCase *c)
   size_t inner = count_of(&c->leaf[1]) / (size_t)(c->leaf[1].shape[0] * c->leaf[1].shape[1]);
   size_t old = (size_t)c->leaf[0].shape[1] * inner, new = (size_t)c->leaf[1].shape[1] * inner;
   for (size_t b = 0; b < (size_t)c->leaf[1].shape[0]; b++) {
-    for (size_t i = 0; i < old; i++)
-      *y++ = x[0][b * old + i];
-    for (size_t i = 0; i < new; i++)
-      *y++ = x[1][b * new + i];
+    for (size_t i = 0; i < old; i++) *y++ = x[0][b * old + i];
+    for (size_t i = 0; i < new; i++) *y++ = x[1][b * new + i];
   }
 }
 
@@ -179,8 +166,7 @@ static Tensor *run_sum(Tape *tp, Tensor **leaf, const OpCase *c)
   bool keep = c->arg[1], mean = c->arg[2];
   Tensor *y = mean ? t_mean(tp, leaf[0], c->arg[0], keep) : t_sum(tp, leaf[0], c->arg[0], keep);
   assert_int_equal(y->axes, leaf[0]->axes - !keep);
-  if (keep)
-    assert_int_equal(y->shape[axis_of(&c->leaf[0], c->arg[0])], 1);
+  if (keep) assert_int_equal(y->shape[axis_of(&c->leaf[0], c->arg[0])], 1);
   return y;
 }
 
@@ -205,8 +191,7 @@ static Tensor *run_sum_all(Tape *tp, Tensor **leaf, const OpCase *c)
 
 static void want_sum_all(double *y, double *const *x, const OpCase *c)
 {
-  for (size_t i = 0; i < count_of(&c->leaf[0]); i++)
-    y[0] += x[0][i];
+  for (size_t i = 0; i < count_of(&c->leaf[0]); i++) y[0] += x[0][i];
 }
 
 static void sums_and_means(void **state)
@@ -216,8 +201,8 @@ static void sums_and_means(void **state)
   for (size_t s = 0; s < COUNT_OF(shapes); s++) {
     for (int axis = -shapes[s].axes; axis < shapes[s].axes; axis++)
       for (int how = 0; how < 4; how++)
-        check_op(&(OpCase){
-            how / 2 ? "mean" : "sum", run_sum, want_sum, NULL, 1, {shapes[s]}, {axis, how % 2, how / 2}});
+        check_op(
+            &(OpCase){how / 2 ? "mean" : "sum", run_sum, want_sum, NULL, 1, {shapes[s]}, {axis, how % 2, how / 2}});
     check_op(&(OpCase){"sum_all", run_sum_all, want_sum_all, NULL, 1, {shapes[s]}});
   }
   check_op(&(OpCase){"sum_all", run_sum_all, want_sum_all, NULL, 1, {SCALAR}});
@@ -231,8 +216,7 @@ static void want_cumsum(double *y, double *const *x, const OpCase *c)
   int at[MAX_AXES], axis = axis_of(s, c->arg[0]);
   for (size_t i = 0; i < count_of(s); i++) {
     unravel(i, s, at);
-    for (; at[axis] >= 0; at[axis]--)
-      y[i] += x[0][ravel(at, s)];
+    for (; at[axis] >= 0; at[axis]--) y[i] += x[0][ravel(at, s)];
   }
 }
 
@@ -261,11 +245,9 @@ static void empty_tensors(void **state)
   Tensor *loss = t_sum_all(tp, y);
   assert_true(loss->data[0] == 0);
   tape_backward(tp, loss);
-  for (int i = 0; i < 3; i++)
-    assert_true(row->grad[i] == 0);
+  for (int i = 0; i < 3; i++) assert_true(row->grad[i] == 0);
   Tensor *sum = t_sum(tp, none, 0, false);
-  for (int i = 0; i < 3; i++)
-    assert_true(sum->data[i] == 0);
+  for (int i = 0; i < 3; i++) assert_true(sum->data[i] == 0);
   assert_int_equal(t_slice(tp, row, 0, 3, 0)->n, 0);
   free_leaves((Tensor *[]){none, row}, 2);
   tape_free(tp);
@@ -289,12 +271,9 @@ static void refused(void **state)
        {.run = run_reshape, .leaves = 1, .leaf = {SHAPE(2, 3)}, .arg = {2, 4, -1}}},
       {"reshape: only one size may be left open",
        {.run = run_reshape, .leaves = 1, .leaf = {SHAPE(2, 3)}, .arg = {2, -1, -1}}},
-      {"cannot be negative: [-2,-3]",
-       {.run = run_reshape, .leaves = 1, .leaf = {SHAPE(2, 3)}, .arg = {2, -2, -3}}},
-      {"reshape: a tensor has 0 to 4 axes, not -1",
-       {.run = run_reshape, .leaves = 1, .leaf = {SHAPE(6)}, .arg = {-1}}},
-      {"reshape: a tensor has 0 to 4 axes, not 5",
-       {.run = run_reshape, .leaves = 1, .leaf = {SHAPE(6)}, .arg = {5}}},
+      {"cannot be negative: [-2,-3]", {.run = run_reshape, .leaves = 1, .leaf = {SHAPE(2, 3)}, .arg = {2, -2, -3}}},
+      {"reshape: a tensor has 0 to 4 axes, not -1", {.run = run_reshape, .leaves = 1, .leaf = {SHAPE(6)}, .arg = {-1}}},
+      {"reshape: a tensor has 0 to 4 axes, not 5", {.run = run_reshape, .leaves = 1, .leaf = {SHAPE(6)}, .arg = {5}}},
       {"slice: 2 elements from 2 are not within axis 1 of [2,3]",
        {.run = run_slice, .leaves = 1, .leaf = {SHAPE(2, 3)}, .arg = {1, 2, 2}}},
       {"slice: 1 elements from -1 are not within axis 0 of [2,3]",
@@ -310,8 +289,7 @@ static void refused(void **state)
        {.run = run_concat, .leaves = 2, .leaf = {SHAPE(2, 3), SHAPE(2)}}},
       {"concat: [2,3] and [2,4] differ outside axis 0",
        {.run = run_concat, .leaves = 2, .leaf = {SHAPE(2, 3), SHAPE(2, 4)}}},
-      {"concat: [2,3] has no axis 2",
-       {.run = run_concat, .leaves = 2, .leaf = {SHAPE(2, 3), SHAPE(2, 3)}, .arg = {2}}},
+      {"concat: [2,3] has no axis 2", {.run = run_concat, .leaves = 2, .leaf = {SHAPE(2, 3), SHAPE(2, 3)}, .arg = {2}}},
       {"sum: [] has no axis 0", {.run = run_sum, .leaves = 1, .leaf = {SCALAR}}},
       {"sum: [2,3] has no axis 2", {.run = run_sum, .leaves = 1, .leaf = {SHAPE(2, 3)}, .arg = {2}}},
       {"mean: [2,3] has no axis -3", {.run = run_sum, .leaves = 1, .leaf = {SHAPE(2, 3)}, .arg = {-3, 0, 1}}},
@@ -329,12 +307,8 @@ static void refused(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(reshape_slice_concat),
-      cmocka_unit_test(append),
-      cmocka_unit_test(sums_and_means),
-      cmocka_unit_test(running_sums),
-      cmocka_unit_test(empty_tensors),
-      cmocka_unit_test(refused),
+      cmocka_unit_test(reshape_slice_concat), cmocka_unit_test(append),        cmocka_unit_test(sums_and_means),
+      cmocka_unit_test(running_sums),         cmocka_unit_test(empty_tensors), cmocka_unit_test(refused),
   };
   return cmocka_run_group_tests_name("shape", tests, NULL, NULL);
 }

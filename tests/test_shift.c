@@ -19,15 +19,12 @@ static void want_shift(double *y, double *const *x, const OpCase *c)
   int B = c->leaf[0].shape[0], T = c->leaf[0].shape[1], C = c->leaf[0].shape[2];
   if (c->arg[0] & OUTPUT)
     for (int b = 0; b < B; b++) {
-      for (int i = 0; i < C; i++)
-        *y++ = x[1][b * C + i];
-      for (int i = 0; i < (T - 1) * C; i++)
-        *y++ = x[0][b * T * C + i];
+      for (int i = 0; i < C; i++) *y++ = x[1][b * C + i];
+      for (int i = 0; i < (T - 1) * C; i++) *y++ = x[0][b * T * C + i];
     }
   if (c->arg[0] & STATE)
     for (int b = 0; b < B; b++)
-      for (int i = 0; i < C; i++)
-        *y++ = x[0][((b + 1) * T - 1) * C + i];
+      for (int i = 0; i < C; i++) *y++ = x[0][((b + 1) * T - 1) * C + i];
 }
 
 static void shift(void **state)
@@ -52,10 +49,8 @@ static void refused(void **state)
        {.run = run_shift, .leaves = 2, .leaf = {SHAPE(3, 4), SHAPE(3, 4)}}},
       {"shift: x is [2,0,4], expected [B,T,C], none of them 0",
        {.run = run_shift, .leaves = 2, .leaf = {SHAPE(2, 0, 4), SHAPE(2, 4)}}},
-      {"shift: carry is [4], expected [2,4]",
-       {.run = run_shift, .leaves = 2, .leaf = {SHAPE(2, 3, 4), SHAPE(4)}}},
-      {"shift: carry is [2,3], expected [2,4]",
-       {.run = run_shift, .leaves = 2, .leaf = {SHAPE(2, 3, 4), SHAPE(2, 3)}}},
+      {"shift: carry is [4], expected [2,4]", {.run = run_shift, .leaves = 2, .leaf = {SHAPE(2, 3, 4), SHAPE(4)}}},
+      {"shift: carry is [2,3], expected [2,4]", {.run = run_shift, .leaves = 2, .leaf = {SHAPE(2, 3, 4), SHAPE(2, 3)}}},
   };
   check_refusals(refusals, COUNT_OF(refusals));
 }

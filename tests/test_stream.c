@@ -194,11 +194,24 @@ static void every_item_once(void **state)
 
 int main(void)
 {
-#define VERSION(name_) {.name = name_, .test_func = version, .initial_state = (void *)name_}
+#define VERSION(name_)                                                  \
+  {                                                                     \
+    .name = name_, .test_func = version, .initial_state = (void *)name_ \
+  }
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_item_once), cmocka_unit_test(random_programs),
-      VERSION("v1"), VERSION("v2"), VERSION("v3"), VERSION("v4"), VERSION("v5.0"), VERSION("v5.1"), VERSION("v5.2"),
-      VERSION("v6"), VERSION("v6a"), VERSION("v6b"), VERSION("v7"),
+      cmocka_unit_test(every_item_once),
+      cmocka_unit_test(random_programs),
+      VERSION("v1"),
+      VERSION("v2"),
+      VERSION("v3"),
+      VERSION("v4"),
+      VERSION("v5.0"),
+      VERSION("v5.1"),
+      VERSION("v5.2"),
+      VERSION("v6"),
+      VERSION("v6a"),
+      VERSION("v6b"),
+      VERSION("v7"),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

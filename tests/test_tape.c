@@ -33,8 +33,7 @@ static void save(TapeWatcher *self)
 {
   Saver *s = (Saver *)self;
   s->calls++;
-  if (s->watched)
-    s->saved = s->watched->data[0];
+  if (s->watched) s->saved = s->watched->data[0];
   s->watched = NULL;
 }
 
@@ -113,8 +112,7 @@ static void backward_wants_one_number(void **state)
   (void)state;
   Tape *tp = tape_new();
   Tensor *x = new_leaf(2, (int[]){2, 3}, true);
-  expect_failure(run_backward, &(On){tp, t_exp(tp, x)},
-                 "backward starts from a single number, not from shape [2,3]");
+  expect_failure(run_backward, &(On){tp, t_exp(tp, x)}, "backward starts from a single number, not from shape [2,3]");
   tensor_free(x);
   tape_free(tp);
 }

@@ -15,15 +15,13 @@ static void shapes_and_counts(void **state)
   assert_int_equal(shape_count(2, (int[]){0, 7}), 0);
   assert_string_equal(shape_text(0, NULL), "[]");
   assert_string_equal(shape_text(4, (int[]){1, -2, 2147483647, 4}), "[1,-2,2147483647,4]");
-  Tensor *a = tensor_new(2, (int[]){2, 3}), *b = tensor_new(2, (int[]){3, 2}),
-         *c = tensor_new(3, (int[]){2, 3, 1});
+  Tensor *a = tensor_new(2, (int[]){2, 3}), *b = tensor_new(2, (int[]){3, 2}), *c = tensor_new(3, (int[]){2, 3, 1});
   Tensor *scalar = tensor_new(0, NULL);
   assert_string_equal(tensor_shape(a), "[2,3]");
   assert_true(tensor_same_shape(a, a) && tensor_same_shape(scalar, scalar));
   assert_false(tensor_same_shape(a, b) || tensor_same_shape(a, c) || tensor_same_shape(a, scalar));
   assert_int_equal(scalar->n, 1);
-  for (size_t i = 0; i < a->n; i++)
-    assert_true(a->data[i] == 0);
+  for (size_t i = 0; i < a->n; i++) assert_true(a->data[i] == 0);
   free_leaves((Tensor *[]){a, b, c, scalar}, 4);
   tensor_free(NULL);
 }
@@ -72,8 +70,7 @@ static void reading_and_writing_stay_inside(void **state)
   assert_memory_equal(out, ((real[]){0, 0, 1, 2, 3, 0, 0, 0}), sizeof out);
   tensor_read(t, 6, 0, out);
   tensor_fill(t, 5);
-  for (int i = 0; i < 6; i++)
-    assert_true(t->data[i] == 5);
+  for (int i = 0; i < 6; i++) assert_true(t->data[i] == 5);
   static const size_t bad[][2] = {{0, 7}, {6, 1}, {7, 0}, {5, 2}, {SIZE_MAX, 2}, {2, SIZE_MAX}};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     Access a = {t, bad[i][0], bad[i][1]};

@@ -24,8 +24,7 @@ static void fill_param(Model *m, const char *suffix, double value)
 {
   for (int i = 0; i < m->count; i++) {
     const char *at = strstr(m->params[i].name, suffix);
-    if (at && at[strlen(suffix)] == 0)
-      tensor_fill(m->params[i].t, (real)value);
+    if (at && at[strlen(suffix)] == 0) tensor_fill(m->params[i].t, (real)value);
   }
 }
 
@@ -35,10 +34,8 @@ static bool name_in_v5(const char *name6, char *name5, size_t size, bool *comple
   const char *mix = strstr(name6, "time_maa_");
   *complement = mix != NULL;
   snprintf(name5, size, "%s", name6);
-  if (strstr(name6, "_w1") || strstr(name6, "_w2") || strstr(name6, "maa_x") || strstr(name6, "maa_w"))
-    return false;
-  if (mix)
-    snprintf(name5, size, "%.*stime_mix_%s", (int)(mix - name6), name6, mix + strlen("time_maa_"));
+  if (strstr(name6, "_w1") || strstr(name6, "_w2") || strstr(name6, "maa_x") || strstr(name6, "maa_w")) return false;
+  if (mix) snprintf(name5, size, "%.*stime_mix_%s", (int)(mix - name6), name6, mix + strlen("time_maa_"));
   return true;
 }
 
@@ -48,14 +45,12 @@ static void copy_to_v5(Model *v6, Model *v5)
   for (int i = 0; i < v6->count; i++) {
     char name[80];
     bool complement;
-    if (!name_in_v5(v6->params[i].name, name, sizeof name, &complement))
-      continue;
+    if (!name_in_v5(v6->params[i].name, name, sizeof name, &complement)) continue;
     Param *to = model_param(v5, name);
     const Tensor *from = v6->params[i].t;
     assert_non_null(to);
     assert_int_equal(to->t->n, from->n);
-    for (size_t j = 0; j < from->n; j++)
-      to->t->data[j] = complement ? 1 - from->data[j] : from->data[j];
+    for (size_t j = 0; j < from->n; j++) to->t->data[j] = complement ? 1 - from->data[j] : from->data[j];
     copied++;
   }
   assert_int_equal(copied, v5->count);
@@ -66,8 +61,7 @@ enum { MODEL_B = 2, MODEL_T = 18 };
 /* Logits; and the gradient of the loss in the parameters. */
 static double *run_model(Model *m, size_t *n)
 {
-  int *tokens = random_tokens(5, MODEL_B * MODEL_T, m->d.V),
-      *targets = random_tokens(6, MODEL_B * MODEL_T, m->d.V);
+  int *tokens = random_tokens(5, MODEL_B * MODEL_T, m->d.V), *targets = random_tokens(6, MODEL_B * MODEL_T, m->d.V);
   Tape *tp = tape_new();
   State *st = state_new(m, MODEL_B), *again = state_new(m, MODEL_B);
   Tensor *logits = model_logits(tp, m, tokens, MODEL_B, MODEL_T, st);
@@ -87,8 +81,7 @@ static void compare_gradients(Model *v6, Model *v5)
   for (int i = 0; i < v6->count; i++) {
     char name[80];
     bool complement;
-    if (!name_in_v5(v6->params[i].name, name, sizeof name, &complement))
-      continue;
+    if (!name_in_v5(v6->params[i].name, name, sizeof name, &complement)) continue;
     double *g6 = calloc(v6->params[i].t->n, sizeof *g6), *g5 = calloc(v6->params[i].t->n, sizeof *g5);
     for (size_t j = 0; j < v6->params[i].t->n; j++) {
       g6[j] = (double)v6->params[i].t->grad[j] * (complement ? -1 : 1);
@@ -135,8 +128,7 @@ static void v5_2_with_one_decay_per_head_is_v5_1(void **state)
     for (int i = 0; i < one->count; i++) {
       Tensor *from = one->params[i].t, *to = model_param(two, one->params[i].name)->t;
       size_t repeat = to->n / from->n;
-      for (size_t j = 0; j < to->n; j++)
-        to->data[j] = from->data[j / repeat];
+      for (size_t j = 0; j < to->n; j++) to->data[j] = from->data[j / repeat];
     }
     size_t n1, n2;
     double *y1 = run_model(one, &n1), *y2 = run_model(two, &n2);
@@ -144,8 +136,7 @@ static void v5_2_with_one_decay_per_head_is_v5_1(void **state)
     for (int i = 0; i < one->count; i++) { /* gradients: the sum over a head */
       Tensor *from = one->params[i].t, *to = model_param(two, one->params[i].name)->t;
       double *g = calloc(from->n, sizeof *g);
-      for (size_t j = 0; j < to->n; j++)
-        g[j / (to->n / from->n)] += (double)to->grad[j];
+      for (size_t j = 0; j < to->n; j++) g[j / (to->n / from->n)] += (double)to->grad[j];
       for (size_t j = 0; j < from->n; j++)
         check_number(one->params[i].name, (double)from->grad[j], g[j], 10 * MODEL_TOL);
       free(g);

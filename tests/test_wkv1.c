@@ -33,8 +33,7 @@ static void want_wkv1(double *y, double *const *x, const OpCase *c)
     double top = 0, bottom = 0;
     for (int distance = 0; distance <= t; distance++) {
       double k = key1(x, c, b, t - distance, ch), weight = x[W1][row + ctx - 1 - distance];
-      top +=
-          weight * x[ALPHA1][row + t - distance] * x[BETA1][row + t] * k * value1(x, c, b, t - distance, ch);
+      top += weight * x[ALPHA1][row + t - distance] * x[BETA1][row + t] * k * value1(x, c, b, t - distance, ch);
       bottom += k;
     }
     *y++ = top / bottom;
@@ -70,10 +69,10 @@ static Tensor *run_wkv1(Tape *tp, Tensor **x, const OpCase *c)
   return t_wkv1(tp, x[0], x[1], x[2], c->arg[0], x[3], x[4], &keys, &values);
 }
 /* w alpha beta for 2 heads, k and v [2,T,4], and a history of `before` tokens */
-#define LEAVES_OF_WKV1(ctx, T, before)                                                                       \
-  {                                                                                                          \
-    SHAPE(2, ctx), SHAPE(2, 1, ctx), SHAPE(2, ctx, 1), SHAPE(2, T, 4), SHAPE(2, T, 4), SHAPE(2, before, 4),  \
-        SHAPE(2, before, 4)                                                                                  \
+#define LEAVES_OF_WKV1(ctx, T, before)                                                                      \
+  {                                                                                                         \
+    SHAPE(2, ctx), SHAPE(2, 1, ctx), SHAPE(2, ctx, 1), SHAPE(2, T, 4), SHAPE(2, T, 4), SHAPE(2, before, 4), \
+        SHAPE(2, before, 4)                                                                                 \
   }
 
 static void refused(void **state)

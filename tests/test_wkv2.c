@@ -29,11 +29,9 @@ static void want_wkv2(double *y, double *const *x, const OpCase *c)
   for (int i = 0; c->arg[LOOK_AT] & OUTPUT && i < B * T * C; i++) {
     int b = i / (T * C), t = i / C % T, ch = i % C;
     double now = exp(x[U2][ch] + x[K2][i]);
-    *y++ =
-        (sum2(x, c, b, ch, t, true) + now * x[V2][i]) / (sum2(x, c, b, ch, t, false) + now + c->number[EPS]);
+    *y++ = (sum2(x, c, b, ch, t, true) + now * x[V2][i]) / (sum2(x, c, b, ch, t, false) + now + c->number[EPS]);
   }
-  for (int i = 0; c->arg[LOOK_AT] & STATE && i < 2 * B * C; i++)
-    *y++ = sum2(x, c, i / C % B, i % C, T, i < B * C);
+  for (int i = 0; c->arg[LOOK_AT] & STATE && i < 2 * B * C; i++) *y++ = sum2(x, c, i / C % B, i % C, T, i < B * C);
 }
 
 static void wkv2(void **state)
@@ -67,10 +65,9 @@ static void refused(void **state)
       (OpCase){.run = run_wkv2,
                .leaves = 6,
                .leaf = {SHAPE(4, 1), SHAPE(4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 4), SHAPE(2, 4)}},
-      (const char *[]){
-          "wkv2: w is [2,3,5], expected 4 numbers", "wkv2: u is [2,3,5], expected 4 numbers",
-          "wkv2: v is [2,3,4], expected [2,3,5] like e", "wkv2: v is [2,3,5], expected [2,3,4] like e",
-          "wkv2: state a is [2,3,5], expected [2,4]", "wkv2: state b is [2,3,5], expected [2,4]"});
+      (const char *[]){"wkv2: w is [2,3,5], expected 4 numbers", "wkv2: u is [2,3,5], expected 4 numbers",
+                       "wkv2: v is [2,3,4], expected [2,3,5] like e", "wkv2: v is [2,3,5], expected [2,3,4] like e",
+                       "wkv2: state a is [2,3,5], expected [2,4]", "wkv2: state b is [2,3,5], expected [2,4]"});
   static const Refusal refusals[] = {
       {"wkv2: e is [3,4], expected [B,T,C], none of them 0",
        {.run = run_wkv2,

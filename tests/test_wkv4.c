@@ -24,8 +24,7 @@ static double exponent4(double *const *x, const OpCase *c, int b, int ch, int s,
 {
   int T = c->leaf[K4].shape[1], C = c->leaf[K4].shape[2];
   double exponent = s < 0 ? x[P4][b * C + ch] : x[K4][(b * T + s) * C + ch];
-  for (int n = s + 1; n < t; n++)
-    exponent += x[W4][c->arg[MODE] == PER_TOKEN ? (b * T + n) * C + ch : ch];
+  for (int n = s + 1; n < t; n++) exponent += x[W4][c->arg[MODE] == PER_TOKEN ? (b * T + n) * C + ch : ch];
   return exponent;
 }
 
@@ -54,8 +53,7 @@ static void want_wkv4(double *y, double *const *x, const OpCase *c)
     }
   for (int i = 0; c->arg[0] & STATE && i < BC; i++) {
     double p = -INFINITY;
-    for (int s = -1; s < T; s++)
-      p = fmax(p, exponent4(x, c, i / C, i % C, s, T));
+    for (int s = -1; s < T; s++) p = fmax(p, exponent4(x, c, i / C, i % C, s, T));
     sums4(&top, &bottom, x, c, i / C, i % C, T);
     y[i] = (double)(top * expl(-(long double)p));
     y[BC + i] = (double)(bottom * expl(-(long double)p));
@@ -69,13 +67,11 @@ static bool clear_winner4(double *const *x, const OpCase *c, int b, int ch)
 {
   int T = c->leaf[K4].shape[1], best = -1;
   for (int s = 0; s < T; s++)
-    if (exponent4(x, c, b, ch, s, T) > exponent4(x, c, b, ch, best, T))
-      best = s;
+    if (exponent4(x, c, b, ch, s, T) > exponent4(x, c, b, ch, best, T)) best = s;
   for (int s = -1; s < T; s++) {
     double gap = exponent4(x, c, b, ch, best, T) - exponent4(x, c, b, ch, s, T);
     int age = 2 * T - s - best;
-    if (s != best && gap < 2 * GRADIENT_STEP * (2 + age))
-      return false;
+    if (s != best && gap < 2 * GRADIENT_STEP * (2 + age)) return false;
   }
   return true;
 }
@@ -85,8 +81,7 @@ static bool clear_winner4(double *const *x, const OpCase *c, int b, int ch)
 static void fill_wkv4(Tensor **leaf, const OpCase *c, Rng *rng)
 {
   int B = c->leaf[K4].shape[0], T = c->leaf[K4].shape[1], C = c->leaf[K4].shape[2];
-  for (size_t i = 0; i < leaf[W4]->n; i++)
-    leaf[W4]->data[i] = (real)(-0.05 - 1.5 * rng_uniform(rng));
+  for (size_t i = 0; i < leaf[W4]->n; i++) leaf[W4]->data[i] = (real)(-0.05 - 1.5 * rng_uniform(rng));
   for (int i = 0; i < B * C; i++) {
     leaf[B4]->data[i] = (real)(0.5 + rng_uniform(rng));
     leaf[P4]->data[i] += (real)c->number[1];
@@ -94,14 +89,11 @@ static void fill_wkv4(Tensor **leaf, const OpCase *c, Rng *rng)
   for (int i = 0; i < B * C; i++) {
     bool clear = false;
     while (!clear) {
-      for (int t = 0; t < T; t++)
-        leaf[K4]->data[(i / C * T + t) * C + i % C] = (real)(c->number[0] * rng_normal(rng));
+      for (int t = 0; t < T; t++) leaf[K4]->data[(i / C * T + t) * C + i % C] = (real)(c->number[0] * rng_normal(rng));
       double *x[LEAVES4];
-      for (int l = 0; l < LEAVES4; l++)
-        x[l] = doubles_of(leaf[l]);
+      for (int l = 0; l < LEAVES4; l++) x[l] = doubles_of(leaf[l]);
       clear = clear_winner4(x, c, i / C, i % C);
-      for (int l = 0; l < LEAVES4; l++)
-        free(x[l]);
+      for (int l = 0; l < LEAVES4; l++) free(x[l]);
     }
   }
 }
@@ -117,8 +109,7 @@ static OpCase case_wkv4(const char *name, Sizes z, int mode, int what, double p)
 static void wkv4(void **state)
 {
   (void)state;
-  static const Sizes sizes[] = {{2, 5, 1, 3},  {1, 1, 1, 1},  {3, 1, 1, 5},
-                                {1, 17, 1, 5}, {2, 33, 1, 1}, {1, 40, 1, 3}};
+  static const Sizes sizes[] = {{2, 5, 1, 3}, {1, 1, 1, 1}, {3, 1, 1, 5}, {1, 17, 1, 5}, {2, 33, 1, 1}, {1, 40, 1, 3}};
   for (size_t i = 0; i < COUNT_OF(sizes); i++)
     for (int what = OUTPUT; what <= BOTH; what++)
       for (int mode = PER_TOKEN; mode <= PER_CHANNEL; mode++)
@@ -150,8 +141,7 @@ static void wkv4_may_be_cut_anywhere(void **state)
   for (int mode = PER_TOKEN; mode <= PER_CHANNEL; mode++) {
     OpCase whole = case_wkv4("wkv4 cut", (Sizes){2, 19, 1, 3}, mode, BOTH, 0), cut = whole;
     cut.run = run_wkv4_cut;
-    for (cut.arg[CUT] = 1; cut.arg[CUT] < 19; cut.arg[CUT] += 4)
-      check_alike(&whole, &cut, 0, 20 * VALUE_TOL);
+    for (cut.arg[CUT] = 1; cut.arg[CUT] < 19; cut.arg[CUT] += 4) check_alike(&whole, &cut, 0, 20 * VALUE_TOL);
     cut.arg[CUT] = 7;
     check_op(&cut);
   }
@@ -198,16 +188,12 @@ static void wkv4_from_nothing(void **state)
     tensor_fill(leaf[P4], (real)nothing[i % 2]);
     Tape *tp = tape_new();
     Tensor *y = c.run(tp, leaf, &c);
-    for (int b = 0; b < 2; b++)
-      check_close("first", y->data + b * 18, leaf[V4]->data + b * 18, 3, 0);
-    for (size_t j = 0; j < y->n; j++)
-      assert_true(isfinite(y->data[j]));
+    for (int b = 0; b < 2; b++) check_close("first", y->data + b * 18, leaf[V4]->data + b * 18, 3, 0);
+    for (size_t j = 0; j < y->n; j++) assert_true(isfinite(y->data[j]));
     tape_backward(tp, t_sum_all(tp, y));
     for (int l = 0; l < LEAVES4; l++)
-      for (size_t j = 0; j < leaf[l]->n; j++)
-        assert_true(isfinite(leaf[l]->grad[j]));
-    for (size_t j = 0; j < leaf[P4]->n; j++)
-      assert_true(leaf[P4]->grad[j] == 0);
+      for (size_t j = 0; j < leaf[l]->n; j++) assert_true(isfinite(leaf[l]->grad[j]));
+    for (size_t j = 0; j < leaf[P4]->n; j++) assert_true(leaf[P4]->grad[j] == 0);
     free_leaves(leaf, LEAVES4);
     tape_free(tp);
   }
@@ -218,17 +204,14 @@ static void wkv4_from_nothing(void **state)
 static void refused(void **state)
 {
   (void)state;
-  check_each_operand((OpCase){.run = run_wkv4,
-                              .leaves = 7,
-                              .leaf = {SHAPE(4), SHAPE(4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 4),
-                                       SHAPE(2, 4), SHAPE(2, 4)}},
-                     (const char *[]){"wkv4: w is [2,3,5], expected 4 numbers or [2,3,4]",
-                                      "wkv4: u is [2,3,5], expected [4]",
-                                      "wkv4: v is [2,3,4], expected [2,3,5] like k",
-                                      "wkv4: v is [2,3,5], expected [2,3,4] like k",
-                                      "wkv4: state a is [2,3,5], expected [2,4]",
-                                      "wkv4: state b is [2,3,5], expected [2,4]",
-                                      "wkv4: state p is [2,3,5], expected [2,4]"});
+  check_each_operand(
+      (OpCase){.run = run_wkv4,
+               .leaves = 7,
+               .leaf = {SHAPE(4), SHAPE(4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 4), SHAPE(2, 4), SHAPE(2, 4)}},
+      (const char *[]){"wkv4: w is [2,3,5], expected 4 numbers or [2,3,4]", "wkv4: u is [2,3,5], expected [4]",
+                       "wkv4: v is [2,3,4], expected [2,3,5] like k", "wkv4: v is [2,3,5], expected [2,3,4] like k",
+                       "wkv4: state a is [2,3,5], expected [2,4]", "wkv4: state b is [2,3,5], expected [2,4]",
+                       "wkv4: state p is [2,3,5], expected [2,4]"});
   static const Refusal refusals[] = {
       {"wkv4: k is [3,4], expected [B,T,C], none of them 0",
        {.run = run_wkv4,

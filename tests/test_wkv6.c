@@ -49,8 +49,7 @@ static void want_wkv6(double *y, double *const *x, const OpCase *c)
 static void wkv6(void **state)
 {
   (void)state;
-  static const Sizes sizes[] = {{2, 5, 2, 3},  {1, 1, 1, 1},  {3, 1, 2, 5},
-                                {1, 16, 1, 3}, {1, 17, 3, 2}, {2, 33, 1, 3}};
+  static const Sizes sizes[] = {{2, 5, 2, 3}, {1, 1, 1, 1}, {3, 1, 2, 5}, {1, 16, 1, 3}, {1, 17, 3, 2}, {2, 33, 1, 3}};
   for (size_t i = 0; i < COUNT_OF(sizes); i++)
     for (int what = OUTPUT; what <= BOTH; what++)
       for (int mode = PER_TOKEN; mode <= PER_CHANNEL; mode++) {
@@ -76,12 +75,11 @@ static void refused(void **state)
   check_each_operand(
       (OpCase){.run = run_wkv6,
                .leaves = 6,
-               .leaf = {SHAPE(2, 3, 4), SHAPE(2, 2), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 2),
-                        SHAPE(2, 2, 2, 2)}},
-      (const char *[]){
-          "wkv6: r is [2,3,5], expected [2,3,4] like k", "wkv6: w is [2,3,5], expected 4 numbers or [2,3,4]",
-          "wkv6: state S is [2,2,2,2], but k is [2,3,5]", "wkv6: v is [2,3,5], expected [2,3,4] like k",
-          "wkv6: u is [2,3,5], expected 4 numbers", "wkv6: state S is [2,3,5], expected [B,H,N,N]"});
+               .leaf = {SHAPE(2, 3, 4), SHAPE(2, 2), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 2), SHAPE(2, 2, 2, 2)}},
+      (const char *[]){"wkv6: r is [2,3,5], expected [2,3,4] like k",
+                       "wkv6: w is [2,3,5], expected 4 numbers or [2,3,4]",
+                       "wkv6: state S is [2,2,2,2], but k is [2,3,5]", "wkv6: v is [2,3,5], expected [2,3,4] like k",
+                       "wkv6: u is [2,3,5], expected 4 numbers", "wkv6: state S is [2,3,5], expected [B,H,N,N]"});
   static const Refusal refusals[] = {
       {"wkv6: k is [2,0,4], expected [B,T,C], none of them 0",
        {.run = run_wkv6,

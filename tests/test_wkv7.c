@@ -37,8 +37,7 @@ static void through7(long double *row, double *const *x, const Sizes7 *z, int b,
 {
   int at = ((b * z->T + t) * z->H + h) * z->N;
   long double along = 0;
-  for (int j = 0; j < z->N; j++)
-    along += row[j] * (long double)x[A7][at + j];
+  for (int j = 0; j < z->N; j++) along += row[j] * (long double)x[A7][at + j];
   for (int j = 0; j < z->N; j++)
     row[j] = row[j] * expl((long double)x[W7][at + j]) + along * (long double)x[B7][at + j];
 }
@@ -50,23 +49,17 @@ static Matrix state7(double *const *x, const Sizes7 *z, int b, int h, int t)
   Matrix S = {0};
   for (int i = 0; i < z->N; i++) {
     long double row[MOST_N];
-    for (int j = 0; j < z->N; j++)
-      row[j] = (long double)x[S7][((b * z->H + h) * z->N + i) * z->N + j];
-    for (int q = 0; q <= t; q++)
-      through7(row, x, z, b, q, h);
-    for (int j = 0; j < z->N; j++)
-      S.at[i][j] = row[j];
+    for (int j = 0; j < z->N; j++) row[j] = (long double)x[S7][((b * z->H + h) * z->N + i) * z->N + j];
+    for (int q = 0; q <= t; q++) through7(row, x, z, b, q, h);
+    for (int j = 0; j < z->N; j++) S.at[i][j] = row[j];
   }
   for (int s = 0; s <= t; s++) {
     int at = ((b * z->T + s) * z->H + h) * z->N;
     long double key[MOST_N];
-    for (int j = 0; j < z->N; j++)
-      key[j] = (long double)x[K7][at + j];
-    for (int q = s + 1; q <= t; q++)
-      through7(key, x, z, b, q, h);
+    for (int j = 0; j < z->N; j++) key[j] = (long double)x[K7][at + j];
+    for (int q = s + 1; q <= t; q++) through7(key, x, z, b, q, h);
     for (int i = 0; i < z->N; i++)
-      for (int j = 0; j < z->N; j++)
-        S.at[i][j] += (long double)x[V7][at + i] * key[j];
+      for (int j = 0; j < z->N; j++) S.at[i][j] += (long double)x[V7][at + i] * key[j];
   }
   return S;
 }
@@ -81,15 +74,13 @@ static void want_wkv7(double *y, double *const *x, const OpCase *c)
         const double *r = x[R7] + ((b * z.T + t) * z.H + h) * z.N;
         for (int i = 0; i < z.N; i++) {
           long double sum = 0;
-          for (int j = 0; j < z.N; j++)
-            sum += S.at[i][j] * (long double)r[j];
+          for (int j = 0; j < z.N; j++) sum += S.at[i][j] * (long double)r[j];
           *y++ = (double)sum;
         }
       }
   for (int bh = 0; c->arg[0] & STATE && bh < z.B * z.H; bh++) {
     Matrix S = state7(x, &z, bh / z.H, bh % z.H, z.T - 1);
-    for (int i = 0; i < z.N * z.N; i++)
-      *y++ = (double)S.at[i / z.N][i % z.N];
+    for (int i = 0; i < z.N * z.N; i++) *y++ = (double)S.at[i / z.N][i % z.N];
   }
 }
 
@@ -112,8 +103,8 @@ static OpCase case_wkv7(const char *name, int B, int T, int H, int N, int what)
                   want_wkv7,
                   fill_wkv7,
                   LEAVES7,
-                  {SHAPE(B, T, C), SHAPE(B, T, C), SHAPE(B, T, C), SHAPE(B, T, C), SHAPE(B, T, C),
-                   SHAPE(B, T, C), SHAPE(B, H, N, N)},
+                  {SHAPE(B, T, C), SHAPE(B, T, C), SHAPE(B, T, C), SHAPE(B, T, C), SHAPE(B, T, C), SHAPE(B, T, C),
+                   SHAPE(B, H, N, N)},
                   {what},
                   .loosen = 10};
 }
@@ -139,8 +130,7 @@ static Tensor *run_wkv7_cut(Tape *tp, Tensor **leaf, const OpCase *c)
   Tensor *S = leaf[S7], *y[2];
   for (int part = 0; part < 2; part++) {
     Tensor *x[S7];
-    for (int l = 0; l < S7; l++)
-      x[l] = t_slice(tp, leaf[l], 1, part ? cut : 0, part ? T - cut : cut);
+    for (int l = 0; l < S7; l++) x[l] = t_slice(tp, leaf[l], 1, part ? cut : 0, part ? T - cut : cut);
     y[part] = t_wkv7(tp, x[R7], x[W7], x[K7], x[V7], x[A7], x[B7], &S);
   }
   return looked_at(tp, c, t_concat(tp, y, 2, 1), &S, 1);
@@ -164,8 +154,7 @@ static Tensor *run_wkv7_kappa(Tape *tp, Tensor **leaf, const OpCase *c)
 {
   Tensor *S = leaf[S7], *kappa = t_l2norm(tp, leaf[A7], sizes7(c).H, 1e-12);
   Tensor *iclr = t_sigmoid(tp, leaf[B7]);
-  Tensor *y =
-      t_wkv7(tp, leaf[R7], leaf[W7], leaf[K7], leaf[K7], t_neg(tp, kappa), t_mul(tp, kappa, iclr), &S);
+  Tensor *y = t_wkv7(tp, leaf[R7], leaf[W7], leaf[K7], leaf[K7], t_neg(tp, kappa), t_mul(tp, kappa, iclr), &S);
   return looked_at(tp, c, y, &S, 1);
 }
 
@@ -186,24 +175,23 @@ static void refused(void **state)
   check_each_operand(
       (OpCase){.run = run_wkv7,
                .leaves = 7,
-               .leaf = {SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4),
-                        SHAPE(2, 3, 4), SHAPE(2, 2, 2, 2)}},
-      (const char *[]){
-          "wkv7: r is [2,3,5], expected [2,3,4] like k", "wkv7: w is [2,3,5], expected [2,3,4] like k",
-          "wkv7: state S is [2,2,2,2], but k is [2,3,5]", "wkv7: v is [2,3,5], expected [2,3,4] like k",
-          "wkv7: a is [2,3,5], expected [2,3,4] like k", "wkv7: b is [2,3,5], expected [2,3,4] like k",
-          "wkv7: state S is [2,3,5], expected [B,H,N,N]"});
+               .leaf = {SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4),
+                        SHAPE(2, 2, 2, 2)}},
+      (const char *[]){"wkv7: r is [2,3,5], expected [2,3,4] like k", "wkv7: w is [2,3,5], expected [2,3,4] like k",
+                       "wkv7: state S is [2,2,2,2], but k is [2,3,5]", "wkv7: v is [2,3,5], expected [2,3,4] like k",
+                       "wkv7: a is [2,3,5], expected [2,3,4] like k", "wkv7: b is [2,3,5], expected [2,3,4] like k",
+                       "wkv7: state S is [2,3,5], expected [B,H,N,N]"});
   static const Refusal refusals[] = {
       {"wkv7: state S is [2,2,2,3], expected [2,2,2,2]",
        {.run = run_wkv7,
         .leaves = 7,
-        .leaf = {SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4),
-                 SHAPE(2, 3, 4), SHAPE(2, 2, 2, 3)}}},
+        .leaf = {SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4),
+                 SHAPE(2, 2, 2, 3)}}},
       {"wkv7: state S is [1,2,2,2], expected [2,2,2,2]",
        {.run = run_wkv7,
         .leaves = 7,
-        .leaf = {SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4),
-                 SHAPE(2, 3, 4), SHAPE(1, 2, 2, 2)}}},
+        .leaf = {SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4),
+                 SHAPE(1, 2, 2, 2)}}},
   };
   check_refusals(refusals, COUNT_OF(refusals));
 }

@@ -52,15 +52,13 @@ static Tensor *transposed(Tape *tp, Tensor *S)
 {
   Tensor *rows[16];
   int B = S->shape[0], H = S->shape[1], N = S->shape[2];
-  for (int j = 0; j < N; j++)
-    rows[j] = t_reshape(tp, t_slice(tp, S, 3, j, 1), 4, (int[]){B, H, 1, N});
+  for (int j = 0; j < N; j++) rows[j] = t_reshape(tp, t_slice(tp, S, 3, j, 1), 4, (int[]){B, H, 1, N});
   return t_concat(tp, rows, N, 2);
 }
 
 static Tensor *log_decay(Tape *tp, Tensor **leaf, const OpCase *c)
 {
-  if (c->arg[MODE] == PER_TOKEN)
-    return leaf[W6];
+  if (c->arg[MODE] == PER_TOKEN) return leaf[W6];
   return t_add(tp, tape_zeros(tp, 3, c->leaf[K6].shape), t_reshape(tp, leaf[W6], 1, (int[]){-1}));
 }
 
@@ -191,10 +189,8 @@ static void wkv4_is_wkv2_without_eps(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_decay_per_token_may_be_constant),
-      cmocka_unit_test(wkv7_that_removes_nothing_is_wkv6),
-      cmocka_unit_test(a_scan_of_one_decay_is_wkv6),
-      cmocka_unit_test(wkv4_does_not_see_where_exponents_start),
+      cmocka_unit_test(a_decay_per_token_may_be_constant), cmocka_unit_test(wkv7_that_removes_nothing_is_wkv6),
+      cmocka_unit_test(a_scan_of_one_decay_is_wkv6),       cmocka_unit_test(wkv4_does_not_see_where_exponents_start),
       cmocka_unit_test(wkv4_is_wkv2_without_eps),
   };
   int failed = cmocka_run_group_tests_name("wkv_alike", tests, NULL, NULL);

@@ -20,8 +20,7 @@ Tensor *exp_key2(Tape *tp, Tensor *k) { return t_exp(tp, t_binary(tp, B_MIN, k, 
 
 Tensor *per_channel(Tape *tp, Tensor *x, int H, int N)
 {
-  if (x->n == (size_t)(H * N))
-    return x;
+  if (x->n == (size_t)(H * N)) return x;
   return t_add(tp, t_reshape(tp, x, 2, (int[]){H, 1}), tape_zeros(tp, 2, (int[]){H, N}));
 }
 
@@ -29,8 +28,7 @@ Tensor *looked_at(Tape *tp, const OpCase *c, Tensor *y, Tensor **state, int n)
 {
   Tensor *parts[4] = {y};
   int what = c->arg[LOOK_AT];
-  for (int i = 0; i < n; i++)
-    parts[i + 1] = state[i];
+  for (int i = 0; i < n; i++) parts[i + 1] = state[i];
   return flat_concat(tp, what & OUTPUT ? parts : parts + 1, (what & OUTPUT ? 1 : 0) + (what & STATE ? n : 0));
 }
 
@@ -60,14 +58,12 @@ static Tensor *in_pieces(Tape *tp, Tensor **leaf, const OpCase *c, int T, Piece 
 
 static void fill_decay(Tensor *w, Rng *rng, double fastest)
 {
-  for (size_t i = 0; i < w->n; i++)
-    w->data[i] = (real)(-0.02 - fastest * rng_uniform(rng));
+  for (size_t i = 0; i < w->n; i++) w->data[i] = (real)(-0.02 - fastest * rng_uniform(rng));
 }
 
 static void spread_keys(Tensor *k, double centre, double spread)
 {
-  for (size_t i = 0; i < k->n; i++)
-    k->data[i] = (real)(centre + spread * (double)k->data[i]);
+  for (size_t i = 0; i < k->n; i++) k->data[i] = (real)(centre + spread * (double)k->data[i]);
 }
 
 /* ---- wkv1 ---- */
@@ -87,8 +83,7 @@ static Tensor *run1(Tape *tp, Tensor **leaf, const OpCase *c)
 static void fill1(Tensor **leaf, const OpCase *c, Rng *rng)
 {
   (void)rng;
-  for (int l = W1; l <= BETA1; l++)
-    spread_keys(leaf[l], 1, 0.3);
+  for (int l = W1; l <= BETA1; l++) spread_keys(leaf[l], 1, 0.3);
   spread_keys(leaf[K1], 0, c->number[SPREAD]);
   spread_keys(leaf[HK1], 0, c->number[SPREAD]);
 }
@@ -101,8 +96,8 @@ OpCase wkv1_case(const char *name, Sizes z, int before, int ctx, int look_at)
                   NULL,
                   fill1,
                   LEAVES1,
-                  {SHAPE(z.H, ctx), SHAPE(z.H, 1, ctx), SHAPE(z.H, ctx, 1), SHAPE(z.B, z.T, C),
-                   SHAPE(z.B, z.T, C), SHAPE(z.B, before, C), SHAPE(z.B, before, C)},
+                  {SHAPE(z.H, ctx), SHAPE(z.H, 1, ctx), SHAPE(z.H, ctx, 1), SHAPE(z.B, z.T, C), SHAPE(z.B, z.T, C),
+                   SHAPE(z.B, before, C), SHAPE(z.B, before, C)},
                   {look_at, 0, z.H},
                   {0, 1}};
 }
@@ -164,8 +159,7 @@ static void fill4(Tensor **leaf, const OpCase *c, Rng *rng)
   spread_keys(leaf[K4], 0, c->number[SPREAD]);
   for (size_t i = 0; c->arg[KEYS] == EXTREME && i < leaf[K4]->n; i++)
     leaf[K4]->data[i] = (real)(extremes[rng_below(rng, COUNT_OF(extremes))] + 0.3 * rng_normal(rng));
-  for (size_t i = 0; i < leaf[B4]->n; i++)
-    leaf[B4]->data[i] = (real)(0.5 + rng_uniform(rng));
+  for (size_t i = 0; i < leaf[B4]->n; i++) leaf[B4]->data[i] = (real)(0.5 + rng_uniform(rng));
   spread_keys(leaf[P4], c->arg[CENTRE], 1);
 }
 
@@ -188,8 +182,7 @@ OpCase wkv4_case(const char *name, Sizes z, int mode, int look_at)
 static Tensor *piece6(Tape *tp, Tensor **leaf, const OpCase *c, int from, int to, Tensor **state)
 {
   Sizes z = sizes_of(c, K6);
-  Tensor *w =
-      c->arg[MODE] == PER_TOKEN ? tokens_of(tp, leaf[W6], from, to) : per_channel(tp, leaf[W6], z.H, z.N);
+  Tensor *w = c->arg[MODE] == PER_TOKEN ? tokens_of(tp, leaf[W6], from, to) : per_channel(tp, leaf[W6], z.H, z.N);
   return t_wkv6(tp, tokens_of(tp, leaf[R6], from, to), w, tokens_of(tp, leaf[K6], from, to),
                 tokens_of(tp, leaf[V6], from, to), per_channel(tp, leaf[U6], z.H, z.N), &state[0]);
 }
@@ -228,8 +221,7 @@ static Tensor *piece7(Tape *tp, Tensor **leaf, const OpCase *c, int from, int to
 {
   Tensor *x[S7];
   (void)c;
-  for (int l = 0; l < S7; l++)
-    x[l] = tokens_of(tp, leaf[l], from, to);
+  for (int l = 0; l < S7; l++) x[l] = tokens_of(tp, leaf[l], from, to);
   return t_wkv7(tp, x[R7], x[W7], x[K7], x[V7], x[A7], x[B7], &state[0]);
 }
 
@@ -284,14 +276,9 @@ static void fill_attention(Tensor **leaf, const OpCase *c, Rng *rng)
 OpCase attention_case(const char *name, Sizes z, int before, int look_at)
 {
   Shape token = SHAPE(z.B, z.T, z.H * z.N), history = SHAPE(z.B, before, z.H * z.N);
-  return (OpCase){name,
-                  run_attention,
-                  NULL,
-                  fill_attention,
-                  LEAVESA,
-                  {token, token, token, history, history},
-                  {look_at, 0, z.H},
-                  {0, 1}};
+  return (OpCase){
+      name,  run_attention, NULL, fill_attention, LEAVESA, {token, token, token, history, history}, {look_at, 0, z.H},
+      {0, 1}};
 }
 
 /* ---- the selective scan ---- */
@@ -313,19 +300,14 @@ static void fill_scan(Tensor **leaf, const OpCase *c, Rng *rng)
 {
   (void)c;
   fill_decay(leaf[AS], rng, 2);
-  for (size_t i = 0; i < leaf[DS]->n; i++)
-    leaf[DS]->data[i] = (real)(0.02 + rng_uniform(rng));
+  for (size_t i = 0; i < leaf[DS]->n; i++) leaf[DS]->data[i] = (real)(0.02 + rng_uniform(rng));
 }
 
 OpCase scan_case(const char *name, Sizes z, int look_at)
 {
   Shape token = SHAPE(z.B, z.T, z.H), select = SHAPE(z.B, z.T, z.N);
-  return (OpCase){name,
-                  run_scan,
-                  NULL,
-                  fill_scan,
-                  LEAVESS,
-                  {token, token, SHAPE(z.H, z.N), select, select, SHAPE(z.B, z.H, z.N)},
+  return (OpCase){name,           run_scan, NULL,
+                  fill_scan,      LEAVESS,  {token, token, SHAPE(z.H, z.N), select, select, SHAPE(z.B, z.H, z.N)},
                   {look_at, 0, 1}};
 }
 
@@ -358,8 +340,7 @@ Apart how_far_apart(const OpCase *one, const OpCase *other)
   a.values = worst_difference(y[1]->data, y[0]->data, y[0]->n, FINITE_ONLY, NULL);
   for (int l = 0; l < one->leaves; l++) {
     double d = worst_difference(leaf[1][l]->grad, leaf[0][l]->grad, leaf[0][l]->n, FINITE_ONLY, NULL);
-    if (d > a.gradients)
-      a.gradients = d, a.leaf = l;
+    if (d > a.gradients) a.gradients = d, a.leaf = l;
   }
   for (int i = 0; i < 2; i++) {
     free_leaves(leaf[i], one->leaves);
@@ -373,11 +354,9 @@ void check_alike(const OpCase *one, const OpCase *other, double value_tol, doubl
   Apart a = how_far_apart(one, other);
   if (!(value_tol > 0) && !a.identical)
     fail_msg("%s: values are not the same bits; they differ by %.3g", one->name, a.values);
-  if (!(a.values <= value_tol))
-    fail_msg("%s: values differ by %.3g, allowed %.3g", one->name, a.values, value_tol);
+  if (!(a.values <= value_tol)) fail_msg("%s: values differ by %.3g, allowed %.3g", one->name, a.values, value_tol);
   if (!(a.gradients <= gradient_tol))
-    fail_msg("%s: gradients by leaf %d differ by %.3g, allowed %.3g", one->name, a.leaf, a.gradients,
-             gradient_tol);
+    fail_msg("%s: gradients by leaf %d differ by %.3g, allowed %.3g", one->name, a.leaf, a.gradients, gradient_tol);
   worst_value_apart = fmax(worst_value_apart, a.values);
   worst_gradient_apart = fmax(worst_gradient_apart, a.gradients);
 }

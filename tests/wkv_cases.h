@@ -40,7 +40,7 @@ OpCase wkv6_case(const char *name, Sizes z, int mode, int look_at);
 OpCase wkv7_case(const char *name, Sizes z, int look_at);
 OpCase attention_case(const char *name, Sizes z, int before, int look_at);
 OpCase scan_case(const char *name, Sizes z, int look_at); /* H channels with N numbers of state each */
-Sizes sizes_of(const OpCase *c, int key); /* key: the leaf [B,T,C]; H is HEADS */
+Sizes sizes_of(const OpCase *c, int key);                 /* key: the leaf [B,T,C]; H is HEADS */
 
 /* What the versions make of a key. */
 Tensor *exp_key1(Tape *tp, Tensor *k);

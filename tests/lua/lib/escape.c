@@ -103,7 +103,7 @@ static int set_attribute_at(const Place *p)
   struct {
     uint64_t value;
     uint32_t size, flags;
-  } arguments = {(uintptr_t)"x", 1, 0};
+  } arguments = {(uintptr_t) "x", 1, 0};
   return (int)syscall(463, AT_FDCWD, in(p->outside, "victim").text, 0, "user.x", &arguments, sizeof arguments);
 }
 static int change_mode_at(const Place *p)
@@ -280,25 +280,62 @@ static const struct {
   const char *name;
   int (*attempt)(const Place *);
 } attempts[] = {
-    {"write", write_file}, {"append", append_file}, {"truncate while opening", truncate_opened},
-    {"create", create_file}, {"create without a name", nameless_file}, {"truncate", truncate_file},
+    {"write", write_file},
+    {"append", append_file},
+    {"truncate while opening", truncate_opened},
+    {"create", create_file},
+    {"create without a name", nameless_file},
+    {"truncate", truncate_file},
     {"unlink", remove_file},
-    {"mkdir", make_directory}, {"rmdir", remove_directory}, {"mkfifo", make_fifo}, {"mknod", make_socket},
-    {"symlink inside", link_inside}, {"symlink outside", link_outside}, {"chdir and create", change_directory},
-    {"rename outside", rename_beside}, {"rename into", rename_in}, {"rename out of", rename_out},
-    {"rename over", rename_over}, {"rename both", exchange}, {"link into", hard_link_in},
+    {"mkdir", make_directory},
+    {"rmdir", remove_directory},
+    {"mkfifo", make_fifo},
+    {"mknod", make_socket},
+    {"symlink inside", link_inside},
+    {"symlink outside", link_outside},
+    {"chdir and create", change_directory},
+    {"rename outside", rename_beside},
+    {"rename into", rename_in},
+    {"rename out of", rename_out},
+    {"rename over", rename_over},
+    {"rename both", exchange},
+    {"link into", hard_link_in},
     {"link out of", hard_link_out},
-    {"chmod", change_mode}, {"chown", change_owner}, {"utimensat", change_times}, {"setxattr", set_attribute},
-    {"setxattrat", set_attribute_at}, {"fchmodat2", change_mode_at}, {"fchmod", change_open_mode},
-    {"futimens", change_open_times}, {"fsetxattr", set_open_attribute}, {"FS_IOC_SETFLAGS", set_open_flags},
-    {"tcp", connect_tcp}, {"udp", connect_udp}, {"unix", connect_unix}, {"sendto", send_from_pair},
-    {"execve", execute}, {"posix_spawn", spawn_shell}, {"a script", execute_copy},
-    {"kill", send_signal}, {"tgkill", send_to_thread}, {"tkill", send_to_thread_alone},
-    {"pidfd_send_signal", send_by_handle}, {"ptrace", trace}, {"process_vm_readv", read_memory},
-    {"/proc/PID/mem", open_memory}, {"/proc/self/mem", open_own_memory}, {"/proc/PARENT/mem", open_parents_memory},
-    {"prlimit", set_limit}, {"setpriority", set_priority},
-    {"unshare", new_spaces}, {"clone", clone_spaces}, {"mount", mount_memory}, {"io_uring_setup", ring},
-    {"TIOCSTI", type_character}, {"semget", semaphore}, {"semctl", remove_semaphore},
+    {"chmod", change_mode},
+    {"chown", change_owner},
+    {"utimensat", change_times},
+    {"setxattr", set_attribute},
+    {"setxattrat", set_attribute_at},
+    {"fchmodat2", change_mode_at},
+    {"fchmod", change_open_mode},
+    {"futimens", change_open_times},
+    {"fsetxattr", set_open_attribute},
+    {"FS_IOC_SETFLAGS", set_open_flags},
+    {"tcp", connect_tcp},
+    {"udp", connect_udp},
+    {"unix", connect_unix},
+    {"sendto", send_from_pair},
+    {"execve", execute},
+    {"posix_spawn", spawn_shell},
+    {"a script", execute_copy},
+    {"kill", send_signal},
+    {"tgkill", send_to_thread},
+    {"tkill", send_to_thread_alone},
+    {"pidfd_send_signal", send_by_handle},
+    {"ptrace", trace},
+    {"process_vm_readv", read_memory},
+    {"/proc/PID/mem", open_memory},
+    {"/proc/self/mem", open_own_memory},
+    {"/proc/PARENT/mem", open_parents_memory},
+    {"prlimit", set_limit},
+    {"setpriority", set_priority},
+    {"unshare", new_spaces},
+    {"clone", clone_spaces},
+    {"mount", mount_memory},
+    {"io_uring_setup", ring},
+    {"TIOCSTI", type_character},
+    {"semget", semaphore},
+    {"semctl", remove_semaphore},
     {"/proc/self/oom_score_adj", write_setting},
 };
 enum { ATTEMPTS = sizeof attempts / sizeof *attempts };
@@ -314,9 +351,12 @@ static int number_field(lua_State *L, const char *name) { return (int)strtol(tex
 static int attempt(lua_State *L)
 {
   const char *name = luaL_checkstring(L, 1);
-  Place p = {.outside = text_field(L, "outside"), .inside = text_field(L, "inside"),
-             .sockets = text_field(L, "sockets"), .pid = number_field(L, "pid"),
-             .tcp = number_field(L, "tcp"), .udp = number_field(L, "udp")};
+  Place p = {.outside = text_field(L, "outside"),
+             .inside = text_field(L, "inside"),
+             .sockets = text_field(L, "sockets"),
+             .pid = number_field(L, "pid"),
+             .tcp = number_field(L, "tcp"),
+             .udp = number_field(L, "udp")};
   for (int i = 0; i < ATTEMPTS; i++) {
     if (strcmp(attempts[i].name, name)) continue;
     errno = 0;
@@ -390,8 +430,13 @@ static int heard(lua_State *L)
 __attribute__((visibility("default"))) int luaopen_escape(lua_State *L);
 int luaopen_escape(lua_State *L)
 {
-  luaL_newlib(L, ((luaL_Reg[]){{"attempt", attempt}, {"listen", listen_all}, {"heard", heard}, {"run", run},
-                                {"write", write_to}, {"threads", threads}, {NULL, NULL}}));
+  luaL_newlib(L, ((luaL_Reg[]){{"attempt", attempt},
+                               {"listen", listen_all},
+                               {"heard", heard},
+                               {"run", run},
+                               {"write", write_to},
+                               {"threads", threads},
+                               {NULL, NULL}}));
   lua_createtable(L, ATTEMPTS, 0);
   for (int i = 0; i < ATTEMPTS; i++) lua_pushstring(L, attempts[i].name), lua_rawseti(L, -2, i + 1);
   lua_setfield(L, -2, "names");
