@@ -167,7 +167,7 @@ void check_counts(const char *what, Model *m)
   if (c.params != model_param_count(m, false))
     fail_msg("%s: %zu parameters counted, it has %zu", what, c.params, model_param_count(m, false));
   const Hook *const *hook = m->d.hook;
-  bool spare = strcmp(m->version->name, "v7") == 0 && !hook[HOOK_TIME_MIX] && !hook[HOOK_VALUE_RESIDUAL];
+  bool spare = m->version->own[HOOK_VALUE_RESIDUAL] && !hook[HOOK_TIME_MIX] && !hook[HOOK_VALUE_RESIDUAL];
   size_t unused = spare ? (size_t)(m->d.C + 2 * m->d.C * m->d.Dv) : 0; /* block 0's value residual */
   if (c.unused != unused) fail_msg("%s: %zu unused parameters counted, expected %zu", what, c.unused, unused);
   if (c.state != held) fail_msg("%s: %zu numbers of state counted, it has %zu", what, c.state, held);

@@ -76,7 +76,7 @@ void memory_fail(size_t bytes, const char *format, ...)
 
 /* ---- the memory of the process ---- */
 
-enum { LARGE = 1 << 20 }; /* bytes from which on whole pages are asked for, as the blocks of an arena are */
+enum { LARGE = 1 << 20 }; /* bytes from which on memory is whole pages, as a block of an arena has to be */
 
 static void *host_alloc(size_t bytes)
 {
@@ -85,7 +85,7 @@ static void *host_alloc(size_t bytes)
   void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) return memory_give(bytes), NULL;
 #ifdef MADV_HUGEPAGE
-  madvise(p, bytes, MADV_HUGEPAGE); /* large ones, or most of a small step's time would go into page faults */
+  madvise(p, bytes, MADV_HUGEPAGE); /* large pages, or most of a small step's time would go into page faults */
 #endif
   return p;
 }

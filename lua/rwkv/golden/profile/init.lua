@@ -8,10 +8,12 @@ local v1 = require "rwkv.golden.profile.v1"
 
 local profile = {}
 
--- The profiles that a model has: none with parts that the official inference code has not, tiny attention, ffnPre, hooks.
+-- The profiles that a model has: none of a version that has no official inference code here, or with parts that this code has
+-- not, tiny attention, ffnPre, hooks.
 function profile.of(model)
   local c = model:config()
   if c.pre_ffn or c.tiny_att_layer or c.hooks or (c.version == "v4" and c.head_qk) then return {} end
+  if c.version ~= "v1" and not blocks.time_mix[c.version] then return {} end
   return c.version:find "^v[123]$" and { "f32" } or { "f32", "bf16", "fp16" }
 end
 
