@@ -45,23 +45,10 @@ const char *write_edited(const Model *m, const ModelEdit *e)
   return path;
 }
 
-typedef struct {
-  const char *path;
-  StFile *file;
-  Model *model;
-} Load;
-
-static void load(void *arg)
-{
-  Load *l = arg;
-  l->file = st_open(l->path);
-  l->model = model_load(l->file, NULL);
-}
-
 void load_fails(const char *path, const char *a, const char *b, const char *c)
 {
-  Load l = {.path = path};
-  expect_failure_with(load, &l, path, a, b, c, NULL);
+  ModelLoading l = {.path = path};
+  expect_failure_with(load_model_file, &l, path, a, b, c, NULL);
   st_close(l.file);
   model_free(l.model);
 }

@@ -123,3 +123,10 @@ real *logits_of(Model *m, const int *tokens, int B, int T, State *st)
   tape_free(tp);
   return out;
 }
+
+void load_model_file(void *loading)
+{
+  ModelLoading *l = loading;
+  l->file = st_open(l->path);
+  l->model = model_load(l->file, NULL);
+}

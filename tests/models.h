@@ -32,4 +32,12 @@ bool same_states(const State *a, const State *b);
 /* Logits [B,T,V] on a tape of their own, the state left as after; for free(). */
 real *logits_of(Model *m, const int *tokens, int B, int T, State *st);
 
+/* model_load of a file, for rwkv_protect: it may fail. */
+typedef struct {
+  const char *path;
+  StFile *file;
+  Model *model;
+} ModelLoading;
+void load_model_file(void *loading);
+
 #endif

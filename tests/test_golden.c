@@ -93,19 +93,6 @@ static bool of_known_version(const StFile *f)
   return false;
 }
 
-typedef struct {
-  const char *path;
-  StFile *file;
-  Model *model;
-} Load;
-
-static void load(void *arg)
-{
-  Load *l = arg;
-  l->file = st_open(l->path);
-  l->model = model_load(l->file, NULL);
-}
-
 /* Returns how many versions were verified. must: a file of a version there is must not be skipped. */
 static int verify_all(const char *pattern, bool must)
 {
@@ -113,8 +100,8 @@ static int verify_all(const char *pattern, bool must)
   int verified = 0;
   if (glob(pattern, 0, NULL, &found)) return 0;
   for (size_t i = 0; i < found.gl_pathc; i++) {
-    Load l = {.path = found.gl_pathv[i]};
-    const char *error = rwkv_protect(load, &l);
+    ModelLoading l = {.path = found.gl_pathv[i]};
+    const char *error = rwkv_protect(load_model_file, &l);
     if (error && must && of_known_version(l.file)) fail_msg("%s", error);
     if (error) printf("SKIPPED %s\n", error);
     else {

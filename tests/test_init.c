@@ -101,19 +101,6 @@ static void same_distribution(const char *name, const Tensor *ours, const Tensor
 /* ---- files ---- */
 
 typedef struct {
-  const char *path;
-  StFile *file;
-  Model *model;
-} Load;
-
-static void load(void *arg)
-{
-  Load *l = arg;
-  l->file = st_open(l->path);
-  l->model = model_load(l->file, NULL);
-}
-
-typedef struct {
   int exact, random, inexact; /* parameters compared number by number, by distribution; numbers 1 ulp off */
 } Tally;
 
@@ -159,8 +146,8 @@ static bool is_of(const char *text, const char *version)
 
 static void compare_file(const char *path)
 {
-  Load l = {.path = path};
-  const char *error = rwkv_protect(load, &l);
+  ModelLoading l = {.path = path};
+  const char *error = rwkv_protect(load_model_file, &l);
   if (error) {
     bool known = false;
     const char *version = l.file ? st_meta(l.file, "version") : NULL;
