@@ -5,14 +5,19 @@
 #include "fast/machine.h"
 #include "fast/shadow.h"
 
-static const char *const names[] = {"reference", "fast", "shadow", NULL};
-static const Backend *const backends[] = {&backend_reference, &backend_fast, &backend_shadow};
+#include <string.h>
+
+static const Backend *const backends[] = {&backend_reference, &backend_fast, &backend_shadow, NULL};
 
 static int backend(lua_State *L) /* backend() -> name; backend("fast", "reference" or "shadow") */
 {
   if (!lua_isnoneornil(L, 1)) {
-    int chosen = luaL_checkoption(L, 1, NULL, names);
-    backend_use(backends[chosen]);
+    const char *name = luaL_checkstring(L, 1);
+    const Backend *const *b = backends;
+    while (*b && strcmp((*b)->name, name)) b++;
+    if (!*b)
+      return luaL_error(L, "backend '%s': expected reference, fast or shadow; a module is a path: ./FILE.so", name);
+    backend_use(*b);
   }
   lua_pushstring(L, backend_now()->name);
   return 1;
