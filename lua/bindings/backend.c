@@ -7,9 +7,11 @@
 
 #include <string.h>
 
-static const Backend *const backends[] = {&backend_reference, &backend_fast, &backend_shadow, NULL};
+/* And at the end the one of a module, if the program has opened one. */
+static const Backend *backends[] = {&backend_reference, &backend_fast, &backend_shadow, NULL, NULL};
+enum { MODULE = 3 };
 
-static int backend(lua_State *L) /* backend() -> name; backend("fast", "reference" or "shadow") */
+static int backend(lua_State *L) /* backend() -> name; backend("fast", "reference", "shadow" or the module's) */
 {
   if (!lua_isnoneornil(L, 1)) {
     const char *name = luaL_checkstring(L, 1);
@@ -24,7 +26,7 @@ static int backend(lua_State *L) /* backend() -> name; backend("fast", "referenc
 }
 
 /* A file may bring a backend too; only the program opens one, before a script can ask. */
-static void use_module(void *path) { backend_use(backend_open(path)); }
+static void use_module(void *path) { backend_use(backends[MODULE] = backend_open(path)); }
 
 const char *open_backend_module(const char *path) { return rwkv_protect(use_module, (void *)path); }
 

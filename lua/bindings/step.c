@@ -131,7 +131,7 @@ static int end_step(lua_State *L)
 
 static int memory(lua_State *L) /* bytes that the tape holds */
 {
-  lua_pushinteger(L, (lua_Integer)arena_bytes(&step_of(L)->tape->arena));
+  lua_pushinteger(L, (lua_Integer)tape_bytes(step_of(L)->tape));
   return 1;
 }
 

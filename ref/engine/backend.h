@@ -25,11 +25,11 @@ void backend_use(const Backend *b);
 /* The backend in a module, a shared object that exports a BackendModule called rwkv_backend_module; it stays loaded.
    Fails with what is wrong with the module, or with what keeps its device from being used. */
 typedef struct {
-  int ops;                                        /* OP_COUNT, and */
-  int real_bytes;                                 /* sizeof(real), as the module was built */
+  uint64_t (*layout)(void);                       /* backend_layout, as the module was built */
   const Backend *(*open)(char *why, size_t size); /* NULL, and why: it cannot be used */
 } BackendModule;
 const Backend *backend_open(const char *path);
+uint64_t backend_layout(void); /* the same where real and the names, order and sizes of all ops are the same */
 
 /* Its memory, whichever it is: what an arena of numbers takes. backend_alloc fails through rwkv_fail, and `what` names
    it. What waits is done before memory is read, written or given back. */

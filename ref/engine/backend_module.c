@@ -5,6 +5,16 @@
 
 #include <dlfcn.h>
 
+uint64_t backend_layout(void)
+{
+  uint64_t h = sizeof(real);
+  for (int id = 0; id < OP_COUNT; id++) {
+    for (const char *c = op_rows[id].name; *c; c++) h = (h ^ (unsigned char)*c) * 0x100000001b3; /* FNV-1a */
+    h = (h ^ op_rows[id].bytes) * 0x100000001b3;
+  }
+  return h;
+}
+
 const Backend *backend_open(const char *path)
 {
   char why[300] = "";
@@ -12,10 +22,10 @@ const Backend *backend_open(const char *path)
   if (!module) rwkv_fail("backend %s: %s", path, dlerror());
   const BackendModule *m = dlsym(module, "rwkv_backend_module");
   if (!m) rwkv_fail("backend %s: it exports no rwkv_backend_module: this is no backend", path);
-  if (m->ops != OP_COUNT || m->real_bytes != (int)sizeof(real))
-    rwkv_fail("backend %s: it was built for %d ops on float%d, this program has %d ops on " REAL_NAME
-              ": build it from the same source",
-              path, m->ops, 8 * m->real_bytes, OP_COUNT);
+  if (m->layout() != backend_layout())
+    rwkv_fail("backend %s: it was built for other ops than this program has, or not for " REAL_NAME
+              ": build both from the same source",
+              path);
   const Backend *b = m->open(why, sizeof why);
   if (!b) rwkv_fail("backend %s: %s", path, why);
   return b;

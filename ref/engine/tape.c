@@ -43,6 +43,8 @@ void tape_reset(Tape *tp)
   arena_reset(&tp->numbers);
 }
 
+size_t tape_bytes(const Tape *tp) { return arena_bytes(&tp->arena) + arena_bytes(&tp->numbers); }
+
 TapeMark tape_mark(const Tape *tp) { return (TapeMark){arena_mark(&tp->arena), arena_mark(&tp->numbers)}; }
 
 void tape_rewind(Tape *tp, TapeMark mark)

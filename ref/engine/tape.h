@@ -41,7 +41,8 @@ typedef struct {
 } TapeMark;
 TapeMark tape_mark(const Tape *tp);
 void tape_rewind(Tape *tp, TapeMark mark);
-void tape_reset(Tape *tp); /* ends the step: every tensor of the tape is gone */
+void tape_reset(Tape *tp);         /* ends the step: every tensor of the tape is gone */
+size_t tape_bytes(const Tape *tp); /* held for steps, used or not: what the host looks at, and numbers */
 /* From here on the work is about B sequences of T tokens of C channels: a hint that changes no result. */
 void tape_batch(Tape *tp, size_t B, size_t T, size_t C);
 void tape_dispose(Tape *tp, Tensor *t); /* tensor_free when the step ends: the tape may still refer to it */

@@ -240,6 +240,13 @@ test("attention", function()
   rwkv.end_step()
 end)
 
+test("the memory of a step is that of its numbers too", function()
+  local x = rwkv.ones(1000, 1000) * 2
+  for _ = 1, 20 do x = x * 2 end
+  assert(rwkv.tape_bytes() >= 20 * 1000 * 1000 * (rwkv.precision == "float64" and 8 or 4), rwkv.tape_bytes())
+  rwkv.end_step()
+end)
+
 test("short convolution", function()
   local x, w, carry = normal(2, 5, 3), normal(3, 4), normal(2, 3, 3)
   local y, last = x:conv(w, carry)

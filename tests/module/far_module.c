@@ -4,4 +4,4 @@
 static const Backend *open_far(char *why, size_t size) { return (void)why, (void)size, &backend_far; }
 
 __attribute__((visibility("default"))) extern const BackendModule rwkv_backend_module;
-const BackendModule rwkv_backend_module = {OP_COUNT, sizeof(real), open_far};
+const BackendModule rwkv_backend_module = {backend_layout, open_far};
