@@ -3,7 +3,7 @@
 #define AVIARY_MODEL_H
 
 #include "engine/optim.h"
-#include "io/safetensors.h"
+#include "io/writer.h"
 #include "layout.h"
 
 typedef struct {
@@ -69,16 +69,16 @@ size_t model_param_bytes(const Param *p); /* in memory, without its gradient */
    name starts with "optim." (a checkpoint's) are passed over.
    A file of a model with hooks says its version, sizes and hooks in its metadata; those that are not built-in
    must be given, by slot (hooks may be NULL). */
-Model *model_load(StFile *f, const Hook *const *hooks);
+Model *model_load(TensorFile *f, const Hook *const *hooks);
 /* The same for inference: the version's matrices that are multiplied stay in memory as the file has them, in F32, BF16
    or F16; all else (and F64) becomes `real`. */
-Model *model_load_packed(StFile *f, const Hook *const *hooks);
+Model *model_load_packed(TensorFile *f, const Hook *const *hooks);
 /* What a file says about hooks: the version, sizes and names as in "decay=floor gate=none"; NULL if it has none. The
    sizes are complete but for `hook`. */
-const Version *model_hooked(StFile *f, Dims *d, const char **hooks);
+const Version *model_hooked(TensorFile *f, Dims *d, const char **hooks);
 /* The name of the hook in a slot according to such a list, in a static buffer; NULL: the version's own. */
 const char *hook_name_in(const char *hooks, HookSlot slot);
-void model_write(const Model *m, StWriter *w); /* parameters under their names, config as metadata */
+void model_write(const Model *m, FileWriter *w); /* parameters under their names, config as metadata */
 
 /* The sizes by the names that people give them: "layers", "dim", ...; ends with NULL. */
 typedef struct {
@@ -94,8 +94,8 @@ Optim *model_optimizer(Model *m, const OptConfig *cfg);
 
 #define CARRIED_PREFIX "carried." /* what a file holds besides, and is no part of the model, has names that begin so */
 /* An optimizer in a checkpoint: tensors "optim.m.NAME" and "optim.v.NAME", and its step. */
-void opt_write(const Optim *o, const Model *m, StWriter *w);
-void opt_restore(Optim *o, Model *m, StFile *f); /* fails, changing nothing, if something is missing */
+void opt_write(const Optim *o, const Model *m, FileWriter *w);
+void opt_restore(Optim *o, Model *m, TensorFile *f); /* fails, changing nothing, if something is missing */
 
 /* ---- state (state.c) ---- */
 

@@ -6,7 +6,7 @@
 #include "engine/err.h"
 
 typedef struct {
-  StFile *file;
+  TensorFile *file;
   const Hook *const *hooks;
   bool packed;
   Fit fit;
@@ -17,20 +17,20 @@ static void load_param(void *ctx, const LayoutParam *p)
 {
   Load *l = ctx;
   Storage stored;
-  const StEntry *e = st_find(l->file, p->name);
+  const FileTensor *e = file_find(l->file, p->name);
   if (!e || !(p->expected || layout_is_spare(p))) return;
-  bool as_stored = l->packed && layout_may_pack(p) && st_storage(e->type, &stored);
-  st_read_tensor(l->file, e, model_add_param(l->result, p, as_stored ? &stored : NULL));
+  bool as_stored = l->packed && layout_may_pack(p) && file_storage(e->type, &stored);
+  file_read_tensor(l->file, e, model_add_param(l->result, p, as_stored ? &stored : NULL));
 }
 
 /* About what the parameters need, with their structs, each at a multiple of 64 bytes. */
-static size_t packed_bytes(const StFile *f)
+static size_t packed_bytes(const TensorFile *f)
 {
   Storage stored;
   size_t bytes = 0;
-  for (int i = 0; i < st_count(f); i++) {
-    const StEntry *e = st_entry(f, i);
-    bool kept = e->axes == 2 && st_storage(e->type, &stored);
+  for (int i = 0; i < file_count(f); i++) {
+    const FileTensor *e = file_tensor(f, i);
+    bool kept = e->axes == 2 && file_storage(e->type, &stored);
     if (recognise_param(e->name)) bytes += sizeof(Tensor) + e->n * (kept ? storage_size(stored) : sizeof(real)) + 128;
   }
   return bytes;
@@ -39,11 +39,11 @@ static size_t packed_bytes(const StFile *f)
 static void load_protected(void *arg)
 {
   Load *l = arg;
-  StFile *f = l->file;
+  TensorFile *f = l->file;
   Fit *fit = &l->fit;
-  for (int i = 0; i < st_count(f); i++)
-    if (st_entry(f, i)->n == 0 && recognise_param(st_entry(f, i)->name))
-      rwkv_fail("tensor \"%s\" is empty", st_entry(f, i)->name);
+  for (int i = 0; i < file_count(f); i++)
+    if (file_tensor(f, i)->n == 0 && recognise_param(file_tensor(f, i)->name))
+      rwkv_fail("tensor \"%s\" is empty", file_tensor(f, i)->name);
   *fit = recognise_file(f, l->hooks);
   if (fit->d.L < 1) rwkv_fail("no tensor is called \"blocks.0...\": not an RWKV model");
   if (fit->misfits)
@@ -58,14 +58,14 @@ static void load_protected(void *arg)
   layout_each_param(fit->version, &fit->d, load_param, l);
 }
 
-static Model *load(StFile *f, const Hook *const *hooks, bool packed)
+static Model *load(TensorFile *f, const Hook *const *hooks, bool packed)
 {
   Load l = {.file = f, .hooks = hooks, .packed = packed};
   const char *error = rwkv_protect(load_protected, &l);
   if (!error) return l.result;
   model_free(l.result);
-  st_fail(f, error);
+  file_fail(f, error);
 }
 
-Model *model_load(StFile *f, const Hook *const *hooks) { return load(f, hooks, false); }
-Model *model_load_packed(StFile *f, const Hook *const *hooks) { return load(f, hooks, true); }
+Model *model_load(TensorFile *f, const Hook *const *hooks) { return load(f, hooks, false); }
+Model *model_load_packed(TensorFile *f, const Hook *const *hooks) { return load(f, hooks, true); }

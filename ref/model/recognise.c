@@ -18,7 +18,7 @@ static void fit_param(void *ctx, const LayoutParam *p)
 {
   Fit *fit = ctx;
   const ParamSpec *spec = p->spec;
-  const StEntry *e = st_find(fit->file, p->name);
+  const FileTensor *e = file_find(fit->file, p->name);
   char text[400];
   rwkv_poll();
   if (!e) {
@@ -46,22 +46,23 @@ static void fit_param(void *ctx, const LayoutParam *p)
 }
 
 /* What can be told from names alone: the number of blocks and the options. */
-static Dims options_of(StFile *f)
+static Dims options_of(TensorFile *f)
 {
   Dims d = {.one = 1, .four = 4, .five = 5};
   char name[80];
-  for (int i = 0; i < st_count(f); i++) {
+  for (int i = 0; i < file_count(f); i++) {
     int layer;
-    if (sscanf(st_entry(f, i)->name, "blocks.%d.", &layer) == 1 && layer >= d.L && layer < st_count(f)) d.L = layer + 1;
+    if (sscanf(file_tensor(f, i)->name, "blocks.%d.", &layer) == 1 && layer >= d.L && layer < file_count(f))
+      d.L = layer + 1;
   }
   for (int layer = 0; layer < d.L && !d.tiny_layer; layer++) {
     snprintf(name, sizeof name, "blocks.%d.tiny_q.weight", layer);
-    if (st_find(f, name)) d.tiny_layer = layer + 1;
+    if (file_find(f, name)) d.tiny_layer = layer + 1;
   }
-  const char *tied = st_meta(f, "tied");
+  const char *tied = file_meta(f, "tied");
   d.tied = tied && strcmp(tied, "1") == 0; /* told, not guessed: a file without a head is a broken one */
-  d.pre_ffn = st_find(f, "blocks.0.ffnPre.key.weight") != NULL;
-  const StEntry *head_q = st_find(f, "head_q.weight");
+  d.pre_ffn = file_find(f, "blocks.0.ffnPre.key.weight") != NULL;
+  const FileTensor *head_q = file_find(f, "head_q.weight");
   if (head_q && head_q->axes == 2) d.Q = head_q->shape[0];
   return d;
 }
@@ -74,26 +75,26 @@ bool recognise_param(const char *name)
 }
 
 typedef struct {
-  const StFile *file;
+  const TensorFile *file;
   bool *known; /* [tensors of the file] whether the version has a parameter of this name */
 } Names;
 
 static void mark_known(void *ctx, const LayoutParam *p)
 {
   const Names *n = ctx;
-  const StEntry *e = p->expected || layout_is_spare(p) ? st_find(n->file, p->name) : NULL;
-  if (e) n->known[e - st_entry(n->file, 0)] = true;
+  const FileTensor *e = p->expected || layout_is_spare(p) ? file_find(n->file, p->name) : NULL;
+  if (e) n->known[e - file_tensor(n->file, 0)] = true;
 }
 
 /* The first tensor of the file that is no parameter of the version. */
 static const char *first_unknown(const Fit *fit)
 {
-  int count = st_count(fit->file), i = 0;
-  Names n = {fit->file, rwkv_alloc((size_t)count, sizeof *n.known, st_path(fit->file))};
+  int count = file_count(fit->file), i = 0;
+  Names n = {fit->file, rwkv_alloc((size_t)count, sizeof *n.known, file_path(fit->file))};
   layout_each_param(fit->version, &fit->d, mark_known, &n);
-  while (i < count && (n.known[i] || !recognise_param(st_entry(fit->file, i)->name))) i++;
+  while (i < count && (n.known[i] || !recognise_param(file_tensor(fit->file, i)->name))) i++;
   rwkv_release(n.known);
-  return i < count ? st_entry(fit->file, i)->name : "?";
+  return i < count ? file_tensor(fit->file, i)->name : "?";
 }
 
 static void left_over(Fit *fit, int total)
@@ -106,17 +107,17 @@ static void left_over(Fit *fit, int total)
   }
 }
 
-Fit recognise_version(StFile *f, const Version *v, const Dims *d)
+Fit recognise_version(TensorFile *f, const Version *v, const Dims *d)
 {
   int total = 0;
   Fit fit = {.version = v, .file = f, .d = *d};
-  for (int i = 0; i < st_count(f); i++) total += recognise_param(st_entry(f, i)->name);
+  for (int i = 0; i < file_count(f); i++) total += recognise_param(file_tensor(f, i)->name);
   layout_each_param(v, d, fit_param, &fit);
   left_over(&fit, total);
   return fit;
 }
 
-static Fit closest_version(StFile *f)
+static Fit closest_version(TensorFile *f)
 {
   Fit best = {.misfits = -1};
   const Dims options = options_of(f);
@@ -127,14 +128,14 @@ static Fit closest_version(StFile *f)
   return best;
 }
 
-static Fit fit_hooked(StFile *f, const Version *v, Dims *d, const char *names, const Hook *const *given)
+static Fit fit_hooked(TensorFile *f, const Version *v, Dims *d, const char *names, const Hook *const *given)
 {
   metadata_hooks(f, names, given, d);
   Dims full = version_complete(v, d);
   return recognise_version(f, v, &full);
 }
 
-Fit recognise_file(StFile *f, const Hook *const *given)
+Fit recognise_file(TensorFile *f, const Hook *const *given)
 {
   Dims d;
   const char *names;

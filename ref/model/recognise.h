@@ -8,15 +8,15 @@
    that do not fit, and the first of them. */
 typedef struct {
   const Version *version;
-  StFile *file;
+  TensorFile *file;
   Dims d;
   int known, misfits;
   char problem[400];
 } Fit;
 
 /* The version that its metadata tells, if it has hooks; otherwise the closest one. hooks: as model_load has them. */
-Fit recognise_file(StFile *f, const Hook *const *hooks);
-Fit recognise_version(StFile *f, const Version *v, const Dims *d);
+Fit recognise_file(TensorFile *f, const Hook *const *hooks);
+Fit recognise_version(TensorFile *f, const Version *v, const Dims *d);
 /* Tensors that are no parameters: a checkpoint's moments and what it carries, and buffers of the official v1-v4
    modules. */
 bool recognise_param(const char *name);
