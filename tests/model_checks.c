@@ -191,7 +191,7 @@ typedef struct {
 static void load(void *arg)
 {
   Load *l = arg;
-  l->model = model_load(l->file, l->hooks);
+  l->model = model_load(l->file, &(LoadOptions){.hooks = l->hooks});
 }
 
 Model *load_model(const char *path, const Hook *const *hooks)

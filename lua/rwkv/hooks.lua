@@ -305,16 +305,18 @@ end)
 
 hooks.describe = passing_errors(function(q) return core_describe((prepare(q))) end)
 
--- Whether the weights stay as the file has them: weights = "packed" or "expanded".
-local function stays_packed(options)
+-- The options of load: weights = "packed" (they stay as the file has them) or "expanded"; head_size.
+local function load_options(options)
   if type(options or {}) ~= "table" then error(("load: options are a table, not a %s"):format(type(options)), 0) end
   for name, value in pairs(options or {}) do
-    if name ~= "weights" then error(("load: there is no option '%s'; there is: weights"):format(tostring(name)), 0) end
-    if value ~= "packed" and value ~= "expanded" then
+    if name ~= "weights" and name ~= "head_size" then
+      error(("load: there is no option '%s'; there are: weights, head_size"):format(tostring(name)), 0)
+    end
+    if name == "weights" and value ~= "packed" and value ~= "expanded" then
       error(("load: weights are 'packed' or 'expanded', not '%s'"):format(tostring(value)), 0)
     end
   end
-  return options ~= nil and options.weights == "packed"
+  return options ~= nil and options.weights == "packed", options and options.head_size
 end
 
 -- bind for the model in a file, whose name stands before what is wrong.
@@ -326,8 +328,9 @@ end
 
 -- load(path, options): the hooks of a file that are not built in must have been defined before.
 hooks.load = passing_errors(function(path, options)
-  local packed, q = stays_packed(options), hooks_in(path)
-  if not q then return core_load(path, nil, packed) end
+  local packed, head_size = load_options(options)
+  local q = hooks_in(path)
+  if not q then return core_load(path, nil, packed, head_size) end
   local design, bound, chosen = without_hooks(q), {}, {}
   for slot, name in pairs(q.hooks) do
     local h = not taken[slot][name] and defined[kind_of(slot)] and defined[kind_of(slot)][name]
@@ -337,7 +340,7 @@ hooks.load = passing_errors(function(path, options)
       design.hooks[slot] = name
     end
   end
-  local model = core_load(path, bound, packed)
+  local model = core_load(path, bound, packed, head_size)
   of_models[model] = chosen
   return model
 end)
