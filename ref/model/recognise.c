@@ -101,11 +101,18 @@ static Dims options_of(TensorFile *f)
   return d;
 }
 
+static bool ends(const char *name, const char *with)
+{
+  size_t n = strlen(name), m = strlen(with);
+  return n >= m && strcmp(name + n - m, with) == 0;
+}
+
+bool recognise_state(const char *name) { return ends(name, ".att.time_state"); }
+
 bool recognise_param(const char *name)
 {
-  size_t n = strlen(name);
   return strncmp(name, "optim.", 6) != 0 && strncmp(name, CARRIED_PREFIX, strlen(CARRIED_PREFIX)) != 0 &&
-         !(n >= 9 && strcmp(name + n - 9, "copy_mask") == 0) && !(n >= 9 && strcmp(name + n - 9, "tiny_mask") == 0);
+         !ends(name, "copy_mask") && !ends(name, "tiny_mask") && !recognise_state(name);
 }
 
 typedef struct {

@@ -23,5 +23,6 @@ Fit recognise_model(TensorFile *f, const LoadOptions *options);
 /* Tensors that are no parameters: a checkpoint's moments and what it carries, and buffers of the official v1-v4
    modules. */
 bool recognise_param(const char *name);
+bool recognise_state(const char *name); /* "blocks.0.att.time_state": where a tuned model begins, no parameter */
 
 #endif
