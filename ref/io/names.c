@@ -110,6 +110,7 @@ static FileTensor in_five(FileTensor t) /* [5 D, C] row-major -> [5, D, C] */
 }
 
 static const int official_order[5] = {1, 2, 3, 0, 4}; /* w k v r g, of r w k v g */
+static const int fla_order[5] = {3, 0, 1, 2, 4};      /* and back */
 
 /* What the official code has of their tensor; unchanged where its shape does not allow it, so that what looks at the
    shape of parameters can say what is wrong. */
@@ -171,4 +172,94 @@ Names names_official(TensorFile *f)
   }
   format_sort(f);
   return *names;
+}
+
+/* ---- and back ---- */
+
+static FileTensor without_ones(FileTensor t)
+{
+  while (t.axes > 1 && t.shape[0] == 1) t = one_row(t, 0);
+  return t;
+}
+
+static FileTensor flat_rows(FileTensor t) /* [5, D, C] -> [5 D, C] */
+{
+  t.shape[0] *= t.shape[1], t.shape[1] = t.shape[2];
+  t.stride[0] = t.stride[1], t.stride[1] = t.stride[2];
+  t.axes = 2;
+  return t;
+}
+
+static const FileTensor *in_same_block(const TensorFile *f, const FileTensor *like, const char *name)
+{
+  char full[120], block[12];
+  in_block(like->name, "blocks.", block);
+  snprintf(full, sizeof full, "blocks.%s.%s", block, name);
+  const FileTensor *t = file_find(f, full);
+  if (!t || t->type != like->type || t->n != like->n) rwkv_fail("%s is missing, or is not like %s", full, like->name);
+  return t;
+}
+
+/* Theirs in one, [rows, C]: the rules that follow each other with the same name of theirs. */
+static FileTensor joined(TensorFile *f, const FileTensor *first, const NameRule *rule)
+{
+  int rows = 0;
+  while (is_theirs(&rule[rows], rule->theirs)) rows++;
+  size_t bytes = first->n * file_type_size(first->type);
+  unsigned char *copy = format_memory(f, (size_t)rows * bytes);
+  for (int i = 0; i < rows; i++)
+    file_read_bytes(f, in_same_block(f, first, rule[i].official), 0, first->n, copy + (size_t)i * bytes);
+  FileTensor t = *first;
+  t.axes = 2, t.shape[0] = rows, t.shape[1] = (int)first->n;
+  t.stride[0] = t.shape[1], t.stride[1] = 1;
+  t.n *= (size_t)rows, t.bytes = copy, t.swapped = false;
+  return t;
+}
+
+static FileTensor changed_back(TensorFile *f, const FileTensor *t, const NameRule *rule)
+{
+  bool five = (rule->change == MIX_W1 && t->axes == 2 && t->shape[1] % 5 == 0) ||
+              (rule->change == MIX_W2 && t->axes == 3 && t->shape[0] == 5 && file_row_major(t));
+  if ((rule->change == TRANSPOSED && t->axes != 2) || (rule->change >= MIX_W1 && !five))
+    rwkv_fail("%s has another shape than fla's %s can have", t->name, rule->theirs);
+  switch (rule->change) {
+  case FLAT: return without_ones(*t);
+  case TRANSPOSED: return transposed(*t);
+  case ROW: return joined(f, t, rule);
+  case MIX_W1: return reordered(f, transposed(*t), fla_order);
+  case MIX_W2: return transposed(reordered(f, flat_rows(*t), fla_order));
+  default: return *t;
+  }
+}
+
+static const NameRule *rule_of(const NameTable *table, const char *name, bool block)
+{
+  const NameRule *rule = block ? table->blocks : table->global;
+  while (rule->official && strcmp(rule->official, name)) rule++;
+  return rule->official ? rule : NULL;
+}
+
+void names_fla(TensorFile *f)
+{
+  const NameTable *table = file_find(f, "blocks.0.att.x_r") ? &names_fla_v7 : &names_fla_v6;
+  int count = file_count(f);
+  FileTensor *theirs = format_memory(f, (size_t)count * sizeof *theirs);
+  int made = 0;
+  if (table == &names_fla_v6 && !file_find(f, "blocks.0.att.time_maa_w1"))
+    rwkv_fail("flash-linear-attention has names for RWKV-6 and RWKV-7 only");
+  for (int i = 0; i < count; i++) {
+    char block[12] = "";
+    const FileTensor *t = file_tensor(f, i);
+    const char *rest = in_block(t->name, "blocks.", block);
+    const NameRule *rule = rule_of(table, rest ? rest : t->name, rest != NULL);
+    if (rest && strcmp(block, "0") == 0 && begins(rest, "att.v") && strlen(rest) == 6) continue;
+    if (!rule) rwkv_fail("%s has no name in flash-linear-attention", t->name);
+    if (rule->change == ROW && rule->row > 0) continue;
+    theirs[made] = changed_back(f, t, rule);
+    theirs[made++].name = rest ? format_printed(f, "%s%s.%s", table->block, block, rule->theirs) : rule->theirs;
+  }
+  format_shorten(f, 0);
+  for (int i = 0; i < made; i++) *format_same(f, &theirs[i]) = theirs[i];
+  format_sort(f);
+  format_names(f)->family = "fla";
 }

@@ -4,6 +4,7 @@
 
 typedef enum {
   AS_IS,
+  FLAT,       /* [C] for [1,1,C] */
   TRANSPOSED, /* [out,in] for [in,out] */
   ROW,        /* row `row` of theirs */
   MIX_W1,     /* v6: [5 D, C], blocks of r w k v g, for [C, 5 D], blocks of w k v r g */

@@ -10,6 +10,7 @@
 
 typedef struct {
   const char *key, *text;
+  const Mapping *from; /* the file that it stands in */
 } Text;
 
 struct TensorFile {
@@ -109,7 +110,7 @@ FileTensor *format_same(TensorFile *f, const FileTensor *t)
 void format_text(TensorFile *f, const char *key, const char *text)
 {
   f->texts = with_room(f, f->texts, f->text_count, &f->text_room, sizeof *f->texts);
-  f->texts[f->text_count++] = (Text){format_copy(f, key, strlen(key)), format_copy(f, text, strlen(text))};
+  f->texts[f->text_count++] = (Text){format_copy(f, key, strlen(key)), format_copy(f, text, strlen(text)), f->maps};
 }
 
 /* ---- opening ---- */
@@ -175,12 +176,21 @@ void format_sort(TensorFile *f)
       rwkv_fail("tensor \"%s\" stands there twice", f->tensors[i].name);
 }
 
+/* Each of several files may say the same; none may say something twice, or something else. */
 static void sort_texts(TensorFile *f)
 {
+  int kept = 0;
   if (f->text_count) qsort(f->texts, (size_t)f->text_count, sizeof *f->texts, by_key_until_stop);
   rwkv_poll();
-  for (int i = 1; i < f->text_count; i++)
-    if (by_key(&f->texts[i - 1], &f->texts[i]) == 0) rwkv_fail("metadata \"%s\" stands there twice", f->texts[i].key);
+  for (int i = 0; i < f->text_count; i++) {
+    const Text *last = kept ? &f->texts[kept - 1] : NULL, *t = &f->texts[i];
+    bool again = last && by_key(last, t) == 0;
+    if (again && last->from == t->from) rwkv_fail("metadata \"%s\" stands there twice", t->key);
+    if (again && strcmp(last->text, t->text))
+      rwkv_fail("metadata \"%s\" is \"%.60s\" in one file and \"%.60s\" in another", t->key, last->text, t->text);
+    if (!again) f->texts[kept++] = *t;
+  }
+  f->text_count = kept;
 }
 
 static void open_all(void *arg)
@@ -249,7 +259,7 @@ const FileTensor *file_find(const TensorFile *f, const char *name)
 
 const char *file_meta(const TensorFile *f, const char *key)
 {
-  Text sought = {key, NULL};
+  Text sought = {.key = key};
   const Text *t = f->text_count ? bsearch(&sought, f->texts, (size_t)f->text_count, sizeof sought, by_key) : NULL;
   return t ? t->text : NULL;
 }
