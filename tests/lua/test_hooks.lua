@@ -36,7 +36,7 @@ end
 -- Every parameter a random number of its own name, so that nothing is zero and nothing is alike.
 local function randomise(model)
   for name, t in model:parameters() do
-    local r = rwkv.rng(11, name:gsub("^(blocks%.%d+%.%a+%.[%w_]+%.)[^.]+", "%1")):tensor("normal", t:shape())
+    local r = rwkv.rng(11, name:gsub("^(blocks%.%d+%.%w+%.[%w_]+%.)[^.]+", "%1")):tensor("normal", t:shape())
     t:set(rwkv.no_grad(function() return r * 0.4 end))
   end
 end
@@ -46,6 +46,7 @@ local own = { -- parameters of what a version has of its own, by version and slo
   ["v7 bonus"] = { u = "att.r_k" }, ["v6 bonus"] = { u = "att.time_faaaa" },
   ["v7 norm"] = { scale = "att.ln_x.weight", bias = "att.ln_x.bias" },
   ["v7 channel_mix"] = { mu_k = "ffn.x_k" },
+  ["v3 embed_norm"] = { scale = "ln0.weight", bias = "ln0.bias" }, ["v7 embed_norm"] = { scale = "ln0.weight", bias = "ln0.bias" },
   ["v6 channel_mix"] = { mu_k = "ffn.time_maa_k", mu_r = "ffn.time_maa_r" },
   ["v6 decay"] = { w0 = "att.time_decay", w1 = "att.time_decay_w1", w2 = "att.time_decay_w2" },
   ["v6 gate"] = { weight = "att.gate.weight" },
@@ -56,7 +57,7 @@ local own = { -- parameters of what a version has of its own, by version and slo
 }
 
 local function twin_name(name, version, slot, builtin, is_own)
-  local layer, part, param = name:match("^(blocks%.%d+%.)(%a+)%." .. slot .. "%.lua%-[%w-]+%.(.+)$")
+  local layer, part, param = name:match("^(blocks%.%d+%.)(%w+)%." .. slot .. "%.lua%-[%w-]+%.(.+)$")
   if not layer then return name end
   if not is_own then return ("%s%s.%s.%s.%s"):format(layer, part, slot, builtin, param) end
   local renamed = (own[version .. " " .. slot] or {})[param]
