@@ -190,6 +190,44 @@ check.test("initial values that are functions, names, counts", function()
   check.equal(d.parameters, m:param_count())
 end)
 
+check.test("around the parts: names, layers, initial values, gradients, files; beside a whole part too", function()
+  local path = "runs/tests/around.safetensors"
+  local function by_layer(what)
+    return function(d) return { [what] = { d.C, init = function(layer) return layer + 0.5 end } } end
+  end
+  rwkv.hook { kind = "time_out", name = "around", params = by_layer "bias", apply = function(y, p) return y + p.bias end }
+  rwkv.hook { kind = "channel_out", name = "around", params = by_layer "scale", apply = function(y, p) return y * p.scale end }
+  rwkv.hook { kind = "embed_norm", name = "around", params = by_layer "shift", apply = function(x, p) return x - p.shift end }
+  local all = { time_out = "around", channel_out = "around", embed_norm = "around", channel_mix = "relu2" }
+  rwkv.mkdir "runs/tests"
+  for _, version in ipairs { "v4", "v6", "v7" } do
+    local m, names = small(version, all), {}
+    for name in m:parameters() do
+      if name:find "around" then names[#names + 1] = name:gsub("blocks.(%d+).", "%1 ") end
+      assert(not name:find "ln0%.weight")
+    end
+    table.sort(names)
+    check.equal(names, { "0 att.time_out.around.bias", "0 ffn.channel_out.around.scale", "0 ln0.embed_norm.around.shift",
+      "1 att.time_out.around.bias", "1 ffn.channel_out.around.scale" })
+    check.equal(m:param "blocks.1.att.time_out.around.bias":tolist()[3], 1.5)
+    check.equal(m:param "blocks.0.ln0.embed_norm.around.shift":tolist()[3], 0.5)
+    randomise(m)
+    m:loss(tokens, targets):backward()
+    rwkv.no_grad(function()
+      for name, t in m:parameters() do
+        if name:find "around" then assert(t:grad():abs():max():item() > 1e-6, version .. " " .. name) end
+      end
+    end)
+    rwkv.end_step()
+    m:check_cuts()
+    m:save(path)
+    check.equal(rwkv.load(path):forward(tokens):tolist(), m:forward(tokens):tolist())
+    rwkv.end_step()
+  end
+  os.remove(path)
+  check.fails(function() small("v2", { embed_norm = "none" }) end, "v2 has no hook embed_norm")
+end)
+
 check.test("a state of its own is counted, carried and grows", function()
   local m = small("v7", { time_mix = memory })
   check.equal(m:state_floats(10), 2 * (12 + 10 * 12 + 1))

@@ -164,12 +164,15 @@ function diff.compare(reference, theirs, o)
   if #list == 0 then
     error(("%s has no tensor under a name of the pack; it has: %s"):format(theirs, table.concat(order, " ", 1, math.min(#order, 8))), 0)
   end
-  for _, e in ipairs(list) do
+  local bar = progress("diff", #list, "tensors")
+  for i, e in ipairs(list) do
+    bar:update(i - 1, e.theirs)
     e.result = compare.tensors(p, e.name, p.tensors[e.name], e.entry, tol(e.name, e.entry.dtype))
     local off = e.result.first ~= nil or e.result.problem ~= nil
     if off and not result.first then result.first = e end
     result.off = (result.off or 0) + (off and 1 or 0)
   end
+  bar:clear()
   if result.first and o.tol == 0 then result.forgiving = forgiving(p, list) end
   if result.first and not o.no_causes then
     local weights = weights_file.of(p, o.weights)

@@ -84,7 +84,9 @@ local function add_profiles(model, tokens, result, wanted, extra)
   end
   for _, format in ipairs(profile.of(model)) do
     local numbers, errors = profile.run(model, tokens, format), {}
+    local bar = progress(format .. " errors", #result, "tensors")
     for i = 1, #result do
+      bar:update(i - 1)
       local e = result[i]
       local short = names.short(e.name)
       local value = (names.kind(e.name) == "trace" or e.name == "logits") and numbers[short]
@@ -94,6 +96,7 @@ local function add_profiles(model, tokens, result, wanted, extra)
         result[#result + 1] = { name = format .. "." .. e.name, value = value, shape = e.shape, dtype = "f32" }
       end
     end
+    bar:clear()
     extra["error." .. format] = pack.json(errors)
   end
 end

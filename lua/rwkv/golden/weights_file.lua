@@ -1,16 +1,28 @@
 -- The file that holds the weights of a released model, of which a pack was made: the pack knows it by name, size and digest.
 local core = require "rwkv.core"
 local file = require "rwkv.file"
+local progress = require "rwkv.progress"
 
-local contents = core.private.contents
+local hash = core.private.hash
 
 local weights_file = { large = 100e6 } -- bytes: the weights of a larger file stay out of the pack
 
 -- -> { file = its name without directories, bytes =, sha256 = }
 function weights_file.describe(path)
-  local opened <close> = io.open(path, "rb") or error(path .. ": it cannot be read", 0)
-  local sha256 = contents(opened) or error(path .. ": expected one file with weights: a pack knows it by its sha256", 0)
-  return { file = path:match "[^/]+$", bytes = opened:seek "end", sha256 = sha256 }
+  local opened <close>, why = io.open(path, "rb")
+  local add, _ = hash(), nil
+  if opened then _, why = opened:read(0) end -- a directory can be opened, but not read
+  if why then error(("%s: a pack knows its weights by the sha256 of their file: %s"):format(path, why), 0) end
+  local bytes = opened:seek "end"
+  local bar = progress("sha256", bytes, "bytes")
+  opened:seek "set"
+  for piece in function() return opened:read(1 << 22) end do
+    add(piece)
+    bar:update(opened:seek())
+  end
+  if opened:seek() ~= bytes then error(("%s: %d of its %d bytes could be read"):format(path, opened:seek(), bytes), 0) end
+  bar:clear()
+  return { file = path:match "[^/]+$", bytes = bytes, sha256 = add() }
 end
 
 -- { name = tensor } of the model that a pack was made of: out of the pack itself, or of the file at `path`, which must be the
