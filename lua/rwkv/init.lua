@@ -14,6 +14,9 @@ local hooks = require "rwkv.hooks"
 rwkv.hook, rwkv.model, rwkv.describe, rwkv.load = hooks.define, hooks.model, hooks.describe, hooks.load
 rwkv.private.add_method("model", "trace", require "rwkv.trace")
 rwkv.private.add_method("model", "check_cuts", require "rwkv.check_cuts")
+local state_file = require "rwkv.state_file"
+rwkv.private.add_method("state", "save", state_file.save)
+rwkv.private.add_method("model", "load_state", state_file.load)
 rwkv.experiment = require "rwkv.experiment"
 local configs, results = require "rwkv.experiment.configs", require "rwkv.experiment.results"
 rwkv.product, rwkv.seeds, rwkv.best, rwkv.summary = configs.product, configs.seeds, results.best, results.summary

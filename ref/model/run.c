@@ -55,6 +55,7 @@ static Tensor *run_blocks(Pass *ps, const Model *m)
 static void finish(const Pass *ps, State *st)
 {
   memcpy(st->now, ps->state, (size_t)st->count * sizeof *ps->state);
+  for (int b = 0; b < st->B; b++) st->seen[b] += ps->T;
   if (!ps->tp->recording) state_detach(st);
 }
 

@@ -88,6 +88,8 @@ void sampler_saw(Sampler *s, int id, double weight)
   entry_of(s, id)->count += weight;
 }
 
+void sampler_remember(Sampler *s, int id, double count) { entry_of(s, id)->count = count; }
+
 /* ---- the logits, as the sampler works with them ---- */
 
 static void make_room(Sampler *s, int n)
@@ -159,9 +161,9 @@ static float number_of(uint32_t key)
   return x;
 }
 
-/* The first of the logits, from the largest on, at which the sum of their weights (with weight NULL: their number) reaches
-   `enough`, which all together do. It finds the digits of the answer's key one after the other: a digit is that of the
-   bucket in which the sum gets there. */
+/* The first of the logits, from the largest on, at which the sum of their weights (with weight NULL: their number)
+   reaches `enough`, which all together do. It finds the digits of the answer's key one after the other: a digit is that
+   of the bucket in which the sum gets there. */
 static float limit(const float *logit, const uint64_t *weight, int n, double enough)
 {
   static const int shifts[] = {32 - DIGIT, 32 - 2 * DIGIT, 0};

@@ -1,5 +1,5 @@
-/* Picks the next token from logits, as the official sampler does (PIPELINE.sample_logits and generate of the pip package
-   rwkv, its CPU path).
+/* Picks the next token from logits, as the official sampler does (sample_logits and generate of PIPELINE in the pip
+   package rwkv, its CPU path).
 
      l_i -= presence + frequency count_i          for every id i seen; count_i decays with every token seen
      p = softmax(l)
@@ -50,5 +50,6 @@ void sampler_free(Sampler *s);
 int sampler_pick(Sampler *s, const real *logits, int n);
 /* The token comes into the text. weight: of its frequency; official code has 0 for digits, spaces and tabs, else 1. */
 void sampler_saw(Sampler *s, int id, double weight);
+void sampler_remember(Sampler *s, int id, double count); /* the count of an id, as it stood in `seen` */
 
 #endif
