@@ -8,14 +8,53 @@
 
 static const char class[] = "rwkv.sampler";
 
+typedef struct {
+  Sampler *s;
+  int ids; /* that the tokenizer knows: no other is picked */
+} Handle;
+
 /* Its uservalues. */
 enum { HOOK_ON_LOGITS = 1, TOKENIZER, IDS, USERVALUES = IDS };
 
-static Sampler *check_sampler(lua_State *L, int index)
+static Handle *check_handle(lua_State *L)
 {
-  Sampler **s = luaL_checkudata(L, index, class);
-  if (!*s) luaL_argerror(L, index, "this sampler is gone");
-  return *s;
+  Handle *h = luaL_checkudata(L, 1, class);
+  if (!h->s) luaL_argerror(L, 1, "this sampler is gone");
+  return h;
+}
+
+static Sampler *check_sampler(lua_State *L) { return check_handle(L)->s; }
+
+/* ---- the tokenizer, of which only the methods are known ---- */
+
+static int call_method(lua_State *L) /* (object, id or nil, name) -> what its method returns */
+{
+  if (lua_getfield(L, 1, lua_tostring(L, 3)) == LUA_TNIL)
+    return luaL_error(L, "the tokenizer has no method '%s'", lua_tostring(L, 3));
+  lua_insert(L, 1);
+  lua_settop(L, 3);
+  lua_call(L, 2, 1);
+  return 1;
+}
+
+/* Pushes what the method of the tokenizer on top of the stack returns. */
+static void ask_tokenizer(lua_State *L, const char *name, int id)
+{
+  lua_pushcfunction(L, call_method);
+  lua_insert(L, -2);
+  lua_pushinteger(L, id);
+  lua_pushstring(L, name);
+  if (guarded_pcall(L, 3, 1) != LUA_OK) rethrow(L);
+}
+
+/* What the official code gives a token's frequency: 0 if its text stands somewhere in " \t0123456789". */
+static double weight_of(lua_State *L, int id)
+{
+  if (lua_getiuservalue(L, 1, TOKENIZER) == LUA_TNIL) return 1;
+  ask_tokenizer(L, "bytes", id);
+  size_t n;
+  const char *bytes = lua_tolstring(L, -1, &n);
+  return bytes && strlen(bytes) == n && strstr(" \t0123456789", bytes) ? 0 : 1;
 }
 
 static uint64_t whole_field(lua_State *L, int table, const char *name)
@@ -30,7 +69,7 @@ static uint64_t whole_field(lua_State *L, int table, const char *name)
 
 static int memory(lua_State *L) /* s:memory() -> what it knows, as text for rwkv.sampler{memory =} */
 {
-  const Sampler *s = check_sampler(L, 1);
+  const Sampler *s = check_sampler(L);
   luaL_Buffer b;
   char part[80];
   luaL_buffinit(L, &b);
@@ -44,19 +83,19 @@ static int memory(lua_State *L) /* s:memory() -> what it knows, as text for rwkv
   return 1;
 }
 
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
 static void remember_text(lua_State *L, Sampler *s, const char *text)
 {
-  char *end;
-  bool good = strncmp(text, "draws ", 6) == 0 && text[6] >= '0' && text[6] <= '9';
+  char *end = NULL;
+  bool good = strncmp(text, "draws ", 6) == 0 && is_digit(text[6]);
   s->rng.count = good ? strtoull(text + 6, &end, 10) : 0;
   while (good && *end) {
-    const char *at = end;
-    long id = strtol(at, &end, 10);
-    good = *at == ' ' && end > at + 1 && *end == ':' && id >= 0 && id < INT_MAX;
-    if (!good) break;
-    at = end + 1;
-    double count = strtod(at, &end);
-    good = end > at && count >= 0 && count <= 1e9;
+    good = *end == ' ' && is_digit(end[1]);
+    long id = good ? strtol(end + 1, &end, 10) : 0;
+    good = good && id < INT_MAX && *end == ':' && is_digit(end[1]);
+    double count = good ? strtod(end + 1, &end) : 0;
+    good = good && count <= 1e9;
     if (good) sampler_remember(s, (int)id, count);
   }
   if (!good) luaL_error(L, "memory: expected what sampler:memory() returned, found '%s'", text);
@@ -82,8 +121,8 @@ static int make(lua_State *L)
   cfg.frequency = number_field(L, 1, "frequency", cfg.frequency);
   cfg.decay = number_field(L, 1, "decay", cfg.decay);
   uint64_t seed = whole_field(L, 1, "seed"), stream = whole_field(L, 1, "stream");
-  Sampler **s = lua_newuserdatauv(L, sizeof *s, USERVALUES);
-  *s = NULL;
+  Handle *h = lua_newuserdatauv(L, sizeof *h, USERVALUES);
+  *h = (Handle){.ids = INT_MAX};
   luaL_setmetatable(L, class);
   int type = raw_field(L, 1, "logits");
   if (type != LUA_TNIL && type != LUA_TFUNCTION)
@@ -92,12 +131,17 @@ static int make(lua_State *L)
   type = raw_field(L, 1, "tokenizer");
   if (type != LUA_TNIL && type != LUA_TTABLE && type != LUA_TUSERDATA)
     return luaL_error(L, "tokenizer: expected a tokenizer, found a %s", lua_typename(L, type));
+  lua_pushvalue(L, -1);
   lua_setiuservalue(L, 2, TOKENIZER);
+  if (type != LUA_TNIL) {
+    ask_tokenizer(L, "size", 0);
+    h->ids = int_argument(L, -1, 1, INT_MAX, "the size of the tokenizer");
+  }
   lua_newtable(L);
   lua_setiuservalue(L, 2, IDS);
-  *s = sampler_new(&cfg, seed, stream);
+  h->s = sampler_new(&cfg, seed, stream);
   type = raw_field(L, 1, "memory");
-  if (type == LUA_TSTRING) remember_text(L, *s, lua_tostring(L, -1));
+  if (type == LUA_TSTRING) remember_text(L, h->s, lua_tostring(L, -1));
   else if (type != LUA_TNIL) return luaL_error(L, "memory: expected a text, found a %s", lua_typename(L, type));
   lua_settop(L, 2);
   return 1;
@@ -123,7 +167,7 @@ static void call_hook(lua_State *L, real *logits, int V)
 /* s:pick(logits, row) -> an id, from 0. logits: [V]; or of a batch, [B,V] or [B,1,V], of which the row is one */
 static int pick(lua_State *L)
 {
-  check_sampler(L, 1);
+  int ids = check_handle(L)->ids;
   const Tensor *t = check_numbers(L, 2);
   int V = t->axes ? t->shape[t->axes - 1] : 0, rows = V ? (int)(t->n / (size_t)V) : 0;
   if (!V || (rows > 1 && lua_isnoneornil(L, 3)))
@@ -132,39 +176,17 @@ static int pick(lua_State *L)
   real *logits = lua_newuserdatauv(L, (size_t)V * sizeof *logits, 0);
   tensor_read(t, (size_t)(row - 1) * (size_t)V, (size_t)V, logits);
   call_hook(L, logits, V);
-  lua_pushinteger(L, sampler_pick(check_sampler(L, 1), logits, V));
+  lua_pushinteger(L, sampler_pick(check_sampler(L), logits, V < ids ? V : ids));
   return 1;
-}
-
-static int token_bytes(lua_State *L) /* (tokenizer, id) -> tokenizer:bytes(id) */
-{
-  lua_getfield(L, 1, "bytes");
-  lua_insert(L, 1);
-  lua_call(L, 2, 1);
-  return 1;
-}
-
-/* What the official code gives a token's frequency: 0 if its text stands somewhere in " \t0123456789". */
-static double weight_of(lua_State *L, int id)
-{
-  if (lua_getiuservalue(L, 1, TOKENIZER) == LUA_TNIL) return 1;
-  int tokenizer = lua_gettop(L);
-  lua_pushcfunction(L, token_bytes);
-  lua_pushvalue(L, tokenizer);
-  lua_pushinteger(L, id);
-  if (guarded_pcall(L, 2, 1) != LUA_OK) rethrow(L);
-  size_t n;
-  const char *bytes = lua_tolstring(L, -1, &n);
-  return bytes && strlen(bytes) == n && strstr(" \t0123456789", bytes) ? 0 : 1;
 }
 
 static int saw(lua_State *L) /* s:saw(id): the token comes into the text; its penalty grows, those of others fade */
 {
   int id = int_argument(L, 2, 0, INT_MAX, "saw: the id");
-  check_sampler(L, 1);
+  check_sampler(L);
   lua_settop(L, 2);
   double weight = weight_of(L, id);
-  sampler_saw(check_sampler(L, 1), id, weight);
+  sampler_saw(check_sampler(L), id, weight);
   lua_getiuservalue(L, 1, IDS);
   lua_pushinteger(L, id);
   lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
@@ -173,16 +195,16 @@ static int saw(lua_State *L) /* s:saw(id): the token comes into the text; its pe
 
 static int to_string(lua_State *L)
 {
-  const SamplerConfig *c = &check_sampler(L, 1)->cfg;
+  const SamplerConfig *c = &check_sampler(L)->cfg;
   lua_pushfstring(L, "sampler, temperature %f, top_p %f, top_k %d", c->temperature, c->top_p, c->top_k);
   return 1;
 }
 
 static int collect(lua_State *L)
 {
-  Sampler **s = luaL_checkudata(L, 1, class);
-  sampler_free(*s);
-  *s = NULL;
+  Handle *h = luaL_checkudata(L, 1, class);
+  sampler_free(h->s);
+  h->s = NULL;
   return 0;
 }
 

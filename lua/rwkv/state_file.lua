@@ -149,10 +149,10 @@ local function read_tuned(model, path, tensors)
   end
   local beyond = ("blocks.%d.att.time_state"):format(config.layers)
   if tensors[beyond] then wrong(path, "%s: the model has only %d layers", beyond, config.layers) end
-  return state, {}
+  return state
 end
 
--- load_state(path) -> the state, the user's metadata
+-- load_state(path) -> the state, the user's metadata; of a tuned state nil
 local function load_state(model, path)
   local tensors, meta = core.load_tensors(path)
   if meta.format == format then return read_state(model, path, tensors, meta) end

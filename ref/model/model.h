@@ -142,6 +142,9 @@ Tensor *model_logits(Tape *tp, Model *m, const int *tokens, int B, int T, State 
 /* The same, with the logits of the last position of each sequence only: [B,1,V]. */
 Tensor *model_logits_last(Tape *tp, Model *m, const int *tokens, int B, int T, State *st);
 
+/* The same run, up to the output of the last norm: [B,T,C], of which the head makes the logits. */
+Tensor *model_hidden(Tape *tp, Model *m, const int *tokens, int B, int T, State *st);
+
 typedef struct {
   int scored, correct; /* positions with a target >= 0, and where the largest logit is the target's */
 } Score;

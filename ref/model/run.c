@@ -73,6 +73,27 @@ Tensor *model_logits(Tape *tp, Model *m, const int *tokens, int B, int T, State 
   return model_trace(tp, m, tokens, B, T, st, NULL);
 }
 
+/* Who sees the output of the last norm. */
+typedef struct {
+  Trace trace;
+  Tensor *y;
+} Hidden;
+
+static void see_hidden(Trace *trace, const char *name, Tensor *t)
+{
+  if (strcmp(name, "ln_out.y") == 0) ((Hidden *)(void *)trace)->y = t;
+}
+
+Tensor *model_hidden(Tape *tp, Model *m, const int *tokens, int B, int T, State *st)
+{
+  Hidden hidden = {.trace = {see_hidden}};
+  Pass ps = begin(tp, m, tokens, B, T, st);
+  ps.trace = &hidden.trace;
+  m->version->logits(&ps, run_blocks(&ps, m), &(int){B * T - 1}, 1); /* as few as can be */
+  finish(&ps, st);
+  return hidden.y;
+}
+
 Tensor *model_logits_last(Tape *tp, Model *m, const int *tokens, int B, int T, State *st)
 {
   Pass ps = begin(tp, m, tokens, B, T, st);
