@@ -68,7 +68,7 @@ TREE_asan32 := $(SANITIZE)
 TREE_asan64 := $(SANITIZE) -DAVIARY_DOUBLE
 TREE_cov    := --coverage -fprofile-update=atomic -Wl,-u,__gcov_dump
 
-REF   := $(wildcard ref/*.c ref/engine/*.c ref/io/*.c ref/model/*.c)
+REF   := $(wildcard ref/*.c ref/engine/*.c ref/io/*.c ref/text/*.c ref/model/*.c)
 FAST  := $(wildcard ref/fast/*.c)
 PROGRAM := $(wildcard lua/program/*.c)
 MODULE  := lua/bindings/module.c

@@ -149,6 +149,7 @@ void open_state(lua_State *L);
 void open_hook(lua_State *L);
 void open_optim(lua_State *L);
 void open_rng(lua_State *L);
+void open_sampler(lua_State *L);
 void open_golden(lua_State *L);
 void open_tensor_file(lua_State *L);
 void open_tensor_load(lua_State *L);

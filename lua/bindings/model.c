@@ -116,24 +116,55 @@ static State *state_argument(lua_State *L, int index, const Model *m, int B)
   return check_state(L, -1);
 }
 
-/* m:forward(tokens [B,T], state or nil, {last =}) -> logits [B,T,V], or with last those of the last position [B,1,V];
-   state */
+typedef struct {
+  bool last;
+  Tensor *into;
+} ForwardOptions;
+
+static ForwardOptions read_forward_options(lua_State *L, int index, const Model *m, const Tokens *tokens)
+{
+  ForwardOptions o = {0};
+  if (lua_isnil(L, index)) return o;
+  luaL_checktype(L, index, LUA_TTABLE);
+  known_fields(L, index, "forward", (const char *const[]){"last", "into", NULL});
+  raw_field(L, index, "last");
+  o.last = keep_argument(L, -1);
+  if (raw_field(L, index, "into") == LUA_TNIL) return o;
+  int shape[] = {tokens->B, o.last ? 1 : tokens->T, m->d.V};
+  o.into = check_numbers(L, -1);
+  if (o.into->axes != 3 || memcmp(o.into->shape, shape, sizeof shape))
+    luaL_error(L, "forward: into is %s, expected %s", tensor_shape(o.into), shape_text(3, shape));
+  return o;
+}
+
+/* m:forward(tokens [B,T], state or nil, {last =, into =}) -> logits [B,T,V], or with last those of the last position
+   [B,1,V]; state. into: a tensor that has the logits, too, once the state is the one after. */
 static int forward(lua_State *L)
 {
   Tape *tp = step_tape(L);
   Model *m = check_model(L, 1);
-  bool last = false;
   lua_settop(L, 4);
   const Tokens *tokens = check_tokens(L, 2, "tokens");
-  if (!lua_isnil(L, 4)) {
-    luaL_checktype(L, 4, LUA_TTABLE);
-    known_fields(L, 4, "forward", (const char *const[]){"last", NULL});
-    raw_field(L, 4, "last");
-    last = keep_argument(L, -1);
-  }
+  ForwardOptions o = read_forward_options(L, 4, m, tokens);
   step_pin(L, 1);
   State *st = state_argument(L, 3, m, tokens->B);
-  push_step(L, (last ? model_logits_last : model_logits)(tp, m, tokens->id, tokens->B, tokens->T, st));
+  Tensor *logits = (o.last ? model_logits_last : model_logits)(tp, m, tokens->id, tokens->B, tokens->T, st);
+  if (o.into) tensor_copy(o.into, logits);
+  push_step(L, logits);
+  lua_insert(L, -2);
+  return 2;
+}
+
+/* m:hidden(tokens [B,T], state or nil) -> the output of the last norm [B,T,C], state */
+static int hidden(lua_State *L)
+{
+  Tape *tp = step_tape(L);
+  Model *m = check_model(L, 1);
+  lua_settop(L, 3);
+  const Tokens *tokens = check_tokens(L, 2, "tokens");
+  step_pin(L, 1);
+  State *st = state_argument(L, 3, m, tokens->B);
+  push_step(L, model_hidden(tp, m, tokens->id, tokens->B, tokens->T, st));
   lua_insert(L, -2);
   return 2;
 }
@@ -307,10 +338,10 @@ void open_model(lua_State *L)
 {
   /* clang-format off */
   add_class(L, class,
-            (luaL_Reg[]){{"forward", forward}, {"loss", loss}, {"parameters", parameters}, {"param", param},
-                         {"config", config}, {"param_count", param_count}, {"weight_bytes", weight_bytes},
-                         {"state_floats", count_state_floats}, {"zero_grad", zero_grad}, {"trace_run", trace_run},
-                         {NULL, NULL}},
+            (luaL_Reg[]){{"forward", forward}, {"hidden", hidden}, {"loss", loss}, {"parameters", parameters},
+                         {"param", param}, {"config", config}, {"param_count", param_count},
+                         {"weight_bytes", weight_bytes}, {"state_floats", count_state_floats},
+                         {"zero_grad", zero_grad}, {"trace_run", trace_run}, {NULL, NULL}},
             (luaL_Reg[]){{"__tostring", to_string}, {"__gc", collect}, {NULL, NULL}});
   /* clang-format on */
   add_functions(L, (luaL_Reg[]){{"model", make}, {"describe", describe}, {"versions", versions}, {NULL, NULL}});

@@ -42,6 +42,7 @@ typedef struct {
 /* d: complete (see Version.complete). Nothing is allocated. */
 Counts version_counts(const Version *v, const Dims *d, int tokens);
 size_t version_state_floats(const Version *v, const Dims *d, int tokens);
+bool version_state_grows(const Version *v, const Dims *d); /* with the tokens */
 /* Checks V, C, L and the hooks, and fills in the rest, as model_new does. */
 Dims version_complete(const Version *v, const Dims *d);
 
@@ -103,7 +104,7 @@ Optim *model_optimizer(Model *m, const OptConfig *cfg);
 void opt_write(const Optim *o, const Model *m, FileWriter *w);
 void opt_restore(Optim *o, Model *m, TensorFile *f); /* fails, changing nothing, if something is missing */
 
-/* ---- state (state.c) ---- */
+/* ---- state (state.c, state_rows.c) ---- */
 
 /* What a model remembers of the tokens so far: for each layer the tensors [B,..] of its version and of its hooks,
    then those of the whole. It refers to the hooks of its model. Those of v1-v3 grow with every token. After a recorded
@@ -117,11 +118,18 @@ typedef struct {
   const Version *version;
   Dims d; /* of the model */
   int B, count;
+  int64_t *seen; /* [B] tokens that each sequence has run through */
   Tensor **own, **now;
 } State;
 
 State *state_new(const Model *m, int B); /* as before the first token */
-State *state_copy(const State *s);       /* values, without gradient */
+/* The same, but what grows with the tokens has the size that it has after `history` of them. */
+State *state_sized(const Version *v, const Dims *d, int B, int history);
+State *state_copy(const State *s); /* values, without gradient */
+/* Sequences first .. first + count - 1 of the batch; and several states of one model as one batch, in their order. What
+   grows must have grown equally. Values, without gradient. */
+State *state_rows(const State *s, int first, int count);
+State *state_join(const State *const *list, int count);
 void state_free(State *s);
 void state_check(const State *s, const Model *m); /* fails unless it is a state of such a model */
 void state_attach(State *s, Tape *tp);            /* what happens to it next belongs to the tape */
@@ -139,6 +147,9 @@ Tensor *model_logits(Tape *tp, Model *m, const int *tokens, int B, int T, State 
 
 /* The same, with the logits of the last position of each sequence only: [B,1,V]. */
 Tensor *model_logits_last(Tape *tp, Model *m, const int *tokens, int B, int T, State *st);
+
+/* The same run, up to the output of the last norm: [B,T,C], of which the head makes the logits. */
+Tensor *model_hidden(Tape *tp, Model *m, const int *tokens, int B, int T, State *st);
 
 typedef struct {
   int scored, correct; /* positions with a target >= 0, and where the largest logit is the target's */

@@ -57,6 +57,7 @@ static void finish(const Pass *ps, const Model *m, State *st)
 {
   if (m->file) file_check(m->file);
   memcpy(st->now, ps->state, (size_t)st->count * sizeof *ps->state);
+  for (int b = 0; b < st->B; b++) st->seen[b] += ps->T;
   if (!ps->tp->recording) state_detach(st);
 }
 
@@ -72,6 +73,27 @@ Tensor *model_trace(Tape *tp, Model *m, const int *tokens, int B, int T, State *
 Tensor *model_logits(Tape *tp, Model *m, const int *tokens, int B, int T, State *st)
 {
   return model_trace(tp, m, tokens, B, T, st, NULL);
+}
+
+/* Who sees the output of the last norm. */
+typedef struct {
+  Trace trace;
+  Tensor *y;
+} Hidden;
+
+static void see_hidden(Trace *trace, const char *name, Tensor *t)
+{
+  if (strcmp(name, "ln_out.y") == 0) ((Hidden *)(void *)trace)->y = t;
+}
+
+Tensor *model_hidden(Tape *tp, Model *m, const int *tokens, int B, int T, State *st)
+{
+  Hidden hidden = {.trace = {see_hidden}};
+  Pass ps = begin(tp, m, tokens, B, T, st);
+  ps.trace = &hidden.trace;
+  m->version->logits(&ps, run_blocks(&ps, m), &(int){B * T - 1}, 1); /* as few as can be */
+  finish(&ps, st);
+  return hidden.y;
 }
 
 Tensor *model_logits_last(Tape *tp, Model *m, const int *tokens, int B, int T, State *st)
