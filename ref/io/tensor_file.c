@@ -115,7 +115,7 @@ void format_text(TensorFile *f, const char *key, const char *text)
 
 /* ---- opening ---- */
 
-static const Format *const formats[] = {&format_index};
+static const Format *const formats[] = {&format_safetensors, &format_index};
 
 typedef struct {
   TensorFile *f;
