@@ -76,6 +76,31 @@ for _, version in ipairs { "v7", "v6", "v4", "v3" } do
   end)
 end
 
+-- The tokens of `tokenizer` as a World vocabulary.
+local function world_file(name)
+  local lines = {}
+  for id = 0, tokenizer:size() - 1 do
+    local token = tokenizer:bytes(id)
+    lines[id + 1] = ("%d b'%s' %d\n"):format(id, token:gsub(".", function(c) return ("\\x%02x"):format(c:byte()) end), #token)
+  end
+  return evaluated.file(name, table.concat(lines))
+end
+
+test("PyTorch counts the same, one passage after the other", function()
+  local _, status = check.shell "python3 -c 'import torch'"
+  if status ~= 0 then return print "SKIPPED: python3 has no torch" end
+  for _, version in ipairs { "v7", "v4" } do
+    local path, data = evaluated.stirred("t" .. version .. ".safetensors", 259, version, { 256 }), evaluated.file("t.jsonl", passages(40))
+    local out, failed = check.shell(("python3 experiments/peers/lambada.py %s --vocab %s --data %s --head-size 8"):format(path,
+      world_file "t.txt", data))
+    equal(failed, 0)
+    local count, correct, perplexity = out:match "passages=(%d+) correct=(%d+) accuracy=%S+ perplexity=(%S+)"
+    local r = evaluated.run(tokenizer, "lambada", { path, "--data", data, "--out", evaluated.path("t" .. version) })
+    equal({ r.passages, r.correct }, { tonumber(count), tonumber(correct) })
+    equal(r.perplexity, tonumber(perplexity), rwkv.precision == "float64" and 1e-10 or 1e-4)
+  end
+end)
+
 test("what was stopped goes on and ends with the same numbers; another evaluation is not mixed with it", function()
   local model, other = evaluated.stirred("one.safetensors", 259, "v7", { 256 }), evaluated.stirred("two.safetensors", 259, "v7")
   local data, out = evaluated.file("stop.jsonl", passages(30)), evaluated.path "stop"
@@ -134,7 +159,7 @@ test("what is wrong is said", function()
   says({ "--data", good, "--chunk", "5" }, "unknown option --chunk")
   says({ "more", "--data", good }, "'more' is no option")
   says({}, "usage: aviary eval lambada MODEL --data FILE")
-  fails(function() evaluated.run(tokenizer, "perplexity", {}) end, "expected text, lambada, choices, found 'perplexity'")
+  fails(function() evaluated.run(tokenizer, "perplexity", {}) end, "there is no evaluation 'perplexity'", "text|lambada|choices")
   fails(function() evaluated.run(bytes.with { "a", "b", "c", "d", " a" }, "lambada", { model, "--data", good, "--out", out }) end,
     "has 261 tokens, the model's vocabulary 259")
   local broken = rwkv.load(model)

@@ -111,7 +111,8 @@ end
 -- its path; plot; command, the line that is run. Returns the line of results.
 function eval.run(name, arguments, tools)
   if not known(name) then
-    error(("expected %s, found '%s'"):format(table.concat(eval.names, ", "), tostring(name)), 0)
+    error(("%susage: aviary eval %s MODEL ..; `aviary help eval` explains them"):format(
+      name and ("there is no evaluation '%s'\n"):format(name) or "", table.concat(eval.names, "|")), 0)
   end
   local kind = require("rwkv.eval." .. name)
   local o = read_options(arguments, kind)
