@@ -21,6 +21,7 @@
    model/model.h     model_*, state_*               tokens -> logits, loss; files; state in and out
    model/golden.h    golden_verify                  a model against official numbers
    io/safetensors.h  st_*                           the file format of models and numbers
+   text/tokenizer.h  tokenizer_*                    text as token ids, and back
    engine/backend.h  backend_use                    who owns the numbers and runs the kernels: the reference,
    fast/fast.h       backend_fast                   or their fast twins
 
@@ -45,6 +46,7 @@
 #include "io/safetensors.h"
 #include "model/golden.h"
 #include "model/model.h"
+#include "text/tokenizer.h"
 #include "variants.h"
 
 #endif

@@ -124,6 +124,7 @@ typedef struct {
    list is replaced on the stack by a Tokens value, so it lives as long as the call. */
 const Tokens *check_tokens(lua_State *L, int index, const char *what);
 const Tokens *test_tokens(lua_State *L, int index); /* NULL if it is no Tokens value */
+Tokens *new_tokens(lua_State *L, lua_Integer B, lua_Integer T, const char *what); /* for the caller to fill; raises */
 void open_tokens(lua_State *L);
 
 /* ---- the rest ---- */
@@ -149,6 +150,7 @@ void open_optim(lua_State *L);
 void open_rng(lua_State *L);
 void open_golden(lua_State *L);
 void open_tensor_file(lua_State *L);
+void open_tokenizer(lua_State *L);
 void open_zip(lua_State *L);
 void open_system(lua_State *L);
 void open_backend(lua_State *L);

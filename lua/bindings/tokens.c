@@ -3,7 +3,7 @@
 
 static const char class[] = "rwkv.tokens";
 
-static Tokens *new_tokens(lua_State *L, lua_Integer B, lua_Integer T, const char *what)
+Tokens *new_tokens(lua_State *L, lua_Integer B, lua_Integer T, const char *what)
 {
   if (B < 1 || T < 1 || B > (1 << 28) / T)
     luaL_error(L, "%s: [%I,%I], expected at least one sequence of one token", what, B, T);

@@ -4,11 +4,11 @@
 local path_of_this_file = select(2, ...)
 
 local pages = { names = { "tensor.md", "model.md", "hooks.md", "mixers.md", "ablation.md", "random.md", "tasks.md", "plot.md",
-  "repl.md", "sandbox.md", "bench.md", "experiments.md", "golden.md" } }
+  "repl.md", "sandbox.md", "bench.md", "experiments.md", "golden.md", "text.md" } }
 
 -- What the pages call an object, by class; every other name is a tensor's.
 local classes = { model = "model", opt = "optimizer", optimizer = "optimizer", state = "state", rng = "rng",
-  tokens = "tokens", bar = "progress", progress = "progress", task = "task" }
+  tokens = "tokens", tokenizer = "tokenizer", bar = "progress", progress = "progress", task = "task" }
 
 -- The text of a page. Beside the program pages/ stands next to rwkv/, for a stock Lua inside it.
 function pages.read(name)
