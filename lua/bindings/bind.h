@@ -123,7 +123,7 @@ typedef struct {
 /* Tokens at index: a Tokens value, a list {3,1,4} (one sequence) or a list of lists of equal length. A
    list is replaced on the stack by a Tokens value, so it lives as long as the call. */
 const Tokens *check_tokens(lua_State *L, int index, const char *what);
-const Tokens *test_tokens(lua_State *L, int index); /* NULL if it is no Tokens value */
+const Tokens *test_tokens(lua_State *L, int index);                               /* NULL if it is no Tokens value */
 Tokens *new_tokens(lua_State *L, lua_Integer B, lua_Integer T, const char *what); /* for the caller to fill; raises */
 void open_tokens(lua_State *L);
 

@@ -123,10 +123,6 @@ function eval.run(name, arguments, tools)
   local vocab_path, prefix
   local config = e.model:config()
   e.tokenizer, vocab_path = tools.find(o.vocab ~= "" and o.vocab or nil, path, config.vocab)
-  if e.tokenizer:size() > config.vocab then
-    error(("the tokenizer %s has %d tokens, the model's vocabulary %d"):format(vocab_path, e.tokenizer:size(),
-      config.vocab), 0)
-  end
   if o.separator then o.separator = unescaped(o.separator) end
   e.prefix, prefix = prefix_of(o.prefix, config.version, e.tokenizer)
   e.facts = facts_of(e, path, vocab_path, prefix, files)
