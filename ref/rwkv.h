@@ -20,7 +20,7 @@
      global.c mixes.c channel_mix.c   what versions share
    model/model.h     model_*, state_*               tokens -> logits, loss; files; state in and out
    model/golden.h    golden_verify                  a model against official numbers
-   io/safetensors.h  st_*                           the file format of models and numbers
+   io/tensor_file.h, writer.h  file_*, writer_*                     the file format of models and numbers
    text/sampler.h    sampler_*                      the next token from logits
    engine/backend.h  backend_use                    who owns the numbers and runs the kernels: the reference,
    fast/fast.h       backend_fast                   or their fast twins
@@ -43,7 +43,7 @@
 #include "engine/tape.h"
 #include "engine/tensor.h"
 #include "fast/fast.h"
-#include "io/safetensors.h"
+#include "io/writer.h"
 #include "model/golden.h"
 #include "model/model.h"
 #include "text/sampler.h"

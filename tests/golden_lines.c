@@ -4,9 +4,9 @@
 
 int verify_against(Model *m, const char *path, double tol, GoldenLine *lines)
 {
-  StFile *f = st_open(path);
+  TensorFile *f = file_open(path);
   int count = golden_verify(m, f, tol, lines);
-  st_close(f);
+  file_close(f);
   return count;
 }
 

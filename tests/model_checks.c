@@ -177,13 +177,13 @@ void check_counts(const char *what, Model *m)
 
 void write_model(const Model *m, const char *path)
 {
-  StWriter *w = st_create(path);
+  FileWriter *w = writer_create(path);
   model_write(m, w);
-  st_finish(w);
+  writer_finish(w);
 }
 
 typedef struct {
-  StFile *file;
+  TensorFile *file;
   const Hook *const *hooks;
   Model *model;
 } Load;
@@ -191,14 +191,14 @@ typedef struct {
 static void load(void *arg)
 {
   Load *l = arg;
-  l->model = model_load(l->file, l->hooks);
+  l->model = model_load(l->file, &(LoadOptions){.hooks = l->hooks});
 }
 
 Model *load_model(const char *path, const Hook *const *hooks)
 {
-  Load l = {st_open(path), hooks, NULL};
+  Load l = {file_open(path), hooks, NULL};
   const char *error = rwkv_protect(load, &l);
-  st_close(l.file);
+  file_close(l.file);
   if (error) rwkv_fail("%s", error);
   return l.model;
 }

@@ -16,32 +16,32 @@ enum { B = 2, T = 7 };
 
 const real few[64] = {1, 2, 3};
 
-void put_edited(StWriter *w, const Param *p, const ModelEdit *e)
+void put_edited(FileWriter *w, const Param *p, const ModelEdit *e)
 {
-  int axes = p->t->axes, shape[ST_MAX_AXES] = {0}, skip_axes = 0;
+  int axes = p->t->axes, shape[FILE_MAX_AXES] = {0}, skip_axes = 0;
   const int *from = p->t->shape;
   const char *name = p->name;
   if (e->drop && strcmp(name, e->drop) == 0) return;
   if (e->rename && strcmp(name, e->rename) == 0) name = e->as;
   if (e->reshape && strcmp(name, e->reshape) == 0) {
-    st_put(w, name, e->axes, e->shape, few);
+    writer_put(w, name, e->axes, e->shape, few);
     return;
   }
   while (e->flat && skip_axes < axes - 1 && from[skip_axes] == 1) skip_axes++;
   int more = e->deep && axes == 1 ? 2 : 0;
   for (int i = 0; i < more; i++) shape[i] = 1;
   for (int i = skip_axes; i < axes; i++) shape[more + i - skip_axes] = from[i];
-  st_put(w, name, axes - skip_axes + more, shape, p->t->data);
+  writer_put(w, name, axes - skip_axes + more, shape, p->t->data);
 }
 
 const char *write_edited(const Model *m, const ModelEdit *e)
 {
   const char *path = files_path("model.safetensors");
-  StWriter *w = st_create(path);
-  if (e->meta) st_put_meta(w, "version", "v0"); /* a lie: metadata do not count */
+  FileWriter *w = writer_create(path);
+  if (e->meta) writer_put_meta(w, "version", "v0"); /* a lie: metadata do not count */
   for (int i = 0; i < m->count; i++) put_edited(w, &m->params[i], e);
-  for (int i = 0; i < 4 && e->extra[i]; i++) st_put(w, e->extra[i], 1, (int[]){3}, few);
-  st_finish(w);
+  for (int i = 0; i < 4 && e->extra[i]; i++) writer_put(w, e->extra[i], 1, (int[]){3}, few);
+  writer_finish(w);
   return path;
 }
 
@@ -49,7 +49,7 @@ void load_fails(const char *path, const char *a, const char *b, const char *c)
 {
   ModelLoading l = {.path = path};
   expect_failure_with(load_model_file, &l, path, a, b, c, NULL);
-  st_close(l.file);
+  file_close(l.file);
   model_free(l.model);
 }
 

@@ -17,7 +17,7 @@ typedef struct {
 
 extern const real few[64]; /* numbers for tensors of no importance */
 
-void put_edited(StWriter *w, const Param *p, const ModelEdit *e);
+void put_edited(FileWriter *w, const Param *p, const ModelEdit *e);
 const char *write_edited(const Model *m, const ModelEdit *e); /* the file's path */
 
 /* The message has all three texts, and names the file. */

@@ -127,6 +127,6 @@ real *logits_of(Model *m, const int *tokens, int B, int T, State *st)
 void load_model_file(void *loading)
 {
   ModelLoading *l = loading;
-  l->file = st_open(l->path);
+  l->file = file_open(l->path);
   l->model = model_load(l->file, NULL);
 }

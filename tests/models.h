@@ -35,7 +35,7 @@ real *logits_of(Model *m, const int *tokens, int B, int T, State *st);
 /* model_load of a file, for rwkv_protect: it may fail. */
 typedef struct {
   const char *path;
-  StFile *file;
+  TensorFile *file;
   Model *model;
 } ModelLoading;
 void load_model_file(void *loading);

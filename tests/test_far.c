@@ -112,11 +112,11 @@ static void run(Numbers *all, Model *m)
 
 static void load_and_train(Numbers *all, const char *path, const Hook *const *hooks, const OptConfig *config)
 {
-  StFile *f = st_open(path);
-  Model *m = model_load(f, hooks);
+  TensorFile *f = file_open(path);
+  Model *m = model_load(f, &(LoadOptions){.hooks = hooks});
   Optim *o = model_optimizer(m, config);
   opt_restore(o, m, f);
-  st_close(f);
+  file_close(f);
   add_optim(all, o);
   train(all, m, o);
   opt_free(o);
@@ -125,9 +125,9 @@ static void load_and_train(Numbers *all, const char *path, const Hook *const *ho
 
 static void load_packed(Numbers *all, const char *path, const Hook *const *hooks)
 {
-  StFile *f = st_open(path);
-  Model *m = model_load_packed(f, hooks);
-  st_close(f);
+  TensorFile *f = file_open(path);
+  Model *m = model_load(f, &(LoadOptions){.hooks = hooks, .packed = true});
+  file_close(f);
   for (int i = 0; i < m->count; i++) add_tensor(all, m->params[i].t);
   run(all, m);
   model_free(m);
@@ -152,10 +152,10 @@ static Numbers life_of(const Version *v, const Dims *d)
   train(&all, m, o);
   add_optim(&all, o);
   run(&all, m);
-  StWriter *w = st_create(path);
+  FileWriter *w = writer_create(path);
   model_write(m, w);
   opt_write(o, m, w);
-  st_finish(w);
+  writer_finish(w);
   load_and_train(&all, path, d->hook, &config);
   for (int storage = 0; storage < STORAGE_COUNT; storage++) {
     Model *packed = model_pack(m, (Storage)storage);
@@ -346,7 +346,7 @@ static void mistakes_end_the_process(void **state)
 static void verify(const char *weights, const char *numbers)
 {
   GoldenLine lines[GOLDEN_MAX_LINES];
-  StFile *f = st_open(weights), *golden = st_open(numbers);
+  TensorFile *f = file_open(weights), *golden = file_open(numbers);
   Model *m = model_load(f, NULL);
   int count = golden_verify(m, golden, 1e-10, lines);
   assert_true(count > 0);
@@ -355,7 +355,7 @@ static void verify(const char *weights, const char *numbers)
       fail_msg("%s, %s: %s worst %g at %s[%zu]", numbers, lines[i].kind, lines[i].problem, lines[i].worst, lines[i].at,
                lines[i].index);
   model_free(m);
-  st_close(golden), st_close(f);
+  file_close(golden), file_close(f);
 }
 
 /* Returns how many versions were verified. */

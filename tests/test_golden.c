@@ -80,9 +80,9 @@ static void verify_beside(Model *m, const char *base)
 }
 
 /* Whether the file says that it is of a version there is ("v5_0" is v5.0, "v6_0" is of v6). */
-static bool of_known_version(const StFile *f)
+static bool of_known_version(const TensorFile *f)
 {
-  const char *version = f ? st_meta(f, "version") : NULL;
+  const char *version = f ? file_meta(f, "version") : NULL;
   if (!version) return true; /* so that it counts as a failure */
   for (int i = 0; version_list()[i]; i++) {
     const char *name = version_list()[i]->name;
@@ -111,7 +111,7 @@ static int verify_all(const char *pattern, bool must)
       verified++;
     }
     model_free(l.model);
-    st_close(l.file);
+    file_close(l.file);
   }
   globfree(&found);
   return verified;
@@ -137,13 +137,13 @@ static void shared_numbers(void **state)
 
 /* golden_verify counts an error of 1e-10 in a gradient of 1e-6 as small. Here every tensor's worst error
    stands over the tensor's largest number. Returns the worst of all. */
-static double worst_gradient(Model *m, StFile *f, char *where, size_t room)
+static double worst_gradient(Model *m, TensorFile *f, char *where, size_t room)
 {
-  const StEntry *te = st_find(f, "tokens");
+  const FileTensor *te = file_find(f, "tokens");
   int B = te->axes == 2 ? te->shape[0] : 1, T = te->shape[te->axes - 1];
   int *tokens = calloc(te->n, sizeof *tokens), *targets = calloc(te->n, sizeof *targets);
-  st_read_ints(f, te, tokens);
-  st_read_ints(f, st_find(f, "targets"), targets);
+  file_read_ints(f, te, tokens);
+  file_read_ints(f, file_find(f, "targets"), targets);
   State *s = state_new(m, B);
   Tape *tp = tape_new();
   zero_model_grads(m);
@@ -152,10 +152,10 @@ static double worst_gradient(Model *m, StFile *f, char *where, size_t room)
   for (int i = 0; i < m->count; i++) {
     char name[PARAM_NAME + 20];
     snprintf(name, sizeof name, "grad.%s", m->params[i].name);
-    const StEntry *e = st_find(f, name);
+    const FileTensor *e = file_find(f, name);
     if (!e) continue;
     double *want = calloc(e->n, sizeof *want), most = 0, off = 0;
-    st_read_doubles(f, e, want);
+    file_read_doubles(f, e, want);
     for (size_t j = 0; j < e->n; j++) {
       double error = fabs((double)m->params[i].t->grad[j] - want[j]);
       off = isnan(error) ? (double)INFINITY : fmax(off, error), most = fmax(most, fabs(want[j]));
@@ -181,10 +181,10 @@ static void gradients_by_their_size(void **state)
     Model *m = load_model(path, NULL);
     for (int i = 0; i < 2; i++) {
       snprintf(path, sizeof path, "tests/golden/%s.%s.safetensors", versions[v], files[i]);
-      StFile *f = st_open(path);
+      TensorFile *f = file_open(path);
       double worst = worst_gradient(m, f, where, sizeof where);
       if (!(worst <= tol)) fail_msg("%s, %s: off by %g of its size", path, where, worst);
-      st_close(f);
+      file_close(f);
     }
     model_free(m);
   }
@@ -229,15 +229,15 @@ typedef struct {
 } Difference;
 
 /* Our logits [T,V], as a sequence and token by token, against those of the file. */
-static Difference logits_against(Model *m, StFile *f, const char *tokens_name, const char *logits_name, int step)
+static Difference logits_against(Model *m, TensorFile *f, const char *tokens_name, const char *logits_name, int step)
 {
-  const StEntry *te = st_find(f, tokens_name), *le = st_find(f, logits_name);
+  const FileTensor *te = file_find(f, tokens_name), *le = file_find(f, logits_name);
   assert_non_null(te);
   assert_non_null(le);
   int T = (int)te->n, *tokens = calloc(te->n, sizeof *tokens);
   double *want = calloc(le->n, sizeof *want);
-  st_read_ints(f, te, tokens);
-  st_read_doubles(f, le, want);
+  file_read_ints(f, te, tokens);
+  file_read_doubles(f, le, want);
   assert_int_equal(le->n, (size_t)(T * m->d.V));
   State *s = state_new(m, 1);
   Difference d = {0, 0};
@@ -267,14 +267,14 @@ static void tiny_model(const char *name, const char *version)
   Model *m = load_model(path, NULL);
   assert_string_equal(m->version->name, version);
   snprintf(path, sizeof path, "../shared/data/tiny/%s.expected.safetensors", name);
-  StFile *f = st_open(path);
+  TensorFile *f = file_open(path);
   for (int step = 1; step < 200; step += 99) {
     Difference a = logits_against(m, f, "tokens", "official_logits_f64", step);
     Difference b = logits_against(m, f, "tokens_long", "official_logits_long_f64", step);
     double worst = fmax(a.worst, b.worst), tol = double_build ? 1e-9 : 1e-5; /* seen: 9e-15 and 9e-7 */
     if (!(worst <= tol)) fail_msg("%s: logits are off by %g, tolerance %g", name, worst, tol);
   }
-  st_close(f);
+  file_close(f);
   model_free(m);
 }
 

@@ -252,17 +252,17 @@ static void refused_files(void **state)
 
   const char *hooks, *bare = files_path("bare.safetensors");
   Dims d;
-  StFile *f = st_open(path);
+  TensorFile *f = file_open(path);
   assert_ptr_equal(model_hooked(f, &d, &hooks), m->version);
   assert_true(d.L == 2 && d.C == m->d.C && d.Dw == m->d.Dw && d.N == m->d.N);
   assert_string_equal(hooks, "gate=memory");
   assert_string_equal(hook_name_in(hooks, HOOK_GATE), "memory");
   assert_null(hook_name_in(hooks, HOOK_DECAY));
-  st_close(f);
-  StWriter *w = st_create(bare);
-  st_put_meta(w, "aviary.hooks", "gate=memory");
-  st_put(w, "blocks.0.ln1.weight", 1, (int[]){1}, (real[]){1});
-  st_finish(w);
+  file_close(f);
+  FileWriter *w = writer_create(bare);
+  writer_put_meta(w, "aviary.hooks", "gate=memory");
+  writer_put(w, "blocks.0.ln1.weight", 1, (int[]){1}, (real[]){1});
+  writer_finish(w);
   load_fails(bare, &memory, "version", "sizes");
   model_free(m);
 }

@@ -150,11 +150,11 @@ static void compare_file(const char *path)
   const char *error = rwkv_protect(load_model_file, &l);
   if (error) {
     bool known = false;
-    const char *version = l.file ? st_meta(l.file, "version") : NULL;
+    const char *version = l.file ? file_meta(l.file, "version") : NULL;
     for (int i = 0; version_list()[i]; i++) known |= version && is_of(version, version_list()[i]->name);
     if (known || !version) fail_msg("%s", error);
     printf("SKIPPED %s: there is no version %s\n", path, version);
-    st_close(l.file);
+    file_close(l.file);
     return;
   }
   const Version *v = l.model->version;
@@ -173,7 +173,7 @@ static void compare_file(const char *path)
   assert_true(tally.exact > tally.random && tally.random >= 2);
   model_free(ours);
   model_free(l.model);
-  st_close(l.file);
+  file_close(l.file);
 }
 
 static void official_initialisation(void **state)

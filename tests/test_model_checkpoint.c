@@ -112,10 +112,10 @@ static void take_steps(Model *m, Optim *o, int steps)
 
 static void write_checkpoint(const Model *m, const Optim *o, const char *path)
 {
-  StWriter *w = st_create(path);
+  FileWriter *w = writer_create(path);
   model_write(m, w);
   if (o) opt_write(o, m, w);
-  st_finish(w);
+  writer_finish(w);
 }
 
 static bool same_numbers(const Tensor *a, const Tensor *b)
@@ -147,9 +147,9 @@ static void goes_on_from_a_file(void **state)
     write_checkpoint(m, o, path);
     Model *n = load_model(path, NULL);
     Optim *p = model_optimizer(n, &config);
-    StFile *f = st_open(path);
+    TensorFile *f = file_open(path);
     opt_restore(p, n, f);
-    st_close(f);
+    file_close(f);
     must_be_same(m, o, n, p);
     take_steps(m, o, 2), take_steps(n, p, 2);
     must_be_same(m, o, n, p);
@@ -161,7 +161,7 @@ static void goes_on_from_a_file(void **state)
 typedef struct {
   Optim *o;
   Model *m;
-  StFile *file;
+  TensorFile *file;
 } Restore;
 
 static void restore(void *arg) { opt_restore(((Restore *)arg)->o, ((Restore *)arg)->m, ((Restore *)arg)->file); }
@@ -169,9 +169,9 @@ static void restore(void *arg) { opt_restore(((Restore *)arg)->o, ((Restore *)ar
 /* And the optimizer is as it was, at the start. */
 static void refused(Restore r, const char *path, const char *why)
 {
-  r.file = st_open(path);
+  r.file = file_open(path);
   expect_failure_with(restore, &r, path, why, NULL);
-  st_close(r.file);
+  file_close(r.file);
   assert_int_equal(r.o->step, 0);
   for (int i = 0; i < r.o->count; i++) {
     real *mean = numbers_of(r.o->params[i].m);
@@ -197,10 +197,10 @@ static void other_checkpoints(void **state)
   refused(r, path, "optim.m.blocks.1.ln1.weight is missing");
   write_checkpoint(wider, p, path);
   refused(r, path, "optim.m.emb.weight is of another size");
-  StWriter *w = st_create(path);
+  FileWriter *w = writer_create(path);
   opt_write(r.o, m, w);
-  st_put_meta(w, "optim.step", "many");
-  st_finish(w);
+  writer_put_meta(w, "optim.step", "many");
+  writer_finish(w);
   refused(r, path, "\"many\" is no number of steps");
   opt_free(r.o), opt_free(o), opt_free(p);
   model_free(m), model_free(shallow), model_free(wider);

@@ -29,13 +29,13 @@ static bool fails(const GoldenLine *lines, int count, const char *kind)
 }
 
 /* The number in the parameter that the loss depends on most, relative to its size. */
-static size_t most_effective(const Param *p, StFile *golden)
+static size_t most_effective(const Param *p, TensorFile *golden)
 {
   char name[PARAM_NAME + 20];
   snprintf(name, sizeof name, "grad.%s", p->name);
   double *g = calloc(p->t->n, sizeof *g);
   size_t best = 0;
-  st_read_doubles(golden, st_find(golden, name), g);
+  file_read_doubles(golden, file_find(golden, name), g);
   for (size_t i = 0; i < p->t->n; i++)
     if (fabs(g[i] * (double)p->t->data[i]) > fabs(g[best] * (double)p->t->data[best])) best = i;
   free(g);
@@ -50,7 +50,7 @@ static void check_small_errors(const char *version)
   snprintf(path, sizeof path, "tests/golden/%s.weights.safetensors", version);
   Model *m = load_model(path, NULL);
   snprintf(path, sizeof path, "tests/golden/%s.golden.safetensors", version);
-  StFile *f = st_open(path);
+  TensorFile *f = file_open(path);
   for (int i = 0; i < m->count; i++) {
     Tensor *t = m->params[i].t;
     size_t at = most_effective(&m->params[i], f);
@@ -63,7 +63,7 @@ static void check_small_errors(const char *version)
   }
   int count = golden_verify(m, f, 1e-10, lines);
   assert_false(fails(lines, count, NULL)); /* the weights are as before */
-  st_close(f);
+  file_close(f);
   model_free(m);
 }
 
@@ -95,41 +95,41 @@ typedef struct {
 
 static bool is(const char *name, const char *what) { return what && strcmp(name, what) == 0; }
 
-static void put_entry(StFile *f, const StEntry *e, const Edit *edit, StWriter *w, Numbers *keep)
+static void put_entry(TensorFile *f, const FileTensor *e, const Edit *edit, FileWriter *w, Numbers *keep)
 {
   int shape[MAX_AXES], axes = e->axes;
-  bool ints = e->type >= ST_I64;
+  bool ints = e->type >= FILE_I64;
   const char *name = is(e->name, edit->rename) ? edit->as : e->name;
   if (is(e->name, edit->drop) || (edit->no_grads && strncmp(e->name, "grad", 4) == 0)) return;
   memcpy(shape, e->shape, sizeof shape);
   if (is(e->name, edit->shorten)) axes = 1, shape[0] = (int)e->n - 1;
   if (ints) {
     keep->ints = calloc(e->n, sizeof(int));
-    st_read_ints(f, e, keep->ints);
+    file_read_ints(f, e, keep->ints);
     if (is(e->name, edit->token)) keep->ints[0] = edit->token_value;
-    st_put_ints(w, name, axes, shape, keep->ints);
+    writer_put_ints(w, name, axes, shape, keep->ints);
     return;
   }
   keep->doubles = calloc(e->n, sizeof(double));
-  st_read_doubles(f, e, keep->doubles);
+  file_read_doubles(f, e, keep->doubles);
   for (size_t i = 0; is(e->name, edit->change) && i < e->n; i++) {
     keep->doubles[i] *= edit->scale;
     if ((double)i == edit->nan_at) keep->doubles[i] = NAN;
   }
-  st_put_doubles(w, name, axes, shape, keep->doubles);
+  writer_put_doubles(w, name, axes, shape, keep->doubles);
 }
 
 static const char *edited(const char *golden, const Edit *edit)
 {
   const char *path = files_path("edited.safetensors");
-  StFile *f = st_open(golden);
-  StWriter *w = st_create(path);
-  Numbers *keep = calloc((size_t)st_count(f), sizeof *keep);
-  for (int i = 0; i < st_count(f); i++) put_entry(f, st_entry(f, i), edit, w, &keep[i]);
-  st_finish(w);
-  for (int i = 0; i < st_count(f); i++) free(keep[i].doubles), free(keep[i].ints);
+  TensorFile *f = file_open(golden);
+  FileWriter *w = writer_create(path);
+  Numbers *keep = calloc((size_t)file_count(f), sizeof *keep);
+  for (int i = 0; i < file_count(f); i++) put_entry(f, file_tensor(f, i), edit, w, &keep[i]);
+  writer_finish(w);
+  for (int i = 0; i < file_count(f); i++) free(keep[i].doubles), free(keep[i].ints);
   free(keep);
-  st_close(f);
+  file_close(f);
   return path;
 }
 
@@ -137,7 +137,7 @@ static const char *edited(const char *golden, const Edit *edit)
 static const double plant_tol = sizeof(real) == 8 ? 1e-10 : 1e-3;
 
 typedef struct {
-  StFile *file;
+  TensorFile *file;
   Model *model;
   GoldenLine lines[GOLDEN_MAX_LINES];
   int count;
@@ -260,9 +260,9 @@ static void names_and_shapes(void **state)
 
 static void verify_fails(Model *m, const Edit *edit, const char *text)
 {
-  Verify v = {.file = st_open(edited(v7_golden, edit)), .model = m};
+  Verify v = {.file = file_open(edited(v7_golden, edit)), .model = m};
   expect_failure(call_verify, &v, text);
-  st_close(v.file);
+  file_close(v.file);
 }
 
 static void unusable_files(void **state)
@@ -288,9 +288,9 @@ static void another_model(void **state)
 {
   (void)state;
   Model *v4 = load_model("tests/golden/v4.weights.safetensors", NULL);
-  Verify v = {.file = st_open(v7_golden), .model = v4};
+  Verify v = {.file = file_open(v7_golden), .model = v4};
   const char *message = rwkv_protect(call_verify, &v);
-  st_close(v.file);
+  file_close(v.file);
   assert_true(message != NULL || fails(v.lines, v.count, "logits_gpt"));
   model_free(v4);
   Dims d = {.V = 61, .C = 32, .L = 3, .N = 8};

@@ -20,7 +20,7 @@ static int no_limit(void **state)
 
 static Model *model;
 static State *model_state;
-static StFile *file;
+static TensorFile *file;
 
 static void new_tensor(void *arg)
 {
@@ -56,7 +56,7 @@ static void new_optimizer(void *arg)
 static void opened_file(void *arg)
 {
   (void)arg;
-  st_close(st_open(files_path("model")));
+  file_close(file_open(files_path("model")));
 }
 
 static void loaded_model(void *arg)
@@ -70,11 +70,11 @@ static void write(void *arg) { model_write(model, arg); }
 static void saved_model(void *arg)
 {
   (void)arg;
-  StWriter *w = st_create(files_path("other"));
+  FileWriter *w = writer_create(files_path("other"));
   const char *error = rwkv_protect(write, w);
-  if (!error) st_finish(w);
+  if (!error) writer_finish(w);
   else {
-    st_abandon(w);
+    writer_abandon(w);
     rwkv_fail("%s", error);
   }
 }
@@ -103,7 +103,7 @@ static void what_fails_keeps_nothing(void **state)
     model = small_model(*v, 3);
     model_state = state_new(model, 2);
     write_model(model, files_path("model"));
-    file = st_open(files_path("model"));
+    file = file_open(files_path("model"));
     keeps_nothing("a tensor", new_tensor);
     keeps_nothing("a model", new_model);
     keeps_nothing("a state", new_state);
@@ -112,7 +112,7 @@ static void what_fails_keeps_nothing(void **state)
     keeps_nothing("an open file", opened_file);
     keeps_nothing("a loaded model", loaded_model);
     keeps_nothing("a saved model", saved_model);
-    st_close(file);
+    file_close(file);
     state_free(model_state);
     model_free(model);
   }

@@ -63,10 +63,10 @@ static void a_rank_that_no_parameter_shows(void **state)
 static const char *with_metadata(const Model *m, const char *key, const char *text)
 {
   const char *path = files_path("model.safetensors");
-  StWriter *w = st_create(path);
+  FileWriter *w = writer_create(path);
   model_write(m, w);
-  st_put_meta(w, key, text);
-  st_finish(w);
+  writer_put_meta(w, key, text);
+  writer_finish(w);
   return path;
 }
 
@@ -91,11 +91,11 @@ static void hooks_that_are_none(void **state)
   Model *m = small_model(version_find("v7"), 1);
   load_fails(with_metadata(m, "aviary.hooks", "decay=nothing"), "decay hook \"nothing\"", "not built-in", "");
   const char *path = files_path("version.safetensors");
-  StWriter *w = st_create(path);
+  FileWriter *w = writer_create(path);
   model_write(m, w);
-  st_put_meta(w, "aviary.hooks", "decay=nothing");
-  st_put_meta(w, "version", "v99");
-  st_finish(w);
+  writer_put_meta(w, "aviary.hooks", "decay=nothing");
+  writer_put_meta(w, "version", "v99");
+  writer_finish(w);
   load_fails(path, "v99", "v7", "");
   model_free(m);
 }

@@ -51,14 +51,14 @@ static void integers_are_not_weights(void **state)
   Model *m = small_model(version_list()[0], 2);
   const char *path = files_path("ints.safetensors");
   int numbers[64] = {0};
-  StWriter *w = st_create(path);
+  FileWriter *w = writer_create(path);
   for (int i = 0; i < m->count; i++) {
     const Tensor *t = m->params[i].t;
     const char *name = m->params[i].name;
-    if (strcmp(name, "blocks.0.ln1.bias") == 0) st_put_ints(w, name, t->axes, t->shape, numbers);
-    else st_put(w, name, t->axes, t->shape, t->data);
+    if (strcmp(name, "blocks.0.ln1.bias") == 0) writer_put_ints(w, name, t->axes, t->shape, numbers);
+    else writer_put(w, name, t->axes, t->shape, t->data);
   }
-  st_finish(w);
+  writer_finish(w);
   load_fails(path, "blocks.0.ln1.bias", "I64", "");
   model_free(m);
 }
@@ -72,9 +72,9 @@ static void packed_or_not(void **state)
     const char *path = files_path("packed.safetensors");
     write_model(packed, path);
     Model *wide = load_model(path, NULL);
-    StFile *f = st_open(path);
-    Model *same = model_load_packed(f, NULL);
-    st_close(f);
+    TensorFile *f = file_open(path);
+    Model *same = model_load(f, &(LoadOptions){.packed = true});
+    file_close(f);
     assert_true(same->inference && !wide->inference);
     assert_int_equal(wide->count, packed->count);
     assert_int_equal(same->count, packed->count);

@@ -97,22 +97,22 @@ static void not_models(void **state)
 {
   (void)state;
   const char *path = files_path("not.safetensors");
-  StWriter *w = st_create(path);
-  st_finish(w);
+  FileWriter *w = writer_create(path);
+  writer_finish(w);
   load_fails(path, "blocks.0", "", "");
-  w = st_create(path);
-  st_put(w, "logits", 1, (int[]){3}, few);
-  st_finish(w);
+  w = writer_create(path);
+  writer_put(w, "logits", 1, (int[]){3}, few);
+  writer_finish(w);
   load_fails(path, "blocks.0", "", "");
-  w = st_create(path);
-  st_put(w, "blocks.0.conv.weight", 1, (int[]){3}, few);
-  st_finish(w);
+  w = writer_create(path);
+  writer_put(w, "blocks.0.conv.weight", 1, (int[]){3}, few);
+  writer_finish(w);
   load_fails(path, "comes closest", "missing", "");
-  w = st_create(path);
-  st_put(w, "blocks.3000.ln1.weight", 1, (int[]){3}, few);
-  st_put(w, "blocks.-1.ln1.weight", 1, (int[]){3}, few);
-  st_put(w, "blocks.99999999999999999999.ln1.weight", 1, (int[]){3}, few);
-  st_finish(w);
+  w = writer_create(path);
+  writer_put(w, "blocks.3000.ln1.weight", 1, (int[]){3}, few);
+  writer_put(w, "blocks.-1.ln1.weight", 1, (int[]){3}, few);
+  writer_put(w, "blocks.99999999999999999999.ln1.weight", 1, (int[]){3}, few);
+  writer_finish(w);
   load_fails(path, "", "", "");
   load_fails("tests/golden/v4.golden.safetensors", "blocks.0", "", "");
 }
@@ -126,14 +126,14 @@ static void sizes_of_zero(void **state)
     const int saved[] = {m->d.C, m->d.V};
     for (int which = 0; which < 2; which++) {
       const char *path = files_path("zero.safetensors");
-      StWriter *w = st_create(path);
+      FileWriter *w = writer_create(path);
       for (int i = 0; i < m->count; i++) {
         const Tensor *t = m->params[i].t;
         int shape[MAX_AXES] = {0};
         for (int a = 0; a < t->axes; a++) shape[a] = t->shape[a] == saved[which] ? 0 : t->shape[a];
-        st_put(w, m->params[i].name, t->axes, shape, t->data);
+        writer_put(w, m->params[i].name, t->axes, shape, t->data);
       }
-      st_finish(w);
+      writer_finish(w);
       load_fails(path, "", "", "");
     }
     model_free(m);
@@ -146,13 +146,13 @@ static void heads_that_do_not_fit(void **state)
   (void)state;
   Model *m = small_model(version_find("v7"), 0);
   ModelEdit e = {.reshape = "blocks.0.att.r_k", .axes = 2, .shape = {2, 4}};
-  StWriter *w = st_create(files_path("model.safetensors"));
+  FileWriter *w = writer_create(files_path("model.safetensors"));
   for (int i = 0; i < m->count; i++) {
     ModelEdit here = e;
     here.reshape = strstr(m->params[i].name, "att.r_k") ? m->params[i].name : NULL;
     put_edited(w, &m->params[i], &here);
   }
-  st_finish(w);
+  writer_finish(w);
   load_fails(files_path("model.safetensors"), "15 channels", "2 heads of size 4", "");
   model_free(m);
 }

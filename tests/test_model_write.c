@@ -18,17 +18,17 @@ static void round_trip(void **state)
     for (int variant = 0; variant < SMALL_SIZES; variant++) {
       Model *m = small_model(v, variant);
       const char *path = files_path("model.safetensors");
-      StWriter *w = st_create(path);
+      FileWriter *w = writer_create(path);
       model_write(m, w);
-      st_finish(w);
-      StFile *f = st_open(path);
-      assert_string_equal(st_meta(f, "version"), v->name);
-      assert_int_equal(atoi(st_meta(f, "n_layer")), m->d.L);
-      assert_int_equal(atoi(st_meta(f, "n_embd")), m->d.C);
-      assert_int_equal(atoi(st_meta(f, "vocab_size")), m->d.V);
-      assert_int_equal(st_count(f), m->count);
+      writer_finish(w);
+      TensorFile *f = file_open(path);
+      assert_string_equal(file_meta(f, "version"), v->name);
+      assert_int_equal(atoi(file_meta(f, "n_layer")), m->d.L);
+      assert_int_equal(atoi(file_meta(f, "n_embd")), m->d.C);
+      assert_int_equal(atoi(file_meta(f, "vocab_size")), m->d.V);
+      assert_int_equal(file_count(f), m->count);
       Model *back = model_load(f, NULL);
-      st_close(f);                           /* the model does not need it any more */
+      file_close(f);                         /* the model does not need it any more */
       if (m->d.L == 1) back->d.Dv = m->d.Dv; /* v7: v0..v2 stand in later blocks, nothing tells their rank */
       must_be_same_models(m, back);
       model_free(m), model_free(back);
@@ -37,11 +37,11 @@ static void round_trip(void **state)
 
 /* ---- v7: what block 0 does not use ---- */
 
-static void put_unused(StWriter *w, const Model *m, const real *numbers)
+static void put_unused(FileWriter *w, const Model *m, const real *numbers)
 {
-  st_put(w, "blocks.0.att.v0", 3, (int[]){1, 1, m->d.C}, numbers);
-  st_put(w, "blocks.0.att.v1", 2, (int[]){m->d.C, m->d.Dv}, numbers);
-  st_put(w, "blocks.0.att.v2", 2, (int[]){m->d.Dv, m->d.C}, numbers);
+  writer_put(w, "blocks.0.att.v0", 3, (int[]){1, 1, m->d.C}, numbers);
+  writer_put(w, "blocks.0.att.v1", 2, (int[]){m->d.C, m->d.Dv}, numbers);
+  writer_put(w, "blocks.0.att.v2", 2, (int[]){m->d.Dv, m->d.C}, numbers);
 }
 
 static void unused_value_residual(void **state)
@@ -54,10 +54,10 @@ static void unused_value_residual(void **state)
     size_t more = (size_t)(m->d.C + 2 * m->d.C * m->d.Dv);
     assert_true(more <= 3 * 64);
     const char *path = files_path("unused.safetensors");
-    StWriter *w = st_create(path);
+    FileWriter *w = writer_create(path);
     model_write(m, w);
     put_unused(w, m, numbers);
-    st_finish(w);
+    writer_finish(w);
     Model *with = load_model(path, NULL);
     must_give_same_logits(m, with);
     assert_int_equal(model_param_count(with, false), model_param_count(m, true));
@@ -69,9 +69,9 @@ static void unused_value_residual(void **state)
     assert_true(v1->unused);
     assert_memory_equal(v1->t->data, numbers, v1->t->n * sizeof(real));
 
-    w = st_create(path); /* and they are kept when the model is written again */
+    w = writer_create(path); /* and they are kept when the model is written again */
     model_write(with, w);
-    st_finish(w);
+    writer_finish(w);
     Model *again = load_model(path, NULL);
     assert_int_equal(again->count, with->count);
     must_give_same_logits(with, again);

@@ -8,7 +8,7 @@
 #include "engine/err.h"
 #include "engine/rng.h"
 #include "files.h"
-#include "st_calls.h"
+#include "file_calls.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -99,10 +99,10 @@ static void broken_headers(void **state)
   const unsigned char data[64] = {0};
   for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
     files_write_st(path, broken[i].header, data, broken[i].data);
-    StCall c = {.path = path};
-    const char *message = rwkv_protect(st_call_open, &c);
+    FileCall c = {.path = path};
+    const char *message = rwkv_protect(file_call_open, &c);
     if (!message) {
-      st_close(c.file);
+      file_close(c.file);
       fail_msg("was opened: %s", broken[i].header);
     }
     if (!strstr(message, path) || !strstr(message, broken[i].says))
@@ -115,7 +115,7 @@ static void broken_lengths(void **state)
   (void)state;
   const char *path = files_path("length.safetensors");
   files_write(path, "", 0);
-  open_must_fail(path, "0 bytes");
+  open_must_fail(path, "is empty");
   files_write(path, "\x02\0\0\0\0\0\0", 7);
   open_must_fail(path, "7 bytes");
   files_write(path, "\0\0\0\0\0\0\0\0", 8);
@@ -129,9 +129,9 @@ static void broken_lengths(void **state)
   files_write(path, "\x0a\0\0\0\0\0\0\0{}\0\0\0\0\0\0\0\0", 18); /* NUL inside the header */
   open_must_fail(path, "JSON");
   files_write(path, "\x04\0\0\0\0\0\0\0{} \t", 12); /* white space around it is JSON's right */
-  StFile *f = st_open(path);
-  assert_int_equal(st_count(f), 0);
-  st_close(f);
+  TensorFile *f = file_open(path);
+  assert_int_equal(file_count(f), 0);
+  file_close(f);
 }
 
 /* A name with a zero character inside must not be cut short into a twin of another. */
@@ -171,34 +171,34 @@ static void deeply_nested(void **state)
 /* ---- fuzz ---- */
 
 /* Reads all there is; every failure has to name the file. */
-static void read_through(StCall *c)
+static void read_through(FileCall *c)
 {
-  for (int i = 0; i < st_count(c->file); i++) {
-    const StEntry *e = c->entry = st_entry(c->file, i);
-    assert_ptr_equal(st_find(c->file, e->name), e);
+  for (int i = 0; i < file_count(c->file); i++) {
+    const FileTensor *e = c->entry = file_tensor(c->file, i);
+    assert_ptr_equal(file_find(c->file, e->name), e);
     c->out = malloc(e->n * sizeof(double) + 1);
-    bool floating = e->type <= ST_BF16;
-    const char *message = rwkv_protect(st_call_read_doubles, c);
+    bool floating = e->type <= FILE_BF16;
+    const char *message = rwkv_protect(file_call_read_doubles, c);
     if (message) fail_msg("what was opened could not be read: %s", message);
-    message = rwkv_protect(floating ? st_call_read : st_call_read_ints, c);
+    message = rwkv_protect(floating ? file_call_read : file_call_read_ints, c);
     if (message && !strstr(message, c->path)) fail_msg("the message does not name the file: %s", message);
     free(c->out);
   }
-  st_meta(c->file, "version");
+  file_meta(c->file, "version");
 }
 
 /* Opens the bytes as a file; returns whether that went well. */
 static bool try_bytes(const char *path, const unsigned char *bytes, size_t n)
 {
-  StCall c = {.path = path};
+  FileCall c = {.path = path};
   files_write(path, bytes, n);
-  const char *message = rwkv_protect(st_call_open, &c);
+  const char *message = rwkv_protect(file_call_open, &c);
   if (message) {
     if (!strstr(message, path)) fail_msg("the message does not name the file: %s", message);
     return false;
   }
   read_through(&c);
-  st_close(c.file);
+  file_close(c.file);
   return true;
 }
 
@@ -228,12 +228,12 @@ static void fuzz(void **state)
   enum { ROUNDS = 4000, ROOM = 4096 };
   const char *path = files_path("fuzz.safetensors");
   real reals[6] = {1, 2, 3, 4, 5, 6};
-  StWriter *w = st_create(path);
-  st_put(w, "blocks.0.a", 2, (int[]){2, 3}, reals);
-  st_put_ints(w, "tokens", 1, (int[]){4}, (int[]){1, 2, 3, 4});
-  st_put_doubles(w, "scalar", 0, (int[]){0}, awkward);
-  st_put_meta(w, "version", "v7");
-  st_finish(w);
+  FileWriter *w = writer_create(path);
+  writer_put(w, "blocks.0.a", 2, (int[]){2, 3}, reals);
+  writer_put_ints(w, "tokens", 1, (int[]){4}, (int[]){1, 2, 3, 4});
+  writer_put_doubles(w, "scalar", 0, (int[]){0}, awkward);
+  writer_put_meta(w, "version", "v7");
+  writer_finish(w);
   size_t n;
   unsigned char *whole = files_read(path, &n), bytes[ROOM];
   assert_true(n < ROOM / 2);

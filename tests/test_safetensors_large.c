@@ -7,7 +7,7 @@
 
 #include "engine/err.h"
 #include "files.h"
-#include "st_calls.h"
+#include "file_calls.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -22,17 +22,17 @@ static const char *write_many(int tensors, int texts)
   const char *path = files_path("many.safetensors");
   char name[20];
   const real one = 1;
-  StWriter *w = st_create(path);
+  FileWriter *w = writer_create(path);
   for (int i = 0; i < texts; i++) {
     snprintf(name, sizeof name, "k%d", i);
-    st_put_meta(w, name, "old");
-    st_put_meta(w, name, name);
+    writer_put_meta(w, name, "old");
+    writer_put_meta(w, name, name);
   }
   for (int i = 0; i < tensors; i++) {
     snprintf(name, sizeof name, "t%d", i);
-    st_put(w, name, 0, NULL, &one);
+    writer_put(w, name, 0, NULL, &one);
   }
-  st_finish(w);
+  writer_finish(w);
   return path;
 }
 
@@ -41,38 +41,38 @@ static void many_names(void **state)
 {
   (void)state;
   double start = cpu_seconds();
-  StFile *f = st_open(write_many(MANY, MANY));
+  TensorFile *f = file_open(write_many(MANY, MANY));
   const char *key, *text;
   int texts = 0;
-  while ((text = st_meta_at(f, texts, &key))) {
+  while ((text = file_meta_at(f, texts, &key))) {
     assert_string_equal(text, key);
-    assert_string_equal(st_meta(f, key), key);
+    assert_string_equal(file_meta(f, key), key);
     texts++;
   }
   assert_int_equal(texts, MANY);
-  assert_int_equal(st_count(f), MANY);
-  for (int i = 0; i < MANY; i++) assert_ptr_equal(st_find(f, st_entry(f, i)->name), st_entry(f, i));
-  assert_null(st_meta(f, "k"));
-  st_close(f);
+  assert_int_equal(file_count(f), MANY);
+  for (int i = 0; i < MANY; i++) assert_ptr_equal(file_find(f, file_tensor(f, i)->name), file_tensor(f, i));
+  assert_null(file_meta(f, "k"));
+  file_close(f);
   assert_true(cpu_seconds() - start < 20);
 }
 
-static void put_twice(void *arg) { st_put(arg, "t77", 0, NULL, &(real){1}); }
+static void put_twice(void *arg) { writer_put(arg, "t77", 0, NULL, &(real){1}); }
 
 /* Among so many names that the table of them has grown several times. */
 static void twice_among_many(void **state)
 {
   (void)state;
   char name[20];
-  StWriter *w = st_create(files_path("twice.safetensors"));
+  FileWriter *w = writer_create(files_path("twice.safetensors"));
   for (int i = 0; i < 1000; i++) {
     snprintf(name, sizeof name, "t%d", i);
-    st_put(w, name, 0, NULL, &(real){1});
+    writer_put(w, name, 0, NULL, &(real){1});
   }
   const char *message = rwkv_protect(put_twice, w);
   assert_non_null(message);
   assert_non_null(strstr(message, "tensor \"t77\" twice"));
-  st_abandon(w);
+  writer_abandon(w);
 }
 
 static void text_twice(void **state)
@@ -87,13 +87,13 @@ static void text_twice(void **state)
 static void little_memory(void **state)
 {
   (void)state;
-  StCall o = {.path = write_many(1000, 0)};
+  FileCall o = {.path = write_many(1000, 0)};
   memory_limit(memory_used() + 100000, "the test");
-  const char *message = rwkv_protect(st_call_open, &o);
+  const char *message = rwkv_protect(file_call_open, &o);
   memory_limit(0, NULL);
   assert_non_null(message);
   if (!strstr(message, "out of memory")) fail_msg("%s", message);
-  st_close(st_open(o.path));
+  file_close(file_open(o.path));
 }
 
 /* ---- stopping ---- */
@@ -106,20 +106,20 @@ static bool stop_once(void) { return ++asked == stop_at; }
 static void stopped_while_opened(void **state)
 {
   (void)state;
-  StCall o = {.path = write_many(300, 300)};
+  FileCall o = {.path = write_many(300, 300)};
   rwkv_on_stop(stop_once);
   asked = 0, stop_at = -1;
-  st_close(st_open(o.path));
+  file_close(file_open(o.path));
   long times = asked;
   assert_true(times > 3000); /* a few times for every name */
   for (stop_at = 1; stop_at <= times; stop_at += stop_at % 50 + 1) {
     asked = 0;
-    const char *message = rwkv_protect(st_call_open, &o);
+    const char *message = rwkv_protect(file_call_open, &o);
     if (!message) fail_msg("not stopped the %ld. time of %ld", stop_at, times);
     if (strncmp(message, o.path, strlen(o.path)) || !strstr(message, ": interrupted")) fail_msg("%s", message);
   }
   rwkv_on_stop(NULL);
-  st_close(st_open(o.path));
+  file_close(file_open(o.path));
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, files_clear)

@@ -7,7 +7,7 @@
 
 #include "check.h"
 #include "files.h"
-#include "st_calls.h"
+#include "file_calls.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -43,13 +43,13 @@ static void all_sixteen_bit_floats(void **state)
                  "{\"h\":{\"dtype\":\"F16\",\"shape\":[256,256],\"data_offsets\":[0,131072]},"
                  "\"b\":{\"dtype\":\"BF16\",\"shape\":[65536],\"data_offsets\":[131072,262144]}}",
                  bits, 2 * ALL * sizeof *bits);
-  StFile *f = st_open(path);
-  check_st_entry(f, "h", ST_F16, 2, (int[]){256, 256}, ALL);
-  check_st_entry(f, "b", ST_BF16, 1, (int[]){ALL}, ALL);
-  assert_string_equal(st_type_name(st_find(f, "b")->type), "BF16");
-  st_read_doubles(f, st_find(f, "h"), half);
-  st_read_doubles(f, st_find(f, "b"), brain);
-  st_close(f);
+  TensorFile *f = file_open(path);
+  check_file_tensor(f, "h", FILE_F16, 2, (int[]){256, 256}, ALL);
+  check_file_tensor(f, "b", FILE_BF16, 1, (int[]){ALL}, ALL);
+  assert_string_equal(file_type_name(file_find(f, "b")->type), "BF16");
+  file_read_doubles(f, file_find(f, "h"), half);
+  file_read_doubles(f, file_find(f, "b"), brain);
+  file_close(f);
   for (unsigned i = 0; i < ALL; i++) {
     uint32_t wide = (uint32_t)i << 16;
     float b, h = half_by_bits(i);
@@ -99,21 +99,22 @@ static void every_type(void **state)
     double doubles[3];
     real reals[3];
     int ints[3];
-    StCall c = {.path = path, .file = st_open(path)};
-    c.entry = st_find(c.file, by_hand[i].name);
-    assert_string_equal(st_type_name(c.entry->type), by_hand[i].type);
-    st_read_doubles(c.file, c.entry, doubles);
+    FileCall c = {.path = path, .file = file_open(path)};
+    c.entry = file_find(c.file, by_hand[i].name);
+    assert_string_equal(file_type_name(c.entry->type), by_hand[i].type);
+    file_read_doubles(c.file, c.entry, doubles);
     for (int j = 0; j < 3; j++) assert_true(same_bits(doubles[j], by_hand[i].want[j]));
 
     bool floating = strchr(by_hand[i].type, 'F') != NULL;
     c.out = floating ? (void *)ints : (void *)reals; /* and the other way round it must refuse */
-    expect_failure_with(floating ? st_call_read_ints : st_call_read, &c, path, by_hand[i].name, by_hand[i].type, NULL);
-    if (floating) st_read(c.file, c.entry, reals);
-    else st_read_ints(c.file, c.entry, ints);
+    expect_failure_with(floating ? file_call_read_ints : file_call_read, &c, path, by_hand[i].name, by_hand[i].type,
+                        NULL);
+    if (floating) file_read(c.file, c.entry, reals);
+    else file_read_ints(c.file, c.entry, ints);
     for (int j = 0; j < 3; j++)
       assert_true(same_bits(floating ? (double)reals[j] : ints[j],
                             floating ? (double)(real)by_hand[i].want[j] : by_hand[i].want[j]));
-    st_close(c.file);
+    file_close(c.file);
   }
 }
 
@@ -124,10 +125,10 @@ static void integers_beyond_int(void **state)
   int64_t large[2] = {2147483648, 1};
   int out[2];
   files_write_st(path, "{\"big\":{\"dtype\":\"I64\",\"shape\":[2],\"data_offsets\":[0,16]}}", large, 16);
-  StCall c = {.path = path, .file = st_open(path), .out = out};
-  c.entry = st_find(c.file, "big");
-  expect_failure_with(st_call_read_ints, &c, path, "big", "32 bits", NULL);
-  st_close(c.file);
+  FileCall c = {.path = path, .file = file_open(path), .out = out};
+  c.entry = file_find(c.file, "big");
+  expect_failure_with(file_call_read_ints, &c, path, "big", "32 bits", NULL);
+  file_close(c.file);
 }
 
 /* ---- files of others ---- */
@@ -147,15 +148,15 @@ static void unusual_but_valid(void **state)
                        ",\"a\":{\"extra\":[1],\"data_offsets\":[12,20],\"shape\":[1],\"dtype\":\"F64\"}}  ",
                  data, sizeof data);
   /* clang-format on */
-  StFile *f = st_open(path);
-  assert_int_equal(st_count(f), 5);
-  check_st_entry(f, "z", ST_F32, 1, (int[]){2}, 2);
-  check_st_entry(f, "y", ST_U8, 8, (int[]){1, 1, 1, 1, 1, 1, 1, 4}, 4);
-  check_st_entry(f, "e", ST_F32, 1, (int[]){0}, 0);
-  check_st_entry(f, "s", ST_I32, 0, NULL, 1);
-  check_st_entry(f, "a", ST_F64, 1, (int[]){1}, 1);
-  assert_null(st_meta(f, "anything"));
-  st_close(f);
+  TensorFile *f = file_open(path);
+  assert_int_equal(file_count(f), 5);
+  check_file_tensor(f, "z", FILE_F32, 1, (int[]){2}, 2);
+  check_file_tensor(f, "y", FILE_U8, 8, (int[]){1, 1, 1, 1, 1, 1, 1, 4}, 4);
+  check_file_tensor(f, "e", FILE_F32, 1, (int[]){0}, 0);
+  check_file_tensor(f, "s", FILE_I32, 0, NULL, 1);
+  check_file_tensor(f, "a", FILE_F64, 1, (int[]){1}, 1);
+  assert_null(file_meta(f, "anything"));
+  file_close(f);
 }
 
 /* The file was cut after it had been opened. */
@@ -165,14 +166,14 @@ static void shrinks_while_open(void **state)
   enum { N = 1 << 16 };
   const char *path = files_path("shrinks.safetensors");
   double *numbers = calloc(N, sizeof *numbers);
-  StWriter *w = st_create(path);
-  st_put_doubles(w, "x", 1, (int[]){N}, numbers);
-  st_finish(w);
-  StCall c = {.path = path, .file = st_open(path), .out = numbers};
-  c.entry = st_find(c.file, "x");
-  assert_int_equal(truncate(path, (off_t)c.entry->from + N), 0);
-  expect_failure_with(st_call_read_doubles, &c, path, "\"x\"", NULL);
-  st_close(c.file);
+  FileWriter *w = writer_create(path);
+  writer_put_doubles(w, "x", 1, (int[]){N}, numbers);
+  writer_finish(w);
+  FileCall c = {.path = path, .file = file_open(path), .out = numbers};
+  c.entry = file_find(c.file, "x");
+  assert_int_equal(truncate(path, N), 0); /* pages that are gone would end the process */
+  expect_failure_with(file_call_read_doubles, &c, path, "was changed since it was opened", NULL);
+  file_close(c.file);
   free(numbers);
 }
 

@@ -8,7 +8,7 @@
 #include "check.h"
 #include "engine/err.h"
 #include "files.h"
-#include "st_calls.h"
+#include "file_calls.h"
 
 #include <limits.h>
 #include <math.h>
@@ -23,19 +23,19 @@
 
 static void write_everything(const char *path, const real *reals, const int *ints)
 {
-  StWriter *w = st_create(path);
-  st_put_doubles(w, "doubles", 2, (int[]){3, 4}, awkward);
-  st_put(w, "reals", 4, (int[]){1, 3, 2, 2}, reals);
-  st_put_ints(w, "ints", 1, (int[]){5}, ints);
-  st_put(w, "scalar", 0, (int[]){0}, reals + 3);
-  st_put_doubles(w, "empty", 2, (int[]){3, 0}, awkward);
-  st_put_ints(w, "none", 1, (int[]){0}, ints);
-  st_put(w, "odd \"name\" \\ with\ttab, \xc3\xa9 and /slash", 1, (int[]){1}, reals + 4);
-  st_put_meta(w, "version", "old");
-  st_put_meta(w, "version", "v7");
-  st_put_meta(w, "text", "two\nlines, \"quoted\", \xc3\xa9");
-  st_put_meta(w, "blank", "");
-  st_finish(w);
+  FileWriter *w = writer_create(path);
+  writer_put_doubles(w, "doubles", 2, (int[]){3, 4}, awkward);
+  writer_put(w, "reals", 4, (int[]){1, 3, 2, 2}, reals);
+  writer_put_ints(w, "ints", 1, (int[]){5}, ints);
+  writer_put(w, "scalar", 0, (int[]){0}, reals + 3);
+  writer_put_doubles(w, "empty", 2, (int[]){3, 0}, awkward);
+  writer_put_ints(w, "none", 1, (int[]){0}, ints);
+  writer_put(w, "odd \"name\" \\ with\ttab, \xc3\xa9 and /slash", 1, (int[]){1}, reals + 4);
+  writer_put_meta(w, "version", "old");
+  writer_put_meta(w, "version", "v7");
+  writer_put_meta(w, "text", "two\nlines, \"quoted\", \xc3\xa9");
+  writer_put_meta(w, "blank", "");
+  writer_finish(w);
 }
 
 static void round_trip(void **state)
@@ -43,50 +43,50 @@ static void round_trip(void **state)
   (void)state;
   const char *path = files_path("all.safetensors");
   const int ints[5] = {0, -1, INT_MAX, INT_MIN, 65536};
-  const StType own = sizeof(real) == 8 ? ST_F64 : ST_F32;
+  const FileType own = sizeof(real) == 8 ? FILE_F64 : FILE_F32;
   real reals[AWKWARD], found[AWKWARD];
   for (int i = 0; i < AWKWARD; i++) reals[i] = (real)awkward[i];
   write_everything(path, reals, ints);
   assert_int_equal(files_count(), 1);
 
-  StFile *f = st_open(path);
-  assert_string_equal(st_path(f), path);
-  assert_int_equal(st_count(f), 7);
-  for (int i = 1; i < st_count(f); i++) assert_true(strcmp(st_entry(f, i - 1)->name, st_entry(f, i)->name) < 0);
-  check_st_entry(f, "doubles", ST_F64, 2, (int[]){3, 4}, 12);
-  check_st_entry(f, "reals", own, 4, (int[]){1, 3, 2, 2}, 12);
-  check_st_entry(f, "ints", ST_I64, 1, (int[]){5}, 5);
-  check_st_entry(f, "scalar", own, 0, NULL, 1);
-  check_st_entry(f, "empty", ST_F64, 2, (int[]){3, 0}, 0);
-  check_st_entry(f, "none", ST_I64, 1, (int[]){0}, 0);
-  check_st_entry(f, "odd \"name\" \\ with\ttab, \xc3\xa9 and /slash", own, 1, (int[]){1}, 1);
-  assert_null(st_find(f, "double"));
-  assert_null(st_find(f, "__metadata__"));
+  TensorFile *f = file_open(path);
+  assert_string_equal(file_path(f), path);
+  assert_int_equal(file_count(f), 7);
+  for (int i = 1; i < file_count(f); i++) assert_true(strcmp(file_tensor(f, i - 1)->name, file_tensor(f, i)->name) < 0);
+  check_file_tensor(f, "doubles", FILE_F64, 2, (int[]){3, 4}, 12);
+  check_file_tensor(f, "reals", own, 4, (int[]){1, 3, 2, 2}, 12);
+  check_file_tensor(f, "ints", FILE_I64, 1, (int[]){5}, 5);
+  check_file_tensor(f, "scalar", own, 0, NULL, 1);
+  check_file_tensor(f, "empty", FILE_F64, 2, (int[]){3, 0}, 0);
+  check_file_tensor(f, "none", FILE_I64, 1, (int[]){0}, 0);
+  check_file_tensor(f, "odd \"name\" \\ with\ttab, \xc3\xa9 and /slash", own, 1, (int[]){1}, 1);
+  assert_null(file_find(f, "double"));
+  assert_null(file_find(f, "__metadata__"));
 
   double doubles[AWKWARD];
-  st_read_doubles(f, st_find(f, "doubles"), doubles);
+  file_read_doubles(f, file_find(f, "doubles"), doubles);
   for (int i = 0; i < AWKWARD; i++)
     assert_true(isnan(awkward[i]) ? isnan(doubles[i]) : same_bits(doubles[i], awkward[i]));
-  st_read(f, st_find(f, "reals"), found);
+  file_read(f, file_find(f, "reals"), found);
   for (int i = 0; i < AWKWARD; i++)
     assert_true(isnan(awkward[i]) ? isnan((double)found[i]) : same_bits((double)found[i], (double)reals[i]));
-  st_read(f, st_find(f, "doubles"), found); /* F64 into real */
+  file_read(f, file_find(f, "doubles"), found); /* F64 into real */
   for (int i = 0; i < AWKWARD; i++)
     assert_true(isnan(awkward[i]) ? isnan((double)found[i]) : same_bits((double)found[i], (double)reals[i]));
   int back[5];
-  st_read_ints(f, st_find(f, "ints"), back);
+  file_read_ints(f, file_find(f, "ints"), back);
   assert_memory_equal(back, ints, sizeof ints);
-  st_read(f, st_find(f, "scalar"), found);
+  file_read(f, file_find(f, "scalar"), found);
   assert_true(same_bits((double)found[0], (double)reals[3]));
   found[0] = 7;
-  st_read(f, st_find(f, "empty"), found);
+  file_read(f, file_find(f, "empty"), found);
   assert_true(found[0] == 7); /* nothing to read, nothing written */
 
-  assert_string_equal(st_meta(f, "version"), "v7");
-  assert_string_equal(st_meta(f, "text"), "two\nlines, \"quoted\", \xc3\xa9");
-  assert_string_equal(st_meta(f, "blank"), "");
-  assert_null(st_meta(f, "Version"));
-  st_close(f);
+  assert_string_equal(file_meta(f, "version"), "v7");
+  assert_string_equal(file_meta(f, "text"), "two\nlines, \"quoted\", \xc3\xa9");
+  assert_string_equal(file_meta(f, "blank"), "");
+  assert_null(file_meta(f, "Version"));
+  file_close(f);
 
   size_t n;
   unsigned char *bytes = files_read(path, &n);
@@ -98,12 +98,12 @@ static void scalar_without_shape(void **state)
 {
   (void)state;
   const char *path = files_path("scalar.safetensors");
-  StWriter *w = st_create(path);
-  st_put_doubles(w, "x", 0, NULL, awkward + 4); /* no axes: nothing that a shape could point to */
-  st_finish(w);
-  StFile *f = st_open(path);
-  check_st_entry(f, "x", ST_F64, 0, NULL, 1);
-  st_close(f);
+  FileWriter *w = writer_create(path);
+  writer_put_doubles(w, "x", 0, NULL, awkward + 4); /* no axes: nothing that a shape could point to */
+  writer_finish(w);
+  TensorFile *f = file_open(path);
+  check_file_tensor(f, "x", FILE_F64, 0, NULL, 1);
+  file_close(f);
 }
 
 /* Tensors without elements take no bytes; a file may hold nothing else. */
@@ -111,21 +111,21 @@ static void only_empty_tensors(void **state)
 {
   (void)state;
   const char *path = files_path("empty.safetensors");
-  StWriter *w = st_create(path);
-  st_finish(w);
-  StFile *f = st_open(path);
-  assert_int_equal(st_count(f), 0);
-  assert_null(st_find(f, "x"));
-  st_close(f);
+  FileWriter *w = writer_create(path);
+  writer_finish(w);
+  TensorFile *f = file_open(path);
+  assert_int_equal(file_count(f), 0);
+  assert_null(file_find(f, "x"));
+  file_close(f);
 
-  w = st_create(path);
-  st_put_doubles(w, "a", 2, (int[]){0, 5}, awkward);
-  st_put_doubles(w, "b", 2, (int[]){5, 0}, awkward);
-  st_finish(w);
-  f = st_open(path);
-  check_st_entry(f, "a", ST_F64, 2, (int[]){0, 5}, 0);
-  check_st_entry(f, "b", ST_F64, 2, (int[]){5, 0}, 0);
-  st_close(f);
+  w = writer_create(path);
+  writer_put_doubles(w, "a", 2, (int[]){0, 5}, awkward);
+  writer_put_doubles(w, "b", 2, (int[]){5, 0}, awkward);
+  writer_finish(w);
+  f = file_open(path);
+  check_file_tensor(f, "a", FILE_F64, 2, (int[]){0, 5}, 0);
+  check_file_tensor(f, "b", FILE_F64, 2, (int[]){5, 0}, 0);
+  file_close(f);
 }
 
 static void many_tensors(void **state)
@@ -135,51 +135,51 @@ static void many_tensors(void **state)
   const char *path = files_path("many.safetensors");
   double *all = calloc((size_t)COUNT * SIZE, sizeof *all), found[SIZE];
   char name[40];
-  StWriter *w = st_create(path);
+  FileWriter *w = writer_create(path);
   for (int i = 0; i < COUNT; i++) {
     for (int j = 0; j < SIZE; j++) all[i * SIZE + j] = i + j / 100.0;
     snprintf(name, sizeof name, "t%d", i * 7919 % COUNT);
-    st_put_doubles(w, name, 2, (int[]){SIZE, 1}, all + i * SIZE);
+    writer_put_doubles(w, name, 2, (int[]){SIZE, 1}, all + i * SIZE);
   }
-  st_finish(w);
-  StFile *f = st_open(path);
-  assert_int_equal(st_count(f), COUNT);
+  writer_finish(w);
+  TensorFile *f = file_open(path);
+  assert_int_equal(file_count(f), COUNT);
   for (int i = 0; i < COUNT; i++) {
     snprintf(name, sizeof name, "t%d", i * 7919 % COUNT);
-    st_read_doubles(f, st_find(f, name), found);
+    file_read_doubles(f, file_find(f, name), found);
     assert_memory_equal(found, all + i * SIZE, sizeof found);
   }
-  st_close(f);
+  file_close(f);
   free(all);
 }
 
 static void put_twice(void *arg)
 {
-  StCall *c = arg;
-  st_put_doubles(c->writer, "x", 1, (int[]){1}, awkward);
-  st_put_doubles(c->writer, "x", 1, (int[]){1}, awkward);
+  FileCall *c = arg;
+  writer_put_doubles(c->writer, "x", 1, (int[]){1}, awkward);
+  writer_put_doubles(c->writer, "x", 1, (int[]){1}, awkward);
 }
 
 static void same_name_twice(void **state)
 {
   (void)state;
-  StCall c = {.path = files_path("twice.safetensors")};
-  c.writer = st_create(c.path);
+  FileCall c = {.path = files_path("twice.safetensors")};
+  c.writer = writer_create(c.path);
   expect_failure_with(put_twice, &c, c.path, "\"x\"", NULL);
-  st_abandon(c.writer);
+  writer_abandon(c.writer);
   assert_int_equal(files_count(), 0);
 }
 
 /* ---- nothing half-written ---- */
 
-static void put_one(StWriter *w, const double *x) { st_put_doubles(w, "x", 1, (int[]){2}, x); }
+static void put_one(FileWriter *w, const double *x) { writer_put_doubles(w, "x", 1, (int[]){2}, x); }
 
 static void holds(const char *path, const double want[2])
 {
   double found[2];
-  StFile *f = st_open(path);
-  st_read_doubles(f, st_find(f, "x"), found);
-  st_close(f);
+  TensorFile *f = file_open(path);
+  file_read_doubles(f, file_find(f, "x"), found);
+  file_close(f);
   assert_memory_equal(found, want, sizeof found);
 }
 
@@ -187,34 +187,34 @@ static void abandoned(void **state)
 {
   (void)state;
   const char *path = files_path("abandoned.safetensors");
-  StWriter *w = st_create(path);
+  FileWriter *w = writer_create(path);
   put_one(w, awkward);
-  st_put_meta(w, "a", "b");
-  st_abandon(w);
+  writer_put_meta(w, "a", "b");
+  writer_abandon(w);
   assert_int_equal(files_count(), 0);
-  st_abandon(NULL);
+  writer_abandon(NULL);
 
-  w = st_create(path);
+  w = writer_create(path);
   put_one(w, awkward + 2);
-  st_finish(w);
-  w = st_create(path);
+  writer_finish(w);
+  w = writer_create(path);
   put_one(w, awkward + 4);
   assert_int_equal(files_count(), 1);
-  holds(path, awkward + 2); /* until st_finish the old file stands */
-  st_abandon(w);
+  holds(path, awkward + 2); /* until writer_finish the old file stands */
+  writer_abandon(w);
   holds(path, awkward + 2);
-  w = st_create(path);
+  w = writer_create(path);
   put_one(w, awkward + 4);
-  st_finish(w);
+  writer_finish(w);
   holds(path, awkward + 4);
   assert_int_equal(files_count(), 1);
 }
 
 static void finish_must_fail(const char *path)
 {
-  StCall c = {.path = path, .writer = st_create(path)};
+  FileCall c = {.path = path, .writer = writer_create(path)};
   put_one(c.writer, awkward);
-  expect_failure_with(st_call_finish, &c, path, NULL);
+  expect_failure_with(file_call_finish, &c, path, NULL);
 }
 
 static void places_that_cannot_be(void **state)
@@ -236,20 +236,20 @@ static void no_room(void **state)
   (void)state;
   enum { N = 1 << 16 };
   const char *path = files_path("full.safetensors");
-  StWriter *w = st_create(path);
+  FileWriter *w = writer_create(path);
   put_one(w, awkward + 2);
-  st_finish(w);
+  writer_finish(w);
 
   double *big = calloc(N, sizeof *big);
-  StCall c = {.path = path, .writer = st_create(path)};
-  st_put_doubles(c.writer, "x", 1, (int[]){N}, big);
+  FileCall c = {.path = path, .writer = writer_create(path)};
+  writer_put_doubles(c.writer, "x", 1, (int[]){N}, big);
   struct rlimit before, small;
   getrlimit(RLIMIT_FSIZE, &before);
   small = before;
   small.rlim_cur = N;
   void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
   setrlimit(RLIMIT_FSIZE, &small);
-  const char *message = rwkv_protect(st_call_finish, &c);
+  const char *message = rwkv_protect(file_call_finish, &c);
   setrlimit(RLIMIT_FSIZE, &before);
   signal(SIGXFSZ, handler);
   assert_non_null(message);

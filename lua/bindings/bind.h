@@ -123,6 +123,8 @@ typedef struct {
 /* Tokens at index: a Tokens value, a list {3,1,4} (one sequence) or a list of lists of equal length. A
    list is replaced on the stack by a Tokens value, so it lives as long as the call. */
 const Tokens *check_tokens(lua_State *L, int index, const char *what);
+/* A new one on top of the stack, ids undefined; at least [1,1]. what: for errors. */
+Tokens *new_tokens(lua_State *L, lua_Integer B, lua_Integer T, const char *what);
 const Tokens *test_tokens(lua_State *L, int index); /* NULL if it is no Tokens value */
 void open_tokens(lua_State *L);
 
@@ -150,6 +152,9 @@ void open_rng(lua_State *L);
 void open_sampler(lua_State *L);
 void open_golden(lua_State *L);
 void open_tensor_file(lua_State *L);
+void open_tensor_load(lua_State *L);
+TensorFile **push_file(lua_State *L); /* room for a file on top of the stack, which Lua closes; NULL at first */
+void open_model_info(lua_State *L);
 void open_zip(lua_State *L);
 void open_system(lua_State *L);
 void open_backend(lua_State *L);

@@ -5,7 +5,7 @@
 
 typedef struct {
   Model *m;
-  StFile *file;
+  TensorFile *file;
   double tol;
   GoldenLine *lines;
   int count;
@@ -50,9 +50,9 @@ static int verify(lua_State *L)
       return luaL_error(L, "verify: official numbers are for official models, this one has the %s hook \"%s\"",
                         hook_slots[slot].name, j.m->d.hook[slot]->name);
   j.lines = lua_newuserdatauv(L, GOLDEN_MAX_LINES * sizeof *j.lines, 0);
-  j.file = st_open(path);
+  j.file = file_open(path);
   const char *error = rwkv_protect(run, &j);
-  st_close(j.file);
+  file_close(j.file);
   if (error) return luaL_error(L, "%s", error);
   lua_createtable(L, j.count, 0);
   for (int i = 0; i < j.count; i++) {

@@ -4,9 +4,8 @@
 #include <stdio.h>
 
 typedef struct {
-  StFile *file;
-  const Hook *const *hooks;
-  bool packed;
+  TensorFile *file;
+  LoadOptions options;
   Model *model;           /* load */
   const Version *version; /* hooks_in */
   Dims d;
@@ -16,21 +15,24 @@ typedef struct {
 static void load_protected(void *arg)
 {
   Load *l = arg;
-  l->model = (l->packed ? model_load_packed : model_load)(l->file, l->hooks);
+  l->model = model_load(l->file, &l->options);
 }
 
-static int load(lua_State *L) /* load(path, hooks by slot or nil, whether the weights stay packed) -> model */
+/* load(path, hooks by slot or nil, whether the weights stay packed, head size or nil) -> model */
+static int load(lua_State *L)
 {
   const char *path = luaL_checkstring(L, 1);
+  int head_size = opt_int_argument(L, 4, 1, 1 << 20, 0, "load: head_size");
   Dims d = {0};
   lua_settop(L, 3);
   read_hooks(L, 2, NULL, &d);
   Model **m = new_model(L);
   lua_pushvalue(L, 4);
   lua_setiuservalue(L, -2, 1);
-  Load l = {.file = st_open(path), .hooks = d.hook, .packed = lua_toboolean(L, 3)};
+  Load l = {.options = {d.hook, head_size, lua_toboolean(L, 3)}};
+  l.file = file_open(path);
   const char *error = rwkv_protect(load_protected, &l);
-  st_close(l.file);
+  file_close(l.file);
   if (error) return luaL_error(L, "%s", error);
   *m = l.model;
   (*m)->host = m;
@@ -63,9 +65,9 @@ static void describe_protected(void *arg)
 /* hooks_in(path) -> {version =, layers =, ..., hooks = {slot = name}} of a file that says so, otherwise nil */
 static int hooks_in(lua_State *L)
 {
-  Load l = {.file = st_open(luaL_checkstring(L, 1))};
+  Load l = {.file = file_open(luaL_checkstring(L, 1))};
   const char *error = rwkv_protect(describe_protected, &l);
-  st_close(l.file);
+  file_close(l.file);
   if (error) return luaL_error(L, "%s", error);
   if (!l.version) return lua_pushnil(L), 1;
   push_config(L, l.version, &l.d);
@@ -91,7 +93,7 @@ typedef struct {
   const Optim *o;
   const Named *more;
   lua_Integer count;
-  StWriter *w;
+  FileWriter *w;
 } Save;
 
 static void save_protected(void *arg)
@@ -100,9 +102,9 @@ static void save_protected(void *arg)
   model_write(s->m, s->w);
   if (s->o) opt_write(s->o, s->m, s->w);
   for (lua_Integer i = 0; i < s->count; i++)
-    st_put(s->w, s->more[i].name, s->more[i].t->axes, s->more[i].t->shape, s->more[i].numbers);
+    writer_put(s->w, s->more[i].name, s->more[i].t->axes, s->more[i].t->shape, s->more[i].numbers);
   for (lua_pushnil(s->L); lua_next(s->L, -2); lua_pop(s->L, 1))
-    st_put_meta(s->w, lua_tostring(s->L, -2), lua_tostring(s->L, -1));
+    writer_put_meta(s->w, lua_tostring(s->L, -2), lua_tostring(s->L, -1));
 }
 
 /* The list at index {{name =, value = tensor}, ..}, in memory of Lua's on top of the stack; names begin with
@@ -131,7 +133,7 @@ static const Named *read_carried(lua_State *L, int list, lua_Integer *count)
   return out;
 }
 
-/* {key = text} at index, or nil, as texts in a new table on top: from st_create on Lua allocates nothing. */
+/* {key = text} at index, or nil, as texts in a new table on top: from writer_create on Lua allocates nothing. */
 static void push_texts(lua_State *L, int meta)
 {
   lua_newtable(L);
@@ -172,10 +174,10 @@ static int save(lua_State *L)
   s.more = read_carried(L, lua_gettop(L), &s.count);
   raw_field(L, 3, "meta");
   push_texts(L, lua_gettop(L));
-  s.w = st_create(path);
+  s.w = writer_create(path);
   const char *error = rwkv_protect(save_protected, &s);
-  if (!error) return st_finish(s.w), 0;
-  st_abandon(s.w);
+  if (!error) return writer_finish(s.w), 0;
+  writer_abandon(s.w);
   return luaL_error(L, "%s", error);
 }
 

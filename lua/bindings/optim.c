@@ -87,9 +87,9 @@ static int restore(lua_State *L) /* opt:restore(path): moments and step from a c
   const char *path = luaL_checkstring(L, 2);
   lua_getiuservalue(L, 1, 1);
   Model *m = check_model(L, -1);
-  StFile *f = st_open(path);
+  TensorFile *f = file_open(path);
   const char *error = rwkv_protect(restore_protected, (void *[]){o, m, f});
-  st_close(f);
+  file_close(f);
   return error ? luaL_error(L, "%s", error) : 0;
 }
 

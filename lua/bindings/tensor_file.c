@@ -1,12 +1,9 @@
-/* Tensors of any name in safetensors files, and numbers rounded to what such files hold. */
+/* Tensors of any name written to files, and numbers rounded to what such files hold. */
 #include "bind.h"
 
-#include <ctype.h>
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
-
-/* ---- writing ---- */
 
 enum { AS_F64 = STORAGE_COUNT, AS_I64, KINDS };
 
@@ -14,7 +11,7 @@ enum { AS_F64 = STORAGE_COUNT, AS_I64, KINDS };
 typedef struct {
   const char *name;
   int kind; /* a Storage, AS_F64 or AS_I64 */
-  int axes, shape[ST_MAX_AXES];
+  int axes, shape[FILE_MAX_AXES];
   const void *numbers;
 } Entry;
 
@@ -27,7 +24,7 @@ typedef struct {
   lua_Integer count;
   Text *text;
   size_t text_count;
-  StWriter *w;
+  FileWriter *w;
 } Save;
 
 static void save_protected(void *arg)
@@ -35,11 +32,11 @@ static void save_protected(void *arg)
   Save *s = arg;
   for (lua_Integer i = 0; i < s->count; i++) {
     const Entry *e = &s->entry[i];
-    if (e->kind == AS_F64) st_put_doubles(s->w, e->name, e->axes, e->shape, e->numbers);
-    else if (e->kind == AS_I64) st_put_ints(s->w, e->name, e->axes, e->shape, e->numbers);
-    else st_put_packed(s->w, e->name, e->axes, e->shape, (Packed){e->numbers, (Storage)e->kind});
+    if (e->kind == AS_F64) writer_put_doubles(s->w, e->name, e->axes, e->shape, e->numbers);
+    else if (e->kind == AS_I64) writer_put_ints(s->w, e->name, e->axes, e->shape, e->numbers);
+    else writer_put_packed(s->w, e->name, e->axes, e->shape, (Packed){e->numbers, (Storage)e->kind});
   }
-  for (size_t i = 0; i < s->text_count; i++) st_put_meta(s->w, s->text[i].key, s->text[i].text);
+  for (size_t i = 0; i < s->text_count; i++) writer_put_meta(s->w, s->text[i].key, s->text[i].text);
 }
 
 static int kind_of(lua_State *L, const char *entry, const char *dtype, bool tokens)
@@ -81,8 +78,8 @@ static void read_sizes(lua_State *L, int table, Entry *e, size_t n)
   if (raw_field(L, table, "shape") != LUA_TNIL) {
     luaL_checktype(L, -1, LUA_TTABLE);
     lua_Integer axes = list_length(L, -1);
-    if (axes > ST_MAX_AXES)
-      luaL_error(L, "save_tensors: \"%s\": at most %d axes, found %I", e->name, ST_MAX_AXES, axes);
+    if (axes > FILE_MAX_AXES)
+      luaL_error(L, "save_tensors: \"%s\": at most %d axes, found %I", e->name, FILE_MAX_AXES, axes);
     e->axes = (int)axes;
     size_t product = 1;
     for (int i = 0; i < e->axes; i++) {
@@ -171,10 +168,10 @@ static int save_tensors(lua_State *L)
     lua_settop(L, keep);
   }
   read_texts(L, 3, &s);
-  s.w = st_create(path); /* from here on Lua allocates nothing */
+  s.w = writer_create(path); /* from here on Lua allocates nothing */
   const char *error = rwkv_protect(save_protected, &s);
-  if (!error) return st_finish(s.w), 0;
-  st_abandon(s.w);
+  if (!error) return writer_finish(s.w), 0;
+  writer_abandon(s.w);
   return luaL_error(L, "%s", error);
 }
 
@@ -197,120 +194,9 @@ static int round_to(lua_State *L)
   return 1;
 }
 
-/* ---- reading ---- */
-
-static const char file_class[] = "rwkv.file";
-
-static int close_file(lua_State *L)
-{
-  StFile **f = luaL_checkudata(L, 1, file_class);
-  st_close(*f);
-  *f = NULL;
-  return 0;
-}
-
-static bool begins(const char *name, const char *prefix) { return strncmp(name, prefix, strlen(prefix)) == 0; }
-
-static bool is_floating(const StEntry *e) { return e->type <= ST_BF16; }
-
-/* Memory of Lua's, on top of the stack, for the numbers of any one tensor whose name begins so. */
-static void *push_room(lua_State *L, const StFile *f, const char *prefix)
-{
-  size_t most = 0;
-  for (int i = 0; i < st_count(f); i++) {
-    const StEntry *e = st_entry(f, i);
-    if (!begins(e->name, prefix)) continue;
-    if (e->n > INT_MAX) luaL_error(L, "%s: tensor \"%s\" has %I numbers", st_path(f), e->name, (lua_Integer)e->n);
-    size_t bytes = e->n * (is_floating(e) ? sizeof(real) : sizeof(double));
-    if (bytes > most) most = bytes;
-  }
-  return lua_newuserdatauv(L, most + 1, 0);
-}
-
-static void push_value(lua_State *L, StFile *f, const StEntry *e, void *room)
-{
-  bool folded = e->axes > MAX_AXES;
-  Writer w = {.t = new_owned(L, folded ? 1 : e->axes, folded ? &(int){(int)e->n} : e->shape)};
-  if (is_floating(e)) {
-    st_read(f, e, room);
-    tensor_write(w.t, 0, e->n, room);
-    return;
-  }
-  st_read_doubles(f, e, room);
-  for (size_t i = 0; i < e->n; i++) put_number(&w, (real)((const double *)room)[i]);
-}
-
-static void push_entry(lua_State *L, StFile *f, const StEntry *e, void *room)
-{
-  char dtype[8];
-  const char *name = st_type_name(e->type);
-  size_t n = strlen(name);
-  for (size_t i = 0; i <= n; i++) dtype[i] = (char)tolower((unsigned char)name[i]);
-  lua_createtable(L, 0, 3);
-  push_value(L, f, e, room);
-  lua_setfield(L, -2, "value");
-  lua_pushstring(L, dtype);
-  lua_setfield(L, -2, "dtype");
-  lua_createtable(L, e->axes, 0);
-  for (int i = 0; i < e->axes; i++) lua_pushinteger(L, e->shape[i]), lua_rawseti(L, -2, i + 1);
-  lua_setfield(L, -2, "shape");
-}
-
-/* Those without numbers stand at the same place: by name, as the entries do. */
-static int by_place(const void *a, const void *b)
-{
-  const StEntry *x = *(const StEntry *const *)a, *y = *(const StEntry *const *)b;
-  return x->from != y->from ? (x->from > y->from ? 1 : -1) : (x > y) - (x < y);
-}
-
-/* The names that begin so, in the order of the data, on top of the stack. */
-static void push_names(lua_State *L, const StFile *f, const char *prefix)
-{
-  size_t count = 0, all = (size_t)st_count(f);
-  const StEntry **order = lua_newuserdatauv(L, all * sizeof *order + 1, 0);
-  for (size_t i = 0; i < all; i++)
-    if (begins(st_entry(f, (int)i)->name, prefix)) order[count++] = st_entry(f, (int)i);
-  qsort(order, count, sizeof *order, by_place);
-  lua_createtable(L, (int)count, 0);
-  for (size_t i = 0; i < count; i++) lua_pushstring(L, order[i]->name), lua_rawseti(L, -2, (lua_Integer)i + 1);
-}
-
-/* load_tensors(path, prefix) -> {name = {value = tensor, dtype = "f32", shape = {sizes}}}, {key = text}, names in
-   the order of the file. With more axes than a tensor can have the value is flat. prefix: only tensors whose names
-   begin so. */
-static int load_tensors(lua_State *L)
-{
-  const char *path = luaL_checkstring(L, 1), *prefix = luaL_optstring(L, 2, ""), *key, *text;
-  StFile **f = lua_newuserdatauv(L, sizeof *f, 0);
-  *f = NULL;
-  luaL_setmetatable(L, file_class);
-  int file = lua_gettop(L);
-  *f = st_open(path);
-  void *room = push_room(L, *f, prefix);
-  lua_newtable(L);
-  for (int i = 0; i < st_count(*f); i++) {
-    rwkv_poll();
-    if (!begins(st_entry(*f, i)->name, prefix)) continue;
-    push_entry(L, *f, st_entry(*f, i), room);
-    lua_setfield(L, -2, st_entry(*f, i)->name);
-  }
-  lua_newtable(L);
-  for (int i = 0; (text = st_meta_at(*f, i, &key)); i++) {
-    rwkv_poll();
-    lua_pushstring(L, text);
-    lua_setfield(L, -2, key);
-  }
-  push_names(L, *f, prefix);
-  lua_remove(L, -2);
-  st_close(*f);
-  *(StFile **)lua_touserdata(L, file) = NULL;
-  return 3;
-}
-
 void open_tensor_file(lua_State *L)
 {
-  add_class(L, file_class, NULL, (luaL_Reg[]){{"__gc", close_file}, {NULL, NULL}});
-  add_functions(L, (luaL_Reg[]){{"save_tensors", save_tensors}, {"load_tensors", load_tensors}, {NULL, NULL}});
+  add_functions(L, (luaL_Reg[]){{"save_tensors", save_tensors}, {NULL, NULL}});
   lua_getfield(L, -1, "Tensor");
   add_functions(L, (luaL_Reg[]){{"round", round_to}, {NULL, NULL}});
   lua_pop(L, 1);

@@ -3,7 +3,7 @@
 
 static const char class[] = "rwkv.tokens";
 
-static Tokens *new_tokens(lua_State *L, lua_Integer B, lua_Integer T, const char *what)
+Tokens *new_tokens(lua_State *L, lua_Integer B, lua_Integer T, const char *what)
 {
   if (B < 1 || T < 1 || B > (1 << 28) / T)
     luaL_error(L, "%s: [%I,%I], expected at least one sequence of one token", what, B, T);
@@ -84,6 +84,24 @@ static int shape(lua_State *L) /* t:shape() -> {B, T} */
   return 1;
 }
 
+static int size(lua_State *L) /* t:size() -> how many there are */
+{
+  const Tokens *t = luaL_checkudata(L, 1, class);
+  lua_pushinteger(L, (lua_Integer)t->B * t->T);
+  return 1;
+}
+
+static int tensor(lua_State *L) /* t:tensor() -> [B,T], for arithmetic */
+{
+  const Tokens *t = luaL_checkudata(L, 1, class);
+  Writer w = {.t = new_owned(L, 2, (int[]){t->B, t->T})};
+  for (int i = 0; i < t->B * t->T; i++) {
+    if ((real)t->id[i] != t->id[i]) luaL_error(L, "tokens: float32 does not hold %d exactly (--double)", t->id[i]);
+    put_number(&w, (real)t->id[i]);
+  }
+  return 1;
+}
+
 static int rows(lua_State *L) /* t:rows(first, last) -> the sequences first..last, both included */
 {
   const Tokens *t = luaL_checkudata(L, 1, class);
@@ -104,7 +122,9 @@ static int to_string(lua_State *L)
 
 void open_tokens(lua_State *L)
 {
-  add_class(L, class, (luaL_Reg[]){{"tolist", tolist}, {"shape", shape}, {"rows", rows}, {NULL, NULL}},
+  add_class(L, class,
+            (luaL_Reg[]){
+                {"tolist", tolist}, {"shape", shape}, {"size", size}, {"tensor", tensor}, {"rows", rows}, {NULL, NULL}},
             (luaL_Reg[]){{"__tostring", to_string}, {NULL, NULL}});
   add_functions(L, (luaL_Reg[]){{"tokens", make}, {NULL, NULL}});
 }

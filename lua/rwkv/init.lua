@@ -12,6 +12,7 @@ require "rwkv.tensor"
 
 local hooks = require "rwkv.hooks"
 rwkv.hook, rwkv.model, rwkv.describe, rwkv.load = hooks.define, hooks.model, hooks.describe, hooks.load
+rwkv.info = require "rwkv.info"
 rwkv.private.add_method("model", "trace", require "rwkv.trace")
 rwkv.private.add_method("model", "check_cuts", require "rwkv.check_cuts")
 local state_file = require "rwkv.state_file"

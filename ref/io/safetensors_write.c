@@ -1,4 +1,4 @@
-#include "safetensors.h"
+#include "writer.h"
 
 #include "../engine/err.h"
 #include "json.h"
@@ -26,7 +26,7 @@ typedef struct {
 
 static const char *const real_type = sizeof(real) == 8 ? "F64" : "F32";
 
-struct StWriter {
+struct FileWriter {
   char *path;
   cJSON *header, *meta;
   Index tensors, texts; /* of header, of meta */
@@ -35,21 +35,21 @@ struct StWriter {
   size_t bytes; /* of data so far */
 };
 
-StWriter *st_create(const char *path)
+FileWriter *writer_create(const char *path)
 {
   json_counted();
-  StWriter *w = rwkv_alloc(1, sizeof *w, "writer");
+  FileWriter *w = rwkv_alloc(1, sizeof *w, "writer");
   w->path = strdup(path);
   w->header = cJSON_CreateObject();
   w->meta = w->header ? cJSON_AddObjectToObject(w->header, "__metadata__") : NULL;
   if (!w->path || !w->meta) {
-    st_abandon(w);
+    writer_abandon(w);
     rwkv_fail("%s: out of memory", path);
   }
   return w;
 }
 
-void st_abandon(StWriter *w)
+void writer_abandon(FileWriter *w)
 {
   if (!w) return;
   cJSON_Delete(w->header);
@@ -60,9 +60,9 @@ void st_abandon(StWriter *w)
   rwkv_release(w);
 }
 
-_Noreturn static void no_memory(const StWriter *w) { rwkv_fail("%s: out of memory for its header", w->path); }
+_Noreturn static void no_memory(const FileWriter *w) { rwkv_fail("%s: out of memory for its header", w->path); }
 
-static void add(const StWriter *w, cJSON *to, const char *name, cJSON *item)
+static void add(const FileWriter *w, cJSON *to, const char *name, cJSON *item)
 {
   if (cJSON_AddItemToObject(to, name, item)) return;
   cJSON_Delete(item);
@@ -79,7 +79,7 @@ static cJSON **place_of(const Index *x, const char *name)
   return &x->place[at];
 }
 
-static void make_room(const StWriter *w, Index *x)
+static void make_room(const FileWriter *w, Index *x)
 {
   if (2 * x->count < x->room) return;
   Index larger = {.room = x->room ? 2 * x->room : 64, .count = x->count};
@@ -91,7 +91,8 @@ static void make_room(const StWriter *w, Index *x)
   *x = larger;
 }
 
-static void put(StWriter *w, const char *name, const char *dtype, int axes, const int *shape, Part part, size_t stored)
+static void put(FileWriter *w, const char *name, const char *dtype, int axes, const int *shape, Part part,
+                size_t stored)
 {
   if (w->count == w->room) {
     int room = w->room ? 2 * w->room : 64;
@@ -117,41 +118,42 @@ static void put(StWriter *w, const char *name, const char *dtype, int axes, cons
   w->bytes += part.n * stored;
 }
 
-void st_put(StWriter *w, const char *name, int axes, const int *shape, const real *data)
+void writer_put(FileWriter *w, const char *name, int axes, const int *shape, const real *data)
 {
   put(w, name, real_type, axes, shape, (Part){.memory = data, .size = sizeof(real)}, sizeof(real));
 }
 
 static const char *packed_type(Storage storage)
 {
-  static const StType in_file[STORAGE_COUNT] = {[STORED_F32] = ST_F32, [STORED_BF16] = ST_BF16, [STORED_F16] = ST_F16};
-  return st_type_name(in_file[storage]);
+  static const FileType in_file[STORAGE_COUNT] = {
+      [STORED_F32] = FILE_F32, [STORED_BF16] = FILE_BF16, [STORED_F16] = FILE_F16};
+  return file_type_name(in_file[storage]);
 }
 
-void st_put_packed(StWriter *w, const char *name, int axes, const int *shape, Packed data)
+void writer_put_packed(FileWriter *w, const char *name, int axes, const int *shape, Packed data)
 {
   size_t size = storage_size(data.storage);
   put(w, name, packed_type(data.storage), axes, shape, (Part){.memory = data.bits, .size = size}, size);
 }
 
-void st_put_tensor(StWriter *w, const char *name, const Tensor *t)
+void writer_put_tensor(FileWriter *w, const char *name, const Tensor *t)
 {
   bool packed = t->packed.bits != NULL;
   size_t size = packed ? storage_size(t->packed.storage) : sizeof(real);
   put(w, name, packed ? packed_type(t->packed.storage) : real_type, t->axes, t->shape, (Part){.tensor = t}, size);
 }
 
-void st_put_doubles(StWriter *w, const char *name, int axes, const int *shape, const double *data)
+void writer_put_doubles(FileWriter *w, const char *name, int axes, const int *shape, const double *data)
 {
   put(w, name, "F64", axes, shape, (Part){.memory = data, .size = sizeof(double)}, sizeof(double));
 }
 
-void st_put_ints(StWriter *w, const char *name, int axes, const int *shape, const int *data)
+void writer_put_ints(FileWriter *w, const char *name, int axes, const int *shape, const int *data)
 {
   put(w, name, "I64", axes, shape, (Part){.memory = data, .size = sizeof(int), .ints = true}, sizeof(int64_t));
 }
 
-void st_put_meta(StWriter *w, const char *key, const char *text)
+void writer_put_meta(FileWriter *w, const char *key, const char *text)
 {
   make_room(w, &w->texts);
   cJSON **place = place_of(&w->texts, key);
@@ -204,7 +206,7 @@ static bool write_part(FILE *f, const Part *p)
   return true;
 }
 
-static bool write_all(StWriter *w, FILE *f)
+static bool write_all(FileWriter *w, FILE *f)
 {
   char *text = cJSON_PrintUnformatted(w->header);
   if (!text) return errno = ENOMEM, false;
@@ -217,7 +219,7 @@ static bool write_all(StWriter *w, FILE *f)
   return ok;
 }
 
-void st_finish(StWriter *w)
+void writer_finish(FileWriter *w)
 {
   Output o;
   char path[400];
@@ -227,6 +229,6 @@ void st_finish(StWriter *w)
     error = errno;
     output_abandon(&o);
   } else if (error == 0) error = output_commit(&o);
-  st_abandon(w);
+  writer_abandon(w);
   if (error) rwkv_fail("%s: could not be written: %s", path, output_problem(error));
 }

@@ -35,40 +35,40 @@ Optim *model_optimizer(Model *m, const OptConfig *cfg)
   return o;
 }
 
-void opt_write(const Optim *o, const Model *m, StWriter *w)
+void opt_write(const Optim *o, const Model *m, FileWriter *w)
 {
   char name[PARAM_NAME + 20];
   for (int i = 0; i < o->count; i++) {
     snprintf(name, sizeof name, "optim.m.%s", m->params[i].name);
-    st_put_tensor(w, name, o->params[i].m);
+    writer_put_tensor(w, name, o->params[i].m);
     snprintf(name, sizeof name, "optim.v.%s", m->params[i].name);
-    st_put_tensor(w, name, o->params[i].v);
+    writer_put_tensor(w, name, o->params[i].v);
   }
   snprintf(name, sizeof name, "%ld", o->step);
-  st_put_meta(w, "optim.step", name);
+  writer_put_meta(w, "optim.step", name);
 }
 
-static const StEntry *moment(StFile *f, const char *which, const Param *p)
+static const FileTensor *moment(TensorFile *f, const char *which, const Param *p)
 {
   char name[PARAM_NAME + 20];
   snprintf(name, sizeof name, "optim.%s.%s", which, p->name);
-  const StEntry *e = st_find(f, name);
+  const FileTensor *e = file_find(f, name);
   if (!e || e->n != p->t->n)
-    rwkv_fail("%s: not a checkpoint of this model: %s is %s", st_path(f), name, e ? "of another size" : "missing");
+    rwkv_fail("%s: not a checkpoint of this model: %s is %s", file_path(f), name, e ? "of another size" : "missing");
   return e;
 }
 
-void opt_restore(Optim *o, Model *m, StFile *f)
+void opt_restore(Optim *o, Model *m, TensorFile *f)
 {
-  const char *step = st_meta(f, "optim.step");
-  if (!step) rwkv_fail("%s: not a checkpoint: it holds no optimizer", st_path(f));
+  const char *step = file_meta(f, "optim.step");
+  if (!step) rwkv_fail("%s: not a checkpoint: it holds no optimizer", file_path(f));
   long steps;
   if (!metadata_number(step, strlen(step), 1L << 53, &steps))
-    rwkv_fail("%s: \"%.40s\" is no number of steps", st_path(f), step);
+    rwkv_fail("%s: \"%.40s\" is no number of steps", file_path(f), step);
   for (int i = 0; i < o->count; i++) moment(f, "m", &m->params[i]), moment(f, "v", &m->params[i]);
   for (int i = 0; i < o->count; i++) {
-    st_read_tensor(f, moment(f, "m", &m->params[i]), o->params[i].m);
-    st_read_tensor(f, moment(f, "v", &m->params[i]), o->params[i].v);
+    file_read_tensor(f, moment(f, "m", &m->params[i]), o->params[i].m);
+    file_read_tensor(f, moment(f, "v", &m->params[i]), o->params[i].v);
   }
   o->step = steps;
 }

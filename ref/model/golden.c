@@ -8,7 +8,7 @@
 
 typedef struct {
   Model *m;
-  StFile *file;
+  TensorFile *file;
   double tol;
   GoldenLine *lines;
   int count;
@@ -77,7 +77,7 @@ static void compare_numbers(GoldenLine *l, const char *name, const real *found, 
 
 typedef void Read(const Tensor *t, size_t from, size_t n, real *out); /* tensor_read or tensor_read_grad */
 
-static void compare_by(Read *read, Run *r, const char *kind, const StEntry *e, const Tensor *t)
+static void compare_by(Read *read, Run *r, const char *kind, const FileTensor *e, const Tensor *t)
 {
   GoldenLine *l = line_for(r, kind);
   if (e->n != t->n) {
@@ -88,13 +88,13 @@ static void compare_by(Read *read, Run *r, const char *kind, const StEntry *e, c
   ArenaMark mark = arena_mark(&r->tp->arena);
   double *expected = arena_alloc(&r->tp->arena, e->n * sizeof *expected);
   real *found = arena_alloc(&r->tp->arena, e->n * sizeof *found);
-  st_read_doubles(r->file, e, expected);
+  file_read_doubles(r->file, e, expected);
   read(t, 0, e->n, found);
   compare_numbers(l, e->name, found, expected, e->n);
   arena_rewind(&r->tp->arena, mark);
 }
 
-static void compare(Run *r, const char *kind, const StEntry *e, const Tensor *t)
+static void compare(Run *r, const char *kind, const FileTensor *e, const Tensor *t)
 {
   compare_by(tensor_read, r, kind, e, t);
 }
@@ -103,17 +103,17 @@ static void compare(Run *r, const char *kind, const StEntry *e, const Tensor *t)
 
 static void read_tokens(Run *r)
 {
-  const StEntry *tokens = st_find(r->file, "tokens"), *targets = st_find(r->file, "targets");
+  const FileTensor *tokens = file_find(r->file, "tokens"), *targets = file_find(r->file, "targets");
   if (!tokens || tokens->axes < 1 || tokens->axes > 2 || tokens->n < 1)
-    rwkv_fail("%s: no tensor \"tokens\" of shape [T] or [B,T]: not a golden file", st_path(r->file));
+    rwkv_fail("%s: no tensor \"tokens\" of shape [T] or [B,T]: not a golden file", file_path(r->file));
   r->B = tokens->axes == 2 ? tokens->shape[0] : 1;
   r->T = tokens->shape[tokens->axes - 1];
   r->tokens = arena_alloc(&r->tp->arena, tokens->n * sizeof *r->tokens);
-  st_read_ints(r->file, tokens, r->tokens);
+  file_read_ints(r->file, tokens, r->tokens);
   if (!targets) return;
-  if (targets->n != tokens->n) rwkv_fail("%s: %zu targets for %zu tokens", st_path(r->file), targets->n, tokens->n);
+  if (targets->n != tokens->n) rwkv_fail("%s: %zu targets for %zu tokens", file_path(r->file), targets->n, tokens->n);
   r->targets = arena_alloc(&r->tp->arena, targets->n * sizeof *r->targets);
-  st_read_ints(r->file, targets, r->targets);
+  file_read_ints(r->file, targets, r->targets);
 }
 
 static void zero_grads(Model *m)
@@ -157,7 +157,7 @@ static void run_stepwise(Run *r, int run)
 
 /* ---- what a name means ---- */
 
-static void compare_state(Run *r, const StEntry *e)
+static void compare_state(Run *r, const FileTensor *e)
 {
   char name[80], part[40];
   int layer;
@@ -174,12 +174,12 @@ static void compare_state(Run *r, const StEntry *e)
   }
 }
 
-static void compare_stepwise(Run *r, const StEntry *e, const char *rounded)
+static void compare_stepwise(Run *r, const FileTensor *e, const char *rounded)
 {
   for (int run = 0; run < (rounded ? r->runs : 1); run++) compare(r, run ? rounded : e->name, e, r->stepwise[run]);
 }
 
-static void compare_grad(Run *r, const char *kind, const StEntry *e)
+static void compare_grad(Run *r, const char *kind, const FileTensor *e)
 {
   Param *p = model_param(r->m, e->name + strlen(kind) + 1);
   if (!p) problem(r, e->name, "the model has no such parameter");
@@ -188,7 +188,7 @@ static void compare_grad(Run *r, const char *kind, const StEntry *e)
 
 static bool starts(const char *name, const char *with) { return strncmp(name, with, strlen(with)) == 0; }
 
-static void compare_entry(Run *r, const StEntry *e)
+static void compare_entry(Run *r, const FileTensor *e)
 {
   const char *name = e->name;
   if (strcmp(name, "tokens") == 0 || strcmp(name, "targets") == 0 || starts(name, "grad_l2wrap.")) return;
@@ -228,7 +228,7 @@ static void every_gradient_there(Run *r)
   for (int i = 0; i < r->m->count; i++) {
     const Param *p = &r->m->params[i];
     snprintf(name, sizeof name, "grad.%s", p->name);
-    if (!p->unused && !st_find(r->file, name)) problem(r, name, "is not in the file");
+    if (!p->unused && !file_find(r->file, name)) problem(r, name, "is not in the file");
   }
 }
 
@@ -240,8 +240,8 @@ static void verify(void *arg)
   run_sequence(r, 0);
   r->runs = r->m->version->rounds_decay ? 2 : 1;
   for (int run = 0; run < r->runs; run++) run_stepwise(r, run);
-  for (int i = 0; i < st_count(r->file); i++) {
-    const StEntry *e = st_entry(r->file, i);
+  for (int i = 0; i < file_count(r->file); i++) {
+    const FileTensor *e = file_tensor(r->file, i);
     rwkv_poll();
     compare_entry(r, e);
     any_grad |= starts(e->name, "grad.");
@@ -251,11 +251,11 @@ static void verify(void *arg)
   if (any_grad) every_gradient_there(r);
   if (!any_l2wrap) return;
   run_sequence(r, 1e-4);
-  for (int i = 0; i < st_count(r->file); i++)
-    if (starts(st_entry(r->file, i)->name, "grad_l2wrap.")) compare_grad(r, "grad_l2wrap", st_entry(r->file, i));
+  for (int i = 0; i < file_count(r->file); i++)
+    if (starts(file_tensor(r->file, i)->name, "grad_l2wrap.")) compare_grad(r, "grad_l2wrap", file_tensor(r->file, i));
 }
 
-int golden_verify(Model *m, StFile *golden, double tol, GoldenLine lines[GOLDEN_MAX_LINES])
+int golden_verify(Model *m, TensorFile *golden, double tol, GoldenLine lines[GOLDEN_MAX_LINES])
 {
   Run r = {.m = m, .file = golden, .tol = tol, .lines = lines, .tp = tape_new()};
   const char *error = rwkv_protect(verify, &r);
@@ -264,6 +264,6 @@ int golden_verify(Model *m, StFile *golden, double tol, GoldenLine lines[GOLDEN_
   tape_free(r.tp);
   zero_grads(m);
   m->rounded_decay = false;
-  if (error) st_fail(golden, error);
+  if (error) file_fail(golden, error);
   return r.count;
 }

@@ -24,7 +24,7 @@ typedef struct {
 /* Runs the model on the golden file's tokens ([T] or [B,T]) as a sequence, token by token, and backwards
    from the loss, as far as the file has numbers for it. Every tensor of the file is compared or named in
    a line with a problem. Returns the number of lines. The model's gradients are overwritten. */
-int golden_verify(Model *m, StFile *golden, double tol, GoldenLine lines[GOLDEN_MAX_LINES]);
+int golden_verify(Model *m, TensorFile *golden, double tol, GoldenLine lines[GOLDEN_MAX_LINES]);
 
 bool golden_line_ok(const GoldenLine *line);
 

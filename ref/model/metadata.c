@@ -48,7 +48,7 @@ static const char *value_in(const char *list, const char *name)
 const char *hook_name_in(const char *hooks, HookSlot slot) { return value_in(hooks, hook_slots[slot].name); }
 
 /* "name=value name=value ..", whole numbers under names of model_size_names, into d. */
-static void read_sizes(const StFile *f, const char *sizes, Dims *d)
+static void read_sizes(const TensorFile *f, const char *sizes, Dims *d)
 {
   for (size_t n; *sizes; sizes += n, sizes += strspn(sizes, " ")) {
     long value;
@@ -57,15 +57,15 @@ static void read_sizes(const StFile *f, const char *sizes, Dims *d)
     n = strcspn(sizes, " ");
     while (s->name && !(strlen(s->name) == name && memcmp(s->name, sizes, name) == 0)) s++;
     if (!s->name || name == n || !metadata_number(sizes + name + 1, n - name - 1, INT_MAX, &value))
-      rwkv_fail("%s: among its sizes stands \"%.*s\", expected one such as layers=2", st_path(f), n < 80 ? (int)n : 80,
-                sizes);
+      rwkv_fail("%s: among its sizes stands \"%.*s\", expected one such as layers=2", file_path(f),
+                n < 80 ? (int)n : 80, sizes);
     *dims_at(d, s->at) = (int)value;
   }
 }
 
-void metadata_sizes(const StFile *f, const Version *v, Dims *d)
+void metadata_sizes(const TensorFile *f, const Version *v, Dims *d)
 {
-  const char *sizes = st_meta(f, "aviary.sizes"), *version = st_meta(f, "version");
+  const char *sizes = file_meta(f, "aviary.sizes"), *version = file_meta(f, "version");
   Dims said = {0};
   if (!sizes || !version || strcmp(version, v->name)) return;
   read_sizes(f, sizes, &said);
@@ -80,21 +80,21 @@ typedef struct {
 
 static void search(void *arg) { ((Search *)arg)->version = version_find(((Search *)arg)->name); }
 
-const Version *model_hooked(StFile *f, Dims *d, const char **hooks)
+const Version *model_hooked(TensorFile *f, Dims *d, const char **hooks)
 {
-  const char *sizes = st_meta(f, "aviary.sizes"), *version = st_meta(f, "version");
-  *hooks = st_meta(f, "aviary.hooks");
+  const char *sizes = file_meta(f, "aviary.sizes"), *version = file_meta(f, "version");
+  *hooks = file_meta(f, "aviary.hooks");
   if (!*hooks) return NULL;
-  if (!sizes || !version) rwkv_fail("%s: it has hooks, but does not say its version and sizes", st_path(f));
+  if (!sizes || !version) rwkv_fail("%s: it has hooks, but does not say its version and sizes", file_path(f));
   *d = (Dims){0};
   read_sizes(f, sizes, d);
   Search s = {version, NULL};
   const char *error = rwkv_protect(search, &s);
-  if (error) st_fail(f, error);
+  if (error) file_fail(f, error);
   return s.version;
 }
 
-void metadata_hooks(const StFile *f, const char *names, const Hook *const *given, Dims *d)
+void metadata_hooks(const TensorFile *f, const char *names, const Hook *const *given, Dims *d)
 {
   for (int slot = 0; slot < HOOK_SLOTS; slot++) {
     const char *name = hook_name_in(names, (HookSlot)slot);
@@ -102,8 +102,8 @@ void metadata_hooks(const StFile *f, const char *names, const Hook *const *given
     bool fits = given && given[slot] && strcmp(given[slot]->name, name) == 0;
     d->hook[slot] = fits ? given[slot] : hook_find((HookSlot)slot, name);
     if (!d->hook[slot])
-      rwkv_fail("%s: it has the %s hook \"%s\", which is not built-in: define it before you load the file", st_path(f),
-                hook_slots[slot].name, name);
+      rwkv_fail("%s: it has the %s hook \"%s\", which is not built-in: define it before you load the file",
+                file_path(f), hook_slots[slot].name, name);
   }
 }
 
@@ -115,7 +115,7 @@ static void add_pair(char *list, size_t size, const char *name, const char *valu
   snprintf(list + n, size - n, "%s%s=%s", n ? " " : "", name, value);
 }
 
-void metadata_write(const Model *m, StWriter *w)
+void metadata_write(const Model *m, FileWriter *w)
 {
   char hooks[1500] = "", sizes[600] = "", number[16];
   for (int slot = 0; slot < HOOK_SLOTS; slot++)
@@ -124,6 +124,6 @@ void metadata_write(const Model *m, StWriter *w)
     snprintf(number, sizeof number, "%d", dims_size(&m->d, s->at));
     add_pair(sizes, sizeof sizes, s->name, number);
   }
-  if (*hooks) st_put_meta(w, "aviary.hooks", hooks);
-  st_put_meta(w, "aviary.sizes", sizes);
+  if (*hooks) writer_put_meta(w, "aviary.hooks", hooks);
+  writer_put_meta(w, "aviary.sizes", sizes);
 }

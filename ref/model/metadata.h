@@ -5,10 +5,10 @@
 #include "model.h"
 
 /* The hooks named in a file's metadata, of those given or built in, into d; fails where there is none. */
-void metadata_hooks(const StFile *f, const char *names, const Hook *const *given, Dims *d);
+void metadata_hooks(const TensorFile *f, const char *names, const Hook *const *given, Dims *d);
 /* Sizes that no parameter shows, as of heads that the version does not have, as they were when the model was made. */
-void metadata_sizes(const StFile *f, const Version *v, Dims *d);
-void metadata_write(const Model *m, StWriter *w);
+void metadata_sizes(const TensorFile *f, const Version *v, Dims *d);
+void metadata_write(const Model *m, FileWriter *w);
 /* Digits and nothing else, of a number that is not larger than `most`; otherwise false. */
 bool metadata_number(const char *text, size_t length, long most, long *out);
 

@@ -3,7 +3,7 @@
 #define AVIARY_MODEL_H
 
 #include "engine/optim.h"
-#include "io/safetensors.h"
+#include "io/writer.h"
 #include "layout.h"
 
 typedef struct {
@@ -24,6 +24,7 @@ typedef struct {
   const void *host;       /* whose it is, for hooks that need to know; may be NULL */
   bool inference;         /* no parameter has a gradient, and matrices may be packed */
   Arena tensors, weights; /* of a model for inference: all of it, in large pages, which are read faster */
+  TensorFile *file;       /* where packed matrices are, if they are not in `weights`; may be NULL */
   bool rounded_decay;     /* v7: 0.606531 for e^{-1/2}, as the official inference code has it */
 } Model;
 
@@ -65,21 +66,26 @@ size_t model_param_bytes(const Param *p); /* in memory, without its gradient */
 
 /* ---- files (recognise.c, metadata.c, read.c, write.c) ---- */
 
-/* The model in a safetensors file. Version and sizes follow from the names and shapes alone; fails with
-   what is missing, left over or of the wrong shape for the version that comes closest. Tensors whose
-   name starts with "optim." (a checkpoint's) are passed over.
+typedef struct {
+  const Hook *const *hooks; /* by slot; NULL: none */
+  int head_size;            /* where no shape and no metadata tells it; 0: not given */
+  /* For inference: the version's matrices that are multiplied stay as the file has them, in F32, BF16 or F16, and where
+     it has them, if the backend can look there; all else (and F64) becomes `real`. */
+  bool packed;
+} LoadOptions;
+
+/* The model in a file; options may be NULL. Version and sizes follow from the names and shapes alone, whatever family
+   the names are of (names.h); fails with what is missing, left over or of the wrong shape for the version that comes
+   closest, and for a size that nothing tells. Tensors whose name starts with "optim." (a checkpoint's) are passed over.
    A file of a model with hooks says its version, sizes and hooks in its metadata; those that are not built-in
    must be given, by slot (hooks may be NULL). */
-Model *model_load(StFile *f, const Hook *const *hooks);
-/* The same for inference: the version's matrices that are multiplied stay in memory as the file has them, in F32, BF16
-   or F16; all else (and F64) becomes `real`. */
-Model *model_load_packed(StFile *f, const Hook *const *hooks);
+Model *model_load(TensorFile *f, const LoadOptions *options);
 /* What a file says about hooks: the version, sizes and names as in "decay=floor gate=none"; NULL if it has none. The
    sizes are complete but for `hook`. */
-const Version *model_hooked(StFile *f, Dims *d, const char **hooks);
+const Version *model_hooked(TensorFile *f, Dims *d, const char **hooks);
 /* The name of the hook in a slot according to such a list, in a static buffer; NULL: the version's own. */
 const char *hook_name_in(const char *hooks, HookSlot slot);
-void model_write(const Model *m, StWriter *w); /* parameters under their names, config as metadata */
+void model_write(const Model *m, FileWriter *w); /* parameters under their names, config as metadata */
 
 /* The sizes by the names that people give them: "layers", "dim", ...; ends with NULL. */
 typedef struct {
@@ -95,8 +101,8 @@ Optim *model_optimizer(Model *m, const OptConfig *cfg);
 
 #define CARRIED_PREFIX "carried." /* what a file holds besides, and is no part of the model, has names that begin so */
 /* An optimizer in a checkpoint: tensors "optim.m.NAME" and "optim.v.NAME", and its step. */
-void opt_write(const Optim *o, const Model *m, StWriter *w);
-void opt_restore(Optim *o, Model *m, StFile *f); /* fails, changing nothing, if something is missing */
+void opt_write(const Optim *o, const Model *m, FileWriter *w);
+void opt_restore(Optim *o, Model *m, TensorFile *f); /* fails, changing nothing, if something is missing */
 
 /* ---- state (state.c, state_rows.c) ---- */
 

@@ -12,6 +12,7 @@ static Pass begin(Tape *tp, const Model *m, const int *tokens, int B, int T, Sta
 {
   if (B < 1 || T < 1) rwkv_fail("tokens [%d,%d]: at least one sequence of one token is needed", B, T);
   state_check(st, m);
+  if (m->file) file_check(m->file);
   if (st->B != B) rwkv_fail("the state is for a batch of %d, the tokens are [%d,%d]", st->B, B, T);
   for (int i = 0; i < B * T; i++)
     if (tokens[i] < 0 || tokens[i] >= m->d.V)
@@ -52,8 +53,9 @@ static Tensor *run_blocks(Pass *ps, const Model *m)
   return x;
 }
 
-static void finish(const Pass *ps, State *st)
+static void finish(const Pass *ps, const Model *m, State *st)
 {
+  if (m->file) file_check(m->file);
   memcpy(st->now, ps->state, (size_t)st->count * sizeof *ps->state);
   for (int b = 0; b < st->B; b++) st->seen[b] += ps->T;
   if (!ps->tp->recording) state_detach(st);
@@ -64,7 +66,7 @@ Tensor *model_trace(Tape *tp, Model *m, const int *tokens, int B, int T, State *
   Pass ps = begin(tp, m, tokens, B, T, st);
   ps.trace = trace;
   Tensor *logits = m->version->logits(&ps, run_blocks(&ps, m), NULL, 0);
-  finish(&ps, st);
+  finish(&ps, m, st);
   return logits;
 }
 
@@ -90,7 +92,7 @@ Tensor *model_hidden(Tape *tp, Model *m, const int *tokens, int B, int T, State 
   Pass ps = begin(tp, m, tokens, B, T, st);
   ps.trace = &hidden.trace;
   m->version->logits(&ps, run_blocks(&ps, m), &(int){B * T - 1}, 1); /* as few as can be */
-  finish(&ps, st);
+  finish(&ps, m, st);
   return hidden.y;
 }
 
@@ -100,7 +102,7 @@ Tensor *model_logits_last(Tape *tp, Model *m, const int *tokens, int B, int T, S
   int *row = arena_alloc(&tp->arena, (size_t)B * sizeof *row);
   for (int b = 0; b < B; b++) row[b] = b * T + T - 1;
   Tensor *logits = m->version->logits(&ps, run_blocks(&ps, m), row, B); /* [B,V] */
-  finish(&ps, st);
+  finish(&ps, m, st);
   return t_reshape(tp, logits, 3, (int[]){B, 1, m->d.V});
 }
 
@@ -121,6 +123,6 @@ Tensor *model_loss(Tape *tp, Model *m, const int *tokens, const int *targets, in
     *score = (Score){.scored = scored};
     for (int i = 0; i < scored; i++) score->correct += best[i] == target[i];
   }
-  finish(&ps, st);
+  finish(&ps, m, st);
   return loss;
 }

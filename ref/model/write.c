@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-void model_write(const Model *m, StWriter *w)
+void model_write(const Model *m, FileWriter *w)
 {
   char text[32];
   const struct {
@@ -12,11 +12,11 @@ void model_write(const Model *m, StWriter *w)
     int value;
   } sizes[] = {
       {"n_layer", m->d.L}, {"n_embd", m->d.C}, {"vocab_size", m->d.V}, {"head_size", m->d.N}, {"tied", m->d.tied}};
-  st_put_meta(w, "version", m->version->name);
+  writer_put_meta(w, "version", m->version->name);
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
     snprintf(text, sizeof text, "%d", sizes[i].value);
-    if (sizes[i].value) st_put_meta(w, sizes[i].name, text);
+    if (sizes[i].value) writer_put_meta(w, sizes[i].name, text);
   }
   metadata_write(m, w);
-  for (int i = 0; i < m->count; i++) st_put_tensor(w, m->params[i].name, m->params[i].t);
+  for (int i = 0; i < m->count; i++) writer_put_tensor(w, m->params[i].name, m->params[i].t);
 }

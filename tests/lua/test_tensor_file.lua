@@ -30,7 +30,7 @@ test("every dtype: numbers, shapes, dtypes and the order come back", function()
   equal(map.tokens.dtype, "i64")
   for _, dtype in ipairs { "f64", "f32", "f16" } do equal(map["n." .. dtype].value:tolist(), numbers:tolist()) end
   equal(map["n.bf16"].value:tolist()[2], { 0, 65536, -7 })
-  equal(map["n.i64"].value:tolist(), { 3, -4 })
+  equal(map["n.i64"].value:tolist(), { { 3, -4 } })
   equal(map.wide.shape, { 1, 1, 3, 1, 2 })
   equal(map.wide.value:tolist(), { 0, 1, 2, 3, 4, 5 })
   equal(map["a.empty"].shape, { 2, 0 })

@@ -5,8 +5,8 @@ local compare = {}
 
 local function numbers(e)
   if not e.list then
-    local list = e.value:reshape(-1):tolist()
-    e.list = list
+    local value = e.value.tensor and e.value:tensor() or e.value -- of tokens
+    e.list = value:reshape(-1):tolist()
   end
   return e.list
 end

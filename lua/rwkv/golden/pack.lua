@@ -125,7 +125,7 @@ function pack.tokens(path, name, entry, vocab)
     bad(path, "%s of shape [%s], expected [T] or [B,T]", name, table.concat(entry.shape, ","))
   end
   local list = entry.value:tolist()
-  if axes == 1 then list = { list } end
+  if type(list[1]) ~= "table" then list = { list } end
   for _, row in ipairs(list) do
     for i, id in ipairs(row) do
       row[i] = math.tointeger(id)
