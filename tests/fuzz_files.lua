@@ -58,7 +58,8 @@ local files = {
   end,
 }
 local golden = { layers = 1, dim = 4, heads = 1, vocab = 5, len = 3, batch = 1, seed = 1, dtype = "f32", ctx = 0, head_qk = 0,
-  weights = "", tokens = "", no_gradients = false, no_trace = false, allow_weak = true, profile = "" }
+  weights = "", tokens = "", no_gradients = false, trace = "", no_trace = false,
+  no_sensitivity = false, allow_weak = true, no_weights = false, with_weights = false, profile = "" }
 function files.pack(path) make.pack("v7", golden, path) end
 local shared = { logits = "logits_gpt", loss = "loss", tokens = "tokens", targets = "targets" }
 function files.golden(path) -- as `aviary verify` takes it
@@ -79,7 +80,7 @@ local packed = pack.fill(rwkv.model(p.config), p)
 
 -- ---- readers ----
 
-local compared = { tol = 0, profile = "", rename = "", skip = "", only = "", no_causes = true }
+local compared = { tol = 0, profile = "", rename = "", skip = "", only = "", no_causes = true, weights = "" }
 local function with_tokens(path)
   local o = {}
   for k, v in pairs(golden) do o[k] = v end

@@ -39,7 +39,7 @@ layer() {
     */io/* | */text/*) echo 9 ;;
     ref/dims.[ch] | ref/where.[ch] | ref/init.[ch] | ref/spec.h) echo 10 ;;
     ref/pass.[ch] | ref/hook.[ch]) echo 11 ;;
-    ref/version.h | ref/variants.[ch] | ref/global.c | ref/mixes.c | ref/channel_mix.c | ref/v[0-9]*.c) echo 12 ;;
+    ref/version.h | ref/variants.[ch] | ref/global.c | ref/block.c | ref/mixes.c | ref/channel_mix.c | ref/v[0-9]*.c) echo 12 ;;
     ref/model/golden.[ch]) echo 14 ;;
     ref/model/*) echo 13 ;;
     ref/rwkv.h) echo 15 ;;
@@ -75,9 +75,10 @@ nm -A -P -g $(cut -d ' ' -f 2 build/lint_layers.txt) | awk '
 
 # A name that other files see says by its prefix where it is at home.
 prefixes='m|packed|storage|arena|memory|rng|rwkv|shape|tensor|expect|k|op|backend|f|fast|machine|pool|shadow|t|tape|node|opt|
-  file|format|mapping|names|writer|output|regular|sampler|dims|has|init|hook|trace|mixes|global|channel|v[1-7]|version|layout|
-  model|state|recognise|metadata|
-  golden'
+  file|format|mapping|names|writer|output|regular|
+  sampler|
+  dims|has|init|hook|trace|mixes|global|block|channel|v[1-7]|version|
+  layout|model|state|recognise|metadata|golden'
 nm -P -g --defined-only build/f32/librwkv.a | awk 'NF > 2 {print $1}' | LC_ALL=C sort -u |
   grep -vE "^(always$|($(echo "$prefixes" | tr -d ' \n'))_)" >build/lint.txt
 [ -s build/lint.txt ] && { cat build/lint.txt; breach 'these names have no prefix that says their layer (tests/lint.sh)'; }
@@ -158,8 +159,8 @@ else
 fi
 
 # Scripts see neither rwkv.core's private functions nor the files that hold them.
-keepers=' init public hooks plot/init progress tensor experiment/init experiment/configs experiment/draws experiment/files
-  experiment/fingerprint experiment/known experiment/workers text/run '
+keepers=' init public hooks plot/init progress tensor eval/digest golden/weights_file experiment/init experiment/configs
+  experiment/draws experiment/files experiment/fingerprint experiment/known experiment/workers text/run '
 grep -rlE '^[^-]*\bprivate\b' lua/rwkv lua/commands | while read -r f; do
   name=${f#lua/rwkv/}
   case " $(echo $keepers) " in *" ${name%.lua} "*) ;; *) echo "$f" ;; esac

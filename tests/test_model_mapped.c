@@ -1,4 +1,5 @@
-/* Weights that stay in the file: a model of them computes as any other, keeps the file, and notices when it is changed. */
+/* Weights that stay in the file: a model of them computes as any other, keeps the file, and notices when it is
+   changed. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -2,7 +2,7 @@
 --   [--version v7] [--dim 128] [--layers 2] [--vocab 8192] [--pairs 8] [--seq 64] [--batch 256] [--steps 20]
 --   [--warmup 3] [--seconds S: stop before the last step] [--threads N]
 -- aviary bench decode|prefill     reading and writing text: tokens a second, and the part of the memory bandwidth
---   [--version v7] [--size 0.1b] [--dtype f32|bf16|f16] [--threads 1] [-n 64]
+--   [--version v7] [--size 0.1b] [--dtype f32|bf16|f16] [--model FILE: this one, as it stands there] [--threads 1] [-n 64]
 -- aviary bench ops       every operation: the reference beside the fast kernel [--threads N] [--tsv FILE]
 -- aviary bench scaling   time and memory against the length of the text, beside softmax attention
 --   [--versions "v4 v6 v7 attention"] [--modes "read train"] [--dim 64] [--from 256] [--to 65536]

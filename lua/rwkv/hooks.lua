@@ -13,10 +13,10 @@ local class = { __index = Hook, __name = "hook", __metatable = "hook",
   __tostring = function(h) return ("hook %s \"%s\""):format(h.kind, h.name) end }
 core.private.sealed[class] = true
 
-local kinds, taken = {}, {} -- slots of all versions by name; names of what is built in, by slot
+local kinds, taken = {}, {} -- slots of all versions by name, with the part of the block; names of what is built in, by slot
 for _, version in ipairs(core.versions()) do
   for _, s in ipairs(core.hook_slots(version)) do
-    kinds[s.slot] = true
+    kinds[s.slot] = s.part
     taken[s.slot] = taken[s.slot] or {}
     taken[s.slot][s.own] = true
     for _, name in ipairs(s.builtin) do taken[s.slot][name] = true end
@@ -261,8 +261,7 @@ local function initialise(model, q, chosen)
     local params = type(h.params) == "function" and h.params(d) or h.params or {}
     for name, e in pairs(params) do
       for layer = 0, type(e.init) == "function" and d.layers - 1 or -1 do
-        local place = (slot == "ffn_shift" or slot == "channel_mix") and "ffn" or "att"
-        local full = ("blocks.%d.%s.%s.%s.%s"):format(layer, place, slot, h.name, name)
+        local full = ("blocks.%d.%s.%s.%s.%s"):format(layer, kinds[slot], slot, h.name, name)
         values[full] = function(shape) return e.init(layer, d, core.rng(q.seed or 0, full), shape) end
       end
     end

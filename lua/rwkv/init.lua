@@ -14,6 +14,7 @@ local hooks = require "rwkv.hooks"
 rwkv.hook, rwkv.model, rwkv.describe, rwkv.load = hooks.define, hooks.model, hooks.describe, hooks.load
 rwkv.info = require "rwkv.info"
 rwkv.private.add_method("model", "trace", require "rwkv.trace")
+rwkv.private.add_method("model", "assign", require "rwkv.assign")
 rwkv.private.add_method("model", "check_cuts", require "rwkv.check_cuts")
 local state_file = require "rwkv.state_file"
 rwkv.private.add_method("state", "save", state_file.save)

@@ -160,6 +160,12 @@ typedef struct {
 Tensor *model_loss(Tape *tp, Model *m, const int *tokens, const int *targets, int B, int T, State *st, double l2wrap,
                    Score *score);
 
+/* Of each position whose target is >= 0, in their order: the log-probability of the target, in nats, and whether the
+   largest logit is the target's (the first one of equals). Returns how many there are; log_p and greedy have room for
+   B T. Logits are computed only there. */
+int model_log_likelihood(Tape *tp, Model *m, const int *tokens, const int *targets, int B, int T, State *st,
+                         double *log_p, bool *greedy);
+
 /* The same as model_logits, showing every named intermediate to `trace` on the way. */
 Tensor *model_trace(Tape *tp, Model *m, const int *tokens, int B, int T, State *st, Trace *trace);
 

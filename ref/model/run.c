@@ -106,23 +106,50 @@ Tensor *model_logits_last(Tape *tp, Model *m, const int *tokens, int B, int T, S
   return t_reshape(tp, logits, 3, (int[]){B, 1, m->d.V});
 }
 
+/* The logits of the positions whose target is >= 0, [scored,V] or all of [B,T,V], and their targets. */
+static Tensor *scored_logits(Pass *ps, const Model *m, const int *targets, int **target, int *scored)
+{
+  int n = ps->B * ps->T, count = 0;
+  int *row = arena_alloc(&ps->tp->arena, (size_t)n * sizeof *row);
+  *target = arena_alloc(&ps->tp->arena, (size_t)n * sizeof **target);
+  for (int i = 0; i < n; i++)
+    if (targets[i] >= 0) row[count] = i, (*target)[count++] = targets[i];
+  *scored = count;
+  return m->version->logits(ps, run_blocks(ps, m), count < n ? row : NULL, count);
+}
+
+static const int *best_of(Tape *tp, const Tensor *logits, int rows)
+{
+  int *best = arena_alloc(&tp->arena, (size_t)rows * sizeof *best);
+  t_argmax(tp, logits, best);
+  return best;
+}
+
 Tensor *model_loss(Tape *tp, Model *m, const int *tokens, const int *targets, int B, int T, State *st, double l2wrap,
                    Score *score)
 {
   Pass ps = begin(tp, m, tokens, B, T, st);
-  int scored = 0, *row = arena_alloc(&tp->arena, (size_t)(B * T) * sizeof *row),
-      *target = arena_alloc(&tp->arena, (size_t)(B * T) * sizeof *target);
-  for (int i = 0; i < B * T; i++)
-    if (targets[i] >= 0) row[scored] = i, target[scored++] = targets[i];
-  Tensor *x = run_blocks(&ps, m);
-  Tensor *logits = m->version->logits(&ps, x, scored < B * T ? row : NULL, scored); /* [scored,V] or [B,T,V] */
+  int *target, scored;
+  Tensor *logits = scored_logits(&ps, m, targets, &target, &scored);
   Tensor *loss = t_cross_entropy(tp, logits, target, l2wrap);
   if (score) {
-    int *best = arena_alloc(&tp->arena, (size_t)scored * sizeof *best);
-    t_argmax(tp, logits, best);
+    const int *best = best_of(tp, logits, scored);
     *score = (Score){.scored = scored};
     for (int i = 0; i < scored; i++) score->correct += best[i] == target[i];
   }
   finish(&ps, m, st);
   return loss;
+}
+
+int model_log_likelihood(Tape *tp, Model *m, const int *tokens, const int *targets, int B, int T, State *st,
+                         double *log_p, bool *greedy)
+{
+  Pass ps = begin(tp, m, tokens, B, T, st);
+  int *target, scored;
+  Tensor *logits = scored_logits(&ps, m, targets, &target, &scored);
+  t_log_likelihood(tp, logits, target, log_p);
+  const int *best = best_of(tp, logits, scored);
+  for (int i = 0; i < scored; i++) greedy[i] = best[i] == target[i];
+  finish(&ps, m, st);
+  return scored;
 }
