@@ -23,6 +23,7 @@
    io/tensor_file.h  file_*                         files of tensors, read: safetensors, .pth, .npz, directories
    io/names.h        names_official                 what tensors of a model are called elsewhere
    io/writer.h       writer_*                       files of tensors, written
+   text/tokenizer.h  tokenizer_*                    text as token ids, and back
    text/sampler.h    sampler_*                      the next token from logits
    engine/backend.h  backend_use                    who owns the numbers and runs the kernels: the reference,
    fast/fast.h       backend_fast                   or their fast twins
@@ -49,6 +50,7 @@
 #include "model/golden.h"
 #include "model/model.h"
 #include "text/sampler.h"
+#include "text/tokenizer.h"
 #include "variants.h"
 
 #endif

@@ -8,7 +8,7 @@ local pages = { names = { "tensor.md", "model.md", "text.md", "hooks.md", "mixer
 
 -- What the pages call an object, by class; every other name is a tensor's.
 local classes = { model = "model", opt = "optimizer", optimizer = "optimizer", state = "state", rng = "rng", sampler = "sampler",
-  tokens = "tokens", bar = "progress", progress = "progress", task = "task" }
+  tokens = "tokens", tokenizer = "tokenizer", bar = "progress", progress = "progress", task = "task" }
 
 -- The text of a page. Beside the program pages/ stands next to rwkv/, for a stock Lua inside it.
 function pages.read(name)
