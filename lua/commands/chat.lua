@@ -1,7 +1,7 @@
 -- aviary chat MODEL    a conversation, in the template of the World models; a line is a turn
 --   [--vocab FILE|DIR|bytes] [--start FILE: begins with this state, a tuned one, say] [--max-tokens 2048: of a reply]
 --   [--temperature 1] [--top-p 0.3] [--top-k 0] [--presence 0.5] [--frequency 0.5] [--decay 0.996] [--seed 0]
---   [--dtype f32|bf16|f16: of the weights in memory; otherwise as in the file]
+--   [--dtype f32|bf16|f16: of the weights in memory; otherwise as in the file] [--head-size N: where the file does not tell]
 --   /reset          begins anew              /regenerate     another reply to the last text
 --   /save FILE      the state as a file      /load FILE      goes on from such a file
 --   /help           these                    /quit           ends it, as the end of the input does
@@ -13,9 +13,8 @@ local chat = require "rwkv.text.chat"
 local visible = require "rwkv.visible"
 
 local usage = "aviary chat MODEL [--vocab FILE] [options]; `aviary help chat` lists them"
-local defaults = { vocab = "", start = "", max_tokens = 2048, dtype = "" }
-for name, value in pairs(command.sampling) do defaults[name] = value end
-defaults.top_p, defaults.presence, defaults.frequency = 0.3, 0.5, 0.5 -- as the official chat has them
+-- The sampler's are those of the official chat.
+local defaults = { start = "", max_tokens = 2048, top_p = 0.3, presence = 0.5, frequency = 0.5 }
 
 local at_terminal = rwkv.is_terminal "output"
 
@@ -79,8 +78,8 @@ local function obey(c, line)
 end
 
 os.exit(command.status("chat", function(arguments)
-  local o = command.options(arguments, defaults, 1, usage)
-  local model, tokenizer = command.model(o[1], o.dtype, o.vocab)
+  local o = command.options(arguments, usage, command.loading, command.sampling, defaults)
+  local model, tokenizer = command.model(o)
   local q = command.of_sampler(o)
   q.tokenizer, q.max_tokens, q.is_interrupt = tokenizer, o.max_tokens, command.is_interrupt
   q.start = o.start ~= "" and model:load_state(o.start) or nil

@@ -3,7 +3,8 @@
 --   [--vocab FILE|DIR|bytes] [--max-tokens 256] [--stop TEXT: ends before this text; may be given several times]
 --   [--temperature 1] [--top-p 0.85] [--top-k 0] [--presence 0.2] [--frequency 0.2] [--decay 0.996] [--seed 0]
 --   [--state FILE: goes on from it, if it is there, and is saved there] [--start FILE: begins with this state, a tuned one, say]
---   [--dtype f32|bf16|f16: of the weights in memory; otherwise as in the file] [--batch 16: prompts at a time]
+--   [--dtype f32|bf16|f16: of the weights in memory; otherwise as in the file] [--head-size N: where the file does not tell]
+--   [--batch 16: prompts at a time]
 -- Ctrl-C ends it; the state is saved all the same, and a call with --state alone goes on. Explained in: aviary help text.md
 local rwkv = require "rwkv"
 local command = require "rwkv.text.command"
@@ -12,9 +13,7 @@ local generate = require "rwkv.text.generate"
 local visible = require "rwkv.visible"
 
 local usage = "aviary generate MODEL --prompt TEXT [--vocab FILE] [options]; `aviary help generate` lists them"
-local defaults = { vocab = "", prompt = "", prompt_file = "", prompts = "", max_tokens = 256, stop = {}, state = "", start = "",
-  dtype = "", batch = 16 }
-for name, value in pairs(command.sampling) do defaults[name] = value end
+local defaults = { prompt = "", prompt_file = "", prompts = "", max_tokens = 256, stop = {}, state = "", start = "", batch = 16 }
 
 -- ---- one prompt ----
 
@@ -112,11 +111,11 @@ local function many(model, tokenizer, o)
 end
 
 os.exit(command.status("generate", function(arguments)
-  local o = command.options(arguments, defaults, 1, usage)
+  local o = command.options(arguments, usage, command.loading, command.sampling, defaults)
   local given = (o.prompt ~= "" and 1 or 0) + (o.prompt_file ~= "" and 1 or 0) + (o.prompts ~= "" and 1 or 0)
   if given > 1 then error("give one of --prompt, --prompt-file and --prompts", 0) end
   if o.prompts ~= "" and o.state ~= "" then error("--state is for one prompt; --prompts has many", 0) end
   if not math.tointeger(o.batch) or o.batch < 1 then error(("--batch: expected a whole number from 1, found %s"):format(o.batch), 0) end
-  local model, tokenizer = command.model(o[1], o.dtype, o.vocab)
+  local model, tokenizer = command.model(o)
   return (o.prompts ~= "" and many or one)(model, tokenizer, o)
 end), true)

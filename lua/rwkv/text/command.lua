@@ -31,23 +31,34 @@ function command.status(name, f)
   return command.is_interrupt(result) and command.interrupted or 1
 end
 
--- The options over their defaults, of which `positions` have no name.
-function command.options(arguments, defaults, positions, usage)
+-- The options over several tables of defaults, and one argument without a name.
+function command.options(arguments, usage, ...)
+  local defaults = {}
+  for _, some in ipairs { ... } do
+    for name, value in pairs(some) do defaults[name] = value end
+  end
   local ok, o = pcall(options, arguments, defaults)
   if not ok then error(("%s\nusage: %s"):format(o, usage), 0) end
-  if #o ~= positions then error("usage: " .. usage, 0) end
+  if #o ~= 1 then error("usage: " .. usage, 0) end
   return o
 end
 
 local dtypes = { f32 = true, bf16 = true, f16 = true }
 
--- The model in a file, its weights as they are there or of --dtype, and its tokenizer.
-function command.model(path, dtype, vocabulary)
+-- The options of command.model.
+command.loading = { vocab = "", dtype = "", head_size = 0 }
+
+-- The model in the file o[1], its weights as they are there or of --dtype, and its tokenizer.
+function command.model(o)
+  local path, dtype, head_size = o[1], o.dtype, math.tointeger(o.head_size)
   if dtype ~= "" and not dtypes[dtype] then error(("--dtype: expected f32, bf16 or f16, found '%s'"):format(dtype), 0) end
-  local model = file.model(path, { weights = dtype == "" and "packed" or "expanded" })
+  if not head_size or head_size < 0 then
+    error(("--head-size: expected a whole number from 1, found %s"):format(o.head_size), 0)
+  end
+  local model = file.model(path, { weights = dtype == "" and "packed" or "expanded", head_size = head_size > 0 and head_size or nil })
   if dtype ~= "" then model = model:pack(dtype) end
   collectgarbage()
-  return model, (vocab.find(vocabulary ~= "" and vocabulary or nil, path, model:config().vocab))
+  return model, (vocab.find(o.vocab ~= "" and o.vocab or nil, path, model:config().vocab))
 end
 
 -- The options of the sampler among those of a command.
