@@ -84,13 +84,10 @@ local function many(model, tokenizer, o)
   local bar = rwkv.progress("prompts", #prompts, "prompts")
   local q = command.of_sampler(o)
   q.tokenizer, q.max_tokens, q.stop = tokenizer, o.max_tokens, o.stop
-  local state, tokens, interrupted = o.start ~= "" and model:load_state(o.start) or nil, 0, false
+  q.state = o.start ~= "" and model:load_state(o.start) or nil
+  local tokens, interrupted = 0, false
   while done < #prompts and not interrupted do
     local part = table.move(prompts, done + 1, math.min(done + o.batch, #prompts), 1, {})
-    if state then
-      q.state = {}
-      for i = 1, #part do q.state[i] = state end
-    end
     q.first = done + 1
     local run = generate.run(model, part, q)
     interrupted = command.until_interrupt(function()
