@@ -75,6 +75,7 @@ PROGRAM := $(wildcard lua/program/*.c)
 MODULE  := lua/bindings/module.c
 BINDINGS := $(filter-out $(MODULE),$(wildcard lua/bindings/*.c))
 TESTS := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
+FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 TEST_LIB := $(filter-out tests/test_%,$(wildcard tests/*.c))
 
 # gnuplot reads and writes UTF-8, whatever the user's language.
@@ -99,6 +100,7 @@ help:
 	@echo 'make asan       the same under the address, undefined and leak sanitizers'
 	@echo 'make coverage   the same in float32, counting the lines of C that ran'
 	@echo 'make fuzz       random programs and damaged files against the bindings, under the same (SECONDS=60 SEED=)'
+	@echo 'make fuzz-NAME  one target of libFuzzer: $(FUZZ_TARGETS) (SECONDS=60)'
 	@echo 'make lint       layering, file sizes, equation tags, variables of Lua (FORMAT_CHECK=1: what make format would change)'
 	@echo 'make format     the sources of C as .clang-format has them'
 	@echo 'make install    to PREFIX=$(PREFIX)'
@@ -237,10 +239,23 @@ coverage: all $(call tests_in,cov)
 fuzz: build/asan32/aviary build/asan64/aviary
 	@sh tests/fuzz.sh $(SECONDS) $(SEED) build/asan32 build/asan64
 
+# One target of libFuzzer: tests/fuzz/NAME.c, which begins with the files that NAME.lua writes. It needs clang.
+FUZZ_FLAGS := -O1 -g -w -DAVIARY_POISON -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+build/fuzz/%.o: %.c build/flags
+	@mkdir -p $(@D)
+	@echo "cc fuzz $<"
+	@clang $(COMMON) $(FUZZ_FLAGS) -Itests -fsanitize=address,undefined,fuzzer-no-link -c $< -o $@
+build/fuzz/%: build/fuzz/tests/fuzz/%.o $(REF:%.c=build/fuzz/%.o)
+	@echo "link $@"
+	@clang -fsanitize=address,undefined,fuzzer $^ $(LIBS) -o $@
+fuzz-%: build/fuzz/% aviary
+	@sh tests/fuzz/run.sh $* $(SECONDS)
+-include $(wildcard build/fuzz/*/*.d build/fuzz/*/*/*.d)
+
 # Debian 12's clang-format; another one has other ideas.
 format:
 	@$(call install,clang-format)
-	@clang-format -i $(wildcard $(addsuffix /*.[ch],ref ref/* lua/* tests tests/module tests/lua/lib))
+	@clang-format -i $(wildcard $(addsuffix /*.[ch],ref ref/* lua/* tests tests/fuzz tests/module tests/lua/lib))
 
 lint: build/deps build/f32/librwkv.a # luac; who calls whom
 	@sh tests/lint.sh

@@ -6,7 +6,6 @@ local rwkv = require "rwkv"
 local damage = require "tests.lua.lib.damage"
 local diff = require "rwkv.golden.diff"
 local make = require "rwkv.golden.make"
-local npy = require "rwkv.golden.npy"
 local numpy = require "tests.lua.lib.numpy"
 local pack = require "rwkv.golden.pack"
 local tsv = require "rwkv.tsv"
@@ -97,7 +96,7 @@ local readers = {
   load_tensors = rwkv.load_tensors, hooks_in = rwkv.hooks_in, read_file = rwkv.read_file, unzip = rwkv.unzip,
   restore = function(path) optimizer:restore(path) end,
   verify = function(path) rwkv.verify(packed, path, 1) end,
-  npy = npy.load, tsv = tsv.read, theirs = diff.read,
+  tsv = tsv.read, theirs = diff.read,
   pack = pack.read,
   diff = function(path) diff.compare("pack.safetensors", path, compared) end,
   reference = function(path) diff.compare(path, "pack.safetensors", compared) end,

@@ -76,7 +76,7 @@ nm -A -P -g $(cut -d ' ' -f 2 build/lint_layers.txt) | awk '
 
 # A name that other files see says by its prefix where it is at home.
 prefixes='m|packed|storage|arena|memory|rng|rwkv|shape|tensor|expect|k|op|backend|f|fast|machine|pool|shadow|t|tape|node|opt|
-  file|format|mapping|names|writer|output|regular|
+  file|format|mapping|archive|npy|pickle|torch|names|writer|output|regular|
   buffer|table|trie|ids|vocabulary|literal|utf8|nfc|words|bpe|world|chars|tokenizer|sampler|
   dims|has|init|hook|trace|mixes|global|block|channel|v[1-7]|version|
   layout|model|state|recognise|metadata|golden'
@@ -85,7 +85,7 @@ nm -P -g --defined-only build/f32/librwkv.a | awk 'NF > 2 {print $1}' | LC_ALL=C
 [ -s build/lint.txt ] && { cat build/lint.txt; breach 'these names have no prefix that says their layer (tests/lint.sh)'; }
 
 # Memory is counted: outside ref/io, which frees what strdup and cJSON gave, it goes the way it came.
-grep -nE '\b(malloc|calloc|realloc|free)\(' ref/*.c ref/model/*.c ref/text/*.c ref/engine/*.c ref/fast/*.c | grep -vE '^ref/engine/memory.c|->free\(' &&
+grep -nE '\b(malloc|calloc|realloc|free)\(' ref/*.c ref/text/*.c ref/model/*.c ref/engine/*.c ref/fast/*.c | grep -vE '^ref/engine/memory.c|->free\(' &&
   breach 'ref/ takes memory by rwkv_alloc and gives it back by rwkv_release (above)'
 
 # Equation tags: every tag cited in the code stands in PAPER_NOTES.md, and every tag there is cited.

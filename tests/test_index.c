@@ -10,6 +10,8 @@
 #include "files.h"
 #include "model_files.h"
 
+#include "spec.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -161,6 +163,13 @@ static void foreign_files(void **state)
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     files_write(files_path("what.pth"), cases[i].bytes, cases[i].n);
     open_must_fail(files_path("what.pth"), cases[i].says);
+  }
+  static const unsigned lengths[] = {0x280, 0x380, 0x480, 0x580, 0x8b1f}; /* as pickles and gzip begin */
+  for (size_t i = 0; i < COUNT(lengths); i++) {
+    char header[0x8b20];
+    snprintf(header, sizeof header, "%-*s", (int)lengths[i], "{}");
+    files_write_st(files_path("what.safetensors"), header, "", 0);
+    file_close(file_open(files_path("what.safetensors")));
   }
   static const char zeros[8192];
   files_write(files_path("what.pth"), zeros, sizeof zeros);

@@ -63,7 +63,6 @@ static bool is_blank(const unsigned char *bytes, size_t size)
 void format_foreign(const unsigned char *bytes, size_t size)
 {
   if (!size) rwkv_fail("is empty");
-  if (size > 8 && bytes[8] == '{') return; /* safetensors: the size of its header, in front, may begin like anything */
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
     if (size >= kinds[i].at + kinds[i].length && !memcmp(bytes + kinds[i].at, kinds[i].bytes, kinds[i].length))
       rwkv_fail("is %s", kinds[i].is);

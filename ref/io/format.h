@@ -57,6 +57,7 @@ void format_text(TensorFile *f, const char *key, const char *text); /* metadata;
 void *format_memory(TensorFile *f, size_t bytes);                   /* stays as long as the file; contents undefined */
 char *format_copy(TensorFile *f, const char *text, size_t length);  /* the same, with a 0 at the end */
 char *format_printed(TensorFile *f, const char *format, ...) __attribute__((format(printf, 2, 3)));
+char *format_called(TensorFile *f, const char *path); /* the file's name without directory and ending: what has none */
 /* What must be let go of, however the listing ends; one thing at a time, NULL: nothing any more. */
 void format_hold(TensorFile *f, void *thing, void (*let_go)(void *thing));
 

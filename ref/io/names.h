@@ -15,8 +15,8 @@ typedef struct {
 /* From here on the tensors of f have official names, as far as the file's are known, and the official shapes. Twice
    does no harm. */
 Names names_official(TensorFile *f);
-/* The other way, for a model of v6 or v7 that has official names: to those of flash-linear-attention, in its newer form.
-   v7's value residual of block 0, which nothing uses, goes; whatever else has no name there fails. */
+/* The other way, for a model of v6 or v7 that has official names: to those of flash-linear-attention, in its newer
+   form. v7's value residual of block 0, which nothing uses, goes; whatever else has no name there fails. */
 void names_fla(TensorFile *f);
 
 #endif

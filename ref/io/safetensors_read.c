@@ -69,13 +69,15 @@ static int by_place(const void *a, const void *b)
   return x->bytes != y->bytes ? (x->bytes > y->bytes ? 1 : -1) : (x->n > y->n) - (x->n < y->n);
 }
 
-/* Every byte of the data belongs to exactly one of the tensors, which are put into their order. */
-static void check_layout(FileTensor *tensors, int count, const unsigned char *data, size_t data_size)
+/* Every byte of the data belongs to exactly one of the tensors from the first on, which are put into their order. */
+static void check_layout(TensorFile *f, int first, const unsigned char *data, size_t data_size)
 {
   const unsigned char *next = data;
-  if (count > 1) qsort(tensors, (size_t)count, sizeof *tensors, by_place);
+  FileTensor *tensors = format_tensors(f);
+  int count = format_count(f);
+  if (count > first) qsort(tensors + first, (size_t)(count - first), sizeof *tensors, by_place);
   rwkv_poll();
-  for (int i = 0; i < count; i++) {
+  for (int i = first; i < count; i++) {
     FileTensor *t = &tensors[i];
     if (t->bytes < next) rwkv_fail("tensor \"%s\" overlaps the one before it", t->name);
     if (t->bytes > next) rwkv_fail("there is a gap of %td bytes before tensor \"%s\"", t->bytes - next, t->name);
@@ -135,10 +137,15 @@ static void list(TensorFile *f, const Mapping *m)
     if (is_texts) read_texts(f, j);
     else read_tensor(f, j, data, data_size);
   }
-  check_layout(format_tensors(f) + first, format_count(f) - first, data, data_size);
+  check_layout(f, first, data, data_size);
 }
 
-/* What nothing else is, is taken for it. */
-static bool begins(const unsigned char *bytes, size_t size) { return (void)bytes, (void)size, true; }
+/* The lengths of some headers are how other files begin. */
+static bool begins(const unsigned char *bytes, size_t size)
+{
+  uint64_t length = 0;
+  for (int i = 7; i >= 0 && size > 8; i--) length = length << 8 | bytes[i];
+  return size > 8 && length <= size - 8 && bytes[8] == '{';
+}
 
 const Format format_safetensors = {begins, list};

@@ -63,6 +63,12 @@ char *format_printed(TensorFile *f, const char *format, ...)
   return format_copy(f, text, strlen(text));
 }
 
+char *format_called(TensorFile *f, const char *path)
+{
+  const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *dot = strrchr(name, '.');
+  return format_copy(f, name, dot && dot > name ? (size_t)(dot - name) : strlen(name));
+}
+
 /* A list with room for one more. */
 static void *with_room(TensorFile *f, void *list, int count, int *room, size_t size)
 {
@@ -115,7 +121,7 @@ void format_text(TensorFile *f, const char *key, const char *text)
 
 /* ---- opening ---- */
 
-static const Format *const formats[] = {&format_index};
+static const Format *const formats[] = {&format_safetensors, &format_zip, &format_npy, &format_index};
 
 typedef struct {
   TensorFile *f;

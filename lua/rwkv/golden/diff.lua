@@ -4,7 +4,6 @@ local compare = require "rwkv.golden.compare"
 local file = require "rwkv.file"
 local mistakes = require "rwkv.golden.mistakes"
 local names = require "rwkv.golden.names"
-local npy = require "rwkv.golden.npy"
 local options_of = require "rwkv.options"
 local pack = require "rwkv.golden.pack"
 local progress = require "rwkv.progress"
@@ -22,14 +21,9 @@ local tolerances = {
   bf16 = { default = 2e-1, worst = 3, rms = 2, least = 1e-2 },
 }
 
--- The tensors of a safetensors, .npy or .npz file, and their names.
+-- The tensors of a file of any format, and their names in its order.
 function diff.read(path)
-  local tensors, order, _
-  if path:find "%.np[yz]$" then
-    tensors, order = npy.load(path)
-  else
-    tensors, _, order = file.tensors(path)
-  end
+  local tensors, _, order = file.tensors(path)
   return tensors, order
 end
 
