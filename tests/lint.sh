@@ -75,7 +75,7 @@ nm -A -P -g $(cut -d ' ' -f 2 build/lint_layers.txt) | awk '
 
 # A name that other files see says by its prefix where it is at home.
 prefixes='m|packed|storage|arena|memory|rng|rwkv|shape|tensor|expect|k|op|backend|f|fast|machine|pool|shadow|t|tape|node|opt|
-  file|format|mapping|archive|npy|pickle|torch|writer|output|regular|dims|has|init|hook|trace|mixes|global|channel|v[1-7]|version|layout|model|state|recognise|metadata|
+  file|format|mapping|archive|convert|npy|pickle|torch|writer|output|regular|dims|has|init|hook|trace|mixes|global|channel|v[1-7]|version|layout|model|state|recognise|metadata|
   golden'
 nm -P -g --defined-only build/f32/librwkv.a | awk 'NF > 2 {print $1}' | LC_ALL=C sort -u |
   grep -vE "^(always$|($(echo "$prefixes" | tr -d ' \n'))_)" >build/lint.txt

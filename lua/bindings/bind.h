@@ -151,6 +151,7 @@ void open_optim(lua_State *L);
 void open_rng(lua_State *L);
 void open_golden(lua_State *L);
 void open_tensor_file(lua_State *L);
+void open_convert(lua_State *L);
 void open_tensor_load(lua_State *L);
 void open_zip(lua_State *L);
 void open_system(lua_State *L);

@@ -3,7 +3,7 @@
 --   [--layers 3] [--dim 24] [--heads 2] [--vocab 23] [--len 24] [--batch 1] [--seed 0] [--dtype f32|bf16|f16|f64: of the
 --   weights] [--weights FILE: these instead of random ones] [--tokens FILE[:NAME]] [--no-gradients] [--no-trace] [--allow-weak]
 --   [--profile f32|bf16|fp16: also the numbers of this arithmetic]
--- aviary golden diff PACK THEIRS    what another implementation gets wrong, and where first; THEIRS: safetensors, .npy, .npz
+-- aviary golden diff PACK THEIRS    what another implementation gets wrong, and where first; THEIRS: safetensors, .pth, .npy, .npz
 --   [--profile f32|bf16|fp16: the arithmetic of theirs] [--tol 1e-5: one tolerance for all] [--rename THEIRS=OURS,..]
 --   [--only WORD,..] [--skip WORD,..] [--no-causes] [--tap FILE] [--junit FILE; - for the standard output]
 --   status 0: all agree, 1: something is off, 2: could not be compared
