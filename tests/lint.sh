@@ -160,7 +160,7 @@ fi
 
 # Scripts see neither rwkv.core's private functions nor the files that hold them.
 keepers=' init public hooks plot/init progress tensor experiment/init experiment/configs experiment/draws experiment/files
-  experiment/fingerprint experiment/known experiment/workers '
+  experiment/fingerprint experiment/known experiment/workers text/stream '
 grep -rlE '^[^-]*\bprivate\b' lua/rwkv lua/commands | while read -r f; do
   name=${f#lua/rwkv/}
   case " $(echo $keepers) " in *" ${name%.lua} "*) ;; *) echo "$f" ;; esac

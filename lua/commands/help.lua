@@ -7,7 +7,8 @@ aviary verify WEIGHTS GOLDEN [--tol X]   compare a model with golden numbers, gr
 aviary golden make VERSION OUT           numbers that other implementations can be compared with
 aviary golden diff PACK THEIRS           what is off in theirs, where first, and why
 aviary info [MODEL]                      the versions, or what a model file is
-aviary bench NAME [OPTIONS]              how fast: train, decode, prefill, ops, scaling, hook, all, peers
+aviary tokenize --vocab FILE [--decode]  text as token ids, and back
+aviary bench NAME [OPTIONS]              how fast: train, decode, prefill, ops, scaling, hook, tokenize, all, peers
 aviary help [NAME]                       this list; or a command, function or method explained]]
   return
 end
