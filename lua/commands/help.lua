@@ -12,7 +12,8 @@ aviary generate MODEL --prompt TEXT      what a model writes after a text
 aviary chat MODEL                        a conversation with it
 aviary embed MODEL < LINES               a vector for each line
 aviary eval KIND MODEL [OPTIONS]         how good: perplexity of a text, LAMBADA, multiple choice
-aviary bench NAME [OPTIONS]              how fast: train, decode, prefill, ops, scaling, hook, all, peers
+aviary tokenize --vocab FILE [--decode]  text as token ids, and back
+aviary bench NAME [OPTIONS]              how fast: train, decode, prefill, ops, scaling, hook, tokenize, all, peers
 aviary help [NAME]                       this list; or a command, function or method explained]]
   return
 end
