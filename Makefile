@@ -240,7 +240,7 @@ fuzz: build/asan32/aviary build/asan64/aviary
 	@sh tests/fuzz.sh $(SECONDS) $(SEED) build/asan32 build/asan64
 
 # One target of libFuzzer: tests/fuzz/NAME.c, which begins with the files that NAME.lua writes. It needs clang.
-FUZZ_FLAGS := -O1 -g -w -DAVIARY_POISON -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+FUZZ_FLAGS := -O1 -g -w -DAVIARY_POISON -DARENA_BLOCK=16384 -fno-omit-frame-pointer -fno-sanitize-recover=undefined
 build/fuzz/%.o: %.c build/flags
 	@mkdir -p $(@D)
 	@echo "cc fuzz $<"
@@ -248,6 +248,7 @@ build/fuzz/%.o: %.c build/flags
 build/fuzz/%: build/fuzz/tests/fuzz/%.o $(REF:%.c=build/fuzz/%.o)
 	@echo "link $@"
 	@clang -fsanitize=address,undefined,fuzzer $^ $(LIBS) -o $@
+.PRECIOUS: build/fuzz/%
 fuzz-%: build/fuzz/% aviary
 	@sh tests/fuzz/run.sh $* $(SECONDS)
 -include $(wildcard build/fuzz/*/*.d build/fuzz/*/*/*.d)

@@ -96,6 +96,19 @@ static void other_archives(void **state)
   open_must_fail(write_archive(), "it is stored, but has two sizes");
 }
 
+/* Sizes of 1 GiB in a small file, both of them: no memory is taken by that. */
+static void sizes_that_lie(void **state)
+{
+  (void)state;
+  z = (ZipBytes){.claimed = 1u << 30, .method = 8};
+  zip_bytes_add(&z, "a.npy", npy, NPY);
+  memcpy(z.directory + 20, (unsigned char[]){0, 0, 0, 0x40}, 4);
+  const char *path = write_archive();
+  memory_limit(memory_used() + (64u << 20), "the test");
+  open_must_fail(path, "it does not end within the file");
+  memory_limit(0, NULL);
+}
+
 static void cut_or_changed(void **state)
 {
   (void)state;
@@ -133,6 +146,7 @@ static void cut_or_changed(void **state)
 
 int main(void)
 {
-  const struct CMUnitTest tests[] = {TEST(stored_and_deflated), TEST(other_archives), TEST(cut_or_changed)};
+  const struct CMUnitTest tests[] = {TEST(stored_and_deflated), TEST(other_archives), TEST(sizes_that_lie),
+                                     TEST(cut_or_changed)};
   return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }

@@ -219,6 +219,7 @@ const unsigned char *archive_bytes(Archive *a, int i, size_t *size)
     if (about.encryption_method != ZIP_EM_NONE) rwkv_fail("entry %s is encrypted", e->name);
     if (about.comp_method != ZIP_CM_STORE && about.comp_method != ZIP_CM_DEFLATE)
       rwkv_fail("entry %s is compressed by method %d, expected 0 (stored) or 8 (deflated)", e->name, about.comp_method);
+    if (about.comp_size > a->source.m->size) fail_to_read(e, "it does not end within the file");
     e->bytes = about.comp_method == ZIP_CM_STORE ? find_stored(a, i, &about) : unpack(a, i, &about);
     e->size = (size_t)about.size;
   }
