@@ -9,7 +9,12 @@
 #endif
 
 enum { ALIGN = 64 };
-static const size_t host_block = (size_t)1 << 20, number_block = (size_t)8 << 20; /* numbers want large pages */
+#ifdef AVIARY_POISON
+static const size_t host_block = (size_t)1 << 14; /* a small one is soon filled, and full ones are what can go wrong */
+#else
+static const size_t host_block = (size_t)1 << 20;
+#endif
+static const size_t number_block = (size_t)8 << 20; /* numbers want large pages */
 
 struct ArenaBlock {
   ArenaBlock *next;

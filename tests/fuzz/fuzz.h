@@ -9,6 +9,10 @@
 #include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+const char *__asan_default_options(void);
+
+/* Freed memory is watched for a while only: with the default of 256 MB every run would touch new pages. */
+const char *__asan_default_options(void) { return "quarantine_size_mb=8:malloc_context_size=12"; }
 
 /* What a target finds wrong by itself ends it like a crash. */
 static inline void fuzz_need(int ok, const char *what)
