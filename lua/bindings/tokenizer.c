@@ -47,10 +47,12 @@ static size_t encode_argument(lua_State *L, Handle *h, bool more)
   return tokenizer_encode(h->t, (const unsigned char *)text, n, more, &h->ids);
 }
 
-static int encode(lua_State *L) /* t:encode(text) -> list of ids */
+/* t:encode(text, more or false) -> list of ids, how many bytes of the text were read. more: the text goes on */
+static int encode(lua_State *L)
 {
   Handle *h = check_handle(L);
-  encode_argument(L, h, false);
+  lua_settop(L, 3);
+  size_t read = encode_argument(L, h, keep_argument(L, 3));
   if (h->ids.n > 1 << 28) return luaL_error(L, "encode: %I ids, expected at most %d", (lua_Integer)h->ids.n, 1 << 28);
   lua_createtable(L, (int)h->ids.n, 0);
   for (size_t i = 0; i < h->ids.n; i++) {
@@ -58,7 +60,8 @@ static int encode(lua_State *L) /* t:encode(text) -> list of ids */
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
   ids_release(&h->ids);
-  return 1;
+  lua_pushinteger(L, (lua_Integer)read);
+  return 2;
 }
 
 static int tokens(lua_State *L) /* t:tokens(text) -> tokens [1,T] */

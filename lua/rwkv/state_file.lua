@@ -128,17 +128,26 @@ end
 -- [head, key, value].
 local tuned_is_transposed = { v6 = true, v6a = true, v6b = true, v7 = false }
 
-local function read_tuned(model, path, tensors)
+local tuned_dtypes = { f64 = true, f32 = true, bf16 = true, f16 = true }
+
+-- The tuned state of a layer in a file, which may be one of a whole model, or nil.
+local function tuned_in(path, layer)
+  local name = ("blocks.%d.att.time_state"):format(layer)
+  return core.load_tensors(path, name)[name], name
+end
+
+local function read_tuned(model, path)
   local config, state = model:config(), model:state(1)
   local transposed = tuned_is_transposed[config.version]
   if transposed == nil then
     wrong(path, "a tuned state (time_state) is for v6 and v7, the model is of version %s", config.version)
   end
   for layer = 0, config.layers - 1 do
-    local name = ("blocks.%d.att.time_state"):format(layer)
-    local entry, part = tensors[name], layer .. ".att_kv"
+    local entry, name = tuned_in(path, layer)
+    local part = layer .. ".att_kv"
     local shape = state:get(part):shape()
     if not entry then wrong(path, "%s is missing; the model has %d layers", name, config.layers) end
+    if not tuned_dtypes[entry.dtype] then wrong(path, "%s is of %s, expected f32, bf16, f16 or f64", name, entry.dtype) end
     if not same_shape(entry.shape, { table.unpack(shape, 2) }) then
       wrong(path, "%s is %s, expected %s", name, shape_text(entry.shape), shape_text { table.unpack(shape, 2) })
     end
@@ -147,16 +156,16 @@ local function read_tuned(model, path, tensors)
       return Tensor.reshape(value, shape)
     end))
   end
-  local beyond = ("blocks.%d.att.time_state"):format(config.layers)
-  if tensors[beyond] then wrong(path, "%s: the model has only %d layers", beyond, config.layers) end
+  local beyond, name = tuned_in(path, config.layers)
+  if beyond then wrong(path, "%s: the model has only %d layers", name, config.layers) end
   return state
 end
 
 -- load_state(path) -> the state, the user's metadata; of a tuned state nil
 local function load_state(model, path)
-  local tensors, meta = core.load_tensors(path)
-  if meta.format == format then return read_state(model, path, tensors, meta) end
-  if tensors["blocks.0.att.time_state"] then return read_tuned(model, path, tensors) end
+  local tensors, meta = core.load_tensors(path, "blocks.0.att.time_state")
+  if meta.format == format then return read_state(model, path, (core.load_tensors(path)), meta) end
+  if next(tensors) then return read_tuned(model, path) end
   wrong(path, "no state: neither written by state:save nor a tuned one (blocks.N.att.time_state)")
 end
 

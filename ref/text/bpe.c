@@ -13,13 +13,13 @@ static void encode_words(Bpe *b, const unsigned char *text, size_t n, Ids *out)
 
 /* Takes the added tokens of a trie out of the text, the leftmost first, of several the longest, and hands on what is
    between them. */
-static void take_out(Bpe *b, const Trie *added, const unsigned char *text, size_t n, Ids *out,
+static void take_out(Bpe *b, const DoubleArray *added, const unsigned char *text, size_t n, Ids *out,
                      void (*hand_on)(Bpe *, const unsigned char *, size_t, Ids *))
 {
   size_t from = 0, length;
   for (size_t at = 0; added->longest && at < n; at += length) {
     int id;
-    length = trie_longest(added, text + at, n - at, &id);
+    length = double_array_longest(added, text + at, n - at, &id);
     if (!length) {
       length = 1;
       continue;
@@ -75,8 +75,8 @@ void bpe_close(Bpe *b)
 {
   if (!b) return;
   table_release(&b->merges);
-  trie_release(&b->raw);
-  trie_release(&b->normal);
+  double_array_release(&b->raw);
+  double_array_release(&b->normal);
   nfc_release(&b->nfc);
   words_close(b->words);
   void *const blocks[] = {b->merged, b->cache, b->symbols, b->heap};

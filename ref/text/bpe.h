@@ -8,8 +8,8 @@
 #define AVIARY_BPE_H
 
 #include "buffer.h"
+#include "double_array.h"
 #include "nfc.h"
-#include "trie.h"
 #include "words.h"
 
 #include <stdbool.h>
@@ -37,12 +37,12 @@ typedef struct {
 
 typedef struct Bpe {
   const char *path;
-  int byte_id[256]; /* -1: no token */
-  Table merges;     /* left id << 20 | right id -> rank */
-  int *merged;      /* [rank]: id */
-  Trie raw, normal; /* the added tokens: searched in the text, and in the normalised text */
-  bool normalise;   /* NFC */
-  bool whole;       /* an added token may stand across any place: a text cannot be encoded in parts */
+  int byte_id[256];        /* -1: no token */
+  Table merges;            /* left id << 20 | right id -> rank */
+  int *merged;             /* [rank]: id */
+  DoubleArray raw, normal; /* the added tokens: searched in the text, and in the normalised text */
+  bool normalise;          /* NFC */
+  bool whole;              /* an added token may stand across any place: a text cannot be encoded in parts */
   Nfc nfc;
   Words *words;
   CachedWord *cache; /* [CACHED_WORDS], by the hash of the word */

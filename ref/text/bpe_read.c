@@ -170,7 +170,7 @@ static void read_added(Reading *r, const cJSON *j, size_t i)
   if (problem) rwkv_fail("%s: added token \"%.60s\": %s", r->path, name, problem);
   bool normal = normalized ? cJSON_IsTrue(normalized) : !cJSON_IsTrue(field(j, "special"));
   if (normal && b->normalise) text = nfc_text(&b->nfc, text, &n);
-  if (trie_add(normal ? &b->normal : &b->raw, text, n, id) != id)
+  if (trie_add(normal ? &r->f->normal : &r->f->raw, text, n, id) != id)
     rwkv_fail("%s: added token \"%.60s\" stands there twice", r->path, name);
   for (size_t k = 1; k < n; k++) b->whole |= (text[k] == ' ' || text[k] == '\n') && text[k - 1] > ' ';
 }
@@ -201,13 +201,13 @@ void bpe_read(Tokenizer *t, VocabularyFile *f)
   r.scratch = f->scratch = buffer_grow(f->scratch, &f->room, f->n + 1, 1, "a vocabulary");
   spell_bytes(&r);
   trie_open(&f->names);
+  trie_open(&f->raw);
+  trie_open(&f->normal);
   Bpe *b = t->bpe = rwkv_alloc(1, sizeof *b, "a tokenizer");
   memset(b->byte_id, 0xff, sizeof b->byte_id);
   b->path = t->path;
   b->normalise = !is_nothing(field(f->json, "normalizer"));
   table_open(&b->merges);
-  trie_open(&b->raw);
-  trie_open(&b->normal);
   b->words = words_open();
   b->cache = rwkv_alloc(CACHED_WORDS, sizeof *b->cache, "a tokenizer");
   b->merged = rwkv_alloc((size_t)cJSON_GetArraySize(merges), sizeof *b->merged, "a vocabulary");
@@ -218,4 +218,6 @@ void bpe_read(Tokenizer *t, VocabularyFile *f)
   }
   read_list(&r, merges, "model.merges", read_merge);
   read_list(&r, field(f->json, "added_tokens"), "added_tokens", read_added);
+  double_array_build(&b->raw, &f->raw, f->path);
+  double_array_build(&b->normal, &f->normal, f->path);
 }

@@ -21,7 +21,7 @@ typedef struct {
   void *json;             /* cJSON */
   unsigned char *scratch; /* [room] */
   size_t room;
-  Trie names; /* the tokens as the file spells them */
+  Trie names, raw, normal; /* bpe: the tokens as the file spells them; the added ones */
 } VocabularyFile;
 
 /* The readers fill t->vocabulary, and t->bpe; they fail with the file's name. */

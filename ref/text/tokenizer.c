@@ -115,6 +115,7 @@ static void open_protected(void *arg)
     read_text(&o->file);
     read_kind(o->t, &o->file);
   }
+  vocabulary_finish(&o->t->vocabulary, o->t->path);
 }
 
 Tokenizer *tokenizer_open(const char *path)
@@ -123,6 +124,8 @@ Tokenizer *tokenizer_open(const char *path)
   const char *problem = rwkv_protect(open_protected, &o);
   cJSON_Delete(o.file.json);
   trie_release(&o.file.names);
+  trie_release(&o.file.raw);
+  trie_release(&o.file.normal);
   if (o.file.text) rwkv_release(o.file.text);
   if (o.file.scratch) rwkv_release(o.file.scratch);
   if (problem) {

@@ -34,8 +34,9 @@ int trie_add(Trie *t, const unsigned char *s, size_t n, int number)
 
 int trie_find(const Trie *t, const unsigned char *s, size_t n)
 {
-  int number;
-  return n && trie_longest(t, s, n, &number) == n ? number : -1;
+  uint32_t node = n ? s[0] : TABLE_NONE;
+  for (size_t i = 1; i < n && node != TABLE_NONE; i++) node = table_find(&t->next, (uint64_t)node << 8 | s[i]);
+  return node == TABLE_NONE ? -1 : t->number[node];
 }
 
 void trie_release(Trie *t)

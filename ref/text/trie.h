@@ -1,4 +1,4 @@
-/* A set of byte strings, each with a number, and the longest of them with which a text begins. */
+/* A set of byte strings, each with a number. */
 #ifndef AVIARY_TRIE_H
 #define AVIARY_TRIE_H
 
@@ -23,20 +23,5 @@ void trie_open(Trie *t); /* empty; t is {0} */
 int trie_add(Trie *t, const unsigned char *s, size_t n, int number);
 int trie_find(const Trie *t, const unsigned char *s, size_t n); /* the number of this very string, or -1 */
 void trie_release(Trie *t);
-
-/* The longest string with which the n >= 1 bytes at s begin: its length, and its number in *number. 0: there is none.
-   */
-static inline size_t trie_longest(const Trie *t, const unsigned char *s, size_t n, int *number)
-{
-  uint32_t node = s[0];
-  size_t length = t->number[node] >= 0;
-  *number = t->number[node];
-  for (size_t i = 1; i < n; i++) {
-    node = table_find(&t->next, (uint64_t)node << 8 | s[i]);
-    if (node == TABLE_NONE) break;
-    if (t->number[node] >= 0) *number = t->number[node], length = i + 1;
-  }
-  return length;
-}
 
 #endif

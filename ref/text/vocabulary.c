@@ -39,9 +39,16 @@ const char *vocabulary_add(Vocabulary *v, int id, const unsigned char *bytes, si
   return other == id ? wrong : problem("token %d has the bytes of token %d", id, other);
 }
 
+void vocabulary_finish(Vocabulary *v, const char *path)
+{
+  if (v->trie.longest) double_array_build(&v->array, &v->trie, path);
+  trie_release(&v->trie);
+}
+
 void vocabulary_release(Vocabulary *v)
 {
   trie_release(&v->trie);
+  double_array_release(&v->array);
   if (v->token) rwkv_release(v->token);
   if (v->bytes) rwkv_release(v->bytes);
   *v = (Vocabulary){0};
@@ -57,10 +64,10 @@ size_t vocabulary_encode(const Vocabulary *v, const char *path, const unsigned c
                          Ids *out)
 {
   enum { OFTEN = 1 << 16 };
-  size_t at = 0, asked = 0, enough = more ? v->trie.longest : 1;
+  size_t at = 0, asked = 0, enough = more ? v->array.longest : 1;
   while (n - at >= enough && at < n) {
     int id;
-    size_t length = trie_longest(&v->trie, text + at, n - at, &id);
+    size_t length = double_array_longest(&v->array, text + at, n - at, &id);
     if (!length) rwkv_fail("%s: no token begins with the byte 0x%02x of the text", path, text[at]);
     ids_put(out, id);
     at += length;

@@ -3,7 +3,7 @@
 #define AVIARY_VOCABULARY_H
 
 #include "buffer.h"
-#include "trie.h"
+#include "double_array.h"
 
 enum { VOCABULARY_MAX = (1 << 20) - 1 }; /* ids are below */
 
@@ -14,7 +14,8 @@ typedef struct {
   size_t size, token_room;
   unsigned char *bytes;
   size_t used, byte_room;
-  Trie trie;
+  Trie trie;         /* while it is read */
+  DoubleArray array; /* afterwards */
 } Vocabulary;
 
 void vocabulary_open(Vocabulary *v); /* empty; v is {0} */
@@ -22,6 +23,7 @@ void vocabulary_open(Vocabulary *v); /* empty; v is {0} */
    wrong (valid until the next call). */
 const char *vocabulary_put(Vocabulary *v, int id, const unsigned char *bytes, size_t n);
 const char *vocabulary_add(Vocabulary *v, int id, const unsigned char *bytes, size_t n);
+void vocabulary_finish(Vocabulary *v, const char *path); /* no token is added any more */
 void vocabulary_release(Vocabulary *v);
 
 /* The bytes of an id below size. */

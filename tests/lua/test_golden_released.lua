@@ -121,6 +121,18 @@ test("a pack without its weights names their file, and is compared with the rest
   has(golden("diff %D/whole.safetensors %D/theirs.safetensors --weights %D/model.safetensors", 2), "holds its weights")
 end)
 
+test("weights in float64 are those that the numbers were made with", function()
+  local model, list = rwkv.model { version = "v4", layers = 1, dim = 8, vocab = 5 }, {}
+  for name, p in model:parameters() do
+    list[#list + 1] = { name = name, dtype = "f64", value = rwkv.no_grad(function() return p + 1e-9 end) }
+  end
+  rwkv.save_tensors(dir .. "/double.safetensors", list)
+  golden "make --weights %D/double.safetensors --len 3 --no-sensitivity %D/p.safetensors"
+  local tensors, meta = rwkv.load_tensors(dir .. "/p.safetensors")
+  equal(meta.dtype, "f64")
+  for _, e in ipairs(list) do equal(tensors[e.name].value:tolist(), e.value:tolist()) end
+end)
+
 test("the weights of a large file stay out, unless they are asked for", function()
   local path = dir .. "/large.safetensors"
   rwkv.model { version = "v4", layers = 1, dim = 32, vocab = 1000000, init = "uniform" }:pack "bf16":save(path)

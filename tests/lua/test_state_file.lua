@@ -181,6 +181,23 @@ test("a tuned state that does not fit is refused", function()
   rwkv.save_tensors(path, { { name = "blocks.0.att.time_state", value = rwkv.zeros(4, 8, 8), dtype = "bf16" },
     { name = "blocks.1.att.time_state", value = rwkv.zeros(4, 8, 8), dtype = "f16" } })
   equal(model:load_state(path):batch(), 1)
+  local list = {}
+  for layer = 0, 1 do
+    list[layer + 1] = { name = ("blocks.%d.att.time_state"):format(layer), value = rwkv.zeros(4, 8, 8), dtype = "i64" }
+  end
+  rwkv.save_tensors(path, list)
+  fails(function() model:load_state(path) end, "blocks.0.att.time_state is of i64")
+end)
+
+test("a model's file that holds a tuned state besides", function()
+  local model, list = small "v7", {}
+  for name, t in model:parameters() do list[#list + 1] = { name = name, value = t } end
+  for layer = 0, 1 do
+    list[#list + 1] = { name = ("blocks.%d.att.time_state"):format(layer), value = rwkv.rng(layer):tensor("normal", 4, 8, 8) }
+  end
+  rwkv.save_tensors(path, list)
+  local state = rwkv.load(path):load_state(path)
+  equal(state:get "1.att_kv":tolist()[1], list[#list].value:tolist())
 end)
 
 os.remove(path)

@@ -111,7 +111,8 @@ end
 -- its path; plot; command, the line that is run. Returns the line of results.
 function eval.run(name, arguments, tools)
   if not known(name) then
-    error(("expected %s, found '%s'"):format(table.concat(eval.names, ", "), tostring(name)), 0)
+    error(("%susage: aviary eval %s MODEL ..; `aviary help eval` explains them"):format(
+      name and ("there is no evaluation '%s'\n"):format(name) or "", table.concat(eval.names, "|")), 0)
   end
   local kind = require("rwkv.eval." .. name)
   local o = read_options(arguments, kind)
@@ -122,10 +123,6 @@ function eval.run(name, arguments, tools)
   local vocab_path, prefix
   local config = e.model:config()
   e.tokenizer, vocab_path = tools.find(o.vocab ~= "" and o.vocab or nil, path, config.vocab)
-  if e.tokenizer:size() > config.vocab then
-    error(("the tokenizer %s has %d tokens, the model's vocabulary %d"):format(vocab_path, e.tokenizer:size(),
-      config.vocab), 0)
-  end
   if o.separator then o.separator = unescaped(o.separator) end
   e.prefix, prefix = prefix_of(o.prefix, config.version, e.tokenizer)
   e.facts = facts_of(e, path, vocab_path, prefix, files)

@@ -1,39 +1,7 @@
--- A text of any length as tokens, read in pieces: the same tokens as those of the whole, in memory that does not grow with it.
--- Where a piece may end depends on the tokenizer. BPE joins letters within a word only, and a word never ends before the
--- white space that follows it: a piece ends there. The other tokenizers take the longest token at each place: a token is
--- certain when no longer one could reach beyond what has been read.
-local space = require "rwkv.eval.space"
-
+-- A text of any length as tokens, read in pieces: the tokens are those of the whole, in memory that does not grow with it.
 local reading = {}
 
 local block = 1 << 16
-
--- Bytes of the longest token.
-local function longest(tokenizer)
-  local most = 1
-  for id = 0, tokenizer:size() - 1 do most = math.max(most, #tokenizer:bytes(id)) end
-  return most
-end
-
--- certain(text) -> the tokens at its beginning that whatever follows leaves as they are, and how many bytes they take.
-local function certain_of(tokenizer)
-  if tokenizer:kind() == "bpe" then
-    return function(text)
-      local cut = space.last_cut(text)
-      return cut and tokenizer:encode(text:sub(1, cut)) or {}, cut or 0
-    end
-  end
-  local reach = longest(tokenizer)
-  return function(text)
-    local ids, stop = tokenizer:encode(text), #text
-    for i = #ids, 1, -1 do
-      local start = stop - #tokenizer:bytes(ids[i])
-      if start + reach <= #text then break end
-      ids[i], stop = nil, start
-    end
-    return ids, stop
-  end
-end
 
 local function open(path)
   local file, why = io.open(path, "rb")
@@ -52,21 +20,20 @@ end
 -- pieces(path, tokenizer, separator) -> iterator over lists of ids, in their order, none of them empty, and whether a document
 -- begins with the list. A separator, unless it is "", stands between documents and belongs to none.
 local function pieces(path, tokenizer, separator)
-  local file, certain = open(path), certain_of(tokenizer)
-  local text, at, ended, begins = "", 1, false, true
+  local file, text, at, ended, begins = open(path), "", 1, false, true
   local function read_more()
     local more = file:read(block)
     text, at, ended = text:sub(at) .. (more or ""), 1, not more
   end
-  -- Ids and the byte after them; nil: more has to be read first.
+  -- Ids, the byte after them, and whether the document ends there; none: more has to be read first.
   local function next_piece()
     local stop, after = nil, nil
     if separator ~= "" then stop, after = text:find(separator, at, true) end
     if stop or ended then
       return tokenizer:encode(text:sub(at, (stop or 0) - 1)), after and after + 1 or #text + 1, stop ~= nil
     end
-    local ids, bytes = certain(text:sub(at, -math.max(#separator, 1)))
-    if #ids > 0 then return ids, at + bytes, false end
+    local ids, bytes = tokenizer:encode(text:sub(at, -math.max(#separator, 1)), true)
+    if bytes > 0 then return ids, at + bytes, false end
   end
   return function()
     while not (ended and at > #text) do

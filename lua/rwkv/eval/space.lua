@@ -1,4 +1,4 @@
--- White space of Unicode, in UTF-8: where a text may be cut for BPE, and what moves from a prompt to what follows it.
+-- White space of Unicode, in UTF-8.
 local space = {}
 
 local wide = { ["\u{85}"] = true, ["\u{a0}"] = true, ["\u{1680}"] = true, ["\u{2028}"] = true, ["\u{2029}"] = true,
@@ -19,15 +19,6 @@ function space.split(text)
   local stop = #text
   while stop > 0 and last_space(text, stop) > 0 do stop = stop - last_space(text, stop) end
   return text:sub(1, stop), text:sub(stop + 1)
-end
-
--- The largest cut for which text:sub(1, cut) ends a word and text:sub(cut + 1) begins with white space; nil without one.
-function space.last_cut(text)
-  local at = #text
-  while at > 1 do
-    if text:find("^[ \t\r\n]", at) and last_space(text, at - 1) == 0 then return at - 1 end
-    at = at - 1
-  end
 end
 
 return space

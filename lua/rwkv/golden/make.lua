@@ -128,6 +128,16 @@ local function released(version, o, packed)
   return model
 end
 
+-- What the weights of a file are written as: float32 holds all that is not of a file in float64.
+local function dtype_of(model)
+  for _, p in model:parameters() do
+    local t = p:keep()
+    local exact = core.no_grad(function() return (t:round "f32" - t):abs():max():item() == 0 end)
+    if not exact then return "f64" end
+  end
+  return "f32"
+end
+
 -- Writes the pack. Returns the table of sensitivity, nil if that was left out, and what was, in words, or nil.
 function make.pack(version, o, path)
   core.backend "reference"
@@ -155,7 +165,8 @@ function make.pack(version, o, path)
     trace = o.trace ~= "" and o.trace or not o.no_trace })
   bar:clear()
   add_profiles(model, tokens, result, o.profile, extra)
-  pack.write(path, model, not out.weights and (given and "f32" or o.dtype) or nil, tokens, targets, result, extra)
+  local dtype = not out.weights and (given and dtype_of(model) or o.dtype) or nil
+  pack.write(path, model, dtype, tokens, targets, result, extra)
   return list, extra.left_out
 end
 

@@ -1,16 +1,24 @@
--- model:generate(prompt, options) -> text, state, { ids =, ended =, unread = }. See lua/pages/text.md.
+-- model:generate(prompt, options) -> text, state, { ids =, ended = }. See lua/pages/text.md.
 local core = require "rwkv.core"
 local run = require "rwkv.text.run"
 local sequence = require "rwkv.text.sequence"
 
 local generate = {}
 
--- Options of the sampler, which checks them; and our own, with what they have to be.
+-- Options of the sampler, which checks them; and our own, of which types, and in a word.
 local of_sampler = { "temperature", "top_p", "top_k", "presence", "frequency", "decay", "seed", "logits", "memory" }
-local kinds = { tokenizer = { table = true, userdata = true }, max_tokens = { number = true }, stop = { table = true, string = true },
-  stop_ids = { table = true }, state = { userdata = true, table = true }, on_token = { ["function"] = true },
-  on_read = { ["function"] = true }, piece = { number = true }, first = { number = true } }
-for _, name in ipairs(of_sampler) do kinds[name] = kinds[name] or {} end
+local kinds = {
+  tokenizer = { table = true, userdata = true, word = "tokenizer" },
+  max_tokens = { number = true, word = "number" },
+  stop = { string = true, table = true, word = "text or a list of texts" },
+  stop_ids = { table = true, word = "list of ids" },
+  state = { userdata = true, table = true, word = "state or a list of states" },
+  on_token = { ["function"] = true, word = "function" },
+  on_read = { ["function"] = true, word = "function" },
+  piece = { number = true, word = "number" },
+  first = { number = true, word = "number" },
+}
+for _, name in ipairs(of_sampler) do kinds[name] = {} end
 
 local function fail(...) error("generate: " .. string.format(...), 0) end
 
@@ -23,8 +31,8 @@ local function check_kinds(options)
       table.sort(known)
       fail("there is no option '%s'; there are: %s", tostring(name), table.concat(known, ", "))
     end
-    if next(kinds[name]) and not kinds[name][type(value)] then
-      fail("%s is a %s, expected a %s", name, type(value), (next(kinds[name])))
+    if kinds[name].word and not kinds[name][type(value)] then
+      fail("%s is a %s, expected a %s", name, type(value), kinds[name].word)
     end
   end
 end
@@ -68,6 +76,18 @@ local function ids_of(prompt, tokenizer, what)
   return prompt
 end
 
+-- A list of the states that the prompts begin with, as copies.
+local function states_of(model, state, count)
+  if type(state) == "table" and #state ~= count then fail("state: a list of %d states for %d prompts", #state, count) end
+  local states = {}
+  for i = 1, count do
+    local from = type(state) == "table" and state[i] or state
+    states[i] = from and from:copy() or model:state(1)
+    if states[i]:batch() ~= 1 then fail("state %d is a batch of %d; each prompt has a state of its own", i, states[i]:batch()) end
+  end
+  return states
+end
+
 -- The sampler of a sequence, the place-th of all: each has a stream of random numbers of its own.
 local function sampler_of(options, tokenizer, place)
   local q = { tokenizer = tokenizer, stream = place - 1 }
@@ -81,15 +101,11 @@ function generate.run(model, prompts, options)
   local tokenizer, sequences = options.tokenizer, {}
   local max_tokens, piece = whole(options, "max_tokens", 1, 256), whole(options, "piece", 1, 256)
   local stop, stop_ids = stops_of(options.stop, tokenizer), stop_ids_of(options.stop_ids, tokenizer)
-  local states = options.state
-  if type(states) ~= "table" then states = { states } end
-  local first = whole(options, "first", 1, 1)
+  local states, first = states_of(model, options.state, #prompts), whole(options, "first", 1, 1)
   for i, prompt in ipairs(prompts) do
-    local state = states[i] and states[i]:copy() or model:state(1)
-    if state:batch() ~= 1 then fail("state %d is a batch of %d; each prompt has a state of its own", i, state:batch()) end
     local on_token = options.on_token
     sequences[i] = sequence { ids = ids_of(prompt, tokenizer, #prompts > 1 and ("prompt %d"):format(i) or "the prompt"),
-      state = state, sampler = sampler_of(options, tokenizer, first + i - 1), max_tokens = max_tokens, stop = stop,
+      state = states[i], sampler = sampler_of(options, tokenizer, first + i - 1), max_tokens = max_tokens, stop = stop,
       stop_ids = stop_ids, tokenizer = tokenizer,
       on_token = on_token and function(text, id) return on_token(text, id, i) end }
   end

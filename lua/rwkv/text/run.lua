@@ -4,6 +4,9 @@
 --   repeat until not run:step()
 local core = require "rwkv.core"
 
+-- A token comes into a text as a whole, Ctrl-C or not; for a stock Lua there is no such thing.
+local uninterrupted = core.private.uninterrupted or function(f, ...) return f(...) end
+
 local Run = {}
 
 -- Runs a batch through ids, one list a sequence; its logits are then those after the last ones. Both come about in one
@@ -84,7 +87,7 @@ function Run:step()
   end
   local groups = {}
   for _, group in ipairs(self.groups or grouped(self.sequences)) do
-    groups[#groups + 1] = write(self.model, group)
+    groups[#groups + 1] = uninterrupted(write, self.model, group)
   end
   self.groups = groups
   return #groups > 0

@@ -1,36 +1,25 @@
--- Tokenizers for tests: a token a byte; and the longest of a list of tokens, as World has it.
+-- A World vocabulary for tests: a token a byte, whose id is the byte + 1, and more of them; the longest is taken at each place.
+local rwkv = require "rwkv"
+
 local bytes = {}
 
-local function tokenizer(kind, list)
-  local by_text, longest = {}, 1
-  for id, text in pairs(list) do by_text[text], longest = id, math.max(longest, #text) end
-  local t = {}
-  function t.encode(_, text)
-    local ids, at = {}, 1
-    while at <= #text do
-      for n = math.min(longest, #text - at + 1), 1, -1 do
-        local id = by_text[text:sub(at, at + n - 1)]
-        if id then
-          ids[#ids + 1], at = id, at + n
-          break
-        end
-        assert(n > 1, "no token")
-      end
-    end
-    return ids
+-- Its text. more: texts that are tokens besides, from 257 on
+function bytes.vocabulary(more)
+  local lines = {}
+  for b = 0, 255 do lines[b + 1] = ("%d b'\\x%02x' 1\n"):format(b + 1, b) end
+  for i, text in ipairs(more or {}) do
+    local literal = text:gsub(".", function(c) return ("\\x%02x"):format(c:byte()) end)
+    lines[#lines + 1] = ("%d b'%s' %d\n"):format(256 + i, literal, #text)
   end
-  function t.bytes(_, id) return list[id] or "" end
-  function t.size() return #list + 1 end
-  function t.kind() return kind end
-  return t
+  return table.concat(lines)
 end
 
--- more: texts that are tokens besides, from 256 on
-function bytes.with(more, kind)
-  local list = {}
-  for b = 0, 255 do list[b] = string.char(b) end
-  for i, text in ipairs(more or {}) do list[255 + i] = text end
-  return tokenizer(kind or "world", list)
+function bytes.with(more)
+  local path = os.tmpname()
+  rwkv.write_file(path, bytes.vocabulary(more))
+  local tokenizer = rwkv.tokenizer(path)
+  os.remove(path)
+  return tokenizer
 end
 
 return bytes
