@@ -47,8 +47,8 @@ static inline bool fuzz_is_plain(const Bpe *b, const uint8_t *text, size_t n)
 {
   int id;
   for (size_t i = 0; i < n; i++)
-    if (text[i] >= 0x80 || (b->raw.longest && trie_longest(&b->raw, text + i, n - i, &id)) ||
-        (b->normal.longest && trie_longest(&b->normal, text + i, n - i, &id)))
+    if (text[i] >= 0x80 || (b->raw.longest && double_array_longest(&b->raw, text + i, n - i, &id)) ||
+        (b->normal.longest && double_array_longest(&b->normal, text + i, n - i, &id)))
       return false;
   return n <= FUZZ_WORD;
 }

@@ -10,8 +10,12 @@ enum { PATHS = sizeof paths / sizeof *paths };
 static Tokenizer *tokenizer[PATHS];
 static FuzzTokens sorted[PATHS];
 
-static void open_all(void)
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+/* It takes seconds, and no run of libFuzzer may. */
+int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
+  (void)argc, (void)argv;
   for (int i = 0; i < PATHS; i++) {
     FuzzText f = {.path = paths[i]};
     const char *problem = rwkv_protect(fuzz_open_tokenizer, &f);
@@ -19,6 +23,7 @@ static void open_all(void)
     else tokenizer[i] = f.t, sorted[i] = fuzz_sorted(f.t);
   }
   fuzz_need(tokenizer[1] && tokenizer[2], "tests/text is not here");
+  return 0;
 }
 
 /* The text that the ids stand for has the same ids: it is normalised. */
@@ -53,7 +58,6 @@ static void check(int i, const uint8_t *text, size_t n, size_t cut)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-  if (!tokenizer[0]) open_all();
   if (size < 1) return 0;
   size_t n = size - 1, cut = n ? bytes[n] % (n + 1) : 0;
   for (int i = 0; i < PATHS; i++)
