@@ -257,7 +257,7 @@ build/fuzz/librwkv.a: $(REF:%.c=build/fuzz/%.o)
 	@$(AR) rcs $@ $^
 build/fuzz/%: build/fuzz/tests/fuzz/%.o build/fuzz/librwkv.a
 	@echo "link $@"
-	@clang -fsanitize=$(FUZZ_SANITIZE),fuzzer $^ $(LIBS) -o $@
+	@clang -fsanitize=$(FUZZ_SANITIZE),fuzzer -Wl,--wrap=mmap,--wrap=munmap $^ $(LIBS) -o $@
 .PRECIOUS: build/fuzz/%
 fuzz-%: build/fuzz/% aviary
 	@sh tests/fuzz/run.sh $* $(SECONDS)
