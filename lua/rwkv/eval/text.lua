@@ -15,8 +15,8 @@ for k = 2, 120 do
   if edge > edges[#edges] then edges[#edges + 1] = edge end
 end
 
--- The sums of one text: tokens scored, bytes and log-probabilities of these, by bin; documents; chunks done; the last token of
--- the last chunk, and how many of its document have been read.
+-- The sums of one text: by bin the tokens that were scored, their bytes and log-probabilities; documents; chunks that are done;
+-- how many tokens of the last document have been read.
 local function new_sums() return { documents = 0, chunks = 0, position = 0, bins = {} } end
 
 local function add(sums, position, log_p, bytes)
@@ -29,10 +29,15 @@ local function add(sums, position, log_p, bytes)
   bin.tokens, bin.bytes, bin.log_p = bin.tokens + 1, bin.bytes + bytes, bin.log_p + log_p
 end
 
--- Of some bins: tokens, bytes, loss in nats a token, perplexity, bits a byte.
-local function summary(bins)
+-- Of bins first .. last of some texts, always in the same order: tokens, bytes, loss in nats a token, perplexity, bits a byte.
+local function summary(texts, first, last)
   local tokens, bytes, log_p = 0, 0, 0.0
-  for _, bin in pairs(bins) do tokens, bytes, log_p = tokens + bin.tokens, bytes + bin.bytes, log_p + bin.log_p end
+  for _, sums in ipairs(texts) do
+    for k = first or 1, last or #edges do
+      local bin = sums.bins[k]
+      if bin then tokens, bytes, log_p = tokens + bin.tokens, bytes + bin.bytes, log_p + bin.log_p end
+    end
+  end
   return { tokens = tokens, bytes = bytes, loss = -log_p / tokens, perplexity = math.exp(-log_p / tokens),
     bits_per_byte = -log_p / math.log(2) / bytes }
 end
@@ -124,10 +129,10 @@ local function evaluate(e, path, all, index, state)
       save_now_and_then()
     end
     read, before = read + #ids, { ids[#ids] }
-    local s = summary(sums.bins)
+    local s = summary { sums }
     bar:update(limit > 0 and read or s.bytes, ("perplexity %.2f"):format(s.perplexity))
   end
-  local s = summary(sums.bins)
+  local s = summary { sums }
   if s.tokens == 0 then error(("%s: there is no token to score in it"):format(path), 0) end
   bar:finish(("%d tokens, perplexity %.4g, %.4g bits a byte"):format(s.tokens, s.perplexity, s.bits_per_byte))
   return state
@@ -144,12 +149,12 @@ local tables = {
 local function rows_of(paths, all)
   local rows, positions, series = {}, {}, {}
   for i, sums in ipairs(all) do
-    rows[i] = summary(sums.bins)
+    rows[i] = summary { sums }
     rows[i].text, rows[i].documents = paths[i], sums.documents
     series[i] = { x = {}, y = {}, label = paths[i]:match "[^/]*$" }
     for k = 1, #edges do
       if sums.bins[k] then
-        local row = summary { sums.bins[k] }
+        local row = summary({ sums }, k, k)
         row.text, row.from, row.to = paths[i], edges[k], edges[k + 1] - 1
         positions[#positions + 1] = row
         table.insert(series[i].x, (row.from * row.to) ^ 0.5)
@@ -178,11 +183,7 @@ function text.run(e)
   end)
   write(e, all)
   os.remove(e.checkpoint)
-  local bins = {}
-  for _, sums in ipairs(all) do
-    for _, bin in pairs(sums.bins) do bins[#bins + 1] = bin end
-  end
-  local s = summary(bins)
+  local s = summary(all)
   return ("tokens=%d bytes=%d perplexity=%.12g bits_per_byte=%.12g"):format(s.tokens, s.bytes, s.perplexity, s.bits_per_byte)
 end
 
