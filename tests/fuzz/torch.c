@@ -1,0 +1,18 @@
+/* The pickle of a .pth, in an archive that is whole: opcodes, and what is made of them. Six floats stand beside it. */
+#include "tensors.h"
+
+#include "../zip_bytes.c"
+
+static ZipBytes z; /* one that is large, cleared as far as it was used */
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+  static const float six[6] = {1, 2, 3, 4, 5, 6};
+  if (size > ZIP_BYTES_ROOM / 2) return 0;
+  z.size = z.listed = 0, z.count = 0;
+  zip_bytes_add(&z, "m/data.pkl", bytes, size);
+  zip_bytes_add(&z, "m/data/0", six, sizeof six);
+  zip_bytes_end(&z);
+  fuzz_tensors(z.bytes, z.size, (8 << 20) + 2000 * z.size);
+  return 0;
+}
