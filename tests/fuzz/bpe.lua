@@ -14,4 +14,6 @@ save("added", '{"added_tokens":[{"id":9,"content":"  ","normalized":true},{"id":
   .. small:sub(2) .. "}", "ab<|e|>  ab")
 save("pairs", '{"normalizer":{"type":"NFC"},"pre_tokenizer":{"type":"ByteLevel"},"model":{"type":"BPE","vocab":{"Ã":1,"©":2,'
   .. '"Ã©":3,"Ċ":4,"x":5,"\'":6,"s":7,"\'s":8},"merges":[["Ã","©"],["\'","s"]]}}', "é\ne\u{301}x's")
+save("dense", '{"pre_tokenizer":{"type":"ByteLevel"},"model":{"vocab":{"a":0,"aa":1,"aaa":2,"aaaa":3,"aaaaa":4,"aaaaaa":5},'
+  .. '"merges":["a a","aa a","a aa","aaa a","aa aa","aaa aa","aaa aaa"]}}', ("a"):rep(99))
 save("wrong", '{"truncation":1,"model":{"type":"WordPiece","vocab":{"a":0.5},"merges":["a","b c d"]}}', "a")
