@@ -83,7 +83,8 @@ export LC_ALL := C.UTF-8
 
 MAKEFLAGS += -j$(shell nproc) # as many at a time as there are processors
 
-.PHONY: all demo text figures golden bench bench-peers test asan coverage fuzz lint format install clean help deps
+.PHONY: all demo text figures golden bench bench-peers test asan coverage fuzz fuzz-all lint format install clean help \
+        deps
 all: aviary build/f64/aviary build/f32/rwkv/core.so build/f64/rwkv/core.so compile_commands.json
 
 help:
@@ -101,6 +102,7 @@ help:
 	@echo 'make coverage   the same in float32, counting the lines of C that ran'
 	@echo 'make fuzz       random programs and damaged files against the bindings, under the same (SECONDS=60 SEED=)'
 	@echo 'make fuzz-NAME  one target of libFuzzer: $(FUZZ_TARGETS) (SECONDS=60)'
+	@echo 'make fuzz-all   each of them'
 	@echo 'make lint       layering, file sizes, equation tags, variables of Lua (FORMAT_CHECK=1: what make format would change)'
 	@echo 'make format     the sources of C as .clang-format has them'
 	@echo 'make install    to PREFIX=$(PREFIX)'
@@ -239,18 +241,27 @@ coverage: all $(call tests_in,cov)
 fuzz: build/asan32/aviary build/asan64/aviary
 	@sh tests/fuzz.sh $(SECONDS) $(SEED) build/asan32 build/asan64
 
-# One target of libFuzzer: tests/fuzz/NAME.c, which begins with the files that NAME.lua writes. It needs clang.
-FUZZ_FLAGS := -O1 -g -w -DAVIARY_POISON -DARENA_BLOCK=16384 -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+# One target of libFuzzer: tests/fuzz/NAME.c, which begins with the files that NAME.lua writes. It needs clang. libFuzzer
+# follows what the library does, not what the target does.
+FUZZ_FLAGS := -O2 -Wno-double-promotion -Wno-pass-failed -Wno-missing-field-initializers -DAVIARY_POISON -DARENA_BLOCK=16384 \
+              -fno-omit-frame-pointer -fno-sanitize-recover=undefined -Itests
+FUZZ_SANITIZE := address,undefined
+build/fuzz/tests/%.o: FUZZ_FOLLOW :=
+build/fuzz/%.o: FUZZ_FOLLOW := ,fuzzer-no-link
 build/fuzz/%.o: %.c build/flags
 	@mkdir -p $(@D)
 	@echo "cc fuzz $<"
-	@clang $(COMMON) $(FUZZ_FLAGS) -Itests -fsanitize=address,undefined,fuzzer-no-link -c $< -o $@
-build/fuzz/%: build/fuzz/tests/fuzz/%.o $(REF:%.c=build/fuzz/%.o)
+	@clang $(COMMON) $(FUZZ_FLAGS) -fsanitize=$(FUZZ_SANITIZE)$(FUZZ_FOLLOW) -c $< -o $@
+build/fuzz/librwkv.a: $(REF:%.c=build/fuzz/%.o)
+	@rm -f $@
+	@$(AR) rcs $@ $^
+build/fuzz/%: build/fuzz/tests/fuzz/%.o build/fuzz/librwkv.a
 	@echo "link $@"
-	@clang -fsanitize=address,undefined,fuzzer $^ $(LIBS) -o $@
+	@clang -fsanitize=$(FUZZ_SANITIZE),fuzzer -Wl,--wrap=mmap,--wrap=munmap $^ $(LIBS) -o $@
 .PRECIOUS: build/fuzz/%
 fuzz-%: build/fuzz/% aviary
 	@sh tests/fuzz/run.sh $* $(SECONDS)
+fuzz-all: $(FUZZ_TARGETS:%=fuzz-%)
 -include $(wildcard build/fuzz/*/*.d build/fuzz/*/*/*.d)
 
 # Debian 12's clang-format; another one has other ideas.

@@ -70,7 +70,11 @@ function files.golden(path) -- as `aviary verify` takes it
   end
   rwkv.save_tensors(path, list)
 end
-for _, name in ipairs { "model", "old", "hooked", "tensors", "pack", "golden" } do
+function files.state(path) model:state(2):save(path, { meta = { note = "a state" } }) end
+function files.tuned(path)
+  rwkv.save_tensors(path, { { name = "blocks.0.att.time_state", value = rwkv.zeros(1, 4, 4), dtype = "bf16" } })
+end
+for _, name in ipairs { "model", "old", "hooked", "tensors", "pack", "golden", "state", "tuned" } do
   files[name](name .. ".safetensors")
   add("safetensors", rwkv.read_file(name .. ".safetensors"))
 end
@@ -99,6 +103,7 @@ local readers = {
   load_packed = function(path) rwkv.load(path, { weights = "packed" }) end,
   load_tensors = rwkv.load_tensors, hooks_in = rwkv.hooks_in, read_file = rwkv.read_file, unzip = rwkv.unzip,
   restore = function(path) optimizer:restore(path) end,
+  load_state = function(path) model:load_state(path) end,
   verify = function(path) rwkv.verify(packed, path, 1) end,
   tsv = tsv.read, theirs = diff.read, convert = function(path) rwkv.convert(path, "out.pth") end,
   pack = pack.read,

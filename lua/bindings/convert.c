@@ -45,8 +45,8 @@ static FileType check_dtype(lua_State *L, int index)
   return FILE_TYPES;
 }
 
-/* convert(in, out, {dtype = "f32", names = "keep", shards = bytes, progress = function(done, all) end}) -> how many files
-   of tensors */
+/* convert(in, out, {dtype = "f32", names = "keep", shards = bytes, progress = function(done, all) end}) -> how many
+   files of tensors */
 static int convert(lua_State *L)
 {
   static const char *const names[] = {"keep", "official", "fla", NULL};

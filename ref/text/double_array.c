@@ -9,11 +9,11 @@
 typedef struct {
   DoubleArray *a;
   const Trie *trie;
-  size_t room;
+  size_t room, taken_room;
   uint64_t *edges; /* [count], sorted: node << 8 | byte, and in the last 24 bits the node to which they lead */
   size_t count;
   uint32_t *base; /* [nodes], or 0 */
-  bool *taken;    /* [DOUBLE_ARRAY_MAX]: some node's base */
+  bool *taken;    /* [slots]: some node's base */
   size_t from;    /* slots before it are not looked at */
   const char *what;
 } Build;
@@ -31,6 +31,7 @@ static void reserve(Build *b, size_t size)
 {
   if (size > DOUBLE_ARRAY_MAX) rwkv_fail("%s: the vocabulary is too large", b->what);
   b->a->slots = buffer_grow(b->a->slots, &b->room, size, sizeof *b->a->slots, "a vocabulary");
+  b->taken = buffer_grow(b->taken, &b->taken_room, size, sizeof *b->taken, "a vocabulary");
   b->a->size = size;
 }
 
@@ -84,7 +85,6 @@ static void build(void *arg)
   Build *b = arg;
   b->edges = rwkv_alloc(b->trie->next.taken + 1, sizeof *b->edges, "a vocabulary");
   b->base = rwkv_alloc(b->trie->nodes, sizeof *b->base, "a vocabulary");
-  b->taken = rwkv_alloc(DOUBLE_ARRAY_MAX, sizeof *b->taken, "a vocabulary");
   for (size_t i = 0; i < b->trie->next.room; i++)
     if (b->trie->next.slots[i] != TABLE_FREE) b->edges[b->count++] = b->trie->next.slots[i];
   qsort(b->edges, b->count, sizeof *b->edges, by_edge);

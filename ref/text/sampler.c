@@ -21,22 +21,6 @@ static void check(const char *name, double x, double high, const char *range)
   if (!(x >= 0 && x <= high)) rwkv_fail("%s: expected a number %s, found %g", name, range, x);
 }
 
-static void allocate(void *arg)
-{
-  Sampler *s = arg;
-  s->power = rwkv_alloc(STEPS, sizeof *s->power, "a sampler");
-  for (int i = 0; i < STEPS; i++) s->power[i] = m_exp(-ln_2 * i / STEPS);
-}
-
-/* What fn does; if that fails, the sampler goes. */
-static void or_free(void (*fn)(void *arg), Sampler *s)
-{
-  const char *error = rwkv_protect(fn, s);
-  if (!error) return;
-  sampler_free(s);
-  rwkv_fail("%s", error);
-}
-
 Sampler *sampler_new(const SamplerConfig *cfg, uint64_t seed, uint64_t stream)
 {
   static const double most = 1.7976931348623157e308;
@@ -49,7 +33,6 @@ Sampler *sampler_new(const SamplerConfig *cfg, uint64_t seed, uint64_t stream)
   Sampler *s = rwkv_alloc(1, sizeof *s, "a sampler");
   s->cfg = *cfg;
   s->rng = rng_new(seed, stream);
-  or_free(allocate, s);
   return s;
 }
 
@@ -59,7 +42,6 @@ void sampler_free(Sampler *s)
   rwkv_release(s->seen);
   rwkv_release(s->logit);
   rwkv_release(s->weight);
-  rwkv_release(s->power);
   rwkv_release(s);
 }
 
@@ -119,6 +101,14 @@ static float read_logits(Sampler *s, const real *logits, int n)
   return max;
 }
 
+static double power[STEPS]; /* 2^(-i/STEPS), once it is there */
+
+static void make_powers(void)
+{
+  if (power[0] == 1) return;
+  for (int i = STEPS; i-- > 0;) power[i] = m_exp(-ln_2 * i / STEPS);
+}
+
 /* weight[i] = e^((l_i - max) / temperature) as a whole number, the largest being `one`: sums of whole numbers are the
    same in whatever order they are made. Good to 2^-36 of itself: e^x = 2^-whole 2^(-step/STEPS) e^r, where |r| < 7e-4.
    Returns the sum of those whose logit is at least `least`; the others get 0. */
@@ -137,7 +127,7 @@ static uint64_t weigh(Sampler *s, int n, float max, double temperature, float le
     }
     uint32_t step = (uint32_t)x;
     double r = ((double)step - x) * (ln_2 / STEPS);
-    double y = s->power[step % STEPS] * (1 + r * (1 + r * (0.5 + r * (1.0 / 6))));
+    double y = power[step % STEPS] * (1 + r * (1 + r * (0.5 + r * (1.0 / 6))));
     sum += s->weight[i] = (uint64_t)(int64_t)(y * scale) >> step / STEPS;
   }
   return sum;
@@ -201,6 +191,7 @@ int sampler_pick(Sampler *s, const real *logits, int n)
 {
   if (n < 1) rwkv_fail("pick: there are no logits");
   make_room(s, n);
+  make_powers();
   bool greedy = s->cfg.temperature == 0;
   double temperature = greedy ? 1 : s->cfg.temperature, top_p = greedy ? 0 : s->cfg.top_p;
   float max = read_logits(s, logits, n), least = -INFINITY;

@@ -40,7 +40,6 @@ typedef struct {
   int n; /* how many logits there is room for */
   float *logit;
   uint64_t *weight;
-  double *power; /* 2^(-i/1024) */
 } Sampler;
 
 /* Fails on a value out of its range. The same seed and stream give the same draws everywhere. */

@@ -172,6 +172,12 @@ test("any bytes come back", function()
   end
 end)
 
+test("a text that NFC changes from its first character on", function()
+  local t = rwkv.tokenizer "tests/text/bpe.json" -- nothing has been normalised by it yet
+  equal(t:decode(t:encode "e\u{301}"), "é")
+  equal(t:decode(t:encode ""), "")
+end)
+
 test("a long word takes its time, but ends", function()
   local start = rwkv.time()
   local ids = bpe:tokens(("a"):rep(1000000))
