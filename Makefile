@@ -244,7 +244,8 @@ build/fuzz/%.o: %.c build/flags
 	@mkdir -p $(@D)
 	@echo "cc fuzz $<"
 	@clang $(COMMON) $(FUZZ_FLAGS) -Itests -fsanitize=address,undefined,fuzzer-no-link -c $< -o $@
-build/fuzz/%: build/fuzz/tests/fuzz/%.o $(REF:%.c=build/fuzz/%.o)
+FUZZ_LIB := $(filter-out ref/io/mapping.c,$(REF)) $(wildcard tests/fuzz/lib/*.c)
+build/fuzz/%: build/fuzz/tests/fuzz/%.o $(FUZZ_LIB:%.c=build/fuzz/%.o)
 	@echo "link $@"
 	@clang -fsanitize=address,undefined,fuzzer $^ $(LIBS) -o $@
 .PRECIOUS: build/fuzz/%
@@ -255,7 +256,7 @@ fuzz-%: build/fuzz/% aviary
 # Debian 12's clang-format; another one has other ideas.
 format:
 	@$(call install,clang-format)
-	@clang-format -i $(wildcard $(addsuffix /*.[ch],ref ref/* lua/* tests tests/fuzz tests/module tests/lua/lib))
+	@clang-format -i $(wildcard $(addsuffix /*.[ch],ref ref/* lua/* tests tests/fuzz tests/fuzz/lib tests/module tests/lua/lib))
 
 lint: build/deps build/f32/librwkv.a # luac; who calls whom
 	@sh tests/lint.sh
