@@ -6,11 +6,12 @@
 # doing.
 
 PACKAGES := gcc libc6-dev make pkg-config liblua5.4-dev libcjson-dev libedit-dev libopenblas-openmp-dev libdnnl-dev \
-            libzip-dev zlib1g-dev libseccomp-dev libcmocka-dev gnuplot-nox lua5.4
+            libzip-dev zlib1g-dev libpcre2-dev libutf8proc-dev libseccomp-dev libcmocka-dev gnuplot-nox lua5.4
 TEXT_PACKAGES := bible-kjv bible-kjv-text# of `make text`
 # What a build cannot do without, and where it comes from.
 HEADERS := stdio.h=gcc,libc6-dev lua.h=pkg-config,liblua5.4-dev cjson/cJSON.h=libcjson-dev editline/readline.h=libedit-dev \
-           cblas.h=libopenblas-openmp-dev zip.h=libzip-dev zlib.h=zlib1g-dev seccomp.h=libseccomp-dev
+           cblas.h=libopenblas-openmp-dev zip.h=libzip-dev zlib.h=zlib1g-dev pcre2posix.h=libpcre2-dev \
+           utf8proc.h=libutf8proc-dev seccomp.h=libseccomp-dev
 
 CC      ?= gcc
 PREFIX  ?= /usr/local
@@ -54,7 +55,7 @@ FLAGS_lua   = -O2 $(shell $(PKG_CONFIG) --cflags lua5.4 2>/dev/null) -Ilua -Ibui
 FLAGS_test := -O1 -ffp-contract=off -Itests
 
 LIBS = $(if $(BLAS_DIR),-L$(SYSROOT)$(BLAS_DIR) -Wl$(comma)-rpath$(comma)$(BLAS_DIR)) -lopenblas $(DNNL) \
-       -lcjson -lzip -lz -lm -lgomp -pthread
+       -lcjson -lzip -lz -lpcre2-8 -lutf8proc -lm -lgomp -pthread
 LIBS_lua = $(shell $(PKG_CONFIG) --libs lua5.4) -ledit -lseccomp -Wl,-E
 LINK_module := -Wl,-z,nodelete # Lua unloads modules when it closes, but the threads of the fast kernels live on
 comma := ,
@@ -68,7 +69,7 @@ TREE_asan32 := $(SANITIZE)
 TREE_asan64 := $(SANITIZE) -DAVIARY_DOUBLE
 TREE_cov    := --coverage -fprofile-update=atomic -Wl,-u,__gcov_dump
 
-REF   := $(wildcard ref/*.c ref/engine/*.c ref/io/*.c ref/model/*.c)
+REF   := $(wildcard ref/*.c ref/engine/*.c ref/io/*.c ref/text/*.c ref/model/*.c)
 FAST  := $(wildcard ref/fast/*.c)
 PROGRAM := $(wildcard lua/program/*.c)
 MODULE  := lua/bindings/module.c
@@ -82,7 +83,8 @@ export LC_ALL := C.UTF-8
 
 MAKEFLAGS += -j$(shell nproc) # as many at a time as there are processors
 
-.PHONY: all demo text figures golden bench bench-peers test asan coverage fuzz lint format install clean help deps
+.PHONY: all demo text figures golden bench bench-peers test asan coverage fuzz fuzz-all lint format install clean help \
+        deps
 all: aviary build/f64/aviary build/f32/rwkv/core.so build/f64/rwkv/core.so compile_commands.json
 
 help:
@@ -100,6 +102,7 @@ help:
 	@echo 'make coverage   the same in float32, counting the lines of C that ran'
 	@echo 'make fuzz       random programs and damaged files against the bindings, under the same (SECONDS=60 SEED=)'
 	@echo 'make fuzz-NAME  one target of libFuzzer: $(FUZZ_TARGETS) (SECONDS=60)'
+	@echo 'make fuzz-all   each of them'
 	@echo 'make lint       layering, file sizes, equation tags, variables of Lua (FORMAT_CHECK=1: what make format would change)'
 	@echo 'make format     the sources of C as .clang-format has them'
 	@echo 'make install    to PREFIX=$(PREFIX)'
@@ -238,25 +241,33 @@ coverage: all $(call tests_in,cov)
 fuzz: build/asan32/aviary build/asan64/aviary
 	@sh tests/fuzz.sh $(SECONDS) $(SEED) build/asan32 build/asan64
 
-# One target of libFuzzer: tests/fuzz/NAME.c, which begins with the files that NAME.lua writes. It needs clang.
-FUZZ_FLAGS := -O1 -g -w -DAVIARY_POISON -DARENA_BLOCK=16384 -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+# One target of libFuzzer: tests/fuzz/NAME.c, which begins with the files that NAME.lua writes. It needs clang. libFuzzer
+# follows what the library does, not what the target does.
+FUZZ_FLAGS := -O2 -Wno-double-promotion -Wno-pass-failed -Wno-missing-field-initializers -DAVIARY_POISON -DARENA_BLOCK=16384 \
+              -fno-omit-frame-pointer -fno-sanitize-recover=undefined -Itests
+FUZZ_SANITIZE := address,undefined
+build/fuzz/tests/%.o: FUZZ_FOLLOW :=
+build/fuzz/%.o: FUZZ_FOLLOW := ,fuzzer-no-link
 build/fuzz/%.o: %.c build/flags
 	@mkdir -p $(@D)
 	@echo "cc fuzz $<"
-	@clang $(COMMON) $(FUZZ_FLAGS) -Itests -fsanitize=address,undefined,fuzzer-no-link -c $< -o $@
-FUZZ_LIB := $(filter-out ref/io/mapping.c,$(REF)) $(wildcard tests/fuzz/lib/*.c)
-build/fuzz/%: build/fuzz/tests/fuzz/%.o $(FUZZ_LIB:%.c=build/fuzz/%.o)
+	@clang $(COMMON) $(FUZZ_FLAGS) -fsanitize=$(FUZZ_SANITIZE)$(FUZZ_FOLLOW) -c $< -o $@
+build/fuzz/librwkv.a: $(REF:%.c=build/fuzz/%.o)
+	@rm -f $@
+	@$(AR) rcs $@ $^
+build/fuzz/%: build/fuzz/tests/fuzz/%.o build/fuzz/librwkv.a
 	@echo "link $@"
-	@clang -fsanitize=address,undefined,fuzzer $^ $(LIBS) -o $@
+	@clang -fsanitize=$(FUZZ_SANITIZE),fuzzer -Wl,--wrap=mmap,--wrap=munmap $^ $(LIBS) -o $@
 .PRECIOUS: build/fuzz/%
 fuzz-%: build/fuzz/% aviary
 	@sh tests/fuzz/run.sh $* $(SECONDS)
+fuzz-all: $(FUZZ_TARGETS:%=fuzz-%)
 -include $(wildcard build/fuzz/*/*.d build/fuzz/*/*/*.d)
 
 # Debian 12's clang-format; another one has other ideas.
 format:
 	@$(call install,clang-format)
-	@clang-format -i $(wildcard $(addsuffix /*.[ch],ref ref/* lua/* tests tests/fuzz tests/fuzz/lib tests/module tests/lua/lib))
+	@clang-format -i $(wildcard $(addsuffix /*.[ch],ref ref/* lua/* tests tests/fuzz tests/module tests/lua/lib))
 
 lint: build/deps build/f32/librwkv.a # luac; who calls whom
 	@sh tests/lint.sh

@@ -9,7 +9,8 @@ typedef struct Hook Hook;
 /* The slots that a hook can be put into (hook.h). */
 /* clang-format off */
 typedef enum { HOOK_SHIFT, HOOK_FFN_SHIFT, HOOK_RECEPTANCE, HOOK_DECAY, HOOK_ICLR, HOOK_GATE, HOOK_BONUS, HOOK_KEY_NORM,
-               HOOK_VALUE_RESIDUAL, HOOK_RECURRENCE, HOOK_NORM, HOOK_TIME_MIX, HOOK_CHANNEL_MIX, HOOK_SLOTS } HookSlot;
+               HOOK_VALUE_RESIDUAL, HOOK_RECURRENCE, HOOK_NORM, HOOK_TIME_MIX, HOOK_CHANNEL_MIX,
+               HOOK_TIME_OUT, HOOK_CHANNEL_OUT, HOOK_EMBED_NORM, HOOK_SLOTS } HookSlot;
 /* clang-format on */
 
 /* A size that a version does not have is 0. */

@@ -28,6 +28,11 @@ const Slot hook_slots[HOOK_SLOTS] = {
     [HOOK_NORM] = {"norm", "att", "y", "[B,T,A]", WIDTH(A), ANY},
     [HOOK_TIME_MIX] = {"time_mix", "att", "x", "[B,T,C]", WIDTH(C), ANY},
     [HOOK_CHANNEL_MIX] = {"channel_mix", "ffn", "x", "[B,T,C]", WIDTH(C), ANY},
+    [HOOK_TIME_OUT] = {"time_out", "att", "y", "what is added to the residual stream: [B,T,C]", WIDTH(C),
+                       .around = true, ANY},
+    [HOOK_CHANNEL_OUT] = {"channel_out", "ffn", "y", "what is added to the residual stream: [B,T,C]", WIDTH(C),
+                          .around = true, ANY},
+    [HOOK_EMBED_NORM] = {"embed_norm", "ln0", "x", "[B,T,C]; in layer 0", WIDTH(C), .around = true, ANY},
 };
 
 int hook_slot(const char *name)
@@ -42,7 +47,8 @@ int hook_slot(const char *name)
 
 bool hook_slot_in_layer(const Dims *d, HookSlot slot, int layer)
 {
-  if (slot == HOOK_FFN_SHIFT || slot == HOOK_CHANNEL_MIX) return true;
+  if (slot == HOOK_EMBED_NORM) return layer == 0;
+  if (strcmp(hook_slots[slot].part, "ffn") == 0) return true;
   return !has_pre_ffn(d, layer) && (slot != HOOK_VALUE_RESIDUAL || layer > 0);
 }
 

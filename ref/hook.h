@@ -9,12 +9,13 @@
 
 typedef struct {
   const char *name;    /* "decay" */
-  const char *part;    /* "att" or "ffn": the part of the block */
+  const char *part;    /* "att", "ffn" or "ln0": the part of the block; parameters are called so */
   const char *inputs;  /* what a hook is given; a recurrence is given what its version lists */
   const char *returns; /* for people: shape, unit, range */
   size_t width;        /* the last axis of what it returns, an offset into Dims; [B,T,width] */
   bool constant;       /* may be [width] or [] instead, for all tokens */
   bool nothing;        /* may return nothing: this step of the block is left out */
+  bool around;         /* stands around the part: has a place beside a hook that replaces all of it */
   double low, high;    /* its range */
 } Slot;
 

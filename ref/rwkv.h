@@ -20,7 +20,11 @@
      global.c mixes.c channel_mix.c   what versions share
    model/model.h     model_*, state_*               tokens -> logits, loss; files; state in and out
    model/golden.h    golden_verify                  a model against official numbers
-   io/tensor_file.h, writer.h  file_*, writer_*                     the file format of models and numbers
+   io/tensor_file.h  file_*                         files of tensors, read: safetensors, .pth, .npz, directories
+   io/names.h        names_official                 what tensors of a model are called elsewhere
+   io/writer.h       writer_*                       files of tensors, written
+   text/tokenizer.h  tokenizer_*                    text as token ids, and back
+   text/sampler.h    sampler_*                      the next token from logits
    engine/backend.h  backend_use                    who owns the numbers and runs the kernels: the reference,
    fast/fast.h       backend_fast                   or their fast twins
 
@@ -45,6 +49,8 @@
 #include "io/writer.h"
 #include "model/golden.h"
 #include "model/model.h"
+#include "text/sampler.h"
+#include "text/tokenizer.h"
 #include "variants.h"
 
 #endif

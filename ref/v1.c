@@ -133,9 +133,9 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
   const V1Block *p = block;
   Tape *tp = ps->tp;
   Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
-  x = t_add(tp, x, HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h));
+  x = block_add(ps, HOOK_TIME_OUT, x, HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h));
   h = t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5);
-  return t_add(tp, x, HOOK(ps, HOOK_CHANNEL_MIX, mlp(ps, p, h, st), h));
+  return block_add(ps, HOOK_CHANNEL_OUT, x, HOOK(ps, HOOK_CHANNEL_MIX, mlp(ps, p, h, st), h));
 }
 
 static Tensor *embed(Pass *ps)
@@ -184,7 +184,8 @@ const Version version_v1 = {
     .name = "v1", .title = "RWKV-1",
     .global = PARAM_LIST(global_params, V1Global), .block = PARAM_LIST(params, V1Block),
     .state = STATE_LIST(state), .global_state = STATE_LIST(global_state),
-    .own = {[HOOK_SHIFT] = "half", [HOOK_FFN_SHIFT] = "half", [HOOK_TIME_MIX] = "v1", [HOOK_CHANNEL_MIX] = "mish"},
+    .own = {[HOOK_SHIFT] = "half", [HOOK_FFN_SHIFT] = "half", [HOOK_TIME_MIX] = "v1", [HOOK_CHANNEL_MIX] = "mish",
+            [HOOK_TIME_OUT] = "none", [HOOK_CHANNEL_OUT] = "none"},
     .streams = "x", .ffn_streams = "x",
     .complete = complete, .mixing_flops = mixing_flops, .embed = embed, .run = run, .logits = logits,
 };

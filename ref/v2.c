@@ -105,10 +105,11 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
   Tensor *mixed = p->pre_key ? channel_mix_pre_ffn(ps, x, &st[ATT_XX], p->pre_mix, p->pre_mix, p->pre_key,
                                                    p->pre_receptance, p->pre_value)
                              : HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, x, st), x);
-  x = t_add(tp, x, mixed);
+  x = block_add(ps, HOOK_TIME_OUT, x, mixed);
   x = t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5);
-  return t_add(tp, x,
-               channel_mix(ps, x, &st[FFN_XX], p->ffn_mix, p->ffn_mix, p->ffn_key, p->ffn_receptance, p->ffn_value));
+  return block_add(
+      ps, HOOK_CHANNEL_OUT, x,
+      channel_mix(ps, x, &st[FFN_XX], p->ffn_mix, p->ffn_mix, p->ffn_key, p->ffn_receptance, p->ffn_value));
 }
 
 static void complete(Dims *d)
@@ -124,7 +125,8 @@ const Version version_v2 = {
     .name = "v2", .title = "RWKV-2",
     .global = PARAM_LIST(global_params, Global), .block = PARAM_LIST(params, V2Block),
     .state = STATE_LIST(state), .global_state = STATE_LIST(global_state),
-    .own = {[HOOK_SHIFT] = "lerp", [HOOK_FFN_SHIFT] = "lerp", [HOOK_TIME_MIX] = "v2", [HOOK_CHANNEL_MIX] = "gated"},
+    .own = {[HOOK_SHIFT] = "lerp", [HOOK_FFN_SHIFT] = "lerp", [HOOK_TIME_MIX] = "v2", [HOOK_CHANNEL_MIX] = "gated",
+            [HOOK_TIME_OUT] = "none", [HOOK_CHANNEL_OUT] = "none"},
     .streams = "x", .ffn_streams = "x",
     .complete = complete, .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits,
 };

@@ -85,18 +85,16 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
 {
   const V3Block *p = block;
   Tape *tp = ps->tp;
-  if (ps->layer == 0) {
-    x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5); /* [v3.3] */
-    TRACE(ps, "ln0", "x", x);
-  }
+  x = block_embed_norm(ps, x, p->ln0_w, p->ln0_b); /* [v3.3] */
   Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
   Tensor *mixed = p->pre_key ? channel_mix_pre_ffn(ps, h, &st[ATT_XX], p->pre_mix_k, p->pre_mix_r, p->pre_key,
                                                    p->pre_receptance, p->pre_value)
                              : HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h);
-  x = t_add(tp, x, mixed);
+  x = block_add(ps, HOOK_TIME_OUT, x, mixed);
   h = t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5);
-  return t_add(
-      tp, x, channel_mix(ps, h, &st[FFN_XX], p->ffn_mix_k, p->ffn_mix_r, p->ffn_key, p->ffn_receptance, p->ffn_value));
+  return block_add(
+      ps, HOOK_CHANNEL_OUT, x,
+      channel_mix(ps, h, &st[FFN_XX], p->ffn_mix_k, p->ffn_mix_r, p->ffn_key, p->ffn_receptance, p->ffn_value));
 }
 
 static void complete(Dims *d)
@@ -112,7 +110,8 @@ const Version version_v3 = {
     .name = "v3", .title = "RWKV-3",
     .global = PARAM_LIST(global_params, Global), .block = PARAM_LIST(params, V3Block),
     .state = STATE_LIST(state), .global_state = STATE_LIST(global_state),
-    .own = {[HOOK_SHIFT] = "lerp", [HOOK_FFN_SHIFT] = "lerp", [HOOK_TIME_MIX] = "v3", [HOOK_CHANNEL_MIX] = "gated"},
+    .own = {[HOOK_SHIFT] = "lerp", [HOOK_FFN_SHIFT] = "lerp", [HOOK_TIME_MIX] = "v3", [HOOK_CHANNEL_MIX] = "gated",
+            [HOOK_TIME_OUT] = "none", [HOOK_CHANNEL_OUT] = "none", [HOOK_EMBED_NORM] = "layer"},
     .streams = "k v r", .ffn_streams = "k r",
     .complete = complete, .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits,
 };

@@ -108,20 +108,17 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
 {
   const V4Block *p = block;
   Tape *tp = ps->tp;
-  if (ps->layer == 0) {
-    ps->emb = x;
-    x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);
-    TRACE(ps, "ln0", "x", x);
-  }
+  if (ps->layer == 0) ps->emb = x;
+  x = block_embed_norm(ps, x, p->ln0_w, p->ln0_b);
   Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
   Tensor *mixed = p->pre_key ? channel_mix_pre_ffn(ps, h, &st[ATT_XX], p->pre_mix_k, p->pre_mix_r, p->pre_key,
                                                    p->pre_receptance, p->pre_value)
                              : HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h);
-  x = t_add(tp, x, mixed);
+  x = block_add(ps, HOOK_TIME_OUT, x, mixed);
   h = t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5);
-  x = t_add(tp, x,
-            channel_mix(ps, h, &st[FFN_XX], p->ffn_mix_k, p->ffn_mix_r, p->ffn_key, /* [v4.8] [v4.9] */
-                        p->ffn_receptance, p->ffn_value));
+  x = block_add(ps, HOOK_CHANNEL_OUT, x,
+                channel_mix(ps, h, &st[FFN_XX], p->ffn_mix_k, p->ffn_mix_r, p->ffn_key, /* [v4.8] [v4.9] */
+                            p->ffn_receptance, p->ffn_value));
   return p->tiny_q ? t_add(tp, x, tiny_attention(ps, p, x, st)) : x;
 }
 
@@ -143,7 +140,8 @@ const Version version_v4 = {
     .state = STATE_LIST(state), .global_state = STATE_LIST(global_state),
     .own = {[HOOK_SHIFT] = "lerp", [HOOK_FFN_SHIFT] = "lerp", [HOOK_RECEPTANCE] = "sigmoid", [HOOK_DECAY] = "v4",
             [HOOK_GATE] = "none", [HOOK_RECURRENCE] = "wkv4", [HOOK_NORM] = "none", [HOOK_TIME_MIX] = "v4",
-            [HOOK_CHANNEL_MIX] = "gated"},
+            [HOOK_CHANNEL_MIX] = "gated", [HOOK_TIME_OUT] = "none", [HOOK_CHANNEL_OUT] = "none",
+            [HOOK_EMBED_NORM] = "layer"},
     .streams = "k v r", .ffn_streams = "k r", .recurrence = "w u k v",
     .complete = complete, .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits,
 };

@@ -133,15 +133,13 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
 {
   const V5Block *p = block;
   Tape *tp = ps->tp;
-  if (ps->layer == 0) {
-    x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);
-    TRACE(ps, "ln0", "x", x);
-  }
+  x = block_embed_norm(ps, x, p->ln0_w, p->ln0_b);
   Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
-  x = t_add(tp, x, HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h));
+  x = block_add(ps, HOOK_TIME_OUT, x, HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h));
   h = t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5);
-  return t_add(
-      tp, x, channel_mix(ps, h, &st[FFN_XX], p->ffn_mix_k, p->ffn_mix_r, p->ffn_key, p->ffn_receptance, p->ffn_value));
+  return block_add(
+      ps, HOOK_CHANNEL_OUT, x,
+      channel_mix(ps, h, &st[FFN_XX], p->ffn_mix_k, p->ffn_mix_r, p->ffn_key, p->ffn_receptance, p->ffn_value));
 }
 
 static void complete_neo(Dims *d)
@@ -167,7 +165,8 @@ static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 5.0
    .block = PARAM_LIST(params_, V5Block), .state = STATE_LIST(state), .complete = complete_,             \
    .own = {[HOOK_SHIFT] = "lerp", [HOOK_FFN_SHIFT] = "lerp", [HOOK_RECEPTANCE] = "linear",               \
            [HOOK_DECAY] = decay_, [HOOK_GATE] = gate_, [HOOK_BONUS] = name_, [HOOK_RECURRENCE] = "wkv5", \
-           [HOOK_NORM] = "group", [HOOK_TIME_MIX] = name_, [HOOK_CHANNEL_MIX] = "gated"},                \
+           [HOOK_NORM] = "group", [HOOK_TIME_MIX] = name_, [HOOK_CHANNEL_MIX] = "gated",                 \
+           [HOOK_TIME_OUT] = "none", [HOOK_CHANNEL_OUT] = "none", [HOOK_EMBED_NORM] = "layer"},          \
    .streams = streams_, .ffn_streams = "k r", .recurrence = "r w k v u",                                 \
    .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits}
 /* clang-format on */

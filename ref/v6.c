@@ -184,14 +184,11 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
 {
   const V6Block *p = block;
   Tape *tp = ps->tp;
-  if (ps->layer == 0) {
-    x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);
-    TRACE(ps, "ln0", "x", x);
-  }
+  x = block_embed_norm(ps, x, p->ln0_w, p->ln0_b);
   Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
-  x = t_add(tp, x, HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h));
+  x = block_add(ps, HOOK_TIME_OUT, x, HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h));
   h = t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5);
-  return t_add(tp, x, HOOK(ps, HOOK_CHANNEL_MIX, mix_channels(ps, p, h, st), h));
+  return block_add(ps, HOOK_CHANNEL_OUT, x, HOOK(ps, HOOK_CHANNEL_MIX, mix_channels(ps, p, h, st), h));
 }
 
 static void complete_mixes(Dims *d, int mixes)
@@ -223,7 +220,8 @@ static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 5.0
    .block = PARAM_LIST(params_, V6Block), .state = STATE_LIST(state), .complete = complete_,             \
    .own = {[HOOK_SHIFT] = "ddlerp", [HOOK_FFN_SHIFT] = "lerp", [HOOK_RECEPTANCE] = "linear",             \
            [HOOK_DECAY] = "v6", [HOOK_GATE] = gate_, [HOOK_BONUS] = "v6", [HOOK_RECURRENCE] = "wkv6",    \
-           [HOOK_NORM] = norm_, [HOOK_TIME_MIX] = name_, [HOOK_CHANNEL_MIX] = "gated"},                  \
+           [HOOK_NORM] = norm_, [HOOK_TIME_MIX] = name_, [HOOK_CHANNEL_MIX] = "gated",                   \
+           [HOOK_TIME_OUT] = "none", [HOOK_CHANNEL_OUT] = "none", [HOOK_EMBED_NORM] = "layer"},          \
    .streams = streams_, .ffn_streams = "k r", .recurrence = "r w k v u",                                 \
    .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits}
 /* clang-format on */

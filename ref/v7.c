@@ -173,14 +173,11 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
 {
   const V7Block *p = block;
   Tape *tp = ps->tp;
-  if (ps->layer == 0) {
-    x = t_layer_norm(tp, x, p->ln0_w, p->ln0_b, 1e-5);
-    TRACE(ps, "ln0", "x", x);
-  }
+  x = block_embed_norm(ps, x, p->ln0_w, p->ln0_b);
   Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
-  x = t_add(tp, x, HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h));
+  x = block_add(ps, HOOK_TIME_OUT, x, HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h));
   h = t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5);
-  return t_add(tp, x, HOOK(ps, HOOK_CHANNEL_MIX, mix_channels(ps, p, h, st), h));
+  return block_add(ps, HOOK_CHANNEL_OUT, x, HOOK(ps, HOOK_CHANNEL_MIX, mix_channels(ps, p, h, st), h));
 }
 
 static void complete(Dims *d)
@@ -205,7 +202,8 @@ const Version version_v7 = {
     .own = {[HOOK_SHIFT] = "lerp", [HOOK_FFN_SHIFT] = "lerp", [HOOK_RECEPTANCE] = "linear", [HOOK_DECAY] = "v7",
             [HOOK_ICLR] = "full", [HOOK_GATE] = "sigmoid-lora", [HOOK_BONUS] = "v7", [HOOK_KEY_NORM] = "l2",
             [HOOK_VALUE_RESIDUAL] = "lora", [HOOK_RECURRENCE] = "wkv7", [HOOK_NORM] = "group",
-            [HOOK_TIME_MIX] = "v7", [HOOK_CHANNEL_MIX] = "relu2"},
+            [HOOK_TIME_MIX] = "v7", [HOOK_CHANNEL_MIX] = "relu2",
+            [HOOK_TIME_OUT] = "none", [HOOK_CHANNEL_OUT] = "none", [HOOK_EMBED_NORM] = "layer"},
     .streams = "r w k v a g", .ffn_streams = "k", .recurrence = "r w k v a b", .rounds_decay = true,
     .complete = complete, .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits,
 };

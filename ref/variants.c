@@ -275,6 +275,7 @@ static const Hook *const hooks[] = {
     BARE_HOOK(HOOK_CHANNEL_MIX, "none", channel_none),
     CHANNEL_MIX("gated", channel_gated, gated_params),
     CHANNEL_MIX("relu2", channel_relu2, relu2_params),
+    BARE_HOOK(HOOK_EMBED_NORM, "none", norm_none),
     NULL,
 };
 

@@ -102,6 +102,13 @@ Tensor *global_add_copies(Pass *ps, Tensor *logits, Tensor *q, Tensor *k, const 
 Tensor **mixes_x_to_prev(Pass *ps, HookSlot slot, Tensor *x, Tensor *prev, Tensor *const *mu);
 Tensor **mixes_prev_to_x(Pass *ps, HookSlot slot, Tensor *x, Tensor *prev, Tensor *const *mu);
 
+/* ---- around the parts of a block (block.c) ---- */
+
+/* ln0, with which block 0 normalises the embedding; other blocks return x as it is. [B,T,C] */
+Tensor *block_embed_norm(Pass *ps, Tensor *x, Tensor *weight, Tensor *bias);
+/* x plus what time mixing or channel mixing returned, by way of the hook in HOOK_TIME_OUT or HOOK_CHANNEL_OUT. */
+Tensor *block_add(Pass *ps, HookSlot slot, Tensor *x, Tensor *returned);
+
 /* ---- channel mixing, from v2 to v5 (channel_mix.c) ---- */
 
 /* x [B,T,C], *carry [B,C]: before -> after; mixes [C], key [F,C], receptance [C,C], value [C,F] -> [B,T,C].

@@ -1,7 +1,7 @@
 #include "where.h"
 
 bool always(const Dims *d, int layer) { return (void)d, (void)layer, true; }
-bool has_ln0(const Dims *d, int layer) { return (void)d, layer == 0; }
+bool has_ln0(const Dims *d, int layer) { return layer == 0 && !d->hook[HOOK_EMBED_NORM]; }
 bool has_pre_ffn(const Dims *d, int layer) { return layer == 0 && d->pre_ffn; }
 bool has_time_mix(const Dims *d, int layer) { return !has_pre_ffn(d, layer) && !d->hook[HOOK_TIME_MIX]; }
 bool has_channel_mix(const Dims *d, int layer) { return (void)layer, !d->hook[HOOK_CHANNEL_MIX]; }

@@ -57,7 +57,8 @@ local files = {
   end,
 }
 local golden = { layers = 1, dim = 4, heads = 1, vocab = 5, len = 3, batch = 1, seed = 1, dtype = "f32", ctx = 0, head_qk = 0,
-  weights = "", tokens = "", no_gradients = false, no_trace = false, allow_weak = true, profile = "" }
+  weights = "", tokens = "", no_gradients = false, trace = "", no_trace = false,
+  no_sensitivity = false, allow_weak = true, no_weights = false, with_weights = false, profile = "" }
 function files.pack(path) make.pack("v7", golden, path) end
 local shared = { logits = "logits_gpt", loss = "loss", tokens = "tokens", targets = "targets" }
 function files.golden(path) -- as `aviary verify` takes it
@@ -69,7 +70,11 @@ function files.golden(path) -- as `aviary verify` takes it
   end
   rwkv.save_tensors(path, list)
 end
-for _, name in ipairs { "model", "old", "hooked", "tensors", "pack", "golden" } do
+function files.state(path) model:state(2):save(path, { meta = { note = "a state" } }) end
+function files.tuned(path)
+  rwkv.save_tensors(path, { { name = "blocks.0.att.time_state", value = rwkv.zeros(1, 4, 4), dtype = "bf16" } })
+end
+for _, name in ipairs { "model", "old", "hooked", "tensors", "pack", "golden", "state", "tuned" } do
   files[name](name .. ".safetensors")
   add("safetensors", rwkv.read_file(name .. ".safetensors"))
 end
@@ -82,7 +87,7 @@ local packed = pack.fill(rwkv.model(p.config), p)
 
 -- ---- readers ----
 
-local compared = { tol = 0, profile = "", rename = "", skip = "", only = "", no_causes = true }
+local compared = { tol = 0, profile = "", rename = "", skip = "", only = "", no_causes = true, weights = "" }
 local function with_tokens(path)
   local o = {}
   for k, v in pairs(golden) do o[k] = v end
@@ -98,6 +103,7 @@ local readers = {
   load_packed = function(path) rwkv.load(path, { weights = "packed" }) end,
   load_tensors = rwkv.load_tensors, hooks_in = rwkv.hooks_in, read_file = rwkv.read_file, unzip = rwkv.unzip,
   restore = function(path) optimizer:restore(path) end,
+  load_state = function(path) model:load_state(path) end,
   verify = function(path) rwkv.verify(packed, path, 1) end,
   tsv = tsv.read, theirs = diff.read, convert = function(path) rwkv.convert(path, "out.pth") end,
   pack = pack.read,

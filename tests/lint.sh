@@ -14,7 +14,7 @@ grep -nE '\bops\.|\b(k|fast|shadow)_[a-z0-9_]+\(|"(engine/(ops|kernels)\.h|fast/
 
 # Numbers belong to a backend: whoever is neither kernel nor backend nor tape reads and writes them by tensor_read and its
 # like, calls no op by itself, and does not know who computes.
-grep -nE '(->|\.)(data|grad)\b|\b(run_[a-z0-9_]+\(&\(|backend_)|engine/(backend|ops|kernels)\.h' ref/*.c ref/io/*.[ch] ref/model/*.[ch] |
+grep -nE '(->|\.)(data|grad)\b|\b(run_[a-z0-9_]+\(&\(|backend_)|engine/(backend|ops|kernels)\.h' ref/*.c ref/io/*.[ch] ref/text/*.[ch] ref/model/*.[ch] |
   grep -v '^ref/wkv' && breach 'numbers of a tensor, or ops, outside kernels, backends and tape (above)'
 
 # What a model computes has the same bits everywhere: no function of the C library that rounds as it likes.
@@ -23,7 +23,7 @@ grep -nE '(^|[^_[:alnum:]])(exp|exp2|expm1|log|log2|log1p|tanh|pow)[fl]?\(' ref/
 
 # A file includes only what stands before it:
 #   num elementary packed err memory arena rng < tensor.h < kernels < table of ops < backend < fast < tensor.c expect <
-#   tape (t_*, node) optim < io < dims where init spec <
+#   tape (t_*, node) optim < io < text < dims where init spec <
 #   pass hook < versions variants < model < golden
 layer() {
   case $1 in
@@ -37,12 +37,13 @@ layer() {
     */engine/tensor.c | */engine/expect.[ch]) echo 7 ;;
     */engine/tape.[ch] | */engine/node.h | */engine/t_*.c | */engine/optim.[ch]) echo 8 ;;
     */io/*) echo 9 ;;
-    ref/dims.[ch] | ref/where.[ch] | ref/init.[ch] | ref/spec.h) echo 10 ;;
-    ref/pass.[ch] | ref/hook.[ch]) echo 11 ;;
-    ref/version.h | ref/variants.[ch] | ref/global.c | ref/mixes.c | ref/channel_mix.c | ref/v[0-9]*.c) echo 12 ;;
-    ref/model/golden.[ch]) echo 14 ;;
-    ref/model/*) echo 13 ;;
-    ref/rwkv.h) echo 15 ;;
+    */text/*) echo 10 ;;
+    ref/dims.[ch] | ref/where.[ch] | ref/init.[ch] | ref/spec.h) echo 11 ;;
+    ref/pass.[ch] | ref/hook.[ch]) echo 12 ;;
+    ref/version.h | ref/variants.[ch] | ref/global.c | ref/block.c | ref/mixes.c | ref/channel_mix.c | ref/v[0-9]*.c) echo 13 ;;
+    ref/model/golden.[ch]) echo 15 ;;
+    ref/model/*) echo 14 ;;
+    ref/rwkv.h) echo 16 ;;
     *) echo 0 ;;
   esac
 }
@@ -75,14 +76,16 @@ nm -A -P -g $(cut -d ' ' -f 2 build/lint_layers.txt) | awk '
 
 # A name that other files see says by its prefix where it is at home.
 prefixes='m|packed|storage|arena|memory|rng|rwkv|shape|tensor|expect|k|op|backend|f|fast|machine|pool|shadow|t|tape|node|opt|
-  file|format|mapping|archive|convert|npy|pickle|torch|writer|output|regular|dims|has|init|hook|trace|mixes|global|channel|v[1-7]|version|layout|model|state|recognise|metadata|
-  golden'
+  file|format|mapping|archive|convert|npy|pickle|torch|names|writer|output|regular|
+  buffer|table|trie|double_array|ids|vocabulary|literal|utf8|nfc|words|bpe|world|chars|tokenizer|sampler|
+  dims|has|init|hook|trace|mixes|global|block|channel|v[1-7]|version|
+  layout|model|state|recognise|metadata|golden'
 nm -P -g --defined-only build/f32/librwkv.a | awk 'NF > 2 {print $1}' | LC_ALL=C sort -u |
   grep -vE "^(always$|($(echo "$prefixes" | tr -d ' \n'))_)" >build/lint.txt
 [ -s build/lint.txt ] && { cat build/lint.txt; breach 'these names have no prefix that says their layer (tests/lint.sh)'; }
 
 # Memory is counted: outside ref/io, which frees what strdup and cJSON gave, it goes the way it came.
-grep -nE '\b(malloc|calloc|realloc|free)\(' ref/*.c ref/model/*.c ref/engine/*.c ref/fast/*.c | grep -vE '^ref/engine/memory.c|->free\(' &&
+grep -nE '\b(malloc|calloc|realloc|free)\(' ref/*.c ref/text/*.c ref/model/*.c ref/engine/*.c ref/fast/*.c | grep -vE '^ref/engine/memory.c|->free\(' &&
   breach 'ref/ takes memory by rwkv_alloc and gives it back by rwkv_release (above)'
 
 # Equation tags: every tag cited in the code stands in PAPER_NOTES.md, and every tag there is cited.
@@ -157,8 +160,8 @@ else
 fi
 
 # Scripts see neither rwkv.core's private functions nor the files that hold them.
-keepers=' init public hooks plot/init progress tensor experiment/init experiment/configs experiment/draws experiment/files
-  experiment/fingerprint experiment/known experiment/workers '
+keepers=' init public hooks plot/init progress tensor eval/digest golden/weights_file text/ids experiment/init experiment/configs
+  experiment/draws experiment/files experiment/fingerprint experiment/known experiment/workers text/run '
 grep -rlE '^[^-]*\bprivate\b' lua/rwkv lua/commands | while read -r f; do
   name=${f#lua/rwkv/}
   case " $(echo $keepers) " in *" ${name%.lua} "*) ;; *) echo "$f" ;; esac

@@ -111,7 +111,7 @@ static double slope(const Problem *p, double h)
 }
 
 #ifdef AVIARY_DOUBLE
-static const double steps[] = {2e-4, 2e-5, 2e-6}, slope_tol = 1e-6, rounding = 1e-15;
+static const double steps[] = {2e-4, 2e-5, 2e-6, 2e-7}, slope_tol = 1e-6, rounding = 1e-15;
 #else
 static const double steps[] = {1e-2, 2e-3, 5e-4, 1e-4}, slope_tol = 4e-2, rounding = 2e-6;
 #endif
@@ -191,7 +191,7 @@ typedef struct {
 static void load(void *arg)
 {
   Load *l = arg;
-  l->model = model_load(l->file, l->hooks);
+  l->model = model_load(l->file, &(LoadOptions){.hooks = l->hooks});
 }
 
 Model *load_model(const char *path, const Hook *const *hooks)

@@ -63,7 +63,8 @@ static void in_which_blocks(void **state)
   static const Hook hook = {.name = "hook"};
   const Dims plain = {.L = 3}, ffn = {.L = 3, .pre_ffn = 1}, tiny = {.L = 3, .tiny_layer = 2},
              tied = {.L = 3, .tied = 1}, copies = {.L = 3, .Q = 4}, mixed = {.L = 3, .hook = {[HOOK_TIME_MIX] = &hook}},
-             decayed = {.L = 3, .hook = {[HOOK_DECAY] = &hook}}, fed = {.L = 3, .hook = {[HOOK_CHANNEL_MIX] = &hook}};
+             decayed = {.L = 3, .hook = {[HOOK_DECAY] = &hook}}, fed = {.L = 3, .hook = {[HOOK_CHANNEL_MIX] = &hook}},
+             bare = {.L = 3, .hook = {[HOOK_EMBED_NORM] = &hook}};
   const struct {
     Where *where;
     const Dims *d;
@@ -75,6 +76,7 @@ static void in_which_blocks(void **state)
       {has_copy_head, &plain, "0   "},
       {has_copy_head, &copies, "1   "},
       {has_ln0, &plain, " 100"},
+      {has_ln0, &bare, " 000"},
       {has_pre_ffn, &plain, " 000"},
       {has_pre_ffn, &ffn, " 100"},
       {has_tiny, &plain, "0000"},

@@ -113,7 +113,7 @@ static void run(Numbers *all, Model *m)
 static void load_and_train(Numbers *all, const char *path, const Hook *const *hooks, const OptConfig *config)
 {
   TensorFile *f = file_open(path);
-  Model *m = model_load(f, hooks);
+  Model *m = model_load(f, &(LoadOptions){.hooks = hooks});
   Optim *o = model_optimizer(m, config);
   opt_restore(o, m, f);
   file_close(f);
@@ -126,7 +126,7 @@ static void load_and_train(Numbers *all, const char *path, const Hook *const *ho
 static void load_packed(Numbers *all, const char *path, const Hook *const *hooks)
 {
   TensorFile *f = file_open(path);
-  Model *m = model_load_packed(f, hooks);
+  Model *m = model_load(f, &(LoadOptions){.hooks = hooks, .packed = true});
   file_close(f);
   for (int i = 0; i < m->count; i++) add_tensor(all, m->params[i].t);
   run(all, m);

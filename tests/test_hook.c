@@ -31,14 +31,16 @@ static void slots(void **state)
   for (int slot = 0; slot < HOOK_SLOTS; slot++) {
     assert_int_equal(hook_slot(hook_slots[slot].name), slot);
     assert_true(hook_slots[slot].low < hook_slots[slot].high);
-    bool ffn = slot == HOOK_FFN_SHIFT || slot == HOOK_CHANNEL_MIX;
-    assert_string_equal(hook_slots[slot].part, ffn ? "ffn" : "att");
+    bool ffn = slot == HOOK_FFN_SHIFT || slot == HOOK_CHANNEL_MIX || slot == HOOK_CHANNEL_OUT;
+    assert_string_equal(hook_slots[slot].part, slot == HOOK_EMBED_NORM ? "ln0" : ffn ? "ffn" : "att");
+    assert_int_equal(hook_slots[slot].around, slot >= HOOK_TIME_OUT);
   }
   static char *const unknown[] = {"deccay", "decay ", "", "Decay"};
   for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
     char quoted[20];
     snprintf(quoted, sizeof quoted, "\"%s\"", unknown[i]);
-    expect_failure_with(look_up, unknown[i], quoted, " shift ffn_shift receptance decay ", " channel_mix", NULL);
+    expect_failure_with(look_up, unknown[i], quoted, " shift ffn_shift receptance decay ",
+                        " channel_mix time_out channel_out embed_norm", NULL);
   }
 }
 

@@ -21,14 +21,17 @@ static const int tokens[B * T] = {1, 2, 3, 0, 4, 5, 1, 6, 2, 2};
 
 /* ---- what they return ---- */
 
-static bool broken; /* whether they do wrong now; layer 0 always does right */
+static bool broken; /* whether they do wrong now; other layers than that of `wrong_layer` always do right */
+
+/* The last one that the slot has, of two. */
+static int wrong_layer(HookSlot slot) { return slot == HOOK_EMBED_NORM ? 0 : 1; }
 
 /* Zeros are right everywhere. */
 static bool right(HookCall *c)
 {
   int shape[] = {c->ps->B, c->ps->T, dims_size(c->ps->d, hook_slots[c->hook->slot].width)};
   for (int i = 0; i < c->out_count; i++) c->out[i] = tape_zeros(c->ps->tp, 3, shape);
-  return !broken || c->ps->layer == 0;
+  return !broken || c->ps->layer != wrong_layer(c->hook->slot);
 }
 
 static void shaped(HookCall *c, int axes, const int *shape)
@@ -92,6 +95,9 @@ static const struct {
     {HOOK_TIME_MIX, flat, "returned [10,9], expected [2,5,9]"},
     {HOOK_TIME_MIX, nothing, "returned nothing, expected [2,5,9]"},
     {HOOK_CHANNEL_MIX, wider, "returned [2,5,10], expected [2,5,9]"},
+    {HOOK_TIME_OUT, row, "returned [9], expected [2,5,9]"},
+    {HOOK_CHANNEL_OUT, nothing, "returned nothing, expected [2,5,9]"},
+    {HOOK_EMBED_NORM, nan_in_it, "element 5 of [2,5,9] is nan, expected a finite number"},
 };
 
 typedef struct {
@@ -123,7 +129,8 @@ static void check_wrong(const Hook *h, const char *expected, bool recording)
   broken = true;
   const char *message = rwkv_protect(go, &g);
   broken = false;
-  snprintf(title, sizeof title, "hook %s \"wrong\" (here.c:3), layer 1: ", hook_slots[h->slot].name);
+  snprintf(title, sizeof title, "hook %s \"wrong\" (here.c:3), layer %d: ", hook_slots[h->slot].name,
+           wrong_layer(h->slot));
   if (!message) fail_msg("nothing failed, expected %s%s", title, expected);
   if (!strstr(message, title) || !strstr(message, expected)) fail_msg("%s; expected %s%s", message, title, expected);
   assert_true(same_states(g.st, before));
@@ -216,7 +223,7 @@ static void no_place(void **state)
       m.d.hook[slot] = &h;
       if (!v->own[slot]) { /* the version lacks it */
         snprintf(text, sizeof text, "has no hook %s; it has: shift ffn_shift ", name);
-        make_fails(&m, text, " time_mix channel_mix");
+        make_fails(&m, text, " time_mix channel_mix time_out channel_out");
         continue;
       }
       HookSlot whole = strcmp(hook_slots[slot].part, "att") ? HOOK_CHANNEL_MIX : HOOK_TIME_MIX;
@@ -225,7 +232,8 @@ static void no_place(void **state)
       Hook rest = {.slot = other, .name = "rest", .apply = nothing};
       m.d.hook[whole] = &all;
       snprintf(text, sizeof text, "hook %s has no place beside hook %s", name, hook_slots[whole].name);
-      if ((HookSlot)slot != whole) make_fails(&m, text, "replaces all of it");
+      if (hook_slots[slot].around) assert_null(rwkv_protect(make, &m));
+      else if ((HookSlot)slot != whole) make_fails(&m, text, "replaces all of it");
       m.d.hook[whole] = NULL, m.d.hook[slot] = &h, m.d.hook[other] = &rest; /* the other part of the block is free */
       assert_null(rwkv_protect(make, &m));
       m.d.hook[slot] = &rest; /* a hook for another slot */

@@ -28,16 +28,35 @@ static double surprise(const real *x, int V, int target, bool *right)
   return (double)(logl(sum) + (long double)x[best] - (long double)x[target]);
 }
 
+/* What model_log_likelihood says of every scored position is what stands in right and log_p. */
+static void check_log_likelihood(Model *m, const int *tokens, const int *targets, int B, int T, const double *want,
+                                 const bool *right, int scored)
+{
+  Tape *tp = tape_new();
+  State *st = state_new(m, B);
+  double *log_p = malloc((size_t)(B * T) * sizeof *log_p);
+  bool *greedy = malloc((size_t)(B * T) * sizeof *greedy);
+  assert_int_equal(model_log_likelihood(tp, m, tokens, targets, B, T, st, log_p, greedy), scored);
+  for (int i = 0; i < scored; i++) {
+    if (!(fabs(log_p[i] - want[i]) <= LOSS_TOL * fmax(1, fabs(want[i]))))
+      fail_msg("%s: log p %.15g, by hand %.15g", m->version->name, log_p[i], want[i]);
+    assert_true(greedy[i] == right[i]);
+  }
+  free(log_p), free(greedy);
+  state_free(st);
+  tape_free(tp);
+}
+
 static void check_loss(Model *m, int B, int T, int every)
 {
   int *tokens = random_tokens(11, B * T, m->d.V), *targets = random_tokens(12, B * T, m->d.V);
   State *st = state_new(m, B), *st2 = state_new(m, B);
   real *logits = logits_of(m, tokens, B, T, st);
-  double total = 0;
+  double total = 0, *log_p = malloc((size_t)(B * T) * sizeof *log_p);
+  bool *right = malloc((size_t)(B * T) * sizeof *right);
   int scored = 0, correct = 0;
   for (int i = 0; i < B * T; i++) {
     const real *x = logits + i * m->d.V;
-    bool right;
     if (i % 3 == 0) /* make some of the targets the most likely */
       for (int j = targets[i] = 0; j < m->d.V; j++)
         if (x[j] > x[targets[i]]) targets[i] = j;
@@ -45,8 +64,9 @@ static void check_loss(Model *m, int B, int T, int every)
       targets[i] = i % 2 ? -1 : -100;
       continue;
     }
-    total += surprise(x, m->d.V, targets[i], &right);
-    scored++, correct += right;
+    log_p[scored] = -surprise(x, m->d.V, targets[i], &right[scored]);
+    total -= log_p[scored];
+    correct += right[scored++];
   }
   Tape *tp = tape_new();
   Score score = {-5, -5};
@@ -57,9 +77,10 @@ static void check_loss(Model *m, int B, int T, int every)
   assert_int_equal(score.scored, scored);
   assert_int_equal(score.correct, correct);
   assert_true(same_states(st, st2)); /* the state does not depend on what is scored */
+  check_log_likelihood(m, tokens, targets, B, T, log_p, right, scored);
   state_free(st), state_free(st2);
   tape_free(tp);
-  free(logits), free(tokens), free(targets);
+  free(logits), free(tokens), free(targets), free(log_p), free(right);
 }
 
 static void loss_by_hand(void **state)

@@ -73,7 +73,7 @@ static void packed_or_not(void **state)
     write_model(packed, path);
     Model *wide = load_model(path, NULL);
     TensorFile *f = file_open(path);
-    Model *same = model_load_packed(f, NULL);
+    Model *same = model_load(f, &(LoadOptions){.packed = true});
     file_close(f);
     assert_true(same->inference && !wide->inference);
     assert_int_equal(wide->count, packed->count);

@@ -255,15 +255,18 @@ int luaopen_rwkv_core(lua_State *L)
   open_tensor_ops(L);
   open_recurrence(L);
   open_tokens(L);
+  open_tokenizer(L);
   open_model(L);
   open_model_file(L);
   open_state(L);
   open_hook(L);
   open_optim(L);
   open_rng(L);
+  open_sampler(L);
   open_golden(L);
   open_tensor_file(L);
   open_tensor_load(L);
+  open_model_info(L);
   open_convert(L);
   open_zip(L);
   open_system(L);

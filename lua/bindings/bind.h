@@ -149,10 +149,14 @@ void open_state(lua_State *L);
 void open_hook(lua_State *L);
 void open_optim(lua_State *L);
 void open_rng(lua_State *L);
+void open_sampler(lua_State *L);
 void open_golden(lua_State *L);
 void open_tensor_file(lua_State *L);
 void open_convert(lua_State *L);
 void open_tensor_load(lua_State *L);
+TensorFile **push_file(lua_State *L); /* room for a file on top of the stack, which Lua closes; NULL at first */
+void open_model_info(lua_State *L);
+void open_tokenizer(lua_State *L);
 void open_zip(lua_State *L);
 void open_system(lua_State *L);
 void open_backend(lua_State *L);

@@ -45,14 +45,16 @@ static FileType check_dtype(lua_State *L, int index)
   return FILE_TYPES;
 }
 
-/* convert(in, out, {dtype = "f32", shards = bytes, progress = function(done, all) end}) -> how many files of tensors */
+/* convert(in, out, {dtype = "f32", names = "keep", shards = bytes, progress = function(done, all) end}) -> how many
+   files of tensors */
 static int convert(lua_State *L)
 {
+  static const char *const names[] = {"keep", "official", "fla", NULL};
   Conversion v = {.L = L, .c = {.in = luaL_checkstring(L, 1), .out = luaL_checkstring(L, 2)}};
   lua_settop(L, 3);
   if (lua_isnil(L, 3)) lua_newtable(L), lua_replace(L, 3);
   luaL_checktype(L, 3, LUA_TTABLE);
-  known_fields(L, 3, "convert", (const char *const[]){"dtype", "shards", "progress", NULL});
+  known_fields(L, 3, "convert", (const char *const[]){"dtype", "names", "shards", "progress", NULL});
   check_writable(L, v.c.out);
   if (raw_field(L, 3, "progress") != LUA_TNIL) {
     luaL_checktype(L, 4, LUA_TFUNCTION);
@@ -60,6 +62,8 @@ static int convert(lua_State *L)
   }
   raw_field(L, 3, "dtype");
   v.c.type = check_dtype(L, -1);
+  raw_field(L, 3, "names");
+  v.c.names = (ConvertNames)luaL_checkoption(L, lua_gettop(L), names[0], names);
   if (raw_field(L, 3, "shards") != LUA_TNIL) {
     lua_Integer bytes = luaL_checkinteger(L, -1);
     if (bytes < 1) return luaL_error(L, "convert: shards of %I bytes, expected at least 1", bytes);

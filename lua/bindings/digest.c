@@ -24,6 +24,26 @@ static int sha256(lua_State *L)
   return 1;
 }
 
+/* piece(text) adds to the digest; piece() -> hexadecimal digits of all so far, and begins anew */
+static int hash_piece(lua_State *L)
+{
+  Sha256 *h = lua_touserdata(L, lua_upvalueindex(1));
+  size_t n;
+  const char *bytes = luaL_optlstring(L, 1, NULL, &n);
+  if (bytes) return sha256_add(h, bytes, n), 0;
+  char text[65];
+  sha256_end(h, text);
+  sha256_begin(h);
+  return lua_pushstring(L, text), 1;
+}
+
+static int hash(lua_State *L) /* hash() -> a function that takes a long text in pieces */
+{
+  sha256_begin(lua_newuserdatauv(L, sizeof(Sha256), 0));
+  lua_pushcclosure(L, hash_piece, 1);
+  return 1;
+}
+
 static void add_tensor(Sha256 *h, const Tensor *t)
 {
   real part[1024];
@@ -92,5 +112,5 @@ static int contents(lua_State *L)
 
 void open_digest(lua_State *L)
 {
-  add_private(L, (luaL_Reg[]){{"sha256", sha256}, {"contents", contents}, {NULL, NULL}});
+  add_private(L, (luaL_Reg[]){{"sha256", sha256}, {"hash", hash}, {"contents", contents}, {NULL, NULL}});
 }

@@ -326,7 +326,7 @@ void read_hooks(lua_State *L, int index, const Version *v, Dims *d)
   }
 }
 
-/* hook_slots(version) -> {{slot =, inputs =, returns =, own =, builtin = {names}}, ...} */
+/* hook_slots(version) -> {{slot =, part =, inputs =, returns =, own =, builtin = {names}}, ...} */
 static int list_slots(lua_State *L)
 {
   const Version *v = version_find(luaL_checkstring(L, 1));
@@ -337,6 +337,7 @@ static int list_slots(lua_State *L)
     const Slot *s = &hook_slots[slot];
     const char *streams = slot == HOOK_SHIFT ? v->streams : slot == HOOK_FFN_SHIFT ? v->ffn_streams : NULL;
     lua_pushstring(L, s->name), lua_setfield(L, -2, "slot");
+    lua_pushstring(L, s->part), lua_setfield(L, -2, "part");
     push_words(L, slot == HOOK_RECURRENCE ? v->recurrence : s->inputs), lua_setfield(L, -2, "inputs");
     lua_pushstring(L, s->returns), lua_setfield(L, -2, "returns");
     lua_pushstring(L, v->own[slot]), lua_setfield(L, -2, "own");

@@ -116,55 +116,122 @@ static State *state_argument(lua_State *L, int index, const Model *m, int B)
   return check_state(L, -1);
 }
 
-/* m:forward(tokens [B,T], state or nil, {last =}) -> logits [B,T,V], or with last those of the last position [B,1,V];
-   state */
+typedef struct {
+  bool last;
+  Tensor *into;
+} ForwardOptions;
+
+static ForwardOptions read_forward_options(lua_State *L, int index, const Model *m, const Tokens *tokens)
+{
+  ForwardOptions o = {0};
+  if (lua_isnil(L, index)) return o;
+  luaL_checktype(L, index, LUA_TTABLE);
+  known_fields(L, index, "forward", (const char *const[]){"last", "into", NULL});
+  raw_field(L, index, "last");
+  o.last = keep_argument(L, -1);
+  if (raw_field(L, index, "into") == LUA_TNIL) return o;
+  int shape[] = {tokens->B, o.last ? 1 : tokens->T, m->d.V};
+  o.into = check_numbers(L, -1);
+  if (o.into->axes != 3 || memcmp(o.into->shape, shape, sizeof shape))
+    luaL_error(L, "forward: into is %s, expected %s", tensor_shape(o.into), shape_text(3, shape));
+  return o;
+}
+
+/* m:forward(tokens [B,T], state or nil, {last =, into =}) -> logits [B,T,V], or with last those of the last position
+   [B,1,V]; state. into: a tensor that has the logits, too, once the state is the one after. */
 static int forward(lua_State *L)
 {
   Tape *tp = step_tape(L);
   Model *m = check_model(L, 1);
-  bool last = false;
   lua_settop(L, 4);
   const Tokens *tokens = check_tokens(L, 2, "tokens");
-  if (!lua_isnil(L, 4)) {
-    luaL_checktype(L, 4, LUA_TTABLE);
-    known_fields(L, 4, "forward", (const char *const[]){"last", NULL});
-    raw_field(L, 4, "last");
-    last = keep_argument(L, -1);
-  }
+  ForwardOptions o = read_forward_options(L, 4, m, tokens);
   step_pin(L, 1);
   State *st = state_argument(L, 3, m, tokens->B);
-  push_step(L, (last ? model_logits_last : model_logits)(tp, m, tokens->id, tokens->B, tokens->T, st));
+  Tensor *logits = (o.last ? model_logits_last : model_logits)(tp, m, tokens->id, tokens->B, tokens->T, st);
+  if (o.into) tensor_copy(o.into, logits);
+  push_step(L, logits);
   lua_insert(L, -2);
   return 2;
+}
+
+/* m:hidden(tokens [B,T], state or nil) -> the output of the last norm [B,T,C], state */
+static int hidden(lua_State *L)
+{
+  Tape *tp = step_tape(L);
+  Model *m = check_model(L, 1);
+  lua_settop(L, 3);
+  const Tokens *tokens = check_tokens(L, 2, "tokens");
+  step_pin(L, 1);
+  State *st = state_argument(L, 3, m, tokens->B);
+  push_step(L, model_hidden(tp, m, tokens->id, tokens->B, tokens->T, st));
+  lua_insert(L, -2);
+  return 2;
+}
+
+/* What a run with targets is given: m, tokens [B,T], targets [B,T], options. The state is on top of the stack. */
+typedef struct {
+  Tape *tape;
+  Model *model;
+  const Tokens *tokens, *targets;
+  State *state;
+  double l2wrap;
+} Scored;
+
+static Scored scored_arguments(lua_State *L, const char *function, const char *const *options)
+{
+  Scored s = {.tape = step_tape(L), .model = check_model(L, 1)};
+  lua_settop(L, 4);
+  s.tokens = check_tokens(L, 2, "tokens"), s.targets = check_tokens(L, 3, "targets");
+  if (!lua_isnil(L, 4)) {
+    luaL_checktype(L, 4, LUA_TTABLE);
+    known_fields(L, 4, function, options);
+    s.l2wrap = number_field(L, 4, "l2wrap", 0);
+    raw_field(L, 4, "state");
+  } else lua_pushnil(L);
+  if (s.tokens->B != s.targets->B || s.tokens->T != s.targets->T)
+    luaL_error(L, "%s: tokens [%d,%d] and targets [%d,%d] differ", function, s.tokens->B, s.tokens->T, s.targets->B,
+               s.targets->T);
+  step_pin(L, 1);
+  s.state = state_argument(L, 5, s.model, s.tokens->B);
+  return s;
 }
 
 /* m:loss(tokens, targets, {state =, l2wrap =}) -> loss [], {scored =, correct =}, state */
 static int loss(lua_State *L)
 {
-  Tape *tp = step_tape(L);
-  Model *m = check_model(L, 1);
-  lua_settop(L, 4);
-  const Tokens *tokens = check_tokens(L, 2, "tokens"), *targets = check_tokens(L, 3, "targets");
-  double l2wrap = 0;
-  if (!lua_isnil(L, 4)) {
-    luaL_checktype(L, 4, LUA_TTABLE);
-    known_fields(L, 4, "loss", (const char *const[]){"state", "l2wrap", NULL});
-    l2wrap = number_field(L, 4, "l2wrap", 0);
-    raw_field(L, 4, "state");
-  } else lua_pushnil(L);
-  if (tokens->B != targets->B || tokens->T != targets->T)
-    return luaL_error(L, "loss: tokens [%d,%d] and targets [%d,%d] differ", tokens->B, tokens->T, targets->B,
-                      targets->T);
-  step_pin(L, 1);
-  State *st = state_argument(L, 5, m, tokens->B);
+  Scored s = scored_arguments(L, "loss", (const char *const[]){"state", "l2wrap", NULL});
   Score score;
-  push_step(L, model_loss(tp, m, tokens->id, targets->id, tokens->B, tokens->T, st, l2wrap, &score));
+  push_step(
+      L, model_loss(s.tape, s.model, s.tokens->id, s.targets->id, s.tokens->B, s.tokens->T, s.state, s.l2wrap, &score));
   lua_createtable(L, 0, 2);
   lua_pushinteger(L, score.scored);
   lua_setfield(L, -2, "scored");
   lua_pushinteger(L, score.correct);
   lua_setfield(L, -2, "correct");
   lua_pushvalue(L, -3);
+  return 3;
+}
+
+/* m:log_likelihood(tokens, targets, {state =}) -> of each target >= 0, row after row: a list of log-probabilities in
+   nats, and a list of whether the target has the largest logit; state */
+static int log_likelihood(lua_State *L)
+{
+  Scored s = scored_arguments(L, "log_likelihood", (const char *const[]){"state", NULL});
+  size_t n = (size_t)s.tokens->B * (size_t)s.tokens->T;
+  double *log_p = lua_newuserdatauv(L, n * sizeof *log_p, 0);
+  bool *greedy = lua_newuserdatauv(L, n * sizeof *greedy, 0);
+  int scored = model_log_likelihood(s.tape, s.model, s.tokens->id, s.targets->id, s.tokens->B, s.tokens->T, s.state,
+                                    log_p, greedy);
+  lua_createtable(L, scored, 0);
+  lua_createtable(L, scored, 0);
+  for (int i = 0; i < scored; i++) {
+    lua_pushnumber(L, log_p[i]);
+    lua_rawseti(L, -3, i + 1);
+    lua_pushboolean(L, greedy[i]);
+    lua_rawseti(L, -2, i + 1);
+  }
+  lua_pushvalue(L, -5);
   return 3;
 }
 
@@ -307,8 +374,9 @@ void open_model(lua_State *L)
 {
   /* clang-format off */
   add_class(L, class,
-            (luaL_Reg[]){{"forward", forward}, {"loss", loss}, {"parameters", parameters}, {"param", param},
-                         {"config", config}, {"param_count", param_count}, {"weight_bytes", weight_bytes},
+            (luaL_Reg[]){{"forward", forward}, {"hidden", hidden}, {"loss", loss}, {"log_likelihood", log_likelihood},
+                         {"parameters", parameters}, {"param", param}, {"config", config},
+                         {"param_count", param_count}, {"weight_bytes", weight_bytes},
                          {"state_floats", count_state_floats}, {"zero_grad", zero_grad}, {"trace_run", trace_run},
                          {NULL, NULL}},
             (luaL_Reg[]){{"__tostring", to_string}, {"__gc", collect}, {NULL, NULL}});

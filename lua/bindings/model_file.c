@@ -5,8 +5,7 @@
 
 typedef struct {
   TensorFile *file;
-  const Hook *const *hooks;
-  bool packed;
+  LoadOptions options;
   Model *model;           /* load */
   const Version *version; /* hooks_in */
   Dims d;
@@ -16,19 +15,22 @@ typedef struct {
 static void load_protected(void *arg)
 {
   Load *l = arg;
-  l->model = (l->packed ? model_load_packed : model_load)(l->file, l->hooks);
+  l->model = model_load(l->file, &l->options);
 }
 
-static int load(lua_State *L) /* load(path, hooks by slot or nil, whether the weights stay packed) -> model */
+/* load(path, hooks by slot or nil, whether the weights stay packed, head size or nil) -> model */
+static int load(lua_State *L)
 {
   const char *path = luaL_checkstring(L, 1);
+  int head_size = opt_int_argument(L, 4, 1, 1 << 20, 0, "load: head_size");
   Dims d = {0};
   lua_settop(L, 3);
   read_hooks(L, 2, NULL, &d);
   Model **m = new_model(L);
   lua_pushvalue(L, 4);
   lua_setiuservalue(L, -2, 1);
-  Load l = {.file = file_open(path), .hooks = d.hook, .packed = lua_toboolean(L, 3)};
+  Load l = {.options = {d.hook, head_size, lua_toboolean(L, 3)}};
+  l.file = file_open(path);
   const char *error = rwkv_protect(load_protected, &l);
   file_close(l.file);
   if (error) return luaL_error(L, "%s", error);

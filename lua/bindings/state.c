@@ -1,6 +1,8 @@
 /* The state of a model between runs. */
 #include "bind.h"
 
+#include <limits.h>
+
 static const char class[] = "rwkv.state";
 
 State *check_state(lua_State *L, int index)
@@ -23,12 +25,39 @@ State **push_state(lua_State *L, int keeper)
   return h;
 }
 
-static int make(lua_State *L) /* m:state(batch or 1) -> the state before the first token */
+/* The list of tokens seen at index: how many sequences; into seen, if it is not NULL. */
+static int read_seen(lua_State *L, int index, int64_t *seen)
+{
+  lua_Integer B = list_length(L, index);
+  if (B < 1 || B > 1 << 24) luaL_error(L, "state: a list of %I sequences, expected 1 to %d", B, 1 << 24);
+  for (lua_Integer b = 0; seen && b < B; b++) {
+    int whole;
+    lua_rawgeti(L, index, b + 1);
+    seen[b] = lua_tointegerx(L, -1, &whole);
+    if (!whole || seen[b] < 0)
+      luaL_error(L, "state: tokens seen: expected a whole number from 0, found %s", value_text(L, -1));
+    lua_pop(L, 1);
+  }
+  return (int)B;
+}
+
+/* m:state(batch or 1) -> the state before the first token. With a list in place of the batch, of the tokens that each
+   sequence has seen: what grows with the tokens has grown so far, and holds start values. */
+static int make(lua_State *L)
 {
   const Model *m = check_model(L, 1);
-  int B = opt_int_argument(L, 2, 1, 1 << 24, 1, "state: the batch");
+  bool listed = lua_istable(L, 2);
+  int B = listed ? read_seen(L, 2, NULL) : opt_int_argument(L, 2, 1, 1 << 24, 1, "state: the batch");
+  int64_t *seen = listed ? lua_newuserdatauv(L, (size_t)B * sizeof *seen, 0) : NULL;
+  if (seen) read_seen(L, 2, seen);
   State **s = push_state(L, 1);
-  *s = state_new(m, B);
+  bool grows = version_state_grows(m->version, &m->d);
+  for (int b = 0; seen && grows && b < B; b++)
+    if (seen[b] > INT_MAX || seen[b] != seen[0])
+      return luaL_error(L, "state: sequence %d has seen %I tokens, the first one %I; this state grows with them", b + 1,
+                        (lua_Integer)seen[b], (lua_Integer)seen[0]);
+  *s = state_sized(m->version, &m->d, B, seen && grows ? (int)seen[0] : 0);
+  if (seen) memcpy((*s)->seen, seen, (size_t)B * sizeof *seen);
   return 1;
 }
 
@@ -78,6 +107,47 @@ static int names(lua_State *L) /* s:names() -> {"0.att_xx", ...} */
   return 1;
 }
 
+static int seen(lua_State *L) /* s:seen(sequence or 1) -> tokens that it has run through */
+{
+  const State *s = check_state(L, 1);
+  int b = opt_int_argument(L, 2, 1, s->B, 1, "seen: the sequence");
+  lua_pushinteger(L, s->seen[b - 1]);
+  return 1;
+}
+
+static int batch(lua_State *L) /* s:batch() -> how many sequences */
+{
+  lua_pushinteger(L, check_state(L, 1)->B);
+  return 1;
+}
+
+static int config(lua_State *L) /* s:config() -> that of its model */
+{
+  const State *s = check_state(L, 1);
+  push_config(L, s->version, &s->d);
+  return 1;
+}
+
+static int rows(lua_State *L) /* s:rows(first, last or first) -> a copy of these sequences */
+{
+  const State *s = check_state(L, 1);
+  int first = int_argument(L, 2, 1, s->B, "rows: the first sequence");
+  int last = opt_int_argument(L, 3, first, s->B, first, "rows: the last sequence");
+  State **r = push_state(L, 1);
+  *r = state_rows(s, first - 1, last - first + 1);
+  return 1;
+}
+
+static int join(lua_State *L) /* s:join(others..) -> all their sequences, copied, as one batch */
+{
+  int count = lua_gettop(L);
+  const State **list = lua_newuserdatauv(L, (size_t)count * sizeof *list, 0);
+  for (int i = 0; i < count; i++) list[i] = check_state(L, i + 1);
+  State **all = push_state(L, 1);
+  *all = state_join(list, count);
+  return 1;
+}
+
 static int to_string(lua_State *L)
 {
   const State *s = check_state(L, 1);
@@ -96,10 +166,19 @@ static int collect(lua_State *L)
 
 void open_state(lua_State *L)
 {
-  add_class(
-      L, class,
-      (luaL_Reg[]){{"copy", copy}, {"detach", detach}, {"get", get}, {"set", set}, {"names", names}, {NULL, NULL}},
-      (luaL_Reg[]){{"__tostring", to_string}, {"__gc", collect}, {NULL, NULL}});
+  add_class(L, class,
+            (luaL_Reg[]){{"copy", copy},
+                         {"detach", detach},
+                         {"get", get},
+                         {"set", set},
+                         {"names", names},
+                         {"seen", seen},
+                         {"batch", batch},
+                         {"config", config},
+                         {"rows", rows},
+                         {"join", join},
+                         {NULL, NULL}},
+            (luaL_Reg[]){{"__tostring", to_string}, {"__gc", collect}, {NULL, NULL}});
   luaL_getmetatable(L, "rwkv.model");
   lua_getfield(L, -1, "__index");
   add_functions(L, (luaL_Reg[]){{"state", make}, {NULL, NULL}});

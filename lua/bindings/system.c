@@ -15,9 +15,10 @@ static int now(lua_State *L) /* time() -> seconds, for differences */
   return 1;
 }
 
-static int is_terminal(lua_State *L) /* is_terminal() -> whether a person watches the error output */
+/* is_terminal("errors" or "output") -> whether a person watches it; without an argument the error output */
+static int is_terminal(lua_State *L)
 {
-  lua_pushboolean(L, isatty(2));
+  lua_pushboolean(L, isatty(luaL_checkoption(L, 1, "errors", (const char *const[]){"output", "errors", NULL}) + 1));
   return 1;
 }
 

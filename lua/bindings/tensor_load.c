@@ -16,6 +16,14 @@ static int close_file(lua_State *L)
   return 0;
 }
 
+TensorFile **push_file(lua_State *L)
+{
+  TensorFile **f = lua_newuserdatauv(L, sizeof *f, 0);
+  *f = NULL;
+  luaL_setmetatable(L, file_class);
+  return f;
+}
+
 static bool begins(const char *name, const char *prefix) { return strncmp(name, prefix, strlen(prefix)) == 0; }
 
 /* Memory of Lua's, on top of the stack, for the numbers of any one tensor whose name begins so. */
@@ -109,9 +117,7 @@ static void push_names(lua_State *L, const TensorFile *f, const char *prefix)
 static int load_tensors(lua_State *L)
 {
   const char *path = luaL_checkstring(L, 1), *prefix = luaL_optstring(L, 2, ""), *key, *text;
-  TensorFile **f = lua_newuserdatauv(L, sizeof *f, 0);
-  *f = NULL;
-  luaL_setmetatable(L, file_class);
+  TensorFile **f = push_file(L);
   int file = lua_gettop(L);
   *f = file_open(path);
   void *room = push_room(L, *f, prefix);

@@ -1,19 +1,20 @@
--- aviary convert IN OUT [--dtype f32|bf16|f16|f64] [--shards SIZE]
+-- aviary convert IN OUT [--dtype f32|bf16|f16|f64] [--names official|fla] [--shards SIZE]
 -- Writes a model, or any file of tensors, once more. IN: .safetensors, .pth, .npz, .npy, an index, or a directory with a model.
--- OUT says by its ending what it becomes: .pth, .pt and .bin PyTorch, .npz NumPy, anything else safetensors. Names, shapes,
--- numbers and metadata stay. --dtype: floating numbers are rounded to the nearest ones of this type. --shards: several files
--- of at most SIZE (2G, 500M, bytes), NAME-00001-of-0000N.safetensors and so on, and NAME.safetensors.index.json
+-- OUT says by its ending what it becomes: .pth, .pt and .bin PyTorch, .npz NumPy, anything else safetensors. Shapes, numbers
+-- and metadata stay, and names unless --names wants a model's to be the official ones, or those of flash-linear-attention.
+-- --dtype: floating numbers are rounded to the nearest ones of this type. --shards: several files of at most SIZE (2G, 500M,
+-- bytes), NAME-00001-of-0000N.safetensors and so on, and NAME.safetensors.index.json
 local rwkv = require "rwkv"
 local visible = require "rwkv.visible"
 
-local usage = "usage: aviary convert IN OUT [--dtype f32|bf16|f16|f64] [--shards SIZE]\n"
+local usage = "usage: aviary convert IN OUT [--dtype f32|bf16|f16|f64] [--names official|fla] [--shards SIZE]\n"
 
 local function fail(message)
   io.stderr:write("convert: ", visible.text((tostring(message):gsub("^[^\n ]+:%d+: ", ""))), "\n")
   os.exit(1, true)
 end
 
-local ok, o = pcall(rwkv.options, arg, { dtype = "", shards = "" })
+local ok, o = pcall(rwkv.options, arg, { dtype = "", names = "", shards = "" })
 if not ok then fail(o) end
 if #o ~= 2 then
   io.stderr:write(usage)
@@ -35,6 +36,7 @@ local function progress(done, all)
   bar:update(done)
 end
 local converted, files = pcall(rwkv.convert, o[1], o[2], { dtype = o.dtype ~= "" and o.dtype or nil,
+  names = o.names ~= "" and o.names or nil,
   shards = o.shards ~= "" and bytes_of(o.shards) or nil, progress = progress })
 if bar then bar:clear() end
 if not converted then fail(files) end

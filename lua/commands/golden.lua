@@ -1,11 +1,14 @@
 -- aviary golden make VERSION [OPTIONS] OUT.safetensors    a pack of golden numbers: weights, tokens, logits, states, loss,
 --   gradients and every intermediate, in float64
 --   [--layers 3] [--dim 24] [--heads 2] [--vocab 23] [--len 24] [--batch 1] [--seed 0] [--dtype f32|bf16|f16|f64: of the
---   weights] [--weights FILE: these instead of random ones] [--tokens FILE[:NAME]] [--no-gradients] [--no-trace] [--allow-weak]
+--   weights] [--weights FILE: these instead of random ones] [--tokens FILE[:NAME]] [--trace WORD,..] [--no-trace]
+--   [--no-gradients] [--no-sensitivity] [--allow-weak] [--no-weights] [--with-weights]
 --   [--profile f32|bf16|fp16: also the numbers of this arithmetic]
+-- aviary golden make [VERSION] --weights FILE --no-sensitivity --no-gradients OUT    of a released model, in minutes
 -- aviary golden diff PACK THEIRS    what another implementation gets wrong, and where first; THEIRS: safetensors, .pth, .npy, .npz
 --   [--profile f32|bf16|fp16: the arithmetic of theirs] [--tol 1e-5: one tolerance for all] [--rename THEIRS=OURS,..]
---   [--only WORD,..] [--skip WORD,..] [--no-causes] [--tap FILE] [--junit FILE; - for the standard output]
+--   [--only WORD,..] [--skip WORD,..] [--no-causes] [--weights FILE: of a pack without them] [--tap FILE] [--junit FILE; - for
+--   the standard output]
 --   status 0: all agree, 1: something is off, 2: could not be compared
 -- Explained in: aviary help golden.md
 local rwkv = require "rwkv"

@@ -1,9 +1,10 @@
 -- aviary info                  the versions, side by side at one size
 -- aviary info VERSION          its parameters, and the published sizes
--- aviary info FILE             what a safetensors file is
+-- aviary info FILE             what a model's file (or directory, or index) is, without reading its numbers; --head-size N
 -- Options for the first two: --layers 12 --dim 768 --vocab 65536 --tokens 1024, and what rwkv.model takes
 local rwkv = require "rwkv"
 local published = require "rwkv.published"
+local sorted = require "rwkv.sorted"
 local visible = require "rwkv.visible"
 
 local o = rwkv.options(arg, { layers = 12, dim = 768, vocab = 65536, tokens = 1024, head_size = 0, dim_att = 0,
@@ -36,6 +37,50 @@ local function is_version(name)
   for _, v in ipairs(rwkv.versions()) do if v == name then return true end end
 end
 
+-- ---- files ----
+
+local function line(name, text, ...) print(("  %-16s %s"):format(visible.line(name), visible.line(text:format(...)))) end
+
+local function slots_text(hooks)
+  local slots = {}
+  for slot, name in pairs(hooks) do slots[#slots + 1] = slot .. "=" .. name end
+  table.sort(slots)
+  return table.concat(slots, " ")
+end
+
+local function sizes(config)
+  for _, name in ipairs(sorted(config)) do
+    line(name, "%s", type(config[name]) == "table" and slots_text(config[name]) or tostring(config[name]))
+  end
+end
+
+-- A file whose hooks are a script's: what it says of itself.
+local function print_hooked(path, message)
+  local ok, hooked = pcall(rwkv.hooks_in, path)
+  if ok and hooked then return sizes(hooked) end
+  io.stderr:write("info: ", visible.text(message:gsub("^[^\n ]+:%d+: ", "")), "\n")
+  os.exit(1, true)
+end
+
+local function print_file(path)
+  local ok, found = pcall(rwkv.info, path, { head_size = o.head_size > 0 and o.head_size or nil })
+  if not ok then return print_hooked(path, found) end
+  print(("%s: %s"):format(visible.line(path), found.title))
+  sizes(found.config)
+  line("parameters", "%s", grouped(found.parameters))
+  if found.unused > 0 then line("unused", "%s", grouped(found.unused)) end
+  line("state", "%s numbers a sequence", grouped(found.state_floats))
+  line("format", "%s, %d tensors, %s bytes", found.format, found.tensors, grouped(found.bytes))
+  local dtypes = {}
+  for _, name in ipairs(sorted(found.dtypes)) do
+    dtypes[#dtypes + 1] = ("%s %.4g %%"):format(name, 100 * found.dtypes[name] / math.max(found.numbers, 1))
+  end
+  line("numbers", "%s", table.concat(dtypes, ", "))
+  line("names", "%s", found.family)
+  line("tokenizer", "%s", found.tokenizer or ("none is known for a vocabulary of %d"):format(found.config.vocab))
+  for _, text in ipairs(found.unusual) do line("unusual", "%s", text) end
+end
+
 if not o[1] then
   print(("%d layers, dim %d, vocab %d; state after %d tokens; FLOPs of a forward pass"):format(o.layers, o.dim,
     o.vocab, o.tokens))
@@ -66,39 +111,5 @@ elseif is_version(o[1]) then
     print(("  %-34s [%s]"):format(name, table.concat(t:shape(), ",")))
   end
 else
-  local ok, model = pcall(rwkv.load, o[1])
-  local hooked = not ok and select(2, pcall(rwkv.hooks_in, o[1]))
-  if not ok and type(hooked) ~= "table" then
-    io.stderr:write("info: ", visible.text(model:gsub("^[^\n ]+:%d+: ", "")), "\n")
-    os.exit(1)
-  end
-  if not ok then -- its hooks are a script's: what the file says of itself
-    local slots = {}
-    for slot, name in pairs(hooked.hooks) do slots[#slots + 1] = slot .. "=" .. name end
-    table.sort(slots)
-    hooked.hooks = table.concat(slots, " ")
-    local names = {}
-    for name in pairs(hooked) do names[#names + 1] = name end
-    table.sort(names)
-    for _, name in ipairs(names) do print(("  %-16s %s"):format(visible.line(name), visible.line(hooked[name]))) end
-    os.exit(0)
-  end
-  print(visible.line(model))
-  local names, config = {}, model:config()
-  for name in pairs(config) do names[#names + 1] = name end
-  table.sort(names)
-  if config.hooks then
-    local slots = {}
-    for slot, name in pairs(config.hooks) do slots[#slots + 1] = slot .. "=" .. name end
-    table.sort(slots)
-    config.hooks = table.concat(slots, " ")
-  end
-  for _, name in ipairs(names) do print(("  %-16s %s"):format(visible.line(name), visible.line(config[name]))) end
-  print(("  %-16s %s"):format("parameters", grouped(model:param_count())))
-  local unused = model:param_count(true) - model:param_count()
-  if unused > 0 then print(("  %-16s %s"):format("unused", grouped(unused))) end
-  print(("  %-16s %s numbers a sequence"):format("state", grouped(model:state_floats(0))))
-  if model:state_floats(1) > model:state_floats(0) then
-    print(("  %-16s %s more with every token"):format("", grouped(model:state_floats(1) - model:state_floats(0))))
-  end
+  print_file(o[1])
 end

@@ -22,6 +22,7 @@ enum { COUNT = 1000, GRACE = 5 };
 
 static lua_State *volatile current; /* the coroutine that runs */
 static volatile sig_atomic_t interrupted, late;
+static int put_off;                  /* calls of uninterrupted at work */
 static double seconds, budget, left; /* the limits, 0 where there is none; instructions left */
 static pthread_t main_thread;
 
@@ -57,7 +58,7 @@ static bool stop_asked(void)
 {
   if (!current) return false;
   check_time(current);
-  if (!interrupted) return false;
+  if (!interrupted || put_off) return false;
   interrupted = 0;
   return true;
 }
@@ -83,6 +84,7 @@ static void stop(lua_State *L, lua_Debug *at)
 {
   (void)at;
   check_time(L);
+  if (put_off) return;
   stand_by(L);
   if (!interrupted) return;
   interrupted = 0;
@@ -147,6 +149,26 @@ static void replace(lua_State *L, const char *name, lua_CFunction by, int upvalu
   if (upvalues > 1) lua_pushnil(L);
   lua_pushcclosure(L, by, upvalues);
   lua_setfield(L, -2, name);
+}
+
+/* ---- what comes about as a whole ---- */
+
+/* uninterrupted(f, ...) -> what f returns; Ctrl-C is put off until then. Time and instructions are not. */
+static int uninterrupted(lua_State *L)
+{
+  put_off++;
+  int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+  put_off--;
+  if (interrupted) arm(L);
+  return status == LUA_OK ? lua_gettop(L) : lua_error(L);
+}
+
+void open_uninterrupted(lua_State *L)
+{
+  luaL_getsubtable(L, -1, "private");
+  lua_pushcfunction(L, uninterrupted);
+  lua_setfield(L, -2, "uninterrupted");
+  lua_pop(L, 1);
 }
 
 /* ---- from outside ---- */

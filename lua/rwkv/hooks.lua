@@ -3,6 +3,7 @@ local core = require "rwkv.core"
 local sorted = require "rwkv.sorted"
 
 local bind_hook, hook_sizes, hooks_in = core.private.bind_hook, core.private.hook_sizes, core.private.hooks_in
+local model_info = core.private.model_info
 
 local hooks = {}
 local defined = {} -- [kind][name]
@@ -12,10 +13,10 @@ local class = { __index = Hook, __name = "hook", __metatable = "hook",
   __tostring = function(h) return ("hook %s \"%s\""):format(h.kind, h.name) end }
 core.private.sealed[class] = true
 
-local kinds, taken = {}, {} -- slots of all versions by name; names of what is built in, by slot
+local kinds, taken = {}, {} -- slots of all versions by name, with the part of the block; names of what is built in, by slot
 for _, version in ipairs(core.versions()) do
   for _, s in ipairs(core.hook_slots(version)) do
-    kinds[s.slot] = true
+    kinds[s.slot] = s.part
     taken[s.slot] = taken[s.slot] or {}
     taken[s.slot][s.own] = true
     for _, name in ipairs(s.builtin) do taken[s.slot][name] = true end
@@ -260,8 +261,7 @@ local function initialise(model, q, chosen)
     local params = type(h.params) == "function" and h.params(d) or h.params or {}
     for name, e in pairs(params) do
       for layer = 0, type(e.init) == "function" and d.layers - 1 or -1 do
-        local place = (slot == "ffn_shift" or slot == "channel_mix") and "ffn" or "att"
-        local full = ("blocks.%d.%s.%s.%s.%s"):format(layer, place, slot, h.name, name)
+        local full = ("blocks.%d.%s.%s.%s.%s"):format(layer, kinds[slot], slot, h.name, name)
         values[full] = function(shape) return e.init(layer, d, core.rng(q.seed or 0, full), shape) end
       end
     end
@@ -305,16 +305,18 @@ end)
 
 hooks.describe = passing_errors(function(q) return core_describe((prepare(q))) end)
 
--- Whether the weights stay as the file has them: weights = "packed" or "expanded".
-local function stays_packed(options)
-  if type(options or {}) ~= "table" then error(("load: options are a table, not a %s"):format(type(options)), 0) end
+-- The options of load: weights = "packed" (they stay as the file has them) or "expanded"; head_size.
+local function load_options(call, options)
+  if type(options or {}) ~= "table" then error(("%s: options are a table, not a %s"):format(call, type(options)), 0) end
   for name, value in pairs(options or {}) do
-    if name ~= "weights" then error(("load: there is no option '%s'; there is: weights"):format(tostring(name)), 0) end
-    if value ~= "packed" and value ~= "expanded" then
+    local known = name == "head_size" or name == "weights" and call == "load"
+    if not known then error(("%s: there is no option '%s'; there are: head_size%s"):format(call, tostring(name),
+      call == "load" and ", weights" or ""), 0) end
+    if name == "weights" and value ~= "packed" and value ~= "expanded" then
       error(("load: weights are 'packed' or 'expanded', not '%s'"):format(tostring(value)), 0)
     end
   end
-  return options ~= nil and options.weights == "packed"
+  return options ~= nil and options.weights == "packed", options and options.head_size
 end
 
 -- bind for the model in a file, whose name stands before what is wrong.
@@ -324,10 +326,10 @@ local function bind_for(path, ...)
   return result
 end
 
--- load(path, options): the hooks of a file that are not built in must have been defined before.
-hooks.load = passing_errors(function(path, options)
-  local packed, q = stays_packed(options), hooks_in(path)
-  if not q then return core_load(path, nil, packed) end
+-- The hooks that a file names: bound for its sizes, by slot, and as they were defined; nil for a file without.
+local function hooks_of(path)
+  local q = hooks_in(path)
+  if not q then return end
   local design, bound, chosen = without_hooks(q), {}, {}
   for slot, name in pairs(q.hooks) do
     local h = not taken[slot][name] and defined[kind_of(slot)] and defined[kind_of(slot)][name]
@@ -337,9 +339,22 @@ hooks.load = passing_errors(function(path, options)
       design.hooks[slot] = name
     end
   end
-  local model = core_load(path, bound, packed)
+  return bound, chosen
+end
+
+-- load(path, options): the hooks of a file that are not built in must have been defined before.
+hooks.load = passing_errors(function(path, options)
+  local packed, head_size = load_options("load", options)
+  local bound, chosen = hooks_of(path)
+  local model = core_load(path, bound, packed, head_size)
   of_models[model] = chosen
   return model
+end)
+
+-- info(path, { head_size = }) -> what a model's file is; its numbers are not read.
+hooks.info = passing_errors(function(path, options)
+  local _, head_size = load_options("info", options)
+  return model_info(path, (hooks_of(path)), head_size)
 end)
 
 return hooks

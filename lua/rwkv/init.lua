@@ -12,8 +12,16 @@ require "rwkv.tensor"
 
 local hooks = require "rwkv.hooks"
 rwkv.hook, rwkv.model, rwkv.describe, rwkv.load = hooks.define, hooks.model, hooks.describe, hooks.load
+rwkv.info = require "rwkv.info"
 rwkv.private.add_method("model", "trace", require "rwkv.trace")
+rwkv.private.add_method("model", "assign", require "rwkv.assign")
 rwkv.private.add_method("model", "check_cuts", require "rwkv.check_cuts")
+local state_file = require "rwkv.state_file"
+rwkv.private.add_method("state", "save", state_file.save)
+rwkv.private.add_method("model", "load_state", state_file.load)
+local at_caller = require "rwkv.at_caller"
+rwkv.private.add_method("model", "generate", at_caller(require "rwkv.text.generate".generate))
+rwkv.private.add_method("model", "embed", at_caller(require "rwkv.text.embed"))
 rwkv.experiment = require "rwkv.experiment"
 local configs, results = require "rwkv.experiment.configs", require "rwkv.experiment.results"
 rwkv.product, rwkv.seeds, rwkv.best, rwkv.summary = configs.product, configs.seeds, results.best, results.summary

@@ -11,9 +11,9 @@ local function check(arguments, defaults)
 end
 
 -- Command-line options for scripts:
---   local o = rwkv.options(arg, { scale = "small", seed = 0, fast = false })
--- reads --scale X --seed N --fast over the defaults. A number stays a number; an unknown option or a
--- missing value is an error. What is left over stands in o[1], o[2], ...
+--   local o = rwkv.options(arg, { scale = "small", seed = 0, fast = false, stop = {} })
+-- reads --scale X --seed N --fast --stop A --stop B over the defaults. A number stays a number, a table is a list of all
+-- that are given; an unknown option or a missing value is an error. What is left over stands in o[1], o[2], ...
 return function(arguments, defaults)
   check(arguments, defaults)
   local o, i = {}, 1
@@ -41,7 +41,12 @@ return function(arguments, defaults)
         if type(default) == "number" then
           value = tonumber(value) or error(("option --%s: expected a number, found '%s'"):format(name, value), 0)
         end
-        o[name] = value
+        if type(default) == "table" then
+          if o[name] == default then o[name] = {} end
+          table.insert(o[name], value)
+        else
+          o[name] = value
+        end
       end
     end
     i = i + 1

@@ -153,6 +153,9 @@ Tensor *t_linear_attention(Tape *tp, Tensor *q, Tensor *k, Tensor *v, Tensor **k
    l2wrap: 0, or 1e-4 as the official trainers from v4 on have it; it changes the gradient only. */
 Tensor *t_cross_entropy(Tape *tp, Tensor *logits, const int *target, double l2wrap);
 
+/* log_p[i] = log softmax(logits)[target[i]] of row i of logits [..,V], in nats, in double; target >= 0. No gradient. */
+void t_log_likelihood(Tape *tp, const Tensor *logits, const int *target, double *log_p);
+
 /* best[i]: the index of the largest number of row i of x [..,n], n > 0; the first one of several. */
 void t_argmax(Tape *tp, const Tensor *x, int *best);
 

@@ -48,6 +48,16 @@ Tensor *tensor_in(Arena *arena, Arena *numbers, int axes, const int *shape, cons
   return t;
 }
 
+bool tensor_can_see(void) { return backend_memory.in_process(); }
+
+Tensor *tensor_see(Arena *arena, int axes, const int *shape, Packed numbers)
+{
+  Tensor *t = arena_alloc(arena, sizeof *t);
+  *t = (Tensor){.n = shape_count(axes, shape), .axes = axes, .packed = numbers};
+  if (axes) memcpy(t->shape, shape, (size_t)axes * sizeof *shape);
+  return t;
+}
+
 void tensor_free(Tensor *t)
 {
   if (!t) return;

@@ -29,6 +29,11 @@ void tensor_free(Tensor *t);
 Arena tensor_arena(void);
 Tensor *tensor_in(Arena *arena, Arena *numbers, int axes, const int *shape, const Storage *as);
 
+/* Itself in an arena, its numbers packed where they are: in memory of the process that lasts longer and is only read.
+   To be had only where tensor_can_see() says that whoever computes can look there. */
+bool tensor_can_see(void);
+Tensor *tensor_see(Arena *arena, int axes, const int *shape, Packed numbers);
+
 /* The only way to numbers for code outside the kernels: copies of n elements starting at `from`. A packed tensor can
    be read; it is written in the bits that it keeps. */
 void tensor_read(const Tensor *t, size_t from, size_t n, real *out);

@@ -1,6 +1,7 @@
 #include "convert.h"
 
 #include "../engine/err.h"
+#include "names.h"
 #include "output.h"
 #include "writer_format.h"
 
@@ -28,8 +29,13 @@ static FileType type_of(const Work *k, const FileTensor *t)
 
 static size_t bytes_of(const Work *k, const FileTensor *t) { return t->n * file_type_size(type_of(k, t)); }
 
-/* What a tensor is called in the new file: as in the old one. */
-static const char *name_of(const FileTensor *t) { return t->given; }
+static void rename_all(TensorFile *f, ConvertNames to)
+{
+  if (to == NAMES_STAY) return;
+  if (!names_official(f).family)
+    rwkv_fail("%s: names of no known family of models; they can stay as they are", file_path(f));
+  if (to == NAMES_FLA) names_fla(f);
+}
 
 /* The path of shard i of them, counted from 0, in a small rotating buffer. */
 static const char *shard_path(const Work *k, int i)
@@ -46,7 +52,8 @@ static const char *path_of(const Work *k, int i) { return k->c->shard ? shard_pa
 
 static int by_place(const void *a, const void *b)
 {
-  return (*(const FileTensor *const *)a)->place - (*(const FileTensor *const *)b)->place;
+  const FileTensor *x = *(const FileTensor *const *)a, *y = *(const FileTensor *const *)b;
+  return x->place != y->place ? x->place - y->place : strcmp(x->name, y->name);
 }
 
 /* Which tensor goes into which file: the next one begins where the limit would be passed. */
@@ -85,7 +92,7 @@ static void write_shard(Work *k, int shard)
   if (k->c->watch) writer_watch(k->w, watch, k);
   for (int i = 0; i < k->count; i++) {
     if (k->shard[i] != shard) continue;
-    writer_put_file(k->w, name_of(k->order[i]), k->f, k->order[i], type_of(k, k->order[i]));
+    writer_put_file(k->w, k->order[i]->name, k->f, k->order[i], type_of(k, k->order[i]));
     bytes += bytes_of(k, k->order[i]);
   }
   for (int i = 0; shard == 0 && (text = file_meta_at(k->f, i, &key)); i++) writer_put_meta(k->w, key, text);
@@ -101,7 +108,7 @@ static bool print_index(const Work *k, FILE *f)
   bool ok = fprintf(f, "{\"metadata\":{\"total_size\":%zu},\"weight_map\":{", k->all) > 0;
   for (int i = 0; ok && i < k->count; i++) {
     const char *path = shard_path(k, k->shard[i]), *slash = strrchr(path, '/');
-    ok = (i == 0 || fputs(",\n", f) != EOF) && writer_json_text(writer_to_file, f, name_of(k->order[i])) &&
+    ok = (i == 0 || fputs(",\n", f) != EOF) && writer_json_text(writer_to_file, f, k->order[i]->name) &&
          fputc(':', f) != EOF && writer_json_text(writer_to_file, f, slash ? slash + 1 : path);
   }
   return ok && fputs("}}\n", f) != EOF;
@@ -125,6 +132,7 @@ static void run(void *work)
   if (stat(k->c->out, &s) == 0 && S_ISDIR(s.st_mode))
     rwkv_fail("%s: is a directory, expected a file's name", k->c->out);
   if (strlen(k->c->out) >= PATH_MAX) rwkv_fail("%.80s..: too long a path", k->c->out);
+  rename_all(k->f, k->c->names);
   plan(k);
   if (k->shards > 99999)
     rwkv_fail("%s: %d files of %zu bytes, expected at most 99999", k->c->out, k->shards, k->c->shard);

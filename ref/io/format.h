@@ -2,6 +2,7 @@
 #ifndef AVIARY_FORMAT_H
 #define AVIARY_FORMAT_H
 
+#include "names.h"
 #include "tensor_file.h"
 
 #include <stdio.h>
@@ -21,6 +22,7 @@ typedef struct Mapping {
 
 Mapping *mapping_open(const char *path); /* a regular file; fails with its name */
 void mapping_close(Mapping *m);
+void mapping_forget(const Mapping *m);  /* its pages need not stay in memory */
 bool mapping_changed(const Mapping *m); /* somebody wrote to the file, or cut it, since it was opened */
 
 typedef struct {
@@ -47,6 +49,10 @@ FileTensor *format_tensor(TensorFile *f, const char *name, FileType type, int ax
 /* All tensors so far; a format that is done may put its own in another order. */
 FileTensor *format_tensors(TensorFile *f);
 int format_count(const TensorFile *f);
+FileTensor *format_same(TensorFile *f, const FileTensor *t); /* one more, which may then be changed */
+void format_shorten(TensorFile *f, int count);               /* the tensors after the first `count` go */
+void format_sort(TensorFile *f);                             /* by name; fails if one stands there twice */
+Names *format_names(TensorFile *f);                          /* what is known of them; prefix NULL: nothing yet */
 void format_text(TensorFile *f, const char *key, const char *text); /* metadata; both are copied */
 void *format_memory(TensorFile *f, size_t bytes);                   /* stays as long as the file; contents undefined */
 char *format_copy(TensorFile *f, const char *text, size_t length);  /* the same, with a 0 at the end */

@@ -71,6 +71,11 @@ void mapping_close(Mapping *m)
   rwkv_release(m);
 }
 
+void mapping_forget(const Mapping *m)
+{
+  if (m->size) madvise((void *)m->bytes, m->size, MADV_DONTNEED);
+}
+
 bool mapping_changed(const Mapping *m)
 {
   struct stat s;

@@ -10,6 +10,7 @@
 
 typedef struct {
   const char *key, *text;
+  const Mapping *from; /* the file that it stands in */
 } Text;
 
 struct TensorFile {
@@ -21,6 +22,7 @@ struct TensorFile {
   FileTensor *tensors; /* sorted by name, once all are there */
   Text *texts;         /* by key */
   int count, room, text_count, text_room;
+  Names names;
   void *held; /* see format_hold */
   void (*let_go)(void *thing);
 };
@@ -101,16 +103,25 @@ FileTensor *format_tensor(TensorFile *f, const char *name, FileType type, int ax
 
 FileTensor *format_tensors(TensorFile *f) { return f->tensors; }
 int format_count(const TensorFile *f) { return f->count; }
+void format_shorten(TensorFile *f, int count) { f->count = count; }
+Names *format_names(TensorFile *f) { return &f->names; }
+
+FileTensor *format_same(TensorFile *f, const FileTensor *t)
+{
+  f->tensors = with_room(f, f->tensors, f->count, &f->room, sizeof *f->tensors);
+  f->tensors[f->count] = *t;
+  return &f->tensors[f->count++];
+}
 
 void format_text(TensorFile *f, const char *key, const char *text)
 {
   f->texts = with_room(f, f->texts, f->text_count, &f->text_room, sizeof *f->texts);
-  f->texts[f->text_count++] = (Text){format_copy(f, key, strlen(key)), format_copy(f, text, strlen(text))};
+  f->texts[f->text_count++] = (Text){format_copy(f, key, strlen(key)), format_copy(f, text, strlen(text)), f->maps};
 }
 
 /* ---- opening ---- */
 
-static const Format *const formats[] = {&format_zip, &format_npy, &format_index};
+static const Format *const formats[] = {&format_safetensors, &format_zip, &format_npy, &format_index};
 
 typedef struct {
   TensorFile *f;
@@ -162,16 +173,30 @@ static int by_key(const void *a, const void *b) { return strcmp(((const Text *)a
 static int by_name_until_stop(const void *a, const void *b) { return rwkv_stopping() ? 0 : by_name(a, b); }
 static int by_key_until_stop(const void *a, const void *b) { return rwkv_stopping() ? 0 : by_key(a, b); }
 
-static void sort_all(TensorFile *f)
+void format_sort(TensorFile *f)
 {
   if (f->count) qsort(f->tensors, (size_t)f->count, sizeof *f->tensors, by_name_until_stop);
-  if (f->text_count) qsort(f->texts, (size_t)f->text_count, sizeof *f->texts, by_key_until_stop);
   rwkv_poll();
   for (int i = 1; i < f->count; i++)
     if (by_name(&f->tensors[i - 1], &f->tensors[i]) == 0)
       rwkv_fail("tensor \"%s\" stands there twice", f->tensors[i].name);
-  for (int i = 1; i < f->text_count; i++)
-    if (by_key(&f->texts[i - 1], &f->texts[i]) == 0) rwkv_fail("metadata \"%s\" stands there twice", f->texts[i].key);
+}
+
+/* Each of several files may say the same; none may say something twice, or something else. */
+static void sort_texts(TensorFile *f)
+{
+  int kept = 0;
+  if (f->text_count) qsort(f->texts, (size_t)f->text_count, sizeof *f->texts, by_key_until_stop);
+  rwkv_poll();
+  for (int i = 0; i < f->text_count; i++) {
+    const Text *last = kept ? &f->texts[kept - 1] : NULL, *t = &f->texts[i];
+    bool again = last && by_key(last, t) == 0;
+    if (again && last->from == t->from) rwkv_fail("metadata \"%s\" stands there twice", t->key);
+    if (again && strcmp(last->text, t->text))
+      rwkv_fail("metadata \"%s\" is \"%.60s\" in one file and \"%.60s\" in another", t->key, last->text, t->text);
+    if (!again) f->texts[kept++] = *t;
+  }
+  f->text_count = kept;
 }
 
 static void open_all(void *arg)
@@ -183,7 +208,8 @@ static void open_all(void *arg)
   if (directory) format_directory(o->f, o->path);
   else format_part(o->f, o->path);
   for (int i = 0; i < o->f->count; i++) o->f->tensors[i].place = i;
-  sort_all(o->f);
+  format_sort(o->f);
+  sort_texts(o->f);
 }
 
 TensorFile *file_open(const char *path)
@@ -217,6 +243,11 @@ void file_check(const TensorFile *f)
     if (mapping_changed(m)) rwkv_fail("%s: was changed since it was opened; open it again", m->path);
 }
 
+void file_forget(const TensorFile *f)
+{
+  for (const Mapping *m = f->maps; m; m = m->before) mapping_forget(m);
+}
+
 /* ---- what there is ---- */
 
 const char *file_path(const TensorFile *f) { return f->path; }
@@ -234,7 +265,7 @@ const FileTensor *file_find(const TensorFile *f, const char *name)
 
 const char *file_meta(const TensorFile *f, const char *key)
 {
-  Text sought = {key, NULL};
+  Text sought = {.key = key};
   const Text *t = f->text_count ? bsearch(&sought, f->texts, (size_t)f->text_count, sizeof sought, by_key) : NULL;
   return t ? t->text : NULL;
 }

@@ -48,6 +48,8 @@ typedef struct TensorFile TensorFile;
 TensorFile *file_open(const char *path);
 TensorFile *file_keep(TensorFile *f); /* one file_close more */
 void file_close(TensorFile *f);
+/* What was read of it need not stay in memory: it is read again when somebody looks. */
+void file_forget(const TensorFile *f);
 /* Fails if somebody wrote to the file, or cut it short, since it was opened: its numbers are others then. */
 void file_check(const TensorFile *f);
 

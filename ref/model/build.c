@@ -43,24 +43,34 @@ Model *model_empty(const Version *v, const Dims *d)
   return m;
 }
 
-Tensor *model_add_param(Model *m, const LayoutParam *p, const Storage *as)
+static void add_param(Model *m, const LayoutParam *p, Tensor *t)
 {
-  int shape[MAX_AXES];
-  const ParamSpec *spec = p->spec;
-  layout_shape(&spec->shape, &m->d, shape);
-  if (as && *as == STORED_F32 && sizeof(real) == sizeof(float)) as = NULL;
-  Tensor *t = m->inference ? tensor_in(&m->tensors, &m->weights, spec->shape.axes, shape, as)
-                           : tensor_new(spec->shape.axes, shape);
   Param *added = &m->params[m->count++];
   snprintf(added->name, sizeof added->name, "%s", p->name);
   added->t = t;
-  added->lr_scale = spec->lr_scale;
+  added->lr_scale = p->spec->lr_scale;
   added->unused = !p->expected;
-  if (!m->inference) tensor_need_grad(t);
   void *owner = p->layer < 0 ? m->global : m->blocks[p->layer];
-  if (p->slot < 0) memcpy((char *)owner + spec->field, &t, sizeof t);
+  if (p->slot < 0) memcpy((char *)owner + p->spec->field, &t, sizeof t);
   else m->hook_params[p->layer * HOOK_SLOTS + p->slot][p->index] = t;
+}
+
+Tensor *model_add_param(Model *m, const LayoutParam *p, const Storage *as)
+{
+  int shape[MAX_AXES], axes = p->spec->shape.axes;
+  layout_shape(&p->spec->shape, &m->d, shape);
+  if (as && *as == STORED_F32 && sizeof(real) == sizeof(float)) as = NULL;
+  Tensor *t = m->inference ? tensor_in(&m->tensors, &m->weights, axes, shape, as) : tensor_new(axes, shape);
+  add_param(m, p, t);
+  if (!m->inference) tensor_need_grad(t);
   return t;
+}
+
+void model_see_param(Model *m, const LayoutParam *p, Packed numbers)
+{
+  int shape[MAX_AXES];
+  layout_shape(&p->spec->shape, &m->d, shape);
+  add_param(m, p, tensor_see(&m->tensors, p->spec->shape.axes, shape, numbers));
 }
 
 void model_free(Model *m)
@@ -72,6 +82,7 @@ void model_free(Model *m)
   }
   arena_free(&m->tensors);
   arena_free(&m->weights);
+  file_close(m->file);
   for (int i = 0; m->blocks && i < m->d.L; i++) rwkv_release(m->blocks[i]);
   for (int i = 0; m->hook_params && i < m->d.L * HOOK_SLOTS; i++) rwkv_release(m->hook_params[i]);
   rwkv_release(m->hook_params);

@@ -24,6 +24,7 @@ typedef struct {
   const void *host;       /* whose it is, for hooks that need to know; may be NULL */
   bool inference;         /* no parameter has a gradient, and matrices may be packed */
   Arena tensors, weights; /* of a model for inference: all of it, in large pages, which are read faster */
+  TensorFile *file;       /* where packed matrices are, if they are not in `weights`; may be NULL */
   bool rounded_decay;     /* v7: 0.606531 for e^{-1/2}, as the official inference code has it */
 } Model;
 
@@ -41,6 +42,7 @@ typedef struct {
 /* d: complete (see Version.complete). Nothing is allocated. */
 Counts version_counts(const Version *v, const Dims *d, int tokens);
 size_t version_state_floats(const Version *v, const Dims *d, int tokens);
+bool version_state_grows(const Version *v, const Dims *d); /* with the tokens */
 /* Checks V, C, L and the hooks, and fills in the rest, as model_new does. */
 Dims version_complete(const Version *v, const Dims *d);
 
@@ -64,15 +66,20 @@ size_t model_param_bytes(const Param *p); /* in memory, without its gradient */
 
 /* ---- files (recognise.c, metadata.c, read.c, write.c) ---- */
 
-/* The model in a safetensors file. Version and sizes follow from the names and shapes alone; fails with
-   what is missing, left over or of the wrong shape for the version that comes closest. Tensors whose
-   name starts with "optim." (a checkpoint's) are passed over.
+typedef struct {
+  const Hook *const *hooks; /* by slot; NULL: none */
+  int head_size;            /* where no shape and no metadata tells it; 0: not given */
+  /* For inference: the version's matrices that are multiplied stay as the file has them, in F32, BF16 or F16, and where
+     it has them, if the backend can look there; all else (and F64) becomes `real`. */
+  bool packed;
+} LoadOptions;
+
+/* The model in a file; options may be NULL. Version and sizes follow from the names and shapes alone, whatever family
+   the names are of (names.h); fails with what is missing, left over or of the wrong shape for the version that comes
+   closest, and for a size that nothing tells. Tensors whose name starts with "optim." (a checkpoint's) are passed over.
    A file of a model with hooks says its version, sizes and hooks in its metadata; those that are not built-in
    must be given, by slot (hooks may be NULL). */
-Model *model_load(TensorFile *f, const Hook *const *hooks);
-/* The same for inference: the version's matrices that are multiplied stay in memory as the file has them, in F32, BF16
-   or F16; all else (and F64) becomes `real`. */
-Model *model_load_packed(TensorFile *f, const Hook *const *hooks);
+Model *model_load(TensorFile *f, const LoadOptions *options);
 /* What a file says about hooks: the version, sizes and names as in "decay=floor gate=none"; NULL if it has none. The
    sizes are complete but for `hook`. */
 const Version *model_hooked(TensorFile *f, Dims *d, const char **hooks);
@@ -97,7 +104,7 @@ Optim *model_optimizer(Model *m, const OptConfig *cfg);
 void opt_write(const Optim *o, const Model *m, FileWriter *w);
 void opt_restore(Optim *o, Model *m, TensorFile *f); /* fails, changing nothing, if something is missing */
 
-/* ---- state (state.c) ---- */
+/* ---- state (state.c, state_rows.c) ---- */
 
 /* What a model remembers of the tokens so far: for each layer the tensors [B,..] of its version and of its hooks,
    then those of the whole. It refers to the hooks of its model. Those of v1-v3 grow with every token. After a recorded
@@ -111,11 +118,18 @@ typedef struct {
   const Version *version;
   Dims d; /* of the model */
   int B, count;
+  int64_t *seen; /* [B] tokens that each sequence has run through */
   Tensor **own, **now;
 } State;
 
 State *state_new(const Model *m, int B); /* as before the first token */
-State *state_copy(const State *s);       /* values, without gradient */
+/* The same, but what grows with the tokens has the size that it has after `history` of them. */
+State *state_sized(const Version *v, const Dims *d, int B, int history);
+State *state_copy(const State *s); /* values, without gradient */
+/* Sequences first .. first + count - 1 of the batch; and several states of one model as one batch, in their order. What
+   grows must have grown equally. Values, without gradient. */
+State *state_rows(const State *s, int first, int count);
+State *state_join(const State *const *list, int count);
 void state_free(State *s);
 void state_check(const State *s, const Model *m); /* fails unless it is a state of such a model */
 void state_attach(State *s, Tape *tp);            /* what happens to it next belongs to the tape */
@@ -134,6 +148,9 @@ Tensor *model_logits(Tape *tp, Model *m, const int *tokens, int B, int T, State 
 /* The same, with the logits of the last position of each sequence only: [B,1,V]. */
 Tensor *model_logits_last(Tape *tp, Model *m, const int *tokens, int B, int T, State *st);
 
+/* The same run, up to the output of the last norm: [B,T,C], of which the head makes the logits. */
+Tensor *model_hidden(Tape *tp, Model *m, const int *tokens, int B, int T, State *st);
+
 typedef struct {
   int scored, correct; /* positions with a target >= 0, and where the largest logit is the target's */
 } Score;
@@ -142,6 +159,12 @@ typedef struct {
    l2wrap: 0 or 1e-4, see t_cross_entropy. score may be NULL. */
 Tensor *model_loss(Tape *tp, Model *m, const int *tokens, const int *targets, int B, int T, State *st, double l2wrap,
                    Score *score);
+
+/* Of each position whose target is >= 0, in their order: the log-probability of the target, in nats, and whether the
+   largest logit is the target's (the first one of equals). Returns how many there are; log_p and greedy have room for
+   B T. Logits are computed only there. */
+int model_log_likelihood(Tape *tp, Model *m, const int *tokens, const int *targets, int B, int T, State *st,
+                         double *log_p, bool *greedy);
 
 /* The same as model_logits, showing every named intermediate to `trace` on the way. */
 Tensor *model_trace(Tape *tp, Model *m, const int *tokens, int B, int T, State *st, Trace *trace);

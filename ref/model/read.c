@@ -7,31 +7,34 @@
 
 typedef struct {
   TensorFile *file;
-  const Hook *const *hooks;
-  bool packed;
-  Fit fit;
+  const LoadOptions *options;
   Model *result;
 } Load;
 
 static void load_param(void *ctx, const LayoutParam *p)
 {
   Load *l = ctx;
-  Storage stored;
-  const FileTensor *e = file_find(l->file, p->name);
-  if (!e || !(p->expected || layout_is_spare(p))) return;
-  bool as_stored = l->packed && layout_may_pack(p) && file_storage(e->type, &stored);
-  file_read_tensor(l->file, e, model_add_param(l->result, p, as_stored ? &stored : NULL));
+  Model *m = l->result;
+  Packed there;
+  const FileTensor *t = file_find(l->file, p->name);
+  if (!t || !(p->expected || layout_is_spare(p))) return;
+  bool as_stored = l->options->packed && layout_may_pack(p) && file_storage(t->type, &there.storage);
+  there.bits = as_stored && m->file ? file_bits(t, &there.storage) : NULL;
+  if (there.bits && !(there.storage == STORED_F32 && sizeof(real) == sizeof(float))) model_see_param(m, p, there);
+  else file_read_tensor(l->file, t, model_add_param(m, p, as_stored ? &there.storage : NULL));
 }
 
-/* About what the parameters need, with their structs, each at a multiple of 64 bytes. */
-static size_t packed_bytes(const TensorFile *f)
+/* About what the parameters need that do not stay in the file, with their structs, each at a multiple of 64 bytes. */
+static size_t packed_bytes(const TensorFile *f, bool stays)
 {
   Storage stored;
   size_t bytes = 0;
   for (int i = 0; i < file_count(f); i++) {
-    const FileTensor *e = file_tensor(f, i);
-    bool kept = e->axes == 2 && file_storage(e->type, &stored);
-    if (recognise_param(e->name)) bytes += sizeof(Tensor) + e->n * (kept ? storage_size(stored) : sizeof(real)) + 128;
+    const FileTensor *t = file_tensor(f, i);
+    bool kept = t->axes == 2 && file_storage(t->type, &stored);
+    size_t size = kept ? storage_size(stored) : sizeof(real);
+    if (!recognise_param(t->name)) continue;
+    bytes += sizeof(Tensor) + 128 + (kept && stays && file_bits(t, &stored) ? 0 : t->n * size);
   }
   return bytes;
 }
@@ -39,33 +42,22 @@ static size_t packed_bytes(const TensorFile *f)
 static void load_protected(void *arg)
 {
   Load *l = arg;
-  TensorFile *f = l->file;
-  Fit *fit = &l->fit;
-  for (int i = 0; i < file_count(f); i++)
-    if (file_tensor(f, i)->n == 0 && recognise_param(file_tensor(f, i)->name))
-      rwkv_fail("tensor \"%s\" is empty", file_tensor(f, i)->name);
-  *fit = recognise_file(f, l->hooks);
-  if (fit->d.L < 1) rwkv_fail("no tensor is called \"blocks.0...\": not an RWKV model");
-  if (fit->misfits)
-    rwkv_fail("not a model of any version; %s comes closest, but %s%s", fit->version->name, fit->problem,
-              fit->misfits > 1 ? " (and more)" : "");
-  metadata_sizes(f, fit->version, &fit->d);
-  Fit told = recognise_version(f, fit->version, &fit->d);
-  if (told.misfits) rwkv_fail("its metadata and its tensors are of different models: %s", told.problem);
-  fit->d = version_complete(fit->version, &fit->d);
-  l->result = model_empty(fit->version, &fit->d);
-  if (l->packed) model_reserve(l->result, packed_bytes(f));
-  layout_each_param(fit->version, &fit->d, load_param, l);
+  const Fit fit = recognise_model(l->file, l->options);
+  Model *m = l->result = model_empty(fit.version, &fit.d);
+  if (l->options->packed) {
+    bool stays = tensor_can_see();
+    model_reserve(m, packed_bytes(l->file, stays));
+    if (stays) m->file = file_keep(l->file);
+  }
+  layout_each_param(fit.version, &fit.d, load_param, l);
+  file_forget(l->file);
 }
 
-static Model *load(TensorFile *f, const Hook *const *hooks, bool packed)
+Model *model_load(TensorFile *f, const LoadOptions *options)
 {
-  Load l = {.file = f, .hooks = hooks, .packed = packed};
+  Load l = {.file = f, .options = options ? options : &(LoadOptions){.packed = false}};
   const char *error = rwkv_protect(load_protected, &l);
   if (!error) return l.result;
   model_free(l.result);
   file_fail(f, error);
 }
-
-Model *model_load(TensorFile *f, const Hook *const *hooks) { return load(f, hooks, false); }
-Model *model_load_packed(TensorFile *f, const Hook *const *hooks) { return load(f, hooks, true); }

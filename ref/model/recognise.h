@@ -10,15 +10,19 @@ typedef struct {
   const Version *version;
   TensorFile *file;
   Dims d;
+  int head_size; /* 0: nothing tells it but shapes */
   int known, misfits;
+  int headless; /* of these: what has a number for each channel, and does not say how many heads there are */
   char problem[400];
 } Fit;
 
-/* The version that its metadata tells, if it has hooks; otherwise the closest one. hooks: as model_load has them. */
-Fit recognise_file(TensorFile *f, const Hook *const *hooks);
-Fit recognise_version(TensorFile *f, const Version *v, const Dims *d);
+/* The version that its metadata tells, if it has hooks; otherwise the closest one. The file gets official names. */
+Fit recognise_file(TensorFile *f, const LoadOptions *options);
+/* The same, complete: fails unless it is a model. */
+Fit recognise_model(TensorFile *f, const LoadOptions *options);
 /* Tensors that are no parameters: a checkpoint's moments and what it carries, and buffers of the official v1-v4
    modules. */
 bool recognise_param(const char *name);
+bool recognise_state(const char *name); /* "blocks.0.att.time_state": where a tuned model begins, no parameter */
 
 #endif

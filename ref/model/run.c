@@ -12,6 +12,7 @@ static Pass begin(Tape *tp, const Model *m, const int *tokens, int B, int T, Sta
 {
   if (B < 1 || T < 1) rwkv_fail("tokens [%d,%d]: at least one sequence of one token is needed", B, T);
   state_check(st, m);
+  if (m->file) file_check(m->file);
   if (st->B != B) rwkv_fail("the state is for a batch of %d, the tokens are [%d,%d]", st->B, B, T);
   for (int i = 0; i < B * T; i++)
     if (tokens[i] < 0 || tokens[i] >= m->d.V)
@@ -52,9 +53,11 @@ static Tensor *run_blocks(Pass *ps, const Model *m)
   return x;
 }
 
-static void finish(const Pass *ps, State *st)
+static void finish(const Pass *ps, const Model *m, State *st)
 {
+  if (m->file) file_check(m->file);
   memcpy(st->now, ps->state, (size_t)st->count * sizeof *ps->state);
+  for (int b = 0; b < st->B; b++) st->seen[b] += ps->T;
   if (!ps->tp->recording) state_detach(st);
 }
 
@@ -63,7 +66,7 @@ Tensor *model_trace(Tape *tp, Model *m, const int *tokens, int B, int T, State *
   Pass ps = begin(tp, m, tokens, B, T, st);
   ps.trace = trace;
   Tensor *logits = m->version->logits(&ps, run_blocks(&ps, m), NULL, 0);
-  finish(&ps, st);
+  finish(&ps, m, st);
   return logits;
 }
 
@@ -72,33 +75,81 @@ Tensor *model_logits(Tape *tp, Model *m, const int *tokens, int B, int T, State 
   return model_trace(tp, m, tokens, B, T, st, NULL);
 }
 
+/* Who sees the output of the last norm. */
+typedef struct {
+  Trace trace;
+  Tensor *y;
+} Hidden;
+
+static void see_hidden(Trace *trace, const char *name, Tensor *t)
+{
+  if (strcmp(name, "ln_out.y") == 0) ((Hidden *)(void *)trace)->y = t;
+}
+
+Tensor *model_hidden(Tape *tp, Model *m, const int *tokens, int B, int T, State *st)
+{
+  Hidden hidden = {.trace = {see_hidden}};
+  Pass ps = begin(tp, m, tokens, B, T, st);
+  ps.trace = &hidden.trace;
+  m->version->logits(&ps, run_blocks(&ps, m), &(int){B * T - 1}, 1); /* as few as can be */
+  finish(&ps, m, st);
+  return hidden.y;
+}
+
 Tensor *model_logits_last(Tape *tp, Model *m, const int *tokens, int B, int T, State *st)
 {
   Pass ps = begin(tp, m, tokens, B, T, st);
   int *row = arena_alloc(&tp->arena, (size_t)B * sizeof *row);
   for (int b = 0; b < B; b++) row[b] = b * T + T - 1;
   Tensor *logits = m->version->logits(&ps, run_blocks(&ps, m), row, B); /* [B,V] */
-  finish(&ps, st);
+  finish(&ps, m, st);
   return t_reshape(tp, logits, 3, (int[]){B, 1, m->d.V});
+}
+
+/* The logits of the positions whose target is >= 0, [scored,V] or all of [B,T,V], and their targets. */
+static Tensor *scored_logits(Pass *ps, const Model *m, const int *targets, int **target, int *scored)
+{
+  int n = ps->B * ps->T, count = 0;
+  int *row = arena_alloc(&ps->tp->arena, (size_t)n * sizeof *row);
+  *target = arena_alloc(&ps->tp->arena, (size_t)n * sizeof **target);
+  for (int i = 0; i < n; i++)
+    if (targets[i] >= 0) row[count] = i, (*target)[count++] = targets[i];
+  *scored = count;
+  return m->version->logits(ps, run_blocks(ps, m), count < n ? row : NULL, count);
+}
+
+static const int *best_of(Tape *tp, const Tensor *logits, int rows)
+{
+  int *best = arena_alloc(&tp->arena, (size_t)rows * sizeof *best);
+  t_argmax(tp, logits, best);
+  return best;
 }
 
 Tensor *model_loss(Tape *tp, Model *m, const int *tokens, const int *targets, int B, int T, State *st, double l2wrap,
                    Score *score)
 {
   Pass ps = begin(tp, m, tokens, B, T, st);
-  int scored = 0, *row = arena_alloc(&tp->arena, (size_t)(B * T) * sizeof *row),
-      *target = arena_alloc(&tp->arena, (size_t)(B * T) * sizeof *target);
-  for (int i = 0; i < B * T; i++)
-    if (targets[i] >= 0) row[scored] = i, target[scored++] = targets[i];
-  Tensor *x = run_blocks(&ps, m);
-  Tensor *logits = m->version->logits(&ps, x, scored < B * T ? row : NULL, scored); /* [scored,V] or [B,T,V] */
+  int *target, scored;
+  Tensor *logits = scored_logits(&ps, m, targets, &target, &scored);
   Tensor *loss = t_cross_entropy(tp, logits, target, l2wrap);
   if (score) {
-    int *best = arena_alloc(&tp->arena, (size_t)scored * sizeof *best);
-    t_argmax(tp, logits, best);
+    const int *best = best_of(tp, logits, scored);
     *score = (Score){.scored = scored};
     for (int i = 0; i < scored; i++) score->correct += best[i] == target[i];
   }
-  finish(&ps, st);
+  finish(&ps, m, st);
   return loss;
+}
+
+int model_log_likelihood(Tape *tp, Model *m, const int *tokens, const int *targets, int B, int T, State *st,
+                         double *log_p, bool *greedy)
+{
+  Pass ps = begin(tp, m, tokens, B, T, st);
+  int *target, scored;
+  Tensor *logits = scored_logits(&ps, m, targets, &target, &scored);
+  t_log_likelihood(tp, logits, target, log_p);
+  const int *best = best_of(tp, logits, scored);
+  for (int i = 0; i < scored; i++) greedy[i] = best[i] == target[i];
+  finish(&ps, m, st);
+  return scored;
 }

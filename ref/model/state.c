@@ -43,13 +43,15 @@ static void part_shape(const Part *p, const Dims *d, int shape[MAX_AXES])
 
 static State *state_empty(const Version *v, const Dims *d, int B)
 {
+  if (B < 1) rwkv_fail("a state is for a batch of at least 1, not %d", B);
   State *s = rwkv_alloc(1, sizeof *s, "state");
   s->watcher.before_reset = before_reset;
   s->version = v;
   s->d = *d, s->B = B, s->count = state_count(v, d);
   s->own = rwkv_try_alloc((size_t)s->count + 1, sizeof *s->own);
   s->now = rwkv_try_alloc((size_t)s->count + 1, sizeof *s->now);
-  if (!s->own || !s->now) {
+  s->seen = rwkv_try_alloc((size_t)B, sizeof *s->seen);
+  if (!s->own || !s->now || !s->seen) {
     state_free(s);
     memory_fail((size_t)d->L * sizeof *s->own, "a state");
   }
@@ -57,28 +59,27 @@ static State *state_empty(const Version *v, const Dims *d, int B)
 }
 
 typedef struct {
-  const Model *m;
-  int B;
   State *s;
+  Dims d; /* with its history */
 } New;
 
 static void build(void *arg)
 {
-  New *n = arg;
-  n->s = state_empty(n->m->version, &n->m->d, n->B);
-  for (int i = 0; i < n->s->count; i++) {
-    int shape[MAX_AXES + 1] = {n->B};
-    Part p = part_of(n->m->version, &n->m->d, i);
-    part_shape(&p, &n->m->d, shape + 1);
-    n->s->own[i] = n->s->now[i] = tensor_new(p.spec->shape.axes + 1, shape);
-    tensor_fill(n->s->own[i], (real)p.spec->start);
+  State *s = ((New *)arg)->s;
+  const Dims *d = &((New *)arg)->d;
+  for (int i = 0; i < s->count; i++) {
+    int shape[MAX_AXES + 1] = {s->B};
+    Part p = part_of(s->version, d, i);
+    part_shape(&p, d, shape + 1);
+    s->own[i] = s->now[i] = tensor_new(p.spec->shape.axes + 1, shape);
+    tensor_fill(s->own[i], (real)p.spec->start);
   }
 }
 
-State *state_new(const Model *m, int B)
+State *state_sized(const Version *v, const Dims *d, int B, int history)
 {
-  if (B < 1) rwkv_fail("a state is for a batch of at least 1, not %d", B);
-  New n = {m, B, NULL};
+  New n = {state_empty(v, d, B), *d};
+  n.d.history = history;
   const char *error = rwkv_protect(build, &n);
   if (error) {
     state_free(n.s);
@@ -86,6 +87,8 @@ State *state_new(const Model *m, int B)
   }
   return n.s;
 }
+
+State *state_new(const Model *m, int B) { return state_sized(m->version, &m->d, B, 0); }
 
 typedef struct {
   const State *from;
@@ -96,6 +99,7 @@ static void copy_values(void *arg)
 {
   const State *s = ((Copy *)arg)->from;
   State *c = ((Copy *)arg)->to;
+  memcpy(c->seen, s->seen, (size_t)s->B * sizeof *c->seen);
   for (int i = 0; i < s->count; i++) {
     c->own[i] = c->now[i] = tensor_new(s->now[i]->axes, s->now[i]->shape);
     tensor_copy(c->own[i], s->now[i]);
@@ -111,6 +115,11 @@ State *state_copy(const State *s)
     rwkv_fail("%s", error);
   }
   return c.to;
+}
+
+bool version_state_grows(const Version *v, const Dims *d)
+{
+  return version_state_floats(v, d, 1) > version_state_floats(v, d, 0);
 }
 
 void state_check(const State *s, const Model *m)
@@ -193,6 +202,7 @@ void state_free(State *s)
   for (int i = 0; s->own && i < s->count; i++) tensor_free(s->own[i]);
   rwkv_release(s->own);
   rwkv_release(s->now);
+  rwkv_release(s->seen);
   rwkv_release(s);
 }
 

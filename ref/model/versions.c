@@ -36,7 +36,7 @@ static void check_hooks(const Version *v, const Dims *d)
                 hook_slots[d->hook[slot]->slot].name, name);
     if (!v->own[slot]) rwkv_fail("%s has no hook %s; it has:%s", v->name, name, known);
     HookSlot whole = strcmp(hook_slots[slot].part, "att") == 0 ? HOOK_TIME_MIX : HOOK_CHANNEL_MIX;
-    if ((HookSlot)slot != whole && d->hook[whole])
+    if ((HookSlot)slot != whole && !hook_slots[slot].around && d->hook[whole])
       rwkv_fail("%s: hook %s has no place beside hook %s, which replaces all of it", v->name, name,
                 hook_slots[whole].name);
   }

@@ -2,12 +2,11 @@
 #include "tensors.h"
 
 #include "../zip_bytes.c"
-#include "lib/mapping.h"
 
 static ZipBytes z;     /* one that is large, cleared as far as it was used */
 static size_t storage; /* where the floats end in it */
 
-static void check(const TensorFile *f) { fuzz_within(f, fuzz_mapping->bytes + storage - 24, 24); }
+static void check(const TensorFile *f) { fuzz_within(f, fuzz_mapped + storage - 24, 24); }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {

@@ -15,32 +15,39 @@ do
 end
 local function code(language) return page:match("\n```" .. language .. "\n(.-)\n```") end
 
-local function pack(version)
-  local path = ("%s/%s.safetensors"):format(dir, version)
-  local out, status = shell(("%s golden make %s %s"):format(check.program, version, path))
+local function pack(version, name, options)
+  local path = ("%s/%s.safetensors"):format(dir, name or version)
+  local out, status = shell(("%s golden make %s %s %s"):format(check.program, version, options or "", path))
   assert(status == 0, out)
   return path
 end
 local v7 = pack "v7"
-local logit = rwkv.load_tensors(v7).logits.value:reshape(-1):tolist()[1]
+rwkv.model { version = "v7", layers = 1, dim = 64, vocab = 300 }:pack "bf16":save(dir .. "/weights.safetensors")
+local packs = { v7, pack("v7", "bare", ("--weights %s/weights.safetensors --no-sensitivity --no-gradients --no-weights --len 30")
+  :format(dir)), pack("v7", "bf16", "--dtype bf16 --dim 128 --len 200 --no-gradients --no-sensitivity") }
+assert(#rwkv.read_file(packs[3]) > 1 << 23)
 
--- language, program that must be there, file name, how it is run
+-- language, program that must be there, file name, how it is made and run
 for _, case in ipairs {
-  { "python", "python3", "read.py", "python3 read.py" },
-  { "c", "cc", "read.c", "cc -w -o read read.c && ./read" },
-  { "rust", "rustc", "read.rs", "rustc --edition 2021 -o read_rs read.rs && ./read_rs" },
-  { "js", "node", "read.js", "node read.js" },
+  { "python", "python3", "read.py", "true", "python3 read.py" },
+  { "c", "cc", "read.c", "cc -w -o read read.c", "./read" },
+  { "rust", "rustc", "read.rs", "rustc --edition 2021 -o read_rs read.rs", "./read_rs" },
+  { "js", "node", "read.js", "true", "node read.js" },
 } do
-  local language, program, name, command = table.unpack(case)
+  local language, program, name, build, command = table.unpack(case)
   if shell("command -v " .. program) == "" then
     print(("SKIPPED the program in %s: there is no %s"):format(language, program))
   else
-    test("the page's program in " .. language .. " reads a pack", function()
+    test("the page's program in " .. language .. " reads packs, also one without weights and a large one", function()
       rwkv.write_file(dir .. "/" .. name, code(language) .. "\n")
-      local out, status = shell(("cd %s && { %s v7.safetensors; } 2>err || { cat err; false; }"):format(dir, command))
+      local out, status = shell(("cd %s && %s 2>&1"):format(dir, build))
       assert(status == 0, out)
-      assert(select(2, out:gsub("\n", "")) == 1, out)
-      equal(tonumber(out:match "(%S+)%s*$"), logit)
+      for _, path in ipairs(packs) do
+        out, status = shell(("cd %s && { %s %s; } 2>err || { cat err; false; }"):format(dir, command, path))
+        assert(status == 0, out)
+        assert(select(2, out:gsub("\n", "")) == 1, out)
+        equal(tonumber(out:match "(%S+)%s*$"), rwkv.load_tensors(path).logits.value:reshape(-1):tolist()[1])
+      end
     end)
   end
 end

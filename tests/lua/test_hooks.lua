@@ -36,7 +36,7 @@ end
 -- Every parameter a random number of its own name, so that nothing is zero and nothing is alike.
 local function randomise(model)
   for name, t in model:parameters() do
-    local r = rwkv.rng(11, name:gsub("^(blocks%.%d+%.%a+%.[%w_]+%.)[^.]+", "%1")):tensor("normal", t:shape())
+    local r = rwkv.rng(11, name:gsub("^(blocks%.%d+%.%w+%.[%w_]+%.)[^.]+", "%1")):tensor("normal", t:shape())
     t:set(rwkv.no_grad(function() return r * 0.4 end))
   end
 end
@@ -46,6 +46,7 @@ local own = { -- parameters of what a version has of its own, by version and slo
   ["v7 bonus"] = { u = "att.r_k" }, ["v6 bonus"] = { u = "att.time_faaaa" },
   ["v7 norm"] = { scale = "att.ln_x.weight", bias = "att.ln_x.bias" },
   ["v7 channel_mix"] = { mu_k = "ffn.x_k" },
+  ["v3 embed_norm"] = { scale = "ln0.weight", bias = "ln0.bias" }, ["v7 embed_norm"] = { scale = "ln0.weight", bias = "ln0.bias" },
   ["v6 channel_mix"] = { mu_k = "ffn.time_maa_k", mu_r = "ffn.time_maa_r" },
   ["v6 decay"] = { w0 = "att.time_decay", w1 = "att.time_decay_w1", w2 = "att.time_decay_w2" },
   ["v6 gate"] = { weight = "att.gate.weight" },
@@ -56,7 +57,7 @@ local own = { -- parameters of what a version has of its own, by version and slo
 }
 
 local function twin_name(name, version, slot, builtin, is_own)
-  local layer, part, param = name:match("^(blocks%.%d+%.)(%a+)%." .. slot .. "%.lua%-[%w-]+%.(.+)$")
+  local layer, part, param = name:match("^(blocks%.%d+%.)(%w+)%." .. slot .. "%.lua%-[%w-]+%.(.+)$")
   if not layer then return name end
   if not is_own then return ("%s%s.%s.%s.%s"):format(layer, part, slot, builtin, param) end
   local renamed = (own[version .. " " .. slot] or {})[param]
@@ -187,6 +188,44 @@ check.test("initial values that are functions, names, counts", function()
   local d = rwkv.describe { version = "v6", layers = 2, dim = 12, head_size = 6, vocab = 11, hooks = { decay = "ramp" },
     decay_rank = 3, gate_rank = 3, mix_rank = 2 }
   check.equal(d.parameters, m:param_count())
+end)
+
+check.test("around the parts: names, layers, initial values, gradients, files; beside a whole part too", function()
+  local path = "runs/tests/around.safetensors"
+  local function by_layer(what)
+    return function(d) return { [what] = { d.C, init = function(layer) return layer + 0.5 end } } end
+  end
+  rwkv.hook { kind = "time_out", name = "around", params = by_layer "bias", apply = function(y, p) return y + p.bias end }
+  rwkv.hook { kind = "channel_out", name = "around", params = by_layer "scale", apply = function(y, p) return y * p.scale end }
+  rwkv.hook { kind = "embed_norm", name = "around", params = by_layer "shift", apply = function(x, p) return x - p.shift end }
+  local all = { time_out = "around", channel_out = "around", embed_norm = "around", channel_mix = "relu2" }
+  rwkv.mkdir "runs/tests"
+  for _, version in ipairs { "v4", "v6", "v7" } do
+    local m, names = small(version, all), {}
+    for name in m:parameters() do
+      if name:find "around" then names[#names + 1] = name:gsub("blocks.(%d+).", "%1 ") end
+      assert(not name:find "ln0%.weight")
+    end
+    table.sort(names)
+    check.equal(names, { "0 att.time_out.around.bias", "0 ffn.channel_out.around.scale", "0 ln0.embed_norm.around.shift",
+      "1 att.time_out.around.bias", "1 ffn.channel_out.around.scale" })
+    check.equal(m:param "blocks.1.att.time_out.around.bias":tolist()[3], 1.5)
+    check.equal(m:param "blocks.0.ln0.embed_norm.around.shift":tolist()[3], 0.5)
+    randomise(m)
+    m:loss(tokens, targets):backward()
+    rwkv.no_grad(function()
+      for name, t in m:parameters() do
+        if name:find "around" then assert(t:grad():abs():max():item() > 1e-6, version .. " " .. name) end
+      end
+    end)
+    rwkv.end_step()
+    m:check_cuts()
+    m:save(path)
+    check.equal(rwkv.load(path):forward(tokens):tolist(), m:forward(tokens):tolist())
+    rwkv.end_step()
+  end
+  os.remove(path)
+  check.fails(function() small("v2", { embed_norm = "none" }) end, "v2 has no hook embed_norm")
 end)
 
 check.test("a state of its own is counted, carried and grows", function()

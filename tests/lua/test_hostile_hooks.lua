@@ -56,6 +56,7 @@ local harmless = {
   value_residual = function(_, v_first) return v_first end,
   recurrence = function(inputs) return inputs.v end, norm = function(y) return y end,
   time_mix = function(x) return x end, channel_mix = function(x) return x end,
+  time_out = function(y) return y end, channel_out = function(y) return y * 0.5 end, embed_norm = function(x) return x end,
 }
 
 -- ---- states ----

@@ -133,6 +133,38 @@ test("targets: ignored ones, and all of them", function()
   assert(loss:item() > 0)
 end)
 
+test("the log-likelihood of targets is that of their logits, and a text cut anywhere has the same", function()
+  local model = rwkv.model { version = "v7", layers = 2, dim = 16, head_size = 8, vocab = 11, seed = 4 }
+  for _, p in model:parameters() do -- logits that are not all alike
+    p:set(rwkv.no_grad(function() return p + rwkv.rng(5):tensor("normal", p:shape()) * 0.3 end))
+  end
+  local texts, targets = { { 1, 2, 3, 4 }, { 5, 6, 7, 8 } }, { { 2, -1, 4, 9 }, { -100, 0, 8, 10 } }
+  local logits = rwkv.no_grad(function() return (model:forward(texts)) end)
+  local best, rows = logits:argmax(), rwkv.no_grad(function() return logits:log_softmax() end):tolist()
+  targets[2][4] = best[8]
+  local want, greedy = {}, {}
+  for b = 1, 2 do
+    for t = 1, 4 do
+      local target = targets[b][t]
+      if target >= 0 then
+        want[#want + 1], greedy[#greedy + 1] = rows[b][t][target + 1], best[4 * (b - 1) + t] == target
+      end
+    end
+  end
+  local log_p, right, state = rwkv.no_grad(model.log_likelihood, model, texts, targets)
+  equal(log_p, want, 1e-5)
+  equal(right, greedy)
+  equal(right[#right], true)
+  local first, _, carried = rwkv.no_grad(model.log_likelihood, model, { 1, 2 }, { 2, -1 })
+  local second = rwkv.no_grad(model.log_likelihood, model, { 3, 4 }, { 4, 9 }, { state = carried })
+  equal({ first[1], second[1], second[2] }, { log_p[1], log_p[2], log_p[3] }, 1e-6)
+  equal(#rwkv.no_grad(model.log_likelihood, model, { 1 }, { -1 }), 0)
+  equal(#state:names(), #carried:names())
+  fails(function() model:log_likelihood({ 1, 2 }, { 1 }) end, "log_likelihood", "[1,2]", "[1,1]")
+  fails(function() model:log_likelihood({ 1 }, { 11 }) end, "11")
+  fails(function() model:log_likelihood({ 1 }, { 1 }, { l2wrap = 1 }) end, "l2wrap")
+end)
+
 test("a run that fails leaves the state as it was", function()
   local model = stir(rwkv.model { version = "v1", layers = 2, dim = 16, head_size = 8, vocab = 11, ctx = 4 })
   local state = model:state(1)

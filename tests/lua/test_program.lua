@@ -98,7 +98,7 @@ end)
 
 test("info", function()
   local out, status = check.shell(program .. " info tests/golden/v7.weights.safetensors")
-  contains(out, "RWKV-7", "65216")
+  contains(out, "RWKV-7", "65,216", "f32 100 %", "official")
   equal(status, 0)
 end)
 

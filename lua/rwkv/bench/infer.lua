@@ -1,6 +1,7 @@
 -- What `bench decode` and `bench prefill` share: a model of random weights of a usual size, kept as --dtype says.
 local rwkv = require "rwkv"
 local common = require "rwkv.bench.common"
+local visible = require "rwkv.visible"
 
 local infer = {}
 
@@ -11,7 +12,7 @@ local sizes = { ["0.1b"] = { 12, 768, 65536 }, ["0.4b"] = { 24, 1024, 65536 }, [
 function infer.options(arguments, n)
   local list = {}
   for i, word in ipairs(arguments) do list[i] = word == "-n" and "--n" or word end
-  local o = common.options(list, { version = "v7", size = "0.1b", dtype = "f32", threads = 1, n = n })
+  local o = common.options(list, { version = "v7", size = "0.1b", dtype = "f32", model = "", threads = 1, n = n })
   if not sizes[o.size] then common.fail("option --size: expected 0.1b, 0.4b, 1.5b or tiny, found '%s'", o.size) end
   if o.dtype ~= "f32" and o.dtype ~= "bf16" and o.dtype ~= "f16" then
     common.fail("option --dtype: expected f32, bf16 or f16, found '%s'", o.dtype)
@@ -20,6 +21,7 @@ function infer.options(arguments, n)
 end
 
 function infer.model(o)
+  if o.model ~= "" then return rwkv.load(o.model, { weights = "packed" }) end
   local layers, dim, vocab = table.unpack(sizes[o.size])
   local packed = rwkv.model { version = o.version, layers = layers, dim = dim, vocab = vocab, ctx = 4096,
     init = "uniform", seed = 1 }:pack(o.dtype)
@@ -38,8 +40,9 @@ end
 
 function infer.describe(o, model)
   local c = model:config()
-  return ("RWKV %s, %d layers, dim %d, vocab %d, weights of %s: %.0f MB; %d threads"):format(o.version, c.layers, c.dim,
-    c.vocab, o.dtype, model:weight_bytes() / 1e6, o.threads)
+  local weights = o.model ~= "" and visible.line(o.model) or "weights of " .. o.dtype
+  return ("RWKV %s, %d layers, dim %d, vocab %d, %s: %.0f MB; %d threads"):format(c.version, c.layers, c.dim, c.vocab,
+    weights, model:weight_bytes() / 1e6, o.threads)
 end
 
 return infer

@@ -8,6 +8,7 @@ local options_of = require "rwkv.options"
 local pack = require "rwkv.golden.pack"
 local progress = require "rwkv.progress"
 local report = require "rwkv.golden.report"
+local weights_file = require "rwkv.golden.weights_file"
 
 local diff = {}
 
@@ -38,19 +39,11 @@ local function tolerance_by(p, profile, fixed)
   end
 end
 
--- Whether one of the words "a,b*c" stands in a name; * is anything.
-local function any(words, name)
-  for word in words:gmatch "[^,]+" do
-    if name:find((word:gsub("[^%w*]", "%%%0"):gsub("%*", ".-"))) then return true end
-  end
-  return false
-end
-
 -- What of theirs can be compared: list of { name =, theirs = name, entry = } in the order of computation, and the rest.
 local function matched(p, tensors, order, renamed, o)
   local by_ours, unknown, list = {}, {}, {}
   for _, name in ipairs(order) do
-    if not any(o.skip, name) and (o.only == "" or any(o.only, name)) then
+    if not names.any(o.skip, name) and (o.only == "" or names.any(o.only, name)) then
       local ours = names.find(p, name, tensors[name].shape, renamed)
       if ours then
         by_ours[ours] = by_ours[ours] or {}
@@ -113,7 +106,8 @@ end
 
 -- The mistakes that explain their numbers: { id =, title =, residual =, exact = whether all is within tolerance then }; how
 -- far the numbers are off without; whether only what is off is explained, and the rest is somebody else's.
-function diff.causes(p, list)
+-- weights: those of the pack, { name = tensor }.
+function diff.causes(p, weights, list)
   local all, without = evidence(list, false)
   local off = evidence(list, true)
   if #off == 0 then return nil, 0, false end -- nothing that a run could explain
@@ -121,7 +115,9 @@ function diff.causes(p, list)
   local bar = progress("causes", #known, "mistakes")
   for i, mistake in ipairs(known) do
     bar:update(i - 1, mistake.id)
-    local ok, numbers = pcall(mistakes.numbers, p, mistake)
+    local ok, numbers = pcall(mistakes.numbers, p, weights, mistake)
+    if not ok and tostring(numbers):find "interrupted$" then error(numbers, 0) end
+    collectgarbage() -- the model that made it: of a large one there is no room for another
     for _, case in ipairs(ok and { { whole, all }, { part, off } } or {}) do
       local d, exact = residual(p, numbers, case[2])
       if exact or d < without / 100 then
@@ -149,7 +145,7 @@ end
 
 -- ---- the whole ----
 
--- options: { tol = 0, profile = "", rename = "", skip = "", only = "", no_causes = false }
+-- options: { tol = 0, profile = "", rename = "", skip = "", only = "", weights = "", no_causes = false }
 function diff.compare(reference, theirs, o)
   core.backend "reference"
   local p = pack.read(reference)
@@ -164,19 +160,30 @@ function diff.compare(reference, theirs, o)
   if #list == 0 then
     error(("%s has no tensor under a name of the pack; it has: %s"):format(theirs, table.concat(order, " ", 1, math.min(#order, 8))), 0)
   end
-  for _, e in ipairs(list) do
+  local bar = progress("diff", #list, "tensors")
+  for i, e in ipairs(list) do
+    bar:update(i - 1, e.theirs)
     e.result = compare.tensors(p, e.name, p.tensors[e.name], e.entry, tol(e.name, e.entry.dtype))
     local off = e.result.first ~= nil or e.result.problem ~= nil
     if off and not result.first then result.first = e end
     result.off = (result.off or 0) + (off and 1 or 0)
   end
+  bar:clear()
   if result.first and o.tol == 0 then result.forgiving = forgiving(p, list) end
-  if result.first and not o.no_causes then result.causes, result.without, result.partly = diff.causes(p, list) end
+  if result.first and not o.no_causes then
+    local weights = weights_file.of(p, o.weights)
+    if weights then
+      result.causes, result.without, result.partly = diff.causes(p, weights, list)
+    else
+      result.weights_missing = p.meta["weights.file"] or "FILE"
+    end
+  end
   return result
 end
 
 function diff.command(arguments)
-  local o = options_of(arguments, { tol = 0, profile = "", rename = "", skip = "", only = "", no_causes = false, tap = "", junit = "" })
+  local o = options_of(arguments, { tol = 0, profile = "", rename = "", skip = "", only = "", weights = "", no_causes = false,
+    tap = "", junit = "" })
   if #o ~= 2 then error("usage: aviary golden diff REFERENCE THEIRS [OPTIONS]", 0) end
   local result = diff.compare(o[1], o[2], o)
   if o.tap ~= "" then report.write(o.tap, report.tap(result)) end

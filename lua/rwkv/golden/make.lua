@@ -6,15 +6,34 @@ local names = require "rwkv.golden.names"
 local options_of = require "rwkv.options"
 local pack = require "rwkv.golden.pack"
 local profile = require "rwkv.golden.profile"
+local progress = require "rwkv.progress"
 local run = require "rwkv.golden.run"
 local sensitivity = require "rwkv.golden.sensitivity"
 local fill = require "rwkv.golden.weights"
 local visible = require "rwkv.visible"
+local weights_file = require "rwkv.golden.weights_file"
 
 local make = {}
 
 local defaults = { layers = 3, dim = 24, heads = 2, vocab = 23, len = 24, batch = 1, seed = 0, dtype = "f32", ctx = 0, head_qk = 0,
-  weights = "", tokens = "", no_gradients = false, no_trace = false, allow_weak = false, profile = "" }
+  weights = "", tokens = "", no_gradients = false, trace = "", no_trace = false, no_sensitivity = false, allow_weak = false,
+  no_weights = false, with_weights = false, profile = "" }
+
+-- Options that say what a file has decided already.
+local decided = { weights = { "layers", "dim", "heads", "vocab", "ctx", "head_qk", "dtype" }, tokens = { "len", "batch" } }
+
+local function check_options(o)
+  for option, others in pairs(decided) do
+    for _, name in ipairs(o[option] ~= "" and others or {}) do
+      if o[name] ~= defaults[name] then
+        error(("--%s %s: --%s %s has its own"):format(name:gsub("_", "-"), o[name], option, o[option]), 0)
+      end
+    end
+  end
+  if o.trace ~= "" and o.no_trace then error(("--trace %s and --no-trace exclude each other"):format(o.trace), 0) end
+  if o.no_weights and o.with_weights then error("--no-weights and --with-weights exclude each other", 0) end
+  if o.weights == "" and o.no_weights then error("--no-weights: random weights stand in no file; the pack holds them", 0) end
+end
 
 -- Ranks of low-rank maps, all different: one in the place of another is noticed.
 local ranks = { v6 = { decay_rank = 5, mix_rank = 4 }, v6a = { decay_rank = 5, mix_rank = 4, gate_rank = 6 },
@@ -65,7 +84,9 @@ local function add_profiles(model, tokens, result, wanted, extra)
   end
   for _, format in ipairs(profile.of(model)) do
     local numbers, errors = profile.run(model, tokens, format), {}
+    local bar = progress(format .. " errors", #result, "tensors")
     for i = 1, #result do
+      bar:update(i - 1)
       local e = result[i]
       local short = names.short(e.name)
       local value = (names.kind(e.name) == "trace" or e.name == "logits") and numbers[short]
@@ -75,30 +96,78 @@ local function add_profiles(model, tokens, result, wanted, extra)
         result[#result + 1] = { name = format .. "." .. e.name, value = value, shape = e.shape, dtype = "f32" }
       end
     end
+    bar:clear()
     extra["error." .. format] = pack.json(errors)
   end
 end
 
--- Writes the pack; returns the table of sensitivity.
+-- What of a pack stays out of it, and of which file its weights are: for the metadata.
+local function origin(o, out)
+  local extra = {}
+  if o.weights == "" then
+    extra.seed = ("%d"):format(o.seed)
+  else
+    local f = weights_file.describe(o.weights)
+    extra["weights.file"], extra["weights.bytes"], extra["weights.sha256"] = f.file, ("%d"):format(f.bytes), f.sha256
+    out.weights = not o.with_weights and (o.no_weights or f.bytes > weights_file.large)
+  end
+  local words = {}
+  for _, what in ipairs { "sensitivity", "weights", "intermediates", "gradients" } do
+    if out[what] then words[#words + 1] = what end
+  end
+  if #words > 0 then extra.left_out = table.concat(words, " ") end
+  if o.trace ~= "" then extra.trace = o.trace end
+  return extra
+end
+
+-- The model in a file; its matrices stay as they are in it if nothing is to change them or needs their gradients.
+local function released(version, o, packed)
+  local model = file.model(o.weights, { weights = packed and "packed" or "expanded" })
+  local found = model:config().version
+  if version and version ~= found then error(("%s: a model of %s, not of %s"):format(o.weights, found, version), 0) end
+  return model
+end
+
+-- What the weights of a file are written as: float32 holds all that is not of a file in float64.
+local function dtype_of(model)
+  for _, p in model:parameters() do
+    local t = p:keep()
+    local exact = core.no_grad(function() return (t:round "f32" - t):abs():max():item() == 0 end)
+    if not exact then return "f64" end
+  end
+  return "f32"
+end
+
+-- Writes the pack. Returns the table of sensitivity, nil if that was left out, and what was, in words, or nil.
 function make.pack(version, o, path)
   core.backend "reference"
-  local model = o.weights ~= "" and file.model(o.weights) or design(version, o)
+  check_options(o)
+  local given = o.weights ~= ""
+  -- Nobody can choose other weights for a released model: what would only be allowed is not measured.
+  local out = { sensitivity = o.no_sensitivity or (given and o.allow_weak), intermediates = o.no_trace, gradients = o.no_gradients }
+  local model = given and released(version, o, out.sensitivity and out.gradients) or design(version, o)
   local vocab = model:config().vocab
   local tokens, targets = random_tokens(o, "tokens", vocab), random_tokens(o, "targets", vocab)
   if o.tokens ~= "" then tokens, targets = tokens_of(o.tokens, vocab) end
-  if o.weights == "" then fill(model, tokens, o.seed, o.dtype) end
-  local table_of_sensitivity = sensitivity.measure(model, tokens)
-  if not o.allow_weak then
-    refuse_weak(table_of_sensitivity, o.weights == "" and "try another --seed" or "--allow-weak writes it all the same")
+  if not given then fill(model, tokens, o.seed, o.dtype) end
+  local extra, list = origin(o, out), nil
+  if not out.sensitivity then
+    list = sensitivity.measure(model, tokens)
+    if not o.allow_weak then
+      refuse_weak(list, given and "--no-sensitivity does not ask" or "try another --seed")
+    end
+    local rows = {}
+    for i, e in ipairs(list) do rows[i] = { e.name, e.scaled, e.stirred } end
+    extra.sensitivity = pack.json(rows)
   end
-  local result = run(model, tokens, { targets = targets, gradients = not o.no_gradients, trace = not o.no_trace })
-  local rows = {}
-  for i, e in ipairs(table_of_sensitivity) do rows[i] = { e.name, e.scaled, e.stirred } end
-  local extra = { sensitivity = pack.json(rows) }
-  if o.weights == "" then extra.seed = ("%d"):format(o.seed) end
+  local bar = progress("golden", #tokens[1], "tokens")
+  local result = run(model, tokens, { targets = targets, gradients = not out.gradients, progress = bar,
+    trace = o.trace ~= "" and o.trace or not o.no_trace })
+  bar:clear()
   add_profiles(model, tokens, result, o.profile, extra)
-  pack.write(path, model, o.weights == "" and o.dtype or "f32", tokens, targets, result, extra)
-  return table_of_sensitivity
+  local dtype = not out.weights and (given and dtype_of(model) or o.dtype) or nil
+  pack.write(path, model, dtype, tokens, targets, result, extra)
+  return list, extra.left_out
 end
 
 function make.command(arguments)
@@ -106,11 +175,15 @@ function make.command(arguments)
   local version, path = o[1], o[2]
   if #o == 1 and o.weights ~= "" then version, path = nil, o[1] end
   if not path or #o > 2 then error("usage: aviary golden make VERSION [OPTIONS] OUT.safetensors", 0) end
-  local list = make.pack(version, o, path)
-  table.sort(list, function(a, b) return a.stirred < b.stirred end)
+  local list, left_out = make.pack(version, o, path)
   local written <close> = io.open(path, "rb")
-  print(("%s: %d bytes; of %d parameters the least influential is %s: 1 %% of it moves a logit by %.1e of the largest"):format(
-    visible.line(path), written:seek "end", #list, list[1].name, list[1].stirred))
+  local text = ("%s: %d bytes"):format(visible.line(path), written:seek "end")
+  if list then
+    table.sort(list, function(a, b) return a.stirred < b.stirred end)
+    text = text .. ("; of %d parameters the least influential is %s: 1 %% of it moves a logit by %.1e of the largest"):format(
+      #list, list[1].name, list[1].stirred)
+  end
+  print(text .. (left_out and "; without " .. left_out or ""))
 end
 
 return make

@@ -43,6 +43,14 @@ function names.renamed(text)
   return map
 end
 
+-- Whether one of the words "a,b*c" stands in a name; * is anything.
+function names.any(words, name)
+  for word in words:gmatch "[^,]+" do
+    if name:find((word:gsub("[^%w*]", "%%%0"):gsub("%*", ".-"))) then return true end
+  end
+  return false
+end
+
 -- For people: without "trace.".
 function names.short(name) return (name:gsub("^trace%.", "")) end
 

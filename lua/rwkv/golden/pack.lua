@@ -58,12 +58,15 @@ end
 
 -- ---- files ----
 
--- Weights under their official names, tokens [B,T], targets [B,T], then the run; extra = { key = text }.
+-- Weights under their official names (dtype nil: without them), tokens [B,T], targets [B,T], then the run;
+-- extra = { key = text }.
 function pack.write(path, model, dtype, tokens, targets, run, extra)
   local list, meta = {}, { format = pack.format, dtype = dtype }
   for name, value in pairs(sizes(model)) do meta["config." .. name] = value end
   for name, value in pairs(extra) do meta[name] = value end
-  for name, p in model:parameters() do list[#list + 1] = { name = name, value = p, dtype = dtype } end
+  for name, p in model:parameters() do
+    if dtype then list[#list + 1] = { name = name, value = p, dtype = dtype } end
+  end
   list[#list + 1] = { name = "tokens", value = core.tokens(tokens) }
   if targets then list[#list + 1] = { name = "targets", value = core.tokens(targets) } end
   for _, e in ipairs(run) do

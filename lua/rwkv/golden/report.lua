@@ -59,6 +59,9 @@ local function add_growth(out, r)
 end
 
 local function add_causes(out, r)
+  if r.weights_missing then
+    out(("causes are not looked for: the pack is without its weights; --weights %s gives them"):format(r.weights_missing))
+  end
   if not r.causes then return end
   if #r.causes == 0 then
     out "cause: none of the known mistakes gives these numbers"

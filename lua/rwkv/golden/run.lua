@@ -1,10 +1,11 @@
 -- A run of the reference from which nothing is hidden: every named intermediate and every state at every position,
 -- logits, loss and gradients. Token by token, so that the state can be seen; all values are flat, beside their shape.
---   run(model, tokens, { targets =, gradients = true, trace = true }) -> list of { name =, value =, shape = } in the
---   order of computation, which can also be indexed by name
+--   run(model, tokens, { targets =, gradients = true, trace = true, false or "WORD,..", progress = a bar }) -> list of
+--   { name =, value =, shape = } in the order of computation, which can also be indexed by name
 -- Names: "trace.blocks.0.att.w" [B,T,..], "trace.state.0.att_kv" [B,T,..] after each token, "state.0.att_kv" [B,..] at
 -- the end, "logits" [B,T,V], "loss" [], "grad.NAME".
 local core = require "rwkv.core"
+local names_of = require "rwkv.golden.names"
 
 -- [B,1,..] of each token -> [B,T,n]
 local function over_time(parts)
@@ -13,17 +14,43 @@ local function over_time(parts)
 end
 
 -- What was seen at each position: rows[name] = { shape = that of one token without B and 1, or nil if it is the same at
--- all positions, [1..T] = [B,1,n] }.
-local function collector()
+-- all positions, [1..T] = [B,1,n] }. Of what keeps(name) denies the last position alone.
+local function collector(keeps)
   local rows, names = {}, {}
   return rows, names, function(name, value, shape, constant)
     local row = rows[name]
     if not row then
-      row = { shape = shape, constant = constant }
+      row = { shape = shape, constant = constant, kept = keeps(name) }
       rows[name], names[#names + 1] = row, name
     end
     row.shape_last = shape
-    if not (constant and row[1]) then row[#row + 1] = value end
+    if not row.kept then
+      row[1] = name:find "^state%." and value:keep()
+    elseif not (constant and row[1]) then
+      row[#row + 1] = value:keep()
+    end
+  end
+end
+
+-- name -> whether it is wanted at every position.
+local function chooser(trace)
+  return function(name)
+    if name == "logits" then return true end
+    if type(trace) == "string" then return names_of.any(trace, name) end
+    return trace ~= false
+  end
+end
+
+-- A word that chooses nothing is a slip of the pen.
+local function check_words(trace, names)
+  if trace == "," then error("--trace ,: expected words, with commas between them", 0) end
+  for word in type(trace) == "string" and trace:gmatch "[^,]+" or function() end do
+    local found = false
+    for _, name in ipairs(names) do found = found or name ~= "logits" and names_of.any(word, name) end
+    if not found then
+      error(("--trace %s: no intermediate has this in its name; there are %s .. %s"):format(word, names[1],
+        table.concat(names, " ", math.max(2, #names - 8))), 0)
+    end
   end
 end
 
@@ -36,16 +63,16 @@ local function see_token(model, column, state, add)
     for _, s in ipairs(seen) do
       local shape = s.value:shape()
       if #shape < 3 then -- a parameter under way, such as v4's decay
-        add(s.name, s.value:reshape(-1):keep(), shape, true)
+        add(s.name, s.value:reshape(-1), shape, true)
       else
-        add(s.name, s.value:reshape(B, 1, -1):keep(), tail(shape, 3))
+        add(s.name, s.value:reshape(B, 1, -1), tail(shape, 3))
       end
     end
     for _, name in ipairs(state:names()) do
       local t = state:get(name)
-      if t:size() > 0 then add("state." .. name, t:reshape(B, 1, -1):keep(), tail(t:shape(), 2)) end
+      if t:size() > 0 then add("state." .. name, t:reshape(B, 1, -1), tail(t:shape(), 2)) end
     end
-    add("logits", logits:keep(), tail(logits:shape(), 3))
+    add("logits", logits, tail(logits:shape(), 3))
   end)
 end
 
@@ -90,18 +117,20 @@ return function(model, tokens, options)
     by_name[name] = list[#list]
   end
   local state = model:state(B)
-  local rows, names, see = collector()
+  local rows, names, see = collector(chooser(options.trace))
   for t = 1, T do
     local column = {}
     for b = 1, B do column[b] = { tokens[b][t] } end
+    if options.progress then options.progress:update(t - 1) end
     see_token(model, column, state, see)
+    if t == 1 then check_words(options.trace, names) end
   end
-  for _, name in ipairs(options.trace ~= false and in_order(names) or {}) do
+  for _, name in ipairs(in_order(names)) do
     local row = rows[name]
-    local grows = #row[1]:shape() == 3 and row[1]:size() ~= row[#row]:size()
-    if row.constant then
+    local grows = row.kept and #row[1]:shape() == 3 and row[1]:size() ~= row[#row]:size()
+    if row.kept and row.constant then
       add("trace." .. name, row[1], row.shape)
-    elseif #row == T and not grows then
+    elseif row.kept and #row == T and not grows then
       add("trace." .. name, over_time(row), { B, T, table.unpack(row.shape) })
     end
   end

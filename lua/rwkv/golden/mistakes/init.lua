@@ -28,19 +28,12 @@ local function official(name)
   return head and states[state] and head .. layer .. "." .. states[state] or name
 end
 
-local function weights_of(p)
-  local map = {}
-  for _, name in ipairs(p.names) do
-    if name == "tokens" then break end -- weights come first
-    map[name] = p.tensors[name].value
-  end
-  return map
-end
-
 -- The reference's numbers for a pack with a mistake made: { name = { value =, shape = } }, without gradients.
-function mistakes.numbers(p, mistake)
-  local design, map = {}, weights_of(p)
+-- weights: { name = tensor }, those of the pack.
+function mistakes.numbers(p, weights, mistake)
+  local design, map = { init = "uniform" }, {} -- quickly made; then come the pack's weights
   for name, value in pairs(p.config) do design[name] = value end
+  for name, value in pairs(weights) do map[name] = value end
   if mistake.hooks then
     design.hooks = mistake.hooks(function(d, name)
       local full = ("blocks.%d.%s"):format(d.layer, name)
@@ -50,7 +43,9 @@ function mistakes.numbers(p, mistake)
   if mistake.weights then
     core.no_grad(function()
       mistake.weights(map, design)
-      for name, t in pairs(map) do map[name] = t:keep() end
+      for name, t in pairs(map) do
+        if t ~= weights[name] then map[name] = t:keep() end
+      end
     end)
   end
   local model = hooks.model(design)

@@ -187,7 +187,7 @@ local function v7(m, c, W, x, see, shared)
     local mix = m.sigmoid(m.add(W.v0:reshape(-1), low "v"))
     v = m.add(v, m.mul(m.sub(shared.v_first, v), mix))
   end
-  shared.v_first = shared.v_first or v
+  shared.v_first = shared.v_first or v:keep() -- for the blocks after this one
   see("v", v) see("kappa", kk:reshape(x:shape())) see("k", k)
   local R, K, V = heads(r, c), heads(k, c), heads(v, c)
   local y = wkv7(m, R, heads(m.f(w:exp()), c), K, V, kk, h(kk * heads(a, c)), shared.see_state)

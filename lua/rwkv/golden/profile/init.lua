@@ -5,6 +5,7 @@ local core = require "rwkv.core"
 local blocks = require "rwkv.golden.profile.blocks"
 local machine = require "rwkv.golden.profile.machine"
 local v1 = require "rwkv.golden.profile.v1"
+local progress = require "rwkv.progress"
 
 local profile = {}
 
@@ -28,50 +29,72 @@ local function stays(name, version)
     (name:find "time_decay$" or name:find "time_first$" or name:find "time_faaaa$" or name:find "ln_x")
 end
 
--- { name = weight } of a layer's part, "blocks.0.att."
-local function under(weights, prefix)
-  local W = {}
-  for name, t in pairs(weights) do
-    if name:sub(1, #prefix) == prefix then W[name:sub(#prefix + 1)] = t end
+-- The weights as the format has them, each rounded when it is asked for: of a large model there is room for one layer's.
+--   of(name) -> tensor or nil; under("blocks.0.att.") -> { name = tensor } without the prefix
+local function weights_of(m, model)
+  local version, parameters = model:config().version, {}
+  for name, p in model:parameters() do parameters[name] = p end
+  local function of(name)
+    local p = parameters[name]
+    return p and (stays(name, version) and m.f or m.h)(p)
   end
-  return W
+  local function under(prefix)
+    local W = {}
+    for name in pairs(parameters) do
+      if name:sub(1, #prefix) == prefix then W[name:sub(#prefix + 1)] = of(name) end
+    end
+    return W
+  end
+  return of, under
 end
 
-local function forward(m, model, tokens)
-  local c, weights, seen = model:config(), {}, {}
+-- Embeds the tokens. The first norm is folded into the table when it is loaded; up to v6 before the table is rounded.
+local function embed(m, model, of, tokens, seen)
+  local ids, c = core.tokens(tokens), model:config()
+  local function looked_up(table) return core.no_grad(function() return table:embed(ids) end) end
+  if not of "blocks.0.ln0.weight" then return looked_up(of "emb.weight") end
+  local function first(name) return c.version == "v7" and of(name) or m.f(model:param(name)) end
+  local x = m.norm(looked_up(first "emb.weight"), first "blocks.0.ln0.weight", first "blocks.0.ln0.bias")
+  seen["blocks.0.ln0.x"] = x
+  return x
+end
+
+-- A block: x [B,T,C] -> the same; what is named on the way goes to `seen`, to last longer than the block.
+local function block(m, c, under, layer, x, seen, shared)
+  local b = ("blocks.%d."):format(layer)
+  function shared.see_state(name, states) seen[("state.%d.%s"):format(layer, name)] = blocks.over_time(states):keep() end
+  local function part(name, ln, f)
+    local W, N = under(b .. name .. "."), under(b .. ln .. ".")
+    local function see(what, t) seen[b .. name .. "." .. what] = t:keep() end
+    local normed = m.norm(x, N.weight, N.bias)
+    if c.version == "v2" then x = normed end
+    see("x", normed)
+    seen[("state.%d.%s_xx"):format(layer, name)] = normed:keep()
+    local out = f(m, c, W, normed, see, shared)
+    see("out", out)
+    x = m.add(x, out)
+  end
+  part("att", "ln1", blocks.time_mix[c.version])
+  part("ffn", "ln2", blocks.channel_mix)
+  seen[b .. "out.x"] = x:keep()
+  return x
+end
+
+local function forward(m, model, tokens, bar)
+  local c, seen, shared, of, under = model:config(), {}, {}, weights_of(m, model)
   c.heads = c.head_size and (c.dim_att or c.dim) // c.head_size
-  for name, p in model:parameters() do weights[name] = (stays(name, c.version) and m.f or m.h)(p:keep()) end
-  if c.version == "v1" then return v1(m, c, weights, tokens) end
-  local function norm(name, x) return m.norm(x, weights[name .. ".weight"], weights[name .. ".bias"]) end
-  local x = weights["emb.weight"]:embed(core.tokens(tokens))
-  if weights["blocks.0.ln0.weight"] then -- folded into the table when it is loaded; up to v6 before the table is rounded
-    local function first(name) return c.version == "v7" and weights[name] or m.f(model:param(name):keep()) end
-    x = m.norm(first "emb.weight":embed(core.tokens(tokens)), first "blocks.0.ln0.weight", first "blocks.0.ln0.bias")
-    seen["blocks.0.ln0.x"] = x
-  end
-  local shared = {}
+  if c.version == "v1" then return v1(m, c, under "", tokens) end
+  local x = embed(m, model, of, tokens, seen)
   for layer = 0, c.layers - 1 do
-    local b = ("blocks.%d."):format(layer)
-    function shared.see_state(name, states) seen[("state.%d.%s"):format(layer, name)] = blocks.over_time(states) end
-    local function see_in(part) return function(name, t) seen[b .. part .. "." .. name] = t end end
-    local function part(name, ln, f)
-      local see, normed = see_in(name), norm(b .. ln, x)
-      if c.version == "v2" then x = normed end
-      see("x", normed)
-      seen[("state.%d.%s_xx"):format(layer, name)] = normed
-      local out = f(m, c, under(weights, b .. name .. "."), normed, see, shared)
-      see("out", out)
-      x = m.add(x, out)
-    end
-    part("att", "ln1", blocks.time_mix[c.version])
-    part("ffn", "ln2", blocks.channel_mix)
-    seen[b .. "out.x"] = x
+    bar:update(layer)
+    x = core.no_grad(block, m, c, under, layer, x, seen, shared)
+    collectgarbage() -- its weights: of a large model there is no room for the next ones beside them
   end
-  local y = norm("ln_out", x)
+  local y = m.norm(x, of "ln_out.weight", of "ln_out.bias")
   seen["ln_out.y"] = y
-  local logits = m.linear(y, weights["head.weight"])
-  if weights["head_q.weight"] then
-    local q, k = m.linear(y, weights["head_q.weight"]), m.linear(y, weights["head_k.weight"])
+  local logits = core.no_grad(m.linear, y, of "head.weight")
+  if c.head_qk then
+    local q, k = m.linear(y, of "head_q.weight"), m.linear(y, of "head_k.weight")
     logits = m.add_copies(tokens, m.h(q:bmm(k:transpose(2, 3)) / q:size(3)), logits)
   end
   seen.logits = logits
@@ -80,10 +103,12 @@ end
 
 function profile.run(model, tokens, format)
   local seen
+  local bar = progress(format, model:config().layers, "layers")
   core.no_grad(function()
-    seen = forward(machine(format), model, tokens)
+    seen = forward(machine(format), model, tokens, bar)
     for name, t in pairs(seen) do seen[name] = t:keep() end
   end)
+  bar:clear()
   return seen
 end
 

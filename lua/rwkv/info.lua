@@ -1,0 +1,38 @@
+-- What a model's file is: what the core sees of it, its tokenizer, and what is unusual.
+local hooks = require "rwkv.hooks"
+local sorted = require "rwkv.sorted"
+
+-- By the size of the vocabulary of released models.
+local tokenizers = { [65536] = "World (rwkv_vocab_v20230424.txt)", [50277] = "GPT-NeoX 20B (20B_tokenizer.json)",
+  [50304] = "GPT-NeoX 20B (20B_tokenizer.json)", [256] = "bytes" }
+
+local function unusual_of(found)
+  local list, c, meta = {}, found.config, found.meta
+  local function note(text, ...) list[#list + 1] = text:format(...) end
+  if found.prefix ~= "" then note("every name begins with \"%s\"", found.prefix) end
+  if found.outside > 0 then note("%d tensors are of no model, and passed over", found.outside) end
+  if found.time_states > 0 then note("it has the states of state tuning (time_state), which loading the model leaves out") end
+  if #sorted(found.dtypes) > 1 then note "its tensors are of several dtypes" end
+  if c.head_size and c.head_size ~= 64 and c.head_size ~= c.dim then
+    note("heads of %d, released models have 64", c.head_size)
+    if found.family == "fla" then note("fla's group norm has an eps of %g then, official code (and Aviary) 64e-5", c.head_size * 1e-5) end
+  end
+  if found.family == "fla" and c.version == "v6" then
+    note("fla's group norm has the eps of its config (norm_eps %s), official code (and Aviary) 64e-5", meta["config.norm_eps"] or "1e-5")
+  end
+  if found.unused > 0 then note("the value residual of block 0 is there, which nothing uses") end
+  if c.tied == 1 then note "the embedding is the head" end
+  return list
+end
+
+-- rwkv.info(path, { head_size = }) -> { config = as rwkv.model takes it, title =, format =, family = of names, prefix =,
+-- outside =, tensors =, numbers =, dtypes = { bf16 = numbers }, bytes =, parameters =, unused =, state_floats =,
+-- tokenizer = or nil, unusual = { texts }, meta = }
+return function(path, options)
+  local found = hooks.info(path, options)
+  found.numbers = 0
+  for _, n in pairs(found.dtypes) do found.numbers = found.numbers + n end
+  found.tokenizer = tokenizers[found.config.vocab]
+  found.unusual = unusual_of(found)
+  return found
+end

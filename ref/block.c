@@ -1,0 +1,16 @@
+/* What stands around the parts of a block: the norm of the embedding, and the residual stream. */
+#include "version.h"
+
+Tensor *block_embed_norm(Pass *ps, Tensor *x, Tensor *weight, Tensor *bias)
+{
+  if (ps->layer > 0) return x;
+  x = HOOK(ps, HOOK_EMBED_NORM, t_layer_norm(ps->tp, x, weight, bias, 1e-5), x);
+  TRACE(ps, "ln0", "x", x);
+  return x;
+}
+
+Tensor *block_add(Pass *ps, HookSlot slot, Tensor *x, Tensor *returned)
+{
+  bool hooked = ps->d->hook[slot] && hook_slot_in_layer(ps->d, slot, ps->layer);
+  return t_add(ps->tp, x, hooked ? hook_apply(ps, slot, &returned, 1) : returned);
+}

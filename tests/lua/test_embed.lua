@@ -1,0 +1,85 @@
+-- model:embed: vectors of texts, against sums over model:hidden and the parts of the state.
+local rwkv = require "rwkv"
+local check = require "tests.lua.lib.check"
+local bytes = require "tests.lua.lib.bytes_tokenizer"
+local test, equal, fails = check.test, check.equal, check.fails
+
+local function small(version)
+  return rwkv.model { version = version, layers = 2, dim = 32, vocab = 256, head_size = version >= "v5" and 8 or nil,
+    ctx = version == "v1" and 64 or nil, init = "uniform", seed = 1 }
+end
+
+local function length(row)
+  local sum = 0
+  for _, x in ipairs(row) do sum = sum + x * x end
+  return math.sqrt(sum)
+end
+
+local text, other = "some words", "others"
+
+for _, version in ipairs { "v1", "v4", "v7" } do
+  test(version .. ": of the output of the last norm", function()
+    local model, tokenizer = small(version), bytes()
+    local y = rwkv.no_grad(function() return (model:hidden(tokenizer:encode(text))) end):tolist()[1]
+    local mean = {}
+    for c = 1, 32 do
+      mean[c] = 0
+      for _, row in ipairs(y) do mean[c] = mean[c] + row[c] / #y end
+    end
+    local q = { tokenizer = tokenizer, normalize = false, piece = 4 }
+    equal(model:embed(text, q):tolist(), { mean }, 1e-5)
+    q.pool = "last"
+    equal(model:embed({ other, text }, q):tolist()[2], y[#y], 1e-5)
+    q.normalize = nil
+    local row = model:embed({ text }, q):tolist()[1]
+    equal(length(row), 1, 1e-5)
+    equal(row[3] * length(y[#y]), y[#y][3], 1e-5)
+  end)
+end
+
+test("of the state", function()
+  local model, tokenizer = small "v7", bytes()
+  local ids = tokenizer:encode(text)
+  local _, state = rwkv.no_grad(function() return model:forward(ids) end)
+  local want = {}
+  for _, name in ipairs(state:names()) do
+    if name:find "^1%." then for _, x in ipairs(state:get(name):reshape(-1):tolist()) do want[#want + 1] = x end end
+  end
+  local q = { tokenizer = tokenizer, from = "state", normalize = false, piece = 3 }
+  equal(model:embed(text, q):tolist(), { want }, 1e-5)
+  q.layer = 1
+  equal(model:embed(ids, q):tolist(), { want }, 1e-5)
+  q.layer = 0
+  assert(model:embed(text, q):tolist()[1][40] ~= want[40])
+  equal(#want, model:state_floats() // 2)
+end)
+
+test("a token of the end is added", function()
+  local model, tokenizer = small "v7", bytes()
+  equal(model:embed("ab", { tokenizer = tokenizer, end_id = 5 }):tolist(), model:embed({ 97, 98, 5 }):tolist())
+  equal(model:embed("", { tokenizer = tokenizer, end_id = 5 }):tolist(), model:embed { 5 }:tolist())
+end)
+
+test("what cannot be is refused", function()
+  local model, tokenizer = small "v7", bytes()
+  local function refused(q, ...)
+    local words = { ... }
+    fails(function() model:embed({ 1 }, q) end, "embed: ", table.unpack(words))
+  end
+  refused({ pooling = "mean" }, "pooling", "pool")
+  refused({ pool = "max" }, "pool", "'mean' or 'last'", "max")
+  refused({ from = "logits" }, "from", "'hidden' or 'state'")
+  refused({ layer = 0 }, "layer", "from = 'state'")
+  refused({ layer = 2, from = "state" }, "layer", "0 to 1")
+  refused({ layer = 0.5, from = "state" }, "layer")
+  refused({ pool = "mean", from = "state" }, "pool", "'hidden'")
+  refused({ piece = 0 }, "piece")
+  refused({ normalize = 1 }, "normalize")
+  refused(1, "table of options")
+  fails(function() model:embed("", { tokenizer = tokenizer }) end, "text 1 is empty")
+  fails(function() model:embed "x" end, "tokenizer")
+  fails(function() model:embed({}) end, "no text")
+  fails(function() model:embed({ "x", 5 }, { tokenizer = tokenizer }) end, "text 2 is a number")
+  fails(function() model:embed { 256 } end, "token 256")
+  fails(function() small "v1":embed({ 1 }, { from = "state" }) end, "grows")
+end)
