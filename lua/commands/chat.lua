@@ -88,9 +88,10 @@ os.exit(command.status("chat", function(arguments)
   if at_terminal then commands.help() end
   while true do
     if at_terminal then command.write "User: " end
-    local line = io.read "l"
-    if not line then break end
-    local ok, more = pcall(obey, c, line)
+    local dropped, line = command.until_interrupt(io.read, "l")
+    if not dropped and not line then break end
+    local ok, more = true, true
+    if dropped then said "the line was dropped" else ok, more = pcall(obey, c, line) end
     if not ok then
       visible.say("chat: %s", tostring(more):gsub("^[^\n ]+%.lua:%d+: ", ""))
       if not at_terminal then status = 1 end

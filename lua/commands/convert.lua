@@ -10,7 +10,7 @@ local visible = require "rwkv.visible"
 local usage = "usage: aviary convert IN OUT [--dtype f32|bf16|f16|f64] [--names official|fla] [--shards SIZE]\n"
 
 local function fail(message)
-  io.stderr:write("convert: ", visible.text((tostring(message):gsub("^[^\n ]+:%d+: ", ""))), "\n")
+  io.stderr:write("convert: ", visible.text((tostring(message):gsub("^[^\n ]+:%d+: ", ""):gsub("^convert: ", ""))), "\n")
   os.exit(1, true)
 end
 

@@ -26,7 +26,7 @@ local status, result = xpcall(require(commands[name]).command, function(e)
   return type(e) == "string" and e or debug.traceback(tostring(e))
 end, table.move(arg, 2, #arg, 1, {}))
 if not status then
-  io.stderr:write("golden ", name, ": ", visible.text(result), "\n")
+  io.stderr:write("golden ", name, ": ", visible.text((result:gsub("^[^\n ]+%.lua:%d+: ", ""))), "\n")
   os.exit(2, true)
 end
 os.exit(result or 0, true)

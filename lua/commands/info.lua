@@ -81,7 +81,10 @@ local function print_file(path)
   for _, text in ipairs(found.unusual) do line("unusual", "%s", text) end
 end
 
-if not o[1] then
+if o[2] then
+  io.stderr:write(("info: '%s' is one argument too many\n"):format(visible.line(o[2])))
+  os.exit(1, true)
+elseif not o[1] then
   print(("%d layers, dim %d, vocab %d; state after %d tokens; FLOPs of a forward pass"):format(o.layers, o.dim,
     o.vocab, o.tokens))
   print_table(rwkv.versions())

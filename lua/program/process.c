@@ -39,6 +39,7 @@ bool process_open(void)
             (unsigned long long)stack.rlim_cur / 1024, STACK_KB);
     return false;
   }
+  signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error like others */
   signal(SIGCHLD, SIG_DFL); /* ignored, children would end unseen */
   sigemptyset(&ours);       /* whoever started us may have blocked what we wait for */
   sigaddset(&ours, SIGINT), sigaddset(&ours, SIGALRM), sigaddset(&ours, SIGCHLD), sigaddset(&ours, SIGTERM);

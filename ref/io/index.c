@@ -15,7 +15,7 @@ static bool begins(const unsigned char *bytes, size_t size)
 {
   size_t i = 0;
   while (i < size && (bytes[i] == ' ' || bytes[i] == '\n' || bytes[i] == '\r' || bytes[i] == '\t')) i++;
-  return i < size && bytes[i] == '{' && !memchr(bytes, 0, size < 8 ? size : 8);
+  return i < size && (bytes[i] == '{' || bytes[i] == '[') && !memchr(bytes, 0, size < 8 ? size : 8);
 }
 
 static void delete_json(void *json) { cJSON_Delete(json); }
@@ -110,7 +110,9 @@ static char *only_file(TensorFile *f, const char *path, int *count)
   if (!d) rwkv_fail("cannot be listed");
   format_hold(f, d, close_directory);
   for (struct dirent *e; (e = readdir(d));) {
-    if (!ends(e->d_name, ".safetensors") && !ends(e->d_name, ".pth") && !ends(e->d_name, ".pt")) continue;
+    if (!ends(e->d_name, ".safetensors") && !ends(e->d_name, ".pth") && !ends(e->d_name, ".pt") &&
+        !ends(e->d_name, ".npz"))
+      continue;
     if ((*count)++ == 0) found = beside(f, path, true, e->d_name);
   }
   format_hold(f, NULL, NULL);
@@ -150,7 +152,8 @@ void format_directory(TensorFile *f, const char *path)
   if (!found) found = only_file(f, path, &count);
   if (!found && count > 1) rwkv_fail("is a directory with %d files of tensors: name the one", count);
   if (!found)
-    rwkv_fail("is a directory without a model: expected model.safetensors, its index, or one .safetensors or .pth");
+    rwkv_fail(
+        "is a directory without a model: expected model.safetensors, its index, or one .safetensors, .pth or .npz");
   format_part(f, found);
   if (access(beside(f, path, true, "config.json"), F_OK) == 0) {
     const char *error = rwkv_protect(list_config, f);

@@ -63,6 +63,13 @@ static const NameTable *table_of(TensorFile *f, const char **prefix)
       if (n >= 0 && (shortest < 0 || n < shortest)) shortest = n, found = name;
     }
     if (!found) continue;
+    for (int i = 0; i < file_count(f); i++) {
+      const char *other = file_tensor(f, i)->given;
+      if (prefix_length(other, tables[t]->sign) >= 0 && strcmp(other, found))
+        rwkv_fail(
+            "holds two models, whose embeddings are \"%.100s\" and \"%.100s\": write the one into a file of its own",
+            found, other);
+    }
     *prefix = format_copy(f, found, (size_t)shortest);
     if (has_mark(f, tables[t], *prefix)) return tables[t];
   }

@@ -71,6 +71,7 @@ bool writer_part(FileWriter *w, const WriterPart *p, WriterSink *sink, void *to)
     count = p->n - at < PIECE ? p->n - at : PIECE;
     size_t bytes = count * file_type_size(p->type);
     ok = sink(to, piece(p, at, count, room), bytes);
+    if (!ok) return false; /* errno says why */
     w->done += bytes;
     if (w->watch) w->watch(w->watching, w->done);
   }

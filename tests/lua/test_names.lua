@@ -203,6 +203,13 @@ test("what wrappers put in front of names, and what else a checkpoint holds", fu
   same(model)
 end)
 
+test("two models in a file are not chosen from", function()
+  local out = {}
+  for name, w in pairs(weights(stirred "v7")) do out["module." .. name], out["state_dict." .. name] = w, w end
+  write(out)
+  fails(function() rwkv.load(path) end, "two models", "module.emb.weight", "state_dict.emb.weight")
+end)
+
 test("heads that no shape tells", function()
   for _, version in ipairs { "v5.2", "v6", "v6b", "v7" } do
     local model, out = stirred(version), {}

@@ -84,11 +84,14 @@ local measures = {
   { "accuracy_tokens", function(row) return row.tokens end },
 }
 
--- Whether the answer has the largest measure, the first one of equals.
+-- Whether the answer has the largest measure, the first one of equals. The same text has the same: the last bits of sums
+-- depend on what else stands in a batch.
 local function is_right(q, rows, divisor)
-  local best, at = -math.huge, nil
+  local best, at, first = -math.huge, nil, {}
   for c = 1, #q.choices do
-    local row = rows[q.first + c - 1]
+    local text = q.prompts[c] .. "\0" .. q.choices[c]
+    first[text] = first[text] or c
+    local row = rows[q.first + first[text] - 1]
     local value = row.log_likelihood / divisor(row, q.bytes[c])
     if value > best then best, at = value, c end
   end

@@ -132,7 +132,14 @@ function eval.run(name, arguments, tools)
   e.title = ("%s: %d layers, dim %d"):format(path:match "[^/]*$", config.layers, config.dim)
   if kind.needs == "data" then e.data = core.read_file(files[1]) end
   core.mkdir(e.out)
-  return kind.run(e)
+  local digests = {}
+  for i, data in ipairs(files) do digests[i] = digest.file(data) end
+  local line = kind.run(e, function() -- before anything is written that says what it is of
+    for i, data in ipairs(files) do
+      if digest.file(data) ~= digests[i] then error(("%s: was changed while it was evaluated; --again begins anew"):format(data), 0) end
+    end
+  end)
+  return line
 end
 
 return eval

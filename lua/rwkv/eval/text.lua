@@ -174,13 +174,16 @@ local function write(e, all)
   if not drawn then io.stderr:write("no picture: ", why, "\n") end
 end
 
-function text.run(e)
+-- unchanged(): fails if a text is not what it was.
+function text.run(e, unchanged)
+  if not e.options.again then record.read(e.out .. "/text.tsv", e.facts) end -- of the same, or it is refused
   e.checkpoint, e.bytes_of = e.out .. "/text.checkpoint", {}
   e.grows = e.model:state_floats(1) > e.model:state_floats(0) -- such a state is not kept
   local all, state = resume(e)
   record.saving(function() save(e) end, function()
     for i = math.max(1, #all), #e.texts do state = evaluate(e, e.texts[i], all, i, state) end
   end)
+  unchanged()
   write(e, all)
   os.remove(e.checkpoint)
   local s = summary(all)

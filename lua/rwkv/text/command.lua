@@ -27,7 +27,8 @@ function command.status(name, f)
   local ok, result = xpcall(f, function(e) return type(e) == "string" and e or debug.traceback(tostring(e)) end,
     table.move(arg, 1, #arg, 1, {}))
   if ok then return result or 0 end
-  visible.say("%s: %s", name, result:gsub("^[^\n ]+%.lua:%d+: ", ""))
+  local message = result:gsub("^[^\n ]+%.lua:%d+: ", "")
+  visible.say("%s: %s", name, (message:gsub("^" .. name .. ": ", "")))
   return command.is_interrupt(result) and command.interrupted or 1
 end
 

@@ -102,6 +102,8 @@ return function(model, texts, o)
       or pooled[o.pool or "mean"](model, ids, piece)
     rows[i] = core.no_grad(function()
       row = row:reshape(1, -1)
+      local sum = row:abs():sum():item()
+      if not (sum < math.huge) then fail("text %d: its vector has numbers that are not finite", i) end
       return o.normalize == false and row or row:l2norm(1)
     end)
   end

@@ -55,13 +55,18 @@ function vocab.find(option, model_path, vocab_size)
   local listed = table.concat(names, ", ")
   if option then
     if not exists(option .. "/.") then return open(option, vocab_size) end
+    if bytes then fail("--vocab %s: a model of 256 ids needs no file; `--vocab bytes`", option) end
     local path = search(option, names) or fail("--vocab %s: the directory has none of: %s", option, listed)
     return open(path, vocab_size)
   end
   if bytes then return open("bytes", vocab_size) end
   local beside = model_path and (exists(model_path .. "/.") and model_path or model_path:match "^(.*)/[^/]*$" or ".")
   local named = os.getenv "AVIARY_VOCAB"
-  local path = beside and search(beside, names) or named and search(named, names)
+  local path = beside and search(beside, names)
+  if not path and named then
+    if not exists(named) then fail("the environment variable AVIARY_VOCAB is %s, which is not there", named) end
+    path = exists(named .. "/.") and search(named, names) or not exists(named .. "/.") and named
+  end
   if path then return open(path, vocab_size) end
   fail("no vocabulary%s: give --vocab FILE (or bytes), or lay one of %s beside the model%s, or into the directory of the "
     .. "environment variable AVIARY_VOCAB (%s)", vocab_size and (" for a model of %d ids"):format(vocab_size) or "", listed,
