@@ -193,7 +193,8 @@ static const unsigned char *unpack(Archive *a, int i, const zip_stat_t *about)
   size_t size = (size_t)about->size, done = 0;
   unsigned char more;
   zip_int64_t n = 1;
-  if (about->size / DENSEST > about->comp_size) fail_to_read(e, "it claims more bytes than it can have");
+  if (about->comp_size > a->source.m->size || about->size / DENSEST > about->comp_size)
+    fail_to_read(e, "it claims more bytes than it can have");
   unsigned char *out = format_memory(a->f, size + 1);
   begin(a, i, 0);
   for (; done < size && n > 0; done += n > 0 ? (size_t)n : 0) {

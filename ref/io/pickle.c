@@ -92,7 +92,7 @@ static PickleValue **pop_marked(Reader *r, size_t *count)
   size_t from = r->marks[--r->mark_count];
   *count = r->count - from;
   r->count = from;
-  return r->stack + from;
+  return r->stack ? r->stack + from : NULL;
 }
 
 static void add(Reader *r, PickleValue *to, PickleValue **items, size_t count)
