@@ -9,12 +9,11 @@
 #endif
 
 enum { ALIGN = 64 };
-#ifdef AVIARY_POISON
-static const size_t host_block = (size_t)1 << 14; /* a small one is soon filled, and full ones are what can go wrong */
+#ifdef AVIARY_POISON /* small ones are soon filled, and full ones are what can go wrong */
+static const size_t host_block = (size_t)1 << 14, number_block = (size_t)1 << 16;
 #else
-static const size_t host_block = (size_t)1 << 20;
+static const size_t host_block = (size_t)1 << 20, number_block = (size_t)8 << 20; /* numbers want large pages */
 #endif
-static const size_t number_block = (size_t)8 << 20; /* numbers want large pages */
 
 struct ArenaBlock {
   ArenaBlock *next;
