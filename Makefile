@@ -6,12 +6,12 @@
 # doing.
 
 PACKAGES := gcc libc6-dev make pkg-config liblua5.4-dev libcjson-dev libedit-dev libopenblas-openmp-dev libdnnl-dev \
-            libzip-dev libpcre2-dev libutf8proc-dev libseccomp-dev libcmocka-dev gnuplot-nox lua5.4
+            libzip-dev zlib1g-dev libpcre2-dev libutf8proc-dev libseccomp-dev libcmocka-dev gnuplot-nox lua5.4
 TEXT_PACKAGES := bible-kjv bible-kjv-text# of `make text`
 # What a build cannot do without, and where it comes from.
 HEADERS := stdio.h=gcc,libc6-dev lua.h=pkg-config,liblua5.4-dev cjson/cJSON.h=libcjson-dev editline/readline.h=libedit-dev \
-           cblas.h=libopenblas-openmp-dev zip.h=libzip-dev pcre2posix.h=libpcre2-dev utf8proc.h=libutf8proc-dev \
-           seccomp.h=libseccomp-dev
+           cblas.h=libopenblas-openmp-dev zip.h=libzip-dev zlib.h=zlib1g-dev pcre2posix.h=libpcre2-dev \
+           utf8proc.h=libutf8proc-dev seccomp.h=libseccomp-dev
 
 CC      ?= gcc
 PREFIX  ?= /usr/local
@@ -55,7 +55,7 @@ FLAGS_lua   = -O2 $(shell $(PKG_CONFIG) --cflags lua5.4 2>/dev/null) -Ilua -Ibui
 FLAGS_test := -O1 -ffp-contract=off -Itests
 
 LIBS = $(if $(BLAS_DIR),-L$(SYSROOT)$(BLAS_DIR) -Wl$(comma)-rpath$(comma)$(BLAS_DIR)) -lopenblas $(DNNL) \
-       -lcjson -lzip -lpcre2-8 -lutf8proc -lm -lgomp -pthread
+       -lcjson -lzip -lz -lpcre2-8 -lutf8proc -lm -lgomp -pthread
 LIBS_lua = $(shell $(PKG_CONFIG) --libs lua5.4) -ledit -lseccomp -Wl,-E
 LINK_module := -Wl,-z,nodelete # Lua unloads modules when it closes, but the threads of the fast kernels live on
 comma := ,
@@ -243,7 +243,7 @@ fuzz: build/asan32/aviary build/asan64/aviary
 
 # One target of libFuzzer: tests/fuzz/NAME.c, which begins with the files that NAME.lua writes. It needs clang. libFuzzer
 # follows what the library does, not what the target does.
-FUZZ_FLAGS := -O2 -Wno-double-promotion -Wno-pass-failed -Wno-missing-field-initializers -DAVIARY_POISON \
+FUZZ_FLAGS := -O2 -Wno-double-promotion -Wno-pass-failed -Wno-missing-field-initializers -DAVIARY_POISON -DARENA_BLOCK=16384 \
               -fno-omit-frame-pointer -fno-sanitize-recover=undefined -Itests
 FUZZ_SANITIZE := address,undefined
 build/fuzz/tests/%.o: FUZZ_FOLLOW :=

@@ -78,6 +78,10 @@ for _, name in ipairs { "model", "old", "hooked", "tensors", "pack", "golden", "
   files[name](name .. ".safetensors")
   add("safetensors", rwkv.read_file(name .. ".safetensors"))
 end
+for ending, way in pairs { pth = "npz", npz = "npz" } do
+  rwkv.convert("model.safetensors", "model." .. ending)
+  add(ending, rwkv.read_file("model." .. ending), way)
+end
 local p = pack.read "pack.safetensors"
 local packed = pack.fill(rwkv.model(p.config), p)
 
@@ -101,7 +105,7 @@ local readers = {
   restore = function(path) optimizer:restore(path) end,
   load_state = function(path) model:load_state(path) end,
   verify = function(path) rwkv.verify(packed, path, 1) end,
-  tsv = tsv.read, theirs = diff.read,
+  tsv = tsv.read, theirs = diff.read, convert = function(path) rwkv.convert(path, "out.pth") end,
   pack = pack.read,
   diff = function(path) diff.compare("pack.safetensors", path, compared) end,
   reference = function(path) diff.compare(path, "pack.safetensors", compared) end,

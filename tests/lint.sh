@@ -76,7 +76,7 @@ nm -A -P -g $(cut -d ' ' -f 2 build/lint_layers.txt) | awk '
 
 # A name that other files see says by its prefix where it is at home.
 prefixes='m|packed|storage|arena|memory|rng|rwkv|shape|tensor|expect|k|op|backend|f|fast|machine|pool|shadow|t|tape|node|opt|
-  file|format|mapping|archive|npy|pickle|torch|names|writer|output|regular|
+  file|format|mapping|archive|convert|npy|pickle|torch|names|writer|output|regular|
   buffer|table|trie|double_array|ids|vocabulary|literal|utf8|nfc|words|bpe|world|chars|tokenizer|sampler|
   dims|has|init|hook|trace|mixes|global|block|channel|v[1-7]|version|
   layout|model|state|recognise|metadata|golden'
@@ -160,7 +160,7 @@ else
 fi
 
 # Scripts see neither rwkv.core's private functions nor the files that hold them.
-keepers=' init public hooks plot/init progress tensor eval/digest golden/weights_file experiment/init experiment/configs
+keepers=' init public hooks plot/init progress tensor eval/digest golden/weights_file text/ids experiment/init experiment/configs
   experiment/draws experiment/files experiment/fingerprint experiment/known experiment/workers text/run '
 grep -rlE '^[^-]*\bprivate\b' lua/rwkv lua/commands | while read -r f; do
   name=${f#lua/rwkv/}

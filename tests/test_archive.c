@@ -94,10 +94,23 @@ static void other_archives(void **state)
   z = (ZipBytes){.claimed = 1u << 26, .method = 8};
   zip_bytes_add(&z, "a.npy", npy, NPY);
   memset(z.directory + 20, 0x20, 4); /* packed, too, it is said to be larger than the file */
-  open_must_fail(write_archive(), "claims more bytes than it can have");
+  open_must_fail(write_archive(), "it does not end within the file");
   z = (ZipBytes){.claimed = 7};
   zip_bytes_add(&z, "a.npy", npy, NPY);
   open_must_fail(write_archive(), "it is stored, but has two sizes");
+}
+
+/* Sizes of 1 GiB in a small file, both of them: no memory is taken by that. */
+static void sizes_that_lie(void **state)
+{
+  (void)state;
+  z = (ZipBytes){.claimed = 1u << 30, .method = 8};
+  zip_bytes_add(&z, "a.npy", npy, NPY);
+  memcpy(z.directory + 20, (unsigned char[]){0, 0, 0, 0x40}, 4);
+  const char *path = write_archive();
+  memory_limit(memory_used() + (64u << 20), "the test");
+  open_must_fail(path, "it does not end within the file");
+  memory_limit(0, NULL);
 }
 
 static void cut_or_changed(void **state)
@@ -137,6 +150,7 @@ static void cut_or_changed(void **state)
 
 int main(void)
 {
-  const struct CMUnitTest tests[] = {TEST(stored_and_deflated), TEST(other_archives), TEST(cut_or_changed)};
+  const struct CMUnitTest tests[] = {TEST(stored_and_deflated), TEST(other_archives), TEST(sizes_that_lie),
+                                     TEST(cut_or_changed)};
   return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }

@@ -100,6 +100,7 @@ static const struct {
     {TEXT(PICKLE("}(K\1u")), "a key without a value"},
     {TEXT(PICKLE("]K\1K\2s")), "something that holds none"},
     {TEXT(PICKLE("K\1K\2a")), "something that holds none"},
+    {TEXT(PICKLE("(u")), "takes from an empty stack"},
     {TEXT(PICKLE("](K\2\x90")), "no set"},
     {TEXT(PICKLE("h\0")), "remembers what was never kept"},
     {TEXT(PICKLE("j\xff\xff\xff\xff")), "remembers what was never kept"},

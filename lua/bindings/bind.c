@@ -267,6 +267,7 @@ int luaopen_rwkv_core(lua_State *L)
   open_tensor_file(L);
   open_tensor_load(L);
   open_model_info(L);
+  open_convert(L);
   open_zip(L);
   open_system(L);
   open_backend(L);

@@ -152,6 +152,7 @@ void open_rng(lua_State *L);
 void open_sampler(lua_State *L);
 void open_golden(lua_State *L);
 void open_tensor_file(lua_State *L);
+void open_convert(lua_State *L);
 void open_tensor_load(lua_State *L);
 TensorFile **push_file(lua_State *L); /* room for a file on top of the stack, which Lua closes; NULL at first */
 void open_model_info(lua_State *L);

@@ -1,8 +1,6 @@
 /* Vocabularies: text as token ids, and back. */
 #include "bind.h"
 
-#include <stdio.h>
-
 typedef struct {
   Tokenizer *t;
   Ids ids; /* of the call at work: an error of Lua's leaves them to the next one */
@@ -74,6 +72,15 @@ static int tokens(lua_State *L) /* t:tokens(text) -> tokens [1,T] */
   return 1;
 }
 
+/* A space and the digits of an id to `end`, from behind. Returns where they begin. */
+static char *put_id(char *end, int id)
+{
+  do *--end = (char)('0' + id % 10);
+  while (id /= 10);
+  *--end = ' ';
+  return end;
+}
+
 /* write_ids(t, text, more) -> the ids in digits with a space between, their number, how many bytes of the text were
    read. more: the text goes on */
 static int write_ids(lua_State *L)
@@ -83,8 +90,10 @@ static int write_ids(lua_State *L)
   luaL_Buffer b;
   size_t read = encode_argument(L, h, lua_toboolean(L, 3));
   luaL_buffinit(L, &b);
-  for (size_t i = 0; i < h->ids.n; i++)
-    luaL_addsize(&b, (size_t)snprintf(luaL_prepbuffsize(&b, WIDEST), WIDEST, i ? " %d" : "%d", h->ids.id[i]));
+  for (size_t i = 0; i < h->ids.n; i++) {
+    char text[WIDEST], *end = text + WIDEST, *first = put_id(end, h->ids.id[i]) + (i == 0);
+    luaL_addlstring(&b, first, (size_t)(end - first));
+  }
   luaL_pushresult(&b);
   lua_pushinteger(L, (lua_Integer)h->ids.n);
   lua_pushinteger(L, (lua_Integer)read);

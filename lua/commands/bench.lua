@@ -9,6 +9,8 @@
 --   [--piece 256] [--seconds 10] [--memory 8] [--tsv FILE]
 -- aviary bench hook      what a hook in Lua costs in a training step
 --   [--version v7] [--dim 128] [--seq 256] [--batch 16] [--steps 30]
+-- aviary bench tokenize  text as token ids: bytes a second, in turn with what Python has
+--   --vocab FILE --text FILE [--rounds 7] [--peer] [--python python3]
 -- aviary bench all       the above at many sizes: `make bench` [--scale quick|full|smoke] [--threads N] [--out DIR]
 -- aviary bench peers     training and decoding in turn with PyTorch and rwkv.cpp: `make bench-peers`
 --   [--scale quick|full|smoke] [--versions "v4 v6 v7"] [--dims "64 128"] [--lengths "64 256"] [--threads N]
@@ -17,7 +19,7 @@
 local common = require "rwkv.bench.common"
 local visible = require "rwkv.visible"
 
-local names = { "train", "decode", "prefill", "ops", "scaling", "hook", "all", "peers" }
+local names = { "train", "decode", "prefill", "ops", "scaling", "hook", "tokenize", "all", "peers" }
 local name, known = arg[1], false
 for _, n in ipairs(names) do known = known or n == name end
 if not known then

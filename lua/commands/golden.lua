@@ -5,7 +5,7 @@
 --   [--no-gradients] [--no-sensitivity] [--allow-weak] [--no-weights] [--with-weights]
 --   [--profile f32|bf16|fp16: also the numbers of this arithmetic]
 -- aviary golden make [VERSION] --weights FILE --no-sensitivity --no-gradients OUT    of a released model, in minutes
--- aviary golden diff PACK THEIRS    what another implementation gets wrong, and where first; THEIRS: safetensors, .npy, .npz
+-- aviary golden diff PACK THEIRS    what another implementation gets wrong, and where first; THEIRS: safetensors, .pth, .npy, .npz
 --   [--profile f32|bf16|fp16: the arithmetic of theirs] [--tol 1e-5: one tolerance for all] [--rename THEIRS=OURS,..]
 --   [--only WORD,..] [--skip WORD,..] [--no-causes] [--weights FILE: of a pack without them] [--tap FILE] [--junit FILE; - for
 --   the standard output]

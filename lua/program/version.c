@@ -9,6 +9,7 @@
 #include <seccomp.h>
 #include <string.h>
 #include <zip.h>
+#include <zlib.h>
 
 #if __has_include(<dnnl.h>)
 #include <dnnl.h>
@@ -34,8 +35,9 @@ static void print_libraries(FILE *to)
 #endif
   fprintf(to, ", %.*s", (int)strcspn(openblas_get_config() + sizeof "OpenBLAS", " ") + (int)sizeof "OpenBLAS",
           openblas_get_config());
-  fprintf(to, ", cJSON %s, libzip %s, libedit %d.%d, libseccomp %u.%u.%u\n", cJSON_Version(), zip_libzip_version(),
-          LIBEDIT_MAJOR, LIBEDIT_MINOR, seccomp->major, seccomp->minor, seccomp->micro);
+  fprintf(to, ", cJSON %s, libzip %s, zlib %s, libedit %d.%d, libseccomp %u.%u.%u\n", cJSON_Version(),
+          zip_libzip_version(), zlibVersion(), LIBEDIT_MAJOR, LIBEDIT_MINOR, seccomp->major, seccomp->minor,
+          seccomp->micro);
 }
 
 static void print_gnuplot(FILE *to)

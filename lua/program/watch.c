@@ -22,7 +22,7 @@ enum { COUNT = 1000, GRACE = 5 };
 
 static lua_State *volatile current; /* the coroutine that runs */
 static volatile sig_atomic_t interrupted, late;
-static int put_off; /* calls of uninterrupted at work */
+static int put_off;                  /* calls of uninterrupted at work */
 static double seconds, budget, left; /* the limits, 0 where there is none; instructions left */
 static pthread_t main_thread;
 

@@ -9,11 +9,11 @@
 #endif
 
 enum { ALIGN = 64 };
-#ifdef AVIARY_POISON /* small ones are soon filled, and full ones are what can go wrong */
-static const size_t host_block = (size_t)1 << 14, number_block = (size_t)1 << 16;
-#else
-static const size_t host_block = (size_t)1 << 20, number_block = (size_t)8 << 20; /* numbers want large pages */
+#ifndef ARENA_BLOCK /* fuzzers have small ones: they make thousands of arenas a second */
+#define ARENA_BLOCK (1 << 20)
 #endif
+static const size_t host_block = (size_t)ARENA_BLOCK,
+                    number_block = (size_t)8 * ARENA_BLOCK; /* numbers want large pages */
 
 struct ArenaBlock {
   ArenaBlock *next;

@@ -72,18 +72,30 @@ static uint16_t half_bits(float x) /* a number that float16 has, or one that is 
   return (uint16_t)(sign | (size - ((uint32_t)(127 - 15) << 23)) >> 13);
 }
 
+/* The i-th number; false: it is finite, and too large. */
+static bool put(void *out, Storage storage, size_t i, double x)
+{
+  double y = rounded(x, storage);
+  float f = (float)y; /* exact, or infinite */
+  if (storage == STORED_F32) ((float *)out)[i] = f;
+  else if (storage == STORED_F16) ((uint16_t *)out)[i] = half_bits(f);
+  else ((uint16_t *)out)[i] = (uint16_t)(bits_of(f) >> 16 | (f != f ? 0x40 : 0)); /* a NaN stays one */
+  return !isfinite(y) || fabs(y) < 2 * power_of_2(formats[storage].highest);
+}
+
 size_t packed_write(void *out, Storage storage, const real *x, size_t n)
 {
   size_t bad = n;
-  double limit = 2 * power_of_2(formats[storage].highest);
-  for (size_t i = 0; i < n; i++) {
-    double y = rounded((double)x[i], storage);
-    if (bad == n && isfinite(y) && fabs(y) >= limit) bad = i;
-    float f = (float)y; /* exact */
-    if (storage == STORED_F32) ((float *)out)[i] = f;
-    else if (storage == STORED_F16) ((uint16_t *)out)[i] = half_bits(f);
-    else ((uint16_t *)out)[i] = (uint16_t)(bits_of(f) >> 16 | (f != f ? 0x40 : 0)); /* a NaN stays one */
-  }
+  for (size_t i = 0; i < n; i++)
+    if (!put(out, storage, i, (double)x[i]) && bad == n) bad = i;
+  return bad;
+}
+
+size_t packed_write_doubles(void *out, Storage storage, const double *x, size_t n)
+{
+  size_t bad = n;
+  for (size_t i = 0; i < n; i++)
+    if (!put(out, storage, i, x[i]) && bad == n) bad = i;
   return bad;
 }
 

@@ -22,6 +22,7 @@ acc packed_half(uint16_t bits); /* of float16 */
 /* The n numbers x in `out`, each rounded to the nearest one that there is, to the even one of two. Returns the index of
    the first finite number that is too large for the format, n if there is none. */
 size_t packed_write(void *out, Storage storage, const real *x, size_t n);
+size_t packed_write_doubles(void *out, Storage storage, const double *x, size_t n);
 
 /* The n numbers x, rounded so in place; what is too large becomes infinite. */
 void packed_round(real *x, Storage storage, size_t n);

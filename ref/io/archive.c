@@ -193,8 +193,7 @@ static const unsigned char *unpack(Archive *a, int i, const zip_stat_t *about)
   size_t size = (size_t)about->size, done = 0;
   unsigned char more;
   zip_int64_t n = 1;
-  if (about->comp_size > a->source.m->size || about->size / DENSEST > about->comp_size)
-    fail_to_read(e, "it claims more bytes than it can have");
+  if (about->size / DENSEST > about->comp_size) fail_to_read(e, "it claims more bytes than it can have");
   unsigned char *out = format_memory(a->f, size + 1);
   begin(a, i, 0);
   for (; done < size && n > 0; done += n > 0 ? (size_t)n : 0) {
@@ -220,6 +219,7 @@ const unsigned char *archive_bytes(Archive *a, int i, size_t *size)
     if (about.encryption_method != ZIP_EM_NONE) rwkv_fail("entry %s is encrypted", e->name);
     if (about.comp_method != ZIP_CM_STORE && about.comp_method != ZIP_CM_DEFLATE)
       rwkv_fail("entry %s is compressed by method %d, expected 0 (stored) or 8 (deflated)", e->name, about.comp_method);
+    if (about.comp_size > a->source.m->size) fail_to_read(e, "it does not end within the file");
     e->bytes = about.comp_method == ZIP_CM_STORE ? find_stored(a, i, &about) : unpack(a, i, &about);
     e->size = (size_t)about.size;
   }

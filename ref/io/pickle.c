@@ -92,7 +92,7 @@ static PickleValue **pop_marked(Reader *r, size_t *count)
   size_t from = r->marks[--r->mark_count];
   *count = r->count - from;
   r->count = from;
-  return r->stack ? r->stack + from : NULL;
+  return r->stack + from;
 }
 
 static void add(Reader *r, PickleValue *to, PickleValue **items, size_t count)
@@ -342,6 +342,7 @@ const PickleValue *pickle_read(TensorFile *f, const unsigned char *bytes_, size_
   Reader r = {.f = f, .bytes = bytes_, .size = size, .check = check};
   if (size < 2 || *bytes_ != 0x80 || bytes_[1] < 2 || bytes_[1] > 5)
     rwkv_fail("the pickle is of protocol 0 or 1, or none at all; expected 2 to 5");
+  r.stack = with_room(&r, NULL, 0, &r.room, 1, sizeof *r.stack);
   for (size_t steps = 0; !r.done; steps++) {
     if (steps % 1024 == 0) rwkv_poll();
     r.opcode = r.at;

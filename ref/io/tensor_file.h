@@ -76,7 +76,8 @@ const void *file_bits(const FileTensor *t, Storage *out);
 void file_read(const TensorFile *f, const FileTensor *t, real *out);
 void file_read_ints(const TensorFile *f, const FileTensor *t, int *out);
 void file_read_doubles(const TensorFile *f, const FileTensor *t, double *out);
-/* n of them, starting at `from`, in the file's own type, little-endian. */
+/* n of them, starting at `from`: as doubles; in the file's own type, little-endian. */
+void file_read_part(const TensorFile *f, const FileTensor *t, size_t from, size_t n, double *out);
 void file_read_bytes(const TensorFile *f, const FileTensor *t, size_t from, size_t n, void *out);
 /* Into a tensor of t->n elements; a packed one takes the bytes as they are, in its own storage (see file_storage). */
 void file_read_tensor(const TensorFile *f, const FileTensor *t, Tensor *out);

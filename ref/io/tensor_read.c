@@ -141,10 +141,12 @@ void file_read(const TensorFile *f, const FileTensor *t, real *out)
   read_all(f, t, 0, t->n, out, put_real);
 }
 
-void file_read_doubles(const TensorFile *f, const FileTensor *t, double *out)
+void file_read_part(const TensorFile *f, const FileTensor *t, size_t from, size_t n, double *out)
 {
-  read_all(f, t, 0, t->n, out, put_double);
+  read_all(f, t, from, n, out, put_double);
 }
+
+void file_read_doubles(const TensorFile *f, const FileTensor *t, double *out) { file_read_part(f, t, 0, t->n, out); }
 
 void file_read_tensor(const TensorFile *f, const FileTensor *t, Tensor *out)
 {

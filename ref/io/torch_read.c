@@ -62,9 +62,9 @@ static Stored stored_of(Walk *w, const PickleValue *id, const PickleValue *dtype
     rwkv_fail("tensor \"%s\" has no storage", w->name);
   Stored s = {.bytes = (const unsigned char *)"", .type = type_of(w, id->items[1], STORAGE)};
   const PickleValue *key = argument(w, id, 2, PICKLE_TEXT, "key of a storage");
+  if (key->length > 40) rwkv_fail("tensor \"%s\" has a storage whose key has %zu letters", w->name, key->length);
   int64_t claimed = argument(w, id, 4, PICKLE_INT, "size of its storage")->whole;
-  snprintf(w->entry + w->directory, sizeof w->entry - w->directory, "data/%.*s",
-           (int)(key->length < 40 ? key->length : 40), key->text);
+  snprintf(w->entry + w->directory, sizeof w->entry - w->directory, "data/%.*s", (int)key->length, key->text);
   int entry = archive_find(w->a, w->entry);
   size_t element = file_type_size(s.type);
   if (entry < 0 && claimed) rwkv_fail("tensor \"%s\" needs the entry %s, which is not there", w->name, w->entry);

@@ -57,17 +57,15 @@ void archive_texts(TensorFile *f, Archive *a, const char *name)
 
 typedef struct {
   TensorFile *f;
-  Archive *a;
-  int i;
+  const char *name;
+  const unsigned char *bytes;
+  size_t size;
 } Array;
 
 static void list_array(void *arg)
 {
   const Array *x = arg;
-  const char *name = archive_name(x->a, x->i);
-  size_t size;
-  const unsigned char *bytes = archive_bytes(x->a, x->i, &size);
-  npy_list(x->f, format_copy(x->f, name, strlen(name) - strlen(".npy")), bytes, size);
+  npy_list(x->f, format_copy(x->f, x->name, strlen(x->name) - strlen(".npy")), x->bytes, x->size);
 }
 
 static void list_arrays(TensorFile *f, Archive *a)
@@ -75,11 +73,12 @@ static void list_arrays(TensorFile *f, Archive *a)
   static const char texts[] = "metadata.json";
   format_name(f, "NumPy");
   for (int i = 0; i < archive_count(a); i++) {
-    const char *name = archive_name(a, i);
-    if (strcmp(name, texts) == 0) continue;
+    Array x = {.f = f, .name = archive_name(a, i)};
+    if (strcmp(x.name, texts) == 0) continue;
     rwkv_poll();
-    const char *error = rwkv_protect(list_array, &(Array){f, a, i});
-    if (error) rwkv_fail("entry %s: %s", name, error);
+    x.bytes = archive_bytes(a, i, &x.size);
+    const char *error = rwkv_protect(list_array, &x);
+    if (error) rwkv_fail("entry %s: %s", x.name, error);
   }
   archive_texts(f, a, texts);
 }

@@ -21,7 +21,7 @@ enum { DOUBLE_ARRAY_LABEL_BITS = 9, DOUBLE_ARRAY_MAX = 1 << (32 - DOUBLE_ARRAY_L
 void double_array_build(DoubleArray *a, const Trie *t, const char *what); /* a is {0}; `what` begins an error */
 void double_array_release(DoubleArray *a);
 
-/* The longest string with which the n >= 1 bytes at s begin: its length, and its number in *number. 0: there is none. */
+/* The longest string with which the n >= 1 bytes at s begin: its length, its number in *number. 0: there is none. */
 static inline size_t double_array_longest(const DoubleArray *a, const unsigned char *s, size_t n, int *number)
 {
   size_t length = 0;

@@ -68,7 +68,7 @@ static void order_marks(Nfc *f)
 
 static void put_bytes(Nfc *f, const unsigned char *bytes, size_t n)
 {
-  if (n == 0) return; /* there may be no text yet */
+  if (!n) return;
   f->text = buffer_grow(f->text, &f->room, f->n + n, 1, "NFC");
   memcpy(f->text + f->n, bytes, n);
   f->n += n;

@@ -111,6 +111,22 @@ if not slow then test("bench ops", function()
   assert(last_line(out):match "^ops=%d+ median_ratio=[%d.]+$", out)
 end) end
 
+test("bench tokenize", function()
+  local options = "tokenize --vocab tests/text/world.txt --text README.md --rounds 2"
+  local out, status = check.shell(bench .. options)
+  equal(status, 0)
+  assert(last_line(out):match "^mb_per_s=[%d.]+ best_mb_per_s=[%d.]+ vocab_mb=%-?[%d.]+ memory_mb=%d+$", out)
+  out, status = check.shell(bench .. options .. " --peer --python /nowhere/python")
+  equal(status, 0)
+  contains(out, "/nowhere/python: absent:")
+  for wrong, why in pairs { [""] = "--vocab FILE and --text FILE", ["--vocab x --text README.md"] = "--vocab: x: No such file",
+    ["--vocab bytes --text x"] = "--text: x: No such file", ["--vocab bytes --text README.md --peer"] = "there is none for a vocabulary of bytes" } do
+    out, status = check.shell(bench .. "tokenize " .. wrong)
+    equal(status, 1)
+    contains(out, "bench tokenize: ", why)
+  end
+end)
+
 test("bench peers without PyTorch says so", function()
   with_directory(function(directory)
     local out, status = check.shell(("%speers --scale smoke --threads 1 --python /nowhere/python --out %s"):format(bench, directory))

@@ -75,6 +75,25 @@ local function same(model, options)
   end
 end
 
+-- The file as it is, under official names, and back: the same tensors.
+local function there_and_back()
+  local official, back = "runs/tests/official.safetensors", "runs/tests/back.safetensors"
+  rwkv.convert(path, official, { names = "official" })
+  rwkv.convert(official, back, { names = "fla" })
+  local a, b = rwkv.load_tensors(path), rwkv.load_tensors(back)
+  for name, e in pairs(a) do
+    if not name:find "^model%.layers%.0%.attn%.v_lora" then -- nothing depends on it
+      equal(b[name].shape, e.shape)
+      equal(b[name].value:tolist(), e.value:tolist())
+    end
+  end
+  for name in pairs(b) do assert(a[name], name) end
+  equal(rwkv.info(official).family, "official")
+  equal(rwkv.info(back).family, "fla")
+  os.remove(official)
+  os.remove(back)
+end
+
 local outer = { ["emb.weight"] = "model.embeddings.weight", ["head.weight"] = "lm_head.weight",
   ["ln_out.weight"] = "model.norm.weight", ["ln_out.bias"] = "model.norm.bias" }
 local parts = { att = "attn", ffn = "ffn", ln0 = "pre_norm", ln1 = "attn_norm", ln2 = "ffn_norm" }
@@ -103,6 +122,7 @@ test("fla: RWKV-7", function()
   local model = stirred "v7"
   write(fla_v7(model))
   same(model)
+  there_and_back()
 end)
 
 test("fla: RWKV-7 of older files, whose six mixes are one tensor", function()
@@ -153,6 +173,7 @@ test("fla: RWKV-6, whose five streams stand in another order", function()
   end
   write(out)
   same(model)
+  there_and_back()
 end)
 
 for _, version in ipairs { "v4", "v5.2", "v6" } do
@@ -208,6 +229,11 @@ end)
 
 test("names of nobody", function()
   write { ["encoder.weight"] = { shape = { 2 }, list = { 1, 2 } } }
+  fails(function() rwkv.convert(path, "runs/tests/x.safetensors", { names = "fla" }) end, "no known family")
+  stirred("v4"):save "runs/tests/v4.safetensors"
+  fails(function() rwkv.convert("runs/tests/v4.safetensors", "runs/tests/x.safetensors", { names = "fla" }) end, "RWKV-6 and RWKV-7 only")
+  fails(function() rwkv.convert("runs/tests/v4.safetensors", "runs/tests/x.safetensors", { names = "hf" }) end, "hf")
+  os.remove "runs/tests/v4.safetensors"
   fails(function() rwkv.load(path) end, "not an RWKV model", "encoder.weight")
   write(fla_v7(stirred "v7"))
   local map = fla_v7(stirred "v7")

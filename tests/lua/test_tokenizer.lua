@@ -320,6 +320,33 @@ test("the vocabulary of a model", function()
   equal((check.shell(("AVIARY_VOCAB=runs/tokenizer/place %s -e '%s'"):format(check.program, code))), inside .. "\n")
 end)
 
+test("aviary tokenize: ids and back, in parts", function()
+  local function tokenize(options, input)
+    write(input, "in")
+    local out, status = check.shell(check.program .. " tokenize " .. options .. " <runs/tokenizer/in >runs/tokenizer/out")
+    return status == 0 and read "runs/tokenizer/out" or out, status
+  end
+  local texts = { "", "a", random_bytes(5000), ("to and fro\n"):rep(300000), ("a"):rep(3000000), "x" .. ("é "):rep(1100000) }
+  for _, name in ipairs { "tests/text/world.txt", "tests/text/bpe.json", "bytes" } do
+    local t = rwkv.tokenizer(name)
+    for _, text in ipairs(texts) do
+      local ids = tokenize("--vocab " .. name, text)
+      assert(ids == table.concat(t:encode(text), " ") .. "\n", name .. ": other ids than at once")
+      assert(tokenize("--decode --vocab " .. name, ids) == t:decode(t:encode(text)), name .. ": another text")
+    end
+  end
+  for _, case in ipairs { { "", "a", "--vocab FILE" }, { "--vocab none", "a", "tokenize: none: No such file" },
+    { "--nonsense", "", "--decode --vocab" }, { "words", "", "'words' is no option" },
+    { "--decode --vocab bytes", "1 x2 3", "expected ids, found 'x2'" }, { "--decode --vocab bytes", "1 -2", "found '-2'" },
+    { "--decode --vocab bytes", "256", "bytes: there is no id 256; ids are from 0 to 255" },
+    { "--decode --vocab bytes", ("9"):rep(100), "expected ids, found '999" } } do
+    local out, status = tokenize(case[1], case[2])
+    equal(status, 1)
+    assert(out:find(case[3], 1, true), out)
+  end
+  equal(tokenize("--decode --vocab bytes", "72\t105\n\n 33"), "Hi!")
+end)
+
 test("objects", function()
   equal(tostring(world), "tokenizer(world, 380 ids)")
   fails(function() rwkv.tokenizer() end, "string expected")

@@ -25,7 +25,7 @@ local changeable = {} -- list of { name =, table =, as it was =: the value of a 
 local unsteady = {}
 for name in ([[io io.open io.lines io.read io.stdin io.input io.popen io.tmpfile os os.time os.clock os.date os.getenv os.execute
   os.tmpname os.remove os.rename load loadfile dofile require collectgarbage debug package rwkv.load rwkv.load_tensors
-  rwkv.read_file rwkv.unzip rwkv.info rwkv.hooks_in rwkv.verify rwkv.tsv.read rwkv.file.bytes rwkv.file.entries rwkv.file.tensors
+  rwkv.read_file rwkv.unzip rwkv.info rwkv.convert rwkv.hooks_in rwkv.verify rwkv.tsv.read rwkv.file.bytes rwkv.file.entries rwkv.file.tensors
   rwkv.file.model rwkv.file.verify rwkv.state_file.load rwkv.text.command.model rwkv.text.command.load_state
   rwkv.text.command.exists rwkv.golden.pack.read rwkv.golden.diff.read rwkv.golden.diff.compare
   rwkv.golden.weights_file.describe rwkv.golden.weights_file.of rwkv.experiment.files.read rwkv.tokenizer rwkv.text.vocab.find

@@ -116,6 +116,8 @@ function diff.causes(p, weights, list)
   for i, mistake in ipairs(known) do
     bar:update(i - 1, mistake.id)
     local ok, numbers = pcall(mistakes.numbers, p, weights, mistake)
+    if not ok and tostring(numbers):find "interrupted$" then error(numbers, 0) end
+    collectgarbage() -- the model that made it: of a large one there is no room for another
     for _, case in ipairs(ok and { { whole, all }, { part, off } } or {}) do
       local d, exact = residual(p, numbers, case[2])
       if exact or d < without / 100 then

@@ -119,6 +119,7 @@ test("writing elsewhere", function()
     end
     refused(function() rwkv.write_file(path, "x") end)
     refused(function() model:save(path) end)
+    refused(function() rwkv.convert("none", path) end)
   end
   for _, path in ipairs(too_long) do
     equal({ io.open(path, "w") }, { nil, path .. ": File name too long", 36 })

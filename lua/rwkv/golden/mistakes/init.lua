@@ -43,7 +43,9 @@ function mistakes.numbers(p, weights, mistake)
   if mistake.weights then
     core.no_grad(function()
       mistake.weights(map, design)
-      for name, t in pairs(map) do map[name] = t:keep() end
+      for name, t in pairs(map) do
+        if t ~= weights[name] then map[name] = t:keep() end
+      end
     end)
   end
   local model = hooks.model(design)

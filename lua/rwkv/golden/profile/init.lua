@@ -87,8 +87,8 @@ local function forward(m, model, tokens, bar)
   local x = embed(m, model, of, tokens, seen)
   for layer = 0, c.layers - 1 do
     bar:update(layer)
-    x = core.no_grad(block, m, c, under, layer, x, seen, shared) -- its weights go when it is done
-    collectgarbage() -- Lua does not know how large tensors are
+    x = core.no_grad(block, m, c, under, layer, x, seen, shared)
+    collectgarbage() -- its weights: of a large model there is no room for the next ones beside them
   end
   local y = m.norm(x, of "ln_out.weight", of "ln_out.bias")
   seen["ln_out.y"] = y
