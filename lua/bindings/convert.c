@@ -63,7 +63,11 @@ static int convert(lua_State *L)
   raw_field(L, 3, "dtype");
   v.c.type = check_dtype(L, -1);
   raw_field(L, 3, "names");
-  v.c.names = (ConvertNames)luaL_checkoption(L, lua_gettop(L), names[0], names);
+  const char *given = luaL_optstring(L, -1, names[0]);
+  int which = 0;
+  while (names[which] && strcmp(names[which], given)) which++;
+  if (!names[which]) return luaL_error(L, "convert: names '%s', expected keep, official or fla", given);
+  v.c.names = (ConvertNames)which;
   if (raw_field(L, 3, "shards") != LUA_TNIL) {
     lua_Integer bytes = luaL_checkinteger(L, -1);
     if (bytes < 1) return luaL_error(L, "convert: shards of %I bytes, expected at least 1", bytes);

@@ -6,6 +6,7 @@
 --   likeliest choice is the answer, by log-likelihood, by that of a byte, and of a token
 --   both: [--batch 512: tokens at once] [--limit N: the first N lines]
 -- all: [--vocab FILE: the tokenizer's] [--prefix zero|newline|none: the token in front] [--dtype f32|bf16|f16: of the weights]
+--   [--head-size N: where neither shapes nor metadata tell it]
 --   [--out DIR: runs/eval/MODEL] [--again: does not go on with what is there]
 -- Tables in DIR say what they are of. What was stopped goes on when it is called again. Explained in: aviary help evaluation.md
 local rwkv = require "rwkv"

@@ -1,7 +1,7 @@
 -- aviary golden make VERSION [OPTIONS] OUT.safetensors    a pack of golden numbers: weights, tokens, logits, states, loss,
 --   gradients and every intermediate, in float64
 --   [--layers 3] [--dim 24] [--heads 2] [--vocab 23] [--len 24] [--batch 1] [--seed 0] [--dtype f32|bf16|f16|f64: of the
---   weights] [--weights FILE: these instead of random ones] [--tokens FILE[:NAME]] [--trace WORD,..] [--no-trace]
+--   weights] [--weights FILE: these instead of random ones, --head-size N] [--tokens FILE[:NAME]] [--trace WORD,..] [--no-trace]
 --   [--no-gradients] [--no-sensitivity] [--allow-weak] [--no-weights] [--with-weights]
 --   [--profile f32|bf16|fp16: also the numbers of this arithmetic]
 -- aviary golden make [VERSION] --weights FILE --no-sensitivity --no-gradients OUT    of a released model, in minutes

@@ -63,7 +63,7 @@ local function print_hooked(path, message)
 end
 
 local function print_file(path)
-  local ok, found = pcall(rwkv.info, path, { head_size = o.head_size > 0 and o.head_size or nil })
+  local ok, found = pcall(rwkv.info, path, { head_size = require "rwkv.file".head_size(o.head_size) })
   if not ok then return print_hooked(path, found) end
   print(("%s: %s"):format(visible.line(path), found.title))
   sizes(found.config)

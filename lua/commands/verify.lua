@@ -1,14 +1,14 @@
--- aviary verify WEIGHTS.safetensors GOLDEN.safetensors [--tol 1e-10] [--single]
+-- aviary verify WEIGHTS GOLDEN [--tol 1e-10] [--single] [--head-size N]
 -- Compares a model with golden numbers, in float64 (--single: in float32). Exit status 0 only if
 -- everything in the golden file was compared and is within the tolerance.
 local rwkv = require "rwkv"
 local file = require "rwkv.file"
 local visible = require "rwkv.visible"
 
-local ok, o = pcall(rwkv.options, arg, { tol = 1e-10, single = false })
+local ok, o = pcall(rwkv.options, arg, { tol = 1e-10, single = false, head_size = 0 })
 if not ok or #o ~= 2 then
   io.stderr:write((ok and "" or "verify: " .. visible.text(o) .. "\n")
-    .. "usage: aviary verify WEIGHTS.safetensors GOLDEN.safetensors [--tol 1e-10] [--single]\n")
+    .. "usage: aviary verify WEIGHTS GOLDEN [--tol 1e-10] [--single] [--head-size N]\n")
   os.exit(1)
 end
 if not o.single then rwkv.need_double() end
@@ -22,7 +22,7 @@ local function of_file(f, ...)
 end
 
 rwkv.backend "reference"
-local model = of_file(file.model, o[1])
+local model = of_file(file.model, o[1], { head_size = of_file(file.head_size, o.head_size) })
 local lines = of_file(file.verify, model, o[2], o.tol)
 print(("%s in %s, tolerance %g relative to a number or to its tensor's largest (at most 1)"):format(model,
   rwkv.precision, o.tol))

@@ -74,6 +74,7 @@ bool writer_part(FileWriter *w, const WriterPart *p, WriterSink *sink, void *to)
     w->done += bytes;
     if (w->watch) w->watch(w->watching, w->done);
   }
+  if (p->file) file_forget(p->file);
   return ok;
 }
 

@@ -21,12 +21,16 @@ int __real_munmap(void *p, size_t size);
 void *__wrap_mmap(void *at, size_t size, int protection, int flags, int file, off_t offset);
 int __wrap_munmap(void *p, size_t size);
 
+static const unsigned char *fuzz_mapped; /* the file that was mapped last */
+
 static inline size_t fuzz_behind(size_t size) { return -size % (size_t)sysconf(_SC_PAGESIZE); }
 
 void *__wrap_mmap(void *at, size_t size, int protection, int flags, int file, off_t offset)
 {
   char *p = __real_mmap(at, size, protection, flags, file, offset);
-  if (p != MAP_FAILED && file >= 0) ASAN_POISON_MEMORY_REGION(p + size, fuzz_behind(size));
+  if (p == MAP_FAILED || file < 0) return p;
+  ASAN_POISON_MEMORY_REGION(p + size, fuzz_behind(size));
+  fuzz_mapped = (const unsigned char *)p;
   return p;
 }
 

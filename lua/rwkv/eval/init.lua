@@ -1,12 +1,13 @@
 -- Evaluation: a model, a tokenizer and data become a few numbers, and tables that say what they are of. What the kinds share.
 local core = require "rwkv.core"
-local digest = require "rwkv.eval.digest"
+local digest = require "rwkv.digest"
+local file = require "rwkv.file"
 local hooks = require "rwkv.hooks"
 local options_of = require "rwkv.options"
 
 local eval = { names = { "text", "lambada", "choices" } }
 
-local shared = { vocab = "", prefix = "", dtype = "", out = "", again = false }
+local shared = { vocab = "", prefix = "", dtype = "", head_size = 0, out = "", again = false }
 
 local function known(name)
   for _, n in ipairs(eval.names) do
@@ -43,9 +44,10 @@ local function read_options(arguments, kind)
 end
 
 -- The weights stay as they are in the file, or become what --dtype says.
-local function load_model(path, dtype)
-  if dtype == "" then return hooks.load(path, { weights = "packed" }) end
-  return hooks.load(path):pack(dtype)
+local function load_model(path, o)
+  local head_size = file.head_size(o.head_size)
+  if o.dtype == "" then return hooks.load(path, { weights = "packed", head_size = head_size }) end
+  return hooks.load(path, { head_size = head_size }):pack(o.dtype)
 end
 
 -- The tokens in front of every text. Official scripts: token 0 (RWKV-LM RWKV-v7/rwkv_v7_demo.py), before v7 "\n" (ChatRWKV
@@ -69,7 +71,8 @@ local function facts_of(e, path, vocab_path, prefix, files)
   fact("commit", core.commit, true)
   fact("arithmetic", ("%s, %s kernels"):format(core.precision, core.backend()), true)
   fact("model", ("%s, %s"):format(path, e.model))
-  fact("model sha256", digest.file(path) or digest.model(e.model), true)
+  fact("model sha256", digest.single(path) or digest.model(e.model), true)
+  fact("head size", tostring(e.model:config().head_size or "none"), true)
   fact("weights", o.dtype ~= "" and o.dtype or "as in the file", true)
   fact("tokenizer", ("%s, %s"):format(vocab_path, e.tokenizer:kind()))
   fact("tokenizer sha256", digest.file(vocab_path) or "none", true)
@@ -119,7 +122,7 @@ function eval.run(name, arguments, tools)
   local path, files = paths_of(name, kind, o)
   local e = { kind = kind, options = o, texts = files, command = tools.command, plot = tools.plot,
     out = o.out ~= "" and o.out or directory_of(path) }
-  e.model = load_model(path, o.dtype)
+  e.model = load_model(path, o)
   local vocab_path, prefix
   local config = e.model:config()
   e.tokenizer, vocab_path = tools.find(o.vocab ~= "" and o.vocab or nil, path, config.vocab)

@@ -17,7 +17,7 @@ local make = {}
 
 local defaults = { layers = 3, dim = 24, heads = 2, vocab = 23, len = 24, batch = 1, seed = 0, dtype = "f32", ctx = 0, head_qk = 0,
   weights = "", tokens = "", no_gradients = false, trace = "", no_trace = false, no_sensitivity = false, allow_weak = false,
-  no_weights = false, with_weights = false, profile = "" }
+  no_weights = false, with_weights = false, profile = "", head_size = 0 }
 
 -- Options that say what a file has decided already.
 local decided = { weights = { "layers", "dim", "heads", "vocab", "ctx", "head_qk", "dtype" }, tokens = { "len", "batch" } }
@@ -122,7 +122,8 @@ end
 
 -- The model in a file; its matrices stay as they are in it if nothing is to change them or needs their gradients.
 local function released(version, o, packed)
-  local model = file.model(o.weights, { weights = packed and "packed" or "expanded" })
+  local model = file.model(o.weights, { weights = packed and "packed" or "expanded",
+    head_size = file.head_size(o.head_size) })
   local found = model:config().version
   if version and version ~= found then error(("%s: a model of %s, not of %s"):format(o.weights, found, version), 0) end
   return model

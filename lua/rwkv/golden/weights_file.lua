@@ -1,28 +1,17 @@
 -- The file that holds the weights of a released model, of which a pack was made: the pack knows it by name, size and digest.
-local core = require "rwkv.core"
+local digest = require "rwkv.digest"
 local file = require "rwkv.file"
-local progress = require "rwkv.progress"
-
-local hash = core.private.hash
 
 local weights_file = { large = 100e6 } -- bytes: the weights of a larger file stay out of the pack
 
 -- -> { file = its name without directories, bytes =, sha256 = }
 function weights_file.describe(path)
-  local opened <close>, why = io.open(path, "rb")
-  local add, _ = hash(), nil
-  if opened then _, why = opened:read(0) end -- a directory can be opened, but not read
-  if why then error(("%s: a pack knows its weights by the sha256 of their file: %s"):format(path, why), 0) end
-  local bytes = opened:seek "end"
-  local bar = progress("sha256", bytes, "bytes")
-  opened:seek "set"
-  for piece in function() return opened:read(1 << 22) end do
-    add(piece)
-    bar:update(opened:seek())
+  local sha256, bytes = digest.single(path)
+  if not sha256 then
+    error(("%s: a pack knows its weights by the sha256 of one file; `aviary convert %s ONE.safetensors` makes it"):format(path, path),
+      0)
   end
-  if opened:seek() ~= bytes then error(("%s: %d of its %d bytes could be read"):format(path, opened:seek(), bytes), 0) end
-  bar:clear()
-  return { file = path:match "[^/]+$", bytes = bytes, sha256 = add() }
+  return { file = path:match "[^/]+$", bytes = bytes, sha256 = sha256 }
 end
 
 -- { name = tensor } of the model that a pack was made of: out of the pack itself, or of the file at `path`, which must be the
@@ -44,7 +33,7 @@ function weights_file.of(p, path)
     error(("%s: its sha256 is %s; %s was made of %s with %s"):format(path, found, p.path, p.meta["weights.file"] or "a file",
       expected or "none"), 0)
   end
-  for name, t in file.model(path):parameters() do map[name] = t end
+  for name, t in file.model(path, { head_size = p.config.head_size }):parameters() do map[name] = t end
   return map
 end
 

@@ -50,12 +50,9 @@ command.loading = { vocab = "", dtype = "", head_size = 0 }
 
 -- The model in the file o[1], its weights as they are there or of --dtype, and its tokenizer.
 function command.model(o)
-  local path, dtype, head_size = o[1], o.dtype, math.tointeger(o.head_size)
+  local path, dtype = o[1], o.dtype
   if dtype ~= "" and not dtypes[dtype] then error(("--dtype: expected f32, bf16 or f16, found '%s'"):format(dtype), 0) end
-  if not head_size or head_size < 0 then
-    error(("--head-size: expected a whole number from 1, found %s"):format(o.head_size), 0)
-  end
-  local model = file.model(path, { weights = dtype == "" and "packed" or "expanded", head_size = head_size > 0 and head_size or nil })
+  local model = file.model(path, { weights = dtype == "" and "packed" or "expanded", head_size = file.head_size(o.head_size) })
   if dtype ~= "" then model = model:pack(dtype) end
   collectgarbage()
   return model, (vocab.find(o.vocab ~= "" and o.vocab or nil, path, model:config().vocab))
