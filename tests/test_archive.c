@@ -91,6 +91,10 @@ static void other_archives(void **state)
   z = (ZipBytes){.claimed = 1u << 31, .method = 8};
   zip_bytes_add(&z, "a.npy", npy, NPY);
   open_must_fail(write_archive(), "claims more bytes than it can have");
+  z = (ZipBytes){.claimed = 1u << 26, .method = 8};
+  zip_bytes_add(&z, "a.npy", npy, NPY);
+  memset(z.directory + 20, 0x20, 4); /* packed, too, it is said to be larger than the file */
+  open_must_fail(write_archive(), "it does not end within the file");
   z = (ZipBytes){.claimed = 7};
   zip_bytes_add(&z, "a.npy", npy, NPY);
   open_must_fail(write_archive(), "it is stored, but has two sizes");

@@ -51,6 +51,7 @@ static void protocols(void **state)
 {
   (void)state;
   opens(TEXT(PICKLE("}")), 0);
+  opens(TEXT(PICKLE("(t")), 0); /* nothing was ever on the stack */
   opens(TEXT("\x80\4\x95\1\0\0\0\0\0\0\0}\x94."), 0);
   opens(TEXT("\x80\5}(\x8c\1a" SIX "\x8d\1\0\0\0\0\0\0\0b" SIX "u."), 2);
   opens(TEXT(PICKLE("}(U\1a" SIX "T\1\0\0\0b" SIX "u")), 2);

@@ -12,7 +12,8 @@ enum { ALIGN = 64 };
 #ifndef ARENA_BLOCK /* fuzzers have small ones: they make thousands of arenas a second */
 #define ARENA_BLOCK (1 << 20)
 #endif
-static const size_t host_block = (size_t)ARENA_BLOCK, number_block = (size_t)8 << 20; /* numbers want large pages */
+static const size_t host_block = (size_t)ARENA_BLOCK,
+                    number_block = (size_t)8 * ARENA_BLOCK; /* numbers want large pages */
 
 struct ArenaBlock {
   ArenaBlock *next;

@@ -104,7 +104,6 @@ static size_t token_bytes(Reading *r, const char *name, bool *spelt)
   for (size_t at = 0, length; at < n; at += length) {
     int32_t code;
     length = utf8_read(s + at, n - at, &code);
-    if (!length) rwkv_fail("%s: token \"%.60s\" is no UTF-8", r->path, name);
     if (code >= 0x144 || r->byte_of[code] < 0) return memcpy(r->scratch, name, n), *spelt = false, n;
     r->scratch[count++] = (unsigned char)r->byte_of[code];
   }

@@ -62,12 +62,22 @@ static size_t line_at(const VocabularyFile *f, const char *at)
   return line;
 }
 
+/* cJSON takes any bytes into its texts. */
+static void check_utf8(const VocabularyFile *f)
+{
+  int32_t code;
+  for (size_t at = 0, length; at < f->n; at += length)
+    if (!(length = utf8_read(f->text + at, f->n - at, &code)))
+      rwkv_fail("%s: line %zu: not UTF-8, which JSON has to be", f->path, line_at(f, (const char *)f->text + at));
+}
+
 static void parse_json(VocabularyFile *f)
 {
   static const char *const mark = "\xef\xbb\xbf";
   const char *text = (const char *)f->text;
   if (strlen(text) != f->n)
     rwkv_fail("%s: line %zu: a byte 0, which JSON cannot have", f->path, line_at(f, text + strlen(text)));
+  check_utf8(f);
   f->json = json_parse(text + (strncmp(text, mark, 3) ? 0 : 3));
   if (f->json) return;
   if (rwkv_stopping()) rwkv_fail("interrupted");

@@ -13,7 +13,8 @@ end
 local function parameters(version)
   local list = {}
   local heads = version >= "v5"
-  local model = rwkv.model { version = version, layers = 1, dim = 4, head_size = heads and 2 or nil, vocab = 3 }
+  local model = rwkv.model { version = version, layers = 1, dim = 4, head_size = heads and 2 or nil, vocab = 3,
+    ctx = version == "v1" and 8 or nil }
   for name, t in model:parameters() do list[#list + 1] = { name = name, shape = t:shape() } end
   return list
 end

@@ -1,5 +1,4 @@
-/* Options, what was seen, and logits of any bits. The pick is one of those that the definition leaves, worked out here
-   by a sort. */
+/* Options, what was seen, and logits of any bits. The chances are those of the definition, by a sort. */
 #include "fuzz.h"
 
 #include "engine/err.h"
@@ -78,8 +77,8 @@ static int descending(const void *a, const void *b)
   return (x < y) - (x > y);
 }
 
-/* The least logit that may be picked. Sums of probabilities that come within 1e-9 of top_p may fall on either side. */
-static float least_of(const SamplerConfig *c, const float *logit, int n)
+/* The least logit that may be picked; `slack` is added to top_p. */
+static float least_of(const SamplerConfig *c, const float *logit, int n, double slack)
 {
   float sorted[MOST];
   double sum = 0, so_far = 0;
@@ -88,9 +87,24 @@ static float least_of(const SamplerConfig *c, const float *logit, int n)
   if (c->temperature == 0 || c->top_p == 0) return sorted[0];
   for (int i = 0; i < n; i++) sum += exp((double)sorted[i] - (double)sorted[0]);
   int i = 0;
-  while (i < n - 1 && (so_far += exp((double)sorted[i] - (double)sorted[0])) < (c->top_p + 1e-9) * sum) i++;
+  while (i < n - 1 && (so_far += exp((double)sorted[i] - (double)sorted[0])) < (c->top_p + slack) * sum) i++;
   int k = c->top_k > 0 && c->top_k < n ? c->top_k - 1 : n - 1;
   return c->top_p < 1 && sorted[i] > sorted[k] ? sorted[i] : sorted[k];
+}
+
+/* The chances are those of the definition, to 1e-6, and 0 beyond the limits; where the sum of probabilities comes
+   within 1e-9 of top_p, either side is right. */
+static void check_chances(const Call *c, const float *logit)
+{
+  float low = least_of(&c->cfg, logit, c->n, 1e-9), high = least_of(&c->cfg, logit, c->n, -1e-9), max = -INFINITY;
+  double temperature = c->cfg.temperature == 0 ? 1 : c->cfg.temperature, one = 0;
+  for (int i = 0; i < c->n; i++) max = logit[i] > max ? logit[i] : max;
+  for (int i = 0; i < c->n; i++) one = (double)c->s->weight[i] > one ? (double)c->s->weight[i] : one;
+  for (int i = 0; i < c->n; i++) {
+    double expected = exp(((double)logit[i] - (double)max) / temperature), found = (double)c->s->weight[i] / one;
+    if (logit[i] < low) fuzz_need(found == 0, "a chance beyond top_p or top_k");
+    else if (logit[i] >= high) fuzz_need(fabs(found - expected) <= 1e-6 * expected + 1e-12, "another chance");
+  }
 }
 
 static void check_pick(Call *c, int seen)
@@ -100,8 +114,8 @@ static void check_pick(Call *c, int seen)
   fuzz_need(allowed == picked, "logits are taken that must be refused, or refused");
   if (!picked) return;
   fuzz_need(c->id >= 0 && c->id < c->n, "an id that is not there");
-  fuzz_need(logit[c->id] > -INFINITY, "an id that is ruled out");
-  fuzz_need(logit[c->id] >= least_of(&c->cfg, logit, c->n), "an id beyond top_p or top_k");
+  fuzz_need(logit[c->id] > -INFINITY && c->s->weight[c->id] > 0, "an id that is ruled out");
+  check_chances(c, logit);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
@@ -126,7 +140,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
   take(&b, &length, 1);
   c.n = 1 + length;
   for (int i = 0; i < c.n; i++) take(&b, &c.logits[i], sizeof *c.logits);
-  for (int i = 0; i < 3; i++) check_pick(&c, seen);
+  check_pick(&c, seen);
   sampler_free(c.s);
   fuzz_need(memory_used() == 0, "memory that is not given back");
   return 0;

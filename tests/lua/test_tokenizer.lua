@@ -275,6 +275,7 @@ test("BPE: damaged vocabularies, and those that are of another make", function()
   refused('{"model": {}}', "pre_tokenizer is \"nothing\", expected \"ByteLevel\"")
   refused('{"model": 3, "pre_tokenizer": {"type": "ByteLevel"}}', "no vocab")
   refused(changed('"type": "NFC"', '"type": "NFKC"'), 'normalizer is "NFKC", expected "NFC" or nothing')
+  refused(changed("<|padding|>", "\xff\xff"), "line 17: not UTF-8") -- of which NFC found no end
   refused(changed('"type": "BPE"', '"type": "Unigram"'), 'model is "Unigram", expected "BPE"')
   refused(changed('"truncation": null', '"truncation": {"max_length": 3}'), "truncation is not supported")
   refused(changed('"unk_token": null', '"unk_token": "a"'), "unk_token is not supported")
