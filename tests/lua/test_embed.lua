@@ -60,6 +60,12 @@ test("a token of the end is added", function()
   equal(model:embed("", { tokenizer = tokenizer, end_id = 5 }):tolist(), model:embed { 5 }:tolist())
 end)
 
+test("a vector with numbers that are not finite is an error", function()
+  local model = rwkv.model { version = "v7", layers = 1, dim = 8, head_size = 4, vocab = 9 }
+  model:param "ln_out.bias":set(0 / 0)
+  fails(function() model:embed { { 1, 2 }, { 3 } } end, "text 1", "not finite")
+end)
+
 test("what cannot be is refused", function()
   local model, tokenizer = small "v7", bytes()
   local function refused(q, ...)

@@ -73,6 +73,13 @@ test("every choice has the log-likelihood that it has alone", function()
   end
 end)
 
+test("of choices with the same text the first one counts, whatever the last bits of their sums", function()
+  local question = { prompts = { "x", "x", "x" }, choices = { " a", " a", " b" }, bytes = { 1, 1, 1 }, first = 1, answer = 1 }
+  local function row(x) return { log_likelihood = x, tokens = 1 } end
+  local r = choices.result({ question }, { row(-22.586411237), row(-22.586411189), row(-30) })[1]
+  equal({ r.accuracy, r.accuracy_bytes, r.accuracy_tokens }, { 1, 1, 1 })
+end)
+
 test("what is wrong is said", function()
   local function says(line, ...)
     local expected = table.pack(...)

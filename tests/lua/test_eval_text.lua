@@ -144,6 +144,28 @@ test("what was stopped goes on and ends with the same numbers", function()
   end
 end)
 
+test("finished results of another model, text or setting stay, and a text that changes meanwhile gives none", function()
+  local a, b = evaluated.stirred("a.safetensors", 264, "v7"), evaluated.stirred("b.safetensors", 264, "v6")
+  local data, out = evaluated.file("kept.txt", text_of(60, 8)), evaluated.path "kept"
+  local first = run({ a, data, "--out", out }, long)
+  equal(run({ a, data, "--out", out }, long), first)
+  fails(function() run({ b, data, "--out", out }, long) end, "of another evaluation", "model sha256", "--again")
+  fails(function() run({ a, data, "--out", out, "--limit", "9" }, long) end, "of another evaluation", "limit")
+  evaluated.file("kept.txt", text_of(60, 9))
+  fails(function() run({ a, data, "--out", out }, long) end, "of another evaluation", "data sha256")
+  local changing, calls = {}, 0
+  for _, name in ipairs { "kind", "bytes", "size", "decode" } do
+    changing[name] = function(_, ...) return long[name](long, ...) end
+  end
+  function changing.encode(_, ...)
+    calls = calls + 1
+    if calls == 2 then evaluated.file("kept.txt", text_of(60, 10)) end
+    return long:encode(...)
+  end
+  fails(function() run({ a, data, "--out", evaluated.path "changed", "--separator", "\\n" }, changing) end, "was changed while it was evaluated")
+  assert(not io.open(evaluated.path "changed/text.tsv"))
+end)
+
 test("what is wrong is said", function()
   local path, good = evaluated.stirred("w.safetensors", 264, "v7"), evaluated.file("good.txt", "abc")
   local out = evaluated.path "wrong"
