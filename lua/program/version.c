@@ -1,4 +1,6 @@
 /* aviary --version: what it was built from and with, what it found, and what the fast kernels use of the processor. */
+#define PCRE2_CODE_UNIT_WIDTH 8
+
 #include "program.h"
 
 #include "commit.h"
@@ -6,8 +8,10 @@
 
 #include <cjson/cJSON.h>
 #include <histedit.h>
+#include <pcre2.h>
 #include <seccomp.h>
 #include <string.h>
+#include <utf8proc.h>
 #include <zip.h>
 #include <zlib.h>
 
@@ -35,9 +39,9 @@ static void print_libraries(FILE *to)
 #endif
   fprintf(to, ", %.*s", (int)strcspn(openblas_get_config() + sizeof "OpenBLAS", " ") + (int)sizeof "OpenBLAS",
           openblas_get_config());
-  fprintf(to, ", cJSON %s, libzip %s, zlib %s, libedit %d.%d, libseccomp %u.%u.%u\n", cJSON_Version(),
-          zip_libzip_version(), zlibVersion(), LIBEDIT_MAJOR, LIBEDIT_MINOR, seccomp->major, seccomp->minor,
-          seccomp->micro);
+  fprintf(to, ", cJSON %s, libzip %s, zlib %s, PCRE2 %d.%d, utf8proc %s, libedit %d.%d, libseccomp %u.%u.%u\n",
+          cJSON_Version(), zip_libzip_version(), zlibVersion(), PCRE2_MAJOR, PCRE2_MINOR, utf8proc_version(),
+          LIBEDIT_MAJOR, LIBEDIT_MINOR, seccomp->major, seccomp->minor, seccomp->micro);
 }
 
 static void print_gnuplot(FILE *to)
