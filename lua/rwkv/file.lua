@@ -11,9 +11,9 @@ for name, reader in pairs { bytes = "read_file", entries = "unzip", tensors = "l
   file[name] = function(...) return passing(pcall(core[reader], ...)) end
 end
 
--- The option --head-size, 0 if it is not given, as rwkv.load takes it.
+-- The option --head-size, 0 or nil if it is not given, as rwkv.load takes it.
 function file.head_size(option)
-  local n = math.tointeger(option)
+  local n = math.tointeger(option or 0)
   if not n or n < 0 then error(("--head-size: expected a whole number from 1, found %s"):format(option), 0) end
   return n > 0 and n or nil
 end
