@@ -19,6 +19,10 @@ local defaults = { prompt = "", prompt_file = "", prompts = "", max_tokens = 256
 
 -- The state to begin with; the ids that it has not read; what the sampler knew.
 local function begin(model, o)
+  local directory = o.state:match "^(.*)/[^/]*$"
+  if directory and not command.exists(directory .. "/.") then
+    error(("--state %s: there is no directory %s"):format(o.state, directory), 0)
+  end
   if o.state ~= "" and command.exists(o.state) then
     if o.start ~= "" then error(("--start: %s is there already, and begins the text"):format(o.state), 0) end
     local state, unread, memory = command.load_state(model, o.state)

@@ -214,6 +214,17 @@ test("the last position alone, another name, some names, NaN, another shape", fu
   logits[5] = pack.logits.value:reshape(-1):tolist()[5]
 end)
 
+test("weights alone are no numbers of another implementation", function()
+  local map, list = rwkv.load_tensors(dir .. "/v7.safetensors"), {}
+  for name, e in pairs(map) do
+    if name:find "^blocks" then list[#list + 1] = { name = name, value = e.value, shape = e.shape } end
+  end
+  rwkv.save_tensors(dir .. "/weights.safetensors", list)
+  local out, status = diff "weights.safetensors"
+  has(out, "nothing that was computed")
+  equal(status, 2)
+end)
+
 test("TAP and JUnit, for other projects' tests", function()
   local off = { table.unpack(logits) }
   off[3] = off[3] + 1

@@ -160,6 +160,11 @@ function diff.compare(reference, theirs, o)
   if #list == 0 then
     error(("%s has no tensor under a name of the pack; it has: %s"):format(theirs, table.concat(order, " ", 1, math.min(#order, 8))), 0)
   end
+  local computed = false
+  for _, e in ipairs(list) do computed = computed or names.kind(e.name) ~= "weight" and e.name ~= "tokens" and e.name ~= "targets" end
+  if not computed then
+    error(("%s has weights of the pack, but nothing that was computed with them, such as logits"):format(theirs), 0)
+  end
   local bar = progress("diff", #list, "tensors")
   for i, e in ipairs(list) do
     bar:update(i - 1, e.theirs)
