@@ -2,7 +2,7 @@
 #include "format.h"
 
 #include "../engine/err.h"
-#include "json.h"
+#include "held_json.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -18,17 +18,10 @@ static bool begins(const unsigned char *bytes, size_t size)
   return i < size && (bytes[i] == '{' || bytes[i] == '[') && !memchr(bytes, 0, size < 8 ? size : 8);
 }
 
-static void delete_json(void *json) { cJSON_Delete(json); }
-
-/* Held by f. */
 static const cJSON *parse(TensorFile *f, const Mapping *m)
 {
-  char *text = rwkv_alloc(1, m->size + 1, m->path);
-  format_hold(f, text, rwkv_release);
-  memcpy(text, m->bytes, m->size);
-  cJSON *json = strlen(text) == m->size ? json_parse(text) : NULL;
+  const cJSON *json = held_json(f, m->bytes, m->size);
   if (!json) rwkv_fail("begins as a JSON text, but is none");
-  format_hold(f, json, delete_json);
   return json;
 }
 

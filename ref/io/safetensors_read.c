@@ -2,7 +2,7 @@
 #include "format.h"
 
 #include "../engine/err.h"
-#include "json.h"
+#include "held_json.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -97,18 +97,10 @@ static void read_texts(TensorFile *f, const cJSON *meta)
   }
 }
 
-static void delete_json(void *json) { cJSON_Delete(json); }
-
-/* The header, held by f. */
 static const cJSON *header_of(TensorFile *f, const Mapping *m, uint64_t length)
 {
-  char *text = rwkv_alloc(1, (size_t)length + 1, "the header");
-  format_hold(f, text, rwkv_release);
-  memcpy(text, m->bytes + 8, (size_t)length);
-  bool is_text = strlen(text) == length;
-  cJSON *header = is_text ? json_parse(text) : NULL;
-  if (!header) rwkv_fail("%s", is_text ? json_problem : "the header is not JSON");
-  format_hold(f, header, delete_json);
+  const cJSON *header = held_json(f, m->bytes + 8, (size_t)length);
+  if (!header) rwkv_fail("%s", json_problem);
   if (!cJSON_IsObject(header)) rwkv_fail("the header is not a JSON object");
   return header;
 }

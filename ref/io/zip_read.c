@@ -2,7 +2,7 @@
 #include "archive.h"
 
 #include "../engine/err.h"
-#include "json.h"
+#include "held_json.h"
 #include "npy.h"
 #include "torch.h"
 
@@ -35,18 +35,14 @@ static int count_files(const Archive *a, const char *name, int *last)
   return count;
 }
 
-static void delete_json(void *json) { cJSON_Delete(json); }
-
 void archive_texts(TensorFile *f, Archive *a, const char *name)
 {
   int i = archive_find(a, name);
   size_t size;
   if (i < 0) return;
   const unsigned char *bytes = archive_bytes(a, i, &size);
-  const char *text = format_copy(f, (const char *)bytes, size);
-  const cJSON *j, *texts = strlen(text) == size ? json_parse(text) : NULL;
+  const cJSON *j, *texts = held_json(f, bytes, size); /* in place of the archive */
   if (!texts) rwkv_fail("entry %s is not JSON", name);
-  format_hold(f, (void *)texts, delete_json); /* in place of the archive */
   if (!cJSON_IsObject(texts)) rwkv_fail("entry %s is not a JSON object", name);
   cJSON_ArrayForEach(j, texts)
   {

@@ -72,4 +72,16 @@ static inline void fuzz_longest(const FuzzTokens *s, const uint8_t *text, size_t
   fuzz_need(good && count == ids->n, "a text is not encoded as its longest tokens");
 }
 
+/* A vocabulary that takes the longest token, and a text. */
+static inline void fuzz_against_longest(FuzzText *f)
+{
+  Ids ids = {0};
+  if (f->t->bpe) return;
+  FuzzTokens sorted = fuzz_sorted(f->t);
+  bool good = fuzz_text(f->t, f->text, f->n, f->cut, true, &ids);
+  fuzz_longest(&sorted, f->text, f->n, good, &ids);
+  free(sorted.tokens);
+  ids_release(&ids);
+}
+
 #endif

@@ -79,7 +79,8 @@ local function facts_of(e, path, vocab_path, prefix, files)
   for i, data in ipairs(files) do
     local which = i > 1 and " " .. i or ""
     fact("data" .. which, data)
-    fact(("data%s sha256"):format(which), digest.file(data) or error(("%s: there is no such file"):format(data), 0), true)
+    e.digests[i] = digest.file(data) or error(("%s: there is no such file"):format(data), 0)
+    fact(("data%s sha256"):format(which), e.digests[i], true)
   end
   fact("prefix", prefix, true)
   for _, name in ipairs { "batch", "chunk", "limit", "separator" } do
@@ -120,7 +121,7 @@ function eval.run(name, arguments, tools)
   local kind = require("rwkv.eval." .. name)
   local o = read_options(arguments, kind)
   local path, files = paths_of(name, kind, o)
-  local e = { kind = kind, options = o, texts = files, command = tools.command, plot = tools.plot,
+  local e = { kind = kind, options = o, texts = files, command = tools.command, plot = tools.plot, digests = {},
     out = o.out ~= "" and o.out or directory_of(path) }
   e.model = load_model(path, o)
   local vocab_path, prefix
@@ -132,14 +133,11 @@ function eval.run(name, arguments, tools)
   e.title = ("%s: %d layers, dim %d"):format(path:match "[^/]*$", config.layers, config.dim)
   if kind.needs == "data" then e.data = core.read_file(files[1]) end
   core.mkdir(e.out)
-  local digests = {}
-  for i, data in ipairs(files) do digests[i] = digest.file(data) end
-  local line = kind.run(e, function() -- before anything is written that says what it is of
+  return kind.run(e, function() -- before anything is written that says what it is of
     for i, data in ipairs(files) do
-      if digest.file(data) ~= digests[i] then error(("%s: was changed while it was evaluated; --again begins anew"):format(data), 0) end
+      if digest.file(data) ~= e.digests[i] then error(("%s: was changed while it was evaluated; --again begins anew"):format(data), 0) end
     end
   end)
-  return line
 end
 
 return eval
