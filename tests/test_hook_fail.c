@@ -109,7 +109,7 @@ typedef struct {
 static void go(void *arg)
 {
   Go *g = arg;
-  model_logits(g->tp, g->m, tokens, B, T, g->st);
+  model_logits(g->tp, g->m, TOKENS(tokens, B, T), g->st);
 }
 
 /* A run that goes well, one that fails, one that goes well: as if the failed one had never been. */

@@ -23,13 +23,13 @@ typedef struct {
 static void call_run(void *arg)
 {
   Call *c = arg;
-  model_logits(c->tp, c->m, c->tokens, c->B, c->T, c->st);
+  model_logits(c->tp, c->m, TOKENS(c->tokens, c->B, c->T), c->st);
 }
 
 static void call_loss(void *arg)
 {
   Call *c = arg;
-  model_loss(c->tp, c->m, c->tokens, c->targets, c->B, c->T, c->st, 0, NULL);
+  model_loss(c->tp, c->m, TOKENS(c->tokens, c->B, c->T), c->targets, c->st, NULL, NULL);
 }
 
 /* What is refused before it begins leaves the state alone. */

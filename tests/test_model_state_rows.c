@@ -102,7 +102,7 @@ static void hidden_is_what_the_head_is_given(void **state)
     Tape *tp = tape_new();
     State *s = state_new(m, B), *plain = state_new(m, B);
     int *tokens = random_tokens(2, B * T, m->d.V);
-    Tensor *y = model_hidden(tp, m, tokens, B, T, s);
+    Tensor *y = model_hidden(tp, m, TOKENS(tokens, B, T), s, 0);
     assert_int_equal(y->shape[0], B);
     assert_int_equal(y->shape[1], T);
     assert_int_equal(y->shape[2], m->d.C);
