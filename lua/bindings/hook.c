@@ -245,7 +245,7 @@ static void read_back_state(lua_State *L, const HookCall *c, int table)
                  c->hook->name, c->hook->origin, c->ps->layer + 1, s->name, t ? tensor_shape(t) : "nil", c->state[i]->axes);
     int shape[MAX_AXES];
     memcpy(shape, c->state[i]->shape, sizeof shape);
-    if (s->shape.size[0] == offsetof(Dims, history)) shape[1] += c->ps->T; /* it grows with the tokens */
+    if (s->shape.size[0] == offsetof(Dims, history)) shape[1] = t->shape[1]; /* it grows with the tokens */
     if (memcmp(t->shape, shape, (size_t)t->axes * sizeof *shape))
       luaL_error(L, "hook %s \"%s\" (%s), layer %d: state %s became %s, expected %s", hook_slots[c->hook->slot].name,
                  c->hook->name, c->hook->origin, c->ps->layer + 1, s->name, tensor_shape(t), shape_text(t->axes, shape));

@@ -1,5 +1,7 @@
 #include "stretch.h"
 
+#include "engine/err.h"
+
 #include <string.h>
 
 static int end_of(const Batch *b, int row) { return b->length ? b->length[row] : b->T; }
@@ -146,11 +148,21 @@ static Tensor *with_rows(Tape *tp, Tensor *x, const Stretch *s, Tensor *rows)
   return rows_of(tp, t_concat(tp, (Tensor *[]){x, rows}, 2, 0), index, B);
 }
 
+/* What grows must have grown by a position a token, or nobody knows which are of which sequence. */
+static void check_grown(const LayoutState *p, const Tensor *rows, const Stretch *s)
+{
+  if (rows->shape[1] != s->seen[0] + s->T)
+    rwkv_fail("layer %d: state %s has %d positions after %lld tokens; with sequences that end or begin inside a batch it "
+              "must have one for each",
+              p->layer + 1, p->spec->name, rows->shape[1], (long long)(s->seen[0] + s->T));
+}
+
 void stretch_keep_state(Tape *tp, const Model *m, const Stretch *s, Tensor **after, Tensor **state)
 {
   for (int i = 0, count = states(m); i < count; i++) {
     LayoutState p = layout_state(m->version, &m->d, i);
     Tensor *rows = after[i];
+    if (grows(&p)) check_grown(&p, rows, s);
     if (s->row && grows(&p)) {
       int size = rows->shape[1] > state[i]->shape[1] ? rows->shape[1] : state[i]->shape[1];
       rows = of_length(tp, rows, size), state[i] = of_length(tp, state[i], size);

@@ -36,7 +36,7 @@ function mistakes.numbers(p, weights, mistake)
   for name, value in pairs(weights) do map[name] = value end
   if mistake.hooks then
     design.hooks = mistake.hooks(function(d, name)
-      local full = ("blocks.%d.%s"):format(d.layer, name)
+      local full = ("blocks.%d.%s"):format(d.layer - 1, name)
       return map[full] or error(("no weight %s in %s"):format(full, p.path), 0)
     end)
   end
