@@ -226,7 +226,7 @@ static Tensor *result(lua_State *L, const HookCall *c, const char *what, const c
   if (lua_isnil(L, -1)) return NULL;
   if (!is_tensor(L, -1))
     luaL_error(L, "hook %s \"%s\" (%s), layer %d: %s%s is a %s, expected a tensor", hook_slots[c->hook->slot].name,
-               c->hook->name, c->hook->origin, c->ps->layer, what, name, luaL_typename(L, -1));
+               c->hook->name, c->hook->origin, c->ps->layer + 1, what, name, luaL_typename(L, -1));
   return check_operand(L, -1);
 }
 
@@ -239,11 +239,13 @@ static void read_back_state(lua_State *L, const HookCall *c, int table)
     Tensor *t = result(L, c, "state ", s->name);
     if (!t || t->axes != c->state[i]->axes)
       luaL_error(L, "hook %s \"%s\" (%s), layer %d: state %s is %s, expected %d axes", hook_slots[c->hook->slot].name,
-                 c->hook->name, c->hook->origin, c->ps->layer, s->name, t ? tensor_shape(t) : "nil", c->state[i]->axes);
+                 c->hook->name, c->hook->origin, c->ps->layer + 1, s->name, t ? tensor_shape(t) : "nil",
+                 c->state[i]->axes);
     for (int a = 0; a < t->axes; a++)
       if (t->shape[a] != c->state[i]->shape[a] && !(a == 1 && s->shape.size[0] == offsetof(Dims, history)))
         luaL_error(L, "hook %s \"%s\" (%s), layer %d: state %s became %s, expected %s", hook_slots[c->hook->slot].name,
-                   c->hook->name, c->hook->origin, c->ps->layer, s->name, tensor_shape(t), tensor_shape(c->state[i]));
+                   c->hook->name, c->hook->origin, c->ps->layer + 1, s->name, tensor_shape(t),
+                   tensor_shape(c->state[i]));
     c->state[i] = t;
     lua_pop(L, 1);
   }

@@ -16,13 +16,14 @@ Tokens *new_tokens(lua_State *L, lua_Integer B, lua_Integer T, const char *what)
 static void read_row(lua_State *L, int table, int *out, lua_Integer T, const char *what, lua_Integer row)
 {
   if (list_length(L, table) != T)
-    luaL_error(L, "%s: sequence %I has %I entries, the first one has %I", what, row, list_length(L, table), T);
+    luaL_error(L, "%s: sequence %I has %I entries, sequence 1 has %I", what, row, list_length(L, table), T);
   for (lua_Integer i = 1; i <= T; i++) {
     int whole;
     lua_rawgeti(L, table, i);
     lua_Integer id = lua_tointegerx(L, -1, &whole);
     if (!whole || id < -2147483647 || id > 2147483647)
-      luaL_error(L, "%s[%I][%I]: expected a whole number of 32 bits, found %s", what, row, i, value_text(L, -1));
+      luaL_error(L, "%s: %s at sequence %I, position %I, expected a whole number of 32 bits", what, value_text(L, -1),
+                 row, i);
     out[i - 1] = (int)id;
     lua_pop(L, 1);
   }

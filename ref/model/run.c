@@ -4,7 +4,16 @@
 
 #include "engine/err.h"
 
+#include <limits.h>
 #include <string.h>
+
+/* Ids in order, sequence by sequence, from 0 to V - 1; negative ones too if `low` says so. */
+static void check_ids(const char *what, const int *id, int B, int T, int low, int V)
+{
+  for (int i = 0; i < B * T; i++)
+    if (id[i] < low || id[i] >= V)
+      rwkv_fail("%s: %d at sequence %d, position %d, expected 0 to %d", what, id[i], i / T + 1, i % T + 1, V - 1);
+}
 
 /* Checks the arguments. The blocks work on a copy of the state's list of tensors: a run that fails leaves
    the state as it was. */
@@ -14,9 +23,7 @@ static Pass begin(Tape *tp, const Model *m, const int *tokens, int B, int T, Sta
   state_check(st, m);
   if (m->file) file_check(m->file);
   if (st->B != B) rwkv_fail("the state is for a batch of %d, the tokens are [%d,%d]", st->B, B, T);
-  for (int i = 0; i < B * T; i++)
-    if (tokens[i] < 0 || tokens[i] >= m->d.V)
-      rwkv_fail("token %d at sequence %d, position %d is outside 0..%d", tokens[i], i / T, i % T, m->d.V - 1);
+  check_ids("tokens", tokens, B, T, 0, m->d.V);
   state_attach(st, tp);
   st->recorded |= tp->recording;
   tape_batch(tp, (size_t)B, (size_t)T, (size_t)m->d.C);
@@ -110,6 +117,7 @@ Tensor *model_logits_last(Tape *tp, Model *m, const int *tokens, int B, int T, S
 static Tensor *scored_logits(Pass *ps, const Model *m, const int *targets, int **target, int *scored)
 {
   int n = ps->B * ps->T, count = 0;
+  check_ids("targets", targets, ps->B, ps->T, INT_MIN, m->d.V);
   int *row = arena_alloc(&ps->tp->arena, (size_t)n * sizeof *row);
   *target = arena_alloc(&ps->tp->arena, (size_t)n * sizeof **target);
   for (int i = 0; i < n; i++)
