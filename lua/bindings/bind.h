@@ -106,6 +106,23 @@ typedef struct {
 real next_number(Reader *r);
 void put_number(Writer *w, real x); /* the tensor has them all when the last one is there */
 
+/* ---- the range of an argument's numbers (range.c) ---- */
+
+typedef struct {
+  double low, high;
+  const char *what; /* after "expected": "at most 0" */
+  bool ends;        /* low and high themselves only */
+  bool nan;         /* NaN passes: it stays one */
+} Range;
+
+extern const Range log_decay, at_most_0, at_least_0, at_least_0_or_nan, zero_or_one;
+
+/* Raises for the number farthest outside: "wkv7: w is 0.93 at [1,17,3], expected a log-decay, at most 0". To be called
+   after the op, which looks at shapes: they come first. */
+void check_range(lua_State *L, const char *op, const char *name, const Tensor *t, const Range *r);
+double positive_argument(lua_State *L, int index, double otherwise, const char *what); /* above 0 and finite; raises */
+const char *number_text(lua_State *L, double x);                                       /* pushes it */
+
 /* ---- hooks (hook.c) ---- */
 
 /* The hooks by slot in the table at index (or nil) into d; v: whose own ones are passed over, or NULL. Pushes a table
