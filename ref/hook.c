@@ -83,7 +83,7 @@ static void out_of_range(const HookCall *c, const Tensor *t, size_t at, double x
   char range[60] = "a finite number";
   if (isfinite(s->low)) snprintf(range, sizeof range, "%g to %g", s->low, s->high);
   else if (isfinite(s->high)) snprintf(range, sizeof range, "at most %g", s->high);
-  rwkv_fail("%s: element %zu of %s is %g, expected %s", title(c->hook, c->ps->layer), at + 1, tensor_shape(t), x,
+  rwkv_fail("%s: returned %g at %s, expected %s", title(c->hook, c->ps->layer), x, shape_place(t->axes, t->shape, at),
             range);
 }
 

@@ -106,6 +106,23 @@ typedef struct {
 real next_number(Reader *r);
 void put_number(Writer *w, real x); /* the tensor has them all when the last one is there */
 
+/* ---- the range of an argument's numbers (range.c) ---- */
+
+typedef struct {
+  double low, high;
+  const char *what; /* after "expected": "at most 0" */
+  bool ends;        /* low and high themselves only */
+  bool nan;         /* NaN passes: it stays one */
+} Range;
+
+extern const Range log_decay, at_most_0, at_least_0, at_least_0_or_nan, zero_or_one;
+
+/* Raises for the number farthest outside: "wkv7: w is 0.93 at [1,17,3], expected a log-decay, at most 0". To be called
+   after the op, which looks at shapes: they come first. */
+void check_range(lua_State *L, const char *op, const char *name, const Tensor *t, const Range *r);
+double positive_argument(lua_State *L, int index, double otherwise, const char *what); /* above 0 and finite; raises */
+const char *number_text(lua_State *L, double x);                                       /* pushes it */
+
 /* ---- hooks (hook.c) ---- */
 
 /* The hooks by slot in the table at index (or nil) into d; v: whose own ones are passed over, or NULL. Pushes a table
@@ -148,8 +165,13 @@ const Version *read_design(lua_State *L, int index, const char *function, Dims *
 Optim *check_optim(lua_State *L, int index);
 double number_field(lua_State *L, int table, const char *name, double otherwise); /* raises on non-numbers */
 int integer_field(lua_State *L, int table, const char *name, int otherwise);      /* 0 and above */
-/* Raises on a key of the table that is not in the list (ends with NULL): a misspelt option is an error. */
+
+/* ---- names that there are (known.c); lists end with NULL ---- */
+
+/* Raises on a key of the table that is not in the list: a misspelt option is an error. */
 void known_fields(lua_State *L, int table, const char *function, const char *const *names);
+/* Pushes the end of a message that refuses a word: "; there are: a, b", or ", did you mean 'a'? there are: a, b". */
+void push_known(lua_State *L, const char *word, const char *there_are, const char *const *names);
 
 void open_model(lua_State *L);
 void open_model_file(lua_State *L);
@@ -172,6 +194,7 @@ void open_files(lua_State *L);
 void open_gnuplot(lua_State *L);
 void open_inspect(lua_State *L);
 void open_digest(lua_State *L);
+void open_known(lua_State *L);
 
 /* ---- files that are written (files.c) ---- */
 

@@ -25,8 +25,8 @@ static void read_row(lua_State *L, int table, int *out, lua_Integer count, const
     lua_rawgeti(L, table, i);
     lua_Integer id = lua_tointegerx(L, -1, &whole);
     if (!whole || id < -2147483647 || id > 2147483647)
-      luaL_error(L, "%s: sequence %I, position %I: expected a whole number of 32 bits, found %s", what, row, i,
-                 value_text(L, -1));
+      luaL_error(L, "%s: %s at sequence %I, position %I, expected a whole number of 32 bits", what, value_text(L, -1),
+                 row, i);
     out[i - 1] = (int)id;
     lua_pop(L, 1);
   }

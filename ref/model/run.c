@@ -3,6 +3,7 @@
 
 #include "engine/err.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,13 +18,13 @@ typedef struct {
 
 /* ---- what is asked for ---- */
 
-static void check_tokens(const Model *m, const Batch *b)
+/* Ids in order, sequence by sequence, from 0 to V - 1; negative ones too if `low` says so. Padding is not looked at. */
+static void check_ids(const char *what, const int *id, const Batch *b, int low, int V)
 {
-  for (int i = 0; b->tokens && i < b->B * b->T; i++) {
+  for (int i = 0; i < b->B * b->T; i++) {
     bool padding = b->length && i % b->T >= b->length[i / b->T];
-    if (!padding && (b->tokens[i] < 0 || b->tokens[i] >= m->d.V))
-      rwkv_fail("sequence %d, position %d: token %d is outside 0..%d", i / b->T + 1, i % b->T + 1, b->tokens[i],
-                m->d.V - 1);
+    if (!padding && (id[i] < low || id[i] >= V))
+      rwkv_fail("%s: %d at sequence %d, position %d, expected 0 to %d", what, id[i], i / b->T + 1, i % b->T + 1, V - 1);
   }
 }
 
@@ -43,7 +44,7 @@ static void check_batch(const Model *m, const Batch *b)
   for (int i = 0; b->length && i < b->B; i++)
     if (b->length[i] < 1 || b->length[i] > b->T)
       rwkv_fail("sequence %d: a length of %d, expected 1 to %d", i + 1, b->length[i], b->T);
-  check_tokens(m, b);
+  if (b->tokens) check_ids("tokens", b->tokens, b, 0, m->d.V);
   check_vectors(m, b);
 }
 
@@ -239,11 +240,12 @@ static Tensor *scored_logits(Run *r, const int *targets, int **target, int *scor
   int n = b->B * b->T, count = 0;
   int *row = arena_alloc(&r->tp->arena, (size_t)n * sizeof *row);
   *target = arena_alloc(&r->tp->arena, (size_t)n * sizeof **target);
+  check_ids("targets", targets, b, INT_MIN, r->m->d.V);
   for (int i = 0; i < n; i++) {
     if (targets[i] < 0) continue;
     if (b->length && i % b->T >= b->length[i / b->T])
-      rwkv_fail("sequence %d, position %d: target %d, but the sequence has only %d positions; expected -100", i / b->T + 1,
-                i % b->T + 1, targets[i], b->length[i / b->T]);
+      rwkv_fail("targets: %d at sequence %d, position %d, where the sequence has ended; expected -100", targets[i],
+                i / b->T + 1, i % b->T + 1);
     row[count] = i, (*target)[count++] = targets[i];
   }
   *scored = count;

@@ -330,16 +330,16 @@ local function run(hook, slot)
 end
 
 check.test("what comes back is checked", function()
-  check.fails(run(decay(function() return rwkv.zeros(2, 3, 4) end)), "hook decay", "layer 0",
+  check.fails(run(decay(function() return rwkv.zeros(2, 3, 4) end)), "hook decay", "layer 1",
     "test_hooks.lua:", "returned [2,3,4], expected [1,3,12] or [12]")
-  check.fails(run(decay(function(_, _, d) return rwkv.ones(d.A) end)), "element 1 of [12] is 1, expected at most 0")
+  check.fails(run(decay(function(_, _, d) return rwkv.ones(d.A) end)), "returned 1 at [1], expected at most 0")
   check.fails(run(decay(function(_, _, d) return rwkv.zeros(d.A) / 0 end)), "expected at most 0")
   check.fails(run(decay(function() end)), "returned nothing, expected [1,3,12]")
   check.fails(run(decay(function() return "text" end)), "is a string, expected a tensor")
   check.fails(run(decay(function() return 1 end)), "is a number, expected a tensor")
   check.fails(run(decay(function() error "mine" end)), "mine", "test_hooks.lua")
   check.fails(run(rwkv.hook { kind = "iclr", name = "three", apply = function(_, _, _, d) return rwkv.full(3, d.A) end },
-    "iclr"), "is 3, expected 0 to 2")
+    "iclr"), "returned 3 at [1], expected 0 to 2")
   check.fails(run(rwkv.hook { kind = "shift", name = "one", apply = function(x) return { r = x } end }, "shift"),
     "hook shift", "returned nothing")
   check.fails(run(rwkv.hook { kind = "shift", name = "bare", apply = function(x) return x end }, "shift"),
