@@ -246,7 +246,7 @@ function hooks.resolve(slot, h)
     return found
   end
   if type(h) ~= "string" and not (made[h] and h.kind == kind_of(slot)) then
-    error(("hooks: %s is %s, expected a name, a hook of kind %s made by rwkv.hook{...}, or a list of them by layer"):format(slot,
+    error(("hooks: %s is %s, expected a name or a hook of kind %s made by rwkv.hook{...}, or a list of them by layer"):format(slot,
       made[h] and tostring(h) or "a " .. type(h), kind_of(slot)), 0)
   end
   return h
