@@ -16,7 +16,7 @@ return {
     local q, k = feature(x:linear(p["query.weight"])), feature(x:linear(p["key.weight"]))
     local y, sums
     y, s.S = rwkv.wkv6(q, rwkv.zeros(d.A), k, x:linear(p["value.weight"]), rwkv.ones(d.A), s.S)
-    sums = k:cumsum(2) + s.z:reshape(d.B, 1, d.A)
+    sums = rwkv.concat({ s.z:reshape(d.B, 1, d.A), k }, 2):cumsum(2):slice(2, 2)
     s.z = sums:slice(2, -1):reshape(d.B, d.A)
     local heads = { d.B, d.T, d.H, d.N }
     local norm = (q * sums):reshape(heads):sum(-1, true)
