@@ -271,7 +271,7 @@ test("vectors in place of tokens, with their gradient", function()
         return rwkv.no_grad(function() return (model:loss(x + d * h, { { 2, 3, 4 }, { 5, 6, 7 } })):item() end)
       end
       local slope = rwkv.no_grad(function() return (g * d):sum():item() end)
-      equal((at(1e-5) - at(-1e-5)) / 2e-5, slope, 1e-6)
+      equal((at(1e-7) - at(-1e-7)) / 2e-7, slope, 1e-6)
     end
   end
   local model = stirred { version = "v7" }
