@@ -12,6 +12,7 @@ return {
       ["value.weight"] = parts.map(d.A, d.C), ["output.weight"] = parts.map(d.C, d.A) }
   end,
   state = function(d) return { S = { d.H, d.N, d.N }, z = { d.A } } end,
+  flops = function(d) return 5 * d.A * d.N end, -- as wkv6
   apply = function(x, s, p, d)
     local q, k = feature(x:linear(p["query.weight"])), feature(x:linear(p["key.weight"]))
     local y, sums
