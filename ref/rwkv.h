@@ -1,6 +1,7 @@
 /* Aviary: every RWKV in plain C. The one public header: a table of contents.
 
    engine/err.h      rwkv_protect, rwkv_fail        every failure surfaces at one boundary
+   engine/nearest.h  nearest_name                   what a misspelt word was meant to be
    engine/rng.h      rng_*                          random numbers that are functions of (seed, stream, n)
    engine/tensor.h   tensor_*                       numbers under a shape
    engine/packed.h   packed_write                   numbers in 16 bits, for weights that are only read

@@ -185,26 +185,6 @@ int integer_field(lua_State *L, int table, const char *name, int otherwise)
   return n;
 }
 
-void known_fields(lua_State *L, int table, const char *function, const char *const *names)
-{
-  lua_pushnil(L);
-  while (lua_next(L, table)) {
-    lua_pop(L, 1);
-    const char *key = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-    int i = 0;
-    while (key && names[i] && strcmp(names[i], key)) i++;
-    if (key && names[i]) continue;
-    luaL_Buffer b;
-    luaL_buffinit(L, &b);
-    for (i = 0; names[i]; i++) {
-      luaL_addstring(&b, i ? ", " : "");
-      luaL_addstring(&b, names[i]);
-    }
-    luaL_pushresult(&b);
-    luaL_error(L, "%s does not know the option '%s'; it knows: %s", function, key ? key : "?", lua_tostring(L, -1));
-  }
-}
-
 static int closing(lua_State *L)
 {
   (void)L;
@@ -275,6 +255,7 @@ int luaopen_rwkv_core(lua_State *L)
   open_gnuplot(L);
   open_inspect(L);
   open_digest(L);
+  open_known(L);
   open_sentinel(L);
   lua_getfield(L, -1, "private");
   lua_newtable(L); /* the metatables of the library's own objects */

@@ -140,8 +140,13 @@ const Version *read_design(lua_State *L, int index, const char *function, Dims *
 Optim *check_optim(lua_State *L, int index);
 double number_field(lua_State *L, int table, const char *name, double otherwise); /* raises on non-numbers */
 int integer_field(lua_State *L, int table, const char *name, int otherwise);      /* 0 and above */
-/* Raises on a key of the table that is not in the list (ends with NULL): a misspelt option is an error. */
+
+/* ---- names that there are (known.c); lists end with NULL ---- */
+
+/* Raises on a key of the table that is not in the list: a misspelt option is an error. */
 void known_fields(lua_State *L, int table, const char *function, const char *const *names);
+/* Pushes the end of a message that refuses a word: "; there are: a, b", or ", did you mean 'a'? there are: a, b". */
+void push_known(lua_State *L, const char *word, const char *there_are, const char *const *names);
 
 void open_model(lua_State *L);
 void open_model_file(lua_State *L);
@@ -164,6 +169,7 @@ void open_files(lua_State *L);
 void open_gnuplot(lua_State *L);
 void open_inspect(lua_State *L);
 void open_digest(lua_State *L);
+void open_known(lua_State *L);
 
 /* ---- files that are written (files.c) ---- */
 
