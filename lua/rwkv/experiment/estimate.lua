@@ -26,7 +26,9 @@ local function flops_of(run, examples) return run.flops * examples / run.config.
 
 -- Adds what is known of a run at work.
 local function count_at_work(kinds, run, at)
-  if at.seconds and at.seen > at.from then count(kinds, run, flops_of(run, at.seen - at.from), at.seconds) end
+  if at.seconds and at.seconds >= least and at.seen > at.from then
+    count(kinds, run, flops_of(run, at.seen - at.from), at.seconds)
+  end
 end
 
 function Estimate:began(run, seen) self.at[run] = { start = core.time(), from = seen, seen = seen } end
@@ -48,7 +50,7 @@ end
 local function speed(kinds, run)
   for _, kind in ipairs(kinds_of(run)) do
     local k = kinds[kind]
-    if k and k.seconds >= least then return k.flops / k.seconds end
+    if k then return k.flops / k.seconds end
   end
 end
 
