@@ -73,7 +73,7 @@ return function(todo, finished)
   for _, run in ipairs(todo) do self.todo[run] = true end
   for _, run in ipairs(finished or {}) do
     local last = run.rows[#run.rows]
-    if type(last.flops) == "number" and type(last.seconds) == "number" then
+    if type(last.flops) == "number" and type(last.seconds) == "number" and last.seconds > 0 then
       count(self.kinds, run, last.flops, last.seconds)
     end
   end
