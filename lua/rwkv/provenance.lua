@@ -44,15 +44,18 @@ function provenance.digest()
   return #digests > 0 and private.sha256(table.unpack(digests)):sub(1, 12) or nil
 end
 
--- "mine.lua 0123456789ab, ..": what is not the commit's; nil if all is. Aviary's own files without where it is.
+local most = 8
+
+-- "mine.lua 0123456789ab, .. and 3 more": what is not the commit's; nil if all is. Aviary's own files without where it is.
 function provenance.text()
-  local parts, home = {}, package.path:match "^(.-)lua/%?%.lua;"
-  for i, file in ipairs(provenance.changed()) do
-    local path = file.path
+  local parts, home, changed = {}, package.path:match "^(.-)lua/%?%.lua;", provenance.changed()
+  for i = 1, math.min(most, #changed) do
+    local path = changed[i].path
     if home and path:sub(1, #home) == home then path = path:sub(#home + 1) end
-    parts[i] = path .. " " .. file.digest:sub(1, 12)
+    parts[i] = path .. " " .. changed[i].digest:sub(1, 12)
   end
-  return #parts > 0 and table.concat(parts, ", ") or nil
+  local rest = #changed > most and (" and %d more"):format(#changed - most) or ""
+  return #parts > 0 and table.concat(parts, ", ") .. rest or nil
 end
 
 return provenance
