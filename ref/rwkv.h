@@ -35,7 +35,7 @@
      Model *m = model_new(version_find("v7"), &d, 1);
      Tape *tp = tape_new();
      State *st = state_new(m, 1);
-     Tensor *logits = model_logits(tp, m, tokens, 1, T, st);   // [1,T,256], st is now the state after
+     Tensor *logits = model_logits(tp, m, TOKENS(tokens, 1, T), st);   // [1,T,256], st is now the state after
 */
 #ifndef AVIARY_RWKV_H
 #define AVIARY_RWKV_H

@@ -96,7 +96,7 @@ static Tensor *subject_loss(Tape *tp, Subject *s)
   if (!s->model) return mixers_loss(tp, s);
   for (int i = 0; i < B * T; i++)
     tokens[i] = (int)rng_below(&rng, V), targets[i] = rng_below(&rng, 3) ? (int)rng_below(&rng, V) : -1;
-  return model_loss(tp, s->model, tokens, targets, B, T, s->state, 1e-4, NULL);
+  return model_loss(tp, s->model, TOKENS(tokens, B, T), targets, s->state, &(LossOptions){.l2wrap = 1e-4}, NULL);
 }
 
 /* All parameters after a step; for free(). */

@@ -69,7 +69,7 @@ static void training_lowers_the_loss(void **state)
     double first = 0, last = 0;
     for (int step = 0; step < STEPS; step++) {
       State *st = state_new(m, 1);
-      Tensor *loss = model_loss(tp, m, tokens, tokens + 1, 1, T, st, 1e-4, NULL);
+      Tensor *loss = model_loss(tp, m, TOKENS(tokens, 1, T), tokens + 1, st, &(LossOptions){.l2wrap = 1e-4}, NULL);
       last = (double)loss->data[0];
       if (step == 0) first = last;
       tape_backward(tp, loss);
@@ -100,7 +100,7 @@ static void take_steps(Model *m, Optim *o, int steps)
   Tape *tp = tape_new();
   for (int step = 0; step < steps; step++) {
     State *st = state_new(m, 1);
-    tape_backward(tp, model_loss(tp, m, tokens, tokens + 1, 1, T, st, 0, NULL));
+    tape_backward(tp, model_loss(tp, m, TOKENS(tokens, 1, T), tokens + 1, st, NULL, NULL));
     opt_step(o);
     opt_zero_grad(o);
     state_free(st);

@@ -106,6 +106,23 @@ typedef struct {
 real next_number(Reader *r);
 void put_number(Writer *w, real x); /* the tensor has them all when the last one is there */
 
+/* ---- the range of an argument's numbers (range.c) ---- */
+
+typedef struct {
+  double low, high;
+  const char *what; /* after "expected": "at most 0" */
+  bool ends;        /* low and high themselves only */
+  bool nan;         /* NaN passes: it stays one */
+} Range;
+
+extern const Range log_decay, at_most_0, at_least_0, at_least_0_or_nan, zero_or_one;
+
+/* Raises for the number farthest outside: "wkv7: w is 0.93 at [1,17,3], expected a log-decay, at most 0". To be called
+   after the op, which looks at shapes: they come first. */
+void check_range(lua_State *L, const char *op, const char *name, const Tensor *t, const Range *r);
+double positive_argument(lua_State *L, int index, double otherwise, const char *what); /* above 0 and finite; raises */
+const char *number_text(lua_State *L, double x);                                       /* pushes it */
+
 /* ---- hooks (hook.c) ---- */
 
 /* The hooks by slot in the table at index (or nil) into d; v: whose own ones are passed over, or NULL. Pushes a table
@@ -116,17 +133,25 @@ void hook_call(HookCall *c); /* runs the script's function */
 /* ---- integers: tokens and targets (tokens.c) ---- */
 
 typedef struct {
-  int B, T;
+  int B, T;    /* T: of the longest sequence */
+  int *length; /* [B]; NULL: all of length T. What stands behind an end is undefined */
   int id[];
 } Tokens;
 
-/* Tokens at index: a Tokens value, a list {3,1,4} (one sequence) or a list of lists of equal length. A
-   list is replaced on the stack by a Tokens value, so it lives as long as the call. */
+/* Tokens at index: a Tokens value, a list {3,1,4} (one sequence) or a list of lists. A list is replaced on the stack by
+   a Tokens value, so it lives as long as the call. check_tokens wants sequences of equal length. */
+const Tokens *check_sequences(lua_State *L, int index, const char *what);
 const Tokens *check_tokens(lua_State *L, int index, const char *what);
 /* A new one on top of the stack, ids undefined; at least [1,1]. what: for errors. */
 Tokens *new_tokens(lua_State *L, lua_Integer B, lua_Integer T, const char *what);
 const Tokens *test_tokens(lua_State *L, int index); /* NULL if it is no Tokens value */
 void open_tokens(lua_State *L);
+
+/* ---- what a model is run over (batch.c) ---- */
+
+/* The tokens [B,T] or vectors [B,T,C] at index 2 with the options at index 4, which may be nil: lengths, starts, and
+   those in the list, which ends with NULL. What it refers to stays on the stack; index 4 becomes a table. */
+Batch read_batch(lua_State *L, const char *function, const char *const *options);
 
 /* ---- the rest ---- */
 

@@ -170,11 +170,13 @@ COMPARE(le, C_LE)
 COMPARE(eq, C_EQ)
 COMPARE(ne, C_NE)
 
-static int op_where(lua_State *L) /* where(mask, a, b): a where mask is not 0, otherwise b; tensors or numbers */
+static int op_where(lua_State *L) /* where(mask, a, b): a where the mask is 1, b where it is 0; tensors or numbers */
 {
   Tape *tp = step_tape(L);
   Tensor *mask = check_operand(L, 1), *a = operand_or_number(L, 2, tp), *b = operand_or_number(L, 3, tp);
-  return push_step(L, t_where(tp, mask, a, b));
+  push_step(L, t_where(tp, mask, a, b));
+  check_range(L, "where", "the mask", mask, &zero_or_one);
+  return 1;
 }
 
 /* ---- creation ---- */

@@ -85,8 +85,9 @@ Tensor *t_concat(Tape *tp, Tensor **parts, int count, int axis)
       rwkv_fail("concat: %s and %s have different numbers of axes", tensor_shape(parts[0]), tensor_shape(parts[i]));
     for (int d = 0; d < parts[0]->axes; d++)
       if (d != a.axis && parts[i]->shape[d] != shape[d])
-        rwkv_fail("concat: %s and %s differ outside axis %d", tensor_shape(parts[0]), tensor_shape(parts[i]), axis);
-    if (parts[i]->shape[a.axis] > INT_MAX - shape[a.axis]) rwkv_fail("concat: axis %d becomes too long", axis);
+        rwkv_fail("concat: %s and %s differ outside axis %d", tensor_shape(parts[0]), tensor_shape(parts[i]),
+                  a.axis + 1);
+    if (parts[i]->shape[a.axis] > INT_MAX - shape[a.axis]) rwkv_fail("concat: axis %d becomes too long", a.axis + 1);
     shape[a.axis] += parts[i]->shape[a.axis];
   }
   Tensor *y = tape_tensor(tp, parts[0]->axes, shape);

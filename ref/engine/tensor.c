@@ -192,3 +192,10 @@ const char *shape_text(int axes, const int *shape)
 }
 
 const char *tensor_shape(const Tensor *t) { return shape_text(t->axes, t->shape); }
+
+const char *shape_place(int axes, const int *shape, size_t i)
+{
+  int at[MAX_AXES];
+  for (int axis = axes - 1; axis >= 0; i /= (size_t)shape[axis--]) at[axis] = (int)(i % (size_t)shape[axis]) + 1;
+  return shape_text(axes, at);
+}

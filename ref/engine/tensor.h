@@ -55,5 +55,7 @@ bool tensor_same_shape(const Tensor *a, const Tensor *b);
 /* "[2,16,64]" in a small rotating buffer: good for a message, not for keeping. */
 const char *shape_text(int axes, const int *shape);
 const char *tensor_shape(const Tensor *t);
+/* "[1,17,3]": where element i of the shape is, counted from 1 along each axis. */
+const char *shape_place(int axes, const int *shape, size_t i);
 
 #endif

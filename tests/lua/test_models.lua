@@ -59,6 +59,11 @@ test("hooks by layer: in keys, tables and names; a function of the number of lay
   assert(key { decay = { [2] = mine } } ~= key { decay = { [1] = mine } })
   assert(key { decay = { [2] = mine } } ~= key { decay = { [2] = other } })
   equal(key { decay = { [2] = mine } }, key { decay = { [2] = "half" } })
+  local rows = rwkv.experiment.run { name = "layers", out = home .. "/layers", task = function() return task, task end,
+    configs = { { label = "hybrid", version = "v7", hooks = row.hooks, layers = 3, dim = 8, head_size = 8, vocab = 7, lr = 1e-3, batch = 1,
+      examples = 1, every = 1, tests = 1 } } }
+  equal(rows[1].hooks, "decay=2:half time_mix=v7,v7,attention")
+  equal(rwkv.load(rows[1].model):param_count(), rows[1].parameters)
 end)
 
 -- ---- the command line ----
@@ -112,7 +117,8 @@ test("names of tables: nothing for the usual, a digest for what a name cannot ho
   equal(path("--out", "x", "--set", "lr=1e-3,2e-3 seeds=2"), "x/t.set=lr=1e-3,2e-3+seeds=2.tsv")
   local odd, other = path("--models", "a/b"), path("--models", "a_b")
   assert(odd ~= other and odd:find("^runs/t/t%.models=a_b%-%x+%.tsv$"), odd)
-  assert(#path("--models", ("v"):rep(500)) < 120)
+  assert(#path("--models", ("v"):rep(500)) < 150)
+  assert(path("--models", ("v"):rep(500)) ~= path("--models", ("v"):rep(501)))
 end)
 
 test("a mistake in the command line is said in a line, with the nearest name", function()

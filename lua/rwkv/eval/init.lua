@@ -2,7 +2,7 @@
 local core = require "rwkv.core"
 local digest = require "rwkv.digest"
 local file = require "rwkv.file"
-local hooks = require "rwkv.hooks"
+local models = require "rwkv.models"
 local options_of = require "rwkv.options"
 local provenance = require "rwkv.provenance"
 
@@ -47,8 +47,8 @@ end
 -- The weights stay as they are in the file, or become what --dtype says.
 local function load_model(path, o)
   local head_size = file.head_size(o.head_size)
-  if o.dtype == "" then return hooks.load(path, { weights = "packed", head_size = head_size }) end
-  return hooks.load(path, { head_size = head_size }):pack(o.dtype)
+  if o.dtype == "" then return models.load(path, { weights = "packed", head_size = head_size }) end
+  return models.load(path, { head_size = head_size }):pack(o.dtype)
 end
 
 -- The tokens in front of every text. Official scripts: token 0 (RWKV-LM RWKV-v7/rwkv_v7_demo.py), before v7 "\n" (ChatRWKV

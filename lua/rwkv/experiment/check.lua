@@ -1,7 +1,7 @@
 -- What an experiment is given, looked at before anything is trained: its fields, its options, every configuration, the
 -- tasks; and the names of what its functions measure.
 local core = require "rwkv.core"
-local hooks = require "rwkv.hooks"
+local models = require "rwkv.models"
 local nearest = require "rwkv.nearest"
 local sorted = require "rwkv.sorted"
 local visible = require "rwkv.visible"
@@ -151,7 +151,7 @@ local function check_config(given, i, defaults)
     local fits, problem = check.field(name, c[name])
     if not fits then fail("%s: %s is %s", where, visible.line(name), problem) end
   end
-  local ok, message = pcall(hooks.describe, check.design(c))
+  local ok, message = pcall(models.describe, check.design(c))
   if not ok then fail("%s: %s", where, tostring(message)) end
 end
 

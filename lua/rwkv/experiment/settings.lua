@@ -84,8 +84,12 @@ end
 -- A text as part of a file's name. What is lost of it stays in some digits.
 local function in_name(text)
   local plain = text:gsub("%s+", "+"):gsub("[^%w._,=+-]", "_")
-  if plain:gsub("%+", " ") == text and #plain <= 80 then return plain end
-  return ("%s-%s"):format(plain:sub(1, 60), core.private.sha256(text):sub(1, 6))
+  if plain:gsub("%+", " ") == text then return plain end
+  return ("%s-%s"):format(plain, core.private.sha256(text):sub(1, 6))
+end
+
+local function shortened(name) -- of a file, which may have 255 bytes
+  return #name <= 120 and name or ("%s-%s"):format(name:sub(1, 100), core.private.sha256(name):sub(1, 6))
 end
 
 -- What the command line chooses otherwise than the script does by itself, apart from --jobs and the like: "" for nothing, or
@@ -100,7 +104,7 @@ function settings.chosen(o)
       else parts[#parts + 1] = in_name(name:gsub("_", "-") .. (value == true and "" or "=" .. text)) end
     end
   end
-  return table.concat(parts, ".")
+  return shortened(table.concat(parts, "."))
 end
 
 -- The path of a table: OUT/NAME.tsv, with what is chosen. OUT is --out, or else `folder` or runs/NAME.

@@ -5,7 +5,7 @@ local check = require "rwkv.experiment.check"
 local configs = require "rwkv.experiment.configs"
 local draws = require "rwkv.experiment.draws"
 local files = require "rwkv.experiment.files"
-local hooks = require "rwkv.hooks"
+local models = require "rwkv.models"
 local provenance = require "rwkv.provenance"
 local sorted = require "rwkv.sorted"
 local say = require "rwkv.visible".say
@@ -98,7 +98,7 @@ local function begin(run)
   local d = check.design(c)
   d.seed = c.seed
   place(run, "prepare", 0)
-  model = hooks.model(d)
+  model = models.model(d)
   if run.prepare then core.no_grad(run.prepare, model, c) end
   return model, optimizer(model, c), {}, nil
 end
