@@ -39,6 +39,9 @@ local function options(arguments, mine)
   local all = { models_file = "" }
   for name, value in pairs(mine or {}) do all[name] = value end
   local o = rwkv.experiment.options(arguments, all)
+  if o.seeds and not (o.seeds >= 0 and math.tointeger(o.seeds)) then
+    error(("--seeds %s: expected a whole number, 0 or more"):format(o.seeds), 0)
+  end
   if o.models_file ~= "" then
     local chunk, problem = loadfile(o.models_file)
     if not chunk then error(("--models-file %s: %s"):format(o.models_file, problem), 0) end
@@ -47,14 +50,18 @@ local function options(arguments, mine)
   return o
 end
 
+-- One version by its name, as --version gives it.
+local function version(name)
+  for _, v in ipairs(rwkv.versions()) do if v == name then return v end end
+  error(("there is no version '%s'%s"):format(name, nearest.listed(name, rwkv.versions())), 0)
+end
+
 -- pick("v4 v7 mamba", { channel_mix = "none" }) -> list of { label =, version =, hooks = }, these hooks added to each
 local function pick(names, more)
   local list = {}
   for name in names:gmatch "%S+" do
     local m = models[name]
-    if not m then
-      error(("there is no model '%s'%s; there are: %s"):format(name, nearest.hint(name, order), table.concat(order, " ")), 0)
-    end
+    if not m then error(("there is no model '%s'%s"):format(name, nearest.listed(name, order)), 0) end
     local hooks = {}
     for slot, hook in pairs(m.hooks or {}) do hooks[slot] = hook end
     for slot, hook in pairs(more or {}) do hooks[slot] = hook end
@@ -73,4 +80,4 @@ local function embed(model, c)
   emb:set(rwkv.no_grad(function() return values * c.embedding end))
 end
 
-return { options = options, pick = pick, add = add, names = order, embed = embed }
+return { options = options, pick = pick, version = version, add = add, names = order, embed = embed }

@@ -139,6 +139,15 @@ test("a mistake in the command line is said in a line, with the nearest name", f
   end
 end)
 
+test("--version and --versions are those that there are", function()
+  for name, words in pairs { mqar_decay = "--version 'v7 v6'", mqar_gating = "--version v66", mqar_init = "--versions 'v7 v66'",
+    mqar_demo = "--versions v66", parity = "--seeds -1" } do
+    local text, status = shell(("%s experiments/%s.lua %s --out %s/none"):format(check.program, name, words, home))
+    equal(status, 1)
+    has(text, name == "parity" and "--seeds -1: expected a whole number" or words:find "66" and "did you mean 'v6'?" or "no version 'v7 v6'")
+  end
+end)
+
 test("Ctrl-C: the line that goes on", function()
   local command = ("%s --threads 1 experiments/mqar_versions.lua --scale quick --models v4 --fresh --out %s/stopped"):format(check.program, home)
   local text = shell(("timeout --foreground -s INT 3 %s"):format(command))
