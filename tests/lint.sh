@@ -160,8 +160,8 @@ else
 fi
 
 # Scripts see neither rwkv.core's private functions nor the files that hold them.
-keepers=' init public hooks nearest plot/init progress tensor digest text/ids experiment/init experiment/configs
-  experiment/draws experiment/files experiment/fingerprint experiment/known experiment/workers text/run '
+keepers=' init public hooks nearest provenance plot/init progress tensor digest text/ids experiment/init experiment/configs
+  experiment/draws experiment/files experiment/fingerprint experiment/known experiment/settings experiment/workers text/run '
 grep -rlE '^[^-]*\bprivate\b' lua/rwkv lua/commands | while read -r f; do
   name=${f#lua/rwkv/}
   case " $(echo $keepers) " in *" ${name%.lua} "*) ;; *) echo "$f" ;; esac

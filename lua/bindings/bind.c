@@ -256,6 +256,7 @@ int luaopen_rwkv_core(lua_State *L)
   open_inspect(L);
   open_digest(L);
   open_known(L);
+  open_commit(L);
   open_sentinel(L);
   lua_getfield(L, -1, "private");
   lua_newtable(L); /* the metatables of the library's own objects */

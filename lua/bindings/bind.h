@@ -195,6 +195,7 @@ void open_gnuplot(lua_State *L);
 void open_inspect(lua_State *L);
 void open_digest(lua_State *L);
 void open_known(lua_State *L);
+void open_commit(lua_State *L);
 
 /* ---- files that are written (files.c) ---- */
 
@@ -208,7 +209,6 @@ int script_rename(lua_State *L);
 /* ---- what the bindings ask of the program around them; for a stock Lua module.c answers ---- */
 
 const char *open_backend_module(const char *path); /* what is wrong with it, or NULL (backend.c) */
-const char *program_commit(void);         /* that it was built from, with a "+" if there were uncommitted changes */
 void program_become_double(lua_State *L); /* runs the float64 program in its place, with the same arguments; raises */
 void check_time(lua_State *L);            /* ends the program if its time is over */
 

@@ -58,6 +58,12 @@ void open_uninterrupted(lua_State *L);
 int call_interruptible(lua_State *L, int arguments, int results);
 void make_text(lua_State *L); /* of the error object on top of the stack */
 
+/* ---- which files are loaded (source.c) ---- */
+
+/* Adds sources, private, to rwkv.core on top of the stack; before sandbox_open. */
+void source_open(lua_State *L);
+void source_note(lua_State *L, const char *path); /* the file is being loaded; NULL: the standard input */
+
 /* ---- the library's world (library.c) ---- */
 
 /* Makes it, and lets `require` find it; core: the index of the table rwkv.core. After sandbox_open. */

@@ -4,6 +4,7 @@ local digest = require "rwkv.digest"
 local file = require "rwkv.file"
 local models = require "rwkv.models"
 local options_of = require "rwkv.options"
+local provenance = require "rwkv.provenance"
 
 local eval = { names = { "text", "lambada", "choices" } }
 
@@ -68,7 +69,8 @@ local function facts_of(e, path, vocab_path, prefix, files)
   local o, facts = e.options, {}
   local function fact(name, value, same) facts[#facts + 1] = { name, value, same = same } end
   fact("command", e.command)
-  fact("commit", core.commit, true)
+  fact("commit", provenance.commit(), true)
+  fact("not of the commit", provenance.text() or "nothing", true)
   fact("arithmetic", ("%s, %s kernels"):format(core.precision, core.backend()), true)
   fact("model", ("%s, %s"):format(path, e.model))
   fact("model sha256", digest.single(path) or digest.model(e.model), true)
