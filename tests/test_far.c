@@ -82,7 +82,7 @@ static void train(Numbers *all, Model *m, Optim *o)
     add_tensor(all, loss);
     add(all, &(real){(real)score.correct}, 1);
     for (int i = 0; i < m->count; i++) add_gradient(all, m->params[i].t);
-    add(all, &(real){(real)opt_step(o)}, 1);
+    add(all, &(real){(real)opt_step(o, NULL)}, 1);
     opt_zero_grad(o);
     tape_reset(tp);
     add_state(all, st);
@@ -115,7 +115,7 @@ static void load_and_train(Numbers *all, const char *path, const Dims *hooks, co
   TensorFile *f = file_open(path);
   Model *m = model_load(f, &(LoadOptions){.hooks = hooks});
   Optim *o = model_optimizer(m, config);
-  opt_restore(o, m, f);
+  opt_restore(o, "optim.", f);
   file_close(f);
   add_optim(all, o);
   train(all, m, o);
@@ -154,7 +154,7 @@ static Numbers life_of(const Version *v, const Dims *d)
   run(&all, m);
   FileWriter *w = writer_create(path);
   model_write(m, w);
-  opt_write(o, m, w);
+  opt_write(o, "optim.", w);
   writer_finish(w);
   load_and_train(&all, path, d, &config);
   for (int storage = 0; storage < STORAGE_COUNT; storage++) {

@@ -13,6 +13,7 @@ require "rwkv.tensor"
 local models = require "rwkv.models"
 rwkv.hook, rwkv.model, rwkv.describe, rwkv.load = require "rwkv.hooks".define, models.model, models.describe, models.load
 rwkv.info = require "rwkv.info"
+rwkv.adamw = require "rwkv.optimizer"
 rwkv.private.add_method("model", "trace", require "rwkv.trace")
 rwkv.private.add_method("model", "assign", require "rwkv.assign")
 rwkv.private.add_method("model", "check_cuts", require "rwkv.check_cuts")
