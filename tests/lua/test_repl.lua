@@ -5,12 +5,17 @@ local test, equal, program = check.test, check.equal, check.program
 
 local function quoted(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
 
--- What comes out when lines are piped into the program.
-local function typed(...)
+-- What comes out when lines are piped into the program, and its exit status.
+local function ended(...)
   local path = os.tmpname()
   rwkv.write_file(path, table.concat({ ... }, "\n") .. "\n")
   local out, status = check.shell(program .. " < " .. path)
   os.remove(path)
+  return out, status
+end
+
+local function typed(...)
+  local out, status = ended(...)
   equal(status, 0)
   return out
 end
@@ -47,19 +52,20 @@ end)
 
 test("objects with __tostring, faulty ones too", function()
   equal(typed "setmetatable({}, { __tostring = function() return 'mine' end })", "mine\n")
-  local out = typed("setmetatable({}, { __tostring = function() error 'no' end })", "1")
+  local out = ended("setmetatable({}, { __tostring = function() error 'no' end })", "1")
   assert(out:find "__tostring failed" and out:find "no" and out:find "1\n$", out)
   equal(typed "{ setmetatable({}, { __name = 'thing' }) }":match "^{thing: ", "{thing: ")
 end)
 
 test("errors: texts, objects, objects whose __tostring fails; the prompt goes on", function()
-  local out = typed("error 'bad'", "error { code = 7 }",
+  local out, status = ended("error 'bad'", "error { code = 7 }",
     "error(setmetatable({}, { __tostring = function() return 'mine' end }))",
     "error(setmetatable({}, { __tostring = error }))", "error()", "x = = 1", "'on'")
   local parts = { "typed:1: bad", "table: 0x", "mine\n", "__tostring fails", "nil", "unexpected symbol", "on\n" }
   for _, part in ipairs(parts) do
     assert(out:find(part, 1, true), part .. " is not in\n" .. out)
   end
+  equal(status, 1)
 end)
 
 -- ---- at a terminal ----

@@ -8,6 +8,8 @@ local core = require "rwkv.core"
 local configs = require "rwkv.experiment.configs"
 local draws = require "rwkv.experiment.draws"
 local files = require "rwkv.experiment.files"
+local is_interrupt = require "rwkv.command".is_interrupt
+local nearest = require "rwkv.nearest"
 local options = require "rwkv.options"
 local progress = require "rwkv.progress"
 local sorted = require "rwkv.sorted"
@@ -35,12 +37,17 @@ function experiment.options(arguments, mine)
   return o
 end
 
+-- Of what the entries of a scale's lists are settings.
+local settings_of = { dims = "dim", lengths = "seq", depths = "layers" }
+
 -- A value from the command line in the place of one of a scale's: of the same kind, numbers of a list parted by commas.
 local function value_like(before, name, text)
   if type(before) == "string" then return text end
   local list = {}
   for word in (text .. ","):gmatch "(.-)," do
     local value = tonumber(word) or fail("--set %s=%s: '%s' is not a number", name, text, word)
+    local fits, problem = check.field(settings_of[name] or name, value)
+    if not fits then fail("--set %s=%s: %s is %s", name, text, settings_of[name] or name, problem) end
     list[#list + 1] = math.tointeger(value) or value
   end
   if type(before) == "number" and #list == 1 then return list[1] end
@@ -55,7 +62,10 @@ function experiment.scale(o, scales)
   for word in (o.set or ""):gmatch "%S+" do
     local name, text = word:match "^([%w_]+)=(.+)$"
     if not name then fail("--set: expected NAME=VALUE, found '%s'", word) end
-    if s[name] == nil then fail("--set %s: this scale has %s", word, table.concat(sorted(s), ", ")) end
+    if s[name] == nil then
+      local hint = nearest.hint(name, sorted(s))
+      fail("--set %s: there is no setting '%s'%s this scale has %s", word, name, hint == "" and ";" or hint, table.concat(sorted(s), ", "))
+    end
     s[name] = value_like(s[name], name, text)
   end
   return s
@@ -300,9 +310,19 @@ function experiment.figure(path, columns, rows, note)
   write_table((path:gsub("%.tsv$", ".figure.tsv")), columns, rows, note)
 end
 
+-- Passes on what f returned; after Ctrl-C says what is to be done.
+local function told(q, ok, ...)
+  if ok then return ... end
+  if is_interrupt((...)) then
+    if core.is_terminal() then io.stderr:write "\r\27[K" end
+    say("%s: stopped; the same command goes on from the last test of each run", q.name)
+  end
+  error((...), 0)
+end
+
 -- run{ name =, configs =, task =, ... } -> rows, path of the table
 experiment.run = at_caller(function(q)
-  return draws.keep({}, function() return run(q) end)
+  return told(q, pcall(draws.keep, {}, function() return run(q) end))
 end)
 
 return experiment
