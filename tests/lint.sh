@@ -113,7 +113,7 @@ fi
 
 # What is written in Lua reads the globals of the library's world (make_world in lua/program/library.c), makes none, looks
 # into no function and loads no code. _G is for those who must see all of it.
-world=' arg assert collectgarbage coroutine error getmetatable io ipairs math next os package pairs pcall print rawequal
+world=' _VERSION arg assert collectgarbage coroutine error getmetatable io ipairs math next os package pairs pcall print rawequal
   rawget rawlen rawset require select setmetatable string table tonumber tostring type utf8 warn xpcall '
 sees_all=' lua/rwkv/experiment/known.lua '
 luac=$(command -v luac5.4 || command -v luac) || breach 'luac5.4 is missing (Debian: apt-get install lua5.4)'

@@ -1,4 +1,4 @@
-/* What is said of an error: its text, and a traceback where that helps. A mistake in the command line is said in a line. */
+/* What is said of an error: its text, and a traceback where that helps. A mistake in the command line takes a line. */
 #include "bindings/bind.h"
 #include "program.h"
 

@@ -81,8 +81,9 @@ rwkv.mkdir(home)
 
 -- ("text to wait for", "keys to type", ...). Keys are typed at the prompt only: between two lines the terminal is not
 -- the editor's, and may take Ctrl-D for itself.
+local locale = ""
 local function at_terminal(...)
-  local words = { "env -u XDG_STATE_HOME -u NO_COLOR HOME=" .. home, "python3 tests/lua/lib/terminal.py", program }
+  local words = { "env -u XDG_STATE_HOME -u NO_COLOR", locale, "HOME=" .. home, "python3 tests/lua/lib/terminal.py", program }
   for _, step in ipairs { ... } do words[#words + 1] = quoted(step) end
   return check.shell(table.concat(words, " "))
 end
@@ -104,6 +105,20 @@ test("Tab: functions of rwkv, methods, globals, keywords, files; nothing is call
     [[\x04]])
   came(out, status)
   assert(not out:find("\ncalled", 1, true), out)
+end)
+
+test("Tab goes on in a directory", function()
+  local out, status = at_terminal("> ", [[#io.open("tests/lu\tli\tchec\t"):read "a" > 9\r]], result "true", [[\x04]])
+  came(out, status)
+end)
+
+test("letters beyond ASCII, whatever the locale", function()
+  for _, how in ipairs { "LC_ALL=C", "-u LC_ALL -u LC_CTYPE -u LANG", "LC_ALL=nonsense", "LC_ALL=C.UTF-8" } do
+    locale = how
+    local out, status = at_terminal("> ", [[#"gr\u00fc\u00dfe \u65e5\u672c"\r]], result "14", [[\x04]])
+    came(out, status)
+  end
+  locale = ""
 end)
 
 test("Ctrl-C takes back a line or stops what runs; Ctrl-D leaves", function()
