@@ -381,9 +381,12 @@ static int verify_all(const char *pattern)
 static void official_numbers(void **state)
 {
   (void)state;
-  if (sizeof(real) != 8) skip(); /* 1e-10 is below what float32 can tell; the same code is checked in float64 */
+  if (sizeof(real) != 8) {
+    printf("SKIPPED: 1e-10 is below what float32 can tell; the same code is checked in float64\n");
+    skip();
+  }
   if (!verify_all("tests/golden/*.weights.safetensors") && !verify_all("../shared/golden/*.weights.safetensors")) {
-    printf("SKIPPED tests/golden, ../shared/golden: no weights are there\n");
+    printf("SKIPPED: tests/golden, ../shared/golden: no weights are there\n");
     skip();
   }
 }

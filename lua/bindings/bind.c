@@ -218,8 +218,12 @@ static void open_once(lua_State *L)
   lua_setfield(L, LUA_REGISTRYINDEX, mark);
 }
 
+/* Of the module's functions another Lua has some; what only 5.4 has is missing there (Makefile: they are weak). */
+#pragma weak lua_newuserdatauv
+
 int luaopen_rwkv_core(lua_State *L)
 {
+  if (!lua_newuserdatauv) return luaL_error(L, "rwkv.core is a module for Lua 5.4, and this is an older Lua");
   open_once(L);
   busy = 0; /* another Lua state of this process may have closed */
   rwkv_on_fail(raise);

@@ -18,7 +18,7 @@ local function numbers(row)
   return table.concat(words, "\t")
 end
 
-os.exit(command.status("embed", function(arguments)
+command.run("embed", function(arguments)
   local o = command.options(arguments, usage, command.loading, defaults)
   local model, tokenizer = command.model(o)
   local q = { tokenizer = tokenizer, from = o.from, pool = o.pool ~= "" and o.pool or nil, normalize = not o.raw,
@@ -49,4 +49,4 @@ os.exit(command.status("embed", function(arguments)
   bar:clear()
   visible.say("%d vectors%s", lines, o.out ~= "" and " in " .. o.out or "")
   return 0
-end), true)
+end)

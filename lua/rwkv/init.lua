@@ -1,4 +1,5 @@
 -- The module `rwkv`: the C core and what is written on top of it in Lua. See lua/pages/.
+if _VERSION ~= "Lua 5.4" then error("rwkv is a module for Lua 5.4, and this is " .. _VERSION, 0) end
 local rwkv = require "rwkv.core"
 
 rwkv.progress = require "rwkv.progress"
