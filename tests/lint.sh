@@ -160,7 +160,7 @@ else
 fi
 
 # Scripts see neither rwkv.core's private functions nor the files that hold them.
-keepers=' init public hooks plot/init progress tensor digest text/ids experiment/init experiment/configs
+keepers=' init public hooks recorded plot/init progress tensor digest text/ids experiment/init experiment/configs
   experiment/draws experiment/files experiment/fingerprint experiment/known experiment/workers text/run '
 grep -rlE '^[^-]*\bprivate\b' lua/rwkv lua/commands | while read -r f; do
   name=${f#lua/rwkv/}
