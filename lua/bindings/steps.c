@@ -103,7 +103,8 @@ static int upvalues(lua_State *L) /* upvalues(f) -> { value.. }, n of them */
   return 1;
 }
 
-static int restore_upvalues(lua_State *L) /* restore_upvalues(f, { value.. }) -> the name of one that had changed, or nil */
+static int
+restore_upvalues(lua_State *L) /* restore_upvalues(f, { value.. }) -> the name of one that had changed, or nil */
 {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -120,6 +121,7 @@ static int restore_upvalues(lua_State *L) /* restore_upvalues(f, { value.. }) ->
 
 void open_steps(lua_State *L)
 {
-  add_private(L, (luaL_Reg[]){{"run_steps", op_steps}, {"upvalues", upvalues}, {"restore_upvalues", restore_upvalues},
-                              {NULL, NULL}});
+  add_private(
+      L, (luaL_Reg[]){
+             {"run_steps", op_steps}, {"upvalues", upvalues}, {"restore_upvalues", restore_upvalues}, {NULL, NULL}});
 }

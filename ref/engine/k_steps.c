@@ -36,8 +36,7 @@ size_t k_steps_back(const StepProgram *p)
 
 /* ---- one token of one head ---- */
 
-/* Where the part of an input stands that belongs to a head's token; the same in its gradient. */
-static size_t place(const Steps *op, int input, size_t row, size_t h)
+size_t k_steps_place(const Steps *op, int input, size_t row, size_t h)
 {
   size_t n = k_steps_size(op->program, input);
   StepInputKind kind = op->program->input[input];
@@ -91,7 +90,7 @@ static void make(const StepProgram *p, int reg, const real *const *x, real *y)
 static void step(const Steps *op, size_t row, size_t h, real *made, const real **x)
 {
   const StepProgram *p = op->program;
-  for (int i = 0; i < p->inputs; i++) x[i] = op->in[i] + place(op, i, row, h);
+  for (int i = 0; i < p->inputs; i++) x[i] = op->in[i] + k_steps_place(op, i, row, h);
   for (int reg = first_made(p); reg < k_steps_registers(p); made += k_steps_size(p, reg++)) {
     make(p, reg, x, made);
     x[reg] = made;
@@ -201,7 +200,7 @@ static void step_backward(const StepsBackward *op, size_t row, size_t h, const R
     add(r->g[p->after[i]], G, k_steps_size(p, p->after[i]));
   for (int reg = k_steps_registers(p); reg-- > first_made(p);) back(p, reg, x, r->g);
   for (int i = 0; i < p->inputs; i++)
-    if (op->gin[i]) add(op->gin[i] + place(f, i, row, h), r->g[i], k_steps_size(p, i));
+    if (op->gin[i]) add(op->gin[i] + k_steps_place(f, i, row, h), r->g[i], k_steps_size(p, i));
   if (state) memcpy(r->G, r->g[p->inputs], state * sizeof *r->G);
 }
 

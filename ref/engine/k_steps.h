@@ -39,8 +39,8 @@ typedef struct {
   int inputs, states, instructions;
   StepInputKind input[STEP_INPUTS];
   StepInstruction instruction[STEP_INSTRUCTIONS];
-  int y, after[STEP_STATES];        /* the registers of the output, and of the states after the token */
-  StepShape shape[STEP_REGISTERS];  /* inputs and states: given; the rest follows */
+  int y, after[STEP_STATES];       /* the registers of the output, and of the states after the token */
+  StepShape shape[STEP_REGISTERS]; /* inputs and states: given; the rest follows */
 } StepProgram;
 
 /* Registers, and numbers in them: of one; of all states of a head; of what all instructions make; of an input. */
@@ -65,9 +65,11 @@ typedef struct {
   const real *gy, *gS1;
   Steps forward;
 } StepsBackward;
-size_t k_steps_held(const Steps *op, int input);  /* numbers of an input; 0 if there is none */
-size_t k_steps_terms(const Steps *op);            /* products that one number is a sum of, about */
-size_t k_steps_back(const StepProgram *p);        /* numbers of scratch */
+size_t k_steps_held(const Steps *op, int input); /* numbers of an input; 0 if there is none */
+/* Where the part of an input stands, or of its gradient, that belongs to a token of a head; row: b T + t. */
+size_t k_steps_place(const Steps *op, int input, size_t row, size_t h);
+size_t k_steps_terms(const Steps *op);     /* products that one number is a sum of, about */
+size_t k_steps_back(const StepProgram *p); /* numbers of scratch */
 void k_steps(const Steps *op);
 void k_steps_backward(const StepsBackward *op);
 
