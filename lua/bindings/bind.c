@@ -238,6 +238,7 @@ int luaopen_rwkv_core(lua_State *L)
   open_tensor(L);
   open_tensor_ops(L);
   open_recurrence(L);
+  open_steps(L);
   open_tokens(L);
   open_tokenizer(L);
   open_model(L);

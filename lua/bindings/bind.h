@@ -86,6 +86,7 @@ void open_tensor(lua_State *L);       /* creation, access, printing; methods are
 void open_tensor_ops(lua_State *L);   /* operators and methods that compute */
 void open_tensor_array(lua_State *L); /* rows, axes, comparing */
 void open_recurrence(lua_State *L);   /* shift, wkv2 .. wkv7 */
+void open_steps(lua_State *L);        /* recurrences that Lua has recorded */
 
 /* ---- the numbers of a tensor one after the other (numbers.c) ---- */
 

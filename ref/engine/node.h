@@ -4,7 +4,7 @@
 
 #include "tape.h"
 
-enum { NODE_INPUTS = 8, NODE_OUTPUTS = 4 };
+enum { NODE_INPUTS = STEP_INPUTS + 1, NODE_OUTPUTS = 4 };
 
 struct Node {
   void (*backward)(Node *);
