@@ -102,6 +102,7 @@ int shape_arguments(lua_State *L, int first, int shape[MAX_AXES])
 {
   bool table = lua_istable(L, first);
   lua_Integer axes = table ? list_length(L, first) : lua_gettop(L) - first + 1;
+  if (table && lua_gettop(L) > first) luaL_error(L, "sizes are numbers or one list, found more after the list");
   if (axes > MAX_AXES) luaL_error(L, "a tensor has at most %d axes, not %I", MAX_AXES, axes);
   for (int i = 0; i < axes; i++) {
     if (table) lua_rawgeti(L, first, i + 1);
