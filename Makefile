@@ -159,13 +159,19 @@ $(filter-out %/plots,$(LINKS)): | $(READY)
 $(filter %/plots,$(LINKS)): $(wildcard plots/*) | $(READY)
 	@cp -r --no-target-directory plots $@ && touch $@
 
-# Run by `make -n` too (+), which otherwise would take both for changed, and everything for old.
+# The commit, with a "+" if what is compiled is not the commit's; and the digests of its files of Lua: whether those that
+# are run are the commit's is seen when they are (lua/rwkv/provenance.lua). Run by `make -n` too (+), which otherwise would
+# take it for changed, and everything for old.
 $(BUILD)/commit.h: FORCE
 	+@mkdir -p $(BUILD)
 	+@if id=$$(git rev-parse --short=10 HEAD 2>/dev/null); then \
-	  git diff --quiet HEAD -- ref lua experiments || id="$$id+"; else id=unknown; fi; \
+	  files=$(BUILD)/commit.$$id; \
+	  [ -f $$files ] || { rm -f $(BUILD)/commit.[0-9a-f]*; git archive HEAD '*.lua' | tar -x --to-command=sha256sum | \
+	    sed 's/^\(.\{16\}\).*/  "\1", \\/' >$$files; }; \
+	  git diff --quiet HEAD -- ref lua/program lua/bindings || id="$$id+"; else id=unknown files=/dev/null; fi; \
 	version=$$(sed -n 's/^## \([0-9.]*\).*/\1/p' CHANGELOG.md | head -1); \
-	text="$$(printf '#define AVIARY_VERSION "%s"\n#define AVIARY_COMMIT "%s"' "$$version" "$$id")"; \
+	text="$$(printf '#define AVIARY_VERSION "%s"\n#define AVIARY_COMMIT "%s"\n' "$$version" "$$id"; \
+	  printf '#define AVIARY_FILES \\\n'; cat $$files; echo '  NULL')"; \
 	[ "$$text" = "$$(cat $@ 2>/dev/null)" ] || echo "$$text" >$@
 FORCE:
 
@@ -229,7 +235,7 @@ endef
 $(foreach t,$(TREES),$(eval $(call tree,$(t))))
 .SECONDARY: # no object is deleted because another rule made it on its way
 
-$(foreach t,$(TREES),$(BUILD)/$(t)/lua/program/main.o $(BUILD)/$(t)/lua/bindings/module.o $(BUILD)/$(t)/lua/program/version.o): $(BUILD)/commit.h
+$(foreach t,$(TREES),$(BUILD)/$(t)/lua/bindings/commit.o $(BUILD)/$(t)/lua/program/version.o): $(BUILD)/commit.h
 
 # How every file is compiled, for clangd and the like. A directory is newer when a file was added to it.
 SOURCES := $(REF) $(FAST) $(PROGRAM) $(MODULE) $(BINDINGS) $(wildcard tests/*.c)
@@ -292,10 +298,13 @@ format:
 lint: $(BUILD)/deps $(BUILD)/f32/librwkv.a # luac; who calls whom
 	@BUILD='$(BUILD)' sh tests/lint.sh
 
+# What a table has in its name when SCALE is not the usual one.
+CHOSEN := $(if $(filter-out small,$(SCALE)),.$(SCALE))
+
 demo: all
 	@cd $(WORK) && ./aviary experiments/mqar_demo.lua --scale $(or $(SCALE),small) && \
-	  gnuplot -e "out='runs/mqar_demo/mqar_demo'" plots/mqar_demo.gp
-	@echo "The picture: $(abspath $(WORK))/runs/mqar_demo/mqar_demo.png (and .svg); the numbers: mqar_demo.tsv beside it"
+	  gnuplot -e "out='runs/mqar_demo/mqar_demo$(CHOSEN)'" plots/mqar_demo.gp
+	@echo "The picture: $(abspath $(WORK))/runs/mqar_demo/mqar_demo$(CHOSEN).png (and .svg); the numbers: mqar_demo$(CHOSEN).tsv beside it"
 
 text: $(BUILD)/bible.txt
 
@@ -318,8 +327,8 @@ FIGURES := mqar_versions mqar_state mqar_decay mqar_gating mqar_init longctx_los
 figures: all $(if $(SCALE),text)
 	@cd $(WORK) && for f in $(if $(SCALE),$(FIGURES)); do echo "== $$f"; \
 	  ./aviary experiments/$$f.lua --scale $(SCALE) --jobs $(THREADS) || exit 1; done
-	@cd $(WORK) && for f in $(FIGURES); do for d in runs/$$f plots; do if [ -f $$d/$$f.figure.tsv ]; then \
-	  gnuplot -e "out='$$d/$$f'" plots/$$f.gp || exit 1; echo "$(abspath $(WORK))/$$d/$$f.png"; break; fi; done; done
+	@cd $(WORK) && for f in $(FIGURES); do for out in runs/$$f/$$f$(CHOSEN) plots/$$f; do if [ -f $$out.figure.tsv ]; then \
+	  gnuplot -e "out='$$out'" plots/$$f.gp || exit 1; echo "$(abspath $(WORK))/$$out.png"; break; fi; done; done
 
 golden: all
 	@mkdir -p $(BUILD)/golden

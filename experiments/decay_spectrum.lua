@@ -18,7 +18,8 @@ local s = rwkv.experiment.scale(o, {
 })
 local layers, dim = s.layers, s.dim
 local points = 128 -- so many of the sorted channels stand in the table
-local out = o.out ~= "" and o.out or "runs/decay_spectrum"
+local path = rwkv.experiment.path(o, "decay_spectrum")
+local summary = rwkv.experiment.path(o, "decay_summary", "runs/decay_spectrum")
 local rows, summaries = {}, {}
 
 local function summarise(part, label, seed, layer, of, sorted)
@@ -61,9 +62,9 @@ for _, run in ipairs(runs) do
 end
 
 local note = ("initial: %d layers, d=%d; trained: %s, held-out bytes: %d"):format(layers, dim, text.note, s.tokens)
-rwkv.experiment.figure(out .. "/decay_spectrum.tsv", { "label", "part", "seed", "layer", "layers", "channel", "decay", "low", "high",
+rwkv.experiment.figure(path, { "label", "part", "seed", "layer", "layers", "channel", "decay", "low", "high",
   "initial" }, rows, note)
-rwkv.experiment.figure(out .. "/decay_summary.tsv", { "label", "part", "seed", "layer", "layers", "channels", "below", "above", "median" },
+rwkv.experiment.figure(summary, { "label", "part", "seed", "layer", "layers", "channels", "below", "above", "median" },
   summaries, note .. "; parts of the channels with e^w below 0.1 and above 0.9, median e^w")
 print("          e^w          below 0.1  above 0.9  median")
 for _, x in ipairs(summaries) do
@@ -72,4 +73,4 @@ for _, x in ipairs(summaries) do
       x.median))
   end
 end
-print(out .. "/decay_spectrum.figure.tsv")
+print((path:gsub("tsv$", "figure.tsv")))

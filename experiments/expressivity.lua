@@ -109,6 +109,5 @@ lowest("a = σ (as shipped)", function(_, sigma) return sigma end, floor - 1)
 lowest("a = 2σ", function(_, sigma) return 2 * sigma end, floor - 2)
 lowest("a = 2wσ (doubled)", function(w, sigma) return 2 * w * sigma end, -1)
 
-local path = (o.out ~= "" and o.out or "runs/expressivity") .. "/expressivity.tsv"
-rwkv.experiment.figure(path, { "part", "label", "x", "error", "right" }, rows,
+rwkv.experiment.figure(rwkv.experiment.path(o, "expressivity"), { "part", "label", "x", "error", "right" }, rows,
   ("%d words of %d random swaps of 5 things; %d random transitions of size %d"):format(s.words, s.steps, s.matrices, s.size))

@@ -8,7 +8,7 @@ local models = require "experiments.models"
 local positions = require "experiments.measure.positions"
 local text = require "experiments.tasks.text"
 
-local o = rwkv.experiment.options(arg, { models = "v4 v5.2 v6 v7 attention", text = "", seeds = 0 })
+local o = models.options(arg, { models = "v4 v5.2 v6 v7 attention", text = "", seeds = 0 })
 local s = rwkv.experiment.scale(o, {
   quick = { layers = 2, dim = 64, head_size = 32, seq = 128, batch = 16, passes = 0.3, lr = 4e-3, seeds = 1, length = 6144,
     documents = 8, at_once = 8, tests = 100 },
@@ -23,7 +23,8 @@ s.every = math.max(s.batch, s.examples // 4)
 -- A state that grows with the text cannot be carried through all of it.
 local function grows(c)
   local function floats(tokens)
-    return rwkv.model { version = c.version, hooks = c.hooks, layers = 1, dim = 32, head_size = 32, vocab = 256, ctx = 8 }
+    local hooks = c.hooks and rwkv.experiment.by_layer(c.hooks, c.layers)
+    return rwkv.model { version = c.version, hooks = hooks, layers = c.layers, dim = 32, head_size = 32, vocab = 256, ctx = 8 }
       :state_floats(tokens)
   end
   return floats(1) ~= floats(2)

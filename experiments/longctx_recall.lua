@@ -7,7 +7,7 @@ local rwkv = require "rwkv"
 local models = require "experiments.models"
 local needle = require "experiments.tasks.needle"
 
-local o = rwkv.experiment.options(arg, { models = "v4 v5.2 v6 v7 attention", seeds = 0 })
+local o = models.options(arg, { models = "v4 v5.2 v6 v7 attention", seeds = 0 })
 local s = rwkv.experiment.scale(o, {
   quick = { dim = 64, seq = 64, examples = 25600, lr = 2e-3, seeds = 1, depths = 5, asked = 40 },
   small = { dim = 64, seq = 128, examples = 64000, lr = 2e-3, seeds = 2, depths = 9, asked = 100 },

@@ -1,15 +1,22 @@
--- The models that the figures compare, by name. Put your own here: a row below and its hook above it, and every experiment
--- knows it:  aviary experiments/mqar_versions.lua --models "v7 mine"
+-- The models that the figures compare, by name. Your own go into a file of yours, a hook and a row each (`models.add`), and every
+-- experiment knows them:  aviary experiments/mqar_versions.lua --models-file mine.lua --models "v7 mine"
 local rwkv = require "rwkv"
+local nearest = require "rwkv.nearest"
+local check_row = require "experiments.model_row"
 
 local models, order = {}, {}
 
--- label: its name in tables and figures; version and hooks as rwkv.model takes them
+-- label: its name in tables and figures; version and hooks as rwkv.model takes them. Of a hook that is not the same in all layers
+-- a list by layer, from 1; where the number of layers is the experiment's, a function(layers) that returns it.
 local function add(label, version, hooks)
-  if not label:find "^[%w._-]+$" then error(("models: the name '%s' has other characters than letters, digits, . _ -"):format(label), 2) end
+  local ok, problem = pcall(check_row, label, version, hooks)
+  if not ok then error(problem, 2) end
+  if models[label] then error(("models: there is a '%s' already; give yours another name"):format(label), 2) end
   models[label] = { label = label, version = version, hooks = hooks }
   order[#order + 1] = label
 end
+
+-- ---- the rows ----
 
 for _, version in ipairs(rwkv.versions()) do add(version, version) end
 
@@ -25,12 +32,36 @@ for _, mixer in ipairs { "attention", "linear_attention", "retnet", "gla", "delt
   add(mixer, "v7", { time_mix = mixer, ffn_shift = "none" })
 end
 
+-- ---- for experiments ----
+
+-- The options of an experiment, its own and those of all, and --models-file FILE, a file of Lua that adds models.
+local function options(arguments, mine)
+  local all = { models_file = "" }
+  for name, value in pairs(mine or {}) do all[name] = value end
+  local o = rwkv.experiment.options(arguments, all)
+  if o.seeds and not (o.seeds >= 0 and math.tointeger(o.seeds)) then
+    error(("--seeds %s: expected a whole number, 0 or more"):format(o.seeds), 0)
+  end
+  if o.models_file ~= "" then
+    local chunk, problem = loadfile(o.models_file)
+    if not chunk then error(("--models-file %s: %s"):format(o.models_file, problem), 0) end
+    chunk()
+  end
+  return o
+end
+
+-- One version by its name, as --version gives it.
+local function version(name)
+  for _, v in ipairs(rwkv.versions()) do if v == name then return v end end
+  error(("there is no version '%s'%s"):format(name, nearest.listed(name, rwkv.versions())), 0)
+end
+
 -- pick("v4 v7 mamba", { channel_mix = "none" }) -> list of { label =, version =, hooks = }, these hooks added to each
 local function pick(names, more)
   local list = {}
   for name in names:gmatch "%S+" do
     local m = models[name]
-    if not m then error(("there is no model '%s'; there are: %s"):format(name, table.concat(order, " ")), 0) end
+    if not m then error(("there is no model '%s'%s"):format(name, nearest.listed(name, order)), 0) end
     local hooks = {}
     for slot, hook in pairs(m.hooks or {}) do hooks[slot] = hook end
     for slot, hook in pairs(more or {}) do hooks[slot] = hook end
@@ -49,4 +80,4 @@ local function embed(model, c)
   emb:set(rwkv.no_grad(function() return values * c.embedding end))
 end
 
-return { pick = pick, add = add, names = order, embed = embed }
+return { options = options, pick = pick, version = version, add = add, names = order, embed = embed }

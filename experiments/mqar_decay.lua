@@ -3,6 +3,7 @@
 -- Writes below runs/mqar_decay: mqar_decay.tsv, all curves, and mqar_decay.figure.tsv, their means over seeds, which
 -- plots/mqar_decay.gp draws.
 local rwkv = require "rwkv"
+local models = require "experiments.models"
 local mqar = require "experiments.tasks.mqar"
 
 local o = rwkv.experiment.options(arg, { version = "v7" })
@@ -19,13 +20,13 @@ rwkv.hook { kind = "decay", name = "mild", -- as RWKV-7's, but never below e^-0.
     w2 = { 32, d.A, init = "orthogonal_wide", gain = 0.1 } } end,
   apply = function(x, p) return -0.1 * (p.w0 + x:matmul(p.w1):tanh():matmul(p.w2)):sigmoid() end }
 
-local models = {}
-for i, decay in ipairs(s.decays) do models[i] = { label = decay, version = o.version, hooks = { decay = decay } } end
+local version, variants = models.version(o.version), {}
+for i, decay in ipairs(s.decays) do variants[i] = { label = decay, version = version, hooks = { decay = decay } } end
 
 local note = ("RWKV-%s with other decays. MQAR: T=64, K=8, V=256, filler 0; 2 layers, d=64, batch 64, AdamW lr 0.003")
-  :format(o.version:sub(2))
+  :format(version:sub(2))
 local rows, path = rwkv.experiment.run { name = "mqar_decay", options = o, keep_models = false,
-  configs = rwkv.product({ { "model", models }, { "seed", rwkv.seeds(s.seeds) } },
+  configs = rwkv.product({ { "model", variants }, { "seed", rwkv.seeds(s.seeds) } },
     { dim = 64, head_size = 64, vocab = 256, seq = 64, pairs = 8, filler = "zero", lr = 3e-3, warmup = 10, batch = 64,
       examples = s.examples, every = s.every, tests = s.tests }),
   task = mqar.of,

@@ -3,6 +3,7 @@
 -- Writes below runs/mqar_gating: mqar_gating.tsv, all curves, and mqar_gating.figure.tsv, their means over seeds, which
 -- plots/mqar_gating.gp draws.
 local rwkv = require "rwkv"
+local models = require "experiments.models"
 local mqar = require "experiments.tasks.mqar"
 
 local o = rwkv.experiment.options(arg, { version = "v7" })
@@ -23,15 +24,15 @@ rwkv.hook { kind = "gate", name = "per-head", -- one number for each head
     return (g + rwkv.zeros(d.H, d.N)):reshape(d.B, d.T, d.A)
   end }
 
-local models = {}
+local version, variants = models.version(o.version), {}
 for i, gate in ipairs { "none", "per-head", "silu", "sigmoid", "sigmoid-lora" } do
-  models[i] = { label = gate, version = o.version, hooks = { gate = gate } }
+  variants[i] = { label = gate, version = version, hooks = { gate = gate } }
 end
 
 local note = ("RWKV-%s with other gates. MQAR: T=64, K=8, V=256, random filler; 2 layers, d=64, batch 64, AdamW lr 0.003")
-  :format(o.version:sub(2))
+  :format(version:sub(2))
 local rows, path = rwkv.experiment.run { name = "mqar_gating", options = o, keep_models = false,
-  configs = rwkv.product({ { "model", models }, { "seed", rwkv.seeds(s.seeds) } },
+  configs = rwkv.product({ { "model", variants }, { "seed", rwkv.seeds(s.seeds) } },
     { dim = 64, head_size = 64, vocab = 256, seq = 64, pairs = 8, filler = "random", lr = 3e-3, warmup = 10, batch = 64,
       examples = s.examples, every = s.every, tests = s.tests }),
   task = mqar.of,

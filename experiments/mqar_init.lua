@@ -4,6 +4,7 @@
 -- Writes below runs/mqar_init: mqar_init.tsv, all curves, and mqar_init.figure.tsv, their means over seeds, which
 -- plots/mqar_init.gp draws.
 local rwkv = require "rwkv"
+local models = require "experiments.models"
 local mqar = require "experiments.tasks.mqar"
 
 local o = rwkv.experiment.options(arg, { versions = "v7" })
@@ -31,7 +32,7 @@ local ways, configs = {
 }, {}
 for version in o.versions:gmatch "%S+" do
   for _, way in ipairs(ways) do
-    local c = { version = version }
+    local c = { version = models.version(version) }
     for name, value in pairs(way) do c[name] = value end
     c.label = o.versions:find " " and version .. " " .. way.label or way.label
     configs[#configs + 1] = c

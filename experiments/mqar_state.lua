@@ -6,7 +6,7 @@ local rwkv = require "rwkv"
 local models = require "experiments.models"
 local mqar = require "experiments.tasks.mqar"
 
-local o = rwkv.experiment.options(arg, { models = "" })
+local o = models.options(arg, { models = "" })
 local s = rwkv.experiment.scale(o, {
   quick = { models = "v4 v6 v7", sizes = { { dim = 32, head_size = 16 }, { dim = 64, head_size = 64 } }, lr = { 2.2e-3 }, seeds = 1,
     batch = 64, examples = 25000, every = 5000, tests = 500, seq = 64, pairs = 8 },

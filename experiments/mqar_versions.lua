@@ -6,7 +6,7 @@ local rwkv = require "rwkv"
 local models = require "experiments.models"
 local mqar = require "experiments.tasks.mqar"
 
-local o = rwkv.experiment.options(arg, { models = "", seeds = 0 })
+local o = models.options(arg, { models = "", seeds = 0 })
 local published = { 1e-4, 4.6e-4, 2.2e-3, 1e-2 } -- Zoology's learning rates, of which the best counts
 local s = rwkv.experiment.scale(o, {
   quick = { models = "v4 v5.2 v6 v7 attention", lengths = { 64 }, dims = { 64 }, lr = { 2.2e-3 }, seeds = 1, batch = 64,

@@ -9,7 +9,7 @@ local models = require "experiments.models"
 local parity = require "experiments.tasks.parity"
 
 local all = "v4 v5.2 v6 v7 v7-doubled v7-no-bonus attention deltanet deltanet_negative"
-local o = rwkv.experiment.options(arg, { models = "", seeds = 0 })
+local o = models.options(arg, { models = "", seeds = 0 })
 local s = rwkv.experiment.scale(o, {
   quick = { models = "v7 v7-doubled deltanet_negative", official = "v7-doubled", layers = 2, dim = 64, head_size = 32,
     batch = 64, examples = 128000, every = 12800, tests = 256, lr = { 2e-3 }, seeds = 3 },

@@ -16,7 +16,7 @@ local s = rwkv.experiment.scale(o, {
   paper = { longest = 65536, streams = 8 },
 })
 local runs, text, training = small.train(o)
-local out = o.out ~= "" and o.out or "runs/state_norm"
+local path = rwkv.experiment.path(o, "state_norm")
 
 -- 1, 2, 3, 4, 6, 8, 12, 16, ..: the powers of two and what is half-way between
 local positions, power = { 1 }, 2
@@ -98,6 +98,6 @@ local columns = { "label", "layer", "position", "trained" }
 for _, name in ipairs(names) do
   for _, of in ipairs { "", "_low", "_high", "_max" } do columns[#columns + 1] = name .. of end
 end
-rwkv.experiment.figure(out .. "/state_norm.tsv", columns, rows, ("%s; median, 10 and 90 %% and maximum over heads, %d streams of held-out text, "
+rwkv.experiment.figure(path, columns, rows, ("%s; median, 10 and 90 %% and maximum over heads, %d streams of held-out text, "
   .. "%d seed%s"):format(text.note, s.streams, training.seeds, training.seeds > 1 and "s" or ""))
-print(out .. "/state_norm.figure.tsv")
+print((path:gsub("tsv$", "figure.tsv")))

@@ -8,7 +8,7 @@ local rwkv = require "rwkv"
 local models = require "experiments.models"
 local groups = require "experiments.tasks.groups"
 
-local o = rwkv.experiment.options(arg, { models = "", groups = "", seeds = 0 })
+local o = models.options(arg, { models = "", groups = "", seeds = 0 })
 local s = rwkv.experiment.scale(o, {
   quick = { models = "v7 v7-doubled", groups = "Z60 A5", depths = { 1, 2 }, length = 6, dim = 64, head_size = 32, batch = 128,
     examples = 256000, ramp = 200000, every = 32000, tests = 200, lr = { 5e-3 }, seeds = 1 },

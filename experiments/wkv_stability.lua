@@ -120,8 +120,8 @@ end
 
 for _, version in ipairs { "v4", "v6", "v7" } do growth(version) end
 
-local out = o.out ~= "" and o.out or "runs/wkv_stability"
-rwkv.experiment.figure(out .. "/wkv_stability.tsv", { "label", "part", "kernels", "x", "error", "low", "high", "finite" }, rows,
+local path = rwkv.experiment.path(o, "wkv_stability")
+rwkv.experiment.figure(path, { "label", "part", "kernels", "x", "error", "low", "high", "finite" }, rows,
   ("large keys: %d tokens of %d channels, w and u as RWKV-4's in block 6 of 12; lengths: one head of %d, %d seed%s"):format(
     s.tokens, channels, channels, s.seeds, s.seeds > 1 and "s" or ""))
-print(out .. "/wkv_stability.figure.tsv")
+print((path:gsub("tsv$", "figure.tsv")))

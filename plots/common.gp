@@ -25,9 +25,14 @@ style_colours = "#999999 #bbbbbb #777777 #0072B2 #56B4E9 #56B4E9 #56B4E9 #009E73
 style_points = "1 2 3 5 6 8 7 9 10 11 13 12 13 4 1 2 3 5 4 6 8"
 style_dashes = "3 4 2 1 3 4 1 1 3 4 1 1 2 1 3 4 2 1 4 1 2"
 style_index(v) = sum [i = 1:words(style_versions)] (word(style_versions, i) eq v ? i : 0)
-colour(v) = style_index(v) ? word(style_colours, style_index(v)) : "#CC79A7"
-point(v) = style_index(v) ? int(word(style_points, style_index(v))) : 4
-dash(v) = style_index(v) ? int(word(style_dashes, style_index(v))) : 1
+# Others, as models of one's own, in the order in which a figure first asks for them: no two look alike.
+own_colours = "#AA3377 #B8860B #332288 #44AA99 #EE3377 #661100 #999933 #0000CC"
+own_points = "7 5 13 9 11 4 6 12 8"
+own_models = ""
+own(v) = (own_models = with(own_models, v), place(own_models, v))
+colour(v) = style_index(v) ? word(style_colours, style_index(v)) : one_of(own_colours, own(v))
+point(v) = int(style_index(v) ? word(style_points, style_index(v)) : one_of(own_points, own(v)))
+dash(v) = style_index(v) ? int(word(style_dashes, style_index(v))) : 1 + (own(v) - 1) / words(own_colours) % 4
 
 # eval picture("png", 1400, 620): a terminal for each kind of file, the same size in all
 picture(format, width, height) = format eq "png" ? sprintf("set terminal pngcairo size %d,%d font 'sans,12'", width, height) : \

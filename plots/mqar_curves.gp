@@ -7,9 +7,7 @@ made = made_by($data[1], $data[2])
 subject = comment($data[2])
 stop = strstrt(subject, ". ")
 eval cells("models", "$data", "label")
-others = "#CC79A7 #882255 #E69F00 #303030 #6a5acd #8c3d00 #808080 #b8860b" # what is no version has a colour of its own
-hue(i) = style_index(word(models, i)) ? colour(word(models, i)) : one_of(others, i)
-points = "13 5 9 7 4 6 12 8"
+hue(i) = colour(word(models, i))
 is(i) = strcol("label") eq word(models, i)
 
 do for [format in kinds("png svg pdf")] {
@@ -26,5 +24,5 @@ do for [format in kinds("png svg pdf")] {
   plot for [i = 1:words(models)] $data using (is(i) ? column("examples") : NaN):(column("low")):(column("high")) \
       with filledcurves fs transparent solid 0.12 noborder lc rgb hue(i) notitle, \
     for [i = 1:words(models)] $data using (column("examples")):(is(i) ? column("mean") : NaN) \
-      with linespoints lw 2.2 pt int(one_of(points, i)) ps 1 lc rgb hue(i) title drawn(word(models, i))
+      with linespoints lw 2.2 pt point(word(models, i)) ps 1 dt dash(word(models, i)) lc rgb hue(i) title drawn(word(models, i))
 }

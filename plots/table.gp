@@ -36,8 +36,10 @@ largest_where(name, column, least, condition) = sprintf( \
   name, least, condition, name, name, column)
 larger(x, y) = y > x && y < 1e300 ? y : x
 
-# How a table was made: the first two lines of it, if they are comments, in lines of 150 letters.
-made_by(one, two) = comment(one).(comment(two) eq "" ? "" : "\n".comment(two))
-comment(s) = s[1:2] eq "#\004" ? wrapped(shown(s[3:*]), 8) : ""
-wrapped(s, n) = n == 0 ? "…" : strlen(s) <= 150 ? s : s[1:width_of(s)]."\n".wrapped(s[width_of(s) + 1:*], n - 1)
+# How a table was made: the first two lines of it, if they are comments. There is room for three lines of 150 letters: of the
+# first, a command, what is too long is left out in the middle; the second takes two.
+made_by(one, two) = shortened(comment(one)).(comment(two) eq "" ? "" : "\n".wrapped(comment(two), 2))
+comment(s) = s[1:2] eq "#\004" ? shown(s[3:*]) : ""
+shortened(s) = strlen(s) <= 150 ? s : s[1:85]." … ".s[strlen(s) - 61:*]
+wrapped(s, n) = n == 1 && strlen(s) > 150 ? s[1:149]."…" : strlen(s) <= 150 ? s : s[1:width_of(s)]."\n".wrapped(s[width_of(s) + 1:*], n - 1)
 width_of(s) = (end = 150, sum [i = 1:150] (s[i:i] eq " " ? (end = i) : 0), end)

@@ -11,6 +11,5 @@ Tensor *block_embed_norm(Pass *ps, Tensor *x, Tensor *weight, Tensor *bias)
 
 Tensor *block_add(Pass *ps, HookSlot slot, Tensor *x, Tensor *returned)
 {
-  bool hooked = ps->d->hook[slot] && hook_slot_in_layer(ps->d, slot, ps->layer);
-  return t_add(ps->tp, x, hooked ? hook_apply(ps, slot, &returned, 1) : returned);
+  return t_add(ps->tp, x, hook_works(ps->d, slot, ps->layer) ? hook_apply(ps, slot, &returned, 1) : returned);
 }

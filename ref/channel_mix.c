@@ -25,7 +25,7 @@ Tensor *channel_mix_pre_ffn(Pass *ps, Tensor *x, Tensor **carry, Tensor *mix_k, 
 Tensor *channel_mix(Pass *ps, Tensor *x, Tensor **carry, Tensor *mix_k, Tensor *mix_r, Tensor *key, Tensor *receptance,
                     Tensor *value)
 {
-  if (ps->d->hook[HOOK_CHANNEL_MIX]) return hook_apply(ps, HOOK_CHANNEL_MIX, &x, 1);
+  if (dims_hook(ps->d, HOOK_CHANNEL_MIX, ps->layer)) return hook_apply(ps, HOOK_CHANNEL_MIX, &x, 1);
   Tensor *mu[] = {mix_k, mix_r}, *prev = t_shift(ps->tp, x, carry);
   Tensor **m = mixes_prev_to_x(ps, HOOK_FFN_SHIFT, x, prev, mu); /* k, r; in v2 one for both */
   return mixed_channels(ps, "ffn", x, m[0], m[ps->d->ffn_streams - 1], key, receptance, value);

@@ -14,6 +14,18 @@ int dims_size(const Dims *d, size_t size)
 
 int *dims_at(Dims *d, size_t offset) { return (int *)(void *)((char *)d + offset); }
 
+const Hook *dims_hook(const Dims *d, HookSlot slot, int layer)
+{
+  return d->layer_hook[slot] ? d->layer_hook[slot][layer] : d->hook[slot];
+}
+
+bool dims_hooked(const Dims *d, HookSlot slot)
+{
+  for (int layer = 0; d->layer_hook[slot] && layer < d->L; layer++)
+    if (d->layer_hook[slot][layer]) return true;
+  return d->hook[slot] && !d->layer_hook[slot];
+}
+
 void dims_complete_heads(const char *version, Dims *d, int default_head)
 {
   if (!d->H && !d->N) d->N = d->A % default_head == 0 ? default_head : d->A;

@@ -28,13 +28,18 @@ typedef struct {
   int tiny_layer, tiny;         /* v4: the layer (from 1) with tiny attention, and its width */
   int streams, ffn_streams;     /* mixes of a token with the one before, for the two parts of a block */
   int history;                  /* tokens seen so far, in the shape of a state that keeps them all */
-  const Hook *hook[HOOK_SLOTS]; /* in each slot; NULL: the version does it. After all sizes */
+  /* After all sizes, the hooks: in each slot one for all layers, or a list [L] of them. NULL: the version does it. */
+  const Hook *hook[HOOK_SLOTS];
+  const Hook *const *layer_hook[HOOK_SLOTS];
 } Dims;
 
 typedef struct {
   int axes;
   size_t size[MAX_AXES]; /* each an offset into Dims, or FIXED(n) */
 } ShapeSpec;
+
+const Hook *dims_hook(const Dims *d, HookSlot slot, int layer); /* of this layer; NULL: the version does it */
+bool dims_hooked(const Dims *d, HookSlot slot);                 /* in some layer */
 
 #define FIXED(n) (sizeof(Dims) + (size_t)(n)) /* n itself */
 /* clang-format off */

@@ -23,7 +23,7 @@ const Slot hook_slots[HOOK_SLOTS] = {
     [HOOK_BONUS] = {"bonus", "att", "r k v", "what the token adds to its own output: [B,T,A] or nothing", WIDTH(A),
                     .nothing = true, ANY},
     [HOOK_KEY_NORM] = {"key_norm", "att", "k", "removal key: [B,T,A]", WIDTH(A), ANY},
-    [HOOK_VALUE_RESIDUAL] = {"value_residual", "att", "v v_first x", "value, from layer 1 on: [B,T,A]", WIDTH(A), ANY},
+    [HOOK_VALUE_RESIDUAL] = {"value_residual", "att", "v v_first x", "value, from the second layer on: [B,T,A]", WIDTH(A), ANY},
     [HOOK_RECURRENCE] = {"recurrence", "att", "", "[B,T,A]", WIDTH(A), ANY},
     [HOOK_NORM] = {"norm", "att", "y", "[B,T,A]", WIDTH(A), ANY},
     [HOOK_TIME_MIX] = {"time_mix", "att", "x", "[B,T,C]", WIDTH(C), ANY},
@@ -48,14 +48,22 @@ int hook_slot(const char *name)
 bool hook_slot_in_layer(const Dims *d, HookSlot slot, int layer)
 {
   if (slot == HOOK_EMBED_NORM) return layer == 0;
-  if (strcmp(hook_slots[slot].part, "ffn") == 0) return true;
-  return !has_pre_ffn(d, layer) && (slot != HOOK_VALUE_RESIDUAL || layer > 0);
+  bool ffn = strcmp(hook_slots[slot].part, "ffn") == 0;
+  HookSlot whole = ffn ? HOOK_CHANNEL_MIX : HOOK_TIME_MIX;
+  if (slot != whole && !hook_slots[slot].around && dims_hook(d, whole, layer)) return false;
+  return ffn || (!has_pre_ffn(d, layer) && (slot != HOOK_VALUE_RESIDUAL || has_earlier_values(d, layer)));
+}
+
+bool hook_works(const Dims *d, HookSlot slot, int layer)
+{
+  return dims_hook(d, slot, layer) && hook_slot_in_layer(d, slot, layer);
 }
 
 void hook_param_name(char *out, size_t size, int layer, const Hook *h, const char *param)
 {
   const Slot *s = &hook_slots[h->slot];
-  snprintf(out, size, "blocks.%d.%s.%s.%s.%s", layer, s->part, s->name, h->name, param);
+  if (layer < 0) snprintf(out, size, "%s.%s.%s.%s", s->part, s->name, h->name, param);
+  else snprintf(out, size, "blocks.%d.%s.%s.%s.%s", layer, s->part, s->name, h->name, param);
 }
 
 /* ---- use ---- */
@@ -65,7 +73,7 @@ static const char *title(const Hook *h, int layer)
 {
   static char text[300];
   snprintf(text, sizeof text, "hook %s \"%s\"%s%s%s, layer %d", hook_slots[h->slot].name, h->name,
-           h->origin ? " (" : "", h->origin ? h->origin : "", h->origin ? ")" : "", layer);
+           h->origin ? " (" : "", h->origin ? h->origin : "", h->origin ? ")" : "", layer + 1);
   return text;
 }
 
@@ -75,7 +83,7 @@ static void out_of_range(const HookCall *c, const Tensor *t, size_t at, double x
   char range[60] = "a finite number";
   if (isfinite(s->low)) snprintf(range, sizeof range, "%g to %g", s->low, s->high);
   else if (isfinite(s->high)) snprintf(range, sizeof range, "at most %g", s->high);
-  rwkv_fail("%s: element %zu of %s is %g, expected %s", title(c->hook, c->ps->layer), at + 1, tensor_shape(t), x,
+  rwkv_fail("%s: returned %g at %s, expected %s", title(c->hook, c->ps->layer), x, shape_place(t->axes, t->shape, at),
             range);
 }
 
@@ -111,7 +119,7 @@ static Tensor *for_all_channels(const HookCall *c, Tensor *t)
 
 static void use(Pass *ps, HookSlot slot, Tensor **in, int in_count, Tensor **out, int out_count)
 {
-  HookCall c = {ps->d->hook[slot], ps, in, in_count, ps->hook_param[slot], ps->hook_state[slot], out, out_count};
+  HookCall c = {dims_hook(ps->d, slot, ps->layer), ps, in, in_count, ps->hook_param[slot], ps->hook_state[slot], out, out_count};
   c.hook->apply(&c);
   for (int i = 0; i < out_count; i++) {
     check(&c, out[i]);
@@ -130,7 +138,7 @@ int hook_streams(const Dims *d, HookSlot slot) { return slot == HOOK_SHIFT ? d->
 
 Tensor **hook_shift(Pass *ps, HookSlot slot, Tensor *x, Tensor *prev)
 {
-  if (!ps->d->hook[slot]) return NULL;
+  if (!dims_hook(ps->d, slot, ps->layer)) return NULL;
   int streams = hook_streams(ps->d, slot);
   Tensor **out = arena_alloc(&ps->tp->arena, (size_t)streams * sizeof *out);
   memset(out, 0, (size_t)streams * sizeof *out);

@@ -21,7 +21,8 @@ typedef struct {
 
 extern const Slot hook_slots[HOOK_SLOTS];
 int hook_slot(const char *name);                                  /* fails, naming the slots there are */
-bool hook_slot_in_layer(const Dims *d, HookSlot slot, int layer); /* a hook in the slot is at work in this layer */
+bool hook_slot_in_layer(const Dims *d, HookSlot slot, int layer); /* this layer has the slot */
+bool hook_works(const Dims *d, HookSlot slot, int layer);         /* a hook stands in the slot, and the layer has it */
 
 /* ---- hooks ---- */
 
@@ -49,7 +50,8 @@ struct Hook {
   void (*apply)(HookCall *c);
 };
 
-/* "blocks.0.att.decay.floor.w0" */
+
+/* "blocks.0.att.decay.floor.w0"; "att.decay.floor.w0", which all layers share, of layer -1 */
 void hook_param_name(char *out, size_t size, int layer, const Hook *h, const char *param);
 
 /* What the hook in the slot makes of the inputs, checked for shape, range and finite numbers. */
@@ -61,6 +63,6 @@ Tensor **hook_shift(Pass *ps, HookSlot slot, Tensor *x, Tensor *prev);
 /* The result of the hook in the slot; if there is none, `own`, which is what the version does itself. With a hook `own`
    is not run at all: it costs nothing, and may name parameters that the model does not have. */
 #define HOOK(ps, slot, own, ...) \
-  ((ps)->d->hook[slot] ? hook_apply(ps, slot, (Tensor *[]){__VA_ARGS__}, COUNT(((Tensor *[]){__VA_ARGS__}))) : (own))
+  (dims_hook((ps)->d, slot, (ps)->layer) ? hook_apply(ps, slot, (Tensor *[]){__VA_ARGS__}, COUNT(((Tensor *[]){__VA_ARGS__}))) : (own))
 
 #endif

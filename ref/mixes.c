@@ -10,10 +10,10 @@ static Tensor **lerps(Pass *ps, HookSlot slot, Tensor *from, Tensor *to, Tensor 
 
 Tensor **mixes_x_to_prev(Pass *ps, HookSlot slot, Tensor *x, Tensor *prev, Tensor *const *mu)
 {
-  return ps->d->hook[slot] ? hook_shift(ps, slot, x, prev) : lerps(ps, slot, x, prev, mu);
+  return dims_hook(ps->d, slot, ps->layer) ? hook_shift(ps, slot, x, prev) : lerps(ps, slot, x, prev, mu);
 }
 
 Tensor **mixes_prev_to_x(Pass *ps, HookSlot slot, Tensor *x, Tensor *prev, Tensor *const *mu)
 {
-  return ps->d->hook[slot] ? hook_shift(ps, slot, x, prev) : lerps(ps, slot, prev, x, mu);
+  return dims_hook(ps->d, slot, ps->layer) ? hook_shift(ps, slot, x, prev) : lerps(ps, slot, prev, x, mu);
 }

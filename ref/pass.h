@@ -13,8 +13,10 @@ typedef struct Trace {
 typedef struct {
   Tape *tp;
   const Dims *d;
-  const int *tokens; /* [B,T] */
+  const int *tokens; /* [B,T], */
+  Tensor *vectors;   /* or what stands in place of their embedding, [B,T,C] */
   int B, T;
+  const int64_t *seen; /* [B] tokens that each sequence has seen before */
   const void *global;              /* the parameters around the blocks */
   Tensor **state;                  /* of all layers, before -> after */
   Tensor **global_state;           /* around the blocks, before -> after */
@@ -22,7 +24,7 @@ typedef struct {
   Tensor **hook_param[HOOK_SLOTS]; /* the parameters of its hooks */
   Tensor **hook_state[HOOK_SLOTS]; /* and their state, before -> after */
   Tensor *emb;                     /* v4: the raw embedding, [B,T,C] */
-  Tensor *v_first;                 /* v7: the values of block 0, [B,T,C] */
+  Tensor *v_first;                 /* v7: the values of the first block with time mixing, [B,T,C] */
   bool rounded_decay;              /* v7: 0.606531 for e^{-1/2}, as the official inference code has it */
   const void *host;                /* of the model */
   int *held;                       /* of the state: + 1 while a hook is at work */

@@ -1,6 +1,7 @@
 /* Aviary: every RWKV in plain C. The one public header: a table of contents.
 
    engine/err.h      rwkv_protect, rwkv_fail        every failure surfaces at one boundary
+   engine/nearest.h  nearest_name                   what a misspelt word was meant to be
    engine/rng.h      rng_*                          random numbers that are functions of (seed, stream, n)
    engine/tensor.h   tensor_*                       numbers under a shape
    engine/packed.h   packed_write                   numbers in 16 bits, for weights that are only read
@@ -34,7 +35,7 @@
      Model *m = model_new(version_find("v7"), &d, 1);
      Tape *tp = tape_new();
      State *st = state_new(m, 1);
-     Tensor *logits = model_logits(tp, m, tokens, 1, T, st);   // [1,T,256], st is now the state after
+     Tensor *logits = model_logits(tp, m, TOKENS(tokens, 1, T), st);   // [1,T,256], st is now the state after
 */
 #ifndef AVIARY_RWKV_H
 #define AVIARY_RWKV_H

@@ -98,7 +98,7 @@ static Tensor *per_channel(Pass *ps, Tensor *x)
 /* u [A]; zero when a hook adds the bonus instead */
 static Tensor *bonus(Pass *ps, const V5Block *p)
 {
-  if (ps->d->hook[HOOK_BONUS]) return tape_zeros(ps->tp, 1, &ps->d->A);
+  if (dims_hook(ps->d, HOOK_BONUS, ps->layer)) return tape_zeros(ps->tp, 1, &ps->d->A);
   return per_channel(ps, p->first ? t_exp(ps->tp, p->first) : p->faaaa);
 }
 

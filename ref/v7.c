@@ -135,7 +135,7 @@ static Tensor *time_mix(Pass *ps, const V7Block *p, Tensor *x, Tensor **st)
   Tensor *g = HOOK(ps, HOOK_GATE, v7_gate(tp, xg, p->g1, p->g2), xg);                 /* [v7.6] */
 
   Tensor *v = v0; /* [v7.4]  value residual */
-  if (ps->layer == 0) ps->v_first = v0;
+  if (!ps->v_first) ps->v_first = v0;
   else
     v = HOOK(ps, HOOK_VALUE_RESIDUAL, v7_value_residual(tp, v0, ps->v_first, xv, p->v0, p->v1, p->v2), v0, ps->v_first,
              xv);

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* clang-format off */
-#define PARAM(name, shape, init, gain, lr) {name, shape, always, init, gain, lr, 0}
+#define PARAM(name, shape, init, gain, lr) {name, shape, always, init, gain, lr, 0, false}
 /* clang-format on */
 /* clang-format off */
 #define HOOK_OF(slot_, name_, apply_, complete_, ...)                                       \

@@ -23,13 +23,13 @@ grep -nE '(^|[^_[:alnum:]])(exp|exp2|expm1|log|log2|log1p|tanh|pow)[fl]?\(' ref/
   grep -vE '^[^:]*:[0-9]*:(/\*| ?\*| *//)|/\*.*(exp|log|tanh)\(' && breach 'a function of the C library in place of elementary.h (above)'
 
 # A file includes only what stands before it:
-#   num elementary packed err memory arena rng < tensor.h < kernels < table of ops < backend < fast < tensor.c expect <
+#   num elementary packed err memory arena rng nearest < tensor.h < kernels < table of ops < backend < fast < tensor.c expect <
 #   tape (t_*, node) optim < io < text < dims where init spec <
 #   pass hook < versions variants < model < golden
 layer() {
   case $1 in
     */engine/num.h | */engine/elementary.[ch] | */engine/packed.[ch] | */engine/err.[ch] | */engine/memory.[ch] | \
-      */engine/arena.[ch] | */engine/rng.[ch]) echo 1 ;;
+      */engine/arena.[ch] | */engine/rng.[ch] | */engine/nearest.[ch]) echo 1 ;;
     */engine/tensor.h) echo 2 ;;
     */engine/kernels.h | */engine/k_*.[ch] | ref/wkv*.c) echo 3 ;;
     */engine/op_table.h | */engine/ops.[ch]) echo 4 ;;
@@ -76,7 +76,7 @@ nm -A -P -g $(cut -d ' ' -f 2 $BUILD/lint_layers.txt) | awk '
 [ -s $BUILD/lint.txt ] && { cat $BUILD/lint.txt; breach 'a call goes against the order of layers (above)'; }
 
 # A name that other files see says by its prefix where it is at home.
-prefixes='m|packed|storage|arena|memory|rng|rwkv|shape|tensor|expect|k|op|backend|f|fast|machine|pool|shadow|t|tape|node|opt|
+prefixes='m|nearest|packed|storage|arena|memory|rng|rwkv|shape|tensor|expect|k|op|backend|f|fast|machine|pool|shadow|t|tape|node|opt|
   file|format|mapping|archive|convert|npy|pickle|torch|names|writer|output|regular|
   buffer|table|trie|double_array|ids|vocabulary|literal|utf8|nfc|words|bpe|world|chars|tokenizer|sampler|
   dims|has|init|hook|trace|mixes|global|block|channel|v[1-7]|version|
@@ -161,8 +161,9 @@ else
 fi
 
 # Scripts see neither rwkv.core's private functions nor the files that hold them.
-keepers=' init public hooks plot/init progress tensor digest text/ids experiment/init experiment/configs
-  experiment/draws experiment/files experiment/fingerprint experiment/known experiment/workers text/run '
+keepers=' init public hooks models trace recorded optimizer session nearest provenance plot/init progress tensor digest
+  text/ids text/run experiment/init experiment/configs experiment/draws experiment/files experiment/fingerprint
+  experiment/known experiment/settings experiment/workers '
 grep -rlE '^[^-]*\bprivate\b' lua/rwkv lua/commands | while read -r f; do
   name=${f#lua/rwkv/}
   case " $(echo $keepers) " in *" ${name%.lua} "*) ;; *) echo "$f" ;; esac

@@ -31,7 +31,7 @@ static real *in_pieces(Model *m, const int *tokens, unsigned cuts, bool recordin
     if (to < T && !(cuts >> to & 1)) continue;
     int piece[B * T], length = to - from;
     for (int i = 0; i < B * length; i++) piece[i] = tokens[i / length * T + from + i % length];
-    Tensor *t = model_logits(tp, m, piece, B, length, st);
+    Tensor *t = model_logits(tp, m, TOKENS(piece, B, length), st);
     size_t n = (size_t)length * V;
     for (int b = 0; b < B; b++) tensor_read(t, (size_t)b * n, n, logits + (size_t)(b * T + from) * V);
     from = to;
@@ -78,7 +78,7 @@ static double loss_of(const Problem *p, bool backward)
   Tape *tp = tape_new();
   State *st = state_new(p->m, B);
   tp->recording = backward;
-  Tensor *loss = model_loss(tp, p->m, p->tokens, p->targets, B, T, st, 0, NULL);
+  Tensor *loss = model_loss(tp, p->m, TOKENS(p->tokens, B, T), p->targets, st, NULL, NULL);
   double value = (double)loss->data[0];
   if (backward) tape_backward(tp, loss);
   state_free(st);
@@ -184,7 +184,7 @@ void write_model(const Model *m, const char *path)
 
 typedef struct {
   TensorFile *file;
-  const Hook *const *hooks;
+  const Dims *hooks;
   Model *model;
 } Load;
 
@@ -194,7 +194,7 @@ static void load(void *arg)
   l->model = model_load(l->file, &(LoadOptions){.hooks = l->hooks});
 }
 
-Model *load_model(const char *path, const Hook *const *hooks)
+Model *load_model(const char *path, const Dims *hooks)
 {
   Load l = {file_open(path), hooks, NULL};
   const char *error = rwkv_protect(load, &l);
@@ -214,7 +214,7 @@ static bool same_logits(Model *a, Model *b)
   return same;
 }
 
-void check_round_trip(const char *what, Model *m, const Hook *const *hooks)
+void check_round_trip(const char *what, Model *m, const Dims *hooks)
 {
   const char *path = files_path("model.safetensors");
   write_model(m, path);

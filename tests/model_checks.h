@@ -16,10 +16,10 @@ void check_slopes(const char *what, Model *m, const char *part);
 void check_counts(const char *what, Model *m);
 
 /* Written and read again, given the hooks by slot (or NULL), it is the same model. Needs files_setup. */
-void check_round_trip(const char *what, Model *m, const Hook *const *hooks);
+void check_round_trip(const char *what, Model *m, const Dims *hooks);
 
 void write_model(const Model *m, const char *path);
 /* Fails as model_load does. */
-Model *load_model(const char *path, const Hook *const *hooks);
+Model *load_model(const char *path, const Dims *hooks);
 
 #endif

@@ -118,7 +118,7 @@ real *logits_of(Model *m, const int *tokens, int B, int T, State *st)
 {
   Tape *tp = tape_new();
   tp->recording = false;
-  real *out = numbers_of(model_logits(tp, m, tokens, B, T, st));
+  real *out = numbers_of(model_logits(tp, m, TOKENS(tokens, B, T), st));
   tape_reset(tp);
   tape_free(tp);
   return out;

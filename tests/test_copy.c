@@ -156,15 +156,15 @@ static void refused(void **state)
   (void)state;
   static const int tokens[] = {0, 3, 2, 1, 8, 0}, negative[] = {0, 1, 2, 1, -1, 0};
   static const Refusal refusals[] = {
-      {"copy_scores: token 8 is outside 0..7",
+      {"copy_scores: token 8, expected 0 to 7",
        {.run = run_one_row, .leaves = 2, .leaf = {SHAPE(6, 4), SHAPE(2, 3, 4)}, .arg = {3, 8}, .index = tokens}},
-      {"copy_scores: token -1 is outside 0..8",
+      {"copy_scores: token -1, expected 0 to 8",
        {.run = run_one_row, .leaves = 2, .leaf = {SHAPE(6, 4), SHAPE(2, 3, 4)}, .arg = {3, 9}, .index = negative}},
-      {"copy_scores: row 6 is outside 0..5",
+      {"copy_scores: row 7, expected 1 to 6",
        {.run = run_one_row, .leaves = 2, .leaf = {SHAPE(1, 4), SHAPE(2, 3, 4)}, .arg = {3, 9, 6}, .index = tokens}},
-      {"copy_scores: row -1 is outside 0..5",
+      {"copy_scores: row 0, expected 1 to 6",
        {.run = run_one_row, .leaves = 2, .leaf = {SHAPE(1, 4), SHAPE(2, 3, 4)}, .arg = {3, 9, -1}, .index = tokens}},
-      {"copy_scores: row 4 is outside 0..3", /* of the new positions only */
+      {"copy_scores: row 5, expected 1 to 4", /* of the new positions only */
        {.run = run_one_row, .leaves = 2, .leaf = {SHAPE(1, 4), SHAPE(2, 3, 4)}, .arg = {2, 9, 4}, .index = tokens}},
       {"copy_scores: q [6,5], k [2,3,4] and tokens [2,3] do not fit 6 rows and 3 new positions",
        {.run = run_one_row, .leaves = 2, .leaf = {SHAPE(6, 5), SHAPE(2, 3, 4)}, .arg = {3, 9}, .index = tokens}},
@@ -180,7 +180,7 @@ static void refused(void **state)
        {.run = run_linear_attention,
         .leaves = 5,
         .leaf = {SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 2, 4), SHAPE(2, 0, 4), SHAPE(2, 0, 4)}}},
-      {"concat: [2,1,5] and [2,3,4] differ outside axis 1",
+      {"concat: [2,1,5] and [2,3,4] differ outside axis 2",
        {.run = run_linear_attention,
         .leaves = 5,
         .leaf = {SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 3, 4), SHAPE(2, 1, 5), SHAPE(2, 1, 4)}}},

@@ -76,13 +76,13 @@ static void train(Numbers *all, Model *m, Optim *o)
     int *tokens = random_tokens((uint64_t)step, 2 * B * T, m->d.V), *targets = tokens + 1;
     Score score;
     State *st = state_new(m, B);
-    Tensor *first = model_loss(tp, m, tokens, targets, B, T, st, 1e-4, &score);
-    Tensor *loss = t_add(tp, first, model_loss(tp, m, tokens + B * T - 1, targets + B * T - 1, B, T, st, 0, NULL));
+    Tensor *first = model_loss(tp, m, TOKENS(tokens, B, T), targets, st, &(LossOptions){.l2wrap = 1e-4}, &score);
+    Tensor *loss = t_add(tp, first, model_loss(tp, m, TOKENS(tokens + B * T - 1, B, T), targets + B * T - 1, st, NULL, NULL));
     tape_backward(tp, loss);
     add_tensor(all, loss);
     add(all, &(real){(real)score.correct}, 1);
     for (int i = 0; i < m->count; i++) add_gradient(all, m->params[i].t);
-    add(all, &(real){(real)opt_step(o)}, 1);
+    add(all, &(real){(real)opt_step(o, NULL)}, 1);
     opt_zero_grad(o);
     tape_reset(tp);
     add_state(all, st);
@@ -110,12 +110,12 @@ static void run(Numbers *all, Model *m)
   free(tokens);
 }
 
-static void load_and_train(Numbers *all, const char *path, const Hook *const *hooks, const OptConfig *config)
+static void load_and_train(Numbers *all, const char *path, const Dims *hooks, const OptConfig *config)
 {
   TensorFile *f = file_open(path);
   Model *m = model_load(f, &(LoadOptions){.hooks = hooks});
   Optim *o = model_optimizer(m, config);
-  opt_restore(o, m, f);
+  opt_restore(o, "optim.", f);
   file_close(f);
   add_optim(all, o);
   train(all, m, o);
@@ -123,7 +123,7 @@ static void load_and_train(Numbers *all, const char *path, const Hook *const *ho
   model_free(m);
 }
 
-static void load_packed(Numbers *all, const char *path, const Hook *const *hooks)
+static void load_packed(Numbers *all, const char *path, const Dims *hooks)
 {
   TensorFile *f = file_open(path);
   Model *m = model_load(f, &(LoadOptions){.hooks = hooks, .packed = true});
@@ -154,16 +154,16 @@ static Numbers life_of(const Version *v, const Dims *d)
   run(&all, m);
   FileWriter *w = writer_create(path);
   model_write(m, w);
-  opt_write(o, m, w);
+  opt_write(o, "optim.", w);
   writer_finish(w);
-  load_and_train(&all, path, d->hook, &config);
+  load_and_train(&all, path, d, &config);
   for (int storage = 0; storage < STORAGE_COUNT; storage++) {
     Model *packed = model_pack(m, (Storage)storage);
     run(&all, packed);
     if (storage == STORED_BF16) write_model(packed, path);
     model_free(packed);
   }
-  load_packed(&all, path, d->hook);
+  load_packed(&all, path, d);
   opt_free(o);
   model_free(m);
   return all;

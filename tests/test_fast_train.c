@@ -70,12 +70,12 @@ static double run_loss(Training *r, Rng *rng, int count, bool learn)
   int tokens[HELD_OUT * T], targets[HELD_OUT * T];
   examples(tokens, targets, rng, count);
   r->state = state_new(r->model, count);
-  Tensor *loss = model_loss(r->tape, r->model, tokens, targets, count, T, r->state, 1e-4, NULL);
+  Tensor *loss = model_loss(r->tape, r->model, TOKENS(tokens, count, T), targets, r->state, &(LossOptions){.l2wrap = 1e-4}, NULL);
   real value;
   tensor_read(loss, 0, 1, &value);
   if (learn) {
     tape_backward(r->tape, loss);
-    opt_step(r->optim);
+    opt_step(r->optim, NULL);
     opt_zero_grad(r->optim);
   }
   tape_reset(r->tape);

@@ -147,7 +147,7 @@ static double worst_gradient(Model *m, TensorFile *f, char *where, size_t room)
   State *s = state_new(m, B);
   Tape *tp = tape_new();
   zero_model_grads(m);
-  tape_backward(tp, model_loss(tp, m, tokens, targets, B, T, s, 0, NULL));
+  tape_backward(tp, model_loss(tp, m, TOKENS(tokens, B, T), targets, s, NULL, NULL));
   double worst = 0;
   for (int i = 0; i < m->count; i++) {
     char name[PARAM_NAME + 20];

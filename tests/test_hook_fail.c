@@ -70,34 +70,34 @@ static const struct {
 } wrongs[] = {
     {HOOK_SHIFT, wider, "returned [2,5,10], expected [2,5,9]"},
     {HOOK_SHIFT, nothing, "returned nothing, expected [2,5,9]"},
-    {HOOK_SHIFT, nan_in_it, "element 5 of [2,5,9] is nan, expected a finite number"},
+    {HOOK_SHIFT, nan_in_it, "returned nan at [1,1,5], expected a finite number"},
     {HOOK_FFN_SHIFT, turned, "returned [5,2,9], expected [2,5,9]"},
-    {HOOK_FFN_SHIFT, infinite, "element 5 of [2,5,9] is inf, expected a finite number"},
+    {HOOK_FFN_SHIFT, infinite, "returned inf at [1,1,5], expected a finite number"},
     {HOOK_RECEPTANCE, row, "returned [9], expected [2,5,9]"},
     {HOOK_RECEPTANCE, four_axes, "returned [1,2,5,9], expected [2,5,9]"},
     {HOOK_DECAY, wider, "returned [2,5,10], expected [2,5,9] or [9]"},
     {HOOK_DECAY, long_row, "returned [10], expected [2,5,9] or [9]"},
     {HOOK_DECAY, nothing, "returned nothing, expected [2,5,9]"},
-    {HOOK_DECAY, nan_in_it, "element 5 of [2,5,9] is nan, expected at most 0"},
-    {HOOK_DECAY, quarter, "element 5 of [2,5,9] is 0.25, expected at most 0"},
-    {HOOK_DECAY, minus_infinite, "element 5 of [2,5,9] is -inf, expected at most 0"},
-    {HOOK_ICLR, large, "element 5 of [2,5,9] is 2.5, expected 0 to 2"},
-    {HOOK_ICLR, negative, "element 5 of [2,5,9] is -0.5, expected 0 to 2"},
+    {HOOK_DECAY, nan_in_it, "returned nan at [1,1,5], expected at most 0"},
+    {HOOK_DECAY, quarter, "returned 0.25 at [1,1,5], expected at most 0"},
+    {HOOK_DECAY, minus_infinite, "returned -inf at [1,1,5], expected at most 0"},
+    {HOOK_ICLR, large, "returned 2.5 at [1,1,5], expected 0 to 2"},
+    {HOOK_ICLR, negative, "returned -0.5 at [1,1,5], expected 0 to 2"},
     {HOOK_ICLR, flat, "returned [10,9], expected [2,5,9] or [9]"},
     {HOOK_GATE, long_row, "returned [10], expected [2,5,9] or [9]"},
-    {HOOK_GATE, infinite, "element 5 of [2,5,9] is inf, expected a finite number"},
+    {HOOK_GATE, infinite, "returned inf at [1,1,5], expected a finite number"},
     {HOOK_BONUS, row, "returned [9], expected [2,5,9]"},
-    {HOOK_BONUS, nan_in_it, "element 5 of [2,5,9] is nan, expected a finite number"},
+    {HOOK_BONUS, nan_in_it, "returned nan at [1,1,5], expected a finite number"},
     {HOOK_KEY_NORM, nothing, "returned nothing, expected [2,5,9]"},
     {HOOK_VALUE_RESIDUAL, wider, "returned [2,5,10], expected [2,5,9]"},
     {HOOK_RECURRENCE, turned, "returned [5,2,9], expected [2,5,9]"},
-    {HOOK_NORM, minus_infinite, "element 5 of [2,5,9] is -inf, expected a finite number"},
+    {HOOK_NORM, minus_infinite, "returned -inf at [1,1,5], expected a finite number"},
     {HOOK_TIME_MIX, flat, "returned [10,9], expected [2,5,9]"},
     {HOOK_TIME_MIX, nothing, "returned nothing, expected [2,5,9]"},
     {HOOK_CHANNEL_MIX, wider, "returned [2,5,10], expected [2,5,9]"},
     {HOOK_TIME_OUT, row, "returned [9], expected [2,5,9]"},
     {HOOK_CHANNEL_OUT, nothing, "returned nothing, expected [2,5,9]"},
-    {HOOK_EMBED_NORM, nan_in_it, "element 5 of [2,5,9] is nan, expected a finite number"},
+    {HOOK_EMBED_NORM, nan_in_it, "returned nan at [1,1,5], expected a finite number"},
 };
 
 typedef struct {
@@ -109,7 +109,7 @@ typedef struct {
 static void go(void *arg)
 {
   Go *g = arg;
-  model_logits(g->tp, g->m, tokens, B, T, g->st);
+  model_logits(g->tp, g->m, TOKENS(tokens, B, T), g->st);
 }
 
 /* A run that goes well, one that fails, one that goes well: as if the failed one had never been. */
@@ -130,7 +130,7 @@ static void check_wrong(const Hook *h, const char *expected, bool recording)
   const char *message = rwkv_protect(go, &g);
   broken = false;
   snprintf(title, sizeof title, "hook %s \"wrong\" (here.c:3), layer %d: ", hook_slots[h->slot].name,
-           wrong_layer(h->slot));
+           wrong_layer(h->slot) + 1);
   if (!message) fail_msg("nothing failed, expected %s%s", title, expected);
   if (!strstr(message, title) || !strstr(message, expected)) fail_msg("%s; expected %s%s", message, title, expected);
   assert_true(same_states(g.st, before));

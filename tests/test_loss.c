@@ -127,7 +127,7 @@ static void refused(void **state)
   (void)state;
   static const int too_large[] = {2, 3, -1};
   static const Refusal refusals[] = {
-      {"cross_entropy: target 3 at row 1 is not below V=3",
+      {"cross_entropy: target 3 at row 2, expected at most 2",
        {.run = run_cross_entropy, .leaves = 1, .leaf = {SHAPE(3, 3)}, .index = too_large}},
       {"cross_entropy: logits are [..,V], not []",
        {.run = run_cross_entropy, .leaves = 1, .leaf = {SCALAR}, .index = too_large}},

@@ -38,10 +38,10 @@ static double *segment_grads(Model *m, const int *tokens, const int *targets, in
     else second[b * rest + t - cut] = tokens[i], late[b * rest + t - cut] = targets[i];
   }
   zero_model_grads(m);
-  if (how != AT_ONCE) model_logits(tp, m, first, B, cut, st);
+  if (how != AT_ONCE) model_logits(tp, m, TOKENS(first, B, cut), st);
   if (how == DETACHED) state_detach(st);
-  Tensor *l = how == AT_ONCE ? model_loss(tp, m, tokens, all, B, T, st, 0, NULL)
-                             : model_loss(tp, m, second, late, B, rest, st, 0, NULL);
+  Tensor *l = how == AT_ONCE ? model_loss(tp, m, TOKENS(tokens, B, T), all, st, NULL, NULL)
+                             : model_loss(tp, m, TOKENS(second, B, rest), late, st, NULL, NULL);
   *loss = (double)l->data[0];
   tape_backward(tp, l);
   double *g = model_grads(m, n);
@@ -110,7 +110,7 @@ static double loss_of(Problem *p, bool backward)
 {
   State *st = state_new(p->m, p->B);
   p->tp->recording = backward;
-  Tensor *l = model_loss(p->tp, p->m, p->tokens, p->targets, p->B, p->T, st, 0, NULL);
+  Tensor *l = model_loss(p->tp, p->m, TOKENS(p->tokens, p->B, p->T), p->targets, st, NULL, NULL);
   double loss = (double)l->data[0];
   if (backward) tape_backward(p->tp, l);
   state_free(st);

@@ -72,7 +72,7 @@ static void with_a_hook(void **state)
     int layers = 0;
     for (int layer = 0; layer < m->d.L; layer++) layers += hook_slot_in_layer(&m->d, (*h)->slot, layer);
     assert_int_equal(walk(m).of_hooks, layers * (*h)->param_count);
-    assert_int_equal(layout_state_count(v, &m->d), v->state.count + (*h)->state_count);
+    assert_int_equal(layout_state_count(v, &m->d, 0), v->state.count + (*h)->state_count);
     model_free(m);
     seen++;
   }

@@ -36,7 +36,7 @@ static void check_log_likelihood(Model *m, const int *tokens, const int *targets
   State *st = state_new(m, B);
   double *log_p = malloc((size_t)(B * T) * sizeof *log_p);
   bool *greedy = malloc((size_t)(B * T) * sizeof *greedy);
-  assert_int_equal(model_log_likelihood(tp, m, tokens, targets, B, T, st, log_p, greedy), scored);
+  assert_int_equal(model_log_likelihood(tp, m, TOKENS(tokens, B, T), targets, st, log_p, greedy), scored);
   for (int i = 0; i < scored; i++) {
     if (!(fabs(log_p[i] - want[i]) <= LOSS_TOL * fmax(1, fabs(want[i]))))
       fail_msg("%s: log p %.15g, by hand %.15g", m->version->name, log_p[i], want[i]);
@@ -70,7 +70,7 @@ static void check_loss(Model *m, int B, int T, int every)
   }
   Tape *tp = tape_new();
   Score score = {-5, -5};
-  double loss = (double)model_loss(tp, m, tokens, targets, B, T, st2, 0, &score)->data[0];
+  double loss = (double)model_loss(tp, m, TOKENS(tokens, B, T), targets, st2, NULL, &score)->data[0];
   double want = scored ? total / scored : 0;
   if (!(fabs(loss - want) <= LOSS_TOL * fmax(1, want)))
     fail_msg("%s: loss %.15g, by hand %.15g", m->version->name, loss, want);
@@ -105,7 +105,7 @@ static void nothing_scored_gives_no_gradient(void **state)
     const int tokens[4] = {1, 2, 3, 0}, targets[4] = {-1, -1, -1, -1};
     State *st = state_new(m, 2);
     Tape *tp = tape_new();
-    Tensor *loss = model_loss(tp, m, tokens, targets, 2, 2, st, 1e-4, NULL);
+    Tensor *loss = model_loss(tp, m, TOKENS(tokens, 2, 2), targets, st, &(LossOptions){.l2wrap = 1e-4}, NULL);
     assert_true(loss->data[0] == 0);
     zero_model_grads(m);
     tape_backward(tp, loss);
@@ -142,7 +142,7 @@ static double *wrapped_grads(Model *m, const int *tokens, const int *targets, in
   State *st = state_new(m, B);
   Tape *tp = tape_new();
   zero_model_grads(m);
-  Tensor *l = model_loss(tp, m, tokens, targets, B, T, st, l2wrap, NULL);
+  Tensor *l = model_loss(tp, m, TOKENS(tokens, B, T), targets, st, &(LossOptions){.l2wrap = l2wrap}, NULL);
   *loss = (double)l->data[0];
   tape_backward(tp, l);
   state_free(st);

@@ -16,6 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
+static const int three[] = {1, 2, 3};
+
 static const char *packed_file(Model *m, Storage storage)
 {
   const char *path = files_path("packed.safetensors");
@@ -71,7 +73,7 @@ typedef struct {
 static void run(void *arg)
 {
   Run *r = arg;
-  model_logits(r->tp, r->m, (int[]){1, 2, 3}, 1, 3, r->state);
+  model_logits(r->tp, r->m, TOKENS(three, 1, 3), r->state);
 }
 
 static void notices_that_the_file_changed(void **state)

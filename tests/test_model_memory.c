@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+static const int three[] = {1, 2, 3};
+
 static int no_limit(void **state)
 {
   (void)state;
@@ -126,7 +128,7 @@ static void freeing_needs_no_memory(void **state)
   model = small_model(version_find("v1"), 0);
   Tape *tp = tape_new();
   State *s = state_new(model, 1);
-  model_logits(tp, model, (int[]){1, 2, 3}, 1, 3, s);
+  model_logits(tp, model, TOKENS(three, 1, 3), s);
   memory_limit(1, "a test");
   state_free(s);
   tape_free(tp);

@@ -38,7 +38,7 @@ static void run_piece(Model *m, Tape *tp, const int *tokens, Result *r, int from
   int length = to - from;
   int *piece = calloc((size_t)(r->B * length), sizeof *piece);
   for (int b = 0; b < r->B; b++) memcpy(piece + b * length, tokens + b * r->T + from, (size_t)length * sizeof *piece);
-  Tensor *t = model_logits(tp, m, piece, r->B, length, r->state);
+  Tensor *t = model_logits(tp, m, TOKENS(piece, r->B, length), r->state);
   free(piece); /* the tape must not need them any more */
   size_t row = (size_t)length * (size_t)r->V;
   assert_int_equal(t->n, (size_t)r->B * row);
@@ -188,7 +188,7 @@ static void the_last_logits(void **state)
       State *st = state_new(m, B);
       Tape *tp = tape_new();
       tp->recording = false;
-      real *last = numbers_of(model_logits_last(tp, m, tokens, B, T, st));
+      real *last = numbers_of(model_logits_last(tp, m, TOKENS(tokens, B, T), st));
       for (int b = 0; b < B; b++)
         assert_memory_equal(last + b * m->d.V, all.logits + (b * T + T - 1) * m->d.V, (size_t)m->d.V * sizeof *last);
       assert_true(same_states(st, all.state));

@@ -23,13 +23,13 @@ typedef struct {
 static void call_run(void *arg)
 {
   Call *c = arg;
-  model_logits(c->tp, c->m, c->tokens, c->B, c->T, c->st);
+  model_logits(c->tp, c->m, TOKENS(c->tokens, c->B, c->T), c->st);
 }
 
 static void call_loss(void *arg)
 {
   Call *c = arg;
-  model_loss(c->tp, c->m, c->tokens, c->targets, c->B, c->T, c->st, 0, NULL);
+  model_loss(c->tp, c->m, TOKENS(c->tokens, c->B, c->T), c->targets, c->st, NULL, NULL);
 }
 
 /* What is refused before it begins leaves the state alone. */
@@ -59,11 +59,11 @@ static void bad_runs(void **state)
     refused((Call){.m = m, .tokens = tokens, .B = 2, .T = -1, .st = st}, "[2,-1]", "");
     refused((Call){.m = m, .tokens = tokens, .B = 2, .T = 3, .st = of_fewer}, "another model", v->name);
     tokens[4] = m->d.V;
-    refused((Call){.m = m, .tokens = tokens, .B = 2, .T = 3, .st = st}, "sequence 1, position 1", "0..");
+    refused((Call){.m = m, .tokens = tokens, .B = 2, .T = 3, .st = st}, "sequence 2, position 2", "expected 0 to");
     tokens[4] = -1;
-    refused((Call){.m = m, .tokens = tokens, .B = 2, .T = 3, .st = st}, "token -1", "0..");
+    refused((Call){.m = m, .tokens = tokens, .B = 2, .T = 3, .st = st}, "tokens: -1", "0 to");
     tokens[4] = 2147483647;
-    refused((Call){.m = m, .tokens = tokens, .B = 2, .T = 3, .st = st}, "2147483647", "0..");
+    refused((Call){.m = m, .tokens = tokens, .B = 2, .T = 3, .st = st}, "2147483647", "0 to");
     state_free(st), state_free(of_fewer);
     model_free(m), model_free(fewer);
   }
@@ -133,8 +133,8 @@ static void targets_outside(void **state)
     const int tokens[3] = {1, 2, 3}, targets[3] = {0, -1, m->d.V};
     Call c = {.m = m, .tokens = tokens, .targets = targets, .B = 1, .T = 3};
     c.st = state_new(m, 1), c.tp = tape_new();
-    char text[40];
-    snprintf(text, sizeof text, "target %d", m->d.V);
+    char text[80];
+    snprintf(text, sizeof text, "targets: %d at sequence 1, position 3, expected 0 to %d", m->d.V, m->d.V - 1);
     expect_failure(call_loss, &c, text);
     state_free(c.st);
     tape_free(c.tp);

@@ -160,7 +160,7 @@ static void copy_of_an_attached_state(void **state)
     Model *m = small_model(v, 0);
     State *s = state_new(m, B), *expected = after_tokens(m);
     Tape *tp = tape_new();
-    model_logits(tp, m, tokens, B, T, s);
+    model_logits(tp, m, TOKENS(tokens, B, T), s);
     State *copy = state_copy(s);
     assert_null(copy->tape);
     bool carries = false; /* not every part: tokens have no gradient */
@@ -184,7 +184,7 @@ static void values_outlive_the_step(void **state)
     Model *m = small_model(v, 0);
     State *s = state_new(m, B), *expected = after_tokens(m);
     Tape *tp = tape_new();
-    model_logits(tp, m, tokens, B, T, s);
+    model_logits(tp, m, TOKENS(tokens, B, T), s);
     assert_ptr_equal(s->tape, tp);
     assert_true(attached(s, tp));
     assert_true(same_states(s, expected));
@@ -194,7 +194,7 @@ static void values_outlive_the_step(void **state)
     for (int i = 0; i < s->count; i++) assert_ptr_equal(s->now[i], s->own[i]);
     assert_true(same_states(s, expected));
     tape_reset(tp);
-    model_logits(tp, m, tokens, B, T, s); /* the next step goes on from there */
+    model_logits(tp, m, TOKENS(tokens, B, T), s); /* the next step goes on from there */
     free(logits_of(m, tokens, B, T, expected));
     assert_true(same_states(s, expected));
     state_free(s); /* while attached */
@@ -214,7 +214,7 @@ static void detached(void **state)
     State *s = state_new(m, B), *expected = after_tokens(m);
     Tape *tp = tape_new();
     state_detach(s); /* of nothing: does nothing */
-    model_logits(tp, m, tokens, B, T, s);
+    model_logits(tp, m, TOKENS(tokens, B, T), s);
     state_detach(s);
     assert_null(s->tape);
     assert_int_equal(watchers(tp), 0);
@@ -224,7 +224,7 @@ static void detached(void **state)
     tape_reset(tp);
     assert_true(same_states(s, expected));
     tp->recording = false; /* a run that is not recorded leaves nothing attached */
-    model_logits(tp, m, tokens, B, T, s);
+    model_logits(tp, m, TOKENS(tokens, B, T), s);
     assert_null(s->tape);
     assert_int_equal(watchers(tp), 0);
     state_free(s), state_free(expected);
@@ -248,7 +248,7 @@ static void watchers_are_unlinked(void **state)
         State *s[COUNT];
         for (int i = 0; i < COUNT; i++) {
           s[i] = state_new(m, B);
-          model_logits(tp, m, tokens, B, T, s[i]);
+          model_logits(tp, m, TOKENS(tokens, B, T), s[i]);
         }
         assert_int_equal(watchers(tp), COUNT);
         for (int i = 0; i < before; i++) state_free(s[orders[o][i]]);
@@ -275,8 +275,8 @@ static void moves_to_another_tape(void **state)
     State *s = state_new(m, B), *expected = after_tokens(m);
     free(logits_of(m, tokens, B, T, expected));
     Tape *first = tape_new(), *second = tape_new();
-    model_logits(first, m, tokens, B, T, s);
-    model_logits(second, m, tokens, B, T, s);
+    model_logits(first, m, TOKENS(tokens, B, T), s);
+    model_logits(second, m, TOKENS(tokens, B, T), s);
     assert_ptr_equal(s->tape, second);
     assert_int_equal(watchers(first), 0);
     assert_int_equal(watchers(second), 1);
@@ -299,7 +299,7 @@ static void tape_is_freed_first(void **state)
     Model *m = small_model(v, 0);
     State *s = state_new(m, B), *expected = after_tokens(m);
     Tape *tp = tape_new();
-    model_logits(tp, m, tokens, B, T, s);
+    model_logits(tp, m, TOKENS(tokens, B, T), s);
     tape_free(tp);
     assert_null(s->tape);
     assert_true(same_states(s, expected));
@@ -318,7 +318,7 @@ typedef struct {
 static void run_badly(void *arg)
 {
   Call *c = arg;
-  model_logits(c->tp, c->m, tokens, B, T, c->s);
+  model_logits(c->tp, c->m, TOKENS(tokens, B, T), c->s);
 }
 
 static void run_that_fails(void **state)
@@ -337,7 +337,7 @@ static void run_that_fails(void **state)
     if (!message) fail_msg("%s: nothing failed", v->name);
     tape_reset(c.tp);
     assert_int_equal(watchers(c.tp), 0);
-    model_logits(c.tp, m, tokens, B, T, c.s);
+    model_logits(c.tp, m, TOKENS(tokens, B, T), c.s);
     state_free(c.s);
     tape_reset(c.tp);
     tape_free(c.tp);

@@ -81,15 +81,14 @@ static void what_does_not_fit_is_refused(void **state)
 {
   (void)state;
   Model *m = small_model(version_find("v1"), 0), *other = small_model(version_find("v7"), 0);
-  State *s = after_tokens(m, 1, T), *longer = after_tokens(m, 1, T + 1), *of_other = state_new(other, 1);
+  State *s = after_tokens(m, 1, T), *of_other = state_new(other, 1);
   size_t used = memory_used();
-  check_says(join, &(Call){.list = {s, longer}}, "state 2 is [3,5,");
   check_says(join, &(Call){.list = {s, of_other}}, "state 2 is of another model");
   check_says(rows, &(Call){.list = {s}, .first = 2, .count = 2}, "3 to 4 is not within 1 to 3");
   check_says(rows, &(Call){.list = {s}, .first = -1, .count = 1}, "not within");
   check_says(rows, &(Call){.list = {s}, .first = 0, .count = 0}, "not within");
   assert_int_equal(memory_used(), used);
-  state_free(s), state_free(longer), state_free(of_other);
+  state_free(s), state_free(of_other);
   model_free(m), model_free(other);
 }
 
@@ -102,7 +101,7 @@ static void hidden_is_what_the_head_is_given(void **state)
     Tape *tp = tape_new();
     State *s = state_new(m, B), *plain = state_new(m, B);
     int *tokens = random_tokens(2, B * T, m->d.V);
-    Tensor *y = model_hidden(tp, m, tokens, B, T, s);
+    Tensor *y = model_hidden(tp, m, TOKENS(tokens, B, T), s, 0);
     assert_int_equal(y->shape[0], B);
     assert_int_equal(y->shape[1], T);
     assert_int_equal(y->shape[2], m->d.C);

@@ -67,7 +67,7 @@ static void watched_models(void **state)
       State *watched = state_new(m, B), *alone = state_new(m, B);
       Tape *tp = tape_new();
       tp->recording = false;
-      real *a = numbers_of(model_trace(tp, m, tokens, B, T, watched, &s.trace));
+      real *a = numbers_of(model_trace(tp, m, TOKENS(tokens, B, T), watched, &s.trace));
       real *b = logits_of(m, tokens, B, T, alone);
       assert_memory_equal(a, b, (size_t)(B * T * m->d.V) * sizeof *a);
       assert_true(same_states(watched, alone));

@@ -130,9 +130,9 @@ static Result learn(const Version *v, int threads)
   for (int part = 0; part < 3; part++) { /* the second with a state; the third beside batches of other sizes */
     for (int i = 0; i < R; i++)
       tokens[i] = (int)rng_below(&rng, 23), targets[i] = rng_below(&rng, 3) ? (int)rng_below(&rng, 23) : -1;
-    Tensor *loss = model_loss(tp, m, tokens, targets, B, T, st, 0, NULL);
-    if (part == 2) loss = t_add(tp, loss, model_loss(tp, m, tokens, targets, 1, T, one, 0, NULL));
-    if (part == 2) loss = t_add(tp, loss, model_loss(tp, m, tokens, targets, 4, T, other, 0, NULL));
+    Tensor *loss = model_loss(tp, m, TOKENS(tokens, B, T), targets, st, NULL, NULL);
+    if (part == 2) loss = t_add(tp, loss, model_loss(tp, m, TOKENS(tokens, 1, T), targets, one, NULL, NULL));
+    if (part == 2) loss = t_add(tp, loss, model_loss(tp, m, TOKENS(tokens, 4, T), targets, other, NULL, NULL));
     tape_backward(tp, loss);
     real value;
     tensor_read(loss, 0, 1, &value);

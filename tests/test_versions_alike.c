@@ -64,11 +64,11 @@ static double *run_model(Model *m, size_t *n)
   int *tokens = random_tokens(5, MODEL_B * MODEL_T, m->d.V), *targets = random_tokens(6, MODEL_B * MODEL_T, m->d.V);
   Tape *tp = tape_new();
   State *st = state_new(m, MODEL_B), *again = state_new(m, MODEL_B);
-  Tensor *logits = model_logits(tp, m, tokens, MODEL_B, MODEL_T, st);
+  Tensor *logits = model_logits(tp, m, TOKENS(tokens, MODEL_B, MODEL_T), st);
   double *values = doubles_of(logits);
   *n = logits->n;
   zero_model_grads(m);
-  tape_backward(tp, model_loss(tp, m, tokens, targets, MODEL_B, MODEL_T, again, 0, NULL));
+  tape_backward(tp, model_loss(tp, m, TOKENS(tokens, MODEL_B, MODEL_T), targets, again, NULL, NULL));
   state_free(st);
   state_free(again);
   tape_free(tp);

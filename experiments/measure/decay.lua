@@ -14,7 +14,8 @@ end
 -- channels; none where a hook has taken their place. Only the vectors matter, and they depend on nothing but the number of
 -- layers, the width and (v7) the head size.
 function decay.initial(m, layers, dim, head_size)
-  local model = rwkv.model { version = m.version, hooks = m.hooks, layers = layers, dim = dim, head_size = head_size, dim_ffn = 32, vocab = 2,
+  local hooks = m.hooks and rwkv.experiment.by_layer(m.hooks, layers)
+  local model = rwkv.model { version = m.version, hooks = hooks, layers = layers, dim = dim, head_size = head_size, dim_ffn = 32, vocab = 2,
     init = "uniform" }
   local found = {}
   for name, p in model:parameters() do

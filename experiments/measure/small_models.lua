@@ -13,7 +13,7 @@ local small = {}
 function small.options(arguments, mine)
   local all = { models = "v4 v5.2 v6 v7", text = "build/bible.txt", trained = "runs/small_models", seeds = 0 }
   for name, value in pairs(mine or {}) do all[name] = value end
-  return rwkv.experiment.options(arguments, all)
+  return models.options(arguments, all)
 end
 
 local scales = {

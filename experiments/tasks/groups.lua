@@ -6,6 +6,7 @@
 --
 -- Z60 is the sum of numbers modulo 60; A5 the even permutations of five things, S5 all of them; A4xZ5 pairs. 0 is the identity.
 local rwkv = require "rwkv"
+local options = require "experiments.tasks.options"
 
 local groups = {}
 
@@ -111,6 +112,7 @@ Task.batch = require "experiments.tasks.batch"
 -- group, length (elements), seed; ramp: over so many examples the prefixes that are scored grow from 2 elements to all of
 -- them (0: at once). task.order is the group's, its vocabulary one more
 function groups.new(o)
+  options("groups", o, "group length seed ramp")
   local product, order = groups.table(o.group)
   if math.type(o.length) ~= "integer" or o.length < 1 then
     error(("groups: length %s, expected a whole number from 1 on"):format(tostring(o.length)), 0)

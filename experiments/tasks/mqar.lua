@@ -13,6 +13,7 @@
 --
 -- Example i of a seed is always the same, in whatever batch it is drawn.
 local rwkv = require "rwkv"
+local options = require "experiments.tasks.options"
 
 local Task = {}
 Task.__index = Task
@@ -83,6 +84,7 @@ local mqar = {}
 -- set: how many examples there are (without it no end): after so many they come
 -- again, in the same order. power: 0.01 as published; random_filler: true in the generator's default, false in Zoology's Figure 2.
 function mqar.new(o)
+  options("mqar", o, "vocab seq pairs passes power random_filler seed set")
   local task = setmetatable({ vocab = o.vocab, seq = o.seq, pairs = o.pairs, passes = o.passes or 1,
     power = o.power or 0.01, random_filler = o.random_filler ~= false, seed = o.seed or 0, set = o.set }, Task)
   local V, T, K, P = task.vocab, task.seq, task.pairs, task.passes

@@ -14,6 +14,7 @@
 -- The answer counts if all its digits are the likeliest, each after the right ones: then, and only then, writing on from ASK
 -- gives it. Example i of a seed is always the same, in whatever batch it is drawn.
 local rwkv = require "rwkv"
+local options = require "experiments.tasks.options"
 
 local Task = {}
 Task.__index = Task
@@ -52,6 +53,7 @@ local needle = {}
 
 -- vocab V; seq T; digits D; distractors: part of the filler that is digits (0); depth: 0 to 1, without it uniform; seed
 function needle.new(o)
+  options("needle", o, "vocab seq digits depth distractors seed")
   local task = setmetatable({ vocab = o.vocab, seq = o.seq, digits = o.digits or 4, depth = o.depth,
     distractors = o.distractors or 0, seed = o.seed or 0 }, Task)
   check(math.type(task.vocab) == "integer" and task.vocab > FILLER, "vocab is %s, expected more than %d", task.vocab, FILLER)

@@ -6,6 +6,7 @@
 --
 -- A model that only counts up to some length, or forgets, is right half of the time.
 local rwkv = require "rwkv"
+local options = require "experiments.tasks.options"
 
 local Task = {}
 Task.__index = Task
@@ -29,6 +30,7 @@ local parity = { vocab = 3 }
 
 -- low, high: lengths, 1 <= low <= high. ramp: over so many examples the longest length grows from low to high (0: at once)
 function parity.new(o)
+  options("parity", o, "low high seed ramp")
   local low, high = o.low, o.high
   if not (math.type(low) == "integer" and math.type(high) == "integer" and 1 <= low and low <= high) then
     error(("parity: lengths from %s to %s, expected whole numbers from 1 on"):format(tostring(low), tostring(high)), 0)

@@ -8,6 +8,7 @@
 -- carries the state from one to the next. Example i is then the segment (i-1) // streams of the stream (i-1) % streams.
 -- The file is read where it is needed: a text may be larger than memory.
 local rwkv = require "rwkv"
+local options = require "experiments.tasks.options"
 
 local Task = {}
 Task.__index = Task
@@ -83,6 +84,7 @@ local text = {}
 
 -- path; from, to: the task has the bytes from <= i < to (the whole file); seq T; carry, streams; seed of the random places.
 function text.new(o)
+  options("text", o, "path from to seq carry streams seed")
   check(type(o.path) == "string", "path is a %s, expected the name of a file", type(o.path))
   local file, size = open(o.path)
   local task = setmetatable({ path = o.path, file = file, from = o.from or 0, to = o.to or size, seq = o.seq,

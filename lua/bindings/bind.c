@@ -22,12 +22,13 @@ static void collect_garbage(lua_State *L)
   least = memory_used();
 }
 
-/* Every binding is called through this. upvalues: the binding, its name. */
+/* Every binding is called through this. upvalues: the binding, its name, how it is called or nil. */
 static int guard(lua_State *L)
 {
   check_time(L);
   if (busy)
     return luaL_error(L, "%s: a finalizer cannot use rwkv while it is at work", lua_tostring(L, lua_upvalueindex(2)));
+  if (!lua_isnil(L, lua_upvalueindex(3))) check_count(L, lua_tostring(L, lua_upvalueindex(3)));
   collect_garbage(L);
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
@@ -112,7 +113,8 @@ void add_functions(lua_State *L, const luaL_Reg *f)
     lua_pushcfunction(L, f->func);
     if (strcmp(f->name, "__gc")) {
       lua_pushstring(L, f->name);
-      lua_pushcclosure(L, guard, 2);
+      lua_pushstring(L, call_of(f->name));
+      lua_pushcclosure(L, guard, 3);
     }
     lua_setfield(L, -2, f->name);
   }
@@ -136,6 +138,7 @@ void add_class(lua_State *L, const char *name, const luaL_Reg *methods, const lu
   lua_setfield(L, -2, "__index");
   lua_pushstring(L, name);
   lua_setfield(L, -2, "__metatable"); /* scripts cannot reach the metamethods */
+  refuse_unknown(L, name + strlen("rwkv."));
   lua_pop(L, 1);
 }
 
@@ -183,26 +186,6 @@ int integer_field(lua_State *L, int table, const char *name, int otherwise)
   int n = opt_int_argument(L, -1, 0, INT_MAX, otherwise, name);
   lua_pop(L, 1);
   return n;
-}
-
-void known_fields(lua_State *L, int table, const char *function, const char *const *names)
-{
-  lua_pushnil(L);
-  while (lua_next(L, table)) {
-    lua_pop(L, 1);
-    const char *key = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-    int i = 0;
-    while (key && names[i] && strcmp(names[i], key)) i++;
-    if (key && names[i]) continue;
-    luaL_Buffer b;
-    luaL_buffinit(L, &b);
-    for (i = 0; names[i]; i++) {
-      luaL_addstring(&b, i ? ", " : "");
-      luaL_addstring(&b, names[i]);
-    }
-    luaL_pushresult(&b);
-    luaL_error(L, "%s does not know the option '%s'; it knows: %s", function, key ? key : "?", lua_tostring(L, -1));
-  }
 }
 
 static int closing(lua_State *L)
@@ -258,6 +241,7 @@ int luaopen_rwkv_core(lua_State *L)
   open_tensor(L);
   open_tensor_ops(L);
   open_recurrence(L);
+  open_steps(L);
   open_tokens(L);
   open_tokenizer(L);
   open_model(L);
@@ -279,6 +263,9 @@ int luaopen_rwkv_core(lua_State *L)
   open_gnuplot(L);
   open_inspect(L);
   open_digest(L);
+  open_known(L);
+  open_commit(L);
+  open_calls(L);
   open_sentinel(L);
   lua_getfield(L, -1, "private");
   lua_newtable(L); /* the metatables of the library's own objects */

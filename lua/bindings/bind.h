@@ -86,6 +86,7 @@ void open_tensor(lua_State *L);       /* creation, access, printing; methods are
 void open_tensor_ops(lua_State *L);   /* operators and methods that compute */
 void open_tensor_array(lua_State *L); /* rows, axes, comparing */
 void open_recurrence(lua_State *L);   /* shift, wkv2 .. wkv7 */
+void open_steps(lua_State *L);        /* recurrences that Lua has recorded */
 
 /* ---- the numbers of a tensor one after the other (numbers.c) ---- */
 
@@ -106,6 +107,25 @@ typedef struct {
 real next_number(Reader *r);
 void put_number(Writer *w, real x); /* the tensor has them all when the last one is there */
 
+/* ---- the range of an argument's numbers (range.c) ---- */
+
+typedef struct {
+  double low, high;
+  const char *what; /* after "expected": "at most 0" */
+  bool ends;        /* low and high themselves only */
+  bool nan;         /* NaN passes: it stays one */
+} Range;
+
+extern const Range log_decay, at_most_0, at_least_0, at_least_0_or_nan, zero_or_one;
+
+/* Raises for the number farthest outside: "wkv7: w is 0.93 at [1,17,3], expected a log-decay, at most 0". To be called
+   after the op, which looks at shapes: they come first. */
+void check_range(lua_State *L, const char *op, const char *name, const Tensor *t, const Range *r);
+double number_argument(lua_State *L, int index, double otherwise, const Range *r,
+                       const char *what);                                              /* finite; raises */
+double positive_argument(lua_State *L, int index, double otherwise, const char *what); /* above 0 and finite; raises */
+const char *number_text(lua_State *L, double x);                                       /* pushes it */
+
 /* ---- hooks (hook.c) ---- */
 
 /* The hooks by slot in the table at index (or nil) into d; v: whose own ones are passed over, or NULL. Pushes a table
@@ -116,17 +136,27 @@ void hook_call(HookCall *c); /* runs the script's function */
 /* ---- integers: tokens and targets (tokens.c) ---- */
 
 typedef struct {
-  int B, T;
+  int B, T;    /* T: of the longest sequence */
+  int *length; /* [B]; NULL: all of length T. What stands behind an end is undefined */
   int id[];
 } Tokens;
 
-/* Tokens at index: a Tokens value, a list {3,1,4} (one sequence) or a list of lists of equal length. A
-   list is replaced on the stack by a Tokens value, so it lives as long as the call. */
+/* Tokens at index: a Tokens value, a list {3,1,4} (one sequence) or a list of lists. A list is replaced on the stack by
+   a Tokens value, so it lives as long as the call. check_tokens wants sequences of equal length. */
+const Tokens *check_sequences(lua_State *L, int index, const char *what);
 const Tokens *check_tokens(lua_State *L, int index, const char *what);
 /* A new one on top of the stack, ids undefined; at least [1,1]. what: for errors. */
 Tokens *new_tokens(lua_State *L, lua_Integer B, lua_Integer T, const char *what);
 const Tokens *test_tokens(lua_State *L, int index); /* NULL if it is no Tokens value */
+/* Raises for the first id outside; high: of the ids that there are. */
+void check_ids(lua_State *L, const char *what, const Tokens *ids, int low, int high);
 void open_tokens(lua_State *L);
+
+/* ---- what a model is run over (batch.c) ---- */
+
+/* The tokens [B,T] or vectors [B,T,C] at index 2 with the options at index 4, which may be nil: lengths, starts, and
+   those in the list, which ends with NULL. What it refers to stays on the stack; index 4 becomes a table. */
+Batch read_batch(lua_State *L, const char *function, const char *const *options);
 
 /* ---- the rest ---- */
 
@@ -140,8 +170,24 @@ const Version *read_design(lua_State *L, int index, const char *function, Dims *
 Optim *check_optim(lua_State *L, int index);
 double number_field(lua_State *L, int table, const char *name, double otherwise); /* raises on non-numbers */
 int integer_field(lua_State *L, int table, const char *name, int otherwise);      /* 0 and above */
-/* Raises on a key of the table that is not in the list (ends with NULL): a misspelt option is an error. */
+
+/* ---- how functions are called (calls.c) ---- */
+
+const char *call_of(const char *name);            /* "x:sum(axis, keep)"; NULL if that is not laid down */
+void check_count(lua_State *L, const char *call); /* raises if there are more arguments on the stack */
+
+/* ---- names that there are (known.c); lists end with NULL ---- */
+
+/* For a class, whose metatable is on top of the stack: a name that its methods do not have, and what is assigned, are
+   errors. one: "tensor". */
+void refuse_unknown(lua_State *L, const char *one);
+/* Raises "tensor: there is no 'sun', did you mean x:sum(axis, keep)?" methods, name: where they are, absolute. */
+int unknown_method(lua_State *L, const char *one, int methods, int name);
+
+/* Raises on a key of the table that is not in the list: a misspelt option is an error. */
 void known_fields(lua_State *L, int table, const char *function, const char *const *names);
+/* Pushes the end of a message that refuses a word: "; there are: a, b", or ", did you mean 'a'? there are: a, b". */
+void push_known(lua_State *L, const char *word, const char *there_are, const char *const *names);
 
 void open_model(lua_State *L);
 void open_model_file(lua_State *L);
@@ -164,6 +210,9 @@ void open_files(lua_State *L);
 void open_gnuplot(lua_State *L);
 void open_inspect(lua_State *L);
 void open_digest(lua_State *L);
+void open_known(lua_State *L);
+void open_commit(lua_State *L);
+void open_calls(lua_State *L);
 
 /* ---- files that are written (files.c) ---- */
 
@@ -177,7 +226,6 @@ int script_rename(lua_State *L);
 /* ---- what the bindings ask of the program around them; for a stock Lua module.c answers ---- */
 
 const char *open_backend_module(const char *path); /* what is wrong with it, or NULL (backend.c) */
-const char *program_commit(void);         /* that it was built from, with a "+" if there were uncommitted changes */
 void program_become_double(lua_State *L); /* runs the float64 program in its place, with the same arguments; raises */
 void check_time(lua_State *L);            /* ends the program if its time is over */
 

@@ -102,9 +102,13 @@ static int contents(lua_State *L)
   if (file && file->closef) return lua_pushstring(L, file_digest(file->f)), 1;
   if (!tokens && !rng && !is_tensor(L, 1)) return lua_pushnil(L), 1;
   sha256_begin(&h);
-  if (tokens) sha256_add(&h, tokens, sizeof *tokens + (size_t)tokens->B * (size_t)tokens->T * sizeof *tokens->id);
-  else if (rng) sha256_add(&h, rng, sizeof *rng);
-  else add_tensor(&h, check_tensor(L, 1));
+  if (tokens) {
+    sha256_add(&h, (int[]){tokens->B, tokens->T}, 2 * sizeof(int));
+    sha256_add(&h, tokens->id, (size_t)tokens->B * (size_t)tokens->T * sizeof *tokens->id);
+    if (tokens->length) sha256_add(&h, tokens->length, (size_t)tokens->B * sizeof *tokens->length);
+  }
+  if (rng) sha256_add(&h, rng, sizeof *rng);
+  if (!tokens && !rng) add_tensor(&h, check_tensor(L, 1));
   sha256_end(&h, text);
   lua_pushstring(L, text);
   return 1;

@@ -45,10 +45,13 @@ static int verify(lua_State *L)
 {
   Job j = {.m = check_model(L, 1), .tol = luaL_checknumber(L, 3)};
   const char *path = luaL_checkstring(L, 2);
-  for (int slot = 0; slot < HOOK_SLOTS; slot++) /* here is another tape, and a boundary that their errors pass by */
-    if (j.m->d.hook[slot] && j.m->d.hook[slot]->apply == hook_call)
+  /* here is another tape, and a boundary that errors of hooks pass by */
+  for (int i = 0; i < j.m->d.L * HOOK_SLOTS; i++) {
+    const Hook *h = dims_hook(&j.m->d, (HookSlot)(i % HOOK_SLOTS), i / HOOK_SLOTS);
+    if (h && h->apply == hook_call)
       return luaL_error(L, "verify: official numbers are for official models, this one has the %s hook \"%s\"",
-                        hook_slots[slot].name, j.m->d.hook[slot]->name);
+                        hook_slots[h->slot].name, h->name);
+  }
   j.lines = lua_newuserdatauv(L, GOLDEN_MAX_LINES * sizeof *j.lines, 0);
   j.file = file_open(path);
   const char *error = rwkv_protect(run, &j);

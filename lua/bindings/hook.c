@@ -68,7 +68,10 @@ static void read_param(lua_State *L, int table, ParamSpec *p, char name[32])
   read_name(L, table, name);
   *p = (ParamSpec){
       name, read_shape(L, table), always, init_fill, number_field(L, table, "gain", 0), number_field(L, table, "lr", 1),
-      0};
+      0, false};
+  raw_field(L, table, "shared");
+  p->shared = keep_argument(L, -1);
+  lua_pop(L, 1);
   for (int i = 0; i < p->shape.axes; i++)
     if (p->shape.size[i] == offsetof(Dims, history)) luaL_error(L, "parameter %s: \"tokens\" is for states", name);
   raw_field(L, table, "init");
@@ -226,7 +229,7 @@ static Tensor *result(lua_State *L, const HookCall *c, const char *what, const c
   if (lua_isnil(L, -1)) return NULL;
   if (!is_tensor(L, -1))
     luaL_error(L, "hook %s \"%s\" (%s), layer %d: %s%s is a %s, expected a tensor", hook_slots[c->hook->slot].name,
-               c->hook->name, c->hook->origin, c->ps->layer, what, name, luaL_typename(L, -1));
+               c->hook->name, c->hook->origin, c->ps->layer + 1, what, name, luaL_typename(L, -1));
   return check_operand(L, -1);
 }
 
@@ -239,11 +242,13 @@ static void read_back_state(lua_State *L, const HookCall *c, int table)
     Tensor *t = result(L, c, "state ", s->name);
     if (!t || t->axes != c->state[i]->axes)
       luaL_error(L, "hook %s \"%s\" (%s), layer %d: state %s is %s, expected %d axes", hook_slots[c->hook->slot].name,
-                 c->hook->name, c->hook->origin, c->ps->layer, s->name, t ? tensor_shape(t) : "nil", c->state[i]->axes);
-    for (int a = 0; a < t->axes; a++)
-      if (t->shape[a] != c->state[i]->shape[a] && !(a == 1 && s->shape.size[0] == offsetof(Dims, history)))
-        luaL_error(L, "hook %s \"%s\" (%s), layer %d: state %s became %s, expected %s", hook_slots[c->hook->slot].name,
-                   c->hook->name, c->hook->origin, c->ps->layer, s->name, tensor_shape(t), tensor_shape(c->state[i]));
+                 c->hook->name, c->hook->origin, c->ps->layer + 1, s->name, t ? tensor_shape(t) : "nil", c->state[i]->axes);
+    int shape[MAX_AXES];
+    memcpy(shape, c->state[i]->shape, sizeof shape);
+    if (s->shape.size[0] == offsetof(Dims, history)) shape[1] = t->shape[1]; /* it grows with the tokens */
+    if (memcmp(t->shape, shape, (size_t)t->axes * sizeof *shape))
+      luaL_error(L, "hook %s \"%s\" (%s), layer %d: state %s became %s, expected %s", hook_slots[c->hook->slot].name,
+                 c->hook->name, c->hook->origin, c->ps->layer + 1, s->name, tensor_shape(t), shape_text(t->axes, shape));
     c->state[i] = t;
     lua_pop(L, 1);
   }
@@ -266,6 +271,23 @@ static void read_streams(lua_State *L, const HookCall *c, const char *streams)
   }
 }
 
+/* What is of this run alone, into the table of sizes on top of the stack: layer, from 1; B, T; tokens [B,T], but for a
+   run over vectors; position, of the run's first token in each sequence, from 1. */
+static void push_run(lua_State *L, const Pass *ps)
+{
+  set_size(L, "layer", ps->layer + 1), set_size(L, "B", ps->B), set_size(L, "T", ps->T);
+  lua_createtable(L, ps->B, 0);
+  for (int b = 0; b < ps->B; b++) {
+    lua_pushinteger(L, ps->seen[b] + 1);
+    lua_rawseti(L, -2, b + 1);
+  }
+  lua_setfield(L, -2, "position");
+  if (!ps->tokens) return;
+  Tokens *tokens = new_tokens(L, ps->B, ps->T, "tokens");
+  memcpy(tokens->id, ps->tokens, (size_t)ps->B * (size_t)ps->T * sizeof *tokens->id);
+  lua_setfield(L, -2, "tokens");
+}
+
 void hook_call(HookCall *c)
 {
   lua_State *L = bound_state();
@@ -283,7 +305,7 @@ void hook_call(HookCall *c)
     lua_setfield(L, -2, c->hook->param[i].name);
   }
   push_hook_sizes(L, v, c->ps->d, c->hook->slot);
-  set_size(L, "layer", c->ps->layer), set_size(L, "B", c->ps->B), set_size(L, "T", c->ps->T);
+  push_run(L, c->ps);
   if (state) lua_pushvalue(L, state), lua_insert(L, top + 3); /* it must outlast the call */
 
   step_hold(L, 1), ++*c->ps->held;
@@ -299,6 +321,43 @@ void hook_call(HookCall *c)
 
 /* ---- for models ---- */
 
+/* The hook on top of the stack; NULL: the name of what the version does itself, or false. The table at `keep` keeps it alive. */
+static const Hook *read_one(lua_State *L, int keep, const Version *v, HookSlot slot)
+{
+  LuaHook *h = luaL_testudata(L, -1, class);
+  if (h) {
+    check_lasting(L, -1);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, keep, (lua_Integer)lua_rawlen(L, keep) + 1);
+    return &h->hook;
+  }
+  if (lua_isboolean(L, -1) && !lua_toboolean(L, -1)) return NULL;
+  const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+  if (!name) luaL_error(L, "hooks: %s is a %s, expected a name or a hook", hook_slots[slot].name, luaL_typename(L, -1));
+  if (v && v->own[slot] && strcmp(v->own[slot], name) == 0) return NULL;
+  const Hook *built_in = hook_find(slot, name);
+  if (!built_in) luaL_error(L, "hooks: there is no built-in %s \"%s\"", hook_slots[slot].name, name);
+  return built_in;
+}
+
+/* The list on top of the stack, an entry for each of the model's layers. */
+static void read_layers(lua_State *L, int keep, const Version *v, Dims *d, HookSlot slot)
+{
+  int list = lua_gettop(L);
+  lua_Integer count = list_length(L, list);
+  if (!d->L) d->L = (int)count;
+  if (count != d->L || count < 1)
+    luaL_error(L, "hooks: %s has %I entries, expected one for each of the %d layers", hook_slots[slot].name, count, d->L);
+  const Hook **layers = lua_newuserdatauv(L, (size_t)count * sizeof *layers, 0);
+  lua_rawseti(L, keep, (lua_Integer)lua_rawlen(L, keep) + 1);
+  for (int layer = 0; layer < count; layer++) {
+    lua_rawgeti(L, list, layer + 1);
+    layers[layer] = read_one(L, keep, v, slot);
+    lua_pop(L, 1);
+  }
+  d->layer_hook[slot] = layers;
+}
+
 void read_hooks(lua_State *L, int index, const Version *v, Dims *d)
 {
   lua_newtable(L);
@@ -308,21 +367,8 @@ void read_hooks(lua_State *L, int index, const Version *v, Dims *d)
   for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
     if (lua_type(L, -2) != LUA_TSTRING) luaL_error(L, "hooks: expected a table by slot, as {decay = ...}");
     int slot = hook_slot(lua_tostring(L, -2));
-    LuaHook *h = luaL_testudata(L, -1, class);
-    if (h) {
-      check_lasting(L, -1);
-      d->hook[slot] = &h->hook;
-      lua_pushvalue(L, -2);
-      lua_pushvalue(L, -2);
-      lua_rawset(L, keep);
-    } else {
-      const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-      if (!name)
-        luaL_error(L, "hooks: %s is a %s, expected a name or a hook", hook_slots[slot].name, luaL_typename(L, -1));
-      if (v && v->own[slot] && strcmp(v->own[slot], name) == 0) continue;
-      d->hook[slot] = hook_find((HookSlot)slot, name);
-      if (!d->hook[slot]) luaL_error(L, "hooks: there is no built-in %s \"%s\"", hook_slots[slot].name, name);
-    }
+    if (lua_istable(L, -1)) read_layers(L, keep, v, d, (HookSlot)slot);
+    else d->hook[slot] = read_one(L, keep, v, (HookSlot)slot);
   }
 }
 

@@ -42,6 +42,16 @@ const Version *read_design(lua_State *L, int index, const char *function, Dims *
   return v;
 }
 
+static void push_layer_names(lua_State *L, const Version *v, const Dims *d, HookSlot slot) /* {"v7", "attention"} */
+{
+  lua_createtable(L, d->L, 0);
+  for (int layer = 0; layer < d->L; layer++) {
+    const Hook *h = dims_hook(d, slot, layer);
+    lua_pushstring(L, h ? h->name : v->own[slot]);
+    lua_rawseti(L, -2, layer + 1);
+  }
+}
+
 void push_config(lua_State *L, const Version *v, const Dims *d)
 {
   lua_newtable(L);
@@ -54,8 +64,12 @@ void push_config(lua_State *L, const Version *v, const Dims *d)
   }
   lua_newtable(L);
   int hooks = 0;
-  for (int slot = 0; slot < HOOK_SLOTS; slot++)
-    if (d->hook[slot]) lua_pushstring(L, d->hook[slot]->name), lua_setfield(L, -2, hook_slots[slot].name), hooks++;
+  for (HookSlot slot = 0; slot < HOOK_SLOTS; slot++) {
+    if (!dims_hooked(d, slot)) continue;
+    if (d->layer_hook[slot]) push_layer_names(L, v, d, slot);
+    else lua_pushstring(L, d->hook[slot]->name);
+    lua_setfield(L, -2, hook_slots[slot].name), hooks++;
+  }
   if (hooks) lua_setfield(L, -2, "hooks");
   else lua_pop(L, 1);
 }
@@ -118,53 +132,56 @@ static State *state_argument(lua_State *L, int index, const Model *m, int B)
 
 typedef struct {
   bool last;
-  Tensor *into;
+  int hidden;   /* 0: not asked for; the layer, or of the last norm: */
+  Tensor *into; /* a tensor of the script's */
 } ForwardOptions;
 
-static ForwardOptions read_forward_options(lua_State *L, int index, const Model *m, const Tokens *tokens)
+enum { LAST_NORM = -1 };
+
+static ForwardOptions read_forward_options(lua_State *L, int index, const Model *m)
 {
   ForwardOptions o = {0};
-  if (lua_isnil(L, index)) return o;
-  luaL_checktype(L, index, LUA_TTABLE);
-  known_fields(L, index, "forward", (const char *const[]){"last", "into", NULL});
   raw_field(L, index, "last");
   o.last = keep_argument(L, -1);
-  if (raw_field(L, index, "into") == LUA_TNIL) return o;
-  int shape[] = {tokens->B, o.last ? 1 : tokens->T, m->d.V};
-  o.into = check_numbers(L, -1);
-  if (o.into->axes != 3 || memcmp(o.into->shape, shape, sizeof shape))
-    luaL_error(L, "forward: into is %s, expected %s", tensor_shape(o.into), shape_text(3, shape));
+  if (raw_field(L, index, "hidden") == LUA_TBOOLEAN) o.hidden = lua_toboolean(L, -1) ? LAST_NORM : 0;
+  else if (!lua_isnil(L, -1)) o.hidden = int_argument(L, -1, 1, m->d.L, "forward: hidden, true or a layer,");
+  if (raw_field(L, index, "into") != LUA_TNIL) o.into = check_numbers(L, -1);
   return o;
 }
 
-/* m:forward(tokens [B,T], state or nil, {last =, into =}) -> logits [B,T,V], or with last those of the last position
-   [B,1,V]; state. into: a tensor that has the logits, too, once the state is the one after. */
+/* The last position of each sequence of y [B,T,C]: [B,1,C]. */
+static Tensor *last_of(Tape *tp, Tensor *y, const Batch *b)
+{
+  int *row = arena_alloc(&tp->arena, (size_t)b->B * sizeof *row);
+  for (int i = 0; i < b->B; i++) row[i] = i * b->T + (b->length ? b->length[i] : b->T) - 1;
+  return t_rows(tp, t_reshape(tp, y, 2, (int[]){b->B * b->T, y->shape[2]}), row, 2, (int[]){b->B, 1});
+}
+
+static Tensor *run_forward(Tape *tp, Model *m, const Batch *b, State *st, const ForwardOptions *o)
+{
+  if (!o->hidden) return (o->last ? model_logits_last : model_logits)(tp, m, b, st);
+  Tensor *y = model_hidden(tp, m, b, st, o->hidden == LAST_NORM ? 0 : o->hidden);
+  return o->last ? last_of(tp, y, b) : y;
+}
+
+/* m:forward(tokens [B,T] or vectors [B,T,C], state or nil, {last =, hidden =, into =, lengths =, starts =}) -> logits
+   [B,T,V], or with last those of the last position of each sequence [B,1,V], or with hidden vectors [B,T,C] or [B,1,C] in
+   their place; state. into: a tensor that has the result, too, once the state is the one after. */
 static int forward(lua_State *L)
 {
   Tape *tp = step_tape(L);
   Model *m = check_model(L, 1);
   lua_settop(L, 4);
-  const Tokens *tokens = check_tokens(L, 2, "tokens");
-  ForwardOptions o = read_forward_options(L, 4, m, tokens);
+  const Batch b = read_batch(L, "forward", (const char *const[]){"last", "hidden", "into", NULL});
+  ForwardOptions o = read_forward_options(L, 4, m);
+  int shape[] = {b.B, o.last ? 1 : b.T, o.hidden ? m->d.C : m->d.V};
+  if (o.into && (o.into->axes != 3 || memcmp(o.into->shape, shape, sizeof shape)))
+    return luaL_error(L, "forward: into is %s, expected %s", tensor_shape(o.into), shape_text(3, shape));
   step_pin(L, 1);
-  State *st = state_argument(L, 3, m, tokens->B);
-  Tensor *logits = (o.last ? model_logits_last : model_logits)(tp, m, tokens->id, tokens->B, tokens->T, st);
-  if (o.into) tensor_copy(o.into, logits);
-  push_step(L, logits);
-  lua_insert(L, -2);
-  return 2;
-}
-
-/* m:hidden(tokens [B,T], state or nil) -> the output of the last norm [B,T,C], state */
-static int hidden(lua_State *L)
-{
-  Tape *tp = step_tape(L);
-  Model *m = check_model(L, 1);
-  lua_settop(L, 3);
-  const Tokens *tokens = check_tokens(L, 2, "tokens");
-  step_pin(L, 1);
-  State *st = state_argument(L, 3, m, tokens->B);
-  push_step(L, model_hidden(tp, m, tokens->id, tokens->B, tokens->T, st));
+  State *st = state_argument(L, 3, m, b.B);
+  Tensor *result = run_forward(tp, m, &b, st, &o);
+  if (o.into) tensor_copy(o.into, result);
+  push_step(L, result);
   lua_insert(L, -2);
   return 2;
 }
@@ -173,56 +190,58 @@ static int hidden(lua_State *L)
 typedef struct {
   Tape *tape;
   Model *model;
-  const Tokens *tokens, *targets;
+  Batch batch;
+  const Tokens *targets;
   State *state;
-  double l2wrap;
 } Scored;
 
 static Scored scored_arguments(lua_State *L, const char *function, const char *const *options)
 {
   Scored s = {.tape = step_tape(L), .model = check_model(L, 1)};
   lua_settop(L, 4);
-  s.tokens = check_tokens(L, 2, "tokens"), s.targets = check_tokens(L, 3, "targets");
-  if (!lua_isnil(L, 4)) {
-    luaL_checktype(L, 4, LUA_TTABLE);
-    known_fields(L, 4, function, options);
-    s.l2wrap = number_field(L, 4, "l2wrap", 0);
-    raw_field(L, 4, "state");
-  } else lua_pushnil(L);
-  if (s.tokens->B != s.targets->B || s.tokens->T != s.targets->T)
-    luaL_error(L, "%s: tokens [%d,%d] and targets [%d,%d] differ", function, s.tokens->B, s.tokens->T, s.targets->B,
+  s.targets = check_sequences(L, 3, "targets");
+  s.batch = read_batch(L, function, options);
+  if (s.batch.B != s.targets->B || s.batch.T != s.targets->T)
+    luaL_error(L, "%s: tokens [%d,%d] and targets [%d,%d] differ", function, s.batch.B, s.batch.T, s.targets->B,
                s.targets->T);
+  for (int b = 0; b < s.batch.B; b++) {
+    int tokens = s.batch.length ? s.batch.length[b] : s.batch.T;
+    int targets = s.targets->length ? s.targets->length[b] : s.targets->T;
+    if (targets < tokens) luaL_error(L, "%s: sequence %d has %d tokens and %d targets", function, b + 1, tokens, targets);
+  }
+  raw_field(L, 4, "state");
   step_pin(L, 1);
-  s.state = state_argument(L, 5, s.model, s.tokens->B);
+  s.state = state_argument(L, lua_gettop(L), s.model, s.batch.B);
   return s;
 }
 
-/* m:loss(tokens, targets, {state =, l2wrap =}) -> loss [], {scored =, correct =}, state */
+/* m:loss(tokens, targets, {state =, l2wrap =, total =, lengths =, starts =}) -> loss [], {scored =, correct =}, state */
 static int loss(lua_State *L)
 {
-  Scored s = scored_arguments(L, "loss", (const char *const[]){"state", "l2wrap", NULL});
+  Scored s = scored_arguments(L, "loss", (const char *const[]){"state", "l2wrap", "total", NULL});
+  int state = lua_gettop(L);
+  const LossOptions o = {number_field(L, 4, "l2wrap", 0), integer_field(L, 4, "total", 0)};
   Score score;
-  push_step(
-      L, model_loss(s.tape, s.model, s.tokens->id, s.targets->id, s.tokens->B, s.tokens->T, s.state, s.l2wrap, &score));
+  push_step(L, model_loss(s.tape, s.model, &s.batch, s.targets->id, s.state, &o, &score));
   lua_createtable(L, 0, 2);
   lua_pushinteger(L, score.scored);
   lua_setfield(L, -2, "scored");
   lua_pushinteger(L, score.correct);
   lua_setfield(L, -2, "correct");
-  lua_pushvalue(L, -3);
+  lua_pushvalue(L, state);
   return 3;
 }
 
-/* m:log_likelihood(tokens, targets, {state =}) -> of each target >= 0, row after row: a list of log-probabilities in
-   nats, and a list of whether the target has the largest logit; state */
+/* m:log_likelihood(tokens, targets, {state =, lengths =, starts =}) -> of each target >= 0, row after row: a list of
+   log-probabilities in nats, and a list of whether the target has the largest logit; state */
 static int log_likelihood(lua_State *L)
 {
   Scored s = scored_arguments(L, "log_likelihood", (const char *const[]){"state", NULL});
-  size_t n = (size_t)s.tokens->B * (size_t)s.tokens->T;
+  int state = lua_gettop(L);
+  size_t n = (size_t)s.batch.B * (size_t)s.batch.T;
   double *log_p = lua_newuserdatauv(L, n * sizeof *log_p, 0);
   bool *greedy = lua_newuserdatauv(L, n * sizeof *greedy, 0);
-  int scored = model_log_likelihood(s.tape, s.model, s.tokens->id, s.targets->id, s.tokens->B, s.tokens->T, s.state,
-                                    log_p, greedy);
+  int scored = model_log_likelihood(s.tape, s.model, &s.batch, s.targets->id, s.state, log_p, greedy);
   lua_createtable(L, scored, 0);
   lua_createtable(L, scored, 0);
   for (int i = 0; i < scored; i++) {
@@ -231,14 +250,15 @@ static int log_likelihood(lua_State *L)
     lua_pushboolean(L, greedy[i]);
     lua_rawseti(L, -2, i + 1);
   }
-  lua_pushvalue(L, -5);
+  lua_pushvalue(L, state);
   return 3;
 }
 
 typedef struct {
   Trace trace;
   lua_State *L;
-  int table; /* stack index of the list that receives {name =, value =} */
+  int table;      /* stack index of the list that receives {name =, value =} */
+  bool recording; /* the tensors of the step, not copies */
 } ListTrace;
 
 static void see(Trace *trace, const char *name, Tensor *t)
@@ -248,24 +268,26 @@ static void see(Trace *trace, const char *name, Tensor *t)
   lua_newtable(L);
   lua_pushstring(L, name);
   lua_setfield(L, -2, "name");
-  new_copy(L, t);
+  if (l->recording) push_step(L, t);
+  else new_copy(L, t);
   lua_setfield(L, -2, "value");
   lua_rawseti(L, l->table, (lua_Integer)lua_rawlen(L, l->table) + 1);
 }
 
-/* m:trace_run(tokens, state or nil) -> logits, state, list of {name =, value =}: every named intermediate, copied, in
-   the order of computation. lua/rwkv/trace.lua makes m:trace of it. */
+/* m:trace_run(tokens or vectors, state or nil, {lengths =, starts =}) -> logits, state, list of {name =, value =}: every
+   named intermediate in the order of computation, with its gradient until the step ends; in no_grad copied.
+   lua/rwkv/trace.lua makes m:trace of it. */
 static int trace_run(lua_State *L)
 {
   Tape *tp = step_tape(L);
   Model *m = check_model(L, 1);
-  lua_settop(L, 3);
-  const Tokens *tokens = check_tokens(L, 2, "tokens");
+  lua_settop(L, 4);
+  const Batch b = read_batch(L, "trace_run", (const char *const[]){NULL});
   step_pin(L, 1);
-  State *st = state_argument(L, 3, m, tokens->B);
+  State *st = state_argument(L, 3, m, b.B);
   lua_newtable(L);
-  ListTrace l = {{see}, L, lua_gettop(L)};
-  push_step(L, model_trace(tp, m, tokens->id, tokens->B, tokens->T, st, &l.trace));
+  ListTrace l = {{see}, L, lua_gettop(L), tp->recording};
+  push_step(L, model_trace(tp, m, &b, st, &l.trace));
   lua_insert(L, -3);
   return 3;
 }
@@ -374,7 +396,7 @@ void open_model(lua_State *L)
 {
   /* clang-format off */
   add_class(L, class,
-            (luaL_Reg[]){{"forward", forward}, {"hidden", hidden}, {"loss", loss}, {"log_likelihood", log_likelihood},
+            (luaL_Reg[]){{"forward", forward}, {"loss", loss}, {"log_likelihood", log_likelihood},
                          {"parameters", parameters}, {"param", param}, {"config", config},
                          {"param_count", param_count}, {"weight_bytes", weight_bytes},
                          {"state_floats", count_state_floats}, {"zero_grad", zero_grad}, {"trace_run", trace_run},

@@ -9,7 +9,7 @@ typedef struct {
   Model *model;           /* load */
   const Version *version; /* hooks_in */
   Dims d;
-  char names[1500];
+  const char *names;
 } Load;
 
 static void load_protected(void *arg)
@@ -29,7 +29,7 @@ static int load(lua_State *L)
   Model **m = new_model(L);
   lua_pushvalue(L, 4);
   lua_setiuservalue(L, -2, 1);
-  Load l = {.options = {d.hook, head_size, lua_toboolean(L, 3)}};
+  Load l = {.options = {&d, head_size, lua_toboolean(L, 3)}};
   l.file = file_open(path);
   const char *error = rwkv_protect(load_protected, &l);
   file_close(l.file);
@@ -57,17 +57,16 @@ static int pack(lua_State *L) /* m:pack("f32", "bf16" or "f16") -> a copy for in
 static void describe_protected(void *arg)
 {
   Load *l = arg;
-  const char *names;
-  l->version = model_hooked(l->file, &l->d, &names);
-  snprintf(l->names, sizeof l->names, "%s", names ? names : "");
+  l->version = model_hooked(l->file, &l->d, &l->names);
 }
 
 /* hooks_in(path) -> {version =, layers =, ..., hooks = {slot = name}} of a file that says so, otherwise nil */
 static int hooks_in(lua_State *L)
 {
-  Load l = {.file = file_open(luaL_checkstring(L, 1))};
+  TensorFile **held = push_file(L);
+  *held = file_open(luaL_checkstring(L, 1));
+  Load l = {.file = *held};
   const char *error = rwkv_protect(describe_protected, &l);
-  file_close(l.file);
   if (error) return luaL_error(L, "%s", error);
   if (!l.version) return lua_pushnil(L), 1;
   push_config(L, l.version, &l.d);
@@ -100,7 +99,7 @@ static void save_protected(void *arg)
 {
   Save *s = arg;
   model_write(s->m, s->w);
-  if (s->o) opt_write(s->o, s->m, s->w);
+  if (s->o) opt_write(s->o, "optim.", s->w);
   for (lua_Integer i = 0; i < s->count; i++)
     writer_put(s->w, s->more[i].name, s->more[i].t->axes, s->more[i].t->shape, s->more[i].numbers);
   for (lua_pushnil(s->L); lua_next(s->L, -2); lua_pop(s->L, 1))

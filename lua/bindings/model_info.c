@@ -82,7 +82,7 @@ static int model_info(lua_State *L)
   Dims d = {0};
   lua_settop(L, 2);
   read_hooks(L, 2, NULL, &d);
-  Look l = {.options = {.hooks = d.hook, .head_size = head_size}};
+  Look l = {.options = {.hooks = &d, .head_size = head_size}};
   TensorFile **held = push_file(L);
   l.file = *held = file_open(path);
   const char *error = rwkv_protect(look, &l);

@@ -2,10 +2,6 @@
    bindings ask for, stands in here. */
 #include "bind.h"
 
-#include "commit.h"
-
-const char *program_commit(void) { return AVIARY_COMMIT; }
-
 void program_become_double(lua_State *L)
 {
   luaL_error(L, "this needs float64, and the module rwkv.core that Lua has loaded is float32: run the script with "

@@ -25,6 +25,7 @@ static int op_wkv4(lua_State *L) /* wkv4(w [C] or [B,T,C], u, k, v, a, b, p) -> 
   Tensor *in[7];
   for (int i = 0; i < 7; i++) in[i] = check_operand(L, i + 1);
   push_step(L, t_wkv4(tp, in[0], in[1], in[2], in[3], &in[4], &in[5], &in[6]));
+  check_range(L, "wkv4", "w", in[0], &log_decay);
   for (int i = 4; i < 7; i++) push_step(L, in[i]);
   return 4;
 }
@@ -34,7 +35,10 @@ static int op_wkv2(lua_State *L) /* wkv2(w, u, e, v, a, b, eps) -> y, a, b */
   Tape *tp = step_tape(L);
   Tensor *in[6];
   for (int i = 0; i < 6; i++) in[i] = check_operand(L, i + 1);
-  push_step(L, t_wkv2(tp, in[0], in[1], in[2], in[3], luaL_optnumber(L, 7, 1e-8), &in[4], &in[5]));
+  double eps = positive_argument(L, 7, 1e-8, "wkv2: eps");
+  push_step(L, t_wkv2(tp, in[0], in[1], in[2], in[3], eps, &in[4], &in[5]));
+  check_range(L, "wkv2", "w", in[0], &log_decay);
+  check_range(L, "wkv2", "e", in[2], &at_least_0);
   for (int i = 4; i < 6; i++) push_step(L, in[i]);
   return 3;
 }
@@ -45,6 +49,7 @@ static int op_wkv6(lua_State *L) /* wkv6(r, w, k, v, u, S) -> y, S */
   Tensor *in[6];
   for (int i = 0; i < 6; i++) in[i] = check_operand(L, i + 1);
   push_step(L, t_wkv6(tp, in[0], in[1], in[2], in[3], in[4], &in[5]));
+  check_range(L, "wkv6", "w", in[1], &log_decay);
   return push_step(L, in[5]) + 1;
 }
 
@@ -54,6 +59,7 @@ static int op_wkv7(lua_State *L) /* wkv7(r, w, k, v, a, b, S) -> y, S */
   Tensor *in[7];
   for (int i = 0; i < 7; i++) in[i] = check_operand(L, i + 1);
   push_step(L, t_wkv7(tp, in[0], in[1], in[2], in[3], in[4], in[5], &in[6]));
+  check_range(L, "wkv7", "w", in[1], &log_decay);
   return push_step(L, in[6]) + 1;
 }
 
@@ -63,6 +69,8 @@ static int op_selective_scan(lua_State *L) /* selective_scan(x, delta, A, B, C, 
   Tensor *in[6];
   for (int i = 0; i < 6; i++) in[i] = check_operand(L, i + 1);
   push_step(L, t_selective_scan(tp, in[0], in[1], in[2], in[3], in[4], &in[5]));
+  check_range(L, "selective_scan", "delta", in[1], &at_least_0);
+  check_range(L, "selective_scan", "A", in[2], &at_most_0);
   return push_step(L, in[5]) + 1;
 }
 

@@ -76,22 +76,30 @@ static int detach(lua_State *L) /* s:detach() -> s, cut off from the tape */
   return 1;
 }
 
-static int get(lua_State *L) /* s:get("0.att_kv") -> a copy of [B,..] */
+/* s:get("0.att_kv") -> [B,..]: a copy, or inside a step what a recorded run made of it, with its gradient */
+static int get(lua_State *L)
 {
   const State *s = check_state(L, 1);
-  new_copy(L, s->now[state_index(s, luaL_checkstring(L, 2))]);
+  Tensor *t = s->now[state_index(s, luaL_checkstring(L, 2))];
+  const Tape *tp = step_tape(L);
+  if (t->needs_grad && s->tape == tp && tp->recording) push_step(L, t);
+  else new_copy(L, t);
   return 1;
 }
 
-static int set(lua_State *L) /* s:set("0.att_kv", tensor) -> s; the state lets go of the tape */
+/* s:set("0.att_kv", tensor) -> s. A tensor that needs a gradient stands in the state itself until the step ends, so that
+   what follows gives it one; of others the numbers are copied. */
+static int set(lua_State *L)
 {
   State *s = check_state(L, 1);
   int i = state_index(s, luaL_checkstring(L, 2));
   const Tensor *t = check_numbers(L, 3);
   if (!tensor_same_shape(t, s->now[i]))
     return luaL_error(L, "set: %s is %s, found %s", lua_tostring(L, 2), tensor_shape(s->now[i]), tensor_shape(t));
-  state_detach(s);
-  tensor_copy(s->now[i], t);
+  Tape *tp = step_tape(L);
+  if (tp->recording) step_pin(L, 1);
+  if (tp->recording && t->needs_grad) state_put(s, tp, i, check_operand(L, 3));
+  else state_set(s, tp, i, t);
   lua_settop(L, 1);
   return 1;
 }

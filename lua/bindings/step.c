@@ -135,6 +135,12 @@ static int memory(lua_State *L) /* bytes that the tape holds */
   return 1;
 }
 
+static int recording(lua_State *L) /* whether what is computed now can have a gradient */
+{
+  lua_pushboolean(L, step_tape(L)->recording);
+  return 1;
+}
+
 static int collect(lua_State *L)
 {
   tape_free(((Step *)lua_touserdata(L, 1))->tape);
@@ -154,4 +160,5 @@ void open_step(lua_State *L)
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &key_pins);
   add_functions(L, (luaL_Reg[]){{"no_grad", no_grad}, {"end_step", end_step}, {"tape_bytes", memory}, {NULL, NULL}});
+  add_private(L, (luaL_Reg[]){{"recording", recording}, {NULL, NULL}});
 }

@@ -1,4 +1,4 @@
-/* The machine and the build: clock, terminal, precision, commit; the classes there are. */
+/* The machine and the build: clock, terminal, precision; the classes there are. */
 #include "bind.h"
 
 #include <stdio.h>
@@ -84,6 +84,4 @@ void open_system(lua_State *L)
   add_private(L, (luaL_Reg[]){{"add_method", add_method}, {NULL, NULL}});
   lua_pushliteral(L, REAL_NAME);
   lua_setfield(L, -2, "precision");
-  lua_pushstring(L, program_commit());
-  lua_setfield(L, -2, "commit");
 }

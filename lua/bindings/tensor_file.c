@@ -110,6 +110,7 @@ static void read_entry(lua_State *L, int table, Entry *e, lua_Integer place)
   raw_field(L, table, "dtype");
   e->kind = kind_of(L, e->name, lua_tostring(L, -1), tokens != NULL);
   if (tokens) {
+    check_tokens(L, value, e->name);
     e->axes = 2, e->shape[0] = tokens->B, e->shape[1] = tokens->T;
     e->numbers = tokens->id;
     read_sizes(L, table, e, (size_t)tokens->B * (size_t)tokens->T);

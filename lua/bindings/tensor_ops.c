@@ -3,6 +3,7 @@
 #include "bind.h"
 
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
 
 static const char class[] = "rwkv.tensor";
@@ -46,8 +47,6 @@ BINARY(maximum, B_MAX)
 BINARY(minimum, B_MIN)
 UNARY(neg, U_NEG)
 UNARY(exp, U_EXP)
-UNARY(log, U_LOG)
-UNARY(sqrt, U_SQRT)
 UNARY(square, U_SQUARE)
 UNARY(abs, U_ABS)
 UNARY(tanh, U_TANH)
@@ -60,13 +59,27 @@ UNARY(mish, U_MISH)
 UNARY(sin, U_SIN)
 UNARY(cos, U_COS)
 
-/* x ^ number: whole numbers by multiplying, others as e^{p log x}, which needs x > 0 */
+/* Of a number below 0 there is none. */
+static int of_not_negative(lua_State *L, const char *op, UnaryKind kind)
+{
+  Tape *tp = step_tape(L);
+  Tensor *x = check_operand(L, 1);
+  check_range(L, op, "x", x, &at_least_0_or_nan);
+  return push_step(L, t_unary(tp, kind, x));
+}
+
+static int op_log(lua_State *L) { return of_not_negative(L, "log", U_LOG); }
+static int op_sqrt(lua_State *L) { return of_not_negative(L, "sqrt", U_SQRT); }
+
+/* x ^ number: whole numbers by multiplying, others as e^{p log x}, which needs x >= 0 */
 static int op_pow(lua_State *L)
 {
   Tape *tp = step_tape(L);
   Tensor *x = check_operand(L, 1), *y = NULL;
   double p = luaL_checknumber(L, 2);
   int whole = p >= -16 && p <= 16 && p == (int)p ? abs((int)p) : -1;
+  if (isnan(p)) return luaL_error(L, "pow: the exponent is nan, expected a number");
+  if (whole < 0) check_range(L, "pow", "x", x, &at_least_0_or_nan);
   if (p == 0.5) return push_step(L, t_unary(tp, U_SQRT, x));
   if (whole < 0) return push_step(L, t_exp(tp, t_affine(tp, t_unary(tp, U_LOG, x), p, 0)));
   for (int i = 0; i < whole; i++) y = y ? t_mul(tp, y, x) : x;
@@ -122,7 +135,7 @@ static int op_layer_norm(lua_State *L) /* x:layer_norm(weight, bias, eps or 1e-5
 {
   Tape *tp = step_tape(L);
   Tensor *x = check_operand(L, 1), *w = check_operand(L, 2), *b = check_operand(L, 3);
-  return push_step(L, t_layer_norm(tp, x, w, b, luaL_optnumber(L, 4, 1e-5)));
+  return push_step(L, t_layer_norm(tp, x, w, b, positive_argument(L, 4, 1e-5, "layer_norm: eps")));
 }
 
 static int op_group_norm(lua_State *L) /* x:group_norm(heads, weight, bias, eps or 64e-5) */
@@ -130,7 +143,7 @@ static int op_group_norm(lua_State *L) /* x:group_norm(heads, weight, bias, eps 
   Tape *tp = step_tape(L);
   Tensor *x = check_operand(L, 1), *w = check_operand(L, 3), *b = check_operand(L, 4);
   int heads = int_argument(L, 2, 1, INT_MAX, "group_norm: heads");
-  return push_step(L, t_group_norm(tp, x, heads, w, b, luaL_optnumber(L, 5, 64e-5)));
+  return push_step(L, t_group_norm(tp, x, heads, w, b, positive_argument(L, 5, 64e-5, "group_norm: eps")));
 }
 
 static int op_l2norm(lua_State *L) /* x:l2norm(heads or 1, eps or 1e-12) */
@@ -138,7 +151,7 @@ static int op_l2norm(lua_State *L) /* x:l2norm(heads or 1, eps or 1e-12) */
   Tape *tp = step_tape(L);
   Tensor *x = check_operand(L, 1);
   int heads = opt_int_argument(L, 2, 1, INT_MAX, 1, "l2norm: heads");
-  return push_step(L, t_l2norm(tp, x, heads, luaL_optnumber(L, 3, 1e-12)));
+  return push_step(L, t_l2norm(tp, x, heads, positive_argument(L, 3, 1e-12, "l2norm: eps")));
 }
 
 /* Whether the axis stays, with size 1: nil or a boolean, so that a second axis is not mistaken for it. */
@@ -160,8 +173,11 @@ static int op_mean(lua_State *L) /* x:mean() -> []; x:mean(axis, keep) */
 {
   Tape *tp = step_tape(L);
   Tensor *x = check_operand(L, 1);
-  if (lua_isnoneornil(L, 2)) return push_step(L, t_affine(tp, t_sum_all(tp, x), 1.0 / (double)x->n, 0));
-  return push_step(L, t_mean(tp, x, axis_argument(L, 2, x), keep_argument(L, 3)));
+  bool all = lua_isnoneornil(L, 2);
+  int axis = all ? 0 : axis_argument(L, 2, x);
+  if (all ? !x->n : !x->shape[axis]) return luaL_error(L, "mean: there are no numbers in %s", tensor_shape(x));
+  if (all) return push_step(L, t_affine(tp, t_sum_all(tp, x), 1.0 / (double)x->n, 0));
+  return push_step(L, t_mean(tp, x, axis, keep_argument(L, 3)));
 }
 
 static int op_argmax(lua_State *L) /* x [..,n] :argmax() -> list of 0 .. n-1, one a row */
@@ -187,6 +203,7 @@ static int op_embed(lua_State *L) /* table [V,C] :embed(tokens [B,T]) -> [B,T,C]
   Tape *tp = step_tape(L);
   Tensor *table = check_operand(L, 1);
   const Tokens *tokens = check_tokens(L, 2, "tokens");
+  if (table->axes == 2) check_ids(L, "embed: tokens", tokens, 0, table->shape[0] - 1);
   return push_step(L, t_rows(tp, table, tokens->id, 2, (int[]){tokens->B, tokens->T}));
 }
 
@@ -199,7 +216,9 @@ static int op_cross_entropy(lua_State *L) /* logits [B,T,V] :cross_entropy(targe
   if (V < 1 || logits->n / (size_t)V != (size_t)targets->B * (size_t)targets->T)
     return luaL_error(L, "cross_entropy: logits %s do not fit targets [%d,%d]", tensor_shape(logits), targets->B,
                       targets->T);
-  return push_step(L, t_cross_entropy(tp, logits, targets->id, luaL_optnumber(L, 3, 0)));
+  check_ids(L, "cross_entropy: targets", targets, INT_MIN, V - 1);
+  double l2wrap = number_argument(L, 3, 0, &at_least_0, "cross_entropy: l2wrap");
+  return push_step(L, t_cross_entropy(tp, logits, targets->id, l2wrap));
 }
 
 static int op_clamp(lua_State *L) /* x:clamp(low, high): no gradient where it is cut */

@@ -5,56 +5,98 @@ static const char class[] = "rwkv.tokens";
 
 Tokens *new_tokens(lua_State *L, lua_Integer B, lua_Integer T, const char *what)
 {
-  if (B < 1 || T < 1 || B > (1 << 28) / T)
+  if (B < 1 || T < 1 || B > (1 << 28) / (T + 1))
     luaL_error(L, "%s: [%I,%I], expected at least one sequence of one token", what, B, T);
-  Tokens *t = lua_newuserdatauv(L, sizeof *t + (size_t)(B * T) * sizeof *t->id, 0);
-  t->B = (int)B, t->T = (int)T;
+  Tokens *t = lua_newuserdatauv(L, sizeof *t + (size_t)(B * T + B) * sizeof *t->id, 0); /* room for lengths behind */
+  t->B = (int)B, t->T = (int)T, t->length = NULL;
   luaL_setmetatable(L, class);
   return t;
 }
 
-static void read_row(lua_State *L, int table, int *out, lua_Integer T, const char *what, lua_Integer row)
+/* The sequences are not of equal length: the place for their lengths. */
+static int *make_ragged(Tokens *t) { return t->length = t->id + (size_t)t->B * (size_t)t->T; }
+
+static int length_of(const Tokens *t, int b) { return t->length ? t->length[b] : t->T; }
+
+static void read_row(lua_State *L, int table, int *out, lua_Integer count, const char *what, lua_Integer row)
 {
-  if (list_length(L, table) != T)
-    luaL_error(L, "%s: sequence %I has %I entries, the first one has %I", what, row, list_length(L, table), T);
-  for (lua_Integer i = 1; i <= T; i++) {
+  for (lua_Integer i = 1; i <= count; i++) {
     int whole;
     lua_rawgeti(L, table, i);
     lua_Integer id = lua_tointegerx(L, -1, &whole);
     if (!whole || id < -2147483647 || id > 2147483647)
-      luaL_error(L, "%s[%I][%I]: expected a whole number of 32 bits, found %s", what, row, i, value_text(L, -1));
+      luaL_error(L, "%s: %s at sequence %I, position %I, expected a whole number of 32 bits", what, value_text(L, -1),
+                 row, i);
     out[i - 1] = (int)id;
     lua_pop(L, 1);
   }
 }
 
+/* The entries of sequence b (from 1) of the list at index. */
+static lua_Integer row_length(lua_State *L, int index, lua_Integer b, const char *what)
+{
+  if (lua_rawgeti(L, index, b) != LUA_TTABLE) luaL_error(L, "%s: sequence %I is not a list", what, b);
+  lua_Integer n = list_length(L, -1);
+  lua_pop(L, 1);
+  if (n < 1) luaL_error(L, "%s: sequence %I is empty, expected at least one entry", what, b);
+  return n;
+}
+
+static Tokens *read_rows(lua_State *L, int index, const char *what)
+{
+  lua_Integer B = list_length(L, index), T = 0;
+  bool equal = true;
+  for (lua_Integer b = 1; b <= B; b++) {
+    lua_Integer n = row_length(L, index, b, what);
+    equal &= b == 1 || n == T;
+    T = n > T ? n : T;
+  }
+  Tokens *t = new_tokens(L, B, T, what);
+  for (int i = 0; !equal && i < t->B * t->T; i++) t->id[i] = -100;
+  if (!equal) make_ragged(t);
+  for (lua_Integer b = 1; b <= B; b++) {
+    lua_rawgeti(L, index, b);
+    lua_Integer n = list_length(L, -1);
+    if (!equal) t->length[b - 1] = (int)n;
+    read_row(L, lua_gettop(L), t->id + (b - 1) * T, n, what, b);
+    lua_pop(L, 1);
+  }
+  return t;
+}
+
 const Tokens *test_tokens(lua_State *L, int index) { return luaL_testudata(L, index, class); }
 
-const Tokens *check_tokens(lua_State *L, int index, const char *what)
+const Tokens *check_sequences(lua_State *L, int index, const char *what)
 {
-  const Tokens *given = luaL_testudata(L, index, class);
-  if (given) return given;
+  Tokens *t = luaL_testudata(L, index, class);
+  if (t) return t;
   if (!lua_istable(L, index))
     luaL_error(L, "%s: expected a list of numbers or a list of lists, found a %s", what, luaL_typename(L, index));
   bool nested = lua_rawgeti(L, index, 1) == LUA_TTABLE;
-  lua_Integer B = nested ? list_length(L, index) : 1, T = list_length(L, nested ? -1 : index);
   lua_pop(L, 1);
-  Tokens *t = new_tokens(L, B, T, what);
-  for (lua_Integer b = 1; b <= B; b++) {
-    if (nested) {
-      if (lua_rawgeti(L, index, b) != LUA_TTABLE) luaL_error(L, "%s: sequence %I is not a list", what, b);
-    } else lua_pushvalue(L, index);
-    read_row(L, lua_gettop(L), t->id + (b - 1) * T, T, what, b);
-    lua_pop(L, 1);
+  if (nested) t = read_rows(L, index, what);
+  else {
+    t = new_tokens(L, 1, list_length(L, index), what);
+    read_row(L, index, t->id, t->T, what, 1);
   }
   lua_replace(L, index);
+  return t;
+}
+
+const Tokens *check_tokens(lua_State *L, int index, const char *what)
+{
+  const Tokens *t = check_sequences(L, index, what);
+  for (int b = 0; b < t->B; b++)
+    if (length_of(t, b) != length_of(t, 0))
+      luaL_error(L, "%s: sequence %d has %d entries, the first one has %d; expected equal lengths", what, b + 1,
+                 length_of(t, b), length_of(t, 0));
   return t;
 }
 
 static int make(lua_State *L) /* tokens(list or list of lists) */
 {
   lua_settop(L, 1);
-  check_tokens(L, 1, "tokens");
+  check_sequences(L, 1, "tokens");
   return 1;
 }
 
@@ -63,8 +105,8 @@ static int tolist(lua_State *L) /* t:tolist() -> list of lists */
   const Tokens *t = luaL_checkudata(L, 1, class);
   lua_createtable(L, t->B, 0);
   for (int b = 0; b < t->B; b++) {
-    lua_createtable(L, t->T, 0);
-    for (int i = 0; i < t->T; i++) {
+    lua_createtable(L, length_of(t, b), 0);
+    for (int i = 0; i < length_of(t, b); i++) {
       lua_pushinteger(L, t->id[b * t->T + i]);
       lua_seti(L, -2, i + 1);
     }
@@ -73,7 +115,7 @@ static int tolist(lua_State *L) /* t:tolist() -> list of lists */
   return 1;
 }
 
-static int shape(lua_State *L) /* t:shape() -> {B, T} */
+static int shape(lua_State *L) /* t:shape() -> {B, T}, T of the longest sequence */
 {
   const Tokens *t = luaL_checkudata(L, 1, class);
   lua_createtable(L, 2, 0);
@@ -87,13 +129,26 @@ static int shape(lua_State *L) /* t:shape() -> {B, T} */
 static int size(lua_State *L) /* t:size() -> how many there are */
 {
   const Tokens *t = luaL_checkudata(L, 1, class);
-  lua_pushinteger(L, (lua_Integer)t->B * t->T);
+  lua_Integer n = 0;
+  for (int b = 0; b < t->B; b++) n += length_of(t, b);
+  lua_pushinteger(L, n);
+  return 1;
+}
+
+static int lengths(lua_State *L) /* t:lengths() -> a list, one number a sequence */
+{
+  const Tokens *t = luaL_checkudata(L, 1, class);
+  lua_createtable(L, t->B, 0);
+  for (int b = 0; b < t->B; b++) {
+    lua_pushinteger(L, length_of(t, b));
+    lua_seti(L, -2, b + 1);
+  }
   return 1;
 }
 
 static int tensor(lua_State *L) /* t:tensor() -> [B,T], for arithmetic */
 {
-  const Tokens *t = luaL_checkudata(L, 1, class);
+  const Tokens *t = (luaL_checkudata(L, 1, class), check_tokens(L, 1, "tensor"));
   Writer w = {.t = new_owned(L, 2, (int[]){t->B, t->T})};
   for (int i = 0; i < t->B * t->T; i++) {
     if ((real)t->id[i] != t->id[i]) luaL_error(L, "tokens: float32 does not hold %d exactly (--double)", t->id[i]);
@@ -110,6 +165,7 @@ static int rows(lua_State *L) /* t:rows(first, last) -> the sequences first..las
     return luaL_error(L, "rows: %I to %I is not within 1 to %d", first, last, t->B);
   Tokens *part = new_tokens(L, last - first + 1, t->T, "rows");
   memcpy(part->id, t->id + (first - 1) * t->T, (size_t)part->B * (size_t)part->T * sizeof *part->id);
+  if (t->length) memcpy(make_ragged(part), t->length + first - 1, (size_t)part->B * sizeof *part->length);
   return 1;
 }
 
@@ -124,7 +180,7 @@ void open_tokens(lua_State *L)
 {
   add_class(L, class,
             (luaL_Reg[]){
-                {"tolist", tolist}, {"shape", shape}, {"size", size}, {"tensor", tensor}, {"rows", rows}, {NULL, NULL}},
+                {"tolist", tolist}, {"shape", shape}, {"size", size}, {"lengths", lengths}, {"tensor", tensor}, {"rows", rows}, {NULL, NULL}},
             (luaL_Reg[]){{"__tostring", to_string}, {NULL, NULL}});
   add_functions(L, (luaL_Reg[]){{"tokens", make}, {NULL, NULL}});
 }

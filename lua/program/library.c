@@ -43,6 +43,7 @@ int load_library(lua_State *L, const char *path)
 {
   int status = luaL_loadfilex(L, path, "t");
   if (status != LUA_OK) return status;
+  source_note(L, path);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &key_world);
   lua_setupvalue(L, -2, 1);
   return LUA_OK;

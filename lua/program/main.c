@@ -7,7 +7,6 @@
 #include "bindings/bind.h"
 #include "program.h"
 
-#include "commit.h"
 #include "io/output.h"
 
 #include <lualib.h>
@@ -17,7 +16,6 @@
 
 static ProgramCall call;
 
-const char *program_commit(void) { return AVIARY_COMMIT; }
 const ProgramCall *program_call(void) { return &call; }
 
 /* ---- where things are ---- */
@@ -195,6 +193,7 @@ static void open_lua(lua_State *L)
   lua_call(L, 0, 1);
   open_workers(L);
   open_uninterrupted(L);
+  source_open(L);
 }
 
 static const char default_output[] = "runs/";

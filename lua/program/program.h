@@ -74,6 +74,12 @@ bool is_interrupt(const char *message);
 const char *short_of_library(const char *message); /* without the places in the library that stand before others */
 bool is_of_library(const char *source);            /* of lua_Debug: a file of lua/ */
 
+/* ---- which files are loaded (source.c) ---- */
+
+/* Adds sources, private, to rwkv.core on top of the stack; before sandbox_open. */
+void source_open(lua_State *L);
+void source_note(lua_State *L, const char *path); /* the file is being loaded; NULL: the standard input */
+
 /* ---- the library's world (library.c) ---- */
 
 /* Makes it, and lets `require` find it; core: the index of the table rwkv.core. After sandbox_open. */

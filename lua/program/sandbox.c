@@ -26,6 +26,7 @@ int load_script(lua_State *L, const char *path)
 {
   int status = luaL_loadfilex(L, path, closed ? "t" : NULL);
   if (status != LUA_OK) name_flag(L);
+  else source_note(L, path);
   return status;
 }
 

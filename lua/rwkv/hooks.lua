@@ -1,9 +1,10 @@
--- Hooks written in Lua: rwkv.hook{...} defines one, rwkv.model{ hooks = { decay = it } } uses it. See lua/pages/hooks.md.
+-- Hooks written in Lua: rwkv.hook{...} defines one, rwkv.model{ hooks = { decay = it } } uses it (models.lua). See
+-- lua/pages/hooks.md.
 local core = require "rwkv.core"
+local over_time = require "rwkv.over_time"
 local sorted = require "rwkv.sorted"
 
-local bind_hook, hook_sizes, hooks_in = core.private.bind_hook, core.private.hook_sizes, core.private.hooks_in
-local model_info = core.private.model_info
+local bind_hook, hook_sizes = core.private.bind_hook, core.private.hook_sizes
 
 local hooks = {}
 local defined = {} -- [kind][name]
@@ -28,15 +29,16 @@ local function kind_of(slot) return slot == "ffn_shift" and "shift" or slot end
 
 -- An error as text, without the place in this file.
 local function without_place(message)
-  return (tostring(message):gsub("^[^\n:]-rwkv/hooks%.lua:%d+: ", ""))
+  return (tostring(message):gsub("^[^\n:]-rwkv/[%w_]+%.lua:%d+: ", ""))
 end
 
 -- ---- definition ----
 
-local fields = { kind = "string", name = "string", params = true, state = true, apply = "function", step = "function" }
+local fields = { kind = "string", name = "string", params = true, state = true, apply = "function", step = "function",
+  flops = "function" }
 
--- hook{ kind =, name =, params = table or function(d), state = table or function(d), apply = f } (or step = f for a
--- recurrence) -> the hook, which can from now on also be called by its name.
+-- hook{ kind =, name =, params = table or function(d), state = table or function(d), apply = f (or step = f for a
+-- recurrence), flops = function(d, tokens) } -> the hook, which can from now on also be called by its name.
 function hooks.define(q)
   if type(q) ~= "table" then error("rwkv.hook{...} takes a table, found a " .. type(q), 2) end
   for field, value in pairs(q) do
@@ -105,33 +107,6 @@ local function with_names(h, apply, params, state)
   end
 end
 
--- Runs step over the tokens: every input [B,T,A] becomes [B,H,N] for one token, what is constant [H,N].
-local function over_time(h)
-  return function(inputs, state, p, d)
-    local H, N = d.H, d.N
-    local constant, streams, outputs, given = {}, {}, {}, {}
-    for name in pairs(inputs) do given[#given + 1] = { name = name } end
-    table.sort(given, function(a, b) return a.name < b.name end)
-    local of_now = strict(h, "input", given)
-    for name, x in pairs(inputs) do
-      if #x:shape() == 3 then streams[name] = x:reshape(d.B, d.T, H, N) else constant[name] = x:reshape(H, N) end
-    end
-    for t = 1, d.T do
-      local now = {}
-      for name, x in pairs(constant) do now[name] = x end
-      for name, x in pairs(streams) do now[name] = x:slice(2, t, t):reshape(d.B, H, N) end
-      local y = h.step(setmetatable(now, of_now), state, p, d)
-      local shape = type(y) == "userdata" and text(y:shape()) or "a " .. type(y)
-      if shape ~= text { d.B, H, N } then
-        error(("hook recurrence \"%s\", layer %d: step returned %s, expected %s"):format(h.name, d.layer, shape,
-          text { d.B, H, N }), 0)
-      end
-      outputs[t] = y:reshape(d.B, 1, d.A)
-    end
-    return core.concat(outputs, 2)
-  end
-end
-
 local function listed(what, d, entry)
   local list = {}
   if type(what) == "function" then
@@ -165,13 +140,14 @@ local plain = { zero = 0, zeros = 0, one = 1, ones = 1 }
 
 local function parameter(name, e)
   local shape = sizes_of(name, e)
-  known_options(name, e, { init = true, gain = true, lr = true })
+  known_options(name, e, { init = true, gain = true, lr = true, shared = true })
   local init, gain = e.init, e.gain
   if init == nil then init = #shape > 1 and "orthogonal" or 0 end
   if type(init) == "string" and plain[init] then init = plain[init] end
   if type(init) == "number" then init, gain = "fill", init end
   if type(init) == "function" then init = "fill" end -- set by the caller afterwards
-  return { name = name, shape = shape, init = init, gain = gain or 1, lr = e.lr or 1 }
+  return { name = name, shape = shape, init = init, gain = gain or 1, lr = e.lr or 1,
+    shared = e.shared }
 end
 
 local function part(name, e)
@@ -188,12 +164,13 @@ local function state_of(h, d)
   return state or {}
 end
 
-local function bind(h, slot, design)
+-- The hook for a model of this design, as the core has it.
+function hooks.bind(h, slot, design)
   local d = hook_sizes(design, slot)
   local ok, result = pcall(function()
     local params, state = listed(h.params, d, parameter), listed(state_of(h, d), d, part)
     return bind_hook { slot = slot, name = h.name, origin = h.apply or h.step, params = params, state = state,
-      apply = with_names(h, h.apply or over_time(h), params, state) }
+      apply = with_names(h, h.apply or over_time(h, strict), params, state) }
   end)
   if not ok then
     error(("hook %s \"%s\": %s"):format(slot, h.name, without_place(result)), 0)
@@ -213,148 +190,40 @@ function Hook:state_size(d, tokens)
   return total
 end
 
--- ---- models ----
-
-local function without_hooks(q)
-  local copy = {}
-  for name, value in pairs(q) do copy[name] = value end
-  copy.hooks, copy.tokens = {}, nil
-  return copy
+-- Initial values that are functions, init(layer, d, rng, shape) -> a number, a nested list or a tensor; by the name of the
+-- parameter within the hook.
+function Hook:initial(d)
+  local params, list = type(self.params) == "function" and self.params(d) or self.params or {}, {}
+  for name, e in pairs(params) do
+    if type(e.init) == "function" then list[name] = e end
+  end
+  return list
 end
 
--- q with its hooks bound to its sizes, and the list of those that come from Lua.
-local function prepare(q)
-  if type(q) ~= "table" or q.hooks == nil then return q, {} end
-  if type(q.hooks) ~= "table" then error("hooks: expected a table by slot, found a " .. type(q.hooks), 0) end
-  local design, chosen = without_hooks(q), {}
-  for slot, h in pairs(q.hooks) do
-    local kind = kind_of(slot)
-    if not kinds[slot] then
-      error(("hooks: there is no slot '%s'; there are: %s"):format(tostring(slot), table.concat(sorted(kinds), ", ")), 0)
-    end
-    if type(h) == "string" and not taken[slot][h] then
+-- ---- what a slot can have ----
+
+hooks.kinds, hooks.kind_of, hooks.without_place = kinds, kind_of, without_place
+
+function hooks.is_slot(slot) return kinds[slot] ~= nil end
+function hooks.is_hook(h) return made[h] == true end
+function hooks.is_built_in(slot, name) return taken[slot][name] == true end
+
+-- What can be written for a slot: the hook, or the name of what is built in.
+function hooks.resolve(slot, h)
+  if type(h) == "string" and not taken[slot][h] then
+    local found = hooks.find(slot, h)
+    if not found then
       local known = sorted(taken[slot])
-      for name in pairs(defined[kind] or {}) do known[#known + 1] = name end
-      h = defined[kind] and defined[kind][h]
-        or error(("hooks: there is no %s '%s'; there are: %s"):format(slot, h, table.concat(known, ", ")), 0)
+      for name in pairs(defined[kind_of(slot)] or {}) do known[#known + 1] = name end
+      error(("hooks: there is no %s '%s'; there are: %s"):format(slot, h, table.concat(known, ", ")), 0)
     end
-    local is_hook = made[h]
-    if type(h) ~= "string" and not (is_hook and h.kind == kind) then
-      error(("hooks: %s is %s, expected a name or a hook of kind %s made by rwkv.hook{...}"):format(slot,
-        is_hook and tostring(h) or "a " .. type(h), kind), 0)
-    end
-    if type(h) == "string" then design.hooks[slot] = h else chosen[slot] = h end
+    return found
   end
-  local result = {}
-  for name, value in pairs(q) do result[name] = value end
-  result.hooks = {}
-  for slot, name in pairs(design.hooks) do result.hooks[slot] = name end
-  for slot, h in pairs(chosen) do result.hooks[slot] = bind(h, slot, design) end
-  return result, chosen
-end
-
--- Initial values that are functions: init(layer, d, rng, shape) -> a number, a nested list or a tensor.
-local function initialise(model, q, chosen)
-  local values = {}
-  for slot, h in pairs(chosen) do
-    local d = hook_sizes(without_hooks(q), slot)
-    local params = type(h.params) == "function" and h.params(d) or h.params or {}
-    for name, e in pairs(params) do
-      for layer = 0, type(e.init) == "function" and d.layers - 1 or -1 do
-        local full = ("blocks.%d.%s.%s.%s.%s"):format(layer, kinds[slot], slot, h.name, name)
-        values[full] = function(shape) return e.init(layer, d, core.rng(q.seed or 0, full), shape) end
-      end
-    end
+  if type(h) ~= "string" and not (made[h] and h.kind == kind_of(slot)) then
+    error(("hooks: %s is %s, expected a name or a hook of kind %s made by rwkv.hook{...}, or a list of them by layer"):format(slot,
+      made[h] and tostring(h) or "a " .. type(h), kind_of(slot)), 0)
   end
-  for name, t in model:parameters() do
-    if values[name] then
-      core.no_grad(function()
-        local ok, message = pcall(function() t:set(values[name](t:shape())) end)
-        if not ok then error(("initial values of %s: %s"):format(name, without_place(message)), 0) end
-      end)
-    end
-  end
-  return model
+  return h
 end
-
-local of_models = setmetatable({}, { __mode = "k" }) -- those written in Lua, by slot
-
-function hooks.of(model) return of_models[model] end
-
-local core_model, core_describe, core_load = core.model, core.describe, core.load
-
-local function passing_errors(f)
-  return function(...)
-    local results = table.pack(pcall(f, ...))
-    if not results[1] then
-      local message = results[2] -- the core names this file: the caller's line is wanted
-      if type(message) ~= "string" then error(message, 0) end
-      message = without_place(message)
-      error(message, message:match "^[^\n ]+:%d+: " and 0 or 2)
-    end
-    return table.unpack(results, 2, results.n)
-  end
-end
-
-hooks.model = passing_errors(function(q)
-  local bound, chosen = prepare(q)
-  local model = core_model(bound)
-  of_models[model] = chosen
-  return initialise(model, q, chosen)
-end)
-
-hooks.describe = passing_errors(function(q) return core_describe((prepare(q))) end)
-
--- The options of load: weights = "packed" (they stay as the file has them) or "expanded"; head_size.
-local function load_options(call, options)
-  if type(options or {}) ~= "table" then error(("%s: options are a table, not a %s"):format(call, type(options)), 0) end
-  for name, value in pairs(options or {}) do
-    local known = name == "head_size" or name == "weights" and call == "load"
-    if not known then error(("%s: there is no option '%s'; there are: head_size%s"):format(call, tostring(name),
-      call == "load" and ", weights" or ""), 0) end
-    if name == "weights" and value ~= "packed" and value ~= "expanded" then
-      error(("load: weights are 'packed' or 'expanded', not '%s'"):format(tostring(value)), 0)
-    end
-  end
-  return options ~= nil and options.weights == "packed", options and options.head_size
-end
-
--- bind for the model in a file, whose name stands before what is wrong.
-local function bind_for(path, ...)
-  local ok, result = pcall(bind, ...)
-  if not ok then error(("%s: %s"):format(path, without_place(result)), 0) end
-  return result
-end
-
--- The hooks that a file names: bound for its sizes, by slot, and as they were defined; nil for a file without.
-local function hooks_of(path)
-  local q = hooks_in(path)
-  if not q then return end
-  local design, bound, chosen = without_hooks(q), {}, {}
-  for slot, name in pairs(q.hooks) do
-    local h = not taken[slot][name] and defined[kind_of(slot)] and defined[kind_of(slot)][name]
-    if h then
-      bound[slot], chosen[slot] = bind_for(path, h, slot, design), h
-    elseif taken[slot][name] then
-      design.hooks[slot] = name
-    end
-  end
-  return bound, chosen
-end
-
--- load(path, options): the hooks of a file that are not built in must have been defined before.
-hooks.load = passing_errors(function(path, options)
-  local packed, head_size = load_options("load", options)
-  local bound, chosen = hooks_of(path)
-  local model = core_load(path, bound, packed, head_size)
-  of_models[model] = chosen
-  return model
-end)
-
--- info(path, { head_size = }) -> what a model's file is; its numbers are not read.
-hooks.info = passing_errors(function(path, options)
-  local _, head_size = load_options("info", options)
-  return model_info(path, (hooks_of(path)), head_size)
-end)
 
 return hooks

@@ -1,5 +1,5 @@
 -- What a model's file is: what the core sees of it, its tokenizer, and what is unusual.
-local hooks = require "rwkv.hooks"
+local models = require "rwkv.models"
 local sorted = require "rwkv.sorted"
 
 -- By the size of the vocabulary of released models.
@@ -29,7 +29,7 @@ end
 -- outside =, tensors =, numbers =, dtypes = { bf16 = numbers }, bytes =, parameters =, unused =, state_floats =,
 -- tokenizer = or nil, unusual = { texts }, meta = }
 return function(path, options)
-  local found = hooks.info(path, options)
+  local found = models.info(path, options)
   found.numbers = 0
   for _, n in pairs(found.dtypes) do found.numbers = found.numbers + n end
   found.tokenizer = tokenizers[found.config.vocab]

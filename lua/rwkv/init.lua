@@ -11,9 +11,10 @@ rwkv.help = require "rwkv.help"
 rwkv.gradcheck = require "rwkv.gradcheck"
 require "rwkv.tensor"
 
-local hooks = require "rwkv.hooks"
-rwkv.hook, rwkv.model, rwkv.describe, rwkv.load = hooks.define, hooks.model, hooks.describe, hooks.load
+local models = require "rwkv.models"
+rwkv.hook, rwkv.model, rwkv.describe, rwkv.load = require "rwkv.hooks".define, models.model, models.describe, models.load
 rwkv.info = require "rwkv.info"
+rwkv.adamw = require "rwkv.optimizer"
 rwkv.private.add_method("model", "trace", require "rwkv.trace")
 rwkv.private.add_method("model", "assign", require "rwkv.assign")
 rwkv.private.add_method("model", "check_cuts", require "rwkv.check_cuts")

@@ -1,34 +1,23 @@
--- The word of a list that a misspelt one was meant to be.
+-- The name that a misspelt word was probably meant to be.
+--   nearest(word, names) -> the nearest of a list of names, the first one of several; nil if none is near
+--   nearest.hint(word, names) -> ", did you mean 'weight_decay'?" for the end of a message, or ""
+--   nearest.listed(word, names) -> ", did you mean 'lr'? there are: lr, beta1", or "; there are: lr, beta1"
+-- What is near: ref/engine/nearest.h.
+local core = require "rwkv.core"
+
+local name_near = core.private.nearest
 local nearest = {}
 
--- How many letters were added, left out, replaced or swapped with their neighbour.
-local function distance(a, b)
-  local before, last = {}, {}
-  for j = 0, #b do last[j] = j end
-  for i = 1, #a do
-    local row = { [0] = i }
-    for j = 1, #b do
-      local same = a:byte(i) == b:byte(j)
-      row[j] = math.min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (same and 0 or 1))
-      if i > 1 and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j) then
-        row[j] = math.min(row[j], before[j - 2] + 1)
-      end
-    end
-    before, last = last, row
-  end
-  return last[#b]
+function nearest.hint(word, names)
+  local name = type(word) == "string" and name_near(word, names)
+  return name and (", did you mean '%s'?"):format(name) or ""
 end
 
--- hint(word, known) -> ", did you mean 'x'?" with the nearest of a list of names, or "" where none is near: at most about a
--- third of the word is different.
-function nearest.hint(word, known)
-  local best, least = nil, math.max(1, #word // 3) + 1
-  if #word > 64 then return "" end
-  for _, name in ipairs(known) do
-    local d = distance(word:lower(), name:lower())
-    if d < least then best, least = name, d end
-  end
-  return best and (", did you mean '%s'?"):format(best) or ""
+function nearest.listed(word, names)
+  local hint = nearest.hint(word, names)
+  return (hint == "" and ";" or hint) .. " there are: " .. (#names > 0 and table.concat(names, ", ") or "none")
 end
 
-return nearest
+return setmetatable(nearest, { __call = function(_, word, names)
+  return type(word) == "string" and name_near(word, names) or nil
+end })

@@ -22,25 +22,26 @@ local function quantity(x)
   return ("%.0f"):format(x)
 end
 
-function Progress:line(done, note)
+function Progress:line(done, note, seconds_left)
   local elapsed = core.time() - self.start
   local rate = elapsed > 0 and (done - self.from) / elapsed or 0
-  local left = rate > 0 and (self.total - done) / rate or math.huge
-  local part = self.total > 0 and done / self.total or 1
+  local left = seconds_left or rate > 0 and (self.total - done) / rate or math.huge
+  local part = seconds_left and elapsed / (elapsed + seconds_left) or self.total > 0 and done / self.total or 1
   local filled = math.floor(20 * math.min(1, part))
   return ("%-10s [%s%s] %3.0f%%  %s %s/s  %s left  %s"):format(self.name, ("#"):rep(filled),
     ("."):rep(20 - filled), 100 * part, quantity(rate), self.unit, duration(left), visible.line(note or ""))
 end
 
-function Progress:update(done, note)
+-- seconds_left: where the caller knows better than by the rate so far.
+function Progress:update(done, note, seconds_left)
   local now = core.time()
   local every = core.is_terminal() and 0.1 or 10
   if now - self.shown < every then return end
   self.shown = now
   if core.is_terminal() then
-    io.stderr:write("\r\27[K", self:line(done, note))
+    io.stderr:write("\r\27[K", self:line(done, note, seconds_left))
   else
-    io.stderr:write(self:line(done, note), "\n")
+    io.stderr:write(self:line(done, note, seconds_left), "\n")
   end
   io.stderr:flush()
 end

@@ -28,11 +28,17 @@ local function open_methods(methods)
 end
 copies[core.Tensor] = open_methods(core.Tensor)
 
+-- A module that can be called, and has nothing else of a class.
+local function call_of(value)
+  local meta = getmetatable(value)
+  return type(meta) == "table" and next(meta) == "__call" and next(meta, "__call") == nil and meta.__call
+end
+
 local function public(value)
-  if type(value) ~= "table" or getmetatable(value) ~= nil and not copies[value] then return value end
+  if type(value) ~= "table" or getmetatable(value) ~= nil and not copies[value] and not call_of(value) then return value end
   if not copies[value] then
-    local copy = {}
-    copies[value] = copy
+    local copy, call = {}, call_of(value)
+    copies[value] = call and setmetatable(copy, { __call = call, __metatable = "module" }) or copy
     for name, v in next, value do
       if not (value == core and name == "private") then copy[name] = public(v) end
     end

@@ -1,20 +1,17 @@
 -- model:trace(tokens) -> every named intermediate of a run over one sequence, by name, as a table
 --   { ["blocks.0.att.w"] = tensor [T,..], .., ["state.0.att_kv"] = tensor [T,..] after each token, logits = [T,V] }
--- and the list of the names in the order of computation. The run goes token by token, so that the state can be seen
--- at every position.
+-- and the list of the names in the order of computation. A run goes token by token, so that the state can be seen at every
+-- position. Outside no_grad the rest is of one run over all of them, and has its gradient.
 local core = require "rwkv.core"
 
-local function first_axis(t) -- [1,..] or [1,1,..] of one token -> [1,..]
+local function first_axis(t, length) -- [1,..] or [1,T,..] of a run over T tokens -> [T,..]
   local shape = t:shape()
-  if #shape >= 3 and shape[1] == 1 and shape[2] == 1 then table.remove(shape, 1) end
+  if #shape >= 3 and shape[1] == 1 and shape[2] == length then table.remove(shape, 1) end
   return t:reshape(shape)
 end
 
-return function(model, tokens)
-  if type(tokens) == "table" and type(tokens[1]) == "table" and #tokens == 1 then tokens = tokens[1] end
-  if type(tokens) ~= "table" or type(tokens[1]) ~= "number" then
-    error("trace: expected the tokens of one sequence, a list of numbers", 2)
-  end
+-- By name the tensors of each token, copied; and the names in their order.
+local function token_by_token(model, tokens)
   local state, rows, names = model:state(1), {}, {}
   local function add(name, t)
     if not rows[name] then
@@ -26,19 +23,33 @@ return function(model, tokens)
   for _, token in ipairs(tokens) do
     core.no_grad(function()
       local logits, _, seen = model:trace_run({ token }, state)
-      for _, s in ipairs(seen) do add(s.name, first_axis(s.value)) end
+      for _, s in ipairs(seen) do add(s.name, first_axis(s.value, 1)) end
       for _, name in ipairs(state:names()) do
         local t = state:get(name)
         if t:size() > 0 then add("state." .. name, t) end
       end
-      add("logits", first_axis(logits))
+      add("logits", first_axis(logits, 1))
     end)
   end
+  return rows, names
+end
+
+return function(model, tokens)
+  if type(tokens) == "table" and type(tokens[1]) == "table" and #tokens == 1 then tokens = tokens[1] end
+  if type(tokens) ~= "table" or type(tokens[1]) ~= "number" then
+    error("trace: expected the tokens of one sequence, a list of numbers", 2)
+  end
+  local rows, names = token_by_token(model, tokens)
   local result = {}
   for name, parts in pairs(rows) do
     local same = #parts == #tokens
     for _, t in ipairs(parts) do same = same and t:size() == parts[1]:size() end
     result[name] = same and core.no_grad(function() return core.concat(parts, 1) end) or parts -- a state that grows
+  end
+  if core.private.recording() then
+    local logits, _, seen = model:trace_run(tokens)
+    result.logits = first_axis(logits, #tokens)
+    for _, s in ipairs(seen) do result[s.name] = first_axis(s.value, #tokens) end
   end
   return result, names
 end

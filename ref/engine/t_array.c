@@ -31,7 +31,7 @@ Tensor *t_permute(Tape *tp, Tensor *x, const int *order)
   for (int d = x->axes - 1; d >= 0; n *= (size_t)x->shape[d--]) step[d] = n;
   for (int d = 0; d < x->axes; d++) {
     int from = axis_of("permute", x, order[d]);
-    if (used[from]) rwkv_fail("permute: axis %d of %s is named twice", order[d], tensor_shape(x));
+    if (used[from]) rwkv_fail("permute: axis %d of %s is named twice", from + 1, tensor_shape(x));
     used[from] = true;
     shape[d] = x->shape[from];
     op.n[4 - x->axes + d] = (size_t)shape[d];
@@ -41,6 +41,7 @@ Tensor *t_permute(Tape *tp, Tensor *x, const int *order)
   op.y = y->data;
   if (y->n) run_permute(&op);
   Node *nd = NODE(tp, permute_backward, 1, 1, x, y);
+  node_linear(nd);
   NODE_SAVE(nd, op);
   return y;
 }
@@ -64,7 +65,7 @@ Tensor *t_max(Tape *tp, Tensor *x, int axis, bool keep_axis)
 {
   int a = axis_of("max", x, axis), shape[MAX_AXES], axes = 0;
   size_t outer = 1, size = (size_t)x->shape[a], inner = 1;
-  if (size == 0) rwkv_fail("max: axis %d of %s is empty", axis, tensor_shape(x));
+  if (size == 0) rwkv_fail("max: axis %d of %s is empty", a + 1, tensor_shape(x));
   for (int d = 0; d < x->axes; d++) {
     if (d < a) outer *= (size_t)x->shape[d];
     if (d > a) inner *= (size_t)x->shape[d];
@@ -75,6 +76,7 @@ Tensor *t_max(Tape *tp, Tensor *x, int axis, bool keep_axis)
   Max op = {y->data, node_numbers(tp, y->n, sizeof(int)), x->data, outer, size, inner};
   if (y->n) run_max(&op);
   Node *nd = NODE(tp, max_backward, 1, 1, x, y);
+  node_linear(nd);
   NODE_SAVE(nd, op);
   return y;
 }
@@ -93,13 +95,16 @@ Tensor *t_gather(Tape *tp, Tensor *x, const int *index, int count)
   int n = x->shape[x->axes - 1], shape[MAX_AXES];
   size_t rows = shape_count(x->axes - 1, x->shape);
   for (size_t i = 0; i < rows * (size_t)count; i++)
-    if (index[i] < 0 || index[i] >= n) rwkv_fail("gather: index %d at %zu is outside 0..%d", index[i], i, n - 1);
+    if (index[i] < 0 || index[i] >= n)
+      rwkv_fail("gather: index %d at row %zu, place %zu, expected 0 to %d", index[i], i / (size_t)count + 1,
+                i % (size_t)count + 1, n - 1);
   memcpy(shape, x->shape, sizeof shape);
   shape[x->axes - 1] = count;
   Tensor *y = tape_tensor(tp, x->axes, shape);
   Gather op = {y->data, x->data, index, rows, (size_t)n, (size_t)count};
   if (y->n) run_gather(&op);
   Node *nd = NODE(tp, gather_backward, 1, 1, x, y);
+  node_linear(nd);
   if (nd) op.index = node_keep(tp, index, rows * (size_t)count * sizeof *index);
   NODE_SAVE(nd, op);
   return y;

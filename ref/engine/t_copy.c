@@ -23,14 +23,14 @@ Tensor *t_copy_scores(Tape *tp, Tensor *q, Tensor *k, const Tensor *tokens, int 
       *token = limit + rows;
   for (size_t i = 0; i < rows; i++) {
     int at = row ? row[i] : (int)i;
-    if (at < 0 || at >= B * T) rwkv_fail("copy_scores: row %d is outside 0..%d", at, B * T - 1);
+    if (at < 0 || at >= B * T) rwkv_fail("copy_scores: row %d, expected 1 to %d", at + 1, B * T);
     batch[i] = at / T;
     limit[i] = U - T + at % T + 1;
   }
   real *id = arena_alloc(&tp->arena, places * sizeof *id);
   tensor_read(tokens, 0, places, id);
   for (size_t i = 0; i < places; i++) {
-    if (!(id[i] >= 0 && id[i] < (real)V)) rwkv_fail("copy_scores: token %g is outside 0..%d", (double)id[i], V - 1);
+    if (!(id[i] >= 0 && id[i] < (real)V)) rwkv_fail("copy_scores: token %g, expected 0 to %d", (double)id[i], V - 1);
     token[i] = (int)id[i];
   }
   Tensor *y = tape_tensor(tp, 2, (int[]){count, V});

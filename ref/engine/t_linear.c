@@ -86,7 +86,7 @@ Tensor *t_rows(Tape *tp, Tensor *table, const int *index, int axes, const int *s
   size_t count = shape_count(axes, shape), C = (size_t)table->shape[1];
   for (size_t i = 0; i < count; i++)
     if (index[i] < 0 || index[i] >= table->shape[0])
-      rwkv_fail("rows: index %d at position %zu is outside 0..%d", index[i], i, table->shape[0] - 1);
+      rwkv_fail("rows: index %d at %s, expected 0 to %d", index[i], shape_place(axes, shape, i), table->shape[0] - 1);
   int full[MAX_AXES];
   if (axes) memcpy(full, shape, (size_t)axes * sizeof *full);
   full[axes] = table->shape[1];
@@ -96,6 +96,7 @@ Tensor *t_rows(Tape *tp, Tensor *table, const int *index, int axes, const int *s
   else if (y->n) run_rows(&op);
   if (table->packed.bits) return y;
   Node *nd = NODE(tp, rows_backward, 1, 1, table, y);
+  node_linear(nd);
   if (nd) op.index = node_keep(tp, index, count * sizeof *index);
   NODE_SAVE(nd, op);
   return y;

@@ -23,7 +23,7 @@ static CrossEntropy cross_entropy(Tape *tp, const Tensor *logits, const int *tar
   int V = logits->shape[logits->axes - 1];
   size_t rows = logits->n / (size_t)V;
   for (size_t i = 0; i < rows; i++)
-    if (target[i] >= V) rwkv_fail("cross_entropy: target %d at row %zu is not below V=%d", target[i], i, V);
+    if (target[i] >= V) rwkv_fail("cross_entropy: target %d at row %zu, expected at most %d", target[i], i + 1, V - 1);
   *loss = tape_tensor(tp, 0, NULL);
   acc *log_sum = node_numbers(tp, rows, sizeof *log_sum);
   CrossEntropy op = {(*loss)->data, log_sum, logits->data, target, rows, (size_t)V};
@@ -47,7 +47,7 @@ void t_log_likelihood(Tape *tp, const Tensor *logits, const int *target, double 
   CrossEntropy op = cross_entropy(tp, logits, target, &loss);
   backend_read(log_p, op.log_sum, op.rows * sizeof *log_p);
   for (size_t i = 0; i < op.rows; i++) {
-    if (target[i] < 0) rwkv_fail("log_likelihood: row %zu has no target", i);
+    if (target[i] < 0) rwkv_fail("log_likelihood: row %zu has no target", i + 1);
     real x;
     backend_read(&x, op.logits + i * op.V + target[i], sizeof x);
     log_p[i] = (double)x - log_p[i];

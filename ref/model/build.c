@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
-static int block_params(const Version *v, const Dims *d) /* at most, in a layer */
+static void count_one(void *count, const LayoutParam *p) { (void)p, ++*(int *)count; }
+
+static int most_params(const Version *v, const Dims *d)
 {
-  int n = v->block.count;
-  for (int slot = 0; slot < HOOK_SLOTS; slot++) n += d->hook[slot] ? d->hook[slot]->param_count : 0;
+  int n = 0;
+  layout_each_param(v, d, count_one, &n);
   return n;
 }
 
@@ -26,14 +28,14 @@ Model *model_empty(const Version *v, const Dims *d)
   m->version = v;
   m->d = *d;
   m->weights = tensor_arena();
-  m->params = rwkv_try_alloc((size_t)(v->global.count + d->L * block_params(v, d)), sizeof *m->params);
+  m->params = rwkv_try_alloc((size_t)most_params(v, d), sizeof *m->params);
   m->global = rwkv_try_alloc(1, v->global.size);
   m->blocks = rwkv_try_alloc((size_t)d->L, sizeof *m->blocks);
   m->hook_params = rwkv_try_alloc((size_t)d->L * HOOK_SLOTS, sizeof *m->hook_params);
   bool whole = m->params && m->global && m->blocks && m->hook_params;
   for (int i = 0; whole && i < d->L; i++) whole = (m->blocks[i] = rwkv_try_alloc(1, v->block.size)) != NULL;
   for (int i = 0; whole && i < d->L * HOOK_SLOTS; i++) {
-    const Hook *h = d->hook[i % HOOK_SLOTS];
+    const Hook *h = dims_hook(d, (HookSlot)(i % HOOK_SLOTS), i / HOOK_SLOTS);
     if (h) whole = (m->hook_params[i] = rwkv_try_alloc((size_t)h->param_count, sizeof(Tensor *))) != NULL;
   }
   if (!whole) {
@@ -43,6 +45,15 @@ Model *model_empty(const Version *v, const Dims *d)
   return m;
 }
 
+/* Where the parameter of a hook is looked for: in its layer, or in all that share it. */
+static void give_hook(Model *m, const LayoutParam *p, Tensor *t)
+{
+  HookSlot slot = (HookSlot)p->slot;
+  for (int layer = 0; layer < m->d.L; layer++)
+    if (p->of ? dims_hook(&m->d, slot, layer) == p->of : layer == p->layer)
+      m->hook_params[layer * HOOK_SLOTS + p->slot][p->index] = t;
+}
+
 static void add_param(Model *m, const LayoutParam *p, Tensor *t)
 {
   Param *added = &m->params[m->count++];
@@ -50,9 +61,8 @@ static void add_param(Model *m, const LayoutParam *p, Tensor *t)
   added->t = t;
   added->lr_scale = p->spec->lr_scale;
   added->unused = !p->expected;
-  void *owner = p->layer < 0 ? m->global : m->blocks[p->layer];
-  if (p->slot < 0) memcpy((char *)owner + p->spec->field, &t, sizeof t);
-  else m->hook_params[p->layer * HOOK_SLOTS + p->slot][p->index] = t;
+  if (p->slot >= 0) give_hook(m, p, t);
+  else memcpy((char *)(p->layer < 0 ? m->global : m->blocks[p->layer]) + p->spec->field, &t, sizeof t);
 }
 
 Tensor *model_add_param(Model *m, const LayoutParam *p, const Storage *as)

@@ -25,7 +25,7 @@ static bool is_linear_map(const ParamSpec *spec, const int *shape, const Version
 /* Other files hold it, and nothing depends on it. */
 static bool is_unused(const LayoutParam *p, const Dims *d)
 {
-  return layout_is_spare(p) && has_time_mix(d, 0) && !d->hook[HOOK_VALUE_RESIDUAL];
+  return layout_is_spare(p) && has_time_mix(d, 0) && !dims_hook(d, HOOK_VALUE_RESIDUAL, 0);
 }
 
 static void count_param(void *ctx, const LayoutParam *p)
@@ -44,6 +44,9 @@ Counts version_counts(const Version *v, const Dims *d, int tokens)
   Counting c = {.version = v, .d = d};
   layout_each_param(v, d, count_param, &c);
   c.n.state = version_state_floats(v, d, tokens);
-  if (!d->hook[HOOK_RECURRENCE] && !d->hook[HOOK_TIME_MIX]) c.n.flops += d->L * v->mixing_flops(d, tokens);
+  for (int layer = 0; layer < d->L; layer++) {
+    if (!dims_hook(d, HOOK_RECURRENCE, layer) && !dims_hook(d, HOOK_TIME_MIX, layer))
+      c.n.flops += v->mixing_flops(d, tokens);
+  }
   return c.n;
 }

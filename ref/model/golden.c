@@ -129,7 +129,7 @@ static void run_sequence(Run *r, double l2wrap)
   r->sequence = state_new(r->m, r->B);
   zero_grads(r->m);
   r->tp->recording = true;
-  r->logits = model_logits(r->tp, r->m, r->tokens, r->B, r->T, r->sequence);
+  r->logits = model_logits(r->tp, r->m, TOKENS(r->tokens, r->B, r->T), r->sequence);
   if (!r->targets) return;
   r->loss = t_cross_entropy(r->tp, r->logits, r->targets, l2wrap);
   tape_backward(r->tp, r->loss);
@@ -146,7 +146,7 @@ static void run_stepwise(Run *r, int run)
   real *row = arena_alloc(&r->tp->arena, V * sizeof *row);
   for (size_t t = 0; t < T; t++) {
     for (size_t b = 0; b < B; b++) column[b] = r->tokens[b * T + t];
-    Tensor *logits = model_logits(r->tp, r->m, column, r->B, 1, st); /* [B,1,V] */
+    Tensor *logits = model_logits(r->tp, r->m, TOKENS(column, r->B, 1), st); /* [B,1,V] */
     for (size_t b = 0; b < B; b++) {
       tensor_read(logits, b * V, V, row);
       tensor_write(r->stepwise[run], (b * T + t) * V, V, row);

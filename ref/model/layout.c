@@ -27,27 +27,81 @@ static void each_of_layer(const Version *v, const Dims *d, int layer, EachParam 
   char name[PARAM_NAME];
   for (int i = 0; i < v->block.count; i++) {
     snprintf(name, sizeof name, "blocks.%d.%s", layer, v->block.spec[i].name);
-    each(ctx, &(LayoutParam){&v->block.spec[i], name, layer, -1, 0, v->block.spec[i].where(d, layer)});
+    each(ctx, &(LayoutParam){&v->block.spec[i], name, layer, -1, 0, v->block.spec[i].where(d, layer), NULL});
   }
   for (HookSlot slot = 0; slot < HOOK_SLOTS; slot++) {
-    const Hook *h = d->hook[slot];
+    const Hook *h = dims_hook(d, slot, layer);
     for (int i = 0; h && i < h->param_count; i++) {
+      if (h->param[i].shared) continue;
       hook_param_name(name, sizeof name, layer, h, h->param[i].name);
-      each(ctx, &(LayoutParam){&h->param[i], name, layer, slot, i, hook_slot_in_layer(d, slot, layer)});
+      each(ctx, &(LayoutParam){&h->param[i], name, layer, slot, i, hook_slot_in_layer(d, slot, layer), NULL});
     }
+  }
+}
+
+/* The layer in which the hook of this layer stands first. */
+static int first_layer_of(const Dims *d, HookSlot slot, const Hook *h)
+{
+  int layer = 0;
+  while (layer < d->L && dims_hook(d, slot, layer) != h) layer++;
+  return layer;
+}
+
+static bool works_anywhere(const Dims *d, HookSlot slot, const Hook *h)
+{
+  for (int layer = 0; layer < d->L; layer++)
+    if (dims_hook(d, slot, layer) == h && hook_slot_in_layer(d, slot, layer)) return true;
+  return false;
+}
+
+/* The parameters that the layers of a hook share. */
+static void each_shared(const Dims *d, HookSlot slot, int layer, EachParam *each, void *ctx)
+{
+  char name[PARAM_NAME];
+  const Hook *h = dims_hook(d, slot, layer);
+  if (!h || first_layer_of(d, slot, h) != layer) return;
+  for (int i = 0; i < h->param_count; i++) {
+    if (!h->param[i].shared) continue;
+    hook_param_name(name, sizeof name, -1, h, h->param[i].name);
+    each(ctx, &(LayoutParam){&h->param[i], name, -1, slot, i, works_anywhere(d, slot, h), h});
   }
 }
 
 void layout_each_param(const Version *v, const Dims *d, EachParam *each, void *ctx)
 {
   for (int i = 0; i < v->global.count; i++)
-    each(ctx, &(LayoutParam){&v->global.spec[i], v->global.spec[i].name, -1, -1, 0, v->global.spec[i].where(d, -1)});
+    each(ctx, &(LayoutParam){&v->global.spec[i], v->global.spec[i].name, -1, -1, 0, v->global.spec[i].where(d, -1), NULL});
+  for (HookSlot slot = 0; slot < HOOK_SLOTS; slot++)
+    for (int layer = 0; layer < d->L; layer++) each_shared(d, slot, layer, each, ctx);
   for (int layer = 0; layer < d->L; layer++) each_of_layer(v, d, layer, each, ctx);
 }
 
-int layout_state_count(const Version *v, const Dims *d)
+static int states_of(const Dims *d, HookSlot slot, int layer)
+{
+  const Hook *h = dims_hook(d, slot, layer);
+  return h ? h->state_count : 0;
+}
+
+int layout_state_count(const Version *v, const Dims *d, int layer)
 {
   int n = v->state.count;
-  for (int slot = 0; slot < HOOK_SLOTS; slot++) n += d->hook[slot] ? d->hook[slot]->state_count : 0;
+  for (HookSlot slot = 0; slot < HOOK_SLOTS; slot++) n += states_of(d, slot, layer);
   return n;
+}
+
+LayoutState layout_state(const Version *v, const Dims *d, int i)
+{
+  for (int layer = 0; layer < d->L; layer++) {
+    if (i < v->state.count) {
+      const StateSpec *spec = &v->state.spec[i];
+      return (LayoutState){spec, layer, -1, spec->where(d, layer)};
+    }
+    i -= v->state.count;
+    for (HookSlot slot = 0; slot < HOOK_SLOTS; i -= states_of(d, slot++, layer))
+      if (i < states_of(d, slot, layer))
+        return (LayoutState){&dims_hook(d, slot, layer)->state[i], layer, (int)slot,
+                             hook_slot_in_layer(d, slot, layer)};
+  }
+  const StateSpec *spec = &v->global_state.spec[i];
+  return (LayoutState){spec, -1, -1, spec->where(d, -1)};
 }

@@ -12,6 +12,7 @@ typedef struct {
   int layer;        /* -1: around the blocks */
   int slot, index;  /* of a hook's parameter: the hook's slot, and which one of the hook's list; -1, 0 */
   bool expected;    /* a model of these sizes has it */
+  const Hook *of;   /* which hook's, of a parameter that its layers share (layer -1); NULL otherwise */
 } LayoutParam;
 
 /* Calls each(ctx, p) for every parameter that there could be, expected or not. */
@@ -22,6 +23,14 @@ bool layout_may_pack(const LayoutParam *p);
 /* Some files hold v7's value residual for block 0 too, where nothing depends on it. */
 bool layout_is_spare(const LayoutParam *p);
 void layout_shape(const ShapeSpec *s, const Dims *d, int shape[MAX_AXES]);
-int layout_state_count(const Version *v, const Dims *d); /* of a layer: the version's, then its hooks', slot by slot */
+/* One tensor of a state: layer by layer the version's and then the hooks', slot by slot; then those around the blocks. */
+typedef struct {
+  const StateSpec *spec;
+  int layer; /* -1: around the blocks */
+  int slot;  /* of a hook's; -1: the version's own */
+  bool there;
+} LayoutState;
+int layout_state_count(const Version *v, const Dims *d, int layer);
+LayoutState layout_state(const Version *v, const Dims *d, int i);
 
 #endif

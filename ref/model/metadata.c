@@ -35,7 +35,7 @@ bool metadata_number(const char *text, size_t length, long most, long *out)
 /* The value of NAME in "name=value name=value ..", in a static buffer; NULL if it is not there. */
 static const char *value_in(const char *list, const char *name)
 {
-  static char value[80];
+  static char value[HOOK_LIST];
   size_t n = strlen(name);
   for (const char *at = list; at && *at; at += strcspn(at, " "), at += strspn(at, " "))
     if (strncmp(at, name, n) == 0 && at[n] == '=') {
@@ -94,15 +94,36 @@ const Version *model_hooked(TensorFile *f, Dims *d, const char **hooks)
   return s.version;
 }
 
-void metadata_hooks(const TensorFile *f, const char *names, const Hook *const *given, Dims *d)
+void hook_names(const Version *v, const Dims *d, HookSlot slot, char out[HOOK_LIST])
 {
-  for (int slot = 0; slot < HOOK_SLOTS; slot++) {
-    const char *name = hook_name_in(names, (HookSlot)slot);
+  *out = 0;
+  for (int layer = 0; layer < (d->layer_hook[slot] ? d->L : 1); layer++) {
+    const Hook *h = dims_hook(d, slot, layer);
+    size_t n = strlen(out);
+    snprintf(out + n, HOOK_LIST - n, "%s%s", layer ? "," : "", h ? h->name : v->own[slot]);
+  }
+}
+
+static bool has_names(const Version *v, const Dims *given, HookSlot slot, const char *names)
+{
+  char text[HOOK_LIST];
+  if (!dims_hooked(given, slot)) return false;
+  hook_names(v, given, slot, text);
+  return strcmp(text, names) == 0;
+}
+
+void metadata_hooks(const TensorFile *f, const Version *v, const char *names, const Dims *given, Dims *d)
+{
+  for (HookSlot slot = 0; slot < HOOK_SLOTS; slot++) {
+    const char *name = hook_name_in(names, slot);
     if (!name) continue;
-    bool fits = given && given[slot] && strcmp(given[slot]->name, name) == 0;
-    d->hook[slot] = fits ? given[slot] : hook_find((HookSlot)slot, name);
+    if (given && has_names(v, given, slot, name)) {
+      d->hook[slot] = given->hook[slot], d->layer_hook[slot] = given->layer_hook[slot];
+      continue;
+    }
+    d->hook[slot] = hook_find(slot, name);
     if (!d->hook[slot])
-      rwkv_fail("%s: it has the %s hook \"%s\", which is not built-in: define it before you load the file",
+      rwkv_fail("%s: it has the %s hook \"%.200s\", which is not built-in: define it before you load the file",
                 file_path(f), hook_slots[slot].name, name);
   }
 }
@@ -117,9 +138,14 @@ static void add_pair(char *list, size_t size, const char *name, const char *valu
 
 void metadata_write(const Model *m, FileWriter *w)
 {
-  char hooks[1500] = "", sizes[600] = "", number[16];
-  for (int slot = 0; slot < HOOK_SLOTS; slot++)
-    if (m->d.hook[slot]) add_pair(hooks, sizeof hooks, hook_slots[slot].name, m->d.hook[slot]->name);
+  char hooks[2 * HOOK_LIST] = "", names[HOOK_LIST], sizes[600] = "", number[16];
+  for (HookSlot slot = 0; slot < HOOK_SLOTS; slot++) {
+    if (!dims_hooked(&m->d, slot)) continue;
+    hook_names(m->version, &m->d, slot, names);
+    if (strlen(hooks) + strlen(names) > sizeof hooks - HOOK_LIST / 2)
+      rwkv_fail("the names of the hooks by layer are longer than a file may have, %d bytes", HOOK_LIST);
+    add_pair(hooks, sizeof hooks, hook_slots[slot].name, names);
+  }
   for (const SizeName *s = model_size_names; s->name; s++) {
     snprintf(number, sizeof number, "%d", dims_size(&m->d, s->at));
     add_pair(sizes, sizeof sizes, s->name, number);

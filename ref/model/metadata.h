@@ -5,7 +5,7 @@
 #include "model.h"
 
 /* The hooks named in a file's metadata, of those given or built in, into d; fails where there is none. */
-void metadata_hooks(const TensorFile *f, const char *names, const Hook *const *given, Dims *d);
+void metadata_hooks(const TensorFile *f, const Version *v, const char *names, const Dims *given, Dims *d);
 /* Sizes that no parameter shows, as of heads that the version does not have, as they were when the model was made. */
 void metadata_sizes(const TensorFile *f, const Version *v, Dims *d);
 void metadata_write(const Model *m, FileWriter *w);

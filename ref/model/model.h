@@ -35,8 +35,8 @@ const Version *version_find(const char *name); /* fails, naming the versions the
 typedef struct {
   size_t params, unused; /* numbers that matter, and v7's block 0 value residual as some files hold it */
   size_t state;          /* numbers per sequence, after `tokens` tokens */
-  double flops;          /* of the forward pass for one token: 2 per weight of a linear map, and the mixing (of the
-                            version itself; a hooked recurrence is not counted) */
+  double flops;          /* of the forward pass for one token: 2 per weight of a linear map, and the mixing of the
+                            version itself, not of a hook */
 } Counts;
 
 /* d: complete (see Version.complete). Nothing is allocated. */
@@ -67,8 +67,8 @@ size_t model_param_bytes(const Param *p); /* in memory, without its gradient */
 /* ---- files (recognise.c, metadata.c, read.c, write.c) ---- */
 
 typedef struct {
-  const Hook *const *hooks; /* by slot; NULL: none */
-  int head_size;            /* where no shape and no metadata tells it; 0: not given */
+  const Dims *hooks; /* whose hooks the model has, as in hook and layer_hook (L of them); NULL: none */
+  int head_size;     /* where no shape and no metadata tells it; 0: not given */
   /* For inference: the version's matrices that are multiplied stay as the file has them, in F32, BF16 or F16, and where
      it has them, if the backend can look there; all else (and F64) becomes `real`. */
   bool packed;
@@ -78,13 +78,17 @@ typedef struct {
    the names are of (names.h); fails with what is missing, left over or of the wrong shape for the version that comes
    closest, and for a size that nothing tells. Tensors whose name starts with "optim." (a checkpoint's) are passed over.
    A file of a model with hooks says its version, sizes and hooks in its metadata; those that are not built-in
-   must be given, by slot (hooks may be NULL). */
+   or that differ by layer must be given. */
 Model *model_load(TensorFile *f, const LoadOptions *options);
 /* What a file says about hooks: the version, sizes and names as in "decay=floor gate=none"; NULL if it has none. The
    sizes are complete but for `hook`. */
 const Version *model_hooked(TensorFile *f, Dims *d, const char **hooks);
-/* The name of the hook in a slot according to such a list, in a static buffer; NULL: the version's own. */
+/* The name of the hook in a slot according to such a list, in a static buffer; NULL: the version's own. If they differ by
+   layer: of each layer, as in "v7,attention,v7". */
 const char *hook_name_in(const char *hooks, HookSlot slot);
+/* What such a list says of the hook in a slot. */
+enum { HOOK_LIST = 8192 };
+void hook_names(const Version *v, const Dims *d, HookSlot slot, char out[HOOK_LIST]);
 void model_write(const Model *m, FileWriter *w); /* parameters under their names, config as metadata */
 
 /* The sizes by the names that people give them: "layers", "dim", ...; ends with NULL. */
@@ -98,16 +102,23 @@ extern const SizeName model_size_names[];
 
 /* The official trainer's groups: learning-rate multiples, and weight decay on matrices called ".weight". */
 Optim *model_optimizer(Model *m, const OptConfig *cfg);
+/* The same in an optimizer of several things: its parameters first, first + 1, .., named with the prefix. */
+void model_opt_add(Model *m, Optim *o, int first, const char *prefix);
 
 #define CARRIED_PREFIX "carried." /* what a file holds besides, and is no part of the model, has names that begin so */
-/* An optimizer in a checkpoint: tensors "optim.m.NAME" and "optim.v.NAME", and its step. */
-void opt_write(const Optim *o, const Model *m, FileWriter *w);
-void opt_restore(Optim *o, Model *m, TensorFile *f); /* fails, changing nothing, if something is missing */
+/* An optimizer in a file, of a model or not. With the prefix "optim.", which model_load passes over: tensors
+   "optim.m.NAME" and "optim.v.NAME" of all that was ever trained; texts "optim.step", "optim.steps.NAME" where a
+   parameter has moved less often, "optim.frozen.NAME", "optim.rate.GROUP" where it was set. */
+enum { OPT_NAME = 320 }; /* the longest name of a parameter in there */
+void opt_write(const Optim *o, const char *prefix, FileWriter *w);
+/* Parameters are frozen as they were. Fails, changing nothing, if something is missing, or there for another one. */
+void opt_restore(Optim *o, const char *prefix, TensorFile *f);
 
 /* ---- state (state.c, state_rows.c) ---- */
 
 /* What a model remembers of the tokens so far: for each layer the tensors [B,..] of its version and of its hooks,
-   then those of the whole. It refers to the hooks of its model. Those of v1-v3 grow with every token. After a recorded
+   then those of the whole. It refers to the hooks of its model. Those of v1-v3 and of some hooks grow with every token: they have room
+   for the longest sequence, with zeros behind the others. After a recorded
    run it holds tensors of the tape, so that gradient flows through it into earlier runs of the same step;
    when the step ends it keeps the values. */
 typedef struct {
@@ -123,50 +134,71 @@ typedef struct {
 } State;
 
 State *state_new(const Model *m, int B); /* as before the first token */
-/* The same, but what grows with the tokens has the size that it has after `history` of them. */
+/* The same, but what grows with the tokens has room for `history` of them. */
 State *state_sized(const Version *v, const Dims *d, int B, int history);
 State *state_copy(const State *s); /* values, without gradient */
 /* Sequences first .. first + count - 1 of the batch; and several states of one model as one batch, in their order. What
-   grows must have grown equally. Values, without gradient. */
+   grows has room for the longest. Values, without gradient. */
 State *state_rows(const State *s, int first, int count);
 State *state_join(const State *const *list, int count);
 void state_free(State *s);
 void state_check(const State *s, const Model *m); /* fails unless it is a state of such a model */
 void state_attach(State *s, Tape *tp);            /* what happens to it next belongs to the tape */
 void state_detach(State *s);                      /* keeps the values, lets go of the tape */
+/* Entry i, of the same shape: the tensor itself, through which gradient flows until the step of the tape ends; and its
+   numbers alone. */
+void state_put(State *s, Tape *tp, int i, Tensor *t);
+void state_set(State *s, Tape *tp, int i, const Tensor *t);
 /* The tensor called "layer.name" ("0.att_kv"; of a hook "0.recurrence.S") or "name" ("hk"); fails with the names
    there are. */
 int state_index(const State *s, const char *name);
 const char *state_name(const State *s, int index); /* in a static buffer */
 
-/* ---- running (run.c) ---- */
+/* ---- running (run.c, stretch.c, gather.c) ---- */
 
-/* tokens [B,T], each 0..V-1; st is read as the state before and left as the state after (as it was, if the
-   run fails); T may be 1, and a sequence may be cut anywhere. Returns logits [B,T,V]. */
-Tensor *model_logits(Tape *tp, Model *m, const int *tokens, int B, int T, State *st);
+/* Sequences as they are. What stands behind the end of one is padding, which nothing sees. Where a document starts inside
+   a sequence, state and shift begin anew and no gradient passes; the state afterwards is that of the last one. */
+typedef struct {
+  const int *tokens;  /* [B,T], each 0..V-1, */
+  Tensor *vectors;    /* or in their place what the embedding would give, [B,T,C]; not for models with a copy head */
+  int B, T;
+  const int *length;  /* [B], each 1..T; NULL: T */
+  const bool *starts; /* [B,T] a document starts here; NULL: nowhere */
+} Batch;
+#define TOKENS(id, rows, positions) (&(Batch){.tokens = (id), .B = (rows), .T = (positions)})
+
+/* st is read as the state before and left as the state after, of each sequence after its own end (as it was, if the run
+   fails); T may be 1, and a sequence may be cut anywhere. Returns logits [B,T,V], zeros where a sequence has ended. */
+Tensor *model_logits(Tape *tp, Model *m, const Batch *batch, State *st);
 
 /* The same, with the logits of the last position of each sequence only: [B,1,V]. */
-Tensor *model_logits_last(Tape *tp, Model *m, const int *tokens, int B, int T, State *st);
+Tensor *model_logits_last(Tape *tp, Model *m, const Batch *batch, State *st);
 
-/* The same run, up to the output of the last norm: [B,T,C], of which the head makes the logits. */
-Tensor *model_hidden(Tape *tp, Model *m, const int *tokens, int B, int T, State *st);
+/* The same run, up to the output of the last norm (layer 0), of which the head makes the logits, or to that of the block
+   1..L: [B,T,C]. */
+Tensor *model_hidden(Tape *tp, Model *m, const Batch *batch, State *st, int layer);
 
 typedef struct {
   int scored, correct; /* positions with a target >= 0, and where the largest logit is the target's */
 } Score;
 
-/* Mean cross-entropy over the positions whose target is >= 0; logits are computed only there.
-   l2wrap: 0 or 1e-4, see t_cross_entropy. score may be NULL. */
-Tensor *model_loss(Tape *tp, Model *m, const int *tokens, const int *targets, int B, int T, State *st, double l2wrap,
+typedef struct {
+  double l2wrap; /* 0 or 1e-4, see t_cross_entropy */
+  int total;     /* the sum over scored positions is divided by it, instead of their number; 0: their number */
+} LossOptions;
+
+/* Mean cross-entropy over the positions whose target [B,T] is >= 0; logits are computed only there. options and score
+   may be NULL. */
+Tensor *model_loss(Tape *tp, Model *m, const Batch *batch, const int *targets, State *st, const LossOptions *options,
                    Score *score);
 
 /* Of each position whose target is >= 0, in their order: the log-probability of the target, in nats, and whether the
    largest logit is the target's (the first one of equals). Returns how many there are; log_p and greedy have room for
    B T. Logits are computed only there. */
-int model_log_likelihood(Tape *tp, Model *m, const int *tokens, const int *targets, int B, int T, State *st,
-                         double *log_p, bool *greedy);
+int model_log_likelihood(Tape *tp, Model *m, const Batch *batch, const int *targets, State *st, double *log_p,
+                         bool *greedy);
 
 /* The same as model_logits, showing every named intermediate to `trace` on the way. */
-Tensor *model_trace(Tape *tp, Model *m, const int *tokens, int B, int T, State *st, Trace *trace);
+Tensor *model_trace(Tape *tp, Model *m, const Batch *batch, State *st, Trace *trace);
 
 #endif

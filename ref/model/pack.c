@@ -21,7 +21,7 @@ static void pack_matrix(const Param *from, Tensor *to, Storage storage)
     size_t bad = packed_write(bits, storage, numbers, count);
     if (bad < count)
       rwkv_fail("pack: %s has the number %g at place %zu, which is too large for %s", from->name, (double)numbers[bad],
-                at + bad, storage_names[storage]);
+                at + bad + 1, storage_names[storage]);
     tensor_write_packed(to, at, count, bits);
   }
 }

@@ -188,7 +188,7 @@ Fit recognise_file(TensorFile *f, const LoadOptions *o)
   names_official(f);
   const Version *v = model_hooked(f, &d, &hooks);
   if (!v) return closest_version(f, told_head_size(f, o));
-  metadata_hooks(f, hooks, o->hooks, &d);
+  metadata_hooks(f, v, hooks, o->hooks, &d);
   Dims full = version_complete(v, &d);
   return fit_version(f, v, &full, 0);
 }

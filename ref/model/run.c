@@ -1,121 +1,255 @@
 /* Running a model: tokens to logits, to loss, or to everything in between. */
-#include "layout.h"
-#include "model.h"
+#include "stretch.h"
 
 #include "engine/err.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
+
+typedef struct {
+  Tape *tp;
+  Model *m;
+  const Batch *batch;
+  State *st;
+  Tensor **state; /* [st->count] of all sequences; before -> after what has run */
+  Trace *trace;
+} Run;
+
+/* ---- what is asked for ---- */
+
+/* Ids in order, sequence by sequence, from 0 to V - 1; negative ones too if `low` says so. Padding is not looked at. */
+static void check_ids(const char *what, const int *id, const Batch *b, int low, int V)
+{
+  for (int i = 0; i < b->B * b->T; i++) {
+    bool padding = b->length && i % b->T >= b->length[i / b->T];
+    if (!padding && (id[i] < low || id[i] >= V))
+      rwkv_fail("%s: %d at sequence %d, position %d, expected 0 to %d", what, id[i], i / b->T + 1, i % b->T + 1, V - 1);
+  }
+}
+
+static void check_vectors(const Model *m, const Batch *b)
+{
+  if (!b->vectors) return;
+  int shape[] = {b->B, b->T, m->d.C};
+  if (b->vectors->axes != 3 || memcmp(b->vectors->shape, shape, sizeof shape))
+    rwkv_fail("vectors in place of tokens: %s, expected %s", tensor_shape(b->vectors), shape_text(3, shape));
+  if (m->d.Q) rwkv_fail("vectors in place of tokens: this model copies tokens (head_qk), of which there are none");
+}
+
+static void check_batch(const Model *m, const Batch *b)
+{
+  if (b->B < 1 || b->T < 1) rwkv_fail("tokens [%d,%d]: at least one sequence of one token is needed", b->B, b->T);
+  if (!b->tokens == !b->vectors) rwkv_fail("a batch has either tokens or vectors");
+  for (int i = 0; b->length && i < b->B; i++)
+    if (b->length[i] < 1 || b->length[i] > b->T)
+      rwkv_fail("sequence %d: a length of %d, expected 1 to %d", i + 1, b->length[i], b->T);
+  if (b->tokens) check_ids("tokens", b->tokens, b, 0, m->d.V);
+  check_vectors(m, b);
+}
 
 /* Checks the arguments. The blocks work on a copy of the state's list of tensors: a run that fails leaves
    the state as it was. */
-static Pass begin(Tape *tp, const Model *m, const int *tokens, int B, int T, State *st)
+static Run begin(Tape *tp, Model *m, const Batch *batch, State *st)
 {
-  if (B < 1 || T < 1) rwkv_fail("tokens [%d,%d]: at least one sequence of one token is needed", B, T);
+  check_batch(m, batch);
   state_check(st, m);
   if (m->file) file_check(m->file);
-  if (st->B != B) rwkv_fail("the state is for a batch of %d, the tokens are [%d,%d]", st->B, B, T);
-  for (int i = 0; i < B * T; i++)
-    if (tokens[i] < 0 || tokens[i] >= m->d.V)
-      rwkv_fail("token %d at sequence %d, position %d is outside 0..%d", tokens[i], i / T, i % T, m->d.V - 1);
+  if (st->B != batch->B)
+    rwkv_fail("the state is for a batch of %d, the tokens are [%d,%d]", st->B, batch->B, batch->T);
   state_attach(st, tp);
   st->recorded |= tp->recording;
-  tape_batch(tp, (size_t)B, (size_t)T, (size_t)m->d.C);
-  Tensor **state = arena_alloc(&tp->arena, (size_t)st->count * sizeof *state);
-  memcpy(state, st->now, (size_t)st->count * sizeof *state);
-  /* clang-format off */
-  return (Pass){.tp = tp, .d = &m->d, .global = m->global, .tokens = tokens, .B = B, .T = T,
-                .rounded_decay = m->rounded_decay, .host = m->host, .held = &st->held, .state = state,
-                .global_state = state + m->d.L * layout_state_count(m->version, &m->d)};
-  /* clang-format on */
+  Run r = {tp, m, batch, st, arena_alloc(&tp->arena, (size_t)st->count * sizeof *r.state), NULL};
+  memcpy(r.state, st->now, (size_t)st->count * sizeof *r.state);
+  return r;
 }
 
-static Tensor *run_block(Pass *ps, const Model *m, int layer, Tensor *x)
+/* ---- one stretch ---- */
+
+/* The tokens of its sequences and positions. */
+static const int *tokens_of(const Run *r, const Stretch *s)
 {
-  Tensor **state = ps->state + layer * layout_state_count(m->version, &m->d);
-  Tensor **hook_state = state + m->version->state.count;
-  ps->layer = layer;
-  for (int slot = 0; slot < HOOK_SLOTS; slot++) {
-    ps->hook_param[slot] = m->hook_params[layer * HOOK_SLOTS + slot];
-    ps->hook_state[slot] = hook_state;
-    hook_state += m->d.hook[slot] ? m->d.hook[slot]->state_count : 0;
-  }
-  return m->version->run(ps, m->blocks[layer], x, state);
+  const Batch *b = r->batch;
+  if (!b->tokens || (!s->row && s->T == b->T)) return b->tokens;
+  int *tokens = arena_alloc(&r->tp->arena, (size_t)s->count * (size_t)s->T * sizeof *tokens);
+  for (int i = 0; i < s->count; i++)
+    memcpy(tokens + i * s->T, b->tokens + (s->row ? s->row[i] : i) * b->T + s->from, (size_t)s->T * sizeof *tokens);
+  return tokens;
+}
+
+static Tensor *vectors_of(const Run *r, const Stretch *s)
+{
+  const Batch *b = r->batch;
+  if (!b->vectors || (!s->row && s->T == b->T)) return b->vectors;
+  int *at = arena_alloc(&r->tp->arena, (size_t)s->count * (size_t)s->T * sizeof *at);
+  for (int i = 0; i < s->count * s->T; i++) at[i] = (s->row ? s->row[i / s->T] : i / s->T) * b->T + s->from + i % s->T;
+  Tensor *flat = t_reshape(r->tp, b->vectors, 2, (int[]){b->B * b->T, r->m->d.C});
+  return t_rows(r->tp, flat, at, 2, (int[]){s->count, s->T});
+}
+
+static Pass pass_of(const Run *r, const Stretch *s, Tensor **state)
+{
+  const Model *m = r->m;
+  tape_batch(r->tp, (size_t)s->count, (size_t)s->T, (size_t)m->d.C);
+  Tensor **global_state = state + r->st->count - m->version->global_state.count;
+  /* clang-format off */
+  return (Pass){.tp = r->tp, .d = &m->d, .global = m->global, .tokens = tokens_of(r, s), .vectors = vectors_of(r, s),
+                .B = s->count, .T = s->T, .seen = s->seen, .rounded_decay = m->rounded_decay, .host = m->host,
+                .held = &r->st->held, .state = state, .global_state = global_state, .trace = r->trace};
+  /* clang-format on */
 }
 
 /* [B,T] -> the output of the last block, [B,T,C] */
 static Tensor *run_blocks(Pass *ps, const Model *m)
 {
-  Tensor *x = m->version->embed(ps);
-  for (int layer = 0; layer < m->d.L; layer++) {
-    x = run_block(ps, m, layer, x);
+  Tensor *x = ps->vectors ? ps->vectors : m->version->embed(ps), **state = ps->state;
+  if (ps->vectors) TRACE_GLOBAL(ps, "emb.x", x);
+  for (ps->layer = 0; ps->layer < m->d.L; ps->layer++) {
+    Tensor **hook_state = state + m->version->state.count;
+    for (HookSlot slot = 0; slot < HOOK_SLOTS; slot++) {
+      const Hook *h = dims_hook(&m->d, slot, ps->layer);
+      ps->hook_param[slot] = m->hook_params[ps->layer * HOOK_SLOTS + (int)slot];
+      ps->hook_state[slot] = hook_state;
+      hook_state += h ? h->state_count : 0;
+    }
+    x = m->version->run(ps, m->blocks[ps->layer], x, state);
     TRACE(ps, "out", "x", x);
+    state = hook_state;
   }
   return x;
 }
 
-static void finish(const Pass *ps, const Model *m, State *st)
+/* ---- all stretches ---- */
+
+/* The positions that are asked for, in rising order, each of [B,T]; NULL: all of them, as [B,T]. */
+typedef struct {
+  const int *position;
+  int count;
+} Wanted;
+
+static bool is_whole(const Stretches *all, const Batch *b)
 {
-  if (m->file) file_check(m->file);
-  memcpy(st->now, ps->state, (size_t)st->count * sizeof *ps->state);
-  for (int b = 0; b < st->B; b++) st->seen[b] += ps->T;
-  if (!ps->tp->recording) state_detach(st);
+  return all->count == 1 && !all->list[0].row && !all->list[0].fresh && all->list[0].T == b->T;
 }
 
-Tensor *model_trace(Tape *tp, Model *m, const int *tokens, int B, int T, State *st, Trace *trace)
+/* Which of the wanted positions are in the stretch: their places in it -> how many. */
+static int wanted_in(const Run *r, const Stretch *s, const int *wanted, int *position, int *place, int from)
 {
-  Pass ps = begin(tp, m, tokens, B, T, st);
-  ps.trace = trace;
-  Tensor *logits = m->version->logits(&ps, run_blocks(&ps, m), NULL, 0);
-  finish(&ps, m, st);
+  int n = 0, T = r->batch->T;
+  for (int i = 0; i < s->count * s->T; i++) {
+    int at = (s->row ? s->row[i / s->T] : i / s->T) * T + s->from + i % s->T;
+    if (wanted[at] < 0) continue;
+    place[wanted[at]] = from + n;
+    position[n++] = i;
+  }
+  return n;
+}
+
+static Tensor *run_stretches(Run *r, const Stretches *all, const Wanted *w, int axes, const int *shape)
+{
+  Arena *arena = &r->tp->arena;
+  Gathered *gathered = r->trace ? gather_new(r->tp, r->batch, all, r->trace) : NULL;
+  int n = r->batch->B * r->batch->T, rows = 0;
+  int *wanted = arena_alloc(arena, (size_t)n * sizeof *wanted), *place = arena_alloc(arena, (size_t)n * sizeof *place);
+  Tensor **piece = arena_alloc(arena, (size_t)all->count * sizeof *piece);
+  for (int i = 0; i < n; i++) wanted[i] = w->position ? -1 : i, place[i] = -1;
+  for (int i = 0; w->position && i < w->count; i++) wanted[w->position[i]] = i;
+  for (int i = 0; i < all->count; i++) {
+    const Stretch *s = &all->list[i];
+    int *position = arena_alloc(arena, (size_t)s->count * (size_t)s->T * sizeof *position);
+    int count = wanted_in(r, s, wanted, position, place, rows);
+    Tensor **state = stretch_state(r->tp, r->m, s, r->state);
+    Pass ps = pass_of(r, s, state);
+    if (gathered) ps.trace = gather_stretch(gathered, i);
+    piece[i] = r->m->version->logits(&ps, run_blocks(&ps, r->m), position, count);
+    stretch_keep_state(r->tp, r->m, s, state, r->state);
+    rows += count;
+  }
+  stretches_trim_state(r->tp, r->m, all, r->batch->B, r->state);
+  if (gathered) gather_show(gathered);
+  return stretches_join(r->tp, piece, all->count, place, axes, shape);
+}
+
+/* Logits of the positions that are asked for: [count,V], or [B,T,V] with zeros where a sequence has ended. */
+static Tensor *run(Run *r, const Wanted *w)
+{
+  const Batch *b = r->batch;
+  State *st = r->st;
+  const Stretches all = stretches_of(r->tp, r->m, b, st);
+  Tensor *logits;
+  if (is_whole(&all, b)) {
+    Pass ps = pass_of(r, all.list, r->state);
+    logits = r->m->version->logits(&ps, run_blocks(&ps, r->m), w->position, w->count);
+  } else logits = run_stretches(r, &all, w, w->position ? 1 : 2, w->position ? &w->count : (int[]){b->B, b->T});
+  if (r->m->file) file_check(r->m->file);
+  memcpy(st->now, r->state, (size_t)st->count * sizeof *r->state);
+  memcpy(st->seen, all.seen, (size_t)st->B * sizeof *st->seen);
+  if (!r->tp->recording) state_detach(st);
   return logits;
 }
 
-Tensor *model_logits(Tape *tp, Model *m, const int *tokens, int B, int T, State *st)
+/* ---- what is made of the logits ---- */
+
+Tensor *model_trace(Tape *tp, Model *m, const Batch *batch, State *st, Trace *trace)
 {
-  return model_trace(tp, m, tokens, B, T, st, NULL);
+  Run r = begin(tp, m, batch, st);
+  r.trace = trace;
+  return run(&r, &(Wanted){NULL, 0});
 }
 
-/* Who sees the output of the last norm. */
+Tensor *model_logits(Tape *tp, Model *m, const Batch *batch, State *st) { return model_trace(tp, m, batch, st, NULL); }
+
+/* Who sees one intermediate. */
 typedef struct {
   Trace trace;
-  Tensor *y;
+  const char *name;
+  Tensor *t;
 } Hidden;
 
 static void see_hidden(Trace *trace, const char *name, Tensor *t)
 {
-  if (strcmp(name, "ln_out.y") == 0) ((Hidden *)(void *)trace)->y = t;
+  Hidden *h = (Hidden *)(void *)trace;
+  if (strcmp(name, h->name) == 0) h->t = t;
 }
 
-Tensor *model_hidden(Tape *tp, Model *m, const int *tokens, int B, int T, State *st)
+Tensor *model_hidden(Tape *tp, Model *m, const Batch *batch, State *st, int layer)
 {
-  Hidden hidden = {.trace = {see_hidden}};
-  Pass ps = begin(tp, m, tokens, B, T, st);
-  ps.trace = &hidden.trace;
-  m->version->logits(&ps, run_blocks(&ps, m), &(int){B * T - 1}, 1); /* as few as can be */
-  finish(&ps, m, st);
-  return hidden.y;
+  char name[40] = "ln_out.y";
+  Hidden hidden = {{see_hidden}, name, NULL};
+  if (layer > m->d.L) rwkv_fail("hidden: layer %d of %d", layer, m->d.L);
+  if (layer > 0) snprintf(name, sizeof name, "blocks.%d.out.x", layer - 1);
+  Run r = begin(tp, m, batch, st);
+  r.trace = &hidden.trace;
+  run(&r, &(Wanted){&(int){0}, 1}); /* as few logits as can be */
+  return hidden.t;
 }
 
-Tensor *model_logits_last(Tape *tp, Model *m, const int *tokens, int B, int T, State *st)
+Tensor *model_logits_last(Tape *tp, Model *m, const Batch *b, State *st)
 {
-  Pass ps = begin(tp, m, tokens, B, T, st);
-  int *row = arena_alloc(&tp->arena, (size_t)B * sizeof *row);
-  for (int b = 0; b < B; b++) row[b] = b * T + T - 1;
-  Tensor *logits = m->version->logits(&ps, run_blocks(&ps, m), row, B); /* [B,V] */
-  finish(&ps, m, st);
-  return t_reshape(tp, logits, 3, (int[]){B, 1, m->d.V});
+  Run r = begin(tp, m, b, st);
+  int *last = arena_alloc(&tp->arena, (size_t)b->B * sizeof *last);
+  for (int i = 0; i < b->B; i++) last[i] = i * b->T + (b->length ? b->length[i] : b->T) - 1;
+  Tensor *logits = run(&r, &(Wanted){last, b->B}); /* [B,V] */
+  return t_reshape(tp, logits, 3, (int[]){b->B, 1, m->d.V});
 }
 
 /* The logits of the positions whose target is >= 0, [scored,V] or all of [B,T,V], and their targets. */
-static Tensor *scored_logits(Pass *ps, const Model *m, const int *targets, int **target, int *scored)
+static Tensor *scored_logits(Run *r, const int *targets, int **target, int *scored)
 {
-  int n = ps->B * ps->T, count = 0;
-  int *row = arena_alloc(&ps->tp->arena, (size_t)n * sizeof *row);
-  *target = arena_alloc(&ps->tp->arena, (size_t)n * sizeof **target);
-  for (int i = 0; i < n; i++)
-    if (targets[i] >= 0) row[count] = i, (*target)[count++] = targets[i];
+  const Batch *b = r->batch;
+  int n = b->B * b->T, count = 0;
+  int *row = arena_alloc(&r->tp->arena, (size_t)n * sizeof *row);
+  *target = arena_alloc(&r->tp->arena, (size_t)n * sizeof **target);
+  check_ids("targets", targets, b, INT_MIN, r->m->d.V);
+  for (int i = 0; i < n; i++) {
+    if (targets[i] < 0) continue;
+    if (b->length && i % b->T >= b->length[i / b->T])
+      rwkv_fail("targets: %d at sequence %d, position %d, where the sequence has ended; expected -100", targets[i],
+                i / b->T + 1, i % b->T + 1);
+    row[count] = i, (*target)[count++] = targets[i];
+  }
   *scored = count;
-  return m->version->logits(ps, run_blocks(ps, m), count < n ? row : NULL, count);
+  return run(r, &(Wanted){count < n ? row : NULL, count});
 }
 
 static const int *best_of(Tape *tp, const Tensor *logits, int rows)
@@ -125,31 +259,30 @@ static const int *best_of(Tape *tp, const Tensor *logits, int rows)
   return best;
 }
 
-Tensor *model_loss(Tape *tp, Model *m, const int *tokens, const int *targets, int B, int T, State *st, double l2wrap,
+Tensor *model_loss(Tape *tp, Model *m, const Batch *batch, const int *targets, State *st, const LossOptions *o,
                    Score *score)
 {
-  Pass ps = begin(tp, m, tokens, B, T, st);
+  Run r = begin(tp, m, batch, st);
   int *target, scored;
-  Tensor *logits = scored_logits(&ps, m, targets, &target, &scored);
-  Tensor *loss = t_cross_entropy(tp, logits, target, l2wrap);
+  Tensor *logits = scored_logits(&r, targets, &target, &scored);
+  Tensor *loss = t_cross_entropy(tp, logits, target, o ? o->l2wrap : 0);
+  if (o && o->total) loss = t_affine(tp, loss, (double)scored / o->total, 0);
   if (score) {
     const int *best = best_of(tp, logits, scored);
     *score = (Score){.scored = scored};
     for (int i = 0; i < scored; i++) score->correct += best[i] == target[i];
   }
-  finish(&ps, m, st);
   return loss;
 }
 
-int model_log_likelihood(Tape *tp, Model *m, const int *tokens, const int *targets, int B, int T, State *st,
-                         double *log_p, bool *greedy)
+int model_log_likelihood(Tape *tp, Model *m, const Batch *batch, const int *targets, State *st, double *log_p,
+                         bool *greedy)
 {
-  Pass ps = begin(tp, m, tokens, B, T, st);
+  Run r = begin(tp, m, batch, st);
   int *target, scored;
-  Tensor *logits = scored_logits(&ps, m, targets, &target, &scored);
+  Tensor *logits = scored_logits(&r, targets, &target, &scored);
   t_log_likelihood(tp, logits, target, log_p);
   const int *best = best_of(tp, logits, scored);
   for (int i = 0; i < scored; i++) greedy[i] = best[i] == target[i];
-  finish(&ps, m, st);
   return scored;
 }

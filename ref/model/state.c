@@ -11,34 +11,16 @@ static void before_reset(TapeWatcher *w);
 
 static int state_count(const Version *v, const Dims *d)
 {
-  return d->L * layout_state_count(v, d) + v->global_state.count;
-}
-
-typedef struct {
-  const StateSpec *spec;
-  int layer; /* -1: of the whole */
-  int slot;  /* of a hook's state; -1: the version's own */
-} Part;
-
-static Part part_of(const Version *v, const Dims *d, int i)
-{
-  int a_layer = layout_state_count(v, d), in_layers = d->L * a_layer;
-  if (i >= in_layers) return (Part){&v->global_state.spec[i - in_layers], -1, -1};
-  int layer = i / a_layer;
-  i %= a_layer;
-  if (i < v->state.count) return (Part){&v->state.spec[i], layer, -1};
-  i -= v->state.count;
-  int slot = 0;
-  for (; !d->hook[slot] || i >= d->hook[slot]->state_count; slot++) i -= d->hook[slot] ? d->hook[slot]->state_count : 0;
-  return (Part){&d->hook[slot]->state[i], layer, slot};
+  int n = v->global_state.count;
+  for (int layer = 0; layer < d->L; layer++) n += layout_state_count(v, d, layer);
+  return n;
 }
 
 /* Without the batch axis; all 0 in a layer that does not have it. */
-static void part_shape(const Part *p, const Dims *d, int shape[MAX_AXES])
+static void part_shape(const LayoutState *p, const Dims *d, int shape[MAX_AXES])
 {
   layout_shape(&p->spec->shape, d, shape);
-  bool there = p->slot < 0 ? p->spec->where(d, p->layer) : hook_slot_in_layer(d, (HookSlot)p->slot, p->layer);
-  for (int a = 0; a < p->spec->shape.axes && !there; a++) shape[a] = 0;
+  for (int a = 0; a < p->spec->shape.axes && !p->there; a++) shape[a] = 0;
 }
 
 static State *state_empty(const Version *v, const Dims *d, int B)
@@ -69,7 +51,7 @@ static void build(void *arg)
   const Dims *d = &((New *)arg)->d;
   for (int i = 0; i < s->count; i++) {
     int shape[MAX_AXES + 1] = {s->B};
-    Part p = part_of(s->version, d, i);
+    LayoutState p = layout_state(s->version, d, i);
     part_shape(&p, d, shape + 1);
     s->own[i] = s->now[i] = tensor_new(p.spec->shape.axes + 1, shape);
     tensor_fill(s->own[i], (real)p.spec->start);
@@ -122,16 +104,25 @@ bool version_state_grows(const Version *v, const Dims *d)
   return version_state_floats(v, d, 1) > version_state_floats(v, d, 0);
 }
 
+/* A model that was loaded has hooks of its own, which are called as those of the model that was saved. */
+static void check_hook(const State *s, const Model *m, HookSlot slot, int layer)
+{
+  const Hook *a = dims_hook(&s->d, slot, layer), *b = dims_hook(&m->d, slot, layer);
+  if (a == b) return;
+  bool alike = a && b && strcmp(a->name, b->name) == 0 && a->state_count == b->state_count;
+  for (int i = 0; alike && i < a->state_count; i++)
+    alike = strcmp(a->state[i].name, b->state[i].name) == 0 && a->state[i].shape.axes == b->state[i].shape.axes;
+  if (!alike) rwkv_fail("the state is of another model: its hook %s is another one", hook_slots[slot].name);
+}
+
 void state_check(const State *s, const Model *m)
 {
   if (s->version != m->version || s->d.L != m->d.L)
     rwkv_fail("the state is of another model: %s, %d layers", s->version->name, s->d.L);
-  for (int slot = 0; slot < HOOK_SLOTS; slot++)
-    if (s->d.hook[slot] != m->d.hook[slot] && (s->d.hook[slot] || m->d.hook[slot]))
-      rwkv_fail("the state is of another model: its hook %s is another one", hook_slots[slot].name);
+  for (int i = 0; i < m->d.L * HOOK_SLOTS; i++) check_hook(s, m, (HookSlot)(i % HOOK_SLOTS), i / HOOK_SLOTS);
   for (int i = 0; i < s->count; i++) {
     int shape[MAX_AXES];
-    Part p = part_of(s->version, &s->d, i);
+    LayoutState p = layout_state(m->version, &m->d, i);
     part_shape(&p, &m->d, shape);
     for (int a = 0; a < p.spec->shape.axes; a++)
       if (s->now[i]->shape[a + 1] != shape[a] && p.spec->shape.size[a] != offsetof(Dims, history))
@@ -193,6 +184,22 @@ void state_detach(State *s)
   let_go(s, false);
 }
 
+void state_put(State *s, Tape *tp, int i, Tensor *t)
+{
+  state_attach(s, tp);
+  s->recorded = true;
+  s->now[i] = t;
+}
+
+void state_set(State *s, Tape *tp, int i, const Tensor *t)
+{
+  check_free(s);
+  bool in_step = s->tape == tp && tp->recording;
+  if (!in_step) state_detach(s);
+  if (in_step) s->now[i] = tape_copy(tp, t); /* what it had may be an operand */
+  else tensor_copy(s->now[i], t);
+}
+
 static void before_reset(TapeWatcher *w) { let_go((State *)(void *)w, true); }
 
 void state_free(State *s)
@@ -209,7 +216,7 @@ void state_free(State *s)
 const char *state_name(const State *s, int index)
 {
   static char name[PARAM_NAME];
-  Part p = part_of(s->version, &s->d, index);
+  LayoutState p = layout_state(s->version, &s->d, index);
   if (p.layer < 0) snprintf(name, sizeof name, "%s", p.spec->name);
   else if (p.slot < 0) snprintf(name, sizeof name, "%d.%s", p.layer, p.spec->name);
   else snprintf(name, sizeof name, "%d.%s.%s", p.layer, hook_slots[p.slot].name, p.spec->name);
@@ -221,9 +228,10 @@ int state_index(const State *s, const char *name)
   char known[256] = "";
   for (int i = 0; i < s->count; i++)
     if (strcmp(name, state_name(s, i)) == 0) return i;
-  for (int i = 0; i < layout_state_count(s->version, &s->d); i++)
+  for (int i = 0; i < layout_state_count(s->version, &s->d, 0); i++)
     snprintf(known + strlen(known), sizeof known - strlen(known), " %s", strchr(state_name(s, i), '.') + 1);
-  rwkv_fail("the state has no \"%s\"; it is a layer 0..%d, a dot and one of:%s", name, s->d.L - 1, known);
+  rwkv_fail("the state has no \"%s\"; it is a layer 0..%d, a dot and one of%s:%s", name, s->d.L - 1,
+            s->d.L > 1 ? " (of layer 0)" : "", known);
 }
 
 size_t version_state_floats(const Version *v, const Dims *sizes, int tokens)
@@ -233,7 +241,7 @@ size_t version_state_floats(const Version *v, const Dims *sizes, int tokens)
   size_t n = 0;
   for (int i = 0; i < state_count(v, &d); i++) {
     int shape[MAX_AXES];
-    Part p = part_of(v, &d, i);
+    LayoutState p = layout_state(v, &d, i);
     part_shape(&p, &d, shape);
     n += shape_count(p.spec->shape.axes, shape);
   }

@@ -22,23 +22,38 @@ const Version *version_find(const char *name)
   rwkv_fail("there is no version \"%s\"; there are: %s", name, known);
 }
 
+/* A hook in all layers needs one in which it has a place; of a list by layer, each hook needs it. */
+static void check_places(const Version *v, const Dims *d, HookSlot slot)
+{
+  const char *name = hook_slots[slot].name;
+  HookSlot whole = strcmp(hook_slots[slot].part, "att") == 0 ? HOOK_TIME_MIX : HOOK_CHANNEL_MIX;
+  int hidden = 0;
+  for (int layer = 0; layer < d->L; layer++) {
+    const Hook *h = dims_hook(d, slot, layer);
+    if (!h) continue;
+    if (h->slot != slot)
+      rwkv_fail("%s: hook \"%s\" is for %s, not for %s", v->name, h->name, hook_slots[h->slot].name, name);
+    bool replaced = slot != whole && !hook_slots[slot].around && dims_hook(d, whole, layer);
+    hidden += replaced;
+    if (replaced && d->layer_hook[slot])
+      rwkv_fail("%s, layer %d: hook %s has no place beside hook %s, which replaces all of it", v->name, layer + 1, name,
+                hook_slots[whole].name);
+  }
+  if (hidden == d->L)
+    rwkv_fail("%s: hook %s has no place beside hook %s, which replaces all of it", v->name, name,
+              hook_slots[whole].name);
+}
+
 /* Every hook must have a slot in this version, and a place in the block. */
 static void check_hooks(const Version *v, const Dims *d)
 {
   char known[256] = "";
   for (int slot = 0; slot < HOOK_SLOTS; slot++)
     if (v->own[slot]) snprintf(known + strlen(known), sizeof known - strlen(known), " %s", hook_slots[slot].name);
-  for (int slot = 0; slot < HOOK_SLOTS; slot++) {
-    const char *name = hook_slots[slot].name;
-    if (!d->hook[slot]) continue;
-    if (d->hook[slot]->slot != (HookSlot)slot)
-      rwkv_fail("%s: hook \"%s\" is for %s, not for %s", v->name, d->hook[slot]->name,
-                hook_slots[d->hook[slot]->slot].name, name);
-    if (!v->own[slot]) rwkv_fail("%s has no hook %s; it has:%s", v->name, name, known);
-    HookSlot whole = strcmp(hook_slots[slot].part, "att") == 0 ? HOOK_TIME_MIX : HOOK_CHANNEL_MIX;
-    if ((HookSlot)slot != whole && !hook_slots[slot].around && d->hook[whole])
-      rwkv_fail("%s: hook %s has no place beside hook %s, which replaces all of it", v->name, name,
-                hook_slots[whole].name);
+  for (HookSlot slot = 0; slot < HOOK_SLOTS; slot++) {
+    if (!dims_hooked(d, slot)) continue;
+    if (!v->own[slot]) rwkv_fail("%s has no hook %s; it has:%s", v->name, hook_slots[slot].name, known);
+    check_places(v, d, slot);
   }
 }
 
@@ -71,7 +86,10 @@ Dims version_complete(const Version *v, const Dims *d)
   full.streams = count_words(v->streams), full.ffn_streams = count_words(v->ffn_streams);
   v->complete(&full);
   check_hooks(v, &full);
-  for (int slot = 0; slot < HOOK_SLOTS; slot++)
-    if (full.hook[slot] && full.hook[slot]->complete) full.hook[slot]->complete(&full);
+  for (HookSlot slot = 0; slot < HOOK_SLOTS; slot++)
+    for (int layer = 0; layer < full.L; layer++) {
+      const Hook *h = dims_hook(&full, slot, layer);
+      if (h && h->complete) h->complete(&full);
+    }
   return full;
 }

@@ -63,6 +63,10 @@ test("libraries that a script has replaced, loads again or loads by hand are sti
       local ok, result = pcall(search, name)
       assert(not ok or type(result) ~= "function", name)
     end
+    local nearest = require "rwkv.nearest" -- a module that can be called is a copy, too
+    nearest.hint = function() return " replaced" end
+    local _, message = pcall(rwkv.experiment.scale, { scale = "qick" }, { quick = {} })
+    assert(nearest("qick", { "quick" }) == "quick" and message:find("did you mean 'quick'?", 1, true), message)
     package.preload["rwkv.tsv"] = function() return "mine" end
     assert(require "rwkv.tsv" == "mine")
     local model, loss = rwkv.model { version = "v4", layers = 1, dim = 8, vocab = 5 }

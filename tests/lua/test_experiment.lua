@@ -14,7 +14,7 @@ local function run(out, options)
   return text, status
 end
 
-local function numbers(out) return runs.numbers(("%s/%s/grid.tsv"):format(home, out)) end
+local function numbers(out, chosen) return runs.numbers(("%s/%s/grid%s.tsv"):format(home, out, chosen or "")) end
 local same = runs.same
 
 local function has(text, ...)
@@ -120,7 +120,7 @@ test("a learning rate that leads to infinity is a result, not an error", functio
   local _, status = run("diverging", "--diverge --seeds 1")
   equal(status, 0)
   local diverged = 0
-  for _, row in ipairs(numbers "diverging") do diverged = diverged + (row.diverged == 1 and 1 or 0) end
+  for _, row in ipairs(numbers("diverging", ".diverge.seeds=1")) do diverged = diverged + (row.diverged == 1 and 1 or 0) end
   equal(diverged, 2)
 end)
 

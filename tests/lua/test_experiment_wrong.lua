@@ -164,7 +164,8 @@ test("nothing to run is said, and a table is not replaced by one without rows", 
   fails(function() rwkv.seeds(0) end, "test_experiment_wrong.lua:", "there is nothing to run")
   fails(function() run { configs = rwkv.product { { "seed", {} } } } end, "there is nothing to run")
   fails(function() run { configs = { [2] = config() } } end, "configs is no list")
-  run { configs = { config { seed = 5 } }, options = rwkv.experiment.options { "--collect" } }
+  fails(function() run { configs = { config { seed = 5 } }, options = rwkv.experiment.options { "--collect" } } end,
+    "--collect: none of the 1 runs of t is finished")
   rwkv.experiment.figure(path, { "label" }, { { label = "a" } })
   rwkv.experiment.figure(path, { "label" }, {})
   equal(io.open(path):read "a", before)

@@ -177,4 +177,35 @@ test("a path is a path", function()
   end
 end)
 
+-- What gnuplot prints of a script that has loaded plots/common.gp.
+local function printed(script)
+  write(directory .. "/print.gp", ("out = 'x'\nload '%s/plots/common.gp'\n%s"):format(check.shell("pwd"):match "[^\n]+", script))
+  local text, status = check.shell(("cd %s && gnuplot print.gp"):format(directory))
+  assert(status == 0, text)
+  return text
+end
+
+test("models of one's own look different, from each other and from the others", function()
+  local seen, count = {}, 0
+  for look in printed [[do for [i = 1:60] { v = sprintf("mine%d", i); print colour(v), point(v), dash(v) }
+    do for [v in style_versions] { print colour(v), point(v), dash(v) } ]]:gmatch "[^\n]+" do
+    assert(not seen[look], look)
+    seen[look], count = true, count + 1
+  end
+  assert(count > 80)
+  assert(printed "print colour('a'), colour('b'), colour('a'), colour('c')":match "^(%S+) (%S+) %1 ")
+end)
+
+test("a long command and a long note leave the footer in its three lines", function()
+  local command = "# ./aviary experiments/mqar_versions.lua --models '" .. ("mine "):rep(100) .. "' (commit 0123456789+, fast kernels, float32)"
+  write(directory .. "/long.tsv", command .. "\n# " .. ("a long note "):rep(50) .. "\nlabel\tx\nv7\t1\n")
+  local lines = {}
+  for line in printed "file = 'long.tsv'\neval read('$data')\nprint made_by($data[1], $data[2])":gmatch "[^\n]+" do
+    assert(utf8.len(line) <= 150, line)
+    lines[#lines + 1] = line
+  end
+  assert(#lines == 3 and lines[1]:find("^%./aviary experiments/mqar_versions%.lua .* … .*%(commit 0123456789%+, fast kernels, float32%)$"), lines[1])
+  assert(lines[3]:find "…$", lines[3])
+end)
+
 check.shell("rm -r " .. directory)

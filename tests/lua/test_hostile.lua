@@ -166,7 +166,7 @@ test("a failed run leaves the state whole", function()
   m:forward({ 1, 2 }, t)
   for _, bad in ipairs { 0 / 0, 1e30, -1, 5 } do
     t:set("tokens", rwkv.full(bad, 1, 2))
-    fails(function() rwkv.no_grad(function() m:forward({ 1 }, t) end) end, "outside")
+    fails(function() rwkv.no_grad(function() m:forward({ 1 }, t) end) end, "expected 0 to")
   end
   t:set("tokens", rwkv.full(1, 1, 2))
   m:forward({ 1, 2 }, t)
@@ -290,7 +290,7 @@ test("zero-size tensors everywhere", function()
   end
   equal(rwkv.zeros(3, 0):sum(2):tolist(), { 0, 0, 0 })
   fails(function() rwkv.ones(0):argmax() end, "argmax")
-  fails(function() rwkv.zeros(0, 3):embed { 0 } end, "outside")
+  fails(function() rwkv.zeros(0, 3):embed { 0 } end, "there are no ids")
   fails(function() rwkv.zeros(0):layer_norm(rwkv.zeros(0), rwkv.zeros(0)) end, "norm")
 end)
 test("whole numbers are never cut to 32 bits", function()
@@ -319,7 +319,7 @@ test("whole numbers are never cut to 32 bits", function()
     end,
     axis = function(n) return x:sum(n) end,
     ["x["] = function(n) return x[n] end,
-    ["tokens[1][1]"] = function(n) return rwkv.tokens { n } end,
+    ["sequence 1, position 1"] = function(n) return rwkv.tokens { n } end,
     slice = function(n) return x:slice(1, n, n) end,
     layers = function(n) return rwkv.model(with("layers", n)) end,
     tokens = function(n) return rwkv.describe(with("tokens", n)) end,
@@ -375,7 +375,7 @@ test("huge sizes", function()
   fails(function() x:flatten(math.mininteger) end, "axis")
   fails(function() rwkv.zeros(0, big, big, big):flatten(2) end, "whole number")
   equal(x:tril(math.maxinteger):tolist(), { { 1 }, { 1 }, { 1 } })
-  equal(x:triu(0 / 0):sum():item(), 0)
+  fails(function() x:triu(0 / 0) end, "whole number")
   fails(function() rwkv.attention(x, x, x, big) end, "attention")
   for _, name in ipairs(rwkv.versions()) do
     for _, size in ipairs { -1, 1, 3, 2 ^ 24, 2 ^ 31 - 1, 2 ^ 31, 0 / 0, 1.5 } do

@@ -117,6 +117,13 @@ test("the look is that of plots/common.gp", function()
   script = script_of { series = { { y = { 1, 2 }, label = "mine" }, { y = { 1, 2 }, label = "v4" } } }
   local mine, v4 = script:match "lc rgb '(#%x+)' title \"mine\"", script:match "lc rgb '(#%x+)' title \"v4\""
   assert(mine ~= v4, script)
+  local series, looks = {}, {} -- of a hundred no two are alike
+  for i = 1, 100 do series[i] = { y = { 1, 2 }, label = "mine" .. i } end
+  for look in script_of { series = series, kind = "linespoints" }:gmatch "linespoints ([^\n]-) title" do
+    assert(not looks[look], look)
+    looks[look] = true
+  end
+  assert(next(looks))
 end)
 
 -- ---- what is refused ----

@@ -1,5 +1,6 @@
 -- What the benchmarks share: their options, the facts of the machine, running another program.
 local rwkv = require "rwkv"
+local provenance = require "rwkv.provenance"
 local tsv = require "rwkv.tsv"
 
 local common = {}
@@ -147,9 +148,9 @@ function common.write(path, columns, rows, threads, command)
   for _, name in ipairs { "threads", "commit", "cpu", "command" } do columns[#columns + 1] = name end
   local cpu = common.cpu()
   for _, row in ipairs(rows) do
-    row.threads, row.commit, row.cpu, row.command = row.threads or threads, rwkv.commit, cpu, row.command or command
+    row.threads, row.commit, row.cpu, row.command = row.threads or threads, provenance.commit(), cpu, row.command or command
   end
-  tsv.write(path, columns, rows, { ("%s (commit %s, %s kernels, %s; %d threads; %s)"):format(command, rwkv.commit,
+  tsv.write(path, columns, rows, { ("%s (commit %s, %s kernels, %s; %d threads; %s)"):format(command, provenance.commit(),
     rwkv.backend(), rwkv.precision, threads, cpu) })
 end
 

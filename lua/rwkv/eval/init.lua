@@ -2,9 +2,10 @@
 local core = require "rwkv.core"
 local digest = require "rwkv.digest"
 local file = require "rwkv.file"
-local hooks = require "rwkv.hooks"
+local models = require "rwkv.models"
 local nearest = require "rwkv.nearest"
 local options_of = require "rwkv.options"
+local provenance = require "rwkv.provenance"
 
 local eval = { names = { "text", "lambada", "choices" } }
 
@@ -47,8 +48,8 @@ end
 -- The weights stay as they are in the file, or become what --dtype says.
 local function load_model(path, o)
   local head_size = file.head_size(o.head_size)
-  if o.dtype == "" then return hooks.load(path, { weights = "packed", head_size = head_size }) end
-  return hooks.load(path, { head_size = head_size }):pack(o.dtype)
+  if o.dtype == "" then return models.load(path, { weights = "packed", head_size = head_size }) end
+  return models.load(path, { head_size = head_size }):pack(o.dtype)
 end
 
 -- The tokens in front of every text. Official scripts: token 0 (RWKV-LM RWKV-v7/rwkv_v7_demo.py), before v7 "\n" (ChatRWKV
@@ -69,7 +70,8 @@ local function facts_of(e, path, vocab_path, prefix, files)
   local o, facts = e.options, {}
   local function fact(name, value, same) facts[#facts + 1] = { name, value, same = same } end
   fact("command", e.command)
-  fact("commit", core.commit, true)
+  fact("commit", provenance.commit(), true)
+  fact("not of the commit", provenance.text() or "nothing", true)
   fact("arithmetic", ("%s, %s kernels"):format(core.precision, core.backend()), true)
   fact("model", ("%s, %s"):format(path, e.model))
   fact("model sha256", digest.single(path) or digest.model(e.model), true)

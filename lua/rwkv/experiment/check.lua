@@ -1,7 +1,8 @@
 -- What an experiment is given, looked at before anything is trained: its fields, its options, every configuration, the
 -- tasks; and the names of what its functions measure.
 local core = require "rwkv.core"
-local hooks = require "rwkv.hooks"
+local models = require "rwkv.models"
+local nearest = require "rwkv.nearest"
 local sorted = require "rwkv.sorted"
 local visible = require "rwkv.visible"
 
@@ -31,9 +32,7 @@ function check.fields(fail_with, what, q, fields, needed)
   if type(q) ~= "table" then fail_with("expected a table, found a %s", type(q)) end
   for name, value in pairs(q) do
     local want = fields[name]
-    if not want then
-      fail_with("there is no %s '%s'; there are: %s", what, visible.line(name), table.concat(sorted(fields), ", "))
-    end
+    if not want then fail_with("there is no %s '%s'%s", what, visible.line(name), nearest.listed(name, sorted(fields))) end
     if want ~= true and type(value) ~= want then fail_with("%s is a %s, expected a %s", name, type(value), want) end
   end
   for _, name in ipairs(needed) do
@@ -101,7 +100,7 @@ end
 -- Columns that the trainer fills. The first ones are what a test measures: `evaluate` and `final` may give them.
 local measurable = { accuracy = true, loss = true, test_loss = true }
 check.owned = { run = true, part = true, commit = true, parameters = true, state_floats = true, state_bytes = true,
-  flops = true, backend = true, precision = true, seconds = true, diverged = true, budget = true, model = true }
+  flops = true, backend = true, precision = true, seconds = true, diverged = true, budget = true, model = true, sources = true }
 for name in pairs(measurable) do check.owned[name] = true end
 
 -- ---- configurations ----
@@ -115,17 +114,36 @@ function check.design(c)
   return d
 end
 
+-- Hooks of a model with so many layers: what is a function(layers) has what it returns, a list by layer, in its place.
+function check.by_layer(given, layers)
+  local settled = {}
+  for slot, hook in pairs(given) do settled[slot] = type(hook) == "function" and hook(layers) or hook end
+  return settled
+end
+
+-- A configuration with the usual values where it has none, and hooks for its layers.
+function check.complete(given, defaults)
+  local c = {}
+  for _, from in ipairs { defaults, given } do
+    for name, value in pairs(from) do c[name] = value end
+  end
+  if type(c.hooks) == "table" and size.holds(c.layers) then c.hooks = check.by_layer(c.hooks, c.layers) end
+  return c
+end
+
 local function check_config(given, i, defaults)
   if type(given) ~= "table" then fail("configuration %d is %s, expected a table", i, check.shown(given)) end
   local called = type(given.label) == "string" and given.label or check.shown(given.label)
   local where = ("configuration %d (%s)"):format(i, visible.line(called:sub(1, 60)))
-  local c = {}
-  for name, value in pairs(defaults) do c[name] = value end
-  for name, value in pairs(given) do
+  for name in pairs(given) do
     if type(name) ~= "string" then fail("%s: a field is called %s, expected names", where, check.shown(name)) end
     if check.owned[name] then fail("%s: %s is a column that the trainer fills; give the field another name", where, name) end
-    c[name] = value
+    local meant = not known[name] and #name > 4 and nearest(name, sorted(known)) -- a short one is near by chance
+    if meant and meant:sub(1, 1) == name:sub(1, 1) then
+      fail("%s: there is no field '%s', did you mean '%s'? One of the task's needs another name", where, visible.line(name), meant)
+    end
   end
+  local c = check.complete(given, defaults)
   for _, name in ipairs(needed) do
     if c[name] == nil then fail("%s has no %s, expected %s", where, name, known[name].words) end
   end
@@ -133,7 +151,7 @@ local function check_config(given, i, defaults)
     local fits, problem = check.field(name, c[name])
     if not fits then fail("%s: %s is %s", where, visible.line(name), problem) end
   end
-  local ok, message = pcall(hooks.describe, check.design(c))
+  local ok, message = pcall(models.describe, check.design(c))
   if not ok then fail("%s: %s", where, tostring(message)) end
 end
 

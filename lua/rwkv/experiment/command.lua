@@ -30,6 +30,19 @@ function command.line(name, run)
   return table.concat(words, " ")
 end
 
+-- The line that goes on with what was stopped: as the program was called, but it forgets nothing.
+function command.again()
+  local words, first = {}, 0
+  while arg and arg[first - 1] do first = first - 1 end
+  for i = first, arg and #arg or -1 do
+    if arg[i] ~= "--fresh" then words[#words + 1] = quoted(arg[i]) end
+  end
+  return table.concat(words, " ")
+end
+
+-- What the command line asks for cannot be: an error without a place in the script (at_caller.lua).
+function command.refuse(...) error({ mistake = "experiment: " .. string.format(...) }, 0) end
+
 -- For fingerprints: the script's `arg` and its options, each with what is the same in every process that goes through the list.
 function command.instead(q)
   local instead, given = {}, known.globals().arg

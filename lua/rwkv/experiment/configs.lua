@@ -98,11 +98,20 @@ end)
 
 -- ---- names ----
 
+local function is_by_layer(h) return type(h) == "table" and getmetatable(h) ~= "hook" end
+
+-- A hook's name; by layer "v7,attention,v7", or where not every layer has one "3:mine".
+local function hook_text(h)
+  if not is_by_layer(h) then return type(h) == "table" and h.name or tostring(h) end
+  local names, whole = {}, check.is_list(h)
+  for i, layer in ipairs(sorted(h)) do names[i] = (whole and "" or tostring(layer) .. ":") .. hook_text(h[layer]) end
+  return table.concat(names, ",")
+end
+
 function configs.hooks_text(c)
   local parts = {}
   for _, slot in ipairs(sorted(c.hooks or {})) do
-    local h = c.hooks[slot]
-    parts[#parts + 1] = slot .. "=" .. (type(h) == "table" and h.name or h)
+    parts[#parts + 1] = slot .. "=" .. hook_text(c.hooks[slot])
   end
   return table.concat(parts, " ")
 end
@@ -111,12 +120,19 @@ end
 local clocks = {}
 for name in ("os.time os.clock os.date rwkv.time rwkv.tape_bytes rwkv.progress collectgarbage"):gmatch "%S+" do clocks[name] = true end
 
+-- A hook with its code, where it has some; by layer a table of them.
+local function with_code(slot, h)
+  if not is_by_layer(h) then return type(h) == "table" and h or hooks.find(slot, h) or h end
+  local list = {}
+  for layer, one in pairs(h) do list[layer] = with_code(slot, one) end
+  return list
+end
+
 local function hooks_of(c)
   local list = {}
   for _, slot in ipairs(sorted(c.hooks or {})) do
-    local h = c.hooks[slot]
     list[#list + 1] = slot
-    list[#list + 1] = type(h) == "table" and h or hooks.find(slot, h) or h
+    list[#list + 1] = with_code(slot, c.hooks[slot])
   end
   return list
 end
@@ -143,22 +159,34 @@ local function rows_text(...)
   return table.concat(lines, "\n")
 end
 
+-- How many tokens of an example are scored, on average.
+function configs.labels(targets)
+  local scored, rows = 0, targets:tolist()
+  for _, row in ipairs(rows) do
+    for _, target in ipairs(row) do scored = scored + (target >= 0 and 1 or 0) end
+  end
+  return scored / #rows
+end
+
 -- What a run is known by: everything that decides its numbers. That is its configuration, the code of its hooks and tasks and
 -- the values that they use, the first examples, what measures it (the functions in `more`), the kernels and the precision. Not
 -- Aviary's commit, which stands in every row. instead: see fingerprint.lua.
--- Returns { key = a file name, digest =, uncovered = list of what it cannot cover, generators = those that draw, code = }.
+-- Returns { key = a file name, digest =, uncovered = list of what it cannot cover, generators = those that draw, code =, tokens = of
+-- an example, labels = how many of them are scored in the first ones }.
 function configs.identity(c, train, test, more, instead)
-  local parts = { core.backend(), core.precision }
+  local parts, tokens, targets = { core.backend(), core.precision }, nil, nil
   local _, _, used = described(c, train, test, more, instead)
   draws.keep(used, function()
-    parts[#parts + 1] = rows_text(check.task("training", train, c))
+    tokens, targets = check.task("training", train, c)
+    parts[#parts + 1] = rows_text(tokens, targets)
     parts[#parts + 1] = rows_text(check.task("test", test, c))
   end)
   local text, uncovered, generators = described(c, train, test, more, instead) -- a task may make itself when it is first asked
   parts[#parts + 1] = text
   local digest = core.private.sha256(table.concat(parts, "\n"))
   return { key = ("%s-%s"):format(c.label:gsub("[^%w._-]", "_"):sub(1, 60), digest:sub(1, 20)), digest = digest,
-    uncovered = uncovered, generators = generators, code = core.private.sha256(text) }
+    uncovered = uncovered, generators = generators, code = core.private.sha256(text), tokens = tokens:shape()[2],
+    labels = configs.labels(targets) }
 end
 
 -- What tells a run from the others of its list: the label and the fields that are not the same everywhere.

@@ -2,7 +2,7 @@
 -- rows end with a line that proves them whole. What is damaged or another run's is set aside, and said.
 --   PATH.tsv    PATH.checkpoint: model, optimizer, rows so far, a carried state    PATH.safetensors: the trained model
 local core = require "rwkv.core"
-local hooks = require "rwkv.hooks"
+local models = require "rwkv.models"
 local tsv = require "rwkv.tsv"
 local say = require "rwkv.visible".say
 
@@ -92,7 +92,7 @@ end
 local function resume(run, optimizer, path)
   local tensors, meta = core.load_tensors(path, "carried.")
   if meta["run.digest"] ~= run.digest then error("it is of another run", 0) end
-  local rows, model = tsv.parse(meta["run.rows"], path), hooks.load(path)
+  local rows, model = tsv.parse(meta["run.rows"], path), models.load(path)
   local opt, state = optimizer(model, run.config), nil
   opt:restore(path)
   if #rows == 0 or rows[#rows].examples ~= opt:steps() * run.config.batch then error("its rows do not fit its steps", 0) end

@@ -4,7 +4,7 @@
 -- a table every entry and its metatable; of tensors, tokens, models, states, generators and open files the contents. Lua's
 -- libraries and Aviary's count by name, and by what a script changed in them.
 local core = require "rwkv.core"
-local hooks = require "rwkv.hooks"
+local models = require "rwkv.models"
 local known = require "rwkv.experiment.known"
 
 local inspect, contents, metatable_of = core.private.inspect, core.private.contents, core.private.metatable
@@ -163,7 +163,7 @@ local objects = {}
 
 objects["rwkv.model"] = function(f, model)
   describe(f, model:config())
-  describe(f, hooks.of(model))
+  describe(f, models.hooks_of(model))
   for name, t in model:parameters() do
     describe(f, name)
     describe(f, t)

@@ -7,74 +7,23 @@ local command = require "rwkv.experiment.command"
 local core = require "rwkv.core"
 local configs = require "rwkv.experiment.configs"
 local draws = require "rwkv.experiment.draws"
+local estimate = require "rwkv.experiment.estimate"
 local files = require "rwkv.experiment.files"
-local is_interrupt = require "rwkv.command".is_interrupt
-local nearest = require "rwkv.nearest"
-local options = require "rwkv.options"
 local progress = require "rwkv.progress"
-local sorted = require "rwkv.sorted"
+local provenance = require "rwkv.provenance"
+local settings = require "rwkv.experiment.settings"
+local tables = require "rwkv.experiment.tables"
 local trial = require "rwkv.experiment.trial"
-local tsv = require "rwkv.tsv"
 local say = require "rwkv.visible".say
 local workers = require "rwkv.experiment.workers"
 
-local experiment = {}
-
-local function fail(...) error("experiment: " .. string.format(...), 0) end
-
--- ---- options ----
-
--- options(arg, { models = "v4 v7", .. }) -> the script's options and those that every experiment has: --scale quick, small or
--- paper; --jobs N; --list; --collect; --fresh; --out DIR.
-function experiment.options(arguments, mine)
-  local all = {}
-  for name, value in pairs(check.common) do all[name] = value end
-  if mine ~= nil and type(mine) ~= "table" then fail("options: the script's are %s, expected a table", check.shown(mine)) end
-  for name, value in pairs(mine or {}) do all[name] = value end
-  local o = options(arguments, all)
-  check.options(o)
-  o.jobs = math.tointeger(o.jobs)
-  return o
-end
-
--- Of what the entries of a scale's lists are settings.
-local settings_of = { dims = "dim", lengths = "seq", depths = "layers" }
-
--- A value from the command line in the place of one of a scale's: of the same kind, numbers of a list parted by commas.
-local function value_like(before, name, text)
-  if type(before) == "string" then return text end
-  local list = {}
-  for word in (text .. ","):gmatch "(.-)," do
-    local value = tonumber(word) or fail("--set %s=%s: '%s' is not a number", name, text, word)
-    local fits, problem = check.field(settings_of[name] or name, value)
-    if not fits then fail("--set %s=%s: %s is %s", name, text, settings_of[name] or name, problem) end
-    list[#list + 1] = math.tointeger(value) or value
-  end
-  if type(before) == "number" and #list == 1 then return list[1] end
-  if type(before) == "table" and type(before[1]) == "number" then return list end
-  return fail("--set %s=%s: expected %s", name, text, type(before) == "number" and "one number" or "a setting made of numbers")
-end
-
--- scale(o, { quick = {..}, small = {..}, paper = {..} }) -> the settings that --scale asks for, with those of --set
-function experiment.scale(o, scales)
-  if type(o) ~= "table" or type(scales) ~= "table" then fail "scale: expected options and a table of scales" end
-  local s = scales[o.scale] or fail("--scale %s: expected %s", o.scale, table.concat(sorted(scales), ", "))
-  for word in (o.set or ""):gmatch "%S+" do
-    local name, text = word:match "^([%w_]+)=(.+)$"
-    if not name then fail("--set: expected NAME=VALUE, found '%s'", word) end
-    if s[name] == nil then
-      local hint = nearest.hint(name, sorted(s))
-      fail("--set %s: there is no setting '%s'%s this scale has %s", word, name, hint == "" and ";" or hint, table.concat(sorted(s), ", "))
-    end
-    s[name] = value_like(s[name], name, text)
-  end
-  return s
-end
+local experiment = { options = settings.options, scale = settings.scale, path = settings.path, figure = tables.figure,
+  by_layer = check.by_layer }
 
 -- ---- the list of runs ----
 
--- One run: { config =, key =, digest =, path =, train =, test =, evaluate =, .. }; functions: those that measure;
--- instead, uncovered, generators, code: see configs.identity.
+-- One run: { config =, key =, digest =, path =, train =, test =, evaluate =, .. }; functions: those that measure; flops: of all
+-- of it; instead, uncovered, generators, code, tokens, labels: see configs.identity.
 local function new_run(q, c, out, title)
   draws.place(c.seed, "task", 0)
   local train, test = q.task(c)
@@ -85,15 +34,14 @@ local function new_run(q, c, out, title)
   run.path, run.title = out .. "/" .. run.key, title
   run.evaluate, run.final, run.stop, run.prepare = q.evaluate or trial.evaluate, q.final, q.stop, q.prepare
   run.keep_model = q.keep_models ~= false
+  run.flops = trial.flops(c, run.tokens, run.labels)
   return run
 end
 
 local function list_runs(q, out)
   local runs, keys, titles = {}, {}, configs.titles(q.configs)
   for i, given in ipairs(q.configs) do
-    local c = {}
-    for name, value in pairs(trial.defaults) do c[name] = value end
-    for name, value in pairs(given) do c[name] = value end
+    local c = check.complete(given, trial.defaults)
     local run = new_run(q, c, out, check.title(q.title, c) or titles[i])
     if not keys[run.key] then -- the same twice is one run
       keys[run.key] = true
@@ -101,12 +49,6 @@ local function list_runs(q, out)
     end
   end
   return runs
-end
-
--- What a run is to the bar of all: about its arithmetic.
-local function weight(run)
-  local c = run.config
-  return c.examples * (c.seq or 1) * c.layers * c.dim ^ 2
 end
 
 local function summary(rows)
@@ -118,41 +60,44 @@ end
 
 -- ---- running ----
 
-local function total_weight(runs)
-  local total = 0
-  for _, run in ipairs(runs) do total = total + weight(run) end
-  return total
+-- "; all runs: 12 min left", as soon as something is known
+local function time_left(seconds)
+  if not seconds then return "" end
+  return ("; all runs: %s left"):format(seconds < 100 and ("%.0f s"):format(seconds) or ("%.0f min"):format(seconds / 60))
 end
 
-local function run_here(todo)
-  local total, done, start = total_weight(todo), 0, core.time()
+local function run_here(todo, finished)
+  local expected = estimate(todo, finished)
   for i, run in ipairs(todo) do
     local c = run.config
-    local title = #todo > 1 and ("%d/%d %s"):format(i, #todo, run.title) or run.title
-    local bar = progress(title, c.examples, "examples")
+    local bar = progress(#todo > 1 and ("%d/%d %s"):format(i, #todo, run.title) or run.title, c.examples, "examples")
     local within = { update = function(_, seen, note) -- the bar of this run, with the time left of all
-      local now = done + weight(run) * seen / c.examples
-      local left = (core.time() - start) * (total - now) / now
-      bar:update(seen, #todo > 1 and ("%s; all runs: %.0f min left"):format(note, left / 60) or note)
+      expected:moved(run, seen)
+      bar:update(seen, #todo > 1 and note .. time_left(expected:left()) or note)
     end }
     run.rows = trial.run(run, within)
-    done = done + weight(run)
+    expected:ended(run)
     local last = run.rows[#run.rows]
     bar:finish(("%s, %d parameters, state %d floats"):format(summary(run.rows), last.parameters, last.state_floats))
   end
 end
 
-local function run_apart(todo, name, arguments, jobs)
-  local total, done, ended, failures = total_weight(todo), 0, 0, {}
-  local bar = progress(name, total, "operations")
+local function run_apart(todo, finished, name, arguments, jobs)
+  local total, done, ended, failures, expected = 0, 0, 0, {}, estimate(todo, finished)
+  for _, run in ipairs(todo) do total = total + run.flops / 1e9 end
+  local bar = progress(name, total, "GFLOP")
   local on = {}
   function on.moved(seen)
     local now = done
-    for run, examples in pairs(seen) do now = now + weight(run) * examples / run.config.examples end
-    bar:update(now, ("%d of %d runs"):format(ended, #todo))
+    for run, examples in pairs(seen) do
+      expected:moved(run, examples)
+      now = now + run.flops / 1e9 * examples / run.config.examples
+    end
+    bar:update(now, ("%d of %d runs"):format(ended, #todo), expected:left(jobs))
   end
   function on.ended(run, message)
-    ended, done = ended + 1, done + weight(run)
+    expected:ended(run)
+    ended, done = ended + 1, done + run.flops / 1e9
     run.rows = not message and files.read(run) or nil
     if run.rows then return bar:say(("%s: %s (%.0f s)"):format(run.title, summary(run.rows), run.rows[#run.rows].seconds)) end
     failures[#failures + 1] = run.title
@@ -161,33 +106,8 @@ local function run_apart(todo, name, arguments, jobs)
   workers.run_all(todo, name, arguments, jobs, on)
   bar:finish(("%d runs"):format(ended - #failures))
   if #failures > 0 then
-    fail("%d of %d runs failed: %s; what is finished is kept", #failures, #todo, table.concat(failures, "; "))
+    command.refuse("%d of %d runs failed: %s; what is finished is kept", #failures, #todo, table.concat(failures, "; "))
   end
-end
-
--- ---- tables ----
-
--- A table headed by the command that made it. One that is there is not replaced by one without rows.
-local function write_table(path, columns, rows, note)
-  local there = #rows == 0 and io.open(path)
-  if there then
-    there:close()
-    return say("%s stays as it is: there are no rows to put in its place", path)
-  end
-  tsv.write(path, columns, rows, { ("%s (commit %s, %s kernels, %s)"):format(command.line(), core.commit, core.backend(),
-    core.precision), note })
-end
-
--- The table of all rows, in the order of the configurations.
-local function merge(q, out, runs)
-  local all, missing, path = {}, 0, out .. "/" .. q.name .. ".tsv"
-  for _, run in ipairs(runs) do
-    run.rows = run.rows or files.read(run)
-    if not run.rows then missing = missing + 1 end
-    for _, row in ipairs(run.rows or {}) do all[#all + 1] = row end
-  end
-  write_table(path, trial.columns(all), all, q.note)
-  return all, path, missing
 end
 
 -- ---- one experiment of a script ----
@@ -207,6 +127,9 @@ local function say_uncovered(name, runs)
   end
 end
 
+-- The table of all rows.
+local function path_of(q, out) return ("%s/%s%s.tsv"):format(out, q.name, settings.chosen(q.options)) end
+
 -- Rows that are not there yet: whoever looks at them ends the program by `stop`.
 local function unfinished(stop)
   return setmetatable({}, { __index = stop, __len = stop, __pairs = stop })
@@ -214,13 +137,13 @@ end
 
 -- The rows of an experiment whose runs were finished before; what looks at them when they are not ends by `stop`.
 local function rows_before(q, out, runs, stop)
-  local all = {}
+  local all, path = {}, path_of(q, out)
   for _, run in ipairs(runs) do
     local rows = files.read(run)
-    if not rows then return unfinished(stop), out .. "/" .. q.name .. ".tsv" end
+    if not rows then return unfinished(stop), path end
     for _, row in ipairs(rows) do all[#all + 1] = row end
   end
-  return all, out .. "/" .. q.name .. ".tsv"
+  return all, path
 end
 
 local lines -- the standard output of --list
@@ -232,7 +155,7 @@ local function list(q, out, runs)
   for i, run in ipairs(runs) do commands[i] = command.line(q.name, run) .. "\n" end
   local ok, why = lines:write(table.concat(commands))
   if ok then ok, why = lines:flush() end
-  if not ok then fail("the output could not be written: %s", why) end
+  if not ok then command.refuse("the output could not be written: %s", why) end
   return rows_before(q, out, runs, function()
     say("%s is not finished: runs that depend on its rows are listed when it is", q.name)
     os.exit(0, true)
@@ -242,7 +165,7 @@ end
 -- --run NAME/KEY: this one run, if it is of this experiment. Of others the rows are there, if the script asks for them.
 local function run_one(q, out, runs, wanted)
   if wanted:match "^[^/]*" ~= q.name then
-    return rows_before(q, out, runs, function() fail("--run %s: %s, of which it needs the rows, is not finished", wanted, q.name) end)
+    return rows_before(q, out, runs, function() command.refuse("--run %s: %s, of which it needs the rows, is not finished", wanted, q.name) end)
   end
   core.mkdir(out)
   for _, run in ipairs(runs) do
@@ -253,12 +176,17 @@ local function run_one(q, out, runs, wanted)
       os.exit(0, true)
     end
   end
-  fail("--run %s: there is no such run; the list (--list) has changed since", wanted)
+  command.refuse("--run %s: there is no such run; the list (--list) has changed since", wanted)
 end
 
--- Reads what is finished; returns what is to be done.
+-- Whether rows are of this program, as it is, and of these files.
+local function is_of_now(row)
+  return tostring(row.commit) == provenance.commit() and row.sources == provenance.digest() and not core.commit:find "%+$"
+end
+
+-- Reads what is finished; returns what is to be done, and the others.
 local function sort_out(q, o, out, runs)
-  local todo, older = {}, 0
+  local todo, finished, older = {}, {}, 0
   core.private.sweep(out)
   say_uncovered(q.name, runs)
   for _, run in ipairs(runs) do
@@ -272,14 +200,27 @@ local function sort_out(q, o, out, runs)
       todo[#todo + 1] = run
     else
       files.clear(run)
-      if tostring(rows[1].commit) ~= core.commit or core.commit:find "%+$" then older = older + 1 end
+      finished[#finished + 1] = run
+      if not is_of_now(rows[1]) then older = older + 1 end
     end
   end
-  if #todo < #runs then
-    say("%s: %d of %d runs were finished before%s", q.name, #runs - #todo, #runs,
-      older > 0 and (", %d of them by another commit or uncommitted changes (--fresh runs them again)"):format(older) or "")
+  if #finished > 0 then
+    say("%s: %d of %d runs were finished before%s", q.name, #finished, #runs,
+      older > 0 and (", %d of them by another commit or other files (--fresh runs them again)"):format(older) or "")
   end
-  return todo
+  return todo, finished
+end
+
+local function train(q, o, todo, finished)
+  local ok, message = pcall(function()
+    if o.jobs > 1 then run_apart(todo, finished, q.name, command.words(arg), o.jobs) else run_here(todo, finished) end
+  end)
+  if ok then return end
+  if type(message) == "string" and message:find "interrupted$" then
+    if core.is_terminal() then io.stderr:write "\r\27[K" end
+    say("%s: stopped; the same command goes on from here:\n  %s", q.name, command.again())
+  end
+  error(message, 0)
 end
 
 local function run(q)
@@ -289,40 +230,22 @@ local function run(q)
   local runs = list_runs(q, out)
   if o.list then return list(q, out, runs) end
   if o.run ~= "" then return run_one(q, out, runs, o.run) end
-  core.mkdir(out)
-  local todo = sort_out(q, o, out, runs)
-  if not o.collect and #todo > 0 then
-    if o.jobs > 1 then run_apart(todo, q.name, command.words(arg), o.jobs) else run_here(todo) end
+  if not o.collect then core.mkdir(out) end
+  local todo, finished = sort_out(q, o, out, runs)
+  local path = path_of(q, out)
+  if o.collect and #todo == #runs then
+    command.refuse("--collect: none of the %d runs of %s is finished in %s; without --collect they are made", #runs, q.name, out)
   end
-  local rows, path, missing = merge(q, out, runs)
+  if not o.collect and #todo > 0 then train(q, o, todo, finished) end
+  local rows, missing = tables.merge(path, runs, q.note)
   core.private.sweep(out)
   if missing > 0 then say("%s: %d of %d runs are not finished", path, missing, #runs) end
   return rows, path
 end
 
--- figure(path, columns, rows, note): beside the table of all rows, NAME.tsv, the few that a figure shows, NAME.figure.tsv,
--- headed by the command that made it.
-function experiment.figure(path, columns, rows, note)
-  if type(path) ~= "string" then
-    fail("figure: path is %s, expected text; run{...} returns none where --run asks for a run of another experiment", check.shown(path))
-  end
-  core.mkdir(path:match "^(.*)/" or ".")
-  write_table((path:gsub("%.tsv$", ".figure.tsv")), columns, rows, note)
-end
-
--- Passes on what f returned; after Ctrl-C says what is to be done.
-local function told(q, ok, ...)
-  if ok then return ... end
-  if is_interrupt((...)) then
-    if core.is_terminal() then io.stderr:write "\r\27[K" end
-    say("%s: stopped; the same command goes on from the last test of each run", q.name)
-  end
-  error((...), 0)
-end
-
 -- run{ name =, configs =, task =, ... } -> rows, path of the table
 experiment.run = at_caller(function(q)
-  return told(q, pcall(draws.keep, {}, function() return run(q) end))
+  return draws.keep({}, function() return run(q) end)
 end)
 
 return experiment

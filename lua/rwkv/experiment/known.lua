@@ -77,6 +77,12 @@ for _, from in ipairs { before, world } do
 end
 names[world] = "_G of the library"
 
+-- Whether a table is no object: it has no metatable, or one by which it can be called.
+local function is_plain(t)
+  local meta = private.metatable(t)
+  return meta == nil or rawget(meta, "__call") ~= nil
+end
+
 -- A module of the library, the tables in it, and what scripts have of them.
 local visited = {}
 local function name_module(t, name)
@@ -87,7 +93,7 @@ local function name_module(t, name)
   local copy = copies[t]
   if copy and not names[copy] then
     names[copy] = name
-    if private.metatable(copy) == nil then
+    if is_plain(copy) then
       changeable[#changeable + 1] = { name = name, table = copy, was = function(key)
         local value = t[key]
         return copies[value] or value
@@ -96,7 +102,7 @@ local function name_module(t, name)
   end
   name_functions(t, name .. ".")
   for key, value in in_order(t) do
-    if type(value) == "table" and type(key) == "string" and key ~= "private" and private.metatable(value) == nil then
+    if type(value) == "table" and type(key) == "string" and key ~= "private" and is_plain(value) then
       name_module(value, name .. "." .. key)
     end
   end
@@ -121,7 +127,7 @@ function known.refresh()
   loaded, copied, visited = now_loaded, now_copied, {}
   name_module(core, "rwkv")
   for name, module in in_order(modules) do
-    if name:find "^rwkv" and type(module) == "table" and not private.metatable(module) then name_module(module, name)
+    if name:find "^rwkv" and type(module) == "table" and is_plain(module) then name_module(module, name)
     elseif name:find "^rwkv" and type(module) == "function" then names[module] = names[module] or name end
   end
   for class in pairs(private.sealed) do names[class] = "a class of Aviary" end

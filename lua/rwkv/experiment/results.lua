@@ -1,6 +1,7 @@
 -- Rows of results: the best of a sweep, and a row a group of runs.
 local at_caller = require "rwkv.at_caller"
 local check = require "rwkv.experiment.check"
+local nearest = require "rwkv.nearest"
 local sorted = require "rwkv.sorted"
 local statistics = require "rwkv.statistics"
 local visible = require "rwkv.visible"
@@ -15,7 +16,7 @@ local function check_options(what, q, known, needed)
   for name, value in pairs(q) do
     local kind, fits = known[name], nil
     if not kind then
-      fail("%s: there is no option '%s'; there are: %s", what, visible.line(name), table.concat(sorted(known), ", "))
+      fail("%s: there is no option '%s'%s", what, visible.line(name), nearest.listed(name, sorted(known)))
     end
     if kind == "text" then fits = type(value) == "string" end
     if kind == "boolean" then fits = type(value) == "boolean" end

@@ -5,7 +5,8 @@ local check = require "rwkv.experiment.check"
 local configs = require "rwkv.experiment.configs"
 local draws = require "rwkv.experiment.draws"
 local files = require "rwkv.experiment.files"
-local hooks = require "rwkv.hooks"
+local models = require "rwkv.models"
+local provenance = require "rwkv.provenance"
 local sorted = require "rwkv.sorted"
 local say = require "rwkv.visible".say
 
@@ -38,10 +39,17 @@ local function training_flops(c, examples, T, labels)
   return 3 * examples * (T * (core.describe(d).flops_per_token - head) + labels * head)
 end
 
+-- Of a whole run, with its tests.
+function trial.flops(c, T, labels)
+  local tests = (c.examples // c.every + 1) * c.tests
+  return training_flops(c, c.examples, T, labels) + training_flops(c, tests, T, labels) / 3
+end
+
 -- What stands in every row of a run.
 local function row_of(run, model, seen)
   local c, T = run.config, run.tokens
-  local row = { run = run.key, part = "curve", hooks = configs.hooks_text(c), commit = core.commit,
+  local row = { run = run.key, part = "curve", hooks = configs.hooks_text(c), commit = provenance.commit(),
+    sources = provenance.digest(),
     parameters = model:param_count(), state_floats = model:state_floats(T), backend = core.backend(),
     precision = core.precision, flops = training_flops(c, seen, T, run.labels) }
   row.state_bytes = 4 * row.state_floats
@@ -90,7 +98,7 @@ local function begin(run)
   local d = check.design(c)
   d.seed = c.seed
   place(run, "prepare", 0)
-  model = hooks.model(d)
+  model = models.model(d)
   if run.prepare then core.no_grad(run.prepare, model, c) end
   return model, optimizer(model, c), {}, nil
 end
@@ -156,7 +164,7 @@ end
 
 local first_columns = { "label", "examples", "accuracy", "loss", "seed", "commit", "parameters", "state_floats", "state_bytes",
   "flops", "part", "test_loss", "version", "hooks" }
-local last_columns = { "backend", "precision", "seconds", "diverged", "run" }
+local last_columns = { "backend", "precision", "sources", "seconds", "diverged", "run" }
 
 -- All names in the rows, in a fixed order.
 function trial.columns(rows)
@@ -185,11 +193,7 @@ end
 local function count_labels(run)
   place(run, "count", 0)
   local tokens, targets = run.train:batch(run.config.examples // 2 + 1, math.min(run.config.batch, 8))
-  local scored, shape = 0, tokens:shape()
-  for _, row in ipairs(targets:tolist()) do
-    for _, target in ipairs(row) do scored = scored + (target >= 0 and 1 or 0) end
-  end
-  run.tokens, run.labels = shape[2], scored / shape[1]
+  run.tokens, run.labels = tokens:shape()[2], configs.labels(targets)
 end
 
 local function measured(run, bar)

@@ -62,8 +62,8 @@ local function give_styles(series, to_file)
   for i = 1, #series do
     if not series[i].colour then
       repeat k = k + 1 until k > #colours or not taken[colours[k]]
-      local j = (k - 1) % #colours + 1
-      series[i].colour, series[i].point, series[i].dash = colours[j], points[j], (k - 1) // #colours % 4 + 1
+      local j, dash, shift = (k - 1) % #colours, (k - 1) // #colours % 4, (k - 1) // (4 * #colours) -- no two are alike
+      series[i].colour, series[i].point, series[i].dash = colours[j + 1], points[(j + shift) % #points + 1], dash + 1
     end
     series[i].line = to_file and "" or "lt " .. i
     if not to_file then series[i].point = i end

@@ -1,7 +1,7 @@
 -- Known mistakes: what goes wrong in other implementations, each as something the reference can be made to do. The
 -- reference is run with the mistake, and its numbers are compared with theirs.
 local core = require "rwkv.core"
-local hooks = require "rwkv.hooks"
+local models = require "rwkv.models"
 local pack = require "rwkv.golden.pack"
 local run = require "rwkv.golden.run"
 
@@ -36,7 +36,7 @@ function mistakes.numbers(p, weights, mistake)
   for name, value in pairs(weights) do map[name] = value end
   if mistake.hooks then
     design.hooks = mistake.hooks(function(d, name)
-      local full = ("blocks.%d.%s"):format(d.layer, name)
+      local full = ("blocks.%d.%s"):format(d.layer - 1, name)
       return map[full] or error(("no weight %s in %s"):format(full, p.path), 0)
     end)
   end
@@ -48,7 +48,7 @@ function mistakes.numbers(p, weights, mistake)
       end
     end)
   end
-  local model = hooks.model(design)
+  local model = models.model(design)
   for name, t in pairs(map) do map[name] = { value = t } end
   pack.fill(model, { tensors = map })
   for name, e in pairs(map) do map[name] = e.value end

@@ -1,0 +1,240 @@
+-- Models with hooks: rwkv.model, rwkv.describe, rwkv.load and rwkv.info. A slot has one hook for all layers, or a list of
+-- them by layer.
+local core = require "rwkv.core"
+local hooks = require "rwkv.hooks"
+local sorted = require "rwkv.sorted"
+
+local hook_sizes, hooks_in, model_info = core.private.hook_sizes, core.private.hooks_in, core.private.model_info
+local without_place = hooks.without_place
+
+local models = {}
+
+-- ---- which hook stands where ----
+
+-- q but for its hooks, and what only rwkv.describe knows.
+local function without_hooks(q)
+  local copy = {}
+  for name, value in pairs(q) do copy[name] = value end
+  copy.hooks, copy.tokens = {}, nil
+  return copy
+end
+
+local function own_of(version) -- what a version does itself, by slot
+  local own = {}
+  for _, s in ipairs(core.hook_slots(version)) do own[s.slot] = s.own end
+  return own
+end
+
+local function by_layer(h) return type(h) == "table" and not hooks.is_hook(h) end
+
+-- The list for a slot with an entry for each layer; where q says nothing the version does it.
+local function all_layers(q, slot, list)
+  local full, own = {}, own_of(q.version)[slot]
+  if math.type(q.layers) ~= "integer" or q.layers < 1 then error("hooks by layer: layers must be given, a whole number from 1", 0) end
+  if not own then return list end -- the core says that the version has no such slot
+  for layer in pairs(list) do
+    if math.type(layer) ~= "integer" or layer < 1 or layer > q.layers then
+      error(("hooks: %s has an entry for layer %s, expected 1 to %d"):format(slot, tostring(layer), q.layers), 0)
+    end
+  end
+  for layer = 1, q.layers do full[layer] = hooks.resolve(slot, list[layer] == nil and own or list[layer]) end
+  return full
+end
+
+-- By slot what q.hooks says, names replaced by the hooks that were written in Lua: one, or a list by layer.
+local function chosen_of(q)
+  if q.hooks == nil then return {} end
+  if type(q.hooks) ~= "table" then error("hooks: expected a table by slot, found a " .. type(q.hooks), 0) end
+  local chosen = {}
+  for slot, h in pairs(q.hooks) do
+    if not hooks.is_slot(slot) then
+      error(("hooks: there is no slot '%s'; there are: %s"):format(tostring(slot), table.concat(sorted(hooks.kinds), ", ")), 0)
+    end
+    chosen[slot] = by_layer(h) and all_layers(q, slot, h) or hooks.resolve(slot, h)
+  end
+  return chosen
+end
+
+-- Calls f(slot, hook, layer or nil) for each hook from Lua, and puts what it returns in its place.
+local function replaced(chosen, f)
+  local result = {}
+  for slot, h in pairs(chosen) do
+    if by_layer(h) then
+      result[slot] = {}
+      for layer, one in ipairs(h) do result[slot][layer] = hooks.is_hook(one) and f(slot, one, layer) or one end
+    else
+      result[slot] = hooks.is_hook(h) and f(slot, h) or h
+    end
+  end
+  return result
+end
+
+-- The design with nothing in it but what is built in, for which the sizes of the others are told.
+local function built_in(q, chosen)
+  local design = without_hooks(q)
+  for slot, h in pairs(chosen) do
+    if type(h) == "string" then design.hooks[slot] = h end
+  end
+  return design
+end
+
+-- chosen as the core takes it: each hook bound once a slot.
+local function bound(design, chosen, bind)
+  local known = {}
+  return replaced(chosen, function(slot, h)
+    known[slot] = known[slot] or {}
+    known[slot][h] = known[slot][h] or bind(h, slot, design)
+    return known[slot][h]
+  end)
+end
+
+-- q as the core takes it, and which hooks were chosen.
+local function prepare(q)
+  if type(q) ~= "table" then return q, {} end
+  local chosen, result = chosen_of(q), {}
+  for name, value in pairs(q) do result[name] = value end
+  result.hooks = bound(built_in(q, chosen), chosen, hooks.bind)
+  return result, chosen
+end
+
+-- ---- making ----
+
+local function initialise(model, q, chosen)
+  local values = {}
+  local function set(slot, h, layer)
+    local d = hook_sizes(without_hooks(q), slot)
+    for name, e in pairs(h:initial(d)) do
+      local full = ("%s.%s.%s.%s"):format(hooks.kinds[slot], slot, h.name, name)
+      if not e.shared then full = ("blocks.%d.%s"):format(layer - 1, full) end
+      values[full] = function(shape) return e.init(not e.shared and layer or nil, d, core.rng(q.seed or 0, full), shape) end
+    end
+  end
+  replaced(chosen, function(slot, h, layer)
+    for l = layer or 1, layer or q.layers do set(slot, h, l) end
+  end)
+  for name, t in model:parameters() do
+    if values[name] then
+      core.no_grad(function()
+        local ok, message = pcall(function() t:set(values[name](t:shape())) end)
+        if not ok then error(("initial values of %s: %s"):format(name, without_place(message)), 0) end
+      end)
+    end
+  end
+  return model
+end
+
+local of_models = setmetatable({}, { __mode = "k" }) -- what was chosen for each, by slot
+
+function models.hooks_of(model) return of_models[model] end
+
+local core_model, core_describe, core_load = core.model, core.describe, core.load
+
+local function passing_errors(f)
+  return function(...)
+    local results = table.pack(pcall(f, ...))
+    if not results[1] then
+      local message = results[2] -- the core names this file: the caller's line is wanted
+      if type(message) ~= "string" then error(message, 0) end
+      message = without_place(message)
+      error(message, message:match "^[^\n ]+:%d+: " and 0 or 2)
+    end
+    return table.unpack(results, 2, results.n)
+  end
+end
+
+models.model = passing_errors(function(q)
+  local full, chosen = prepare(q)
+  local model = core_model(full)
+  of_models[model] = chosen
+  return initialise(model, q, chosen)
+end)
+
+-- What the hooks say that they do for a token besides their matrices.
+local function flops_of(q, chosen)
+  local total = 0
+  local function add(slot, h, layer)
+    local part = chosen[hooks.kinds[slot] == "ffn" and "channel_mix" or "time_mix"]
+    local whole = by_layer(part) and part[layer] or part
+    if not h.flops or (hooks.is_hook(whole) and whole ~= h) then return end
+    local n = h.flops(hook_sizes(without_hooks(q), slot), q.tokens or 0)
+    if type(n) ~= "number" or n < 0 or n ~= n then
+      error(("hook %s \"%s\": flops returned %s, expected a number from 0"):format(slot, h.name, tostring(n)), 0)
+    end
+    total = total + n
+  end
+  replaced(chosen, function(slot, h, layer)
+    for l = layer or 1, layer or q.layers do add(slot, h, l) end
+  end)
+  return total
+end
+
+models.describe = passing_errors(function(q)
+  local full, chosen = prepare(q)
+  local d = core_describe(full)
+  d.flops_per_token = d.flops_per_token + flops_of(q, chosen)
+  return d
+end)
+
+-- ---- files ----
+
+-- The options of load: weights = "packed" (they stay as the file has them) or "expanded"; head_size.
+local function load_options(call, options)
+  if type(options or {}) ~= "table" then error(("%s: options are a table, not a %s"):format(call, type(options)), 0) end
+  for name, value in pairs(options or {}) do
+    local known = name == "head_size" or name == "weights" and call == "load"
+    if not known then error(("%s: there is no option '%s'; there are: head_size%s"):format(call, tostring(name),
+      call == "load" and ", weights" or ""), 0) end
+    if name == "weights" and value ~= "packed" and value ~= "expanded" then
+      error(("load: weights are 'packed' or 'expanded', not '%s'"):format(tostring(value)), 0)
+    end
+  end
+  return options ~= nil and options.weights == "packed", options and options.head_size
+end
+
+-- The hook of this name that a file asks for; the name itself where it is built in, or nobody knows it.
+local function named(slot, name)
+  return not hooks.is_built_in(slot, name) and hooks.find(slot, name) or name
+end
+
+-- The hooks that a file names, as the core takes them and as they were chosen; nil for a file without.
+local function hooks_of(path)
+  local q = hooks_in(path)
+  if not q then return end
+  local chosen = {}
+  for slot, names in pairs(q.hooks) do
+    if names:find(",", 1, true) then
+      chosen[slot] = {}
+      for name in names:gmatch "[^,]+" do table.insert(chosen[slot], named(slot, name)) end
+    else
+      chosen[slot] = named(slot, names)
+    end
+  end
+  local for_core = bound(built_in(q, chosen), chosen, function(...)
+    local ok, result = pcall(hooks.bind, ...)
+    if not ok then error(("%s: %s"):format(path, without_place(result)), 0) end
+    return result
+  end)
+  local own = own_of(q.version)
+  for slot, h in pairs(for_core) do
+    if type(h) == "string" then for_core[slot] = nil end -- the core finds what is built in, and misses the rest by name
+    for layer, one in ipairs(type(h) == "table" and h or {}) do h[layer] = one ~= own[slot] and one end
+  end
+  return for_core, chosen
+end
+
+-- load(path, options): the hooks of a file that are not built in must have been defined before.
+models.load = passing_errors(function(path, options)
+  local packed, head_size = load_options("load", options)
+  local for_core, chosen = hooks_of(path)
+  local model = core_load(path, for_core, packed, head_size)
+  of_models[model] = chosen
+  return model
+end)
+
+-- info(path, { head_size = }) -> what a model's file is; its numbers are not read.
+models.info = passing_errors(function(path, options)
+  local _, head_size = load_options("info", options)
+  return model_info(path, (hooks_of(path)), head_size)
+end)
+
+return models
