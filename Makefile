@@ -358,7 +358,8 @@ install: all
 	cp -r lua/rwkv lua/commands lua/pages $(TO)/share/aviary/lua
 	cp -r experiments plots ref PAPER_NOTES.md README.md CHANGELOG.md HACKING.md LICENSE $(TO)/share/aviary
 	cp -r lua/rwkv $(TO)/share/lua/5.4
-	cp -r lua/pages PAPER_NOTES.md $(TO)/share/lua/5.4/rwkv
+	cp -r lua/pages $(TO)/share/lua/5.4/rwkv
+	cp PAPER_NOTES.md $(TO)/share/lua/5.4/rwkv/pages
 	chmod -R u=rwX,go=rX $(TO)/share/aviary $(TO)/share/lua/5.4/rwkv
 
 uninstall:
