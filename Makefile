@@ -4,6 +4,8 @@
 # that counts which lines run. ./aviary is the float32 program; it calls build/f64/aviary when float64 is asked for. Beside
 # each a program for tests whose inner wall is torn down, build/torn_f32/aviary: what the kernel alone keeps a script from
 # doing.
+#
+# With BUILD=DIR nothing is written into the checkout: DIR becomes a checkout of links, in which all is built and run.
 
 PACKAGES := gcc libc6-dev make pkg-config liblua5.4-dev libcjson-dev libedit-dev libopenblas-openmp-dev libdnnl-dev \
             libzip-dev zlib1g-dev libpcre2-dev libutf8proc-dev libseccomp-dev libcmocka-dev gnuplot-nox lua5.4
@@ -14,6 +16,7 @@ HEADERS := stdio.h=gcc,libc6-dev lua.h=pkg-config,liblua5.4-dev cjson/cJSON.h=li
            utf8proc.h=libutf8proc-dev seccomp.h=libseccomp-dev
 
 CC      ?= gcc
+BUILD   ?= build
 PREFIX  ?= /usr/local
 SCALE   ?= # of `make demo` and of the benchmarks; each has its own without it
 SECONDS ?= 60
@@ -23,6 +26,12 @@ PYTHON  ?= python3
 BENCH   ?= runs/bench
 T       ?= # of `make test`: the tests whose names contain it
 WERROR  ?= # 1: a warning is an error, as in CI
+
+# Where programs run, and where ./aviary and runs/ are.
+override BUILD := $(BUILD:%/=%)
+WORK  := $(if $(filter $(CURDIR)/build,$(abspath $(BUILD))),.,$(BUILD))
+LINKS := $(if $(filter-out .,$(WORK)),$(addprefix $(WORK)/,lua ref experiments tests plots Makefile build PAPER_NOTES.md \
+         README.md HACKING.md CHANGELOG.md LICENSE))
 
 # For another machine, with its libraries in a directory laid out like / :
 #   make CC=aarch64-linux-gnu-gcc SYSROOT=/srv/arm64
@@ -36,6 +45,7 @@ PKG_CONFIG ?= pkg-config
 # Looked up when they are used: by then the packages are there.
 MACHINE = $(subst -pc-,-,$(shell $(CC) -dumpmachine))# as Debian calls it, x86_64-linux-gnu
 AR = $(shell $(CC) -print-prog-name=ar)
+OBJCOPY = $(shell $(CC) -print-prog-name=objcopy)
 BLAS_DIR = $(patsubst $(SYSROOT)%,%,$(shell ls -d $(SYSROOT)/usr/lib/$(MACHINE)/openblas-openmp 2>/dev/null))
 DNNL = $(if $(wildcard $(SYSROOT)/usr/include/dnnl.h),-ldnnl)
 
@@ -51,7 +61,7 @@ OPENMP := $(if $(findstring clang,$(CC)),-fopenmp-simd,-fopenmp)
 FLAGS_ref  := -O2 -ffp-contract=off
 FLAGS_fast = -O3 $(OPENMP) -Wno-psabi -ffp-contract=fast -fno-math-errno -fno-trapping-math \
              $(if $(BLAS_DIR),-I$(SYSROOT)$(BLAS_DIR:/usr/lib/%=/usr/include/%))
-FLAGS_lua   = -O2 $(shell $(PKG_CONFIG) --cflags lua5.4 2>/dev/null) -Ilua -Ibuild
+FLAGS_lua   = -O2 $(shell $(PKG_CONFIG) --cflags lua5.4 2>/dev/null) -Ilua -I$(BUILD)
 FLAGS_test := -O1 -ffp-contract=off -Itests
 
 LIBS = $(if $(BLAS_DIR),-L$(SYSROOT)$(BLAS_DIR) -Wl$(comma)-rpath$(comma)$(BLAS_DIR)) -lopenblas $(DNNL) \
@@ -83,9 +93,9 @@ export LC_ALL := C.UTF-8
 
 MAKEFLAGS += -j$(shell nproc) # as many at a time as there are processors
 
-.PHONY: all demo text figures golden bench bench-peers test asan coverage fuzz fuzz-all lint format install clean help \
-        deps
-all: aviary build/f64/aviary build/f32/rwkv/core.so build/f64/rwkv/core.so compile_commands.json
+.PHONY: all demo text figures golden bench bench-peers test asan coverage fuzz fuzz-all lint format install uninstall \
+        clean help deps
+all: $(WORK)/aviary $(BUILD)/f64/aviary $(BUILD)/f32/rwkv/core.so $(BUILD)/f64/rwkv/core.so $(WORK)/compile_commands.json
 
 help:
 	@echo 'make            build ./aviary, and the module rwkv for a stock lua5.4'
@@ -105,15 +115,16 @@ help:
 	@echo 'make fuzz-all   each of them'
 	@echo 'make lint       layering, file sizes, equation tags, variables of Lua (FORMAT_CHECK=1: what make format would change)'
 	@echo 'make format     the sources of C as .clang-format has them'
-	@echo 'make install    to PREFIX=$(PREFIX)'
+	@echo 'make install    to PREFIX=$(PREFIX), below DESTDIR if it is given; make uninstall removes it'
 	@echo 'make compile_commands.json  for clangd; a plain make does it, too'
 	@echo 'make clean      remove build/ and ./aviary; results in runs/ stay'
+	@echo 'make BUILD=DIR ..  any of these in DIR instead: ./aviary, tests and runs/ are there, nothing is written here'
 
 # ---- packages ----
 
 # Building installs nothing, it says what is missing. What needs more than a build brings it first.
 INSTALLING := deps demo text figures bench bench-peers test asan fuzz coverage lint format
-READY := build/$(if $(filter $(INSTALLING),$(MAKECMDGOALS)),deps,headers)
+READY := $(BUILD)/$(if $(filter $(INSTALLING),$(MAKECMDGOALS)),deps,headers)
 
 # $(call install,PACKAGES) installs what is missing of them. Without root it says what to type.
 define install
@@ -123,18 +134,18 @@ missing=; if [ -z "$(SYSROOT)" ] && command -v dpkg-query >/dev/null; then for p
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ]; then echo "Installing:$$missing"; \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing \
-	      >build/apt.log 2>&1 || { tail -5 build/apt.log; exit 1; }; \
-	  else echo "Missing packages. As root:  apt-get install$$missing"; exit 1; fi; fi
+	      >$(BUILD)/apt.log 2>&1 || { tail -5 $(BUILD)/apt.log; exit 1; }; \
+	  else echo "Missing packages. As root:  apt-get install --no-install-recommends$$missing"; exit 1; fi; fi
 endef
 
-deps: build/deps
-build/deps: Makefile
-	@mkdir -p build
+deps: $(BUILD)/deps
+$(BUILD)/deps: Makefile
+	@mkdir -p $(BUILD)
 	@$(call install,$(PACKAGES))
 	@touch $@
 
-build/headers: Makefile
-	@mkdir -p build
+$(BUILD)/headers: Makefile
+	@mkdir -p $(BUILD)
 	@for h in $(HEADERS); do \
 	  echo "#include <$${h%=*}>" | $(CC) $(FLAGS_fast) $(FLAGS_lua) -E -x c - >/dev/null 2>&1 || { \
 	  echo "$${h%=*} is not found (Debian: $${h#*=}). \`make deps\` installs what is missing." >&2; exit 1; }; done
@@ -142,13 +153,20 @@ build/headers: Makefile
 
 # ---- trees ----
 
+# Made once, before anything is run. Pictures are drawn beside their data, so plots/ is copied.
+$(filter-out %/plots,$(LINKS)): | $(READY)
+	@[ $(@F) = build ] && ln -sfn . $@ || ln -sfn $(CURDIR)/$(@F) $@
+$(filter %/plots,$(LINKS)): $(wildcard plots/*) | $(READY)
+	@cp -r --no-target-directory plots $@ && touch $@
+
 # The commit, with a "+" if what is compiled is not the commit's; and the digests of its files of Lua: whether those that
-# are run are the commit's is seen when they are (lua/rwkv/provenance.lua).
-build/commit.h: FORCE
-	@mkdir -p build
-	@if id=$$(git rev-parse --short=10 HEAD 2>/dev/null); then \
-	  files=build/commit.$$id; \
-	  [ -f $$files ] || { rm -f build/commit.[0-9a-f]*; git archive HEAD '*.lua' | tar -x --to-command=sha256sum | \
+# are run are the commit's is seen when they are (lua/rwkv/provenance.lua). Run by `make -n` too (+), which otherwise would
+# take it for changed, and everything for old.
+$(BUILD)/commit.h: FORCE
+	+@mkdir -p $(BUILD)
+	+@if id=$$(git rev-parse --short=10 HEAD 2>/dev/null); then \
+	  files=$(BUILD)/commit.$$id; \
+	  [ -f $$files ] || { rm -f $(BUILD)/commit.[0-9a-f]*; git archive HEAD '*.lua' | tar -x --to-command=sha256sum | \
 	    sed 's/^\(.\{16\}\).*/  "\1", \\/' >$$files; }; \
 	  git diff --quiet HEAD -- ref lua/program lua/bindings || id="$$id+"; else id=unknown files=/dev/null; fi; \
 	version=$$(sed -n 's/^## \([0-9.]*\).*/\1/p' CHANGELOG.md | head -1); \
@@ -158,139 +176,141 @@ build/commit.h: FORCE
 FORCE:
 
 # What is compiled with other flags than before is compiled again.
-build/flags: FORCE | $(READY)
-	@text='$(CC) $(COMMON) $(FLAGS_ref) $(FLAGS_fast) $(FLAGS_lua) $(FLAGS_test) $(SANITIZE)'; \
+$(BUILD)/flags: FORCE | $(READY)
+	+@mkdir -p $(BUILD); text='$(CC) $(COMMON) $(FLAGS_ref) $(FLAGS_fast) $(FLAGS_lua) $(FLAGS_test) $(SANITIZE)'; \
 	[ "$$text" = "$$(cat $@ 2>/dev/null)" ] || echo "$$text" >$@
 
 define tree
-OBJ_$(1) := $$(REF:%.c=build/$(1)/%.o) $$(FAST:%.c=build/$(1)/%.o)
-build/$(1)/ref/fast/%.o: ref/fast/%.c build/flags
+OBJ_$(1) := $$(REF:%.c=$(BUILD)/$(1)/%.o) $$(FAST:%.c=$(BUILD)/$(1)/%.o)
+$(BUILD)/$(1)/ref/fast/%.o: ref/fast/%.c $(BUILD)/flags
 	@mkdir -p $$(@D)
 	@echo "cc $(1) $$<"
 	@$$(CC) $$(COMMON) $$(FLAGS_fast) $$(TREE_$(1)) -c $$< -o $$@
-build/$(1)/ref/%.o: ref/%.c build/flags
+$(BUILD)/$(1)/ref/%.o: ref/%.c $(BUILD)/flags
 	@mkdir -p $$(@D)
 	@echo "cc $(1) $$<"
 	@$$(CC) $$(COMMON) $$(FLAGS_ref) $$(TREE_$(1)) -c $$< -o $$@
-build/$(1)/lua/%.o: lua/%.c build/flags | build/commit.h
+$(BUILD)/$(1)/lua/%.o: lua/%.c $(BUILD)/flags | $(BUILD)/commit.h
 	@mkdir -p $$(@D)
 	@echo "cc $(1) $$<"
 	@$$(CC) $$(COMMON) $$(FLAGS_lua) $$(TREE_$(1)) -c $$< -o $$@
-build/$(1)/tests/%.o: tests/%.c build/flags
+$(BUILD)/$(1)/tests/%.o: tests/%.c $(BUILD)/flags
 	@mkdir -p $$(@D)
 	@echo "cc $(1) $$<"
 	@$$(CC) $$(COMMON) $$(FLAGS_test) $$(TREE_$(1)) -c $$< -o $$@
-build/$(1)/librwkv.a: $$(OBJ_$(1))
+$(BUILD)/$(1)/librwkv.a: $$(OBJ_$(1))
 	@rm -f $$@
 	@$$(AR) rcs $$@ $$^
-build/$(1)/aviary: $$(patsubst %.c,build/$(1)/%.o,$$(PROGRAM) $$(BINDINGS)) build/$(1)/librwkv.a
+$(BUILD)/$(1)/aviary: $$(patsubst %.c,$(BUILD)/$(1)/%.o,$$(PROGRAM) $$(BINDINGS)) $(BUILD)/$(1)/librwkv.a
 	@echo "link $$@"
 	@$$(CC) $$(TREE_$(1)) $$^ $$(LIBS_lua) $$(LIBS) -o $$@
-build/torn_$(1)/lua/program/sandbox.o: lua/program/sandbox.c build/flags
+$(BUILD)/torn_$(1)/lua/program/sandbox.o: lua/program/sandbox.c $(BUILD)/flags
 	@mkdir -p $$(@D)
 	@echo "cc torn_$(1) $$<"
 	@$$(CC) $$(COMMON) $$(FLAGS_lua) $$(TREE_$(1)) -DAVIARY_NO_INNER_WALL -c $$< -o $$@
-build/torn_$(1)/aviary: build/torn_$(1)/lua/program/sandbox.o $$(patsubst %.c,build/$(1)/%.o,$$(filter-out \
-                        lua/program/sandbox.c,$$(PROGRAM)) $$(BINDINGS)) build/$(1)/librwkv.a
+$(BUILD)/torn_$(1)/aviary: $(BUILD)/torn_$(1)/lua/program/sandbox.o $$(patsubst %.c,$(BUILD)/$(1)/%.o,$$(filter-out \
+                        lua/program/sandbox.c,$$(PROGRAM)) $$(BINDINGS)) $(BUILD)/$(1)/librwkv.a
 	@echo "link $$@"
 	@$$(CC) $$(TREE_$(1)) $$^ $$(LIBS_lua) $$(LIBS) -o $$@
-build/$(1)/tests/escape.so: tests/lua/lib/escape.c build/flags
+$(BUILD)/$(1)/tests/escape.so: tests/lua/lib/escape.c $(BUILD)/flags
 	@mkdir -p $$(@D)
 	@echo "link $$@"
 	@$$(CC) -shared $$(COMMON) $$(FLAGS_lua) $$(filter-out --coverage,$$(TREE_$(1))) $$< -o $$@
-build/$(1)/tests/far.so: tests/module/far_module.c tests/far.c build/$(1)/librwkv.a build/flags
+$(BUILD)/$(1)/tests/far.so: tests/module/far_module.c tests/far.c $(BUILD)/$(1)/librwkv.a $(BUILD)/flags
 	@mkdir -p $$(@D)
 	@echo "link $$@"
-	@$$(CC) -shared $$(COMMON) $$(FLAGS_test) $$(TREE_$(1)) tests/module/far_module.c tests/far.c build/$(1)/librwkv.a $$(LIBS) -o $$@
-build/$(1)/rwkv/core.so: $$(patsubst %.c,build/$(1)/%.o,$$(MODULE) $$(BINDINGS)) build/$(1)/librwkv.a
+	@$$(CC) -shared $$(COMMON) $$(FLAGS_test) $$(TREE_$(1)) tests/module/far_module.c tests/far.c $(BUILD)/$(1)/librwkv.a $$(LIBS) -o $$@
+# Another Lua lacks functions of 5.4: weak, they keep it from opening the module no more, and the module says so itself.
+$(BUILD)/$(1)/rwkv/core.o: $$(patsubst %.c,$(BUILD)/$(1)/%.o,$$(MODULE) $$(BINDINGS))
 	@mkdir -p $$(@D)
+	@$$(CC) -r -nostdlib $$^ -o $$@ && $$(OBJCOPY) --wildcard --weaken-symbol='lua*' $$@
+$(BUILD)/$(1)/rwkv/core.so: $(BUILD)/$(1)/rwkv/core.o $(BUILD)/$(1)/librwkv.a
 	@echo "link $$@"
 	@$$(CC) -shared $$(TREE_$(1)) $$^ $$(LIBS) $$(LINK_module) -o $$@
-build/$(1)/tests/test_%: build/$(1)/tests/test_%.o $$(TEST_LIB:%.c=build/$(1)/%.o) build/$(1)/librwkv.a
+$(BUILD)/$(1)/tests/test_%: $(BUILD)/$(1)/tests/test_%.o $$(TEST_LIB:%.c=$(BUILD)/$(1)/%.o) $(BUILD)/$(1)/librwkv.a
 	@echo "link $$@"
 	@$$(CC) $$(TREE_$(1)) $$^ -lcmocka $$(LIBS) -o $$@
--include $$(wildcard build/$(1)/*/*.d build/$(1)/*/*/*.d build/torn_$(1)/*/*/*.d)
+-include $$(wildcard $(BUILD)/$(1)/*/*.d $(BUILD)/$(1)/*/*/*.d $(BUILD)/torn_$(1)/*/*/*.d)
 endef
 $(foreach t,$(TREES),$(eval $(call tree,$(t))))
-.PRECIOUS: build/%.o
+.SECONDARY: # no object is deleted because another rule made it on its way
 
-$(foreach t,$(TREES),build/$(t)/lua/bindings/commit.o build/$(t)/lua/program/version.o): build/commit.h
+$(foreach t,$(TREES),$(BUILD)/$(t)/lua/bindings/commit.o $(BUILD)/$(t)/lua/program/version.o): $(BUILD)/commit.h
 
 # How every file is compiled, for clangd and the like. A directory is newer when a file was added to it.
 SOURCES := $(REF) $(FAST) $(PROGRAM) $(MODULE) $(BINDINGS) $(wildcard tests/*.c)
-compile_commands.json: build/flags $(sort $(dir $(SOURCES)))
+$(WORK)/compile_commands.json: $(BUILD)/flags $(sort $(dir $(SOURCES)))
 	@add() { flags=$$1; shift; for f in "$$@"; do printf "$$then"'\n{"directory": "%s", "file": "%s", "command": "%s"}' \
 	  '$(CURDIR)' "$$f" "$(CC) $(COMMON) $$flags -c $$f"; then=,; done; }; \
 	{ printf '['; add '$(FLAGS_ref)' $(REF); add '$(FLAGS_fast)' $(FAST); add '$(FLAGS_lua)' $(PROGRAM) $(MODULE) $(BINDINGS); \
 	  add '$(FLAGS_test)' $(wildcard tests/*.c); printf '\n]\n'; } >$@
 
-aviary: build/f32/aviary
-	@cp build/f32/aviary $@.new && mv $@.new $@
+$(WORK)/aviary: $(BUILD)/f32/aviary | $(LINKS)
+	@cp $(BUILD)/f32/aviary $@.new && mv $@.new $@
 
 # ---- what people ask for ----
 
 # Those whose names contain one of the words of T, or all.
 named = $(if $(T),$(foreach t,$(1),$(if $(strip $(foreach w,$(T),$(findstring $(w),$(t)))),$(t))),$(1))
-tests_in = $(patsubst %,build/$(1)/tests/%,$(call named,$(TESTS))) build/$(1)/aviary build/torn_$(1)/aviary \
-           build/$(1)/tests/escape.so build/$(1)/tests/far.so
+tests_in = $(patsubst %,$(BUILD)/$(1)/tests/%,$(call named,$(TESTS))) $(BUILD)/$(1)/aviary $(BUILD)/torn_$(1)/aviary \
+           $(BUILD)/$(1)/tests/escape.so $(BUILD)/$(1)/tests/far.so
 
 test: all $(foreach t,$(TEST_TREES),$(call tests_in,$(t)))
-	@T='$(T)' sh tests/run.sh $(TEST_TREES:%=build/%)
+	@cd $(WORK) && T='$(T)' sh tests/run.sh $(TEST_TREES:%=build/%)
 
-asan: $(call tests_in,asan32) $(call tests_in,asan64)
-	@T='$(T)' sh tests/run.sh build/asan32 build/asan64
+asan: $(call tests_in,asan32) $(call tests_in,asan64) | $(LINKS)
+	@cd $(WORK) && T='$(T)' sh tests/run.sh build/asan32 build/asan64
 
 coverage: all $(call tests_in,cov)
-	@find build/cov -name '*.gcda' -delete
-	@T='$(T)' sh tests/run.sh build/cov; status=$$?; sh tests/coverage.sh build/cov; exit $$status
+	@find $(BUILD)/cov -name '*.gcda' -delete
+	@(cd $(WORK) && T='$(T)' sh tests/run.sh build/cov); status=$$?; sh tests/coverage.sh $(BUILD)/cov; exit $$status
 
-fuzz: build/asan32/aviary build/asan64/aviary
-	@sh tests/fuzz.sh $(SECONDS) $(SEED) build/asan32 build/asan64
+fuzz: $(BUILD)/asan32/aviary $(BUILD)/asan64/aviary | $(LINKS)
+	@cd $(WORK) && sh tests/fuzz.sh $(SECONDS) $(SEED) build/asan32 build/asan64
 
 # One target of libFuzzer: tests/fuzz/NAME.c, which begins with the files that NAME.lua writes. It needs clang. libFuzzer
 # follows what the library does, not what the target does.
 FUZZ_FLAGS := -O2 -Wno-double-promotion -Wno-pass-failed -Wno-missing-field-initializers -DAVIARY_POISON -DARENA_BLOCK=16384 \
               -fno-omit-frame-pointer -fno-sanitize-recover=undefined -Itests
 FUZZ_SANITIZE := address,undefined
-build/fuzz/tests/%.o: FUZZ_FOLLOW :=
-build/fuzz/%.o: FUZZ_FOLLOW := ,fuzzer-no-link
-build/fuzz/%.o: %.c build/flags
+$(BUILD)/fuzz/tests/%.o: FUZZ_FOLLOW :=
+$(BUILD)/fuzz/%.o: FUZZ_FOLLOW := ,fuzzer-no-link
+$(BUILD)/fuzz/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo "cc fuzz $<"
 	@clang $(COMMON) $(FUZZ_FLAGS) -fsanitize=$(FUZZ_SANITIZE)$(FUZZ_FOLLOW) -c $< -o $@
-build/fuzz/librwkv.a: $(REF:%.c=build/fuzz/%.o)
+$(BUILD)/fuzz/librwkv.a: $(REF:%.c=$(BUILD)/fuzz/%.o)
 	@rm -f $@
 	@$(AR) rcs $@ $^
-build/fuzz/%: build/fuzz/tests/fuzz/%.o build/fuzz/librwkv.a
+$(BUILD)/fuzz/%: $(BUILD)/fuzz/tests/fuzz/%.o $(BUILD)/fuzz/librwkv.a
 	@echo "link $@"
 	@clang -fsanitize=$(FUZZ_SANITIZE),fuzzer -Wl,--wrap=mmap,--wrap=munmap $^ $(LIBS) -o $@
-.PRECIOUS: build/fuzz/%
-fuzz-%: build/fuzz/% aviary
-	@sh tests/fuzz/run.sh $* $(SECONDS)
+fuzz-%: $(BUILD)/fuzz/% $(WORK)/aviary
+	@cd $(WORK) && sh tests/fuzz/run.sh $* $(SECONDS)
 fuzz-all: $(FUZZ_TARGETS:%=fuzz-%)
--include $(wildcard build/fuzz/*/*.d build/fuzz/*/*/*.d)
+-include $(wildcard $(BUILD)/fuzz/*/*.d $(BUILD)/fuzz/*/*/*.d)
 
 # Debian 12's clang-format; another one has other ideas.
 format:
 	@$(call install,clang-format)
 	@clang-format -i $(wildcard $(addsuffix /*.[ch],ref ref/* lua/* tests tests/fuzz tests/module tests/lua/lib))
 
-lint: build/deps build/f32/librwkv.a # luac; who calls whom
-	@sh tests/lint.sh
+lint: $(BUILD)/deps $(BUILD)/f32/librwkv.a # luac; who calls whom
+	@BUILD='$(BUILD)' sh tests/lint.sh
 
 # What a table has in its name when SCALE is not the usual one.
 CHOSEN := $(if $(filter-out small,$(SCALE)),.$(SCALE))
 
 demo: all
-	@./aviary experiments/mqar_demo.lua --scale $(or $(SCALE),small)
-	@gnuplot -e "out='runs/mqar_demo/mqar_demo$(CHOSEN)'" plots/mqar_demo.gp
-	@echo "The picture: $(CURDIR)/runs/mqar_demo/mqar_demo$(CHOSEN).png (and .svg); the numbers: mqar_demo$(CHOSEN).tsv beside it"
+	@cd $(WORK) && ./aviary experiments/mqar_demo.lua --scale $(or $(SCALE),small) && \
+	  gnuplot -e "out='runs/mqar_demo/mqar_demo$(CHOSEN)'" plots/mqar_demo.gp
+	@echo "The picture: $(abspath $(WORK))/runs/mqar_demo/mqar_demo$(CHOSEN).png (and .svg); the numbers: mqar_demo$(CHOSEN).tsv beside it"
 
-text: build/bible.txt
+text: $(BUILD)/bible.txt
 
 # Each book: its name, a verse a line, an empty line.
-build/bible.txt:
-	@mkdir -p build
+$(BUILD)/bible.txt:
+	@mkdir -p $(BUILD)
 	@$(call install,$(TEXT_PACKAGES))
 	@bible -l99999 gen1:1-rev22:21 | awk ' \
 	  /^ +[0-9]+ / {sub(/^ +[0-9]+ /, ""); print; verses++; next} \
@@ -305,40 +325,45 @@ FIGURES := mqar_versions mqar_state mqar_decay mqar_gating mqar_init longctx_los
            expressivity decay_spectrum state_norm wkv_stability
 
 figures: all $(if $(SCALE),text)
-	@for f in $(if $(SCALE),$(FIGURES)); do echo "== $$f"; \
+	@cd $(WORK) && for f in $(if $(SCALE),$(FIGURES)); do echo "== $$f"; \
 	  ./aviary experiments/$$f.lua --scale $(SCALE) --jobs $(THREADS) || exit 1; done
-	@for f in $(FIGURES); do for out in runs/$$f/$$f$(CHOSEN) plots/$$f; do if [ -f $$out.figure.tsv ]; then \
-	  gnuplot -e "out='$$out'" plots/$$f.gp || exit 1; echo "$(CURDIR)/$$out.png"; break; fi; done; done
+	@cd $(WORK) && for f in $(FIGURES); do for out in runs/$$f/$$f$(CHOSEN) plots/$$f; do if [ -f $$out.figure.tsv ]; then \
+	  gnuplot -e "out='$$out'" plots/$$f.gp || exit 1; echo "$(abspath $(WORK))/$$out.png"; break; fi; done; done
 
 golden: all
-	@mkdir -p build/golden
-	@for v in v1 v2 v3 v4 v5.0 v5.1 v5.2 v6 v7; do \
+	@mkdir -p $(BUILD)/golden
+	@cd $(WORK) && for v in v1 v2 v3 v4 v5.0 v5.1 v5.2 v6 v7; do \
 	  ./aviary golden make $$v build/golden/$$v.safetensors || exit 1; done
 
 # The tables, and a picture of each that is there.
-bench: all build/f32/tests/test_fast
-	@./aviary bench all --scale $(or $(SCALE),quick) --threads $(THREADS) --out $(BENCH)
-	@for t in bench_train bench_scaling bench_decode; do [ ! -f $(BENCH)/$$t.tsv ] || \
+bench: all $(BUILD)/f32/tests/test_fast
+	@cd $(WORK) && ./aviary bench all --scale $(or $(SCALE),quick) --threads $(THREADS) --out $(BENCH)
+	@cd $(WORK) && for t in bench_train bench_scaling bench_decode; do [ ! -f $(BENCH)/$$t.tsv ] || \
 	  gnuplot -e "out='$(BENCH)/$$t'" plots/$$t.gp || exit 1; done
 	@echo "Tables and pictures: $(BENCH)"
 
 bench-peers: all
-	@./aviary bench peers --scale $(or $(SCALE),quick) --threads $(THREADS) --python '$(PYTHON)' --out $(BENCH)
-	@gnuplot -e "out='$(BENCH)/bench_peers'" plots/bench_peers.gp
+	@cd $(WORK) && ./aviary bench peers --scale $(or $(SCALE),quick) --threads $(THREADS) --python '$(PYTHON)' --out $(BENCH)
+	@cd $(WORK) && gnuplot -e "out='$(BENCH)/bench_peers'" plots/bench_peers.gp
 	@echo "Table and picture: $(BENCH)/bench_peers.tsv, .png"
 
+# What `help` and errors name is there after it, too: pages, notes, experiments.
+TO := $(DESTDIR)$(PREFIX)
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/aviary $(DESTDIR)$(PREFIX)/share/aviary
-	install aviary $(DESTDIR)$(PREFIX)/bin/aviary
-	install build/f64/aviary $(DESTDIR)$(PREFIX)/libexec/aviary/aviary64
-	install -d $(DESTDIR)$(PREFIX)/share/aviary/lua
-	cp -r lua/rwkv lua/commands lua/pages $(DESTDIR)$(PREFIX)/share/aviary/lua
-	cp -r --no-target-directory experiments $(DESTDIR)$(PREFIX)/share/aviary/experiments
-	cp -r --no-target-directory plots $(DESTDIR)$(PREFIX)/share/aviary/plots
-	install -d $(DESTDIR)$(PREFIX)/share/lua/5.4/rwkv $(DESTDIR)$(PREFIX)/lib/lua/5.4/rwkv
-	cp -r --no-target-directory lua/rwkv $(DESTDIR)$(PREFIX)/share/lua/5.4/rwkv
-	cp -r --no-target-directory lua/pages $(DESTDIR)$(PREFIX)/share/lua/5.4/rwkv/pages
-	install build/f32/rwkv/core.so $(DESTDIR)$(PREFIX)/lib/lua/5.4/rwkv/core.so
+	rm -rf $(TO)/share/aviary $(TO)/share/lua/5.4/rwkv
+	install -d $(TO)/bin $(TO)/libexec/aviary $(TO)/share/aviary/lua $(TO)/share/lua/5.4 $(TO)/lib/lua/5.4/rwkv
+	install $(WORK)/aviary $(TO)/bin/aviary
+	install $(BUILD)/f64/aviary $(TO)/libexec/aviary/aviary64
+	install -m 644 $(BUILD)/f32/rwkv/core.so $(TO)/lib/lua/5.4/rwkv/core.so
+	cp -r lua/rwkv lua/commands lua/pages $(TO)/share/aviary/lua
+	cp -r experiments plots ref PAPER_NOTES.md README.md CHANGELOG.md HACKING.md LICENSE $(TO)/share/aviary
+	cp -r lua/rwkv $(TO)/share/lua/5.4
+	cp -r lua/pages PAPER_NOTES.md $(TO)/share/lua/5.4/rwkv
+	chmod -R u=rwX,go=rX $(TO)/share/aviary $(TO)/share/lua/5.4/rwkv
+
+uninstall:
+	rm -rf $(TO)/bin/aviary $(TO)/libexec/aviary $(TO)/share/aviary $(TO)/share/lua/5.4/rwkv $(TO)/lib/lua/5.4/rwkv
+	-rmdir -p --ignore-fail-on-non-empty $(TO)/libexec $(TO)/share/lua/5.4 $(TO)/lib/lua/5.4 2>/dev/null
 
 clean:
-	rm -rf build aviary compile_commands.json
+	rm -rf $(BUILD) aviary compile_commands.json

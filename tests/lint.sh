@@ -1,7 +1,8 @@
 #!/bin/sh
 # The house rules that a machine can check. Prints every breach; exit status 1 if there is one.
 bad=0
-mkdir -p build
+BUILD=${BUILD:-build}
+mkdir -p "$BUILD"
 breach() { echo "lint: $*"; bad=1; }
 
 # ref/ knows nothing of Lua.
@@ -56,12 +57,12 @@ for f in ref/*.[ch] ref/*/*.[ch]; do
     other=$(layer "$path")
     [ "$other" -le "$own" ] || echo "$f (layer $own) includes $path (layer $other)"
   done
-done >build/lint.txt
-[ -s build/lint.txt ] && { cat build/lint.txt; breach 'an include goes against the order of layers (above)'; }
+done >$BUILD/lint.txt
+[ -s $BUILD/lint.txt ] && { cat $BUILD/lint.txt; breach 'an include goes against the order of layers (above)'; }
 
 # Nor does a function call one, or read a variable, of a later layer.
-for f in ref/*.c ref/*/*.c; do echo "$(layer "$f") build/f32/${f%.c}.o"; done >build/lint_layers.txt
-nm -A -P -g $(cut -d ' ' -f 2 build/lint_layers.txt) | awk '
+for f in ref/*.c ref/*/*.c; do echo "$(layer "$f") $BUILD/f32/${f%.c}.o"; done >$BUILD/lint_layers.txt
+nm -A -P -g $(cut -d ' ' -f 2 $BUILD/lint_layers.txt) | awk '
   FILENAME != "-" {layer[$2 ":"] = $1; next}
   $3 != "U" {home[$2] = $1; next}
   {used[++n] = $0}
@@ -71,8 +72,8 @@ nm -A -P -g $(cut -d ' ' -f 2 build/lint_layers.txt) | awk '
       if (u[2] in home && layer[home[u[2]]] + 0 > layer[u[1]] + 0)
         print u[1], "(layer " layer[u[1]] ")", u[2], "of", home[u[2]], "(layer " layer[home[u[2]]] ")"
     }
-  }' build/lint_layers.txt - >build/lint.txt
-[ -s build/lint.txt ] && { cat build/lint.txt; breach 'a call goes against the order of layers (above)'; }
+  }' $BUILD/lint_layers.txt - >$BUILD/lint.txt
+[ -s $BUILD/lint.txt ] && { cat $BUILD/lint.txt; breach 'a call goes against the order of layers (above)'; }
 
 # A name that other files see says by its prefix where it is at home.
 prefixes='m|nearest|packed|storage|arena|memory|rng|rwkv|shape|tensor|expect|k|op|backend|f|fast|machine|pool|shadow|t|tape|node|opt|
@@ -80,19 +81,19 @@ prefixes='m|nearest|packed|storage|arena|memory|rng|rwkv|shape|tensor|expect|k|o
   buffer|table|trie|double_array|ids|vocabulary|literal|utf8|nfc|words|bpe|world|chars|tokenizer|sampler|
   dims|has|init|hook|trace|mixes|global|block|channel|v[1-7]|version|
   layout|model|state|recognise|metadata|golden'
-nm -P -g --defined-only build/f32/librwkv.a | awk 'NF > 2 {print $1}' | LC_ALL=C sort -u |
-  grep -vE "^(always$|($(echo "$prefixes" | tr -d ' \n'))_)" >build/lint.txt
-[ -s build/lint.txt ] && { cat build/lint.txt; breach 'these names have no prefix that says their layer (tests/lint.sh)'; }
+nm -P -g --defined-only $BUILD/f32/librwkv.a | awk 'NF > 2 {print $1}' | LC_ALL=C sort -u |
+  grep -vE "^(always$|($(echo "$prefixes" | tr -d ' \n'))_)" >$BUILD/lint.txt
+[ -s $BUILD/lint.txt ] && { cat $BUILD/lint.txt; breach 'these names have no prefix that says their layer (tests/lint.sh)'; }
 
 # Memory is counted: outside ref/io, which frees what strdup and cJSON gave, it goes the way it came.
 grep -nE '\b(malloc|calloc|realloc|free)\(' ref/*.c ref/text/*.c ref/model/*.c ref/engine/*.c ref/fast/*.c | grep -vE '^ref/engine/memory.c|->free\(' &&
   breach 'ref/ takes memory by rwkv_alloc and gives it back by rwkv_release (above)'
 
 # Equation tags: every tag cited in the code stands in PAPER_NOTES.md, and every tag there is cited.
-grep -rohE '\[v[0-9]+(\.[0-9a-z]+)?\.[0-9]+\]' ref | sort -u >build/tags_code.txt
-grep -ohE '\[v[0-9]+(\.[0-9a-z]+)?\.[0-9]+\]' PAPER_NOTES.md | sort -u >build/tags_notes.txt
-for t in $(comm -23 build/tags_code.txt build/tags_notes.txt); do breach "tag $t is cited in ref/ but not in PAPER_NOTES.md"; done
-for t in $(comm -13 build/tags_code.txt build/tags_notes.txt); do breach "tag $t of PAPER_NOTES.md is cited nowhere in ref/"; done
+grep -rohE '\[v[0-9]+(\.[0-9a-z]+)?\.[0-9]+\]' ref | sort -u >$BUILD/tags_code.txt
+grep -ohE '\[v[0-9]+(\.[0-9a-z]+)?\.[0-9]+\]' PAPER_NOTES.md | sort -u >$BUILD/tags_notes.txt
+for t in $(comm -23 $BUILD/tags_code.txt $BUILD/tags_notes.txt); do breach "tag $t is cited in ref/ but not in PAPER_NOTES.md"; done
+for t in $(comm -13 $BUILD/tags_code.txt $BUILD/tags_notes.txt); do breach "tag $t of PAPER_NOTES.md is cited nowhere in ref/"; done
 
 # Sizes that can be read in one go.
 for f in ref/*.[ch] ref/*/*.[ch] lua/*/*.[ch]; do
@@ -104,15 +105,15 @@ awk 'length($0) > 120 {print FILENAME ":" FNR ": longer than 120 columns"; n++} 
 
 # Formatted as `make format` does it.
 if [ -n "$FORMAT_CHECK" ]; then
-  find ref lua tests -name '*.[ch]' | xargs clang-format --dry-run -Werror >build/lint.txt 2>&1 || {
-    grep -a 'error:\|not found' build/lint.txt | head -40
+  find ref lua tests -name '*.[ch]' | xargs clang-format --dry-run -Werror >$BUILD/lint.txt 2>&1 || {
+    grep -a 'error:\|not found' $BUILD/lint.txt | head -40
     breach 'make format changes these (above; clang-format 14, of Debian 12)'
   }
 fi
 
 # What is written in Lua reads the globals of the library's world (make_world in lua/program/library.c), makes none, looks
 # into no function and loads no code. _G is for those who must see all of it.
-world=' arg assert collectgarbage coroutine error getmetatable io ipairs math next os package pairs pcall print rawequal
+world=' _VERSION arg assert collectgarbage coroutine error getmetatable io ipairs math next os package pairs pcall print rawequal
   rawget rawlen rawset require select setmetatable string table tonumber tostring type utf8 warn xpcall '
 sees_all=' lua/rwkv/experiment/known.lua '
 luac=$(command -v luac5.4 || command -v luac) || breach 'luac5.4 is missing (Debian: apt-get install lua5.4)'
@@ -131,8 +132,8 @@ luac=$(command -v luac5.4 || command -v luac) || breach 'luac5.4 is missing (Deb
     }
     /[GS]ETUPVAL.*; _ENV/ {print f ": uses _ENV"}'
   grep -nE '\b_ENV\b' "$f" | sed "s|^|$f:|"
-done >build/lint.txt
-[ -s build/lint.txt ] && { cat build/lint.txt; breach "what the library's world does not have (above)"; }
+done >$BUILD/lint.txt
+[ -s $BUILD/lint.txt ] && { cat $BUILD/lint.txt; breach "what the library's world does not have (above)"; }
 
 # The library requires itself alone. A file requires what stands in lua/rwkv itself, and what is in its own room; all rooms
 # together, as `rwkv`, are for commands, benchmarks and help.
@@ -149,32 +150,33 @@ find lua/rwkv lua/commands -name '*.lua' | LC_ALL=C sort | while read -r f; do
     [ "$module" != rwkv ] || echo "$f requires all of rwkv"
     [ -z "$room" ] || [ "$room" = "$own" ] || echo "$f requires $module: a room requires no other one"
   done
-done >build/lint.txt
-[ -s build/lint.txt ] && { cat build/lint.txt; breach 'a require goes the wrong way (above)'; }
+done >$BUILD/lint.txt
+[ -s $BUILD/lint.txt ] && { cat $BUILD/lint.txt; breach 'a require goes the wrong way (above)'; }
 
 # What .luacheckrc says.
 if command -v luacheck >/dev/null; then
-  luacheck --no-color --codes -q lua experiments tests >build/lint.txt || { cat build/lint.txt; breach 'luacheck (above)'; }
+  luacheck --no-color --codes -q lua experiments tests >$BUILD/lint.txt || { cat $BUILD/lint.txt; breach 'luacheck (above)'; }
 else
   echo 'lint: luacheck is not installed (Debian: apt-get install lua-check): variables of Lua are not looked at'
 fi
 
 # Scripts see neither rwkv.core's private functions nor the files that hold them.
-keepers=' init public hooks nearest provenance plot/init progress tensor digest text/ids experiment/init experiment/configs
-  experiment/draws experiment/files experiment/fingerprint experiment/known experiment/settings experiment/workers text/run '
+keepers=' init public hooks models trace recorded optimizer session nearest provenance plot/init progress tensor digest
+  text/ids text/run experiment/init experiment/configs experiment/draws experiment/files experiment/fingerprint
+  experiment/known experiment/settings experiment/workers '
 grep -rlE '^[^-]*\bprivate\b' lua/rwkv lua/commands | while read -r f; do
   name=${f#lua/rwkv/}
   case " $(echo $keepers) " in *" ${name%.lua} "*) ;; *) echo "$f" ;; esac
-done >build/lint.txt
-[ -s build/lint.txt ] && { cat build/lint.txt; breach 'these use rwkv.core.private, and are not among the keepers (tests/lint.sh)'; }
+done >$BUILD/lint.txt
+[ -s $BUILD/lint.txt ] && { cat $BUILD/lint.txt; breach 'these use rwkv.core.private, and are not among the keepers (tests/lint.sh)'; }
 
 # Every documentation link leads somewhere.
 for f in README.md HACKING.md CHANGELOG.md PAPER_NOTES.md lua/pages/*.md; do
   grep -oE '\]\([^)#:]+\)' "$f" | tr -d '])(' | while read -r to; do
     [ -e "$(dirname "$f")/$to" ] || echo "$f: $to does not exist"
   done
-done >build/lint.txt
-[ -s build/lint.txt ] && { cat build/lint.txt; breach 'dead links (above)'; }
+done >$BUILD/lint.txt
+[ -s $BUILD/lint.txt ] && { cat $BUILD/lint.txt; breach 'dead links (above)'; }
 
 [ "$bad" = 0 ] && echo 'lint: clean'
 exit "$bad"

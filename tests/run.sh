@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs every test program and every Lua test in the build trees given, and counts; with T, those whose names contain one
-# of its words. Output is shown for failures, and for lines that say that something was skipped; the last lines name what
-# failed.
+# of its words. Output is shown for failures, and for lines that say what was skipped and why, `SKIPPED: ..`; the last
+# lines name what failed and what was skipped.
 #   T="wkv files" sh tests/run.sh build/f32 build/f64
 unset MAKEFLAGS MFLAGS MAKELEVEL # compilers that tests call are no part of make's jobs (rustc would look for them)
 words=$T
@@ -31,9 +31,10 @@ run() { # name command...
   if [ "$status" = 0 ]; then
     n=$(grep -c '^\[       OK \]' "$log")
     [ "$n" -gt 0 ] || n=1
-    echo "$n 0 $(grep -c -E '^(\[  SKIPPED \]|SKIPPED)' "$log")" >>"$out/$lane.counts"
+    echo "$n 0 $(grep -c '^SKIPPED' "$log")" >>"$out/$lane.counts"
     echo "ok      $name ($n, $took)"
-    grep -E '^SKIPPED' "$log"
+    grep '^SKIPPED' "$log"
+    sed -n "s|^SKIPPED:* *|SKIPPED $name: |p" "$log" >>"$out/$lane.skipped"
   else
     echo "0 1 0" >>"$out/$lane.counts"
     echo "FAILED  $name (status $status, $took)"
@@ -70,7 +71,7 @@ scripts() {
 programs "$@" &
 scripts "$@"
 wait
-cat "$out"/*.failed 2>/dev/null
+cat "$out"/*.skipped "$out"/*.failed 2>/dev/null
 touch "$out/none.counts"
 cat "$out"/*.counts | awk -v words="$words" '
   {passed += $1; failed += $2; skipped += $3}

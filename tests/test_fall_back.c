@@ -44,14 +44,14 @@ static void make_mixers(Subject *s)
   static const int shapes[LEAVES][3] = {{B, T, C}, {0, C, C}, {0, C, C}, {0, C, C}, {0, C, C},
                                         {0, C, N}, {0, N, C}, {0, N, C}, {0, 1, C}};
   Rng rng = rng_new(5, 0);
-  s->optim = opt_new(&config, LEAVES);
+  s->optim = opt_new(&config, LEAVES, 0);
   for (int i = 0; i < LEAVES; i++) {
     s->leaf[i] = shapes[i][0] ? tensor_new(3, shapes[i]) : tensor_new(2, shapes[i] + 1);
     real numbers[C * C]; /* the largest has so many */
     random_fill(numbers, s->leaf[i]->n, &rng, 0.4);
     tensor_write(s->leaf[i], 0, s->leaf[i]->n, numbers);
     tensor_need_grad(s->leaf[i]);
-    opt_add(s->optim, i, s->leaf[i], 1, true);
+    opt_add(s->optim, i, "leaf", s->leaf[i], 1, true);
   }
 }
 
@@ -105,7 +105,7 @@ static real *stepped(const char *name, size_t *n)
   Subject s = subject_new(name);
   Tape *tp = tape_new();
   tape_backward(tp, subject_loss(tp, &s));
-  opt_step(s.optim);
+  opt_step(s.optim, NULL);
   tape_reset(tp);
   *n = 0;
   for (int i = 0; i < s.optim->count; i++) *n += s.optim->params[i].p->n;

@@ -75,7 +75,7 @@ static double run_loss(Training *r, Rng *rng, int count, bool learn)
   tensor_read(loss, 0, 1, &value);
   if (learn) {
     tape_backward(r->tape, loss);
-    opt_step(r->optim);
+    opt_step(r->optim, NULL);
     opt_zero_grad(r->optim);
   }
   tape_reset(r->tape);

@@ -103,7 +103,7 @@ static int verify_all(const char *pattern, bool must)
     ModelLoading l = {.path = found.gl_pathv[i]};
     const char *error = rwkv_protect(load_model_file, &l);
     if (error && must && of_known_version(l.file)) fail_msg("%s", error);
-    if (error) printf("SKIPPED %s\n", error);
+    if (error) printf("SKIPPED: %s\n", error);
     else {
       char base[300];
       snprintf(base, sizeof base, "%.*s", (int)(strlen(l.path) - strlen(".weights.safetensors")), l.path);
@@ -127,7 +127,7 @@ static void shared_numbers(void **state)
 {
   (void)state;
   if (!files_exist("../shared/golden")) {
-    printf("SKIPPED ../shared/golden: the directory is not there\n");
+    printf("SKIPPED: ../shared/golden: the directory is not there\n");
     skip();
   }
   assert_true(verify_all("../shared/golden/*.weights.safetensors", false) >= 2);
@@ -261,7 +261,7 @@ static void tiny_model(const char *name, const char *version)
   char path[200];
   snprintf(path, sizeof path, "../shared/data/tiny/%s.safetensors", name);
   if (!files_exist(path)) {
-    printf("SKIPPED %s: the file is not there\n", path);
+    printf("SKIPPED: %s: the file is not there\n", path);
     return;
   }
   Model *m = load_model(path, NULL);
@@ -282,7 +282,7 @@ static void trained_models(void **state)
 {
   (void)state;
   if (!files_exist("../shared/data/tiny")) {
-    printf("SKIPPED ../shared/data/tiny: the directory is not there\n");
+    printf("SKIPPED: ../shared/data/tiny: the directory is not there\n");
     skip();
   }
   tiny_model("tiny-rwkv-4v0-660K", "v4");

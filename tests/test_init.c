@@ -153,7 +153,7 @@ static void compare_file(const char *path)
     const char *version = l.file ? file_meta(l.file, "version") : NULL;
     for (int i = 0; version_list()[i]; i++) known |= version && is_of(version, version_list()[i]->name);
     if (known || !version) fail_msg("%s", error);
-    printf("SKIPPED %s: there is no version %s\n", path, version);
+    printf("SKIPPED: %s: there is no version %s\n", path, version);
     file_close(l.file);
     return;
   }

@@ -73,7 +73,7 @@ static void training_lowers_the_loss(void **state)
       last = (double)loss->data[0];
       if (step == 0) first = last;
       tape_backward(tp, loss);
-      opt_step(o);
+      opt_step(o, NULL);
       opt_zero_grad(o);
       state_free(st);
       tape_reset(tp);
@@ -101,7 +101,7 @@ static void take_steps(Model *m, Optim *o, int steps)
   for (int step = 0; step < steps; step++) {
     State *st = state_new(m, 1);
     tape_backward(tp, model_loss(tp, m, TOKENS(tokens, 1, T), tokens + 1, st, NULL, NULL));
-    opt_step(o);
+    opt_step(o, NULL);
     opt_zero_grad(o);
     state_free(st);
     tape_reset(tp);
@@ -114,7 +114,7 @@ static void write_checkpoint(const Model *m, const Optim *o, const char *path)
 {
   FileWriter *w = writer_create(path);
   model_write(m, w);
-  if (o) opt_write(o, m, w);
+  if (o) opt_write(o, "optim.", w);
   writer_finish(w);
 }
 
@@ -148,7 +148,7 @@ static void goes_on_from_a_file(void **state)
     Model *n = load_model(path, NULL);
     Optim *p = model_optimizer(n, &config);
     TensorFile *f = file_open(path);
-    opt_restore(p, n, f);
+    opt_restore(p, "optim.", f);
     file_close(f);
     must_be_same(m, o, n, p);
     take_steps(m, o, 2), take_steps(n, p, 2);
@@ -158,13 +158,50 @@ static void goes_on_from_a_file(void **state)
   }
 }
 
+/* So it does where parameters are frozen, from the start or since then, and the rate was set. */
+static void goes_on_with_what_was_frozen(void **state)
+{
+  (void)state;
+  const Dims d = {.V = 9, .C = 8, .L = 2, .N = 4};
+  const char *path = files_path("checkpoint.safetensors");
+  Model *m = random_model(version_find("v7"), &d, 1);
+  Tensor *first = model_param(m, "emb.weight")->t, *later = model_param(m, "blocks.0.att.w0")->t;
+  tensor_need_no_grad(first);
+  Optim *o = model_optimizer(m, &config);
+  take_steps(m, o, 2);
+  tensor_need_no_grad(later);
+  opt_set_rate(o, 0, 3e-3);
+  take_steps(m, o, 2);
+  write_checkpoint(m, o, path);
+  Model *n = load_model(path, NULL);
+  Optim *p = model_optimizer(n, &config);
+  TensorFile *f = file_open(path);
+  opt_restore(p, "optim.", f);
+  file_close(f);
+  for (int round = 0; round < 3; round++) {
+    if (round == 2) tensor_need_grad(first), tensor_need_grad(later);
+    if (round == 2)
+      tensor_need_grad(model_param(n, "emb.weight")->t), tensor_need_grad(model_param(n, "blocks.0.att.w0")->t);
+    for (int i = 0; i < m->count; i++) {
+      assert_true(same_numbers(m->params[i].t, n->params[i].t));
+      assert_true(m->params[i].t->needs_grad == n->params[i].t->needs_grad);
+      assert_true(o->params[i].steps == p->params[i].steps);
+    }
+    assert_true(opt_rate(o, 0) == opt_rate(p, 0) && opt_rate(p, 0) == 3e-3);
+    take_steps(m, o, 2), take_steps(n, p, 2);
+  }
+  assert_true(o->params[0].steps == 2 && o->step == 10);
+  opt_free(o), opt_free(p);
+  model_free(m), model_free(n);
+}
+
 typedef struct {
   Optim *o;
   Model *m;
   TensorFile *file;
 } Restore;
 
-static void restore(void *arg) { opt_restore(((Restore *)arg)->o, ((Restore *)arg)->m, ((Restore *)arg)->file); }
+static void restore(void *arg) { opt_restore(((Restore *)arg)->o, "optim.", ((Restore *)arg)->file); }
 
 /* And the optimizer is as it was, at the start. */
 static void refused(Restore r, const char *path, const char *why)
@@ -198,10 +235,27 @@ static void other_checkpoints(void **state)
   write_checkpoint(wider, p, path);
   refused(r, path, "optim.m.emb.weight is of another size");
   FileWriter *w = writer_create(path);
-  opt_write(r.o, m, w);
+  opt_write(r.o, "optim.", w);
   writer_put_meta(w, "optim.step", "many");
   writer_finish(w);
   refused(r, path, "\"many\" is no number of steps");
+  w = writer_create(path);
+  opt_write(r.o, "optim.", w);
+  writer_put_meta(w, "optim.rate.0", "fast");
+  writer_finish(w);
+  refused(r, path, "\"fast\" is no rate");
+  w = writer_create(path);
+  opt_write(r.o, "optim.", w);
+  writer_put_meta(w, "optim.rate.1", "1e-3");
+  writer_finish(w);
+  refused(r, path, "it has a rate of group 1, this optimizer has 0 groups");
+  const Dims three = {.V = 9, .C = 8, .L = 3, .N = 4};
+  Model *deeper = random_model(v7, &three, 1);
+  Optim *q = model_optimizer(deeper, &config);
+  write_checkpoint(deeper, q, path);
+  refused(r, path, "it has moments of blocks.2.");
+  opt_free(q);
+  model_free(deeper);
   opt_free(r.o), opt_free(o), opt_free(p);
   model_free(m), model_free(shallow), model_free(wider);
 }
@@ -212,6 +266,7 @@ int main(void)
       cmocka_unit_test(optimizer_groups),
       cmocka_unit_test(training_lowers_the_loss),
       cmocka_unit_test_setup(goes_on_from_a_file, files_clear),
+      cmocka_unit_test_setup(goes_on_with_what_was_frozen, files_clear),
       cmocka_unit_test_setup(other_checkpoints, files_clear),
   };
   return cmocka_run_group_tests(tests, files_setup, files_teardown);

@@ -48,14 +48,15 @@ static void check_update(const OptConfig *cfg, double gradient_size, double lr_s
   Tensor *p = random_leaf(1, (int[]){N}, &rng, 1, true);
   double start[N], g[N][STEPS], want[N];
   for (int i = 0; i < N; i++) start[i] = p->data[i];
-  Optim *o = opt_new(cfg, 1);
-  opt_add(o, 0, p, lr_scale, decay);
+  Optim *o = opt_new(cfg, 1, 0);
+  opt_add(o, 0, "p", p, lr_scale, decay);
   for (int t = 0; t < STEPS; t++) {
     random_fill(p->grad, N, &rng, gradient_size);
+    p->reached = true;
     if (t == 3) p->grad[1] = 0;
     double squares = 0;
     for (int i = 0; i < N; i++) g[i][t] = p->grad[i], squares += g[i][t] * g[i][t];
-    check_number("norm", opt_step(o) / gradient_size, sqrt(squares) / gradient_size, VALUE_TOL);
+    check_number("norm", opt_step(o, NULL) / gradient_size, sqrt(squares) / gradient_size, VALUE_TOL);
     if (cfg->clip > 0 && sqrt(squares) > cfg->clip)
       for (int i = 0; i < N; i++) g[i][t] *= cfg->clip / sqrt(squares);
     assert_int_equal(o->step, t + 1);
@@ -103,9 +104,10 @@ static void the_first_step_is_lr(void **state)
   Tensor *p = new_leaf(1, (int[]){3}, true);
   const real g[] = {(real)1e-3, (real)-20, 0};
   memcpy(p->grad, g, sizeof g);
-  Optim *o = opt_new(&c, 1);
-  opt_add(o, 0, p, 1, true);
-  opt_step(o);
+  p->reached = true;
+  Optim *o = opt_new(&c, 1, 0);
+  opt_add(o, 0, "p", p, 1, true);
+  opt_step(o, NULL);
   check_tensor("first step", p, (double[]){-0.01, 0.01, 0}, VALUE_TOL);
   opt_free(o);
   tensor_free(p);
@@ -119,13 +121,14 @@ static void several_parameters(void **state)
   c.clip = 1;
   c.eps = 1e-30;
   Tensor *p[] = {new_leaf(1, (int[]){2}, true), new_leaf(2, (int[]){1, 1}, true), new_leaf(0, NULL, true)};
-  Optim *o = opt_new(&c, 3);
-  opt_add(o, 0, p[0], 1, true);
-  opt_add(o, 1, p[1], 2, false);
-  opt_add(o, 2, p[2], 1, true);
+  Optim *o = opt_new(&c, 3, 0);
+  opt_add(o, 0, "p", p[0], 1, true);
+  opt_add(o, 1, "p", p[1], 2, false);
+  opt_add(o, 2, "p", p[2], 1, true);
   tensor_fill(p[2], 10);
-  p[0]->grad[0] = 2, p[0]->grad[1] = -6, p[1]->grad[0] = 9; /* p[2] has no gradient, but decays */
-  check_number("norm", opt_step(o), 11, VALUE_TOL);
+  p[0]->grad[0] = 2, p[0]->grad[1] = -6, p[1]->grad[0] = 9; /* that of p[2] is 0, but it decays */
+  for (int i = 0; i < 3; i++) p[i]->reached = true;
+  check_number("norm", opt_step(o, NULL), 11, VALUE_TOL);
   check_number("m", (double)o->params[0].m->data[1], 0.1 * -6 / 11, VALUE_TOL);
   check_number("v", (double)o->params[1].v->data[0], 0.01 * pow(9.0 / 11, 2), VALUE_TOL);
   check_tensor("first", p[0], (double[]){-0.01, 0.01}, VALUE_TOL);
@@ -139,11 +142,81 @@ static void several_parameters(void **state)
   free_leaves(p, 3);
 }
 
+/* ---- what is left as it is ---- */
+
+/* Frozen, or not reached by any gradient: neither decay nor moments, and no part of the norm. What comes late has the
+   bias correction of its own steps. */
+static void without_gradient_nothing_moves(void **state)
+{
+  (void)state;
+  OptConfig c = usual;
+  c.eps = 1e-30;
+  Tensor *p[] = {new_leaf(0, NULL, true), new_leaf(0, NULL, true), new_leaf(0, NULL, false)};
+  Optim *o = opt_new(&c, 3, 0);
+  for (int i = 0; i < 3; i++) opt_add(o, i, "p", p[i], 1, true), tensor_fill(p[i], 10);
+  assert_null(o->params[2].m);
+  const double step = 0.01 + 0.01 * 0.1 * 10; /* the first one: rate and decay */
+  p[0]->grad[0] = 3, p[0]->reached = true;
+  p[1]->grad[0] = 4;
+  check_number("norm", opt_step(o, NULL), 3, VALUE_TOL);
+  check_tensor("reached", p[0], (double[]){10 - step}, VALUE_TOL);
+  check_tensor("not reached", p[1], (double[]){10}, 0);
+  check_tensor("frozen", p[2], (double[]){10}, 0);
+  assert_true(o->params[0].steps == 1 && o->params[1].steps == 0 && o->step == 1);
+
+  p[0]->reached = false, p[1]->reached = true;
+  tensor_need_grad(p[2]);
+  p[2]->grad[0] = -3, p[2]->reached = true;
+  check_number("norm", opt_step(o, NULL), 5, VALUE_TOL);
+  check_tensor("no longer reached", p[0], (double[]){10 - step}, VALUE_TOL);
+  check_tensor("its first step", p[1], (double[]){10 - step}, VALUE_TOL);
+  check_tensor("no longer frozen", p[2], (double[]){10 + 0.02 - step}, VALUE_TOL);
+  opt_free(o);
+  free_leaves(p, 3);
+}
+
+/* ---- groups and rates ---- */
+
+static double moved_by(Optim *o, int i, const double *rates)
+{
+  for (int j = 0; j < o->count; j++) {
+    Tensor *p = o->params[j].p;
+    p->grad[0] = -2, p->reached = true; /* constant: every update is the rate itself */
+  }
+  double before = (double)o->params[i].p->data[0];
+  opt_step(o, rates);
+  return (double)o->params[i].p->data[0] - before;
+}
+
+static void groups_have_rates(void **state)
+{
+  (void)state;
+  OptConfig c = usual;
+  c.warmup = 4;
+  c.eps = 1e-30;
+  Tensor *p[] = {new_leaf(0, NULL, true), new_leaf(0, NULL, true), new_leaf(0, NULL, true)};
+  Optim *o = opt_new(&c, 3, 2);
+  for (int i = 0; i < 3; i++) opt_add(o, i, "p", p[i], 1, false), o->params[i].group = i;
+  opt_group_lr(o, 1, 1);
+  for (int i = 0; i < 3; i++) {
+    double part = opt_schedule(&c, o->step), want[] = {0.01 * part, part, 0.01 * part}; /* group 2 has no rate */
+    check_number("its rate", opt_rate(o, i), want[i], 1e-12);
+    check_number("its step", moved_by(o, i, NULL), want[i], 10 * VALUE_TOL);
+  }
+  opt_set_rate(o, 0, 0.5);
+  check_number("set", moved_by(o, 0, NULL), 0.5, 10 * VALUE_TOL);
+  check_number("set for all without a rate", moved_by(o, 2, NULL), 0.5, 10 * VALUE_TOL);
+  check_number("not for the others", moved_by(o, 1, NULL), 1, 10 * VALUE_TOL);
+  check_number("given", moved_by(o, 1, (double[]){1, 0.25, 1}), 0.25, 10 * VALUE_TOL);
+  opt_free(o);
+  free_leaves(p, 3);
+}
+
 /* ---- the schedule ---- */
 
 static void check_rate(const OptConfig *c, long step, double want)
 {
-  check_number("rate", opt_rate(c, step) / c->lr, want, 1e-12);
+  check_number("rate", opt_schedule(c, step), want, 1e-12);
 }
 
 static void schedule(void **state)
@@ -186,13 +259,14 @@ static void steps_follow_the_schedule(void **state)
   c.final = 0.1;
   c.eps = 1e-30;
   Tensor *p = new_leaf(0, NULL, true);
-  Optim *o = opt_new(&c, 1);
-  opt_add(o, 0, p, 1, false);
+  Optim *o = opt_new(&c, 1, 0);
+  opt_add(o, 0, "p", p, 1, false);
   double want = 0;
   for (int t = 0; t < 8; t++) {
+    p->reached = true;
     p->grad[0] = -2; /* constant: every update is the rate itself */
-    opt_step(o);
-    want += opt_rate(&c, t);
+    opt_step(o, NULL);
+    want += c.lr * opt_schedule(&c, t);
     check_tensor("along the schedule", p, &want, VALUE_TOL);
   }
   opt_free(o);
@@ -201,7 +275,7 @@ static void steps_follow_the_schedule(void **state)
 
 /* ---- refusals ---- */
 
-static void step_once(void *o) { opt_step(o); }
+static void step_once(void *o) { opt_step(o, NULL); }
 
 static void a_gradient_that_is_not_finite_changes_nothing(void **state)
 {
@@ -210,9 +284,13 @@ static void a_gradient_that_is_not_finite_changes_nothing(void **state)
   for (int k = 0; k < 3; k++) {
     Rng rng = rng_new(4, 4);
     Tensor *p[] = {random_leaf(1, (int[]){N}, &rng, 1, true), random_leaf(1, (int[]){N}, &rng, 1, true)};
-    Optim *o = opt_new(&usual, 2);
-    for (int i = 0; i < 2; i++) opt_add(o, i, p[i], 1, true), random_fill(p[i]->grad, N, &rng, 1);
-    opt_step(o);
+    Optim *o = opt_new(&usual, 2, 0);
+    for (int i = 0; i < 2; i++) {
+      opt_add(o, i, i ? "second" : "first", p[i], 1, true);
+      random_fill(p[i]->grad, N, &rng, 1);
+      p[i]->reached = true;
+    }
+    opt_step(o, NULL);
     real before[2][3][N];
     for (int i = 0; i < 2; i++) {
       const OptParam *q = &o->params[i];
@@ -221,7 +299,8 @@ static void a_gradient_that_is_not_finite_changes_nothing(void **state)
       memcpy(before[i][2], q->v->data, sizeof before[i][2]);
     }
     p[1]->grad[3] = (real)odd[k]; /* the parameter before it must not have moved either */
-    expect_failure(step_once, o, "the gradient is not finite at step 1: nothing was changed");
+    expect_failure(step_once, o,
+                   "the gradient is not finite at step 2, that of second to begin with: nothing was changed");
     for (int i = 0; i < 2; i++) {
       assert_memory_equal(o->params[i].p->data, before[i][0], sizeof before[i][0]);
       assert_memory_equal(o->params[i].m->data, before[i][1], sizeof before[i][1]);
@@ -233,7 +312,7 @@ static void a_gradient_that_is_not_finite_changes_nothing(void **state)
   }
 }
 
-static void new_optim(void *cfg) { opt_free(opt_new(cfg, 0)); }
+static void new_optim(void *cfg) { opt_free(opt_new(cfg, 0, 0)); }
 
 static void settings_out_of_range_fail(void **state)
 {
@@ -285,6 +364,8 @@ int main(void)
       cmocka_unit_test(clipping),
       cmocka_unit_test(the_first_step_is_lr),
       cmocka_unit_test(several_parameters),
+      cmocka_unit_test(without_gradient_nothing_moves),
+      cmocka_unit_test(groups_have_rates),
       cmocka_unit_test(schedule),
       cmocka_unit_test(steps_follow_the_schedule),
       cmocka_unit_test(a_gradient_that_is_not_finite_changes_nothing),

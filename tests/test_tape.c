@@ -212,6 +212,78 @@ static void gradients_meet(void **state)
   tape_free(tp);
 }
 
+/* ---- what is written after it was computed with ---- */
+
+static void an_operand_that_was_written_to(void **state)
+{
+  (void)state;
+  Tape *tp = tape_new();
+  Tensor *x = number(3), *y = t_mul(tp, x, x);
+  tensor_fill(x, 5);
+  expect_failure(run_backward, &(On){tp, y},
+                 "backward: a tensor of shape [] was written to after it was computed with");
+  assert_true(x->grad[0] == 0 && !x->reached);
+  tape_backward(tp, t_mul(tp, x, x)); /* nothing is left of it */
+  assert_true(x->grad[0] == 10);
+  tensor_free(x);
+  tape_free(tp);
+}
+
+/* The same of what the op gave (e^x), of a view, and of what is only read (a mask). */
+static void results_views_and_masks_count(void **state)
+{
+  (void)state;
+  for (int i = 0; i < 4; i++) {
+    Tape *tp = tape_new();
+    Tensor *x = number(3), *view = t_reshape(tp, x, 1, (int[]){1}), *mask = tape_number(tp, 1), *y;
+    if (i == 0) y = t_exp(tp, x), tensor_fill(y, 5);
+    else if (i == 1) y = t_reshape(tp, t_mul(tp, view, view), 0, NULL), tensor_fill(x, 5);
+    else if (i == 2) y = t_mul(tp, x, x), tensor_fill(view, 5);
+    else y = t_where(tp, mask, x, tape_number(tp, 0)), tensor_fill(mask, 0);
+    expect_failure(run_backward, &(On){tp, y}, "was written to after it was computed with");
+    tape_free(tp);
+    tensor_free(x);
+  }
+}
+
+/* A sum, and what a copy was made of: the way back reads neither. What the loss does not depend on may change, and so
+   may what an older computation read that has had its backward pass. */
+static void writes_that_do_no_harm(void **state)
+{
+  (void)state;
+  Tape *tp = tape_new();
+  Tensor *x = number(3), *other = number(2), *sum = t_add(tp, t_affine(tp, x, 2, 0), other);
+  Tensor *copy = t_affine(tp, x, 1, 0), *square = t_mul(tp, copy, copy), *aside = t_mul(tp, other, other);
+  tensor_fill(x, 5), tensor_fill(other, 7);
+  tape_backward(tp, t_add(tp, sum, square));
+  assert_true(x->grad[0] == 2 + 6 && other->grad[0] == 1);
+  assert_true(aside->data[0] == 4);
+  tensor_fill(x, 10);
+  zero_grads(&x, 1);
+  tape_backward(tp, t_mul(tp, x, x));
+  assert_true(x->grad[0] == 20);
+  free_leaves((Tensor *[]){x, other}, 2);
+  tape_free(tp);
+}
+
+/* Whether gradient has come at all since it was cleared is remembered: 0 may have come. */
+static void what_gradient_has_reached(void **state)
+{
+  (void)state;
+  Tape *tp = tape_new();
+  Tensor *x = number(3), *other = number(2), *view = t_reshape(tp, x, 1, (int[]){1});
+  assert_false(x->reached);
+  tape_backward(tp, t_affine(tp, t_sum_all(tp, view), 0, 1));
+  assert_true(x->reached && x->grad[0] == 0 && !other->reached);
+  tensor_clear_grad(view);
+  assert_false(x->reached);
+  tape_backward(tp, t_mul(tp, x, x));
+  tensor_need_no_grad(x);
+  assert_false(x->reached || x->needs_grad || tensor_has_grad(x));
+  free_leaves((Tensor *[]){x, other}, 2);
+  tape_free(tp);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -225,6 +297,10 @@ int main(void)
       cmocka_unit_test(two_losses_one_after_the_other),
       cmocka_unit_test(only_what_the_loss_depends_on),
       cmocka_unit_test(gradients_meet),
+      cmocka_unit_test(an_operand_that_was_written_to),
+      cmocka_unit_test(results_views_and_masks_count),
+      cmocka_unit_test(writes_that_do_no_harm),
+      cmocka_unit_test(what_gradient_has_reached),
   };
   return cmocka_run_group_tests_name("tape", tests, NULL, NULL);
 }

@@ -22,12 +22,13 @@ static void collect_garbage(lua_State *L)
   least = memory_used();
 }
 
-/* Every binding is called through this. upvalues: the binding, its name. */
+/* Every binding is called through this. upvalues: the binding, its name, how it is called or nil. */
 static int guard(lua_State *L)
 {
   check_time(L);
   if (busy)
     return luaL_error(L, "%s: a finalizer cannot use rwkv while it is at work", lua_tostring(L, lua_upvalueindex(2)));
+  if (!lua_isnil(L, lua_upvalueindex(3))) check_count(L, lua_tostring(L, lua_upvalueindex(3)));
   collect_garbage(L);
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
@@ -112,7 +113,8 @@ void add_functions(lua_State *L, const luaL_Reg *f)
     lua_pushcfunction(L, f->func);
     if (strcmp(f->name, "__gc")) {
       lua_pushstring(L, f->name);
-      lua_pushcclosure(L, guard, 2);
+      lua_pushstring(L, call_of(f->name));
+      lua_pushcclosure(L, guard, 3);
     }
     lua_setfield(L, -2, f->name);
   }
@@ -136,6 +138,7 @@ void add_class(lua_State *L, const char *name, const luaL_Reg *methods, const lu
   lua_setfield(L, -2, "__index");
   lua_pushstring(L, name);
   lua_setfield(L, -2, "__metatable"); /* scripts cannot reach the metamethods */
+  refuse_unknown(L, name + strlen("rwkv."));
   lua_pop(L, 1);
 }
 
@@ -218,8 +221,12 @@ static void open_once(lua_State *L)
   lua_setfield(L, LUA_REGISTRYINDEX, mark);
 }
 
+/* Of the module's functions another Lua has some; what only 5.4 has is missing there (Makefile: they are weak). */
+#pragma weak lua_newuserdatauv
+
 int luaopen_rwkv_core(lua_State *L)
 {
+  if (!lua_newuserdatauv) return luaL_error(L, "rwkv.core is a module for Lua 5.4, and this is an older Lua");
   open_once(L);
   busy = 0; /* another Lua state of this process may have closed */
   rwkv_on_fail(raise);
@@ -234,6 +241,7 @@ int luaopen_rwkv_core(lua_State *L)
   open_tensor(L);
   open_tensor_ops(L);
   open_recurrence(L);
+  open_steps(L);
   open_tokens(L);
   open_tokenizer(L);
   open_model(L);
@@ -257,6 +265,7 @@ int luaopen_rwkv_core(lua_State *L)
   open_digest(L);
   open_known(L);
   open_commit(L);
+  open_calls(L);
   open_sentinel(L);
   lua_getfield(L, -1, "private");
   lua_newtable(L); /* the metatables of the library's own objects */

@@ -86,6 +86,7 @@ void open_tensor(lua_State *L);       /* creation, access, printing; methods are
 void open_tensor_ops(lua_State *L);   /* operators and methods that compute */
 void open_tensor_array(lua_State *L); /* rows, axes, comparing */
 void open_recurrence(lua_State *L);   /* shift, wkv2 .. wkv7 */
+void open_steps(lua_State *L);        /* recurrences that Lua has recorded */
 
 /* ---- the numbers of a tensor one after the other (numbers.c) ---- */
 
@@ -120,6 +121,8 @@ extern const Range log_decay, at_most_0, at_least_0, at_least_0_or_nan, zero_or_
 /* Raises for the number farthest outside: "wkv7: w is 0.93 at [1,17,3], expected a log-decay, at most 0". To be called
    after the op, which looks at shapes: they come first. */
 void check_range(lua_State *L, const char *op, const char *name, const Tensor *t, const Range *r);
+double number_argument(lua_State *L, int index, double otherwise, const Range *r,
+                       const char *what);                                              /* finite; raises */
 double positive_argument(lua_State *L, int index, double otherwise, const char *what); /* above 0 and finite; raises */
 const char *number_text(lua_State *L, double x);                                       /* pushes it */
 
@@ -145,6 +148,8 @@ const Tokens *check_tokens(lua_State *L, int index, const char *what);
 /* A new one on top of the stack, ids undefined; at least [1,1]. what: for errors. */
 Tokens *new_tokens(lua_State *L, lua_Integer B, lua_Integer T, const char *what);
 const Tokens *test_tokens(lua_State *L, int index); /* NULL if it is no Tokens value */
+/* Raises for the first id outside; high: of the ids that there are. */
+void check_ids(lua_State *L, const char *what, const Tokens *ids, int low, int high);
 void open_tokens(lua_State *L);
 
 /* ---- what a model is run over (batch.c) ---- */
@@ -166,7 +171,18 @@ Optim *check_optim(lua_State *L, int index);
 double number_field(lua_State *L, int table, const char *name, double otherwise); /* raises on non-numbers */
 int integer_field(lua_State *L, int table, const char *name, int otherwise);      /* 0 and above */
 
+/* ---- how functions are called (calls.c) ---- */
+
+const char *call_of(const char *name);            /* "x:sum(axis, keep)"; NULL if that is not laid down */
+void check_count(lua_State *L, const char *call); /* raises if there are more arguments on the stack */
+
 /* ---- names that there are (known.c); lists end with NULL ---- */
+
+/* For a class, whose metatable is on top of the stack: a name that its methods do not have, and what is assigned, are
+   errors. one: "tensor". */
+void refuse_unknown(lua_State *L, const char *one);
+/* Raises "tensor: there is no 'sun', did you mean x:sum(axis, keep)?" methods, name: where they are, absolute. */
+int unknown_method(lua_State *L, const char *one, int methods, int name);
 
 /* Raises on a key of the table that is not in the list: a misspelt option is an error. */
 void known_fields(lua_State *L, int table, const char *function, const char *const *names);
@@ -196,6 +212,7 @@ void open_inspect(lua_State *L);
 void open_digest(lua_State *L);
 void open_known(lua_State *L);
 void open_commit(lua_State *L);
+void open_calls(lua_State *L);
 
 /* ---- files that are written (files.c) ---- */
 

@@ -99,7 +99,7 @@ static void save_protected(void *arg)
 {
   Save *s = arg;
   model_write(s->m, s->w);
-  if (s->o) opt_write(s->o, s->m, s->w);
+  if (s->o) opt_write(s->o, "optim.", s->w);
   for (lua_Integer i = 0; i < s->count; i++)
     writer_put(s->w, s->more[i].name, s->more[i].t->axes, s->more[i].t->shape, s->more[i].numbers);
   for (lua_pushnil(s->L); lua_next(s->L, -2); lua_pop(s->L, 1))

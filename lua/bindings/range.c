@@ -45,6 +45,23 @@ const char *number_text(lua_State *L, double x)
   return lua_pushstring(L, isnan(x) ? "nan" : text); /* C writes -nan, too */
 }
 
+double number_argument(lua_State *L, int index, double otherwise, const Range *r, const char *what)
+{
+  double x = luaL_optnumber(L, index, otherwise);
+  if (beyond(r, x) > 0 || isinf(x))
+    luaL_error(L, "%s: expected a number %s, found %s", what, r->what, number_text(L, x));
+  return x;
+}
+
+void check_ids(lua_State *L, const char *what, const Tokens *ids, int low, int high)
+{
+  if (high < 0) luaL_error(L, "%s: there are no ids, the table is empty", what);
+  for (int i = 0; i < ids->B * ids->T; i++)
+    if (ids->id[i] < low || ids->id[i] > high)
+      luaL_error(L, "%s: %d at sequence %d, position %d, expected 0 to %d", what, ids->id[i], i / ids->T + 1,
+                 i % ids->T + 1, high);
+}
+
 double positive_argument(lua_State *L, int index, double otherwise, const char *what)
 {
   double x = luaL_optnumber(L, index, otherwise);

@@ -1,6 +1,8 @@
 /* Random numbers: rwkv.rng(seed, stream) gives the same numbers on every machine. */
 #include "bind.h"
 
+#include <math.h>
+
 static const char class[] = "rwkv.rng";
 
 static Rng *check_rng(lua_State *L, int index) { return luaL_checkudata(L, index, class); }
@@ -20,6 +22,8 @@ static int uniform(lua_State *L) /* r:uniform() in [0,1); r:uniform(low, high) *
 {
   Rng *r = check_rng(L, 1);
   double low = luaL_optnumber(L, 2, 0), high = luaL_optnumber(L, 3, 1);
+  if (!(low <= high && isfinite(high - low)))
+    return luaL_error(L, "uniform: nothing lies from %s to %s", number_text(L, low), number_text(L, high));
   lua_pushnumber(L, low + (high - low) * rng_uniform(r));
   return 1;
 }
@@ -27,7 +31,9 @@ static int uniform(lua_State *L) /* r:uniform() in [0,1); r:uniform(low, high) *
 static int normal(lua_State *L) /* r:normal(mean or 0, deviation or 1) */
 {
   Rng *r = check_rng(L, 1);
-  lua_pushnumber(L, luaL_optnumber(L, 2, 0) + luaL_optnumber(L, 3, 1) * rng_normal(r));
+  double mean = luaL_optnumber(L, 2, 0), deviation = number_argument(L, 3, 1, &at_least_0, "normal: the deviation");
+  if (!isfinite(mean)) return luaL_error(L, "normal: the mean is %s, expected a number", number_text(L, mean));
+  lua_pushnumber(L, mean + deviation * rng_normal(r));
   return 1;
 }
 

@@ -102,6 +102,7 @@ int shape_arguments(lua_State *L, int first, int shape[MAX_AXES])
 {
   bool table = lua_istable(L, first);
   lua_Integer axes = table ? list_length(L, first) : lua_gettop(L) - first + 1;
+  if (table && lua_gettop(L) > first) luaL_error(L, "sizes are numbers or one list, found more after the list");
   if (axes > MAX_AXES) luaL_error(L, "a tensor has at most %d axes, not %I", MAX_AXES, axes);
   for (int i = 0; i < axes; i++) {
     if (table) lua_rawgeti(L, first, i + 1);
@@ -190,8 +191,8 @@ static int requires_grad(lua_State *L) /* t:requires_grad([on]) -> t */
   TensorHandle *h = luaL_checkudata(L, 1, class);
   Tensor *t = check_numbers(L, 1);
   if (h->scope) return luaL_error(L, "requires_grad: only what was created, not computed, can be a leaf (use :keep())");
-  if (lua_isnone(L, 2) || lua_toboolean(L, 2)) tensor_need_grad(t);
-  else t->needs_grad = false;
+  if (lua_isnone(L, 2) || keep_argument(L, 2)) tensor_need_grad(t);
+  else tensor_need_no_grad(t);
   lua_settop(L, 1);
   return 1;
 }
@@ -235,11 +236,28 @@ static int tolist(lua_State *L) /* t:tolist() -> nested lists */
   return 1;
 }
 
+/* What is written carries no gradient. Where a script could expect it to, while the tape records, it is refused. */
+static void check_write(lua_State *L, const TensorHandle *to, bool from_needs_grad)
+{
+  if (!to->scope || !step_tape_as_it_is(L)->recording) return;
+  if (to->t->needs_grad)
+    luaL_error(L,
+               "set: this tensor %s was computed and gradient flows through it: assign another one in its place "
+               "(as in s.S = ..), or write to a copy of its values (:keep())",
+               tensor_shape(to->t));
+  if (from_needs_grad)
+    luaL_error(L,
+               "set: gradient would not flow through what is written to this tensor %s: assign it in its place (as in "
+               "s.S = ..), or write its values alone (:keep())",
+               tensor_shape(to->t));
+}
+
 static int set(lua_State *L) /* t:set(number, tensor of the same shape, or nested list) -> t */
 {
   Tensor *t = check_tensor(L, 1);
-  if (is_tensor(L, 2)) {
-    const Tensor *from = check_numbers(L, 2);
+  const Tensor *from = is_tensor(L, 2) ? check_numbers(L, 2) : NULL;
+  check_write(L, lua_touserdata(L, 1), from && from->needs_grad);
+  if (from) {
     if (!tensor_same_shape(t, from))
       return luaL_error(L, "set: found shape %s, expected %s", tensor_shape(from), tensor_shape(t));
     tensor_copy(t, from);

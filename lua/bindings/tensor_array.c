@@ -30,9 +30,40 @@ static int op_length(lua_State *L) /* #x: how many rows */
   return 1;
 }
 
+static int next_row(lua_State *L) /* (x, i) -> i + 1, row; nothing after the last one */
+{
+  lua_Integer i = luaL_checkinteger(L, 2) + 1;
+  if (i > luaL_len(L, 1)) return 0;
+  lua_pushinteger(L, i);
+  lua_geti(L, 1, i);
+  return 2;
+}
+
+static int op_pairs(lua_State *L) /* for i, row in pairs(x) do */
+{
+  lua_pushcfunction(L, next_row);
+  lua_pushvalue(L, 1);
+  lua_pushinteger(L, 0);
+  return 3;
+}
+
 static int op_assign(lua_State *L)
 {
+  if (lua_type(L, 2) == LUA_TSTRING)
+    return luaL_error(L, "x.%s = ...: a tensor has no fields; a method of your own goes into rwkv.Tensor",
+                      lua_tostring(L, 2));
   return luaL_error(L, "x[%s] = ...: a tensor's numbers are overwritten all together, with :set()", value_text(L, 2));
+}
+
+/* Whether ipairs, or another function of C that looks for the end of a list, asks for what comes after the last row. */
+static bool looks_for_end(lua_State *L)
+{
+  lua_Debug caller;
+  const TensorHandle *h = luaL_testudata(L, 1, class);
+  bool alive = h && h->t && (!h->scope || step_alive(L, h->scope));
+  if (!alive || !h->t->axes || !lua_isinteger(L, 2) || lua_tointeger(L, 2) != h->t->shape[0] + (lua_Integer)1)
+    return false;
+  return lua_getstack(L, 1, &caller) && lua_getinfo(L, "S", &caller) && *caller.what == 'C';
 }
 
 /* upvalues: the methods, op_row. A name is looked up at once: that touches no tensor. What a script added comes
@@ -40,7 +71,12 @@ static int op_assign(lua_State *L)
 static int op_index(lua_State *L)
 {
   lua_settop(L, 2);
-  if (lua_type(L, 2) == LUA_TSTRING) return lua_gettable(L, lua_upvalueindex(1)), 1;
+  if (lua_type(L, 2) == LUA_TSTRING) {
+    lua_pushvalue(L, 2);
+    if (lua_gettable(L, lua_upvalueindex(1)) != LUA_TNIL) return 1;
+    return unknown_method(L, "tensor", lua_upvalueindex(1), 2);
+  }
+  if (looks_for_end(L)) return 0;
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_insert(L, 1);
   if (lua_pcall(L, 2, 1, 0) == LUA_OK) return 1;
@@ -215,7 +251,10 @@ void open_tensor_array(lua_State *L)
   lua_getfield(L, -1, "Tensor");
   add_functions(L, methods);
   luaL_getmetatable(L, class);
-  add_functions(L, (luaL_Reg[]){{"__len", op_length}, {"__newindex", op_assign}, {"__index", op_row}, {NULL, NULL}});
+  add_functions(
+      L,
+      (luaL_Reg[]){
+          {"__len", op_length}, {"__newindex", op_assign}, {"__index", op_row}, {"__pairs", op_pairs}, {NULL, NULL}});
   lua_insert(L, -2);              /* metatable, methods */
   lua_getfield(L, -2, "__index"); /* op_row behind its guard */
   lua_pushcclosure(L, op_index, 2);

@@ -173,8 +173,11 @@ static int op_mean(lua_State *L) /* x:mean() -> []; x:mean(axis, keep) */
 {
   Tape *tp = step_tape(L);
   Tensor *x = check_operand(L, 1);
-  if (lua_isnoneornil(L, 2)) return push_step(L, t_affine(tp, t_sum_all(tp, x), 1.0 / (double)x->n, 0));
-  return push_step(L, t_mean(tp, x, axis_argument(L, 2, x), keep_argument(L, 3)));
+  bool all = lua_isnoneornil(L, 2);
+  int axis = all ? 0 : axis_argument(L, 2, x);
+  if (all ? !x->n : !x->shape[axis]) return luaL_error(L, "mean: there are no numbers in %s", tensor_shape(x));
+  if (all) return push_step(L, t_affine(tp, t_sum_all(tp, x), 1.0 / (double)x->n, 0));
+  return push_step(L, t_mean(tp, x, axis, keep_argument(L, 3)));
 }
 
 static int op_argmax(lua_State *L) /* x [..,n] :argmax() -> list of 0 .. n-1, one a row */
@@ -200,6 +203,7 @@ static int op_embed(lua_State *L) /* table [V,C] :embed(tokens [B,T]) -> [B,T,C]
   Tape *tp = step_tape(L);
   Tensor *table = check_operand(L, 1);
   const Tokens *tokens = check_tokens(L, 2, "tokens");
+  if (table->axes == 2) check_ids(L, "embed: tokens", tokens, 0, table->shape[0] - 1);
   return push_step(L, t_rows(tp, table, tokens->id, 2, (int[]){tokens->B, tokens->T}));
 }
 
@@ -212,7 +216,9 @@ static int op_cross_entropy(lua_State *L) /* logits [B,T,V] :cross_entropy(targe
   if (V < 1 || logits->n / (size_t)V != (size_t)targets->B * (size_t)targets->T)
     return luaL_error(L, "cross_entropy: logits %s do not fit targets [%d,%d]", tensor_shape(logits), targets->B,
                       targets->T);
-  return push_step(L, t_cross_entropy(tp, logits, targets->id, luaL_optnumber(L, 3, 0)));
+  check_ids(L, "cross_entropy: targets", targets, INT_MIN, V - 1);
+  double l2wrap = number_argument(L, 3, 0, &at_least_0, "cross_entropy: l2wrap");
+  return push_step(L, t_cross_entropy(tp, logits, targets->id, l2wrap));
 }
 
 static int op_clamp(lua_State *L) /* x:clamp(low, high): no gradient where it is cut */

@@ -16,27 +16,19 @@
 --   [--scale quick|full|smoke] [--versions "v4 v6 v7"] [--dims "64 128"] [--lengths "64 256"] [--threads N]
 --   [--python PATH:PATH] [--check] [--out DIR]
 -- What is counted, and how to read it: aviary help bench.md
-local common = require "rwkv.bench.common"
-local visible = require "rwkv.visible"
+local command = require "rwkv.command"
+local nearest = require "rwkv.nearest"
 
 local names = { "train", "decode", "prefill", "ops", "scaling", "hook", "tokenize", "all", "peers" }
+
 local name, known = arg[1], false
 for _, n in ipairs(names) do known = known or n == name end
-if not known then
-  io.stderr:write(name and ("bench: there is no benchmark '%s'\n"):format(visible.line(name)) or "",
-    "usage: aviary bench ", table.concat(names, "|"), " [options]; `aviary help bench` explains them\n")
-  os.exit(1, true)
-end
-if not package.searchpath("rwkv.bench." .. name, package.path) then
-  io.stderr:write(("bench %s: this program has no such benchmark\n"):format(name))
-  os.exit(1, true)
-end
 
-local rest = table.move(arg, 2, #arg, 1, {})
-local ok, message = xpcall(require("rwkv.bench." .. name), function(e)
-  return getmetatable(e) == common.Failure and e or debug.traceback(tostring(e))
-end, rest)
-if not ok then
-  io.stderr:write("bench ", name, ": ", visible.text(message), "\n")
-  os.exit(1, true)
-end
+command.run(known and "bench " .. name or "bench", function(arguments)
+  if not known then
+    error(("%susage: aviary bench %s [options]; `aviary help bench` explains them"):format(
+      name and ("there is no benchmark '%s'%s\n"):format(name, nearest.hint(name, names)) or "", table.concat(names, "|")), 0)
+  end
+  if not package.searchpath("rwkv.bench." .. name, package.path) then error("this program has no such benchmark", 0) end
+  return require("rwkv.bench." .. name)(table.move(arguments, 2, #arguments, 1, {}))
+end)

@@ -77,7 +77,7 @@ local function obey(c, line)
   return true
 end
 
-os.exit(command.status("chat", function(arguments)
+command.run("chat", function(arguments)
   local o = command.options(arguments, usage, command.loading, command.sampling, defaults)
   local model, tokenizer = command.model(o)
   local q = command.of_sampler(o)
@@ -100,4 +100,4 @@ os.exit(command.status("chat", function(arguments)
     end
   end
   return status
-end), true)
+end)

@@ -5,39 +5,33 @@
 -- --dtype: floating numbers are rounded to the nearest ones of this type. --shards: several files of at most SIZE (2G, 500M,
 -- bytes), NAME-00001-of-0000N.safetensors and so on, and NAME.safetensors.index.json
 local rwkv = require "rwkv"
+local command = require "rwkv.command"
 local visible = require "rwkv.visible"
 
-local usage = "usage: aviary convert IN OUT [--dtype f32|bf16|f16|f64] [--names official|fla] [--shards SIZE]\n"
-
-local function fail(message)
-  io.stderr:write("convert: ", visible.text((tostring(message):gsub("^[^\n ]+:%d+: ", ""):gsub("^convert: ", ""))), "\n")
-  os.exit(1, true)
-end
-
-local ok, o = pcall(rwkv.options, arg, { dtype = "", names = "", shards = "" })
-if not ok then fail(o) end
-if #o ~= 2 then
-  io.stderr:write(usage)
-  os.exit(1, true)
-end
+local usage = "usage: aviary convert IN OUT [--dtype f32|bf16|f16|f64] [--names official|fla] [--shards SIZE]"
 
 -- "2G" -> bytes
 local units = { [""] = 1, K = 2 ^ 10, M = 2 ^ 20, G = 2 ^ 30, T = 2 ^ 40 }
 local function bytes_of(size)
   local number, unit = size:match "^(%d+%.?%d*)([KMGT]?)$"
   local bytes = number and math.tointeger((tonumber(number) * units[unit]) // 1)
-  if not bytes or bytes < 1 then fail(("--shards %s: expected a size such as 2G, 500M or 1000000"):format(size)) end
+  if not bytes or bytes < 1 then
+    error(("--shards %s: expected a size such as 2G, 500M or 1000000"):format(size), 0)
+  end
   return bytes
 end
 
-local bar
-local function progress(done, all)
-  bar = bar or rwkv.progress("convert", all, "B")
-  bar:update(done)
-end
-local converted, files = pcall(rwkv.convert, o[1], o[2], { dtype = o.dtype ~= "" and o.dtype or nil,
-  names = o.names ~= "" and o.names or nil,
-  shards = o.shards ~= "" and bytes_of(o.shards) or nil, progress = progress })
-if bar then bar:clear() end
-if not converted then fail(files) end
-print(("%s%s"):format(visible.line(o[2]), o.shards ~= "" and (".index.json and %d files"):format(files) or ""))
+command.run("convert", function(arguments)
+  local o = rwkv.options(arguments, { dtype = "", names = "", shards = "" })
+  if #o ~= 2 then error(usage, 0) end
+  local bar
+  local function progress(done, all)
+    bar = bar or rwkv.progress("convert", all, "B")
+    bar:update(done)
+  end
+  local ok, files = pcall(rwkv.convert, o[1], o[2], { dtype = o.dtype ~= "" and o.dtype or nil, names = o.names ~= "" and o.names or nil,
+    shards = o.shards ~= "" and bytes_of(o.shards) or nil, progress = progress })
+  if bar then bar:clear() end
+  if not ok then error(files, 0) end
+  print(("%s%s"):format(visible.line(o[2]), o.shards ~= "" and (".index.json and %d files"):format(files) or ""))
+end)

@@ -10,8 +10,8 @@
 --   [--out DIR: runs/eval/MODEL] [--again: does not go on with what is there]
 -- Tables in DIR say what they are of. What was stopped goes on when it is called again. Explained in: aviary help evaluation.md
 local rwkv = require "rwkv"
+local command = require "rwkv.command"
 local eval = require "rwkv.eval"
-local visible = require "rwkv.visible"
 
 local function command_line()
   local words = { "aviary eval" }
@@ -20,12 +20,6 @@ local function command_line()
 end
 
 local tools = { find = require("rwkv.text.vocab").find, plot = rwkv.plot, command = command_line() }
-local ok, result = xpcall(eval.run, function(e)
-  return type(e) == "string" and e:gsub("^[^\n ]+%.lua:%d+: ", "") or debug.traceback(tostring(e))
-end, arg[1], table.move(arg, 2, #arg, 1, {}), tools)
-if not ok then
-  local hint = result:find "interrupted$" and "; the same command goes on from where it was" or ""
-  io.stderr:write("eval: ", visible.text(result), hint, "\n")
-  os.exit(1, true)
-end
-print(result)
+command.run("eval", function(arguments)
+  print(eval.run(arguments[1], table.move(arguments, 2, #arguments, 1, {}), tools))
+end, 1, "; the same command goes on from where it was")

@@ -111,7 +111,7 @@ local function many(model, tokenizer, o)
   return interrupted and command.interrupted or 0
 end
 
-os.exit(command.status("generate", function(arguments)
+command.run("generate", function(arguments)
   local o = command.options(arguments, usage, command.loading, command.sampling, defaults)
   local given = (o.prompt ~= "" and 1 or 0) + (o.prompt_file ~= "" and 1 or 0) + (o.prompts ~= "" and 1 or 0)
   if given > 1 then error("give one of --prompt, --prompt-file and --prompts", 0) end
@@ -119,4 +119,4 @@ os.exit(command.status("generate", function(arguments)
   if not math.tointeger(o.batch) or o.batch < 1 then error(("--batch: expected a whole number from 1, found %s"):format(o.batch), 0) end
   local model, tokenizer = command.model(o)
   return (o.prompts ~= "" and many or one)(model, tokenizer, o)
-end), true)
+end)

@@ -12,21 +12,20 @@
 --   status 0: all agree, 1: something is off, 2: could not be compared
 -- Explained in: aviary help golden.md
 local rwkv = require "rwkv"
-local visible = require "rwkv.visible"
+local command = require "rwkv.command"
+local nearest = require "rwkv.nearest"
+local sorted = require "rwkv.sorted"
 
-local commands = { make = "rwkv.golden.make", diff = "rwkv.golden.diff" }
-local name = arg[1]
-local ok = commands[name] and package.searchpath(commands[name], package.path)
-if not ok then
-  io.stderr:write("usage: aviary golden make|diff ...; `aviary help golden` explains them\n")
-  os.exit(2, true)
-end
-rwkv.need_double()
-local status, result = xpcall(require(commands[name]).command, function(e)
-  return type(e) == "string" and e or debug.traceback(tostring(e))
-end, table.move(arg, 2, #arg, 1, {}))
-if not status then
-  io.stderr:write("golden ", name, ": ", visible.text((result:gsub("^[^\n ]+%.lua:%d+: ", ""))), "\n")
-  os.exit(2, true)
-end
-os.exit(result or 0, true)
+local kinds = { make = "rwkv.golden.make", diff = "rwkv.golden.diff" }
+
+local kind = arg[1]
+local known = kinds[kind] and package.searchpath(kinds[kind], package.path)
+
+command.run(known and "golden " .. kind or "golden", function(arguments)
+  if not known then
+    error(("%susage: aviary golden make|diff ...; `aviary help golden` explains them"):format(
+      kind and ("there is no '%s'%s "):format(kind, nearest.hint(kind, sorted(kinds))) or ""), 0)
+  end
+  rwkv.need_double()
+  return require(kinds[kind]).command(table.move(arguments, 2, #arguments, 1, {}))
+end, 2)

@@ -3,12 +3,14 @@
 -- aviary info FILE             what a model's file (or directory, or index) is, without reading its numbers; --head-size N
 -- Options for the first two: --layers 12 --dim 768 --vocab 65536 --tokens 1024, and what rwkv.model takes
 local rwkv = require "rwkv"
+local command = require "rwkv.command"
 local published = require "rwkv.published"
 local sorted = require "rwkv.sorted"
 local visible = require "rwkv.visible"
 
-local o = rwkv.options(arg, { layers = 12, dim = 768, vocab = 65536, tokens = 1024, head_size = 0, dim_att = 0,
-  dim_ffn = 0, decay_rank = 0, iclr_rank = 0, value_rank = 0, gate_rank = 0, mix_rank = 0, head_qk = 0, ctx = 0 })
+local defaults = { layers = 12, dim = 768, vocab = 65536, tokens = 1024, head_size = 0, dim_att = 0,
+  dim_ffn = 0, decay_rank = 0, iclr_rank = 0, value_rank = 0, gate_rank = 0, mix_rank = 0, head_qk = 0, ctx = 0 }
+local o
 
 local function grouped(n) -- 1234567 -> 1,234,567
   local s = ("%.0f"):format(n)
@@ -58,8 +60,7 @@ end
 local function print_hooked(path, message)
   local ok, hooked = pcall(rwkv.hooks_in, path)
   if ok and hooked then return sizes(hooked) end
-  io.stderr:write("info: ", visible.text(message:gsub("^[^\n ]+:%d+: ", "")), "\n")
-  os.exit(1, true)
+  error(message, 0)
 end
 
 local function print_file(path)
@@ -81,38 +82,40 @@ local function print_file(path)
   for _, text in ipairs(found.unusual) do line("unusual", "%s", text) end
 end
 
-if o[2] then
-  io.stderr:write(("info: '%s' is one argument too many\n"):format(visible.line(o[2])))
-  os.exit(1, true)
-elseif not o[1] then
-  print(("%d layers, dim %d, vocab %d; state after %d tokens; FLOPs of a forward pass"):format(o.layers, o.dim,
-    o.vocab, o.tokens))
-  print_table(rwkv.versions())
-elseif is_version(o[1]) then
-  local v = o[1]
-  print(("%d layers, dim %d, vocab %d; state after %d tokens"):format(o.layers, o.dim, o.vocab, o.tokens))
-  print_table { v }
-  if published[v] then
-    print "\npublished sizes"
-    for _, size in ipairs(published[v]) do
-      local d = describe(v, size)
-      print(("%-6s L %2d  dim %4d  vocab %d  parameters %s (with unused %s)  state %s"):format(size[1], size.layers,
-        size.dim, size.vocab, grouped(d.parameters), grouped(d.parameters + d.unused), grouped(d.state_floats)))
+command.run("info", function(arguments)
+  o = rwkv.options(arguments, defaults)
+  if o[2] then
+    error(("'%s' is one argument too many"):format(o[2]), 0)
+  elseif not o[1] then
+    print(("%d layers, dim %d, vocab %d; state after %d tokens; FLOPs of a forward pass"):format(o.layers, o.dim,
+      o.vocab, o.tokens))
+    print_table(rwkv.versions())
+  elseif is_version(o[1]) then
+    local v = o[1]
+    print(("%d layers, dim %d, vocab %d; state after %d tokens"):format(o.layers, o.dim, o.vocab, o.tokens))
+    print_table { v }
+    if published[v] then
+      print "\npublished sizes"
+      for _, size in ipairs(published[v]) do
+        local d = describe(v, size)
+        print(("%-6s L %2d  dim %4d  vocab %d  parameters %s (with unused %s)  state %s"):format(size[1], size.layers,
+          size.dim, size.vocab, grouped(d.parameters), grouped(d.parameters + d.unused), grouped(d.state_floats)))
+      end
     end
+    print "\nhook slots (aviary help hooks.md): what a hook is given -> what it returns; * the version's own, then the built-in ones"
+    for _, s in ipairs(rwkv.hook_slots(v)) do
+      local names = { "*" .. s.own }
+      for _, name in ipairs(s.builtin) do if name ~= s.own then names[#names + 1] = name end end
+      print(("  %-15s %-22s -> %s"):format(s.slot, table.concat(s.inputs, " "), s.returns))
+      print(("  %-15s %s"):format("", table.concat(names, " ")))
+      if s.streams then print(("  %-15s streams: %s"):format("", table.concat(s.streams, " "))) end
+    end
+    local model = rwkv.model { version = v, layers = 2, dim = 128, head_size = 64, vocab = 256 }
+    print "\nparameters, at 2 layers, dim 128, head size 64, vocab 256 (block 1 stands for all that follow)"
+    for name, t in model:parameters() do
+      print(("  %-34s [%s]"):format(name, table.concat(t:shape(), ",")))
+    end
+  else
+    print_file(o[1])
   end
-  print "\nhook slots (lua/pages/hooks.md): what a hook is given -> what it returns; * the version's own, then the built-in ones"
-  for _, s in ipairs(rwkv.hook_slots(v)) do
-    local names = { "*" .. s.own }
-    for _, name in ipairs(s.builtin) do if name ~= s.own then names[#names + 1] = name end end
-    print(("  %-15s %-22s -> %s"):format(s.slot, table.concat(s.inputs, " "), s.returns))
-    print(("  %-15s %s"):format("", table.concat(names, " ")))
-    if s.streams then print(("  %-15s streams: %s"):format("", table.concat(s.streams, " "))) end
-  end
-  local model = rwkv.model { version = v, layers = 2, dim = 128, head_size = 64, vocab = 256 }
-  print "\nparameters, at 2 layers, dim 128, head size 64, vocab 256 (block 1 stands for all that follow)"
-  for name, t in model:parameters() do
-    print(("  %-34s [%s]"):format(name, table.concat(t:shape(), ",")))
-  end
-else
-  print_file(o[1])
-end
+end)

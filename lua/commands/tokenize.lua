@@ -4,19 +4,14 @@
 -- looked for in the directory of the environment variable AVIARY_VOCAB. Both read as they write, in little memory.
 -- Explained in: aviary help text.md
 local rwkv = require "rwkv"
-local visible = require "rwkv.visible"
+local command = require "rwkv.command"
 local ids = require "rwkv.text.ids"
 local vocab = require "rwkv.text.vocab"
 
-local ok, message = xpcall(function()
-  local o = rwkv.options(arg, { vocab = "", decode = false })
+command.run("tokenize", function(arguments)
+  local o = rwkv.options(arguments, { vocab = "", decode = false })
   if o[1] then error(("'%s' is no option; the text comes from the standard input"):format(o[1]), 0) end
   local tokenizer = vocab.find(o.vocab ~= "" and o.vocab or nil)
   local bar = rwkv.progress("tokenize", ids.size(io.stdin) or math.huge, "bytes")
   ids[o.decode and "decode" or "encode"](tokenizer, io.stdin, io.stdout, bar)
-end, function(e) return type(e) == "string" and e or debug.traceback(tostring(e)) end)
-if not ok then
-  io.stdout:flush()
-  io.stderr:write("tokenize: ", visible.text(message:gsub("^[^\n ]+:%d+: ", "")), "\n")
-  os.exit(1, true)
-end
+end)

@@ -100,6 +100,23 @@ static int search_library(lua_State *L)
   return 2;
 }
 
+const char *library_hint(lua_State *L, const char *word)
+{
+  push_required(L, "rwkv.nearest");
+  lua_getfield(L, -1, "hint");
+  lua_pushstring(L, word);
+  lua_pushvalue(L, -4);
+  lua_call(L, 2, 1);
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+  return lua_tostring(L, -1);
+}
+
+void library_name(lua_State *L)
+{
+  if (luaL_dostring(L, "rwkv = require 'rwkv'; help = rwkv.help")) lua_error(L);
+}
+
 /* ---- the world ---- */
 
 /* A copy of the table at index, on top of the stack. */

@@ -1,6 +1,6 @@
 /* aviary: Lua 5.4 with every RWKV in it.
 
-     aviary script.lua [arguments]    runs a script
+     aviary script.lua [arguments]    runs a script, or with - the standard input
      aviary -e 'code'                 runs a line of Lua
      aviary COMMAND [arguments]       runs lua/commands/COMMAND.lua
      aviary                           reads and runs line by line                               */
@@ -35,8 +35,8 @@ const char *program_home(void)
   char directory[3900], probe[4200];
   const char *given = getenv("AVIARY_HOME");
   program_directory(directory, sizeof directory);
-  const char *places[] = {"", "/../..", "/../share/aviary", "/../../share/aviary"};
-  for (int i = given ? -1 : 0; i < 4; i++) {
+  const char *places[] = {"", "/..", "/../..", "/../share/aviary", "/../../share/aviary"};
+  for (int i = given ? -1 : 0; i < 5; i++) {
     snprintf(home, sizeof home, "%s%s", i < 0 ? given : directory, i < 0 ? "" : places[i]);
     snprintf(probe, sizeof probe, "%s/lua/rwkv/init.lua", home);
     if (access(probe, R_OK) == 0) return home;
@@ -89,68 +89,74 @@ static const char *command_path(lua_State *L, const char *name)
   return access(path, R_OK) == 0 ? path : NULL;
 }
 
-static int usage(FILE *to)
+/* Says what is wrong; returns the exit status. */
+static int report(lua_State *L, int status)
 {
-  fputs("usage: aviary script.lua [arguments]    run a script\n"
-        "       aviary -e 'code'                 run a line of Lua\n"
-        "       aviary COMMAND [arguments]       run a command; `aviary help` lists them\n"
-        "       aviary                           type Lua, line by line\n"
-        "       aviary --version                 its version, libraries, and what it uses of the processor\n"
-        "options before these:\n"
-        "       --double                         compute in float64\n"
-        "       --backend fast|reference|shadow  the kernels (default: fast in float32, reference in float64),\n"
-        "       --backend ./FILE.so              or those of a module\n"
-        "       --shadow                         both kernels for everything; stops where they disagree\n"
-        "       --threads N                      for the fast kernels\n"
-        "       --output DIR                     a script may write below this directory only (default: runs/)\n"
-        "       --trust                          a script may do everything\n"
-        "       --max-memory SIZE                512M, 4G (default: what the machine has)\n"
-        "       --max-seconds S                  end the program after this time\n"
-        "       --max-instructions N             end it after this many steps of Lua, 1e9, say\n",
-        to);
-  return to == stderr;
+  make_text(L);
+  fflush(stdout);
+  bool memory = status == LUA_ERRMEM;
+  fputs("aviary: ", stderr);
+  const char *message = lua_tostring(L, -1);
+  bool interrupt = is_interrupt(message);
+  print_visible(stderr, interrupt ? short_of_library(message) : message);
+  fprintf(stderr, "%s%s\n", memory ? "; the limit is " : "", memory ? memory_limit_text() : "");
+  return interrupt ? INTERRUPTED : 1;
 }
 
+/* A script where its path says, or else among those that stand beside the library, as after an installation. */
+static int load_named(lua_State *L, const char *name)
+{
+  if (strcmp(name, "-") == 0) return load_script(L, NULL);
+  if (access(name, F_OK) == 0) return load_script(L, name);
+  const char *path = lua_pushfstring(L, "%s/%s", program_home(), name);
+  if (*name != '/' && strstr(name, ".lua") && access(path, R_OK) == 0) return load_script(L, path);
+  if (strpbrk(name, "/.")) return load_script(L, name); /* says that it is not there */
+  push_unknown_command(L, name);
+  return LUA_ERRFILE;
+}
+
+/* Returns the exit status. */
 static int run(lua_State *L, int argc, char **argv, int i)
 {
-  if (i >= argc) {
-    repl(L);
-    return LUA_OK;
-  }
-  call.begin = call.script = i;
-  if (strcmp(argv[i], "-e") == 0 && i + 1 < argc) {
-    call.script = i + 1;
-    set_arguments(L, argv, i + 1, argc);
-    library_arguments(L);
-    return run_loaded(L, luaL_loadbufferx(L, argv[i + 1], strlen(argv[i + 1]), "=(command line)", "t"));
-  }
-  const char *command = command_path(L, argv[i]);
-  set_arguments(L, argv, i, argc);
+  if (i >= argc) return repl(L) || isatty(0) ? 0 : 1;
+  bool line = strcmp(argv[i], "-e") == 0;
+  int script = line ? i + 1 : i, status;
+  if (script >= argc) return luaL_error(L, "-e: a line of Lua is missing");
+  if (strcmp(argv[i], "-")) call.begin = i, call.script = script; /* workers cannot read the standard input again */
+  set_arguments(L, argv, script, argc);
   library_arguments(L);
-  return run_loaded(L, command ? load_library(L, command) : load_script(L, argv[i]));
+  if (line) {
+    library_name(L);
+    status = luaL_loadbufferx(L, argv[script], strlen(argv[script]), "=(command line)", "t");
+  } else {
+    const char *command = command_path(L, argv[i]);
+    status = command ? load_library(L, command) : load_named(L, argv[i]);
+  }
+  status = run_loaded(L, status);
+  return status == LUA_OK ? 0 : report(L, status);
 }
 
-/* Options of the program itself, with rwkv.core on top of the stack; returns where the rest begins, or -1. */
+static bool is_one_of(const char *word, const char *a, const char *b) { return !strcmp(word, a) || !strcmp(word, b); }
+
+/* Options of the program itself, with rwkv.core on top of the stack; returns where the rest begins. */
 static int read_options(lua_State *L, int argc, char **argv, Options *o)
 {
   int i = 1;
-  for (; i < argc && strncmp(argv[i], "--", 2) == 0 && strcmp(argv[i], "--version") != 0; i++) {
+  for (; i < argc && argv[i][0] == '-' && !is_one_of(argv[i], "-", "-e"); i++) {
+    o->help |= is_one_of(argv[i], "-h", "--help");
+    o->version |= is_one_of(argv[i], "-v", "--version");
+    if (o->help || o->version) break;
     if (strcmp(argv[i], "--double") == 0) {
 #ifndef AVIARY_DOUBLE
       program_become_double(L);
 #endif
-      continue;
-    }
-    if (strcmp(argv[i], "--shadow") == 0) {
-      read_option(L, o, "--backend", "shadow");
-      continue;
-    }
-    if (strcmp(argv[i], "--trust") == 0) {
-      o->trust = true;
-      continue;
-    }
-    if (i + 1 >= argc || !read_option(L, o, argv[i], argv[i + 1])) return -1;
-    i++;
+    } else if (strcmp(argv[i], "--shadow") == 0) read_option(L, o, "--backend", "shadow");
+    else if (strcmp(argv[i], "--trust") == 0) o->trust = true;
+    else if (!takes_value(argv[i])) {
+      library_open(L, lua_gettop(L));
+      return unknown_option(L, argv[i]);
+    } else if (i + 1 >= argc) return luaL_error(L, "option %s needs a value", argv[i]);
+    else read_option(L, o, argv[i], argv[i + 1]), i++;
   }
   return i;
 }
@@ -164,16 +170,6 @@ static int leave(lua_State *L)
   watch_close();
   if (!process_close()) lua_pushinteger(L, 1), lua_replace(L, 1);
   return lua_tocfunction(L, lua_upvalueindex(1))(L);
-}
-
-static void report(lua_State *L, int status)
-{
-  make_text(L);
-  fflush(stdout);
-  bool memory = status == LUA_ERRMEM;
-  fputs("aviary: ", stderr);
-  print_visible(stderr, lua_tostring(L, -1));
-  fprintf(stderr, "%s%s\n", memory ? "; the limit is " : "", memory ? memory_limit_text() : "");
 }
 
 /* Lua as scripts know it, and rwkv.core on top of the stack. */
@@ -228,8 +224,11 @@ static int start(lua_State *L) /* (argc, argv): everything, protected */
   Options o = {.output = default_output};
   open_lua(L);
   int core = lua_gettop(L), i = read_options(L, argc, argv, &o);
-  if (i < 0) return lua_pushinteger(L, argc == 2 && strcmp(argv[1], "--help") == 0 ? usage(stdout) : usage(stderr)), 1;
-  if (i < argc && strcmp(argv[i], "--version") == 0) return lua_pushinteger(L, print_version(stdout)), 1;
+  if (o.help || o.version) {
+    if (o.help) print_usage(stdout);
+    else print_version(stdout);
+    return lua_pushinteger(L, 0), 1;
+  }
   if (o.memory > 0) memory_limit((size_t)o.memory, "--max-memory");
   bool trusted = o.trust || (i < argc && command_path(L, argv[i]));
   watch_open(L, o.seconds, o.instructions);
@@ -238,9 +237,7 @@ static int start(lua_State *L) /* (argc, argv): everything, protected */
   lua_settop(L, 0);
   if (i >= argc) repl_open(L);
   if (!trusted) confine(i >= argc);
-  int status = run(L, argc, argv, i);
-  if (status != LUA_OK) report(L, status);
-  lua_pushinteger(L, status != LUA_OK);
+  lua_pushinteger(L, run(L, argc, argv, i));
   return 1;
 }
 
@@ -270,8 +267,7 @@ int main(int argc, char **argv)
   lua_pushinteger(L, argc);
   lua_pushlightuserdata(L, argv);
   int status = lua_pcall(L, 2, 1, 0);
-  if (status != LUA_OK) report(L, status);
-  int result = status == LUA_OK ? (int)lua_tointeger(L, -1) : 1;
+  int result = status == LUA_OK ? (int)lua_tointeger(L, -1) : report(L, status);
   bindings_close();
   watch_close();
   lua_close(L);

@@ -18,7 +18,16 @@ static double read_amount(lua_State *L, const char *option, const char *text, co
   return x;
 }
 
-bool read_option(lua_State *L, Options *o, const char *name, const char *value)
+bool takes_value(const char *name)
+{
+  static const char *const names[] = {"--output",           "--max-memory", "--max-seconds",
+                                      "--max-instructions", "--backend",    "--threads"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (strcmp(name, names[i]) == 0) return true;
+  return false;
+}
+
+void read_option(lua_State *L, Options *o, const char *name, const char *value)
 {
   if (strcmp(name, "--output") == 0) o->output = value;
   else if (strcmp(name, "--max-memory") == 0) o->memory = read_amount(L, name, value, "KMGT");
@@ -27,10 +36,9 @@ bool read_option(lua_State *L, Options *o, const char *name, const char *value)
   else if (strcmp(name, "--backend") == 0 && strchr(value, '/')) {
     const char *error = open_backend_module(value);
     if (error) luaL_error(L, "%s", error);
-  } else if (strcmp(name, "--backend") == 0 || strcmp(name, "--threads") == 0) {
+  } else {
     lua_getfield(L, -1, name + 2);
     lua_pushstring(L, value);
     lua_call(L, 1, 0);
-  } else return false;
-  return true;
+  }
 }

@@ -6,13 +6,13 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-int print_version(FILE *to); /* version.c */
+void print_version(FILE *to); /* version.c */
 /* The directory that holds lua/, or NULL. */
 const char *program_home(void);
 const char *program_double(void); /* the path of the float64 program, or NULL */
 
 typedef struct {
-  bool trust;
+  bool trust, help, version;
   const char *output;
   double memory, seconds, instructions;
 } Options; /* limits: 0 where there is none */
@@ -28,14 +28,22 @@ const ProgramCall *program_call(void);
 /* Adds spawn and wait_worker, private, to rwkv.core on top of the stack (worker.c). */
 void open_workers(lua_State *L);
 
-/* An option that takes a value, with rwkv.core on top of the stack; false if there is none of this name. */
-bool read_option(lua_State *L, Options *o, const char *name, const char *value);
+/* Whether there is an option of this name that takes a value, and reading it, with rwkv.core on top of the stack. */
+bool takes_value(const char *name);
+void read_option(lua_State *L, Options *o, const char *name, const char *value);
 
 bool program_is_worker(void);
 
-/* Reads, runs and prints until the end of input. repl_open: what it needs of the user's files. */
+/* Reads, runs and prints until the end of input; false if something failed. repl_open: what it needs of the user's
+   files. */
 void repl_open(lua_State *L);
-void repl(lua_State *L);
+bool repl(lua_State *L);
+
+/* ---- words that it knows, and others (usage.c) ---- */
+
+void print_usage(FILE *to);
+int unknown_option(lua_State *L, const char *word); /* raises */
+void push_unknown_command(lua_State *L, const char *word);
 
 /* ---- the process (process.c) ---- */
 
@@ -56,7 +64,15 @@ void watch_close(void); /* before lua_close */
 void open_uninterrupted(lua_State *L);
 /* Calls the function under its arguments with a traceback for errors and Ctrl-C raising one. An error is text. */
 int call_interruptible(lua_State *L, int arguments, int results);
-void make_text(lua_State *L); /* of the error object on top of the stack */
+
+/* ---- what is said of errors (message.c) ---- */
+
+void make_text(lua_State *L);    /* of the error object on top of the stack */
+int add_traceback(lua_State *L); /* a message handler */
+enum { INTERRUPTED = 130 };      /* the exit status after Ctrl-C */
+bool is_interrupt(const char *message);
+const char *short_of_library(const char *message); /* without the places in the library that stand before others */
+bool is_of_library(const char *source);            /* of lua_Debug: a file of lua/ */
 
 /* ---- which files are loaded (source.c) ---- */
 
@@ -68,7 +84,10 @@ void source_note(lua_State *L, const char *path); /* the file is being loaded; N
 
 /* Makes it, and lets `require` find it; core: the index of the table rwkv.core. After sandbox_open. */
 void library_open(lua_State *L, int core);
-void library_arguments(lua_State *L);             /* the global `arg` is there */
+void library_arguments(lua_State *L); /* the global `arg` is there */
+void library_name(lua_State *L);      /* the globals rwkv and help, as at the prompt */
+/* ", did you mean 'x'?" of the list on top of the stack, or "" (lua/rwkv/nearest.lua). Replaces the list by it. */
+const char *library_hint(lua_State *L, const char *word);
 int load_library(lua_State *L, const char *path); /* luaL_loadfile, of a file of the library */
 
 /* ---- what a script may do (sandbox.c, confine.c) ---- */

@@ -82,12 +82,13 @@ static int show_results(lua_State *L)
 
 void repl_open(lua_State *L) { line_open(L); }
 
-void repl(lua_State *L)
+bool repl(lua_State *L)
 {
   char *line;
-  bool cancelled;
+  bool cancelled, good = true;
   lua_settop(L, 0);
-  if (luaL_dostring(L, "rwkv = require 'rwkv'; help = rwkv.help; return rwkv.show")) lua_error(L);
+  library_name(L);
+  if (luaL_dostring(L, "return rwkv.show")) lua_error(L);
   if (isatty(0)) puts("Aviary: every RWKV in Lua. `rwkv` is loaded; help() explains, Tab completes, Ctrl-D leaves.");
   while (lua_settop(L, SHOW), (line = line_read("> ", &cancelled))) {
     lua_pushstring(L, line);
@@ -98,8 +99,10 @@ void repl(lua_State *L)
     if (status == LUA_OK) status = show_results(L);
     fflush(stdout);
     if (status == LUA_OK) continue;
+    good = false;
     print_visible(stderr, lua_tostring(L, -1));
     fputc('\n', stderr);
   }
   if (isatty(0)) putchar('\n');
+  return good;
 }

@@ -4,6 +4,7 @@
 #include <editline/readline.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <langinfo.h>
 #include <locale.h>
 #include <poll.h>
 #include <signal.h>
@@ -109,11 +110,24 @@ static char *next_word(const char *text, int state)
   return words && words[i] ? strdup(words[i++]) : NULL;
 }
 
+/* A file's name; a directory's with a slash, so that Tab goes on in it. */
+static char *next_file(const char *text, int state)
+{
+  struct stat file;
+  char *name = rl_filename_completion_function(text, state), *longer;
+  size_t n = name ? strlen(name) : 0;
+  if (!n || name[n - 1] == '/' || stat(name, &file) || !S_ISDIR(file.st_mode)) return name;
+  longer = realloc(name, n + 2);
+  if (!longer) return name;
+  memcpy(longer + n, "/", 2);
+  return longer;
+}
+
 static char **complete(const char *text, int start, int end)
 {
   (void)start, (void)end;
-  rl_attempted_completion_over = !in_quotes();
-  if (!rl_attempted_completion_over) return NULL;
+  rl_attempted_completion_over = 1;
+  if (in_quotes()) return rl_completion_matches(text, next_file);
   if (!*text) return NULL; /* everything is no help */
   words = complete_words(names_of, text);
   char **matches = rl_completion_matches(text, next_word);
@@ -181,7 +195,8 @@ static char *read_plain(void)
 void line_open(lua_State *L)
 {
   if (!isatty(0)) return;
-  setlocale(LC_CTYPE, ""); /* libedit reads letters beyond ASCII only so */
+  /* libedit reads letters beyond ASCII only so; where no locale is set, in a container, say, the terminal has UTF-8. */
+  if (!setlocale(LC_CTYPE, "") || strcmp(nl_langinfo(CODESET), "UTF-8")) setlocale(LC_CTYPE, "C.UTF-8");
   names_of = L;
   rl_readline_name = "aviary";
   rl_attempted_completion_function = complete;

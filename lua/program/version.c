@@ -117,12 +117,11 @@ static void print_processor(FILE *to)
   fprintf(to, "\nfast path  %s; products of matrices by %s\n", vectors(), products());
 }
 
-int print_version(FILE *to)
+void print_version(FILE *to)
 {
   fprintf(to, "aviary %s, commit %s, " REAL_NAME "\n", AVIARY_VERSION, AVIARY_COMMIT);
   fprintf(to, "compiler   " COMPILER "\n");
   print_libraries(to);
   print_gnuplot(to);
   print_processor(to);
-  return 0;
 }

@@ -28,13 +28,16 @@ static pthread_t main_thread;
 
 /* ---- ends ---- */
 
-/* "script.lua:7: ", or "" where no Lua function runs. It takes no memory. */
+/* "script.lua:7: ", or "" where no function of a script runs. It takes no memory. */
 static const char *position(lua_State *L)
 {
   static char text[LUA_IDSIZE + 20];
-  lua_Debug at = {.currentline = -1};
-  for (int level = 0; at.currentline < 0 && lua_getstack(L, level, &at); level++) lua_getinfo(L, "Sl", &at);
-  if (at.currentline < 0) return "";
+  lua_Debug at;
+  int level = 0;
+  do {
+    if (!lua_getstack(L, level++, &at)) return "";
+    lua_getinfo(L, "Sl", &at);
+  } while (at.currentline < 0 || is_of_library(at.source));
   snprintf(text, sizeof text, "%s:%d: ", at.short_src, at.currentline);
   return text;
 }
@@ -202,30 +205,6 @@ void watch_open(lua_State *L, double max_seconds, double max_instructions)
 }
 
 void watch_close(void) { current = NULL; }
-
-/* An error object as text, in its place. */
-static int text_of(lua_State *L)
-{
-  luaL_tolstring(L, 1, NULL);
-  return 1;
-}
-
-void make_text(lua_State *L)
-{
-  if (lua_type(L, -1) == LUA_TSTRING) return;
-  lua_pushcfunction(L, text_of);
-  lua_insert(L, -2);
-  if (lua_pcall(L, 1, 1, 0) == LUA_OK) return;
-  lua_pop(L, 1);
-  lua_pushliteral(L, "(an error object whose __tostring fails)");
-}
-
-static int add_traceback(lua_State *L)
-{
-  make_text(L);
-  luaL_traceback(L, L, lua_tostring(L, -1), 1);
-  return 1;
-}
 
 int call_interruptible(lua_State *L, int arguments, int results)
 {

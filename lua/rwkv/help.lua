@@ -1,7 +1,11 @@
 -- help(x): what the pages say about x: a function of rwkv, an object, or a name such as "model:forward",
--- "tensor:linear", "rwkv.adamw", "linear". help() lists the pages.
+-- "tensor:linear", "rwkv.adamw", "linear", a slot, "decay", a version, "v7", an equation, "v7.3". help() lists the pages.
 local core = require "rwkv.core"
+local nearest = require "rwkv.nearest"
+local notes = require "rwkv.notes"
 local pages = require "rwkv.pages"
+
+local most_entries = 12
 
 local function print(...) io.write(table.concat({ ... }, "\t"), "\n") end -- where a script's io.output goes
 
@@ -41,10 +45,11 @@ local function print_entry(e)
 end
 
 local function print_entries(list)
-  for i, e in ipairs(list) do
+  for i = 1, math.min(#list, most_entries) do
     if i > 1 then print() end
-    print_entry(e)
+    print_entry(list[i])
   end
+  if #list > most_entries then print(("\n.. and %d more"):format(#list - most_entries)) end
 end
 
 local function print_methods(class, methods)
@@ -54,7 +59,8 @@ local function print_methods(class, methods)
 end
 
 local function print_pages()
-  print "help \"model:forward\", help \"linear\", help(rwkv.adamw), help(an object), help \"model.md\"\n"
+  print "help \"model:forward\", help \"linear\", help(rwkv.adamw), help(an object), help \"model.md\""
+  print "help \"v7\", help \"v7.3\", help \"decay\": a version, an equation, a slot\n"
   for _, name in ipairs(pages.names) do
     print(("  %-12s %s"):format(name, pages.read(name):match "^#%s*(.-)\n"))
   end
@@ -88,21 +94,35 @@ local function help_function(f)
   print_entries(found)
 end
 
+local function help_version(section, name)
+  io.write((section.text:gsub("%s*$", "\n")))
+  print(("    [PAPER_NOTES.md; pages: %s; sizes, parameters and slots: aviary info %s]"):format(table.concat(pages.naming(name), ", "), name))
+end
+
 local function help_name(name)
   if name:find "%.md$" then
-    local known = (" " .. table.concat(pages.names, " ") .. " "):find(" " .. name .. " ", 1, true)
+    local known = (" " .. table.concat(pages.names, " ") .. " PAPER_NOTES.md "):find(" " .. name .. " ", 1, true)
     if not known then
       return print(("help: no page %s; there are: %s"):format(name, table.concat(pages.names, ", ")))
     end
     return io.write(pages.read(name))
   end
-  local found, class = pages.find(name), core.classes()[name]
+  local found, class, section = pages.find(name), core.classes()[name], notes.version(name)
+  local equations = notes.equations(name)
+  if section then -- "v5.2" is an equation and a version
+    print_entries(equations)
+    local is_version = #equations == 0
+    for _, version in ipairs(core.versions()) do is_version = is_version or version == name end
+    return is_version and help_version(section, name)
+  end
+  table.move(equations, 1, #equations, #found + 1, found)
   print_entries(found)
   if class then
     if #found > 0 then print() end
     print_methods(name, class)
   elseif #found == 0 then
-    print(("help: the pages do not know '%s'; help() lists what there is"):format(name))
+    local hint = nearest.hint(name, pages.words())
+    print(("help: the pages do not know '%s'%s"):format(name, hint ~= "" and hint or "; help() lists what there is"))
   end
 end
 

@@ -1,6 +1,7 @@
 -- Hooks written in Lua: rwkv.hook{...} defines one, rwkv.model{ hooks = { decay = it } } uses it (models.lua). See
 -- lua/pages/hooks.md.
 local core = require "rwkv.core"
+local over_time = require "rwkv.over_time"
 local sorted = require "rwkv.sorted"
 
 local bind_hook, hook_sizes = core.private.bind_hook, core.private.hook_sizes
@@ -106,33 +107,6 @@ local function with_names(h, apply, params, state)
   end
 end
 
--- Runs step over the tokens: every input [B,T,A] becomes [B,H,N] for one token, what is constant [H,N].
-local function over_time(h)
-  return function(inputs, state, p, d)
-    local H, N = d.H, d.N
-    local constant, streams, outputs, given = {}, {}, {}, {}
-    for name in pairs(inputs) do given[#given + 1] = { name = name } end
-    table.sort(given, function(a, b) return a.name < b.name end)
-    local of_now = strict(h, "input", given)
-    for name, x in pairs(inputs) do
-      if #x:shape() == 3 then streams[name] = x:reshape(d.B, d.T, H, N) else constant[name] = x:reshape(H, N) end
-    end
-    for t = 1, d.T do
-      local now = {}
-      for name, x in pairs(constant) do now[name] = x end
-      for name, x in pairs(streams) do now[name] = x:slice(2, t, t):reshape(d.B, H, N) end
-      local y = h.step(setmetatable(now, of_now), state, p, d)
-      local shape = type(y) == "userdata" and text(y:shape()) or "a " .. type(y)
-      if shape ~= text { d.B, H, N } then
-        error(("hook recurrence \"%s\", layer %d: step returned %s, expected %s"):format(h.name, d.layer, shape,
-          text { d.B, H, N }), 0)
-      end
-      outputs[t] = y:reshape(d.B, 1, d.A)
-    end
-    return core.concat(outputs, 2)
-  end
-end
-
 local function listed(what, d, entry)
   local list = {}
   if type(what) == "function" then
@@ -196,7 +170,7 @@ function hooks.bind(h, slot, design)
   local ok, result = pcall(function()
     local params, state = listed(h.params, d, parameter), listed(state_of(h, d), d, part)
     return bind_hook { slot = slot, name = h.name, origin = h.apply or h.step, params = params, state = state,
-      apply = with_names(h, h.apply or over_time(h), params, state) }
+      apply = with_names(h, h.apply or over_time(h, strict), params, state) }
   end)
   if not ok then
     error(("hook %s \"%s\": %s"):format(slot, h.name, without_place(result)), 0)
@@ -246,7 +220,7 @@ function hooks.resolve(slot, h)
     return found
   end
   if type(h) ~= "string" and not (made[h] and h.kind == kind_of(slot)) then
-    error(("hooks: %s is %s, expected a name, a hook of kind %s made by rwkv.hook{...}, or a list of them by layer"):format(slot,
+    error(("hooks: %s is %s, expected a name or a hook of kind %s made by rwkv.hook{...}, or a list of them by layer"):format(slot,
       made[h] and tostring(h) or "a " .. type(h), kind_of(slot)), 0)
   end
   return h

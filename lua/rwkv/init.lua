@@ -1,4 +1,5 @@
 -- The module `rwkv`: the C core and what is written on top of it in Lua. See lua/pages/.
+if _VERSION ~= "Lua 5.4" then error("rwkv is a module for Lua 5.4, and this is " .. _VERSION, 0) end
 local rwkv = require "rwkv.core"
 
 rwkv.progress = require "rwkv.progress"
@@ -13,6 +14,7 @@ require "rwkv.tensor"
 local models = require "rwkv.models"
 rwkv.hook, rwkv.model, rwkv.describe, rwkv.load = require "rwkv.hooks".define, models.model, models.describe, models.load
 rwkv.info = require "rwkv.info"
+rwkv.adamw = require "rwkv.optimizer"
 rwkv.private.add_method("model", "trace", require "rwkv.trace")
 rwkv.private.add_method("model", "assign", require "rwkv.assign")
 rwkv.private.add_method("model", "check_cuts", require "rwkv.check_cuts")

@@ -1,3 +1,9 @@
+-- options(arguments, defaults): the command line of a script.
+local head_comment = require "rwkv.head_comment"
+local nearest = require "rwkv.nearest"
+local sorted = require "rwkv.sorted"
+local visible = require "rwkv.visible"
+
 local function check(arguments, defaults)
   if type(arguments) ~= "table" or type(defaults) ~= "table" then
     error(("options: expected the arguments and a table of defaults, found a %s and a %s"):format(type(arguments), type(defaults)), 0)
@@ -10,36 +16,67 @@ local function check(arguments, defaults)
   end
 end
 
+local function spelt(name) return "--" .. name:gsub("_", "-") end
+
+local function known(defaults)
+  local list = {}
+  for i, name in ipairs(sorted(defaults)) do list[i] = spelt(name) end
+  return list
+end
+
+-- --help: the comment at the head of the script, and its options with their defaults; of a command the comment has them.
+local function print_help(defaults)
+  local name = arg and arg[0] or ""
+  io.write(visible.text(head_comment(name) or ""))
+  if name:find "[./]" or name == "" then
+    io.write "options and their defaults:\n"
+    for _, option in ipairs(sorted(defaults)) do
+      local value = defaults[option]
+      if type(value) == "table" then value = "(may be given several times)" elseif value == false then value = "" end
+      io.write("  ", spelt(option), value ~= "" and " " or "", visible.line(value), "\n")
+    end
+  end
+  os.exit(0, true)
+end
+
+local function unknown(word, defaults)
+  local list = known(defaults)
+  local name, value = word:match "^(%-%-[^=]+)=(.*)$"
+  for _, option in ipairs(list) do
+    if option == name then error(("option %s: its value is a word of its own: %s %s"):format(word, name, value), 0) end
+  end
+  local hint = nearest.hint(word:gsub("^%-%f[^-]", "--"), list)
+  error(("unknown option %s%s there are: %s"):format(word, hint == "" and ";" or hint, table.concat(list, " ")), 0)
+end
+
 -- Command-line options for scripts:
 --   local o = rwkv.options(arg, { scale = "small", seed = 0, fast = false, stop = {} })
 -- reads --scale X --seed N --fast --stop A --stop B over the defaults. A number stays a number, a table is a list of all
--- that are given; an unknown option or a missing value is an error. What is left over stands in o[1], o[2], ...
+-- that are given; an unknown option or a missing value is an error; -h or --help prints what there is, and ends the program.
+-- What is left over stands in o[1], o[2], ...
 return function(arguments, defaults)
   check(arguments, defaults)
   local o, i = {}, 1
   for name, value in pairs(defaults) do o[name] = value end
-  local function known()
-    local names = {}
-    for name in pairs(defaults) do names[#names + 1] = "--" .. name:gsub("_", "-") end
-    table.sort(names)
-    return table.concat(names, " ")
-  end
   while arguments[i] do
-    local name = arguments[i]:match "^%-%-(.+)$"
+    local word = arguments[i]
+    local name = word:match "^%-%-(.+)$"
+    if word == "-h" or word == "--help" and defaults.help == nil then print_help(defaults) end
     if not name then
-      o[#o + 1] = arguments[i]
+      if word:find "^%-%a" then unknown(word, defaults) end
+      o[#o + 1] = word
     else
       name = name:gsub("-", "_")
       local default = defaults[name]
-      if default == nil then error(("unknown option %s; there are: %s"):format(arguments[i], known()), 0) end
+      if default == nil then unknown(word, defaults) end
       if type(default) == "boolean" then
         o[name] = true
       else
         i = i + 1
         local value = arguments[i]
-        if value == nil then error(("option --%s needs a value"):format(name), 0) end
+        if value == nil then error(("option %s needs a value"):format(word), 0) end
         if type(default) == "number" then
-          value = tonumber(value) or error(("option --%s: expected a number, found '%s'"):format(name, value), 0)
+          value = tonumber(value) or error(("option %s: expected a number, found '%s'"):format(word, value), 0)
         end
         if type(default) == "table" then
           if o[name] == default then o[name] = {} end

@@ -1,19 +1,19 @@
 -- The pages (lua/pages/) as entries that can be found by name. An entry is a row of a table, a part of a paragraph
--- (parts are divided by " · ") or an item of a list; it defines what the code spans at its beginning call:
--- `rwkv.model{...}` defines rwkv.model, `x:linear(w, bias)` defines tensor:linear.
+-- (parts are divided by " · ") or an item of a list; it defines what the code spans at its beginning call or name:
+-- `rwkv.model{...}` defines rwkv.model, `x:linear(w, bias)` tensor:linear, `decay` at the head of a row the word decay.
 local path_of_this_file = select(2, ...)
 
-local pages = { names = { "tensor.md", "model.md", "files.md", "text.md", "evaluation.md", "hooks.md", "mixers.md", "ablation.md",
+local pages = { names = { "tensor.md", "model.md", "training.md", "sequences.md", "files.md", "text.md", "evaluation.md", "hooks.md", "mixers.md", "ablation.md",
   "random.md", "tasks.md", "plot.md", "repl.md", "sandbox.md", "bench.md", "experiments.md", "golden.md" } }
 
 -- What the pages call an object, by class; every other name is a tensor's.
 local classes = { model = "model", opt = "optimizer", optimizer = "optimizer", state = "state", rng = "rng", sampler = "sampler",
   tokens = "tokens", tokenizer = "tokenizer", bar = "progress", progress = "progress", task = "task" }
 
--- The text of a page. Beside the program pages/ stands next to rwkv/, for a stock Lua inside it.
+-- The text of a page, or of the notes. Beside the program pages/ stands next to rwkv/, for a stock Lua inside it.
 function pages.read(name)
   local here = path_of_this_file:match "^(.*)/" or "."
-  for _, place in ipairs { "/../pages/", "/pages/" } do
+  for _, place in ipairs { "/../pages/", "/pages/", "/../../" } do
     local file = io.open(here .. place .. name)
     if file then
       local text = file:read "a"
@@ -38,15 +38,15 @@ local function plain(text)
   return (text:gsub("%s+", " "):gsub("^ ", ""):gsub(" $", ""))
 end
 
--- Adds what the code spans of a text call; leading: only those with which it begins.
-local function add_calls(set, text, leading)
+-- Adds what the code spans of a text call or, if `words`, name; leading: only those with which it begins.
+local function add_spans(set, text, leading, words)
   local at = 1
   while true do
     local first, last, span = text:find("`([^`]+)`", at)
     if not first then return end
     local between = text:sub(at, first - 1)
     if leading and between:gsub("%f[%a]and%f[%A]", ""):gsub("%f[%a]or%f[%A]", ""):find "[^%s,]" then return end
-    local name = pages.canonical(span)
+    local name = pages.canonical(span) or words and span:match "^[%a_][%w_]*$"
     if name then set[name] = true end
     at = last + 1
   end
@@ -55,8 +55,8 @@ end
 local function entry(list, page, heading, head, body)
   local e = { page = page, heading = heading, head = plain(head), body = body and plain(body), defines = {},
     mentions = {} }
-  add_calls(e.defines, head, not body)
-  add_calls(e.mentions, head .. " " .. (body or ""))
+  add_spans(e.defines, head, not body, body ~= nil)
+  add_spans(e.mentions, head .. " " .. (body or ""), false, true)
   list[#list + 1] = e
 end
 
@@ -126,14 +126,43 @@ local function select_entries(matches)
   return found, false
 end
 
+-- Whether a text has a word in it.
+local function says(text, word) return text:lower():find("%f[%w_]" .. word:lower():gsub("%p", "%%%0") .. "%f[^%w_]") ~= nil end
+
+-- The pages that have a word in them.
+function pages.naming(word)
+  local list = {}
+  for _, name in ipairs(pages.names) do if says(pages.read(name), word) then list[#list + 1] = name end end
+  return list
+end
+
+-- The last parts of the names that entries define.
+function pages.words()
+  local list, seen = {}, {}
+  for _, e in ipairs(all()) do
+    for name in pairs(e.defines) do
+      local word = name:match "[%w_]+$"
+      if not seen[word] then list[#list + 1] = word end
+      seen[word] = true
+    end
+  end
+  table.sort(list)
+  return list
+end
+
 -- The entries that define a name, or if there is none those that mention it, and whether they define it. A name is
--- "rwkv.model", "model:forward", "x:linear(w)", or a last part alone: "linear".
+-- "rwkv.model", "model:forward", "x:linear(w)", a last part alone, "linear", a slot's, "decay", or else any word.
 function pages.find(name)
   local wanted = pages.canonical(name)
   if wanted then return select_entries(function(found) return found == wanted end) end
   local last = name:match "^[.:]?([%a_][%w_]*)"
   if not last then return {}, false end
-  return select_entries(function(found) return found:match "[.:](.*)$" == last end)
+  local found, defines = select_entries(function(given) return given:match "[%w_]+$" == last end)
+  if #found > 0 then return found, defines end
+  for _, e in ipairs(all()) do
+    if says(e.heading .. " " .. e.head .. " " .. (e.body or ""), name) then found[#found + 1] = e end
+  end
+  return found, false
 end
 
 return pages

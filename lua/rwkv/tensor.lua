@@ -2,6 +2,7 @@
 -- script may add its own. Shapes and errors: lua/pages/tensor.md.
 local core = require "rwkv.core"
 local Tensor = core.Tensor
+local checked_call = core.private.checked_call
 
 -- An error names the function, and the line that called it.
 local function finish(name, ok, ...)
@@ -12,7 +13,11 @@ local function finish(name, ok, ...)
 end
 
 local function define(where, name, f)
-  where[name] = function(...) return finish(name, pcall(f, ...)) end
+  where[name] = function(...)
+    local ok, message = pcall(checked_call, name, ...)
+    if not ok then return finish(name, false, message) end
+    return finish(name, pcall(f, ...))
+  end
 end
 
 local function method(name, f) define(Tensor, name, f) end
@@ -149,6 +154,13 @@ method("min", function(x, axis, keep) return -Tensor.max(-x, axis, keep) end)
 -- unbiased: divided by n - 1 (unless it is false)
 local function var(x, axis, keep, unbiased)
   local n = axis == nil and Tensor.size(x) or Tensor.size(x, axis)
+  if unbiased ~= nil and type(unbiased) ~= "boolean" then
+    error(("unbiased is %s, expected true or false"):format(tostring(unbiased)))
+  end
+  local least = unbiased == false and 1 or 2
+  if n < least then
+    error(("of %d numbers, expected at least %d%s"):format(n, least, n == 1 and " (or unbiased = false)" or ""))
+  end
   return (x - x:mean(axis, true)):square():sum(axis, keep) / (unbiased == false and n or n - 1)
 end
 method("var", var)
@@ -168,6 +180,7 @@ method("masked_fill", function(x, mask, number) return core.where(mask, number, 
 -- x where `keeps` holds between k and how far an element of the last two axes is to the right of the diagonal, else 0.
 local function band(x, keeps, k)
   if Tensor.dim(x) < 2 then error(("shape %s has no rows and columns"):format(text(x:shape()))) end
+  if k ~= nil and not math.tointeger(k) then error(("the diagonal is %s, expected a whole number"):format(tostring(k))) end
   if x:size() == 0 then return x * 1 end -- rows times columns may be very many
   local right = core.arange(x:size(-1)) - core.arange(x:size(-2)):reshape(-1, 1) -- [rows,cols]
   return core.where(keeps(right, k or 0), x, 0)

@@ -22,6 +22,7 @@
 #include "k_scan.h"
 #include "k_shape.h"
 #include "k_shift.h"
+#include "k_steps.h"
 #include "k_wkv.h"
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "tape.h"
 
-enum { NODE_INPUTS = 8, NODE_OUTPUTS = 4 };
+enum { NODE_INPUTS = STEP_INPUTS + 1, NODE_OUTPUTS = 4 };
 
 struct Node {
   void (*backward)(Node *);
@@ -12,11 +12,18 @@ struct Node {
   Tape *tape;
   Tensor *in[NODE_INPUTS], *out[NODE_OUTPUTS];
   bool first[NODE_OUTPUTS]; /* no node before had this output: its gradient is used up here */
+  bool linear;              /* its way back reads no operand, so that they may be written to */
+  uint64_t when;            /* by tensor_clock(), when it was recorded */
   const void *op;           /* the forward op, with what it saved */
 };
 
 /* Remembers an operation; NULL if no gradient will be asked for. */
 Node *node_new(Tape *tp, void (*backward)(Node *), int n_in, Tensor *const *in, int n_out, Tensor *const *out);
+/* Of an op whose way back reads none of its operands, if there is a node. */
+static inline void node_linear(Node *node)
+{
+  if (node) node->linear = true;
+}
 /* Saves the op in the node, if there is one: after its pointers to what it saves are set. */
 /* clang-format off */
 #define NODE_SAVE(node, saved) \

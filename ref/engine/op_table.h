@@ -9,6 +9,7 @@
      ADDS(gx, terms, n)    adds sums of so many products to gx
      PACKED(w, n)          reads a matrix that is kept in fewer bits; each part has all of it
      SCRATCH(s, n)         room to work in
+     READS_STEP(op, in, i), ADDS_STEP(op, i)   input i of a program of steps, and the gradient by it
      INDEX(i, n)           reads integers in the host's memory
    ..._ALL: each part has all of it. ADDS_ALL also says what the products are made of, as far as they may cancel.
    ..._IF: each part has its own if the condition holds, otherwise all of it. ..._CAST: an operand that is broadcast. */
@@ -223,6 +224,26 @@ OP(selective_scan_backward, SelectiveScanBackward, F.B,
    SCRATCH(scratch, F.B * (2 + WKV_SEGMENT) * F.D * F.N) READS(gy, F_BTD) READS(gh1, F_BDN)
    READS(forward.segments, F.B * k_segments(F.T) * F.D * F.N) READS(forward.x, F_BTD) READS(forward.delta, F_BTD)
    READS_ALL(forward.A, F.D * F.N) READS(forward.Bm, F_BTN) READS(forward.Cm, F_BTN))
+
+OP(steps, Steps, op->B,
+   SUMS(y, k_steps_terms(op), op->B * op->T * op->H * k_steps_size(op->program, op->program->y))
+   SUMS(S1, k_steps_terms(op), op->B * op->H * k_steps_state(op->program))
+   SUMS(segments, k_steps_terms(op), op->B * op->H * k_segments(op->T) * k_steps_state(op->program))
+   SCRATCH_ALL(scratch, k_steps_made(op->program) + k_steps_state(op->program))
+   READS_STEP((*op), in, 0) READS_STEP((*op), in, 1) READS_STEP((*op), in, 2) READS_STEP((*op), in, 3)
+   READS_STEP((*op), in, 4) READS_STEP((*op), in, 5) READS_STEP((*op), in, 6) READS_STEP((*op), in, 7)
+   READS_STEP((*op), in, 8) READS_STEP((*op), in, 9) READS_STEP((*op), in, 10) READS_STEP((*op), in, 11)
+   READS(S0, op->B * op->H * k_steps_state(op->program)))
+OP(steps_backward, StepsBackward, F.B,
+   ADDS_STEP(F, 0) ADDS_STEP(F, 1) ADDS_STEP(F, 2) ADDS_STEP(F, 3) ADDS_STEP(F, 4) ADDS_STEP(F, 5) ADDS_STEP(F, 6)
+   ADDS_STEP(F, 7) ADDS_STEP(F, 8) ADDS_STEP(F, 9) ADDS_STEP(F, 10) ADDS_STEP(F, 11)
+   ADDS(gS0, k_steps_terms(&F), F.B * F.H * k_steps_state(F.program)) SCRATCH_ALL(scratch, k_steps_back(F.program))
+   READS(gy, F.B * F.T * F.H * k_steps_size(F.program, F.program->y)) READS(gS1, F.B * F.H * k_steps_state(F.program))
+   READS(forward.segments, F.B * F.H * k_segments(F.T) * k_steps_state(F.program))
+   READS_STEP(F, forward.in, 0) READS_STEP(F, forward.in, 1) READS_STEP(F, forward.in, 2) READS_STEP(F, forward.in, 3)
+   READS_STEP(F, forward.in, 4) READS_STEP(F, forward.in, 5) READS_STEP(F, forward.in, 6) READS_STEP(F, forward.in, 7)
+   READS_STEP(F, forward.in, 8) READS_STEP(F, forward.in, 9) READS_STEP(F, forward.in, 10)
+   READS_STEP(F, forward.in, 11))
 
 #undef OP
 #undef F

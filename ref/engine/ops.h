@@ -26,7 +26,7 @@ typedef struct {
   const char *of; /* and the operands that those are products of: "g x", or "" */
 } Operand;
 
-enum { MOST_OPERANDS = 24, MOST_OP_BYTES = 512 };
+enum { MOST_OPERANDS = 32, MOST_OP_BYTES = 512 };
 
 typedef struct {
   const char *name;

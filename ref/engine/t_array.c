@@ -41,6 +41,7 @@ Tensor *t_permute(Tape *tp, Tensor *x, const int *order)
   op.y = y->data;
   if (y->n) run_permute(&op);
   Node *nd = NODE(tp, permute_backward, 1, 1, x, y);
+  node_linear(nd);
   NODE_SAVE(nd, op);
   return y;
 }
@@ -75,6 +76,7 @@ Tensor *t_max(Tape *tp, Tensor *x, int axis, bool keep_axis)
   Max op = {y->data, node_numbers(tp, y->n, sizeof(int)), x->data, outer, size, inner};
   if (y->n) run_max(&op);
   Node *nd = NODE(tp, max_backward, 1, 1, x, y);
+  node_linear(nd);
   NODE_SAVE(nd, op);
   return y;
 }
@@ -102,6 +104,7 @@ Tensor *t_gather(Tape *tp, Tensor *x, const int *index, int count)
   Gather op = {y->data, x->data, index, rows, (size_t)n, (size_t)count};
   if (y->n) run_gather(&op);
   Node *nd = NODE(tp, gather_backward, 1, 1, x, y);
+  node_linear(nd);
   if (nd) op.index = node_keep(tp, index, rows * (size_t)count * sizeof *index);
   NODE_SAVE(nd, op);
   return y;

@@ -96,6 +96,7 @@ Tensor *t_rows(Tape *tp, Tensor *table, const int *index, int axes, const int *s
   else if (y->n) run_rows(&op);
   if (table->packed.bits) return y;
   Node *nd = NODE(tp, rows_backward, 1, 1, table, y);
+  node_linear(nd);
   if (nd) op.index = node_keep(tp, index, count * sizeof *index);
   NODE_SAVE(nd, op);
   return y;

@@ -56,6 +56,7 @@ Tensor *t_binary(Tape *tp, BinaryKind kind, Tensor *a, Tensor *b)
   op.y = y->data;
   if (y->n) run_binary(&op);
   Node *nd = NODE(tp, binary_backward, 2, 1, a, b, y);
+  if (kind == B_ADD || kind == B_SUB) node_linear(nd);
   NODE_SAVE(nd, op);
   return y;
 }
@@ -81,6 +82,7 @@ Tensor *t_expand(Tape *tp, Tensor *x, int axes, const int *shape)
   op.y = y->data;
   if (y->n) run_binary(&op);
   Node *nd = NODE(tp, binary_backward, 2, 1, x, zero, y);
+  node_linear(nd);
   NODE_SAVE(nd, op);
   return y;
 }
@@ -114,6 +116,7 @@ Tensor *t_where(Tape *tp, Tensor *mask, Tensor *a, Tensor *b)
   Choose op = {y->data, mask->data, a->data, b->data, y->n};
   run_choose(&op);
   Node *nd = NODE(tp, choose_backward, 2, 1, a, b, y);
+  if (nd) nd->in[2] = mask; /* needs no gradient, but is read */
   NODE_SAVE(nd, op);
   return y;
 }
@@ -130,6 +133,7 @@ Tensor *t_affine(Tape *tp, Tensor *x, double scale, double offset)
   Affine op = {y->data, x->data, scale, offset, x->n};
   run_affine(&op);
   Node *nd = NODE(tp, affine_backward, 1, 1, x, y);
+  node_linear(nd);
   NODE_SAVE(nd, op);
   return y;
 }

@@ -63,6 +63,7 @@ Tensor *t_slice(Tape *tp, Tensor *x, int axis, int from, int count)
   Slice op = {y->data, x->data, a.outer, a.size, a.inner, (size_t)from, (size_t)count};
   if (y->n) run_slice(&op);
   Node *nd = NODE(tp, slice_backward, 1, 1, x, y);
+  node_linear(nd);
   NODE_SAVE(nd, op);
   return y;
 }
@@ -97,6 +98,7 @@ Tensor *t_concat(Tape *tp, Tensor **parts, int count, int axis)
     Unslice op = {y->data, parts[i]->data, a.outer, size, a.inner, from, part};
     if (parts[i]->n) run_unslice(&op);
     Node *nd = NODE(tp, concat_backward, 1, 1, parts[i], y);
+    node_linear(nd);
     NODE_SAVE(nd, op);
     from += part;
   }
@@ -120,6 +122,7 @@ static Tensor *sum(Tape *tp, Tensor *x, double scale, Around a, int axes, const 
   Sum op = {y->data, x->data, scale, a.outer, a.size, a.inner};
   if (y->n) run_sum(&op);
   Node *nd = NODE(tp, sum_backward, 1, 1, x, y);
+  node_linear(nd);
   NODE_SAVE(nd, op);
   return y;
 }
@@ -157,6 +160,7 @@ Tensor *t_cumsum(Tape *tp, Tensor *x, int axis)
   Cumsum op = {y->data, x->data, a.outer, a.size, a.inner};
   if (y->n) run_cumsum(&op);
   Node *nd = NODE(tp, cumsum_backward, 1, 1, x, y);
+  node_linear(nd);
   NODE_SAVE(nd, op);
   return y;
 }

@@ -19,6 +19,7 @@ Tensor *t_shift(Tape *tp, Tensor *x, Tensor **carry)
   Shift op = {prev->data, x->data, (*carry)->data, (size_t)B, (size_t)T, (size_t)C};
   run_shift(&op);
   Node *nd = NODE(tp, shift_backward, 2, 1, x, *carry, prev);
+  node_linear(nd);
   NODE_SAVE(nd, op);
   *carry = t_reshape(tp, t_slice(tp, x, 1, T - 1, 1), 2, (int[]){B, C});
   return prev;

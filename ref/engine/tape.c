@@ -128,6 +128,7 @@ Node *node_new(Tape *tp, void (*backward)(Node *), int n_in, Tensor *const *in, 
     node->first[i] = !out[i]->needs_grad;
     out[i]->needs_grad = true;
   }
+  node->when = tensor_clock();
   node->prev = tp->last;
   tp->last = node;
   return node;
@@ -165,6 +166,7 @@ real *node_grad(Node *node, Tensor *t)
 {
   if (!t || !t->needs_grad) return NULL;
   if (t->base) return node_grad(node, t->base);
+  t->reached = true;
   if (!t->grad) {
     real *zeros = new_grad(node->tape, t->n);
     run_clear(&(Clear){zeros, t->n});
@@ -192,11 +194,44 @@ real *node_flow(const Tensor *t)
   return t->grad;
 }
 
+/* The way back reads what an op read and gave: neither may be another number now. */
+static void check_list(const Node *node, Tensor *const *list, int most)
+{
+  for (int i = 0; i < most && list[i]; i++)
+    if (tensor_written(list[i]) > node->when)
+      rwkv_fail("backward: a tensor of shape %s was written to after it was computed with, and the way back needs what "
+                "it was: write to it after backward(), or compute with a copy of it (x:clone())",
+                tensor_shape(list[i]));
+}
+
+static Tensor *root(Tensor *t)
+{
+  while (t->base) t = t->base;
+  return t;
+}
+
+/* Before any gradient flows, so that a failure changes nothing: goes the way that it will. */
+static void check_unwritten(const Tape *tp, Tensor *loss)
+{
+  static uint64_t walk;
+  root(loss)->walk = ++walk;
+  for (const Node *node = tp->last; node; node = node->prev) {
+    bool reached = false;
+    for (int i = 0; i < NODE_OUTPUTS && node->out[i]; i++) reached |= root(node->out[i])->walk == walk;
+    if (!reached) continue;
+    if (!node->linear) check_list(node, node->in, NODE_INPUTS);
+    check_list(node, node->out, NODE_OUTPUTS);
+    for (int i = 0; i < NODE_INPUTS && node->in[i]; i++)
+      if (node->in[i]->needs_grad) root(node->in[i])->walk = walk;
+  }
+}
+
 void tape_backward(Tape *tp, Tensor *loss)
 {
   if (loss->n != 1) rwkv_fail("backward starts from a single number, not from shape %s", tensor_shape(loss));
   if (!loss->needs_grad) rwkv_fail("backward: nothing that this number depends on needs a gradient");
   if (is_spent(loss)) rwkv_fail("backward was already run on this number, or on one computed after it");
+  check_unwritten(tp, loss);
   Node start = {.tape = tp};
   real *seed = node_grad(&start, loss);
   if (!seed) rwkv_fail("backward: what this number is a view of needs no gradient any more");

@@ -133,6 +133,13 @@ Tensor *t_wkv7(Tape *tp, Tensor *r, Tensor *w, Tensor *k, Tensor *v, Tensor *a, 
    [B,D,N], before -> after. Returns y [B,T,D]. */
 Tensor *t_selective_scan(Tape *tp, Tensor *x, Tensor *delta, Tensor *A, Tensor *Bm, Tensor *Cm, Tensor **h);
 
+/* A recurrence as a program (k_steps.h): in[i] has [B,T,H,..], [H,..] or [..] numbers, as program->input[i] says, under
+   any shape; state *S [B,H,numbers of all states], before -> after. Fails with what is wrong with the program. Returns
+   y [B,T,H size]. */
+Tensor *t_steps(Tape *tp, const StepProgram *program, Tensor *const *in, int T, Tensor **S);
+/* An instruction by its name: that of a pointwise function, number, affine, sum, sum_down or turn. */
+StepInstruction t_steps_instruction(const char *name);
+
 /* ---- attention ---- */
 /* y_t = sum_{u <= t} softmax_u(q_t.k_u / sqrt N) v_u in each of H heads of N channels. q k v [B,T,C]; *keys, *values
    [B,before,C] are those of the positions so far, and grow by k, v. Returns y [B,T,C]. */

@@ -68,6 +68,23 @@ void tensor_free(Tensor *t)
 
 /* ---- numbers ---- */
 
+static const Tensor *root(const Tensor *t)
+{
+  while (t->base) t = t->base;
+  return t;
+}
+
+static uint64_t writes;
+
+uint64_t tensor_clock(void) { return writes; }
+uint64_t tensor_written(const Tensor *t) { return root(t)->written; }
+
+void tensor_wrote(Tensor *t)
+{
+  while (t->base) t = t->base;
+  t->written = ++writes;
+}
+
 static void check_range(const char *what, const Tensor *t, size_t from, size_t n)
 {
   if (from > t->n || n > t->n - from) rwkv_fail("%s of %zu elements at %zu, the tensor has %zu", what, n, from, t->n);
@@ -103,6 +120,7 @@ void tensor_write(Tensor *t, size_t from, size_t n, const real *in)
 {
   check_range("write", t, from, n);
   check_not_packed(t);
+  tensor_wrote(t);
   if (n) backend_write(t->data + from, in, n * sizeof *in);
 }
 
@@ -110,6 +128,7 @@ void tensor_write_packed(Tensor *t, size_t from, size_t n, const void *bits)
 {
   check_range("write", t, from, n);
   size_t size = storage_size(t->packed.storage);
+  tensor_wrote(t);
   if (n) backend_write((char *)t->packed.bits + from * size, bits, n * size);
 }
 
@@ -125,6 +144,7 @@ void tensor_copy(Tensor *to, const Tensor *from)
 {
   if (to->n != from->n) rwkv_fail("copy of a tensor %s to one of shape %s", tensor_shape(from), tensor_shape(to));
   check_not_packed(to);
+  tensor_wrote(to);
   if (!from->packed.bits) {
     if (to->n) run_slice(&(Slice){to->data, from->data, 1, 1, to->n, 0, 1});
     return;
@@ -139,12 +159,6 @@ void tensor_copy(Tensor *to, const Tensor *from)
 
 /* ---- the gradient ---- */
 
-static const Tensor *root(const Tensor *t)
-{
-  while (t->base) t = t->base;
-  return t;
-}
-
 bool tensor_has_grad(const Tensor *t) { return root(t)->grad != NULL; }
 
 void tensor_need_grad(Tensor *t)
@@ -153,16 +167,24 @@ void tensor_need_grad(Tensor *t)
   if (!t->grad) t->grad = backend_alloc(t->n * sizeof(real), "a gradient");
 }
 
+void tensor_need_no_grad(Tensor *t)
+{
+  t->needs_grad = false;
+  tensor_free_grad(t);
+}
+
 void tensor_free_grad(Tensor *t)
 {
   backend_free(t->grad, t->n * sizeof(real));
   t->grad = NULL;
+  t->reached = false;
 }
 
 void tensor_clear_grad(Tensor *t)
 {
-  const Tensor *r = root(t);
-  if (r->grad) run_clear(&(Clear){r->grad, r->n});
+  while (t->base) t = t->base;
+  if (t->grad) run_clear(&(Clear){t->grad, t->n});
+  t->reached = false;
 }
 
 void tensor_read_grad(const Tensor *t, size_t from, size_t n, real *out)

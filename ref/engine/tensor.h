@@ -18,7 +18,10 @@ struct Tensor {
   int axes;      /* 0 (a scalar) .. MAX_AXES */
   int shape[MAX_AXES];
   bool needs_grad;
-  bool spent; /* its part of the tape was used up by a backward pass */
+  bool reached;     /* gradient has flowed into it since it was last cleared; of a leaf */
+  bool spent;       /* its part of the tape was used up by a backward pass */
+  uint64_t written; /* when its numbers were last written, by tensor_clock(): 0 if only its op did */
+  uint64_t walk;    /* the last backward pass that gradient flows into it in */
 };
 
 /* A tensor with its own zeroed memory, freed by tensor_free. */
@@ -42,11 +45,18 @@ void tensor_write_packed(Tensor *t, size_t from, size_t n, const void *bits);
 void tensor_fill(Tensor *t, real value);
 void tensor_copy(Tensor *to, const Tensor *from); /* all elements, of which both have as many */
 
+/* How many writes there have been to all tensors. The tape remembers it with every operation: what was written later is
+   not what was computed with. These functions count by themselves; who changes numbers in another way says so. */
+uint64_t tensor_clock(void);
+void tensor_wrote(Tensor *t);
+uint64_t tensor_written(const Tensor *t); /* it, or what it is another shape of */
+
 /* The gradient, which what is only another shape of a tensor shares with it. */
 bool tensor_has_grad(const Tensor *t);
-void tensor_need_grad(Tensor *t); /* from now on it needs one, which is 0 at first; keeps one that is there */
+void tensor_need_grad(Tensor *t);    /* from now on it needs one, which is 0 at first; keeps one that is there */
+void tensor_need_no_grad(Tensor *t); /* from now on; the one that is there is given back */
 void tensor_free_grad(Tensor *t);
-void tensor_clear_grad(Tensor *t);                                        /* to 0, if there is one */
+void tensor_clear_grad(Tensor *t); /* to 0, if there is one; none has reached it then */
 void tensor_read_grad(const Tensor *t, size_t from, size_t n, real *out); /* zeros if there is none */
 
 size_t shape_count(int axes, const int *shape); /* product; fails when it is negative or too large */

@@ -18,7 +18,8 @@ static int threads; /* 0: not chosen yet */
   X(bmm) X(bmm_backward) X(cross_entropy) X(cross_entropy_backward) X(argmax) X(adamw) X(sum_squares)         \
   X(copy_scores) X(copy_scores_backward) X(linear_attention) X(linear_attention_backward) X(attention)        \
   X(attention_backward) X(wkv1) X(wkv1_backward) X(wkv2) X(wkv2_backward) X(wkv4) X(wkv4_backward) X(wkv6)    \
-  X(wkv6_backward) X(wkv7) X(wkv7_backward) X(selective_scan) X(selective_scan_backward)
+  X(wkv6_backward) X(wkv7) X(wkv7_backward) X(selective_scan) X(selective_scan_backward) \
+  X(steps) X(steps_backward)
 /* clang-format on */
 
 #define CALL(name) \

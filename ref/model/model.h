@@ -102,11 +102,17 @@ extern const SizeName model_size_names[];
 
 /* The official trainer's groups: learning-rate multiples, and weight decay on matrices called ".weight". */
 Optim *model_optimizer(Model *m, const OptConfig *cfg);
+/* The same in an optimizer of several things: its parameters first, first + 1, .., named with the prefix. */
+void model_opt_add(Model *m, Optim *o, int first, const char *prefix);
 
 #define CARRIED_PREFIX "carried." /* what a file holds besides, and is no part of the model, has names that begin so */
-/* An optimizer in a checkpoint: tensors "optim.m.NAME" and "optim.v.NAME", and its step. */
-void opt_write(const Optim *o, const Model *m, FileWriter *w);
-void opt_restore(Optim *o, Model *m, TensorFile *f); /* fails, changing nothing, if something is missing */
+/* An optimizer in a file, of a model or not. With the prefix "optim.", which model_load passes over: tensors
+   "optim.m.NAME" and "optim.v.NAME" of all that was ever trained; texts "optim.step", "optim.steps.NAME" where a
+   parameter has moved less often, "optim.frozen.NAME", "optim.rate.GROUP" where it was set. */
+enum { OPT_NAME = 320 }; /* the longest name of a parameter in there */
+void opt_write(const Optim *o, const char *prefix, FileWriter *w);
+/* Parameters are frozen as they were. Fails, changing nothing, if something is missing, or there for another one. */
+void opt_restore(Optim *o, const char *prefix, TensorFile *f);
 
 /* ---- state (state.c, state_rows.c) ---- */
 

@@ -146,7 +146,7 @@ if exists(golden .. "v7.pth") then
     fails(function() rwkv.load "../shared/cases/files/16-what-a-file-is/arrays.npz" end, "is a zip archive that was cut short")
   end)
 else
-  print "SKIPPED official .pth files: ../shared/golden is not there"
+  print "SKIPPED: official .pth files: ../shared/golden is not there"
 end
 
 -- ---- PyTorch ----
@@ -175,7 +175,7 @@ if select(2, shell "python3 -c 'import torch'") == 0 then
     end
   end)
 else
-  print "SKIPPED files that PyTorch writes: python3 has no torch"
+  print "SKIPPED: files that PyTorch writes: python3 has no torch"
 end
 
 os.execute("rm -r " .. dir)

@@ -20,7 +20,7 @@ local text, other = "some words", "others"
 for _, version in ipairs { "v1", "v4", "v7" } do
   test(version .. ": of the output of the last norm", function()
     local model, tokenizer = small(version), bytes()
-    local y = rwkv.no_grad(function() return (model:hidden(tokenizer:encode(text))) end):tolist()[1]
+    local y = rwkv.no_grad(function() return (model:forward(tokenizer:encode(text), nil, { hidden = true })) end):tolist()[1]
     local mean = {}
     for c = 1, 32 do
       mean[c] = 0
@@ -47,9 +47,9 @@ test("of the state", function()
   end
   local q = { tokenizer = tokenizer, from = "state", normalize = false, piece = 3 }
   equal(model:embed(text, q):tolist(), { want }, 1e-5)
-  q.layer = 1
+  q.layer = 2
   equal(model:embed(ids, q):tolist(), { want }, 1e-5)
-  q.layer = 0
+  q.layer = 1
   assert(model:embed(text, q):tolist()[1][40] ~= want[40])
   equal(#want, model:state_floats() // 2)
 end)

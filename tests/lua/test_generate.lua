@@ -216,5 +216,5 @@ if file then
     equal(text, "result in the strong and the process of ")
   end)
 else
-  print "SKIPPED a real model: ../shared/data is not there"
+  print "SKIPPED: a real model: ../shared/data is not there"
 end

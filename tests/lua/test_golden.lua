@@ -145,7 +145,7 @@ if io.open(tiny .. ".safetensors") then
     assert(not out:find "do not tell these apart", out)
   end)
 else
-  print "SKIPPED ../shared/data/tiny is not there"
+  print "SKIPPED: ../shared/data/tiny is not there"
 end
 
 -- ---- files of others ----

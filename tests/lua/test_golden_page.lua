@@ -36,7 +36,7 @@ for _, case in ipairs {
 } do
   local language, program, name, build, command = table.unpack(case)
   if shell("command -v " .. program) == "" then
-    print(("SKIPPED the program in %s: there is no %s"):format(language, program))
+    print(("SKIPPED: the program in %s: there is no %s"):format(language, program))
   else
     test("the page's program in " .. language .. " reads packs, also one without weights and a large one", function()
       rwkv.write_file(dir .. "/" .. name, code(language) .. "\n")
@@ -64,7 +64,7 @@ if shell "command -v python3" ~= "" then
     assert(lines <= 30, lines)
   end)
 else
-  print "SKIPPED the script that checks a layer: there is no python3"
+  print "SKIPPED: the script that checks a layer: there is no python3"
 end
 
 for row in page:gmatch "\n| (v[%d.]+ | [^\n]+) |" do

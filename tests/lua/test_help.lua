@@ -53,7 +53,7 @@ test("names lead to their entries", function()
   text = printed "opt:step"
   assert(text:find "norm of the gradient" and text:find "not finite", text)
   text = printed "rwkv.adamw"
-  assert(text:find("AdamW with the official groups", 1, true), text)
+  assert(text:find("A model has the official groups", 1, true), text)
   text = printed "step" -- of the optimizer, though another name ends so too
   assert(text:find "opt:step" and not text:find "end_step", text)
 end)
@@ -81,6 +81,18 @@ test("lines are as wide as a terminal at most", function()
   for name in pairs(rwkv) do
     for line in printed("rwkv." .. name):gmatch "[^\n]+" do assert(utf8.len(line) <= 100, line) end
   end
+end)
+
+test("versions, equations, slots and other words", function()
+  for name, parts in pairs { v7 = { "[v7.1]", "[v7.12]", "hooks.md", "aviary info v7" }, ["v7.3"] = { "[v7.3] w = -e^{-1/2}", "Goose" },
+    ["[v7.3]"] = { "[v7.3] w = " }, decay = { "log-decay ≤ 0", "[hooks.md: The slots]", "[v7.3] w = " }, gate = { "[hooks.md: The slots]" },
+    ["v5.2"] = { "[v5.2]", "## v5 \"Eagle\"" }, mqar = { "tasks.md" } } do
+    local text = printed(name)
+    for _, part in ipairs(parts) do assert(text:find(part, 1, true), ("%s: '%s' is not in\n%s"):format(name, part, text)) end
+    equal(select(2, check.shell(("%s help '%s'"):format(program, name))), 0)
+  end
+  for version in io.open "PAPER_NOTES.md":read "a":gmatch "\n## (v%d+)" do assert(printed(version):find("%[" .. version .. ".1%]")) end
+  assert(printed "linar":find "did you mean 'linear'")
 end)
 
 test("aviary help", function()

@@ -290,7 +290,7 @@ test("zero-size tensors everywhere", function()
   end
   equal(rwkv.zeros(3, 0):sum(2):tolist(), { 0, 0, 0 })
   fails(function() rwkv.ones(0):argmax() end, "argmax")
-  fails(function() rwkv.zeros(0, 3):embed { 0 } end, "index 0 at [1,1]")
+  fails(function() rwkv.zeros(0, 3):embed { 0 } end, "there are no ids")
   fails(function() rwkv.zeros(0):layer_norm(rwkv.zeros(0), rwkv.zeros(0)) end, "norm")
 end)
 test("whole numbers are never cut to 32 bits", function()
@@ -375,7 +375,7 @@ test("huge sizes", function()
   fails(function() x:flatten(math.mininteger) end, "axis")
   fails(function() rwkv.zeros(0, big, big, big):flatten(2) end, "whole number")
   equal(x:tril(math.maxinteger):tolist(), { { 1 }, { 1 }, { 1 } })
-  equal(x:triu(0 / 0):sum():item(), 0)
+  fails(function() x:triu(0 / 0) end, "whole number")
   fails(function() rwkv.attention(x, x, x, big) end, "attention")
   for _, name in ipairs(rwkv.versions()) do
     for _, size in ipairs { -1, 1, 3, 2 ^ 24, 2 ^ 31 - 1, 2 ^ 31, 0 / 0, 1.5 } do

@@ -235,7 +235,7 @@ test("states of models with other hooks", function()
     for i, a in ipairs(models) do
       local state = a:state()
       for k, b in ipairs(models) do
-        local same = i == k or i + k == 6 and i ~= 3 and false
+        local same = i == k or i + k == 5 and (i == 2 or k == 2) -- the same hook, bound to each
         if same then b:forward({ 1 }, state) else fails(function() b:forward({ 1 }, state) end, "another model") end
       end
     end
@@ -540,7 +540,11 @@ test("everything else inside a hook", function()
   end)
   opt = rwkv.adamw(m, {})
   for _ = 1, 4 do
+    local l = m:loss({ 1, 2, 3 }, { 2, 3, 4 })
+    fails(function() l:backward() end, "was written to") -- by t:set
+    inside = true
     m:loss({ 1, 2, 3 }, { 2, 3, 4 }):backward()
+    inside = false
     opt:step()
   end
   collectgarbage "incremental"
@@ -713,6 +717,9 @@ test("what only a trusted script can reach", function()
       if type(value) == "function" and not out[name] then
         out[name] = value
         upvalues(value, out)
+      elseif name == "hooks" and not out.hooks then -- the library's table
+        out.hooks = value
+        for _, f in pairs(value) do if type(f) == "function" then upvalues(f, out) end end
       end
     end
   end

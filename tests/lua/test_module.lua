@@ -82,6 +82,20 @@ test("errors are Lua errors", function()
   assert(out:find("expected one", 1, true), out)
 end)
 
+test("another Lua is refused in a sentence", function()
+  local tried = 0
+  for _, other in ipairs { "lua5.1", "luajit", "lua5.2", "lua5.3", "lua5.5" } do
+    if select(2, check.shell(other .. " -v")) == 0 then
+      tried = tried + 1
+      for _, name in ipairs { "rwkv", "rwkv.core" } do
+        local out = check.shell(('%s -e "print(pcall(require, \'%s\'))"'):format(stock:gsub("lua5.4$", other), name))
+        assert(out:find("^false\t" .. name .. " is a module for Lua 5.4, and this is .*\n$"), out)
+      end
+    end
+  end
+  if tried == 0 then print "SKIPPED: there is no other Lua (Debian: lua5.3, luajit)" end
+end)
+
 test("what only the program can is refused", function()
   if rwkv.precision ~= "float32" then return end
   local out = run(stock, [[print(pcall(require "rwkv".need_double))]])

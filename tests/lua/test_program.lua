@@ -27,11 +27,90 @@ test("what is not there is named", function()
   contains(out, "nonsense")
   equal(status, 1)
   out, status = check.shell(program .. " --nonsense")
-  contains(out, "usage")
+  contains(out, "'--nonsense'", "usage")
   equal(status, 1)
   out, status = check.shell(program .. " --backend slow -e ''")
   contains(out, "slow")
   equal(status, 1)
+end)
+
+test("a misspelt word is told the nearest", function()
+  for words, parts in pairs { ["verfy a b"] = { "'verfy'", "'verify'" }, ["--treads 2 -e ''"] = { "'--treads'", "'--threads'" },
+    ["bench trian"] = { "'trian'", "'train'" }, ["golden dif"] = { "'dif'", "'diff'" }, ["eval txt"] = { "'txt'", "'text'" },
+    ["info --dmi 3"] = { "--dmi", "'--dim'" }, ["generate x -prompt y"] = { "-prompt", "'--prompt'" },
+    ["experiments/mqar_versions.lua --scal quick"] = { "--scal", "'--scale'" },
+    ["experiments/mqar_versions.lua --set exmples=1"] = { "exmples", "'examples'" } } do
+    local out, status = check.shell(program .. " " .. words)
+    contains(out, "did you mean", table.unpack(parts))
+    assert(status > 0 and not out:find "traceback", out)
+  end
+end)
+
+test("mistakes in the command line are said in one line", function()
+  for words, part in pairs { ["experiments/mqar_demo.lua --scale tiny"] = "--scale tiny: expected smoke or small",
+    ["experiments/mqar_demo.lua --versions v99"] = "v99", ["experiments/mqar_versions.lua --set examples=-5"] = "examples is -5",
+    ["experiments/mqar_versions.lua --set dims=-5"] = "dim is -5", ["experiments/mqar_versions.lua --scale=quick"] = "--scale quick",
+    ["experiments/mqar_versions.lua --models nonsense"] = "nonsense",
+    ["--threads"] = "--threads needs a value", ["-e"] = "a line of Lua is missing", ["verify"] = "usage" } do
+    local out, status = check.shell(program .. " " .. words)
+    contains(out, part)
+    assert(status == 1 and select(2, out:gsub("\n", "")) == 1, out)
+  end
+end)
+
+test("-h and --help everywhere", function()
+  for _, word in ipairs { "-h", "--help" } do
+    for command in check.shell("ls lua/commands"):gmatch "(%w+)%.lua" do
+      local out, status = check.shell(("%s %s %s"):format(program, command, word))
+      contains(out, "aviary " .. command)
+      equal(status, 0)
+    end
+    for script in check.shell("ls experiments/*.lua experiments/peers/*.lua"):gmatch "%S+" do
+      local text = io.open(script):read "a"
+      if text:find "options%(arg" then
+        local out, status = check.shell(("%s %s %s"):format(program, script, word))
+        contains(out, text:match "^%-%- ([^\n]+)", "\n  --")
+        equal(status, 0)
+      end
+    end
+    local out, status = check.shell(program .. " " .. word)
+    contains(out, "usage", "--max-memory", "--version")
+    equal(status, 0)
+  end
+  contains(check.shell(program .. " eval text MODEL --help"), "aviary eval text")
+end)
+
+test("-e knows rwkv and help", function()
+  equal(check.shell(program .. " -e 'print(rwkv.ones(2))'"), "tensor[2] {1, 1}\n")
+  contains(check.shell(program .. " -e 'help \"linear\"'"), "x:linear")
+end)
+
+test("a script on the standard input", function()
+  local out, status = check.shell("printf 'local a = 1\nprint(a, arg[1])' | " .. program .. " - one")
+  equal(out, "1\tone\n")
+  equal(status, 0)
+  equal(select(2, check.shell("echo 'error \"bad\"' | " .. program .. " -")), 1)
+  equal(select(2, check.shell("printf 'error \"bad\"\n1\n' | " .. program)), 1)
+end)
+
+test("a script that is not here is looked for beside the library", function()
+  local out, status = check.shell(("p=$(realpath %s) && cd / && $p experiments/mqar_demo.lua --help"):format(program))
+  contains(out, "aviary experiments/mqar_demo.lua", "--versions")
+  equal(status, 0)
+end)
+
+test("Ctrl-C: status 130, and how it goes on", function()
+  local function interrupted(words)
+    return check.shell(("%s %s & sleep 2; kill -INT $!; wait $!"):format(program, words))
+  end
+  local out, status = interrupted "-e 'while true do end'"
+  equal(out, "aviary: (command line):1: interrupted\n")
+  equal(status, 130)
+  out, status = interrupted "experiments/mqar_demo.lua --versions v7 --out runs/test_interrupted"
+  contains(out, "the same command goes on", "aviary: experiments/mqar_demo.lua:21: interrupted\n")
+  equal(status, 130)
+  check.shell "rm -rf runs/test_interrupted"
+  equal(select(2, interrupted "golden make v7 /tmp/none.safetensors --dim 512 --heads 8"), 130)
 end)
 
 test("--version says what was built with what", function()
@@ -39,6 +118,7 @@ test("--version says what was built with what", function()
   contains(out, "commit " .. rwkv.commit .. ", " .. rwkv.precision, "\ncompiler   ", "\nlibraries  Lua 5.4", "OpenBLAS 0.", "cJSON 1.",
     "libzip 1.", "\nplots      gnuplot ", "\nprocessor  ", "\nfast path  vectors of ")
   equal(status, 0)
+  equal(check.shell(program .. " -v"), out)
   contains(check.shell(program .. " --double --version"), ", float64\n", "products of matrices by OpenBLAS")
 end)
 

@@ -8,7 +8,7 @@ rwkv.backend "reference"
 local data = "../shared/data/"
 local function is_there(name)
   if io.open(data .. name) then return true end
-  print(("SKIPPED %s%s is not there"):format(data, name))
+  print(("SKIPPED: %s%s is not there"):format(data, name))
   return false
 end
 

@@ -5,12 +5,17 @@ local test, equal, program = check.test, check.equal, check.program
 
 local function quoted(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
 
--- What comes out when lines are piped into the program.
-local function typed(...)
+-- What comes out when lines are piped into the program, and its exit status.
+local function ended(...)
   local path = os.tmpname()
   rwkv.write_file(path, table.concat({ ... }, "\n") .. "\n")
   local out, status = check.shell(program .. " < " .. path)
   os.remove(path)
+  return out, status
+end
+
+local function typed(...)
+  local out, status = ended(...)
   equal(status, 0)
   return out
 end
@@ -47,19 +52,20 @@ end)
 
 test("objects with __tostring, faulty ones too", function()
   equal(typed "setmetatable({}, { __tostring = function() return 'mine' end })", "mine\n")
-  local out = typed("setmetatable({}, { __tostring = function() error 'no' end })", "1")
+  local out = ended("setmetatable({}, { __tostring = function() error 'no' end })", "1")
   assert(out:find "__tostring failed" and out:find "no" and out:find "1\n$", out)
   equal(typed "{ setmetatable({}, { __name = 'thing' }) }":match "^{thing: ", "{thing: ")
 end)
 
 test("errors: texts, objects, objects whose __tostring fails; the prompt goes on", function()
-  local out = typed("error 'bad'", "error { code = 7 }",
+  local out, status = ended("error 'bad'", "error { code = 7 }",
     "error(setmetatable({}, { __tostring = function() return 'mine' end }))",
     "error(setmetatable({}, { __tostring = error }))", "error()", "x = = 1", "'on'")
   local parts = { "typed:1: bad", "table: 0x", "mine\n", "__tostring fails", "nil", "unexpected symbol", "on\n" }
   for _, part in ipairs(parts) do
     assert(out:find(part, 1, true), part .. " is not in\n" .. out)
   end
+  equal(status, 1)
 end)
 
 -- ---- at a terminal ----
@@ -75,8 +81,9 @@ rwkv.mkdir(home)
 
 -- ("text to wait for", "keys to type", ...). Keys are typed at the prompt only: between two lines the terminal is not
 -- the editor's, and may take Ctrl-D for itself.
+local locale = ""
 local function at_terminal(...)
-  local words = { "env -u XDG_STATE_HOME -u NO_COLOR HOME=" .. home, "python3 tests/lua/lib/terminal.py", program }
+  local words = { "env -u XDG_STATE_HOME -u NO_COLOR", locale, "HOME=" .. home, "python3 tests/lua/lib/terminal.py", program }
   for _, step in ipairs { ... } do words[#words + 1] = quoted(step) end
   return check.shell(table.concat(words, " "))
 end
@@ -98,6 +105,20 @@ test("Tab: functions of rwkv, methods, globals, keywords, files; nothing is call
     [[\x04]])
   came(out, status)
   assert(not out:find("\ncalled", 1, true), out)
+end)
+
+test("Tab goes on in a directory", function()
+  local out, status = at_terminal("> ", [[#io.open("tests/lu\tli\tchec\t"):read "a" > 9\r]], result "true", [[\x04]])
+  came(out, status)
+end)
+
+test("letters beyond ASCII, whatever the locale", function()
+  for _, how in ipairs { "LC_ALL=C", "-u LC_ALL -u LC_CTYPE -u LANG", "LC_ALL=nonsense", "LC_ALL=C.UTF-8" } do
+    locale = how
+    local out, status = at_terminal("> ", [[#"gr\u00fc\u00dfe \u65e5\u672c"\r]], result "14", [[\x04]])
+    came(out, status)
+  end
+  locale = ""
 end)
 
 test("Ctrl-C takes back a line or stops what runs; Ctrl-D leaves", function()

@@ -299,7 +299,7 @@ test("Ctrl-C, in a coroutine too", function()
     f:close()
     out, status = shell([[P=%s; cd %s; rm -rf runs; $P script.lua & until [ -e runs/ready ]; do sleep 0.02; done
       kill -INT $!; wait $!]], program, directory)
-    assert(status == 1 and out:find("script.lua:1: interrupted", 1, true), out)
+    assert(status == 130 and out:find("script.lua:1: interrupted", 1, true), out)
   end
   out = shell([[(echo 'while true do end'; sleep 1; echo 'print(6 * 7)') | %s & sleep 0.5; kill -INT $!; wait $!]],
     program)

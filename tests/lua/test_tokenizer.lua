@@ -64,7 +64,7 @@ end
 test("World: ids of the official tokenizer", function()
   local path = "../shared/data/vocab/rwkv_vocab_v20230424.txt"
   local cases = read "../shared/golden/world_tokenizer.jsonl"
-  if not cases or not read(path) then return print "SKIPPED ../shared/golden, ../shared/data/vocab are not there" end
+  if not cases or not read(path) then return print "SKIPPED: ../shared/golden, ../shared/data/vocab are not there" end
   local dos = write(read(path):gsub("\n", "\r\n"), "dos.txt")
   for _, t in ipairs { rwkv.tokenizer(path), rwkv.tokenizer(dos) } do
     equal({ t:kind(), t:size(), t:bytes(0), t:bytes(256) }, { "world", 65530, "", "\255" })

@@ -5,7 +5,7 @@ local tsv = require "rwkv.tsv"
 
 local common = {}
 
--- ---- what is wrong with a call: a message without a traceback (lua/commands/bench.lua) ----
+-- ---- what is wrong with a call: a message without a traceback (lua/rwkv/command.lua) ----
 
 common.Failure = { __tostring = function(f) return f.message end }
 

@@ -3,6 +3,7 @@ local core = require "rwkv.core"
 local digest = require "rwkv.digest"
 local file = require "rwkv.file"
 local models = require "rwkv.models"
+local nearest = require "rwkv.nearest"
 local options_of = require "rwkv.options"
 local provenance = require "rwkv.provenance"
 
@@ -118,7 +119,7 @@ end
 function eval.run(name, arguments, tools)
   if not known(name) then
     error(("%susage: aviary eval %s MODEL ..; `aviary help eval` explains them"):format(
-      name and ("there is no evaluation '%s'\n"):format(name) or "", table.concat(eval.names, "|")), 0)
+      name and ("there is no evaluation '%s'%s\n"):format(name, nearest.hint(name, eval.names)) or "", table.concat(eval.names, "|")), 0)
   end
   local kind = require("rwkv.eval." .. name)
   local o = read_options(arguments, kind)

@@ -9,6 +9,7 @@ return {
       ["value.weight"] = parts.map(d.A, d.C), ["output.weight"] = parts.map(d.C, d.A) }
   end,
   state = function(d) return { keys = { "tokens", d.A }, values = { "tokens", d.A }, position = { 1 } } end,
+  flops = function(d, tokens) return 4 * d.A * (tokens + 1) end, -- scores, and what they weigh
   apply = function(x, s, p, d)
     local cos, sin, y
     cos, sin, s.position = parts.rotation(s.position, d)

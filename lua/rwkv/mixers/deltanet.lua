@@ -35,6 +35,7 @@ end
 local function with_range(name, range)
   return {
     kind = "time_mix", name = name, params = params, state = state,
+    flops = function(d) return 9 * d.A * d.N end, -- as wkv7
     apply = function(x, s, p, d)
       local q, k, v = streams(x, s, p, d)
       local beta = parts.per_channel(x:linear(p["beta.weight"]):sigmoid() * range, d)

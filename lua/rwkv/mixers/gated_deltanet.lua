@@ -15,6 +15,7 @@ return {
     return list
   end,
   state = deltanet.state,
+  flops = function(d) return 9 * d.A * d.N end, -- as wkv7
   apply = function(x, s, p, d)
     local q, k, v = deltanet.streams(x, s, p, d)
     local beta = parts.per_channel(x:linear(p["beta.weight"]):sigmoid(), d)

@@ -13,6 +13,7 @@ return {
       ["decay2.weight"] = parts.map(d.A, 16), decay_bias = { d.A, init = 0 }, scale = { d.A, init = 1 } }
   end,
   state = function(d) return { S = { d.H, d.N, d.N } } end,
+  flops = function(d) return 5 * d.A * d.N end, -- as wkv6
   apply = function(x, s, p, d)
     local q, k = x:linear(p["query.weight"]) * d.N ^ -0.5, x:linear(p["key.weight"])
     local v = x:linear(p["value.weight"])

@@ -12,11 +12,12 @@ return {
       ["value.weight"] = parts.map(d.A, d.C), ["output.weight"] = parts.map(d.C, d.A) }
   end,
   state = function(d) return { S = { d.H, d.N, d.N }, z = { d.A } } end,
+  flops = function(d) return 5 * d.A * d.N end, -- as wkv6
   apply = function(x, s, p, d)
     local q, k = feature(x:linear(p["query.weight"])), feature(x:linear(p["key.weight"]))
     local y, sums
     y, s.S = rwkv.wkv6(q, rwkv.zeros(d.A), k, x:linear(p["value.weight"]), rwkv.ones(d.A), s.S)
-    sums = k:cumsum(2) + s.z:reshape(d.B, 1, d.A)
+    sums = rwkv.concat({ s.z:reshape(d.B, 1, d.A), k }, 2):cumsum(2):slice(2, 2)
     s.z = sums:slice(2, -1):reshape(d.B, d.A)
     local heads = { d.B, d.T, d.H, d.N }
     local norm = (q * sums):reshape(heads):sum(-1, true)

@@ -25,6 +25,7 @@ return {
       end }, skip = { D, init = 1 } }
   end,
   state = function(d) return { h = { inner(d), N }, past = { width - 1, inner(d) } } end,
+  flops = function(d) return 7 * inner(d) * N end,
   apply = function(x, s, p, d)
     local D, R = inner(d), rank(d)
     local both = x:linear(p["input.weight"])

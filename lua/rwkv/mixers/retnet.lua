@@ -19,6 +19,7 @@ return {
       ["output.weight"] = parts.map(d.C, d.A) }
   end,
   state = function(d) return { S = { d.H, d.N, d.N }, position = { 1 } } end,
+  flops = function(d) return 5 * d.A * d.N end, -- as wkv6
   apply = function(x, s, p, d)
     local gamma = rwkv.tensor(decays(d))
     local cos, sin, y

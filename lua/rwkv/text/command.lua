@@ -1,36 +1,14 @@
--- What the commands on text share: their options, the model and its vocabulary, where text goes, how they end.
+-- What the commands on text share besides what all share: their options, the model and its vocabulary, where text goes.
 local core = require "rwkv.core"
 local file = require "rwkv.file"
 local options = require "rwkv.options"
 local vocab = require "rwkv.text.vocab"
 local visible = require "rwkv.visible"
 
-local command = {}
-
-command.interrupted = 130 -- the status of a program that Ctrl-C ended
+local command = setmetatable({}, { __index = require "rwkv.command" })
 
 -- The options of the sampler, and what official code has for them.
 command.sampling = { temperature = 1.0, top_p = 0.85, top_k = 0, presence = 0.2, frequency = 0.2, decay = 0.996, seed = 0 }
-
-function command.is_interrupt(message) return type(message) == "string" and message:match "interrupted$" ~= nil end
-
--- The value of f(...), or true in its place and nothing if Ctrl-C ended it.
-function command.until_interrupt(f, ...)
-  local ok, message = pcall(f, ...)
-  if ok then return false, message end
-  if command.is_interrupt(message) then return true end
-  error(message, 0)
-end
-
--- The status with which the program shall end after the command f(arguments) -> status. What is wrong is said in a line.
-function command.status(name, f)
-  local ok, result = xpcall(f, function(e) return type(e) == "string" and e or debug.traceback(tostring(e)) end,
-    table.move(arg, 1, #arg, 1, {}))
-  if ok then return result or 0 end
-  local message = result:gsub("^[^\n ]+%.lua:%d+: ", "")
-  visible.say("%s: %s", name, (message:gsub("^" .. name .. ": ", "")))
-  return command.is_interrupt(result) and command.interrupted or 1
-end
 
 -- The options over several tables of defaults, and one argument without a name.
 function command.options(arguments, usage, ...)

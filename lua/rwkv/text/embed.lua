@@ -19,8 +19,8 @@ local function check(model, o)
     end
   end
   local layers = model:config().layers
-  if o.layer ~= nil and not (math.tointeger(o.layer) and o.layer >= 0 and o.layer < layers) then
-    fail("layer: expected a whole number from 0 to %d, found %s", layers - 1, tostring(o.layer))
+  if o.layer ~= nil and not (math.tointeger(o.layer) and o.layer >= 1 and o.layer <= layers) then
+    fail("layer: expected a whole number from 1 to %d, found %s", layers, tostring(o.layer))
   end
   if o.layer ~= nil and o.from ~= "state" then fail "layer: is for from = 'state'" end
   if o.pool ~= nil and o.from == "state" then fail "pool: is for from = 'hidden'" end
@@ -36,7 +36,7 @@ local function run(model, ids, piece, f)
   for from = 1, #ids, piece do
     local part = table.move(ids, from, math.min(from + piece - 1, #ids), 1, {})
     core.no_grad(function()
-      local y = model:hidden(part, state)
+      local y = model:forward(part, state, { hidden = true })
       f(y:reshape(#part, y:size(-1)), from + piece > #ids)
     end)
   end
@@ -98,7 +98,7 @@ return function(model, texts, o)
   local rows = {}
   for i, text in ipairs(texts) do
     local ids = ids_of(text, o, i)
-    local row = from_state and state_of(model, ids, piece, o.layer or model:config().layers - 1)
+    local row = from_state and state_of(model, ids, piece, (o.layer or model:config().layers) - 1)
       or pooled[o.pool or "mean"](model, ids, piece)
     rows[i] = core.no_grad(function()
       row = row:reshape(1, -1)

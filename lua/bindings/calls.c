@@ -1,0 +1,62 @@
+/* How functions are called: more arguments than stand here are an error, where they would be passed over in silence.
+   Not here are functions that take any number, and names with several meanings. */
+#include "bind.h"
+
+/* clang-format off */
+static const char *const calls[] = {
+    "x:exp()", "x:log()", "x:sqrt()", "x:square()", "x:abs()", "x:sin()", "x:cos()", "x:tanh()", "x:sigmoid()",
+    "x:silu()", "x:relu()", "x:relu2()", "x:softplus()", "x:mish()", "x:rsqrt()", "x:reciprocal()", "x:pow(p)",
+    "x:round(dtype)", "x:maximum(y)", "x:minimum(y)", "x:clamp(low, high)", "x:lerp(p, mu)", "x:gt(y)", "x:ge(y)",
+    "x:lt(y)", "x:le(y)", "x:eq(y)", "x:ne(y)", "x:masked_fill(mask, number)", "x:tril(k)", "x:triu(k)",
+    "x:linear(w, bias)", "x:matmul(m)", "x:bmm(y)", "x:embed(tokens)", "x:layer_norm(weight, bias, eps)",
+    "x:group_norm(heads, weight, bias, eps)", "x:l2norm(heads, eps)", "x:softmax(axis)", "x:log_softmax(axis)",
+    "x:sum(axis, keep)", "x:mean(axis, keep)", "x:max(axis, keep)", "x:min(axis, keep)",
+    "x:var(axis, keep, unbiased)", "x:std(axis, keep, unbiased)", "x:norm(axis, keep)", "x:cumsum(axis)",
+    "x:argmax(axis)", "x:transpose(axis1, axis2)", "x:t(axis1, axis2)", "x:gather(index)", "x:flatten(first, last)",
+    "x:squeeze(axis)", "x:unsqueeze(axis)", "x:slice(axis, first, last)", "x:split(axis, sizes)", "x:chunk(n, axis)",
+    "x:shift(carry)", "x:conv(w, carry)", "x:cross_entropy(targets, l2wrap)", "x:item()", "x:tolist()", "x:dim()",
+    "x:numel()", "x:keep()", "x:detach()", "x:clone()", "x:grad()", "x:zero_grad()", "x:requires_grad(on)",
+    "x:backward()", "rwkv.zeros_like(x)", "rwkv.ones_like(x)", "rwkv.arange(start, stop, step)", "rwkv.seed(n)",
+    "rwkv.concat(list, axis)", "rwkv.cat(list, axis)", "rwkv.stack(list, axis)", "rwkv.where(mask, a, b)",
+    "rwkv.wkv2(w, u, e, v, a, b, eps)", "rwkv.wkv4(w, u, k, v, a, b, p)", "rwkv.wkv6(r, w, k, v, u, S)",
+    "rwkv.wkv7(r, w, k, v, a, b, S)", "rwkv.selective_scan(x, delta, A, B, C, h)",
+    "rwkv.attention(q, k, v, heads, keys, values)", "rwkv.sampler(options)", "rwkv.tokens(list)", "rwkv.versions()",
+    "rwkv.end_step()", "rwkv.tape_bytes()", "rwkv.time()", "rng:uniform(low, high)", "rng:normal(mean, deviation)",
+    "rng:integer(low, high)", "rng:shuffle(list)", "sampler:pick(logits, row)", "sampler:saw(id)", "sampler:memory()"};
+/* clang-format on */
+
+const char *call_of(const char *name)
+{
+  size_t n = strlen(name);
+  for (int i = 0; i < COUNT(calls); i++) {
+    const char *at = calls[i] + strcspn(calls[i], ":.") + 1;
+    if (strncmp(at, name, n) == 0 && at[n] == '(') return calls[i];
+  }
+  return NULL;
+}
+
+static int names_in(const char *list) /* "(axis, keep)" -> 2 */
+{
+  int n = list[1] != ')';
+  for (; *list; list++) n += *list == ',';
+  return n;
+}
+
+void check_count(lua_State *L, const char *call)
+{
+  int objects = strchr(call, ':') != NULL, n = lua_gettop(L);
+  while (n && lua_isnil(L, n)) n--;
+  n -= objects;
+  if (n > names_in(strchr(call, '('))) luaL_error(L, "%s was given %d argument%s", call, n, n == 1 ? "" : "s");
+}
+
+/* checked_call(name, ...): raises if these are too many arguments for the function */
+static int checked_call(lua_State *L)
+{
+  const char *call = call_of(luaL_checkstring(L, 1));
+  lua_remove(L, 1);
+  if (call) check_count(L, call);
+  return 0;
+}
+
+void open_calls(lua_State *L) { add_private(L, (luaL_Reg[]){{"checked_call", checked_call}, {NULL, NULL}}); }

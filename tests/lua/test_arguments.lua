@@ -1,0 +1,182 @@
+-- What arguments may be: ranges, names of fields and methods, how many there are; what a message says of them.
+local rwkv = require "rwkv"
+local check = require "tests.lua.lib.check"
+local test, fails, equal = check.test, check.fails, check.equal
+
+local zeros, full = rwkv.zeros, rwkv.full
+
+-- Zeros of a shape, but for one number at a place counted from 1.
+local function with(x, place, ...)
+  local shape, at = { ... }, 1
+  for axis, i in ipairs(place) do
+    local step = 1
+    for later = axis + 1, #shape do step = step * shape[later] end
+    at = at + (i - 1) * step
+  end
+  local list = {}
+  for i = 1, zeros(...):size() do list[i] = i == at and x or 0 end
+  return rwkv.tensor(list):reshape(...)
+end
+
+local btc, nan, infinite = zeros(2, 20, 4), 0 / 0, 1 / 0
+local S = zeros(2, 2, 2, 2)
+local x = rwkv.tensor { { 1, 2 }, { 3, 4 } }
+local ones = rwkv.ones(2)
+
+-- ---- ranges ----
+
+local ranges = { -- name = { what is called with the wrong value, message }
+  wkv7 = { function(w) rwkv.wkv7(btc, w, btc, btc, btc, btc, S) end, "w" },
+  wkv6 = { function(w) rwkv.wkv6(btc, w, btc, btc, zeros(4), S) end, "w" },
+  wkv4 = { function(w) rwkv.wkv4(w, zeros(4), btc, btc, zeros(2, 4), zeros(2, 4), full(-1e38, 2, 4)) end, "w" },
+}
+
+test("log-decays are at most 0", function()
+  for name, case in pairs(ranges) do
+    local place = { 2, 17, 3 }
+    fails(function() case[1](with(0.5, place, 2, 20, 4)) end, "test_arguments.lua", name .. ": w is 0.5 at [2,17,3], "
+      .. "expected a log-decay, at most 0")
+    fails(function() case[1](with(nan, place, 2, 20, 4)) end, name .. ": w is nan at [2,17,3]")
+    fails(function() case[1](with(infinite, place, 2, 20, 4)) end, name .. ": w is inf at [2,17,3]")
+    case[1](with(-0.5, place, 2, 20, 4))
+    case[1](with(-0.0, place, 2, 20, 4))
+    case[1](with(-infinite, place, 2, 20, 4))
+    if name ~= "wkv7" then fails(function() case[1](with(2, { 3 }, 4)) end, name .. ": w is 2 at [3]") end
+  end
+  local two = with(0.5, { 1, 1, 1 }, 2, 20, 4) + with(0.75, { 2, 20, 4 }, 2, 20, 4) -- the worst one is named
+  fails(function() ranges.wkv7[1](two) end, "w is 0.75 at [2,20,4]")
+  local long = with(0.5, { 3, 400, 3 }, 3, 500, 4) -- far behind the first part
+  fails(function() rwkv.wkv6(long, long, long, long, zeros(4), zeros(3, 2, 2, 2)) end, "w is 0.5 at [3,400,3]")
+end)
+
+test("a decay of a hook has the same range", function()
+  local h = rwkv.hook { kind = "decay", name = "grows", apply = function(_, _, d) return with(0.5, { 3 }, d.A) end }
+  local m = rwkv.model { version = "v7", layers = 2, dim = 8, head_size = 4, vocab = 9, hooks = { decay = h } }
+  fails(function() m:forward { 1 } end, "layer 1: returned 0.5 at [3], expected at most 0")
+end)
+
+local B, C, A = zeros(1, 3, 2), zeros(1, 3, 2), with(-1, { 1, 1 }, 2, 2)
+local d, h = zeros(1, 3, 2), zeros(1, 2, 2)
+local none = zeros(1, 2)
+
+local wrong = { -- { call, message }
+  { function() rwkv.selective_scan(d, d, with(0.25, { 2, 1 }, 2, 2), B, C, h) end, "selective_scan: A is 0.25 at [2,1], expected at most 0" },
+  { function() rwkv.selective_scan(d, with(-3, { 1, 2, 1 }, 1, 3, 2), A, B, C, h) end, "selective_scan: delta is -3 at [1,2,1], expected at least 0" },
+  { function() rwkv.wkv2(with(1, { 2 }, 2), zeros(2), d, d, none, none) end, "wkv2: w is 1 at [2], expected a log-decay" },
+  { function() rwkv.wkv2(zeros(2), zeros(2), with(-1, { 1, 3, 1 }, 1, 3, 2), d, none, none) end, "wkv2: e is -1 at [1,3,1], expected at least 0" },
+  { function() rwkv.wkv2(zeros(2), zeros(2), d, d, none, none, 0) end, "wkv2: eps: expected a number above 0, found 0" },
+  { function() (x - 2):log() end, "log: x is -1 at [1,1], expected at least 0" },
+  { function() (x - 2):sqrt() end, "sqrt: x is -1 at [1,1], expected at least 0" },
+  { function() (x - 2):rsqrt() end, "rsqrt: ", "is -1 at [1,1], expected at least 0" },
+  { function() return (x - 2) ^ 0.5 end, "is -1 at [1,1], expected at least 0" },
+  { function() (x - 2):pow(1.5) end, "pow: x is -1 at [1,1], expected at least 0" },
+  { function() x:pow(nan) end, "pow: the exponent is nan" },
+  { function() rwkv.tensor(-1):log() end, "log: x is -1, expected at least 0" },
+  { function() rwkv.where(x, 1, 0) end, "where: the mask is 4 at [2,2], expected 0 or 1" },
+  { function() rwkv.where(with(0.5, { 2 }, 2), 1, 0) end, "where: the mask is 0.5 at [2], expected 0 or 1" },
+  { function() rwkv.where(with(nan, { 2 }, 2), 1, 0) end, "where: the mask is nan at [2], expected 0 or 1" },
+  { function() x:masked_fill(x, 0) end, "the mask is 4 at [2,2], expected 0 or 1" },
+  { function() x:layer_norm(ones, ones, 0) end, "layer_norm: eps: expected a number above 0, found 0" },
+  { function() x:layer_norm(ones, ones, nan) end, "layer_norm: eps: expected a number above 0, found nan" },
+  { function() x:group_norm(1, ones, ones, -1) end, "group_norm: eps: expected a number above 0, found -1" },
+  { function() x:l2norm(1, 0) end, "l2norm: eps: expected a number above 0, found 0" },
+  { function() x:reshape(1, 2, 2):cross_entropy { { 0, 2 } } end, "cross_entropy: targets: 2 at sequence 1, position 2, expected 0 to 1" },
+  { function() x:reshape(1, 2, 2):cross_entropy({ { 0, 1 } }, -1) end, "l2wrap: expected a number at least 0, found -1" },
+  { function() x:embed { { 0, 1 }, { 1, 2 } } end, "embed: tokens: 2 at sequence 2, position 2, expected 0 to 1" },
+  { function() x:gather { { 0 }, { 2 } } end, "gather: index 2 at row 2, place 1, expected 0 to 1" },
+  { function() x:var(1, false, 1) end, "var: unbiased is 1, expected true or false" },
+  { function() rwkv.ones(1):var() end, "var: of 1 numbers, expected at least 2 (or unbiased = false)" },
+  { function() rwkv.ones(2, 1):std(2) end, "std: of 1 numbers, expected at least 2" },
+  { function() zeros(0, 3):mean() end, "mean: there are no numbers in [0,3]" },
+  { function() zeros(0, 3):mean(1) end, "mean: there are no numbers in [0,3]" },
+  { function() x:tril(0.5) end, "tril: the diagonal is 0.5, expected a whole number" },
+  { function() rwkv.concat({ x, zeros(2, 3) }, 1) end, "concat: [2,2] and [2,3] differ outside axis 1" },
+  { function() zeros(2, 0):max(2) end, "max: axis 2 of [2,0] is empty" },
+  { function() x:permute(1, 1) end, "permute: axis 1 of [2,2] is named twice" },
+  { function() rwkv.zeros({ 2 }, 3) end, "sizes are numbers or one list" },
+  { function() rwkv.rng():uniform(2, 1) end, "uniform: nothing lies from 2 to 1" },
+  { function() rwkv.rng():normal(0, -1) end, "normal: the deviation: expected a number at least 0, found -1" },
+  { function() rwkv.rng():normal(nan) end, "normal: the mean is nan" },
+}
+
+test("an argument that is out of its range is named, with the worst number and its place", function()
+  for i, case in ipairs(wrong) do
+    local ok, message = pcall(case[1])
+    if ok then error(("wrong[%d] was taken, expected '%s'"):format(i, case[2])) end
+    for j = 2, #case do
+      if not message:find(case[j], 1, true) then error(("wrong[%d]: '%s', expected '%s'"):format(i, message, case[j])) end
+    end
+    if not message:find("test_arguments.lua:", 1, true) then error("no place: " .. message) end
+  end
+end)
+
+test("the ends of a range belong to it", function()
+  assert(zeros(1):log():item() == -infinite)
+  equal(zeros(1):sqrt():item(), 0)
+  equal((zeros(1) ^ 1.5):item(), 0)
+  equal(rwkv.ones(1):var(nil, nil, false):item(), 0)
+  assert(full(nan, 1):log():item() ~= 0 and full(nan, 1):sqrt():item() ~= 0) -- NaN stays NaN
+  rwkv.selective_scan(d, d, A, B, C, h)
+  rwkv.wkv2(zeros(2), zeros(2), d, d, none, none)
+  equal(rwkv.rng():uniform(2, 2), 2)
+  equal(rwkv.rng():normal(3, 0), 3)
+end)
+
+-- ---- how many ----
+
+test("an argument too many is an error", function()
+  fails(function() x:sum(1, true, 3) end, "test_arguments.lua", "x:sum(axis, keep) was given 3 arguments")
+  fails(function() x:exp(1) end, "x:exp() was given 1 argument")
+  fails(function() x:var(1, true, false, 2) end, "test_arguments.lua", "x:var(axis, keep, unbiased) was given 4 arguments")
+  fails(function() rwkv.where(x:gt(1), 1, 0, 2) end, "rwkv.where(mask, a, b) was given 4 arguments")
+  fails(function() rwkv.stack({ x }, 1, 2) end, "rwkv.stack(list, axis) was given 3 arguments")
+  fails(function() rwkv.rng():uniform(0, 1, 2) end, "rng:uniform(low, high) was given 3 arguments")
+  equal(x:sum(nil, nil, nil):item(), 10)
+end)
+
+-- ---- names ----
+
+local function model() return rwkv.model { version = "v7", layers = 1, dim = 8, head_size = 4, vocab = 9 } end
+
+test("a method that there is not", function()
+  local m = model()
+  local opt, state = rwkv.adamw(m, {}), m:state()
+  local calls = {
+    { function() return x.T end, "tensor: there is no 'T', did you mean x:transpose()?" },
+    { function() return x.smu end, "tensor: there is no 'smu', did you mean x:sum(axis, keep)?" },
+    { function() return x:sofmax() end, "tensor: there is no 'sofmax', did you mean x:softmax(axis)?" },
+    { function() return x.cabbage end, "tensor: there is no 'cabbage'" },
+    { function() return m.emb end, "model: there is no 'emb'; a parameter is model:param(name)" },
+    { function() return m.forwrad end, "model: there is no 'forwrad', did you mean model:forward(..)?" },
+    { function() return state.gett end, "state: there is no 'gett', did you mean state:get(..)?" },
+    { function() return opt.stepp end, "optimizer: there is no 'stepp', did you mean optimizer:step(..)?" },
+    { function() return rwkv.rng().unifrom end, "rng: there is no 'unifrom', did you mean rng:uniform(low, high)?" },
+    { function() return rwkv.tokens { 1 }.to_list end, "tokens: there is no 'to_list', did you mean tokens:tolist(..)?" },
+    { function() return rwkv.sampler {}.pikc end, "sampler: there is no 'pikc', did you mean sampler:pick(logits, row)?" },
+    { function() x.foo = 1 end, "x.foo = ...: a tensor has no fields" },
+    { function() m.foo = 1 end, "model: there is no 'foo' that could be assigned" },
+    { function() state.foo = 1 end, "state: there is no 'foo' that could be assigned" },
+    { function() opt.lr = 1 end, "optimizer: there is no 'lr' that could be assigned" },
+  }
+  for _, case in ipairs(calls) do fails(case[1], "test_arguments.lua", case[2]) end
+  equal(rwkv.Tensor.cabbage, nil) -- a table may be asked
+end)
+
+test("rows of a tensor, as ipairs and pairs see them", function()
+  for _, each in ipairs { ipairs, pairs } do
+    local sums = {}
+    for i, row in each(x) do sums[i] = row:sum():item() end
+    equal(sums, { 3, 7 })
+  end
+  for _ in ipairs(zeros(0, 3)) do error "a row" end
+  for _ in pairs(zeros(0, 3)) do error "a row" end
+  local list = table.pack(table.unpack(x))
+  equal(list.n, 2)
+  fails(function() return x[3] end, "x[3]: [2,2] has rows 1 to 2")
+  fails(function() for _ in ipairs(rwkv.tensor(1)) do error "a row" end end, "no rows")
+  fails(function() for _ in pairs(rwkv.tensor(1)) do error "a row" end end, "no rows")
+  local y = x * 1
+  rwkv.end_step()
+  local _ = x + 1
+  fails(function() for _ in ipairs(y) do error "a row" end end, "a step that is over")
+end)
