@@ -14,6 +14,8 @@ local hooks = require "rwkv.hooks"
 rwkv.hook, rwkv.model, rwkv.describe, rwkv.load = hooks.define, hooks.model, hooks.describe, hooks.load
 rwkv.info = require "rwkv.info"
 rwkv.adamw = require "rwkv.optimizer"
+local session = require "rwkv.session"
+rwkv.save_session, rwkv.restore_session = session.save, session.restore
 rwkv.private.add_method("model", "trace", require "rwkv.trace")
 rwkv.private.add_method("model", "assign", require "rwkv.assign")
 rwkv.private.add_method("model", "check_cuts", require "rwkv.check_cuts")
