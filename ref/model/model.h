@@ -113,6 +113,7 @@ enum { OPT_NAME = 320 }; /* the longest name of a parameter in there */
 void opt_write(const Optim *o, const char *prefix, FileWriter *w);
 /* Parameters are frozen as they were. Fails, changing nothing, if something is missing, or there for another one. */
 void opt_restore(Optim *o, const char *prefix, TensorFile *f);
+void opt_check(Optim *o, const char *prefix, TensorFile *f); /* fails if opt_restore would; takes the memory it needs */
 
 /* ---- state (state.c, state_rows.c) ---- */
 
