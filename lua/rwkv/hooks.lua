@@ -1,5 +1,6 @@
 -- Hooks written in Lua: rwkv.hook{...} defines one, rwkv.model{ hooks = { decay = it } } uses it. See lua/pages/hooks.md.
 local core = require "rwkv.core"
+local progress = require "rwkv.progress"
 local sorted = require "rwkv.sorted"
 
 local bind_hook, hook_sizes, hooks_in = core.private.bind_hook, core.private.hook_sizes, core.private.hooks_in
@@ -296,9 +297,22 @@ local function passing_errors(f)
   end
 end
 
+-- A model of hundreds of megabytes takes its time: after two seconds this says how far it is.
+local function told()
+  local start, bar = core.time(), nil
+  return function(done, all)
+    if core.time() - start < 2 then return end
+    bar = bar or progress("model", all, "numbers", done)
+    bar:update(done)
+  end, function() if bar then bar:clear() end end
+end
+
 hooks.model = passing_errors(function(q)
   local bound, chosen = prepare(q)
-  local model = core_model(bound)
+  local tell, done = told()
+  local ok, model = pcall(core_model, bound, tell)
+  done()
+  if not ok then error(model, 0) end
   of_models[model] = chosen
   return initialise(model, q, chosen)
 end)
