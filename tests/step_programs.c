@@ -110,8 +110,8 @@ static void mixed(StepProgram *p, int N)
   int in9 = steps_input(p, OF_ALL, 1, 1), in10 = steps_input(p, OF_TOKENS, N, N), in11 = steps_input(p, OF_HEADS, 1, N);
   int S = steps_state(p, N, N), z = steps_state(p, 1, N), c = steps_state(p, N, 1), n = steps_state(p, 1, 1);
   int decay = f(p, "sigmoid", plus(p, w, in11)), gate = f(p, "silu", mul(p, h, in3));
-  int read = steps_sum(p, "sum", mul(p, S, r), 1.0 / N);         /* [N,1] */
-  int down = steps_sum(p, "sum_down", mul(p, S, k), 1.0 / N);    /* [1,N] */
+  int read = steps_sum(p, "sum", mul(p, S, r), 1.0 / N);           /* [N,1] */
+  int down = steps_sum(p, "sum_down", mul(p, S, k), 1.0 / N);      /* [1,N] */
   int both = steps_do(p, "sub", mul(p, turn(p, read), in8), down); /* read as a row: all rows are there */
   int write = f(p, "tanh", plus(p, mul(p, turn(p, both), r), mul(p, k, f(p, "relu", both))));
   int mean = steps_sum(p, "sum_down", steps_sum(p, "sum", mul(p, write, M), 1.0 / N), 1.0 / N); /* a number */

@@ -36,8 +36,7 @@ static bool same_shape(StepShape a, StepShape b) { return a.rows == b.rows && a.
 
 int f_flow_affine(Flow *f, int a, acc scale, acc offset, StepShape as)
 {
-  return f_flow_add(
-      f, (Code){.kind = CODE_AFFINE, .in = {a}, .ins = 1, .scale = scale, .offset = offset}, as);
+  return f_flow_add(f, (Code){.kind = CODE_AFFINE, .in = {a}, .ins = 1, .scale = scale, .offset = offset}, as);
 }
 
 static StepShape common(StepShape a, StepShape b)
@@ -93,8 +92,7 @@ static int instruction(Flow *f, const StepInstruction *q)
   switch (q->kind) {
   case STEP_NUMBER: return f_flow_number(f, (real)q->offset);
   case STEP_UNARY:
-    return f_flow_add(f, (Code){.kind = CODE_UNARY, .which = q->which, .in = {a}, .ins = 1},
-                      shape(f, a));
+    return f_flow_add(f, (Code){.kind = CODE_UNARY, .which = q->which, .in = {a}, .ins = 1}, shape(f, a));
   case STEP_BINARY: return f_flow_binary(f, (BinaryKind)q->which, a, f->of[q->b]);
   case STEP_AFFINE: return f_flow_affine(f, a, q->scale, q->offset, shape(f, a));
   case STEP_TURN: return f_flow_turn(f, a);

@@ -18,7 +18,7 @@ typedef enum {
   CODE_SUM_DOWN, /* down its columns: [1,cols] */
   CODE_DOT,      /* the same of a b */
   CODE_DOT_DOWN,
-  CODE_PRODUCTS  /* in[0] + sign[0] in[1] in[2] + sign[1] in[3] in[4] + ..; in[0] may be none */
+  CODE_PRODUCTS /* in[0] + sign[0] in[1] in[2] + sign[1] in[3] in[4] + ..; in[0] may be none */
 } CodeKind;
 
 enum { MOST_PRODUCTS = 3, CODE_INPUTS = 1 + 2 * MOST_PRODUCTS };
@@ -36,8 +36,9 @@ typedef struct {
   int which, out, in[CODE_INPUTS]; /* values; a and b are the first two; */
   int ins;                         /* and how many there are */
   acc scale, offset;
-  StepShape inside; /* of what a sum is made of, of the result otherwise */
-  bool flat;        /* columns all: the rows of the loop are taken as the columns of one row */
+  StepShape inside;         /* of what a sum is made of, of the result otherwise */
+  bool by_rows;             /* it runs with others over some rows at a time, otherwise as a whole */
+  bool flat;                /* columns all: the rows of the loop are taken as the columns of one row */
   Walk to, of[CODE_INPUTS]; /* out; in */
   real sign[MOST_PRODUCTS];
 } Code;

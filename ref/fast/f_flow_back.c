@@ -26,8 +26,7 @@ static int slope(Flow *f, UnaryKind which, int g, int x, int y)
   if (which == U_NEG) return f_flow_affine(f, g, -1, 0, shape(f, g));
   if (which == U_EXP) return f_flow_binary(f, B_MUL, g, y);
   return f_flow_binary(
-      f, B_MUL, g,
-      f_flow_add(f, (Code){.kind = CODE_SLOPE, .which = (int)which, .in = {x, y}, .ins = 2}, shape(f, x)));
+      f, B_MUL, g, f_flow_add(f, (Code){.kind = CODE_SLOPE, .which = (int)which, .in = {x, y}, .ins = 2}, shape(f, x)));
 }
 
 /* The gradients by both operands of y = f(a, b), before what was repeated is summed. */

@@ -55,7 +55,8 @@ static bool take(const Flow *f, Code *q, int v, real sign)
 {
   const Code *m = made(f, v, q->inside);
   bool own = m && f->value[v].uses == 1;
-  if (m && is_product(m) && (own || (is_matrix(q->inside) && !is_matrix(shape(f, m->in[0])) && !is_matrix(shape(f, m->in[1]))))) {
+  if (m && is_product(m) &&
+      (own || (is_matrix(q->inside) && !is_matrix(shape(f, m->in[0])) && !is_matrix(shape(f, m->in[1]))))) {
     if (q->ins + 2 > CODE_INPUTS) return false;
     put_product(f, q, m->in[0], m->in[1], sign);
     return true;
@@ -82,8 +83,7 @@ static void join(Flow *f, Code *q)
   } else if (q->kind == CODE_SUM && (m = made(f, q->in[0], s)) && is_product(m) && f->value[q->in[0]].uses == 1) {
     if (shape(f, m->in[0]).cols != s.cols || shape(f, m->in[1]).cols != s.cols) return;
     q->kind = CODE_DOT, q->in[0] = m->in[0], q->in[1] = m->in[1], q->ins = 2;
-  } else if (q->kind == CODE_SUM_DOWN && (m = made(f, q->in[0], s)) && is_product(m) &&
-             f->value[q->in[0]].uses == 1) {
+  } else if (q->kind == CODE_SUM_DOWN && (m = made(f, q->in[0], s)) && is_product(m) && f->value[q->in[0]].uses == 1) {
     bool first = shape(f, m->in[0]).cols == s.cols, second = shape(f, m->in[1]).cols == s.cols;
     if (s.cols == 1 && !(same_shape(shape(f, m->in[0]), s) && same_shape(shape(f, m->in[1]), s))) return;
     if (first && second) first = is_matrix(shape(f, m->in[0])) || !is_matrix(shape(f, m->in[1]));
@@ -93,19 +93,27 @@ static void join(Flow *f, Code *q)
 
 /* ---- order ---- */
 
-/* A code runs row by row with others, or by itself where all that it makes is made of rows and numbers. Level 2 k is of
-   those, level 2 k + 1 of rows of what has more than one. */
-static bool by_rows(const Code *q) { return q->inside.rows > 1; }
+/* A code runs row by row with others, or by itself where nothing that it makes is a matrix. Level 2 k is of those, level
+   2 k + 1 of rows. */
 static bool is_down(const Code *q) { return q->kind == CODE_SUM_DOWN || q->kind == CODE_DOT_DOWN; }
 
-/* The level from which on a code of this kind may read v. */
-static int level_after(const Flow *f, const int *level, const Code *q, int v)
+/* The level from which on a code that runs by rows, or as a whole, may read v. */
+static int level_after(const Flow *f, const int *level, bool by_rows, int v)
 {
   int r = root(f, v), maker = r == NO_VALUE ? NO_VALUE : f->value[r].maker;
   if (maker == NO_VALUE) return 0;
-  bool rows = by_rows(&f->code[maker]), whole = is_down(&f->code[maker]) || r != v;
-  if (rows && (whole || !by_rows(q))) return level[maker] + 1;
-  return level[maker];
+  bool whole = is_down(&f->code[maker]) || r != v || !by_rows;
+  return level[maker] + (f->code[maker].by_rows && whole);
+}
+
+static int level_of(const Flow *f, const int *level, const Code *q, bool by_rows)
+{
+  int l = 0;
+  for (int k = 0; k < q->ins; k++) {
+    int after = q->in[k] == NO_VALUE ? 0 : level_after(f, level, by_rows, q->in[k]);
+    l = after > l ? after : l;
+  }
+  return (l % 2 == 1) == by_rows ? l : l + 1;
 }
 
 static void order(Flow *f)
@@ -113,13 +121,10 @@ static void order(Flow *f)
   int level[FLOW_VALUES], place[FLOW_VALUES], n = 0, top = 0;
   Code sorted[FLOW_VALUES];
   for (int i = 0; i < f->codes; i++) {
-    const Code *q = &f->code[i];
-    int l = 0;
-    for (int k = 0; k < q->ins; k++) {
-      int after = q->in[k] == NO_VALUE ? 0 : level_after(f, level, q, q->in[k]);
-      l = after > l ? after : l;
-    }
-    level[i] = (l % 2 == 1) == by_rows(q) ? l : l + 1;
+    Code *q = &f->code[i];
+    int whole = level_of(f, level, q, false), by_rows = level_of(f, level, q, true);
+    q->by_rows = q->inside.rows > 1 && (q->inside.cols > 1 || by_rows < whole); /* a column: where it is sooner */
+    level[i] = q->by_rows ? by_rows : whole;
     top = level[i] > top ? level[i] : top;
     place[i] = NO_VALUE;
   }
@@ -128,9 +133,9 @@ static void order(Flow *f)
     for (int i = 0; i < f->codes; i++) {
       if (level[i] != l || place[i] != NO_VALUE) continue;
       FlowLoop *loop = &f->loop[f->loops++]; /* all of this level that have as many rows */
-      *loop = (FlowLoop){.first = n, .rows = f->code[i].inside.rows};
+      *loop = (FlowLoop){.first = n, .rows = f->code[i].by_rows ? f->code[i].inside.rows : 1};
       for (int k = i; k < f->codes; k++)
-        if (level[k] == l && place[k] == NO_VALUE && f->code[k].inside.rows == loop->rows)
+        if (level[k] == l && place[k] == NO_VALUE && (l % 2 == 0 || f->code[k].inside.rows == loop->rows))
           sorted[n] = f->code[k], place[k] = n++;
       loop->codes = n - loop->first;
     }
@@ -140,7 +145,7 @@ static void order(Flow *f)
 
 /* ---- where values are ---- */
 
-enum { TILE_NUMBERS = 1024 };
+enum { TILE_NUMBERS = 2048 };
 
 static const FlowLoop *loop_of(const Flow *f, int code)
 {
@@ -258,7 +263,8 @@ bool f_flow_in_place(const Flow *f, int before, int after)
     for (int k = 0; k < f->code[i].ins; k++) {
       const Walk *w = &f->code[i].of[k];
       if (f->code[i].in[k] != before) continue;
-      if (i > maker || (i == maker && (w->row != last->to.row || w->move != last->to.move || !w->columns))) return false;
+      if (i > maker || (i == maker && (w->row != last->to.row || w->move != last->to.move || !w->columns)))
+        return false;
     }
   return true;
 }

@@ -19,10 +19,7 @@ static const Code *maker(const Flow *f, int v)
   return x->seen_as == v && x->maker != NO_VALUE ? &f->code[x->maker] : NULL;
 }
 
-static bool is_binary(const Code *q, BinaryKind which)
-{
-  return q && q->kind == CODE_BINARY && q->which == (int)which;
-}
+static bool is_binary(const Code *q, BinaryKind which) { return q && q->kind == CODE_BINARY && q->which == (int)which; }
 
 /* v = c r' */
 static bool outer(const Flow *f, int v, int *c, int *r)
@@ -101,13 +98,13 @@ void f_flow_simplify(Flow *f)
   bool only_summed[FLOW_VALUES] = {false};
   int codes = f->codes;
   memcpy(old, f->code, (size_t)codes * sizeof *old);
-  for (int i = 0, c, r; i < codes; i++)
-    only_summed[old[i].out] = is_binary(&old[i], B_ADD) && is_matrix(shape(f, old[i].out)) &&
-                              (outer(f, old[i].in[0], &c, &r) || outer(f, old[i].in[1], &c, &r)) &&
-                              is_only_summed(f, old, codes, old[i].out);
+  for (int i = 0; i < codes; i++) f->value[old[i].out].maker = NO_VALUE; /* until it is there again */
   f->codes = 0;
-  for (int i = 0; i < codes && !f->full; i++) {
+  for (int i = 0, c, r; i < codes && !f->full; i++) {
     const Code *q = &old[i];
+    only_summed[q->out] = is_binary(q, B_ADD) && is_matrix(shape(f, q->out)) &&
+                          (outer(f, q->in[0], &c, &r) || outer(f, q->in[1], &c, &r)) &&
+                          is_only_summed(f, old, codes, q->out);
     if (is_binary(q, B_MUL)) rename_last(f, mul(f, q->in[0], q->in[1]), q->out);
     else if (q->kind == CODE_SUM || q->kind == CODE_SUM_DOWN)
       rename_last(f, sum(f, q->kind, q->in[0], only_summed), q->out);

@@ -68,7 +68,7 @@ typedef struct {
   RunFlow *run;
   Flow *flow;
   int y, after[STEP_STATES];
-  bool in_place; /* states after a token are written where those before it are */
+  bool in_place;      /* states after a token are written where those before it are */
   size_t state, each; /* numbers of all states of a head; of a workspace: flow, then states before and after */
   real *room;
 } Forward;
@@ -142,7 +142,7 @@ typedef struct {
   RunFlow *run;
   Flow *again, *back; /* a token once more, and the way back through it: the same values at first */
   int after[STEP_STATES], there[STEP_STATES]; /* in again; in back, where it need not be made */
-  bool in_place; /* so are gradients */
+  bool in_place;                              /* so are gradients */
   int gy, G1[STEP_STATES], G0[STEP_STATES], gin[STEP_INPUTS];
   int kept[STEP_REGISTERS], keeps; /* values that again leaves for back */
   size_t state, kept_numbers;

@@ -20,7 +20,8 @@
 INLINE void products_at(const Code *q, real *y, const real *const *in, int terms, size_t j, size_t many, size_t rows)
 {
   bool one = q->in[0] != NO_VALUE && !q->of[0].columns, all = q->in[0] != NO_VALUE && q->of[0].columns;
-  EACH_ROW(i) {
+  EACH_ROW(i)
+  {
     Vec sum[4];
     if (all) EACH_OF(c, many) sum[c] = vec_load(in[0] + i * q->of[0].row + j + c * LANES);
     else {
@@ -30,8 +31,7 @@ INLINE void products_at(const Code *q, real *y, const real *const *in, int terms
     for (int t = 0; t < terms; t++) {
       const Walk *w = &q->of[1 + 2 * t];
       const real *a = in[1 + 2 * t] + i * w[0].row, *b = in[2 + 2 * t] + i * w[1].row + j;
-      if (w[0].columns)
-        EACH_OF(c, many) sum[c] += vec_load(a + j + c * LANES) * q->sign[t] * vec_load(b + c * LANES);
+      if (w[0].columns) EACH_OF(c, many) sum[c] += vec_load(a + j + c * LANES) * q->sign[t] * vec_load(b + c * LANES);
       else {
         Vec a1 = vec_of(*a * q->sign[t]);
         EACH_OF(c, many) sum[c] += a1 * vec_load(b + c * LANES);
@@ -47,7 +47,8 @@ INLINE void products(const Code *q, real *y, const real *const *in, int terms, s
   for (; j + 4 * LANES <= cols; j += 4 * LANES) products_at(q, y, in, terms, j, 4, rows);
   for (; j + LANES <= cols; j += LANES) products_at(q, y, in, terms, j, 1, rows);
   EACH_REST(j)
-  EACH_ROW(i) {
+  EACH_ROW(i)
+  {
     real sum = q->in[0] == NO_VALUE ? 0 : in[0][i * q->of[0].row + (q->of[0].columns ? j : 0)];
     for (int t = 0; t < terms; t++) {
       const Walk *w = &q->of[1 + 2 * t];
@@ -155,12 +156,12 @@ INLINE void dot_down(const Code *q, real *y, const real *a, const real *b, bool 
       SIMD                                                                                 \
       for (size_t j = 0; j < cols; j++) {                                                  \
         real u = ai[j], v = bi[j];                                                         \
-        (void)u, (void)v, yi[j] = (value);                                                          \
+        (void)u, (void)v, yi[j] = (value);                                                 \
       }                                                                                    \
     } else                                                                                 \
       for (size_t j = 0; j < cols; j++) {                                                  \
         real u = q->of[0].columns ? ai[j] : a1, v = q->of[1].columns ? bi[j] : b1;         \
-        (void)u, (void)v, yi[j] = (value);                                                          \
+        (void)u, (void)v, yi[j] = (value);                                                 \
       }                                                                                    \
   }                                                                                        \
   break
@@ -259,7 +260,7 @@ static void run_flow(const Flow *f, real *const *at)
         for (int k = 0; k < q->ins; k++) in[k] = q->in[k] < 0 ? NULL : at[q->in[k]] + r * q->of[k].move;
         real *y = at[q->out] + r * q->to.move;
         if (q->ins < 2) in[1] = in[0];
-        if (q->flat) run_code(q, y, in, r == 0, 1, rows);
+        if (q->flat) run_code(q, y, in, r == 0, 1, q->by_rows ? rows : q->inside.rows);
         else run_code(q, y, in, r == 0, rows, q->inside.cols);
       }
     }
