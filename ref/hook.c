@@ -2,6 +2,7 @@
 #include "hook.h"
 
 #include "engine/err.h"
+#include "engine/nearest.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -37,12 +38,12 @@ const Slot hook_slots[HOOK_SLOTS] = {
 
 int hook_slot(const char *name)
 {
-  char known[256] = "";
+  const char *known[HOOK_SLOTS + 1] = {NULL};
   for (int i = 0; i < HOOK_SLOTS; i++) {
     if (strcmp(name, hook_slots[i].name) == 0) return i;
-    snprintf(known + strlen(known), sizeof known - strlen(known), " %s", hook_slots[i].name);
+    known[i] = hook_slots[i].name;
   }
-  rwkv_fail("there is no hook slot \"%s\"; there are:%s", name, known);
+  rwkv_fail("there is no hook slot \"%s\"%s", name, nearest_listed(name, known));
 }
 
 bool hook_slot_in_layer(const Dims *d, HookSlot slot, int layer)

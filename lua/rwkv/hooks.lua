@@ -1,5 +1,6 @@
 -- Hooks written in Lua: rwkv.hook{...} defines one, rwkv.model{ hooks = { decay = it } } uses it. See lua/pages/hooks.md.
 local core = require "rwkv.core"
+local nearest = require "rwkv.nearest"
 local sorted = require "rwkv.sorted"
 
 local bind_hook, hook_sizes, hooks_in = core.private.bind_hook, core.private.hook_sizes, core.private.hooks_in
@@ -42,14 +43,14 @@ function hooks.define(q)
   for field, value in pairs(q) do
     local want = fields[field]
     if not want then
-      error(("rwkv.hook does not know '%s'; it knows: %s"):format(field, table.concat(sorted(fields), ", ")), 2)
+      error(("rwkv.hook does not know '%s'%s"):format(field, nearest.listed(field, sorted(fields))), 2)
     end
     if want ~= true and type(value) ~= want then
       error(("rwkv.hook: %s is a %s, expected a %s"):format(field, type(value), want), 2)
     end
   end
   if not kinds[q.kind] or q.kind == "ffn_shift" then
-    error(("rwkv.hook: there is no kind '%s'; there are: %s"):format(q.kind, table.concat(sorted(kinds), ", ")), 2)
+    error(("rwkv.hook: there is no kind '%s'%s"):format(q.kind, nearest.listed(q.kind, sorted(kinds))), 2)
   end
   if not q.name then error("rwkv.hook: a name is needed: a checkpoint keeps it", 2) end
   if not q.name:match "^[%w_-]+$" or #q.name > 31 then
@@ -83,8 +84,7 @@ local function strict(h, what, declared)
   local names = {}
   for i, e in ipairs(declared) do names[i], names[e.name] = e.name, true end
   local function unknown(name)
-    error(("hook %s \"%s\" has no %s '%s'; it has: %s"):format(h.kind, h.name, what, tostring(name),
-      #names > 0 and table.concat(names, ", ") or "none"), 3)
+    error(("hook %s \"%s\" has no %s '%s'%s"):format(h.kind, h.name, what, tostring(name), nearest.listed(name, names)), 3)
   end
   return {
     __index = function(_, name) if not names[name] then unknown(name) end end,
@@ -156,7 +156,7 @@ end
 local function known_options(name, e, known)
   for option in pairs(e) do
     if type(option) == "string" and not known[option] then
-      error(("%s: there is no option '%s'; there are: %s"):format(name, option, table.concat(sorted(known), ", ")), 0)
+      error(("%s: there is no option '%s'%s"):format(name, option, nearest.listed(option, sorted(known))), 0)
     end
   end
 end
@@ -230,13 +230,13 @@ local function prepare(q)
   for slot, h in pairs(q.hooks) do
     local kind = kind_of(slot)
     if not kinds[slot] then
-      error(("hooks: there is no slot '%s'; there are: %s"):format(tostring(slot), table.concat(sorted(kinds), ", ")), 0)
+      error(("hooks: there is no slot '%s'%s"):format(tostring(slot), nearest.listed(slot, sorted(kinds))), 0)
     end
     if type(h) == "string" and not taken[slot][h] then
       local known = sorted(taken[slot])
       for name in pairs(defined[kind] or {}) do known[#known + 1] = name end
       h = defined[kind] and defined[kind][h]
-        or error(("hooks: there is no %s '%s'; there are: %s"):format(slot, h, table.concat(known, ", ")), 0)
+        or error(("hooks: there is no %s '%s'%s"):format(slot, h, nearest.listed(h, known)), 0)
     end
     local is_hook = made[h]
     if type(h) ~= "string" and not (is_hook and h.kind == kind) then
@@ -310,8 +310,10 @@ local function load_options(call, options)
   if type(options or {}) ~= "table" then error(("%s: options are a table, not a %s"):format(call, type(options)), 0) end
   for name, value in pairs(options or {}) do
     local known = name == "head_size" or name == "weights" and call == "load"
-    if not known then error(("%s: there is no option '%s'; there are: head_size%s"):format(call, tostring(name),
-      call == "load" and ", weights" or ""), 0) end
+    if not known then
+      local all = { "head_size", call == "load" and "weights" or nil }
+      error(("%s: there is no option '%s'%s"):format(call, tostring(name), nearest.listed(name, all)), 0)
+    end
     if name == "weights" and value ~= "packed" and value ~= "expanded" then
       error(("load: weights are 'packed' or 'expanded', not '%s'"):format(tostring(value)), 0)
     end

@@ -1,3 +1,5 @@
+local nearest = require "rwkv.nearest"
+
 local function check(arguments, defaults)
   if type(arguments) ~= "table" or type(defaults) ~= "table" then
     error(("options: expected the arguments and a table of defaults, found a %s and a %s"):format(type(arguments), type(defaults)), 0)
@@ -22,7 +24,7 @@ return function(arguments, defaults)
     local names = {}
     for name in pairs(defaults) do names[#names + 1] = "--" .. name:gsub("_", "-") end
     table.sort(names)
-    return table.concat(names, " ")
+    return names
   end
   while arguments[i] do
     local name = arguments[i]:match "^%-%-(.+)$"
@@ -31,7 +33,7 @@ return function(arguments, defaults)
     else
       name = name:gsub("-", "_")
       local default = defaults[name]
-      if default == nil then error(("unknown option %s; there are: %s"):format(arguments[i], known()), 0) end
+      if default == nil then error(("unknown option %s%s"):format(arguments[i], nearest.listed(arguments[i], known())), 0) end
       if type(default) == "boolean" then
         o[name] = true
       else

@@ -1,5 +1,7 @@
 -- model:embed(texts, options) -> tensor [n,D], a vector a text. See lua/pages/text.md.
 local core = require "rwkv.core"
+local nearest = require "rwkv.nearest"
+local sorted = require "rwkv.sorted"
 
 local known = { tokenizer = true, from = true, pool = true, layer = true, normalize = true, end_id = true, piece = true }
 local choices = { from = { hidden = true, state = true }, pool = { mean = true, last = true } }
@@ -10,7 +12,7 @@ local function check(model, o)
   if type(o) ~= "table" then fail("expected a table of options, found a %s", type(o)) end
   for name in pairs(o) do
     if not known[name] then
-      fail("there is no option '%s'; there are: end_id, from, layer, normalize, piece, pool, tokenizer", tostring(name))
+      fail("there is no option '%s'%s", tostring(name), nearest.listed(name, sorted(known)))
     end
   end
   for name, allowed in pairs(choices) do
