@@ -24,7 +24,7 @@ const Slot hook_slots[HOOK_SLOTS] = {
     [HOOK_BONUS] = {"bonus", "att", "r k v", "what the token adds to its own output: [B,T,A] or nothing", WIDTH(A),
                     .nothing = true, ANY},
     [HOOK_KEY_NORM] = {"key_norm", "att", "k", "removal key: [B,T,A]", WIDTH(A), ANY},
-    [HOOK_VALUE_RESIDUAL] = {"value_residual", "att", "v v_first x", "value, from layer 1 on: [B,T,A]", WIDTH(A), ANY},
+    [HOOK_VALUE_RESIDUAL] = {"value_residual", "att", "v v_first x", "value, from layer 2 on: [B,T,A]", WIDTH(A), ANY},
     [HOOK_RECURRENCE] = {"recurrence", "att", "", "[B,T,A]", WIDTH(A), ANY},
     [HOOK_NORM] = {"norm", "att", "y", "[B,T,A]", WIDTH(A), ANY},
     [HOOK_TIME_MIX] = {"time_mix", "att", "x", "[B,T,C]", WIDTH(C), ANY},
@@ -33,7 +33,7 @@ const Slot hook_slots[HOOK_SLOTS] = {
                        .around = true, ANY},
     [HOOK_CHANNEL_OUT] = {"channel_out", "ffn", "y", "what is added to the residual stream: [B,T,C]", WIDTH(C),
                           .around = true, ANY},
-    [HOOK_EMBED_NORM] = {"embed_norm", "ln0", "x", "[B,T,C]; in layer 0", WIDTH(C), .around = true, ANY},
+    [HOOK_EMBED_NORM] = {"embed_norm", "ln0", "x", "[B,T,C]; in layer 1", WIDTH(C), .around = true, ANY},
 };
 
 int hook_slot(const char *name)

@@ -40,7 +40,7 @@ static void slots(void **state)
     char quoted[20];
     snprintf(quoted, sizeof quoted, "\"%s\"", unknown[i]);
     expect_failure_with(look_up, unknown[i], quoted, "shift, ffn_shift, receptance, decay",
-                        " channel_mix time_out channel_out embed_norm", NULL);
+                        "channel_mix, time_out, channel_out, embed_norm", NULL);
   }
 }
 

@@ -1,6 +1,6 @@
 -- aviary embed MODEL < LINES    a vector a line of the input, as tab-separated numbers on the standard output
 --   [--vocab FILE|DIR|bytes] [--from hidden|state: the output of the last norm, or the state after the text]
---   [--pool mean|last: of hidden, over the tokens] [--layer N: of state, from 0; otherwise the last one]
+--   [--pool mean|last: of hidden, over the tokens] [--layer N: of state, from 1; otherwise the last one]
 --   [--raw: not divided by their length] [--end-id N: a token that is added to each text]
 --   [--out FILE.safetensors: the tensor "embedding" [lines,D] instead; else a text file]
 --   [--dtype f32|bf16|f16: of the weights in memory; otherwise as in the file] [--head-size N: where the file does not tell]
@@ -10,7 +10,7 @@ local command = require "rwkv.text.command"
 local visible = require "rwkv.visible"
 
 local usage = "aviary embed MODEL [--vocab FILE] [options] < LINES; `aviary help embed` lists them"
-local defaults = { from = "hidden", pool = "", layer = -1, raw = false, end_id = -1, out = "" }
+local defaults = { from = "hidden", pool = "", layer = 0, raw = false, end_id = -1, out = "" }
 
 local function numbers(row)
   local words = {}
@@ -22,7 +22,7 @@ os.exit(command.status("embed", function(arguments)
   local o = command.options(arguments, usage, command.loading, defaults)
   local model, tokenizer = command.model(o)
   local q = { tokenizer = tokenizer, from = o.from, pool = o.pool ~= "" and o.pool or nil, normalize = not o.raw,
-    layer = o.layer ~= -1 and o.layer or nil, end_id = o.end_id ~= -1 and o.end_id or nil }
+    layer = o.layer ~= 0 and o.layer or nil, end_id = o.end_id ~= -1 and o.end_id or nil }
   local rows, lines, bar = {}, 0, rwkv.progress("embed", 0, "texts")
   local tensors = o.out:find "%.safetensors$" ~= nil
   for line in io.lines() do

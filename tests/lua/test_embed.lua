@@ -47,9 +47,9 @@ test("of the state", function()
   end
   local q = { tokenizer = tokenizer, from = "state", normalize = false, piece = 3 }
   equal(model:embed(text, q):tolist(), { want }, 1e-5)
-  q.layer = 1
+  q.layer = 2
   equal(model:embed(ids, q):tolist(), { want }, 1e-5)
-  q.layer = 0
+  q.layer = 1
   assert(model:embed(text, q):tolist()[1][40] ~= want[40])
   equal(#want, model:state_floats() // 2)
 end)
@@ -75,8 +75,9 @@ test("what cannot be is refused", function()
   refused({ pooling = "mean" }, "pooling", "pool")
   refused({ pool = "max" }, "pool", "'mean' or 'last'", "max")
   refused({ from = "logits" }, "from", "'hidden' or 'state'")
-  refused({ layer = 0 }, "layer", "from = 'state'")
-  refused({ layer = 2, from = "state" }, "layer", "0 to 1")
+  refused({ layer = 1 }, "layer", "from = 'state'")
+  refused({ layer = 3, from = "state" }, "layer", "1 to 2")
+  refused({ layer = 0, from = "state" }, "layer", "1 to 2")
   refused({ layer = 0.5, from = "state" }, "layer")
   refused({ pool = "mean", from = "state" }, "pool", "'hidden'")
   refused({ piece = 0 }, "piece")

@@ -21,8 +21,8 @@ local function check(model, o)
     end
   end
   local layers = model:config().layers
-  if o.layer ~= nil and not (math.tointeger(o.layer) and o.layer >= 0 and o.layer < layers) then
-    fail("layer: expected a whole number from 0 to %d, found %s", layers - 1, tostring(o.layer))
+  if o.layer ~= nil and not (math.tointeger(o.layer) and o.layer >= 1 and o.layer <= layers) then
+    fail("layer: expected a whole number from 1 to %d, found %s", layers, tostring(o.layer))
   end
   if o.layer ~= nil and o.from ~= "state" then fail "layer: is for from = 'state'" end
   if o.pool ~= nil and o.from == "state" then fail "pool: is for from = 'hidden'" end
@@ -63,11 +63,11 @@ function pooled.last(model, ids, piece)
 end
 
 -- The parts of a layer's state one after the other, as state:names() has them.
-local function state_of(model, ids, piece, layer)
+local function state_of(model, ids, piece, layer) -- layer from 1, in the names from 0
   local state, parts = run(model, ids, piece, function() end), {}
   for _, name in ipairs(state:names()) do
     local part = state:get(name)
-    if name:match "^(%d+)%." == tostring(layer) and part:size() > 0 then parts[#parts + 1] = part:reshape(-1):keep() end
+    if name:match "^(%d+)%." == tostring(layer - 1) and part:size() > 0 then parts[#parts + 1] = part:reshape(-1):keep() end
   end
   return core.no_grad(function() return core.concat(parts, 1) end)
 end
@@ -100,7 +100,7 @@ return function(model, texts, o)
   local rows = {}
   for i, text in ipairs(texts) do
     local ids = ids_of(text, o, i)
-    local row = from_state and state_of(model, ids, piece, o.layer or model:config().layers - 1)
+    local row = from_state and state_of(model, ids, piece, o.layer or model:config().layers)
       or pooled[o.pool or "mean"](model, ids, piece)
     rows[i] = core.no_grad(function()
       row = row:reshape(1, -1)
