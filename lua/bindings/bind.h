@@ -188,8 +188,6 @@ int unknown_method(lua_State *L, const char *one, int methods, int name);
 
 /* Raises on a key of the table that is not in the list: a misspelt option is an error. */
 void known_fields(lua_State *L, int table, const char *function, const char *const *names);
-/* Pushes the end of a message that refuses a word: "; there are: a, b", or ", did you mean 'a'? there are: a, b". */
-void push_known(lua_State *L, const char *word, const char *there_are, const char *const *names);
 
 void open_model(lua_State *L);
 void open_model_file(lua_State *L);
