@@ -233,7 +233,8 @@ $(BUILD)/$(1)/tests/test_%: $(BUILD)/$(1)/tests/test_%.o $$(TEST_LIB:%.c=$(BUILD
 -include $$(wildcard $(BUILD)/$(1)/*/*.d $(BUILD)/$(1)/*/*/*.d $(BUILD)/torn_$(1)/*/*/*.d)
 endef
 $(foreach t,$(TREES),$(eval $(call tree,$(t))))
-.SECONDARY: # no object is deleted because another rule made it on its way
+# Objects that no rule names stay, too; not all files, or FORCE would be one of them, and force nothing.
+.SECONDARY: $(foreach t,$(TREES),$(TESTS:%=$(BUILD)/$(t)/tests/%.o)) $(FUZZ_TARGETS:%=$(BUILD)/fuzz/tests/fuzz/%.o)
 
 $(foreach t,$(TREES),$(BUILD)/$(t)/lua/bindings/commit.o $(BUILD)/$(t)/lua/program/version.o): $(BUILD)/commit.h
 
@@ -285,6 +286,7 @@ $(BUILD)/fuzz/librwkv.a: $(REF:%.c=$(BUILD)/fuzz/%.o)
 $(BUILD)/fuzz/%: $(BUILD)/fuzz/tests/fuzz/%.o $(BUILD)/fuzz/librwkv.a
 	@echo "link $@"
 	@clang -fsanitize=$(FUZZ_SANITIZE),fuzzer -Wl,--wrap=mmap,--wrap=munmap $^ $(LIBS) -o $@
+.PRECIOUS: $(BUILD)/fuzz/%
 fuzz-%: $(BUILD)/fuzz/% $(WORK)/aviary
 	@cd $(WORK) && sh tests/fuzz/run.sh $* $(SECONDS)
 fuzz-all: $(FUZZ_TARGETS:%=fuzz-%)
