@@ -173,7 +173,7 @@ $(BUILD)/commit.h: FORCE
 	text="$$(printf '#define AVIARY_VERSION "%s"\n#define AVIARY_COMMIT "%s"\n' "$$version" "$$id"; \
 	  printf '#define AVIARY_FILES \\\n'; cat $$files; echo '  NULL')"; \
 	[ "$$text" = "$$(cat $@ 2>/dev/null)" ] || echo "$$text" >$@
-FORCE:
+.PHONY: FORCE
 
 # What is compiled with other flags than before is compiled again.
 $(BUILD)/flags: FORCE | $(READY)
@@ -358,7 +358,8 @@ install: all
 	cp -r lua/rwkv lua/commands lua/pages $(TO)/share/aviary/lua
 	cp -r experiments plots ref PAPER_NOTES.md README.md CHANGELOG.md HACKING.md LICENSE $(TO)/share/aviary
 	cp -r lua/rwkv $(TO)/share/lua/5.4
-	cp -r lua/pages PAPER_NOTES.md $(TO)/share/lua/5.4/rwkv
+	cp -r lua/pages $(TO)/share/lua/5.4/rwkv
+	cp PAPER_NOTES.md $(TO)/share/lua/5.4/rwkv/pages
 	chmod -R u=rwX,go=rX $(TO)/share/aviary $(TO)/share/lua/5.4/rwkv
 
 uninstall:

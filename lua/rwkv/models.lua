@@ -2,6 +2,7 @@
 -- them by layer.
 local core = require "rwkv.core"
 local hooks = require "rwkv.hooks"
+local progress = require "rwkv.progress"
 local sorted = require "rwkv.sorted"
 
 local hook_sizes, hooks_in, model_info = core.private.hook_sizes, core.private.hooks_in, core.private.model_info
@@ -142,9 +143,22 @@ local function passing_errors(f)
   end
 end
 
+-- A model of hundreds of megabytes takes its time: after two seconds this says how far it is.
+local function told()
+  local start, bar = core.time(), nil
+  return function(done, all)
+    if core.time() - start < 2 then return end
+    bar = bar or progress("model", all, "numbers", done)
+    bar:update(done)
+  end, function() if bar then bar:clear() end end
+end
+
 models.model = passing_errors(function(q)
   local full, chosen = prepare(q)
-  local model = core_model(full)
+  local tell, done = told()
+  local ok, model = pcall(core_model, full, tell)
+  done()
+  if not ok then error(model, 0) end
   of_models[model] = chosen
   return initialise(model, q, chosen)
 end)

@@ -20,7 +20,7 @@ for _, version in ipairs { "v1", "v2", "v3", "v4", "v5.0", "v5.1", "v5.2", "v6",
   local tensors = rwkv.load_tensors(path)
   local weights = {}
   for name, e in pairs(tensors) do
-    local list = (e.value.tensor and e.value:tensor() or e.value):reshape(-1):tolist()
+    local list = (getmetatable(e.value) == "rwkv.tokens" and e.value:tensor() or e.value):reshape(-1):tolist()
     list.shape = e.shape
     weights[name] = list
   end

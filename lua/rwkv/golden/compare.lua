@@ -5,7 +5,7 @@ local compare = {}
 
 local function numbers(e)
   if not e.list then
-    local value = e.value.tensor and e.value:tensor() or e.value -- of tokens
+    local value = getmetatable(e.value) == "rwkv.tokens" and e.value:tensor() or e.value -- of tokens
     e.list = value:reshape(-1):tolist()
   end
   return e.list
