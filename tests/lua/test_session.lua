@@ -125,7 +125,7 @@ test("what does not fit is an error, and changes nothing", function()
   local s = { model = model(), x = rwkv.ones(2), rng = rwkv.rng(1), list = { 1, 2 } }
   rwkv.save_session(path, s)
   local function refused(t, ...)
-    local before = t.x and t.x.tolist and t.x:tolist()
+    local before = t.x and tostring(t.x):find "^tensor" and t.x:tolist()
     fails(function() rwkv.restore_session(path, t) end, "test_session.lua", "restore_session: " .. path, ...)
     if before then equal(t.x:tolist(), before) end
     if t.list then equal(t.list, { 5 }) end
