@@ -1,5 +1,5 @@
--- The writing of several sequences. Prompts are read one after the other, in pieces; then all whose states fit together
--- write as one batch, a token a step.
+-- The writing of several sequences. Prompts are read one after the other, in pieces; then all write as one batch, a token a
+-- step.
 --   local run = new(model, sequences, { piece = 256, on_read = function(sequence, read, total) end })
 --   repeat until not run:step()
 local core = require "rwkv.core"
@@ -26,13 +26,6 @@ function Run:read(s)
   end
 end
 
--- The sizes of a state's parts: a batch is of states in which they are equal.
-local function sizes_of(state)
-  local sizes = {}
-  for i, name in ipairs(state:names()) do sizes[i] = table.concat(state:get(name):shape(), ",", 2) end
-  return table.concat(sizes, " ")
-end
-
 -- One batch of these sequences.
 local function join(sequences)
   if #sequences == 1 and sequences[1].batch.state:batch() == 1 then return sequences end
@@ -46,21 +39,7 @@ local function join(sequences)
   return sequences
 end
 
-local function grouped(sequences)
-  local groups, by_sizes = {}, {}
-  for _, s in ipairs(sequences) do
-    local sizes = #sequences > 1 and sizes_of(s.batch.state) or ""
-    if not by_sizes[sizes] then
-      by_sizes[sizes] = {}
-      groups[#groups + 1] = by_sizes[sizes]
-    end
-    table.insert(by_sizes[sizes], s)
-  end
-  for _, group in ipairs(groups) do join(group) end
-  return groups
-end
-
--- A token for each sequence of the group. Those that go on, as a group, or nil.
+-- A token for each sequence of the group. Those that go on.
 local function write(model, group)
   local batch, going, ids = group[1].batch, {}, {}
   for _, s in ipairs(group) do
@@ -72,7 +51,7 @@ local function write(model, group)
       s:leave(s:state())
     end
   end
-  if #going == 0 then return nil end
+  if #going == 0 then return going end
   if #going < #group then join(going) end
   forward(model, going[1].batch, ids)
   return going
@@ -85,12 +64,8 @@ function Run:step()
     self:read(self.sequences[self.at])
     return true
   end
-  local groups = {}
-  for _, group in ipairs(self.groups or grouped(self.sequences)) do
-    groups[#groups + 1] = uninterrupted(write, self.model, group)
-  end
-  self.groups = groups
-  return #groups > 0
+  self.going = uninterrupted(write, self.model, self.going or join(self.sequences))
+  return #self.going > 0
 end
 
 return function(model, sequences, options)
