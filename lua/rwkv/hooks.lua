@@ -15,13 +15,15 @@ local class = { __index = Hook, __name = "hook", __metatable = "hook",
   __tostring = function(h) return ("hook %s \"%s\""):format(h.kind, h.name) end }
 core.private.sealed[class] = true
 
-local kinds, taken = {}, {} -- slots of all versions by name, with the part of the block; names of what is built in, by slot
+-- Slots of all versions by name, with the part of the block; by slot the names that hooks cannot have, and those of what is
+-- built in for every version.
+local kinds, taken, built_in = {}, {}, {}
 for _, version in ipairs(core.versions()) do
   for _, s in ipairs(core.hook_slots(version)) do
     kinds[s.slot] = s.part
-    taken[s.slot] = taken[s.slot] or {}
+    taken[s.slot], built_in[s.slot] = taken[s.slot] or {}, built_in[s.slot] or {}
     taken[s.slot][s.own] = true
-    for _, name in ipairs(s.builtin) do taken[s.slot][name] = true end
+    for _, name in ipairs(s.builtin) do taken[s.slot][name], built_in[s.slot][name] = true, true end
   end
 end
 
@@ -206,14 +208,16 @@ hooks.kinds, hooks.kind_of, hooks.without_place = kinds, kind_of, without_place
 
 function hooks.is_slot(slot) return kinds[slot] ~= nil end
 function hooks.is_hook(h) return made[h] == true end
-function hooks.is_built_in(slot, name) return taken[slot][name] == true end
+function hooks.is_built_in(slot, name) return built_in[slot][name] == true end
 
--- What can be written for a slot: the hook, or the name of what is built in.
-function hooks.resolve(slot, h)
-  if type(h) == "string" and not taken[slot][h] then
+-- What can be written for a slot of a version, whose own is called `own` (nil: it has no such slot): the hook, or the name of
+-- what is built in.
+function hooks.resolve(slot, h, own)
+  if type(h) == "string" and h ~= own and not built_in[slot][h] then
     local found = hooks.find(slot, h)
     if not found then
-      local known = sorted(taken[slot])
+      local known = sorted(built_in[slot])
+      table.insert(known, 1, own)
       for name in pairs(defined[kind_of(slot)] or {}) do known[#known + 1] = name end
       error(("hooks: there is no %s '%s'%s"):format(slot, h, nearest.listed(h, known)), 0)
     end

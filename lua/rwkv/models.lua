@@ -30,8 +30,8 @@ end
 local function by_layer(h) return type(h) == "table" and not hooks.is_hook(h) end
 
 -- The list for a slot with an entry for each layer; where q says nothing the version does it.
-local function all_layers(q, slot, list)
-  local full, own = {}, own_of(q.version)[slot]
+local function all_layers(q, slot, list, own)
+  local full = {}
   if math.type(q.layers) ~= "integer" or q.layers < 1 then error("hooks by layer: layers must be given, a whole number from 1", 0) end
   if not own then return list end -- the core says that the version has no such slot
   for layer in pairs(list) do
@@ -39,7 +39,7 @@ local function all_layers(q, slot, list)
       error(("hooks: %s has an entry for layer %s, expected 1 to %d"):format(slot, tostring(layer), q.layers), 0)
     end
   end
-  for layer = 1, q.layers do full[layer] = hooks.resolve(slot, list[layer] == nil and own or list[layer]) end
+  for layer = 1, q.layers do full[layer] = hooks.resolve(slot, list[layer] == nil and own or list[layer], own) end
   return full
 end
 
@@ -47,12 +47,12 @@ end
 local function chosen_of(q)
   if q.hooks == nil then return {} end
   if type(q.hooks) ~= "table" then error("hooks: expected a table by slot, found a " .. type(q.hooks), 0) end
-  local chosen = {}
+  local chosen, own = {}, own_of(q.version)
   for slot, h in pairs(q.hooks) do
     if not hooks.is_slot(slot) then
       error(("hooks: there is no slot '%s'%s"):format(tostring(slot), nearest.listed(slot, sorted(hooks.kinds))), 0)
     end
-    chosen[slot] = by_layer(h) and all_layers(q, slot, h) or hooks.resolve(slot, h)
+    chosen[slot] = by_layer(h) and all_layers(q, slot, h, own[slot]) or hooks.resolve(slot, h, own[slot])
   end
   return chosen
 end
@@ -209,21 +209,21 @@ local function load_options(call, options)
 end
 
 -- The hook of this name that a file asks for; the name itself where it is built in, or nobody knows it.
-local function named(slot, name)
-  return not hooks.is_built_in(slot, name) and hooks.find(slot, name) or name
+local function named(slot, name, own)
+  return name ~= own and not hooks.is_built_in(slot, name) and hooks.find(slot, name) or name
 end
 
 -- The hooks that a file names, as the core takes them and as they were chosen; nil for a file without.
 local function hooks_of(path)
   local q = hooks_in(path)
   if not q then return end
-  local chosen = {}
+  local chosen, own = {}, own_of(q.version)
   for slot, names in pairs(q.hooks) do
     if names:find(",", 1, true) then
       chosen[slot] = {}
-      for name in names:gmatch "[^,]+" do table.insert(chosen[slot], named(slot, name)) end
+      for name in names:gmatch "[^,]+" do table.insert(chosen[slot], named(slot, name, own[slot])) end
     else
-      chosen[slot] = named(slot, names)
+      chosen[slot] = named(slot, names, own[slot])
     end
   end
   local for_core = bound(built_in(q, chosen), chosen, function(...)
@@ -231,7 +231,6 @@ local function hooks_of(path)
     if not ok then error(("%s: %s"):format(path, without_place(result)), 0) end
     return result
   end)
-  local own = own_of(q.version)
   for slot, h in pairs(for_core) do
     if type(h) == "string" then for_core[slot] = nil end -- the core finds what is built in, and misses the rest by name
     for layer, one in ipairs(type(h) == "table" and h or {}) do h[layer] = one ~= own[slot] and one end
