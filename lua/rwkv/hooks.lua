@@ -354,9 +354,9 @@ hooks.load = passing_errors(function(path, options)
 end)
 
 -- info(path, { head_size = }) -> what a model's file is; its numbers are not read.
-hooks.info = passing_errors(function(path, options)
+function hooks.info(path, options)
   local _, head_size = load_options("info", options)
   return model_info(path, (hooks_of(path)), head_size)
-end)
+end
 
 return hooks

@@ -1,4 +1,5 @@
 -- What a model's file is: what the core sees of it, its tokenizer, and what is unusual.
+local at_caller = require "rwkv.at_caller"
 local hooks = require "rwkv.hooks"
 local sorted = require "rwkv.sorted"
 
@@ -28,11 +29,11 @@ end
 -- rwkv.info(path, { head_size = }) -> { config = as rwkv.model takes it, title =, format =, family = of names, prefix =,
 -- outside =, tensors =, numbers =, dtypes = { bf16 = numbers }, bytes =, parameters =, unused =, state_floats =,
 -- tokenizer = or nil, unusual = { texts }, meta = }
-return function(path, options)
+return at_caller(function(path, options)
   local found = hooks.info(path, options)
   found.numbers = 0
   for _, n in pairs(found.dtypes) do found.numbers = found.numbers + n end
   found.tokenizer = tokenizers[found.config.vocab]
   found.unusual = unusual_of(found)
   return found
-end
+end)

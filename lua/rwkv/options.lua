@@ -12,6 +12,11 @@ local function check(arguments, defaults)
   end
 end
 
+local function unknown(option, known)
+  local hint = nearest.hint(option, known)
+  error(("unknown option %s%s there are: %s"):format(option, hint == "" and ";" or hint, table.concat(known, " ")), 0)
+end
+
 -- Command-line options for scripts:
 --   local o = rwkv.options(arg, { scale = "small", seed = 0, fast = false, stop = {} })
 -- reads --scale X --seed N --fast --stop A --stop B over the defaults. A number stays a number, a table is a list of all
@@ -33,7 +38,7 @@ return function(arguments, defaults)
     else
       name = name:gsub("-", "_")
       local default = defaults[name]
-      if default == nil then error(("unknown option %s%s"):format(arguments[i], nearest.listed(arguments[i], known())), 0) end
+      if default == nil then unknown(arguments[i], known()) end
       if type(default) == "boolean" then
         o[name] = true
       else
