@@ -22,6 +22,16 @@ static void collect_garbage(lua_State *L)
   least = memory_used();
 }
 
+/* Pushes the line that called the binding. For a line of the library "": the function at the library's boundary says
+   what called that. */
+static void push_place(lua_State *L)
+{
+  lua_Debug caller;
+  bool inside = lua_getstack(L, 1, &caller) && lua_getinfo(L, "S", &caller) && of_library(L, caller.source);
+  if (inside) lua_pushliteral(L, "");
+  else luaL_where(L, 1);
+}
+
 /* Every binding is called through this. upvalues: the binding, its name, how it is called or nil. */
 static int guard(lua_State *L)
 {
@@ -41,7 +51,7 @@ static int guard(lua_State *L)
   if (!of_script && lua_type(L, -1) == LUA_TSTRING) { /* the binding knows neither its line nor its name */
     const char *name = lua_pushfstring(L, "to '%s'", lua_tostring(L, lua_upvalueindex(2)));
     const char *message = luaL_gsub(L, lua_tostring(L, -2), "to '?'", name);
-    luaL_where(L, 1);
+    push_place(L);
     lua_pushstring(L, message);
     lua_concat(L, 2);
   }

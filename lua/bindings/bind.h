@@ -228,7 +228,8 @@ int script_rename(lua_State *L);
 
 const char *open_backend_module(const char *path); /* what is wrong with it, or NULL (backend.c) */
 void program_become_double(lua_State *L); /* runs the float64 program in its place, with the same arguments; raises */
-void check_time(lua_State *L);            /* ends the program if its time is over */
+bool of_library(lua_State *L, const char *source); /* whether a chunk's source is a file of the library */
+void check_time(lua_State *L);                     /* ends the program if its time is over */
 
 /* From here on every binding raises: finalizers that run while Lua closes find objects half gone. */
 void bindings_close(void);

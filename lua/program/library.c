@@ -39,6 +39,14 @@ static bool find_module(lua_State *L, const char *name)
   return false;
 }
 
+bool of_library(lua_State *L, const char *source)
+{
+  (void)L;
+  const char *home = program_home();
+  size_t n = home ? strlen(home) : 0;
+  return home && *source == '@' && strncmp(source + 1, home, n) == 0 && strncmp(source + 1 + n, "/lua/", 5) == 0;
+}
+
 int load_library(lua_State *L, const char *path)
 {
   int status = luaL_loadfilex(L, path, "t");

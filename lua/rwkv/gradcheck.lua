@@ -5,16 +5,32 @@
 -- summed. Inputs are tensors. The last argument may be { directions = 5, step = 1e-5, tolerance = 1e-6 }.
 -- Returns the worst relative error; fails above the tolerance.
 local core = require "rwkv.core"
+local nearest = require "rwkv.nearest"
+local sorted = require "rwkv.sorted"
+
+-- The inputs, which are tensors, and the options.
+local function arguments(f, ...)
+  if type(f) ~= "function" then error(("gradcheck: expected a function, found a %s"):format(type(f)), 3) end
+  local inputs, o = { ... }, { directions = 5, step = 1e-5, tolerance = 1e-6 }
+  for name, value in pairs(type(inputs[#inputs]) == "table" and table.remove(inputs) or {}) do
+    if o[name] == nil then
+      error(("gradcheck does not know the option '%s'%s"):format(tostring(name), nearest.listed(name, sorted(o))), 3)
+    end
+    if type(value) ~= "number" or not (value > 0) or name == "directions" and not math.tointeger(value) then
+      error(("gradcheck: %s is %s, expected a %snumber above 0"):format(name, tostring(value),
+        name == "directions" and "whole " or ""), 3)
+    end
+    o[name] = value
+  end
+  for i, t in ipairs(inputs) do
+    if getmetatable(t) ~= "rwkv.tensor" then error(("gradcheck: input %d is a %s, expected a tensor"):format(i, type(t)), 3) end
+  end
+  return inputs, o
+end
 
 return function(f, ...)
   core.need_double()
-  local inputs, o = { ... }, { directions = 5, step = 1e-5, tolerance = 1e-6 }
-  if type(inputs[#inputs]) == "table" then
-    for name, value in pairs(table.remove(inputs)) do
-      if o[name] == nil then error(("gradcheck does not know the option '%s'"):format(name), 2) end
-      o[name] = value
-    end
-  end
+  local inputs, o = arguments(f, ...)
   local rng = core.rng(12345, "gradcheck")
   for i, t in ipairs(inputs) do inputs[i] = t:keep():requires_grad() end
 

@@ -1,4 +1,5 @@
 -- What a model's file is: what the core sees of it, its tokenizer, and what is unusual.
+local at_caller = require "rwkv.at_caller"
 local core = require "rwkv.core"
 local models = require "rwkv.models"
 local sorted = require "rwkv.sorted"
@@ -44,7 +45,7 @@ end
 -- outside =, tensors =, numbers =, dtypes = { bf16 = numbers }, bytes =, parameters =, unused =, state_floats =,
 -- tokenizer = or nil, unusual = { texts }, meta =, pack = nil or, of a golden pack, { format =, tokens = its shape, trace =,
 -- state =, grad = how many of these, logits =, loss =, targets = true, left_out = text or nil } }
-return function(path, options)
+return at_caller(function(path, options)
   local found = models.info(path, options)
   found.numbers = 0
   for _, n in pairs(found.dtypes) do found.numbers = found.numbers + n end
@@ -52,4 +53,4 @@ return function(path, options)
   found.pack = pack_of(path, found.meta)
   found.unusual = unusual_of(found)
   return found
-end
+end)

@@ -248,9 +248,9 @@ models.load = passing_errors(function(path, options)
 end)
 
 -- info(path, { head_size = }) -> what a model's file is; its numbers are not read.
-models.info = passing_errors(function(path, options)
+function models.info(path, options)
   local _, head_size = load_options("info", options)
   return model_info(path, (hooks_of(path)), head_size)
-end)
+end
 
 return models

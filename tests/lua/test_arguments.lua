@@ -180,3 +180,36 @@ test("rows of a tensor, as ipairs and pairs see them", function()
   local _ = x + 1
   fails(function() for _ in ipairs(y) do error "a row" end end, "a step that is over")
 end)
+
+-- ---- places ----
+
+test("a message has the script's line, and no path of the library", function()
+  local m = model()
+  local nothing = rwkv.hook { kind = "decay", name = "nothing", apply = function() end }
+  local calls = {
+    function() m:generate { 300 } end, function() m:embed { 300 } end, function() m:trace { 300 } end,
+    function() m:forward { 300 } end, function() m:check_cuts { { 300 } } end, function() m:load_state "/nothing" end,
+    function() m:assign {} end, function() m:assign { x = 1 } end, function() rwkv.load "/nothing" end,
+    function() rwkv.info "/nothing" end, function() rwkv.model {} end, function() rwkv.model { version = "v8" } end,
+    function() rwkv.model { version = "v7", layers = 1, dim = 8, vocab = 0 } end, function() rwkv.describe { version = 7 } end,
+    function() rwkv.model { version = "v7", layers = 1, dim = 8, vocab = 9, head_size = 4, hooks = { deccay = nothing } } end,
+    function() rwkv.model { version = "v7", layers = 1, dim = 8, vocab = 9, head_size = 4, hooks = { decay = nothing } }:forward { 1 } end,
+    function() rwkv.stack({ x, rwkv.ones(3) }, 1) end, function() rwkv.zeros_like(1) end, function() x:std(7) end,
+    function() x:masked_fill(x, 1) end, function() x:split(1, {}) end, function() x:rsqrt(1) end, function() (x - 9):rsqrt() end,
+    function() rwkv.randn(-5) end, function() rwkv.rand("x") end, function() rwkv.seed "x" end,
+    function() rwkv.plot(5) end, function() rwkv.plot({}, { file = 5 }) end, function() rwkv.hook {} end,
+    function() rwkv.tokenizer "/nothing" end, function() rwkv.save_tensors("x.safetensors", { 5 }) end,
+    function() rwkv.load_tensors "/nothing" end, function() rwkv.convert("/nothing", "x.npz") end,
+    function() rwkv.adamw(m, { lrr = 1 }) end, function() rwkv.sampler { top = 1 } end, function() rwkv.experiment.run {} end,
+    function() rwkv.learn {} end, function() rwkv.curves(5) end, function() rwkv.best(5) end, function() rwkv.gradcheck(5) end,
+    function() rwkv.gradcheck(print, 1) end, function() rwkv.gradcheck(print, x, { setp = 1 }) end,
+    function() rwkv.gradcheck(print, x, { directions = 0 }) end,
+  }
+  local bad = {}
+  for i, call in ipairs(calls) do
+    local ok, message = pcall(call)
+    message = ok and "was taken" or tostring(message)
+    if ok or message:find "rwkv/[%w_/]+%.lua" or message:find "%.c:%d" then bad[#bad + 1] = ("calls[%d]: %s"):format(i, message) end
+  end
+  if #bad > 0 then error("a path of ours:\n" .. table.concat(bad, "\n")) end
+end)
