@@ -173,7 +173,7 @@ $(BUILD)/commit.h: FORCE
 	text="$$(printf '#define AVIARY_VERSION "%s"\n#define AVIARY_COMMIT "%s"\n' "$$version" "$$id"; \
 	  printf '#define AVIARY_FILES \\\n'; cat $$files; echo '  NULL')"; \
 	[ "$$text" = "$$(cat $@ 2>/dev/null)" ] || echo "$$text" >$@
-FORCE:
+.PHONY: FORCE
 
 # What is compiled with other flags than before is compiled again.
 $(BUILD)/flags: FORCE | $(READY)

@@ -2,6 +2,7 @@
 #include "hook.h"
 
 #include "engine/err.h"
+#include "engine/nearest.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -23,7 +24,7 @@ const Slot hook_slots[HOOK_SLOTS] = {
     [HOOK_BONUS] = {"bonus", "att", "r k v", "what the token adds to its own output: [B,T,A] or nothing", WIDTH(A),
                     .nothing = true, ANY},
     [HOOK_KEY_NORM] = {"key_norm", "att", "k", "removal key: [B,T,A]", WIDTH(A), ANY},
-    [HOOK_VALUE_RESIDUAL] = {"value_residual", "att", "v v_first x", "value, from the second layer on: [B,T,A]", WIDTH(A), ANY},
+    [HOOK_VALUE_RESIDUAL] = {"value_residual", "att", "v v_first x", "value, from layer 2 on: [B,T,A]", WIDTH(A), ANY},
     [HOOK_RECURRENCE] = {"recurrence", "att", "", "[B,T,A]", WIDTH(A), ANY},
     [HOOK_NORM] = {"norm", "att", "y", "[B,T,A]", WIDTH(A), ANY},
     [HOOK_TIME_MIX] = {"time_mix", "att", "x", "[B,T,C]", WIDTH(C), ANY},
@@ -32,17 +33,17 @@ const Slot hook_slots[HOOK_SLOTS] = {
                        .around = true, ANY},
     [HOOK_CHANNEL_OUT] = {"channel_out", "ffn", "y", "what is added to the residual stream: [B,T,C]", WIDTH(C),
                           .around = true, ANY},
-    [HOOK_EMBED_NORM] = {"embed_norm", "ln0", "x", "[B,T,C]; in layer 0", WIDTH(C), .around = true, ANY},
+    [HOOK_EMBED_NORM] = {"embed_norm", "ln0", "x", "[B,T,C]; in layer 1", WIDTH(C), .around = true, ANY},
 };
 
 int hook_slot(const char *name)
 {
-  char known[256] = "";
+  const char *known[HOOK_SLOTS + 1] = {NULL};
   for (int i = 0; i < HOOK_SLOTS; i++) {
     if (strcmp(name, hook_slots[i].name) == 0) return i;
-    snprintf(known + strlen(known), sizeof known - strlen(known), " %s", hook_slots[i].name);
+    known[i] = hook_slots[i].name;
   }
-  rwkv_fail("there is no hook slot \"%s\"; there are:%s", name, known);
+  rwkv_fail("there is no hook slot \"%s\"%s", name, nearest_listed(name, known));
 }
 
 bool hook_slot_in_layer(const Dims *d, HookSlot slot, int layer)

@@ -1,7 +1,8 @@
 /* Initial values shared by the versions. */
 #include "init.h"
 
-#include "engine/memory.h"
+#include "engine/err.h"
+#include "engine/share.h"
 
 #include <math.h>
 
@@ -10,56 +11,47 @@ void init_fill(const Init *in)
   for (size_t i = 0; i < in->n; i++) in->out[i] = in->gain;
 }
 
-void init_uniform(const Init *in)
+/* ---- random numbers ---- */
+
+enum { PIECE = 4096, PIECES = 256 }; /* numbers that one thread makes, and such pieces between two looks around */
+
+typedef struct {
+  const Init *in;
+  size_t from;
+  size_t words; /* that a number takes of the stream */
+  void (*draw)(Rng *r, double *out, size_t n);
+} Draws;
+
+static void draw_piece(const void *arg, size_t i)
 {
-  for (size_t i = 0; i < in->n; i++) in->out[i] = in->gain * (2 * rng_uniform(in->rng) - 1);
+  const Draws *d = arg;
+  size_t from = d->from + i * PIECE, n = d->in->n - from < PIECE ? d->in->n - from : PIECE;
+  double *out = d->in->out + from;
+  Rng r = *d->in->rng;
+  r.count += from * d->words;
+  d->draw(&r, out, n);
+  for (size_t k = 0; k < n; k++) out[k] *= d->in->gain;
 }
 
-void init_normal(const Init *in)
+static void draw(Draws d)
 {
-  for (size_t i = 0; i < in->n; i++) in->out[i] = in->gain * rng_normal(in->rng);
+  for (; d.from < d.in->n; d.from += PIECE * PIECES) {
+    size_t left = (d.in->n - d.from + PIECE - 1) / PIECE;
+    init_tell(d.in, d.from);
+    rwkv_share(left < PIECES ? left : PIECES, draw_piece, &d);
+  }
+  d.in->rng->count += d.in->n * d.words;
 }
 
-/* Subtracts from x = q[count] its part along each of the unit vectors q[0..count-1] before it; twice is enough
-   (Giraud et al. 2005). All vectors have n elements. */
-static void orthogonalise(double *q, size_t count, size_t n)
+static void around_zero(Rng *r, double *out, size_t n)
 {
-  double *x = q + count * n;
-  for (int pass = 0; pass < 2; pass++)
-    for (size_t j = 0; j < count; j++) {
-      const double *e = q + j * n;
-      double along = 0;
-      for (size_t i = 0; i < n; i++) along += e[i] * x[i];
-      for (size_t i = 0; i < n; i++) x[i] -= along * e[i];
-    }
-  double length = 0;
-  for (size_t i = 0; i < n; i++) length += x[i] * x[i];
-  length = sqrt(length);
-  for (size_t i = 0; i < n; i++) x[i] /= length;
+  for (size_t i = 0; i < n; i++) out[i] = 2 * rng_uniform(r) - 1;
 }
 
-/* x [rows,cols] -> y [cols,rows] */
-static void transpose(double *y, const double *x, size_t rows, size_t cols)
-{
-  for (size_t i = 0; i < rows; i++)
-    for (size_t j = 0; j < cols; j++) y[j * rows + i] = x[i * cols + j];
-}
+void init_uniform(const Init *in) { draw((Draws){.in = in, .words = 1, .draw = around_zero}); }
+void init_normal(const Init *in) { draw((Draws){.in = in, .words = 2, .draw = rng_normals}); }
 
-/* Gram-Schmidt on a Gaussian matrix: the same distribution as the Q of its QR factorisation with the
-   signs of R's diagonal made positive, which is what torch.nn.init.orthogonal_ draws from. Of a tall matrix
-   the columns: they are put in rows for it, as walking down columns is twenty times slower. */
-void init_orthogonal(const Init *in)
-{
-  size_t rows = in->rows, cols = in->cols;
-  bool tall = rows >= cols;
-  size_t count = tall ? cols : rows, n = tall ? rows : cols;
-  for (size_t i = 0; i < in->n; i++) in->out[i] = rng_normal(in->rng);
-  double *q = tall ? rwkv_alloc(in->n, sizeof *q, "an orthogonal matrix") : in->out;
-  if (tall) transpose(q, in->out, rows, cols);
-  for (size_t j = 0; j < count; j++) orthogonalise(q, j, n);
-  if (tall) transpose(in->out, q, cols, rows), rwkv_release(q);
-  for (size_t i = 0; i < in->n; i++) in->out[i] *= in->gain;
-}
+/* ---- matrices ---- */
 
 void init_ortho_wide(const Init *in)
 {
@@ -82,6 +74,8 @@ void init_emb_orthogonal(const Init *in)
 {
   embedding(in, init_orthogonal, in->gain * sqrt(fmax((double)in->rows, (double)in->cols)));
 }
+
+/* ---- by channel ---- */
 
 void init_mix(const Init *in)
 {
@@ -177,6 +171,12 @@ void init_lerp(const Init *in)
 }
 
 /* ---- helpers ---- */
+
+void init_tell(const Init *in, size_t done)
+{
+  rwkv_poll();
+  if (in->watch) in->watch(in->watching, done);
+}
 
 double init_ratio_0_to_1(const Init *in) { return in->d->L > 1 ? (double)in->layer / (in->d->L - 1) : 0; }
 double init_ratio_1_to_almost0(const Init *in) { return 1.0 - (double)in->layer / in->d->L; }

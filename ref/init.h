@@ -14,6 +14,8 @@ typedef struct {
   const Dims *d;
   double gain;
   Rng *rng;
+  void (*watch)(void *watching, size_t done); /* or NULL: told now and then how many numbers are there; may fail */
+  void *watching;
 } Init;
 
 void init_fill(const Init *in);       /* every element is gain */
@@ -39,6 +41,7 @@ void init_value_residual(const Init *in); /* [v7.4]: 0.93 falling to 0.53 */
 void init_key_norm(const Init *in);       /* [v7.7]: 0.76 falling to 0.66 */
 void init_lerp(const Init *in);           /* [streams,C], each row as init_prev_mix */
 
+void init_tell(const Init *in, size_t done); /* from inside of long work; fails if it is to end */
 /* layer / (L-1), and 0 in a model of one layer (where the official code divides by zero) */
 double init_ratio_0_to_1(const Init *in);
 double init_ratio_1_to_almost0(const Init *in); /* 1 - layer / L */

@@ -74,7 +74,10 @@ function files.state(path) model:state(2):save(path, { meta = { note = "a state"
 function files.tuned(path)
   rwkv.save_tensors(path, { { name = "blocks.0.att.time_state", value = rwkv.zeros(1, 4, 4), dtype = "bf16" } })
 end
-for _, name in ipairs { "model", "old", "hooked", "tensors", "pack", "golden", "state", "tuned" } do
+local session = { model = model, optimizer = optimizer, rng = rwkv.rng(1), state = model:state(1), tokens = rwkv.tokens { 1, 2 },
+  x = rwkv.ones(2), log = { 1, 2.5, best = math.huge, at = { [3] = "x" } } }
+function files.session(path) rwkv.save_session(path, session) end
+for _, name in ipairs { "model", "old", "hooked", "tensors", "pack", "golden", "state", "tuned", "session" } do
   files[name](name .. ".safetensors")
   add("safetensors", rwkv.read_file(name .. ".safetensors"))
 end
@@ -104,6 +107,7 @@ local readers = {
   load_tensors = rwkv.load_tensors, hooks_in = rwkv.hooks_in, read_file = rwkv.read_file, unzip = rwkv.unzip,
   restore = function(path) optimizer:restore(path) end,
   load_state = function(path) model:load_state(path) end,
+  session = function(path) rwkv.restore_session(path, session) end,
   verify = function(path) rwkv.verify(packed, path, 1) end,
   tsv = tsv.read, theirs = diff.read, convert = function(path) rwkv.convert(path, "out.pth") end,
   pack = pack.read,

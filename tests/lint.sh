@@ -39,7 +39,7 @@ layer() {
     */engine/tape.[ch] | */engine/node.h | */engine/t_*.c | */engine/optim.[ch]) echo 8 ;;
     */io/*) echo 9 ;;
     */text/*) echo 10 ;;
-    ref/dims.[ch] | ref/where.[ch] | ref/init.[ch] | ref/spec.h) echo 11 ;;
+    ref/dims.[ch] | ref/where.[ch] | ref/init.[ch] | ref/orthogonal.c | ref/spec.h) echo 11 ;;
     ref/pass.[ch] | ref/hook.[ch]) echo 12 ;;
     ref/version.h | ref/variants.[ch] | ref/global.c | ref/block.c | ref/mixes.c | ref/channel_mix.c | ref/v[0-9]*.c) echo 13 ;;
     ref/model/golden.[ch]) echo 15 ;;

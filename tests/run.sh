@@ -61,7 +61,7 @@ scripts() {
     done
     # and on a backend whose memory the process cannot read; in float64 those that ask for it
     case $tree in *64) double='hooks mixers' ;; *) double= ;; esac
-    for n in model tensor tensor_file packed learn resume mqar $double; do
+    for n in model optimizer session tensor tensor_file packed learn resume mqar $double; do
       t=tests/lua/test_$n.lua
       asked "far_$n" && run "$tree/aviary --backend far.so $t" "$tree/aviary" --backend "./$tree/tests/far.so" --trust "$t"
     done

@@ -39,8 +39,8 @@ static void slots(void **state)
   for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
     char quoted[20];
     snprintf(quoted, sizeof quoted, "\"%s\"", unknown[i]);
-    expect_failure_with(look_up, unknown[i], quoted, " shift ffn_shift receptance decay ",
-                        " channel_mix time_out channel_out embed_norm", NULL);
+    expect_failure_with(look_up, unknown[i], quoted, "shift, ffn_shift, receptance, decay",
+                        "channel_mix, time_out, channel_out, embed_norm", NULL);
   }
 }
 

@@ -221,6 +221,46 @@ static void gains_of_other_shapes(void **state)
   model_free(m), model_free(n);
 }
 
+/* ---- against Gram-Schmidt one vector after the other ---- */
+
+static void gram_schmidt(double *q, size_t count, size_t n) /* rows of n */
+{
+  for (size_t j = 0; j < count; j++) {
+    double *x = q + j * n, length = 0;
+    for (size_t e = 0; e < 2 * j; e++) { /* all of them twice */
+      double along = 0, *unit = q + e % j * n;
+      for (size_t i = 0; i < n; i++) along += unit[i] * x[i];
+      for (size_t i = 0; i < n; i++) x[i] -= along * unit[i];
+    }
+    for (size_t i = 0; i < n; i++) length += x[i] * x[i];
+    for (size_t i = 0; i < n; i++) x[i] /= sqrt(length);
+  }
+}
+
+/* Sizes around those of the panels; of the square ones the last vectors are what is left of hundreds. */
+static void orthogonal_is_unique(void **state)
+{
+  (void)state;
+  static const size_t sizes[][2] = {{1, 1},   {1, 5},   {5, 1},     {7, 7},    {31, 40},
+                                    {64, 33}, {33, 32}, {129, 129}, {2100, 40}};
+  for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+    size_t rows = sizes[k][0], cols = sizes[k][1], count = rows < cols ? rows : cols, n = rows * cols / count;
+    double *out = calloc(rows * cols, sizeof *out), *q = calloc(rows * cols, sizeof *q), worst = 0;
+    Rng rng = rng_named(k, "orthogonal"), same = rng;
+    Dims d = {.L = 1};
+    init_orthogonal(&(Init){.out = out, .n = rows * cols, .rows = rows, .cols = cols, .d = &d, .gain = 3, .rng = &rng});
+    for (size_t i = 0; i < rows; i++)
+      for (size_t j = 0; j < cols; j++) q[rows < cols ? i * n + j : j * n + i] = rng_normal(&same);
+    gram_schmidt(q, count, n);
+    for (size_t i = 0; i < rows; i++)
+      for (size_t j = 0; j < cols; j++)
+        worst = fmax(worst, fabs(out[i * cols + j] - 3 * q[rows < cols ? i * n + j : j * n + i]));
+    if (!(worst <= 1e-11)) fail_msg("[%zu,%zu]: %g apart", rows, cols, worst);
+    assert_true(rng.count == same.count);
+    free(out), free(q);
+  }
+}
+
 /* The test's own instruments. */
 static void instruments(void **state)
 {
@@ -251,6 +291,7 @@ int main(void)
       cmocka_unit_test(instruments),
       cmocka_unit_test(official_initialisation),
       cmocka_unit_test(gains_of_other_shapes),
+      cmocka_unit_test(orthogonal_is_unique),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "engine/err.h"
 #include "models.h"
 
 #include <math.h>
@@ -79,12 +80,66 @@ static void uniform(void **state)
   model_free(m), model_free(official);
 }
 
+/* ---- told while it is made, and given up ---- */
+
+typedef struct {
+  Dims d;
+  size_t calls, last, all, fail_at;
+  Model *result;
+} Watched;
+
+static void see(void *watching, size_t done, size_t all)
+{
+  Watched *w = watching;
+  if (w->calls && all != w->all) fail_msg("of %zu numbers, of %zu before", all, w->all);
+  if (done < w->last || done >= all) fail_msg("%zu of %zu numbers after %zu", done, all, w->last);
+  w->last = done, w->all = all;
+  if (++w->calls == w->fail_at) rwkv_fail("enough");
+}
+
+static void make_watched(void *arg)
+{
+  Watched *w = arg;
+  w->result = model_new_watched(version_find("v7"), &w->d, 1, false, (NewWatch){see, w});
+}
+
+static void watched(void **state)
+{
+  (void)state;
+  Watched w = {.d = {.V = 300, .C = 64, .L = 2}};
+  size_t before = memory_used();
+  assert_null(rwkv_protect(make_watched, &w));
+  assert_true(w.calls > 20);
+  assert_int_equal(w.all, model_param_count(w.result, true));
+  model_free(w.result);
+  size_t calls = w.calls;
+  for (size_t i = 1; i <= calls; i += 3) {
+    w = (Watched){.d = w.d, .fail_at = i};
+    assert_string_equal(rwkv_protect(make_watched, &w), "enough");
+    assert_int_equal(memory_used(), before);
+  }
+}
+
+static int looks;
+static bool at_the_fifth(void) { return ++looks == 5; }
+
+static void given_up(void **state)
+{
+  (void)state;
+  Watched w = {.d = {.V = 300, .C = 64, .L = 2}};
+  size_t before = memory_used();
+  rwkv_on_stop(at_the_fifth);
+  const char *error = rwkv_protect(make_watched, &w);
+  rwkv_on_stop(NULL);
+  assert_string_equal(error, "interrupted");
+  assert_int_equal(memory_used(), before);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(seeds),
-      cmocka_unit_test(smallest_models),
-      cmocka_unit_test(uniform),
+      cmocka_unit_test(seeds),   cmocka_unit_test(smallest_models), cmocka_unit_test(uniform),
+      cmocka_unit_test(watched), cmocka_unit_test(given_up),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

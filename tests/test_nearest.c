@@ -25,7 +25,7 @@ static void what_was_meant(void **state)
       {"head_sise", "head_size"},
       {"headsize", "head_size"},
       {"rl", "lr"},
-      {"v5", "v4"},
+      {"v5", NULL},
       {"v77", "v7"},
       {"wvk7", "wkv7"},
       {"lrr", "lr"},

@@ -134,6 +134,23 @@ static void streams_are_independent_and_repeatable(void **state)
   assert_true(rng_named(0, "foobar").stream == 0x85944171f73967e8u); /* FNV-1a's published answer */
 }
 
+/* Many at once are the same numbers, wherever they begin. */
+static void normals_are_the_same(void **state)
+{
+  (void)state;
+  enum { N = 200 };
+  for (size_t n = 0; n < N; n += 7)
+    for (uint64_t skip = 0; skip < 3; skip++) {
+      Rng one = rng_named(3, "normals"), many;
+      one.count = skip, many = one;
+      double x[N], y[N];
+      for (size_t i = 0; i < n; i++) x[i] = rng_normal(&one);
+      rng_normals(&many, y, n);
+      assert_memory_equal(x, y, n * sizeof *x);
+      assert_true(one.count == many.count);
+    }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -141,6 +158,7 @@ int main(void)
       cmocka_unit_test(words_come_from_their_place),
       cmocka_unit_test(uniform_numbers),
       cmocka_unit_test(normal_numbers),
+      cmocka_unit_test(normals_are_the_same),
       cmocka_unit_test(below_is_in_range_and_even),
       cmocka_unit_test(streams_are_independent_and_repeatable),
   };

@@ -33,7 +33,7 @@ end
 -- The decays of a model on a text: by layer, from 0, a list of { mean =, low =, high = } of its channels in the order of their
 -- means; low and high: the 10 % and the 90 % quantile over tokens. Nothing of layers without a decay.
 function decay.on_text(model, tokens)
-  local seen, found = model:trace(tokens), {}
+  local seen, found = rwkv.no_grad(function() return (model:trace(tokens)) end), {}
   for l = 0, model:config().layers - 1 do
     local w = seen[("blocks.%d.att.w"):format(l)]
     if not w then break end

@@ -162,6 +162,8 @@ Batch read_batch(lua_State *L, const char *function, const char *const *options)
 
 Model *check_model(lua_State *L, int index);
 Model **new_model(lua_State *L); /* an empty handle on top of the stack; its uservalue 1 shall keep the hooks */
+/* Told of the numbers that are there is the function at the index, if there is one. */
+Model *make_model(lua_State *L, const Version *v, const Dims *d, uint64_t seed, bool uniform, int function);
 void push_config(lua_State *L, const Version *v, const Dims *d); /* a table of version, sizes and names of hooks */
 State *check_state(lua_State *L, int index);
 State **push_state(lua_State *L, int keeper); /* an empty handle for a state of the model or state at keeper */
@@ -186,14 +188,13 @@ int unknown_method(lua_State *L, const char *one, int methods, int name);
 
 /* Raises on a key of the table that is not in the list: a misspelt option is an error. */
 void known_fields(lua_State *L, int table, const char *function, const char *const *names);
-/* Pushes the end of a message that refuses a word: "; there are: a, b", or ", did you mean 'a'? there are: a, b". */
-void push_known(lua_State *L, const char *word, const char *there_are, const char *const *names);
 
 void open_model(lua_State *L);
 void open_model_file(lua_State *L);
 void open_state(lua_State *L);
 void open_hook(lua_State *L);
 void open_optim(lua_State *L);
+void open_session(lua_State *L);
 void open_rng(lua_State *L);
 void open_sampler(lua_State *L);
 void open_golden(lua_State *L);

@@ -20,7 +20,7 @@ static const char *const calls[] = {
     "rwkv.concat(list, axis)", "rwkv.cat(list, axis)", "rwkv.stack(list, axis)", "rwkv.where(mask, a, b)",
     "rwkv.wkv2(w, u, e, v, a, b, eps)", "rwkv.wkv4(w, u, k, v, a, b, p)", "rwkv.wkv6(r, w, k, v, u, S)",
     "rwkv.wkv7(r, w, k, v, a, b, S)", "rwkv.selective_scan(x, delta, A, B, C, h)",
-    "rwkv.attention(q, k, v, heads, keys, values)", "rwkv.sampler(options)", "rwkv.tokens(list)", "rwkv.versions()",
+    "rwkv.attention(q, k, v, heads, keys, values)", "rwkv.sampler(options)", "rwkv.versions()",
     "rwkv.end_step()", "rwkv.tape_bytes()", "rwkv.time()", "rng:uniform(low, high)", "rng:normal(mean, deviation)",
     "rng:integer(low, high)", "rng:shuffle(list)", "sampler:pick(logits, row)", "sampler:saw(id)", "sampler:memory()"};
 /* clang-format on */

@@ -93,18 +93,22 @@ static int sweep(lua_State *L)
   return 0;
 }
 
-static int may_write(lua_State *L) /* check_writable(path): raises unless a script may write there */
+/* check_writable(path): raises unless a file can be written there now; an older one stays as it is */
+static int try_to_write(lua_State *L)
 {
-  check_writable(L, luaL_checkstring(L, 1));
+  const char *path = luaL_checkstring(L, 1);
+  Output o;
+  check(L, "cannot write", path, output_begin(&o, path));
+  output_abandon(&o);
   return 0;
 }
 
 void open_files(lua_State *L)
 {
-  add_functions(L, (luaL_Reg[]){{"mkdir", make_directory}, {"write_file", write_file}, {NULL, NULL}});
-  add_private(
-      L,
-      (luaL_Reg[]){{"sweep", sweep}, {"check_writable", may_write}, {"reserve_output", reserve_output}, {NULL, NULL}});
+  add_functions(
+      L, (luaL_Reg[]){
+             {"mkdir", make_directory}, {"write_file", write_file}, {"check_writable", try_to_write}, {NULL, NULL}});
+  add_private(L, (luaL_Reg[]){{"sweep", sweep}, {"reserve_output", reserve_output}, {NULL, NULL}});
 }
 
 /* ---- what stands in the place of Lua's own functions ---- */

@@ -2,6 +2,8 @@
    function is called when the model runs. */
 #include "bind.h"
 
+#include "engine/nearest.h"
+
 #include <stdio.h>
 
 static const char class[] = "rwkv.hook";
@@ -79,9 +81,9 @@ static void read_param(lua_State *L, int table, ParamSpec *p, char name[32])
   size_t i = 0;
   while (i < sizeof inits / sizeof *inits && strcmp(inits[i].name, init)) i++;
   if (i == sizeof inits / sizeof *inits) {
-    lua_pushliteral(L, "");
-    for (i = 0; i < sizeof inits / sizeof *inits; i++) lua_pushfstring(L, "%s %s", lua_tostring(L, -1), inits[i].name);
-    luaL_error(L, "parameter %s: there is no initial value '%s'; there are:%s", name, init, lua_tostring(L, -1));
+    const char *known[sizeof inits / sizeof *inits + 1] = {NULL};
+    for (i = 0; i < sizeof inits / sizeof *inits; i++) known[i] = inits[i].name;
+    luaL_error(L, "parameter %s: there is no initial value '%s'%s", name, init, nearest_listed(init, known));
   }
   p->init = inits[i].init;
   lua_pop(L, 1);

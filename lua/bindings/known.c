@@ -3,21 +3,6 @@
 
 #include "engine/nearest.h"
 
-void push_known(lua_State *L, const char *word, const char *there_are, const char *const *names)
-{
-  luaL_Buffer b;
-  const char *hint = nearest_hint(word, names);
-  luaL_buffinit(L, &b);
-  luaL_addstring(&b, *hint ? hint : ";");
-  luaL_addchar(&b, ' ');
-  luaL_addstring(&b, there_are);
-  for (int i = 0; names[i]; i++) {
-    luaL_addstring(&b, i ? ", " : ": ");
-    luaL_addstring(&b, names[i]);
-  }
-  luaL_pushresult(&b);
-}
-
 void known_fields(lua_State *L, int table, const char *function, const char *const *names)
 {
   lua_pushnil(L);
@@ -28,8 +13,7 @@ void known_fields(lua_State *L, int table, const char *function, const char *con
     while (key && names[i] && strcmp(names[i], key)) i++;
     if (key && names[i]) continue;
     if (!key) key = lua_pushfstring(L, "[%s]", value_text(L, -1));
-    push_known(L, key, "it knows", names);
-    luaL_error(L, "%s does not know the option '%s'%s", function, key, lua_tostring(L, -1));
+    luaL_error(L, "%s does not know the option '%s'%s", function, key, nearest_listed(key, names));
   }
 }
 

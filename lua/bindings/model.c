@@ -74,11 +74,13 @@ void push_config(lua_State *L, const Version *v, const Dims *d)
   else lua_pop(L, 1);
 }
 
-/* model{version=, layers=, dim=, vocab=, head_size=, ..., seed=, hooks=, init = "official" or "uniform"} */
+/* model({version=, layers=, dim=, vocab=, head_size=, ..., seed=, hooks=, init = "official" or "uniform"},
+   function(done, all) or nil: told now and then how many numbers there are) */
 static int make(lua_State *L)
 {
   Dims d;
   double seed;
+  lua_settop(L, 2);
   const Version *v = read_design(L, 1, "rwkv.model", &d, &seed);
   int hooks = lua_gettop(L);
   raw_field(L, 1, "init");
@@ -86,7 +88,7 @@ static int make(lua_State *L)
   Model **m = new_model(L);
   lua_pushvalue(L, hooks);
   lua_setiuservalue(L, -2, 1);
-  *m = (uniform ? model_new_uniform : model_new)(v, &d, (uint64_t)seed);
+  *m = make_model(L, v, &d, (uint64_t)seed, uniform, 2);
   (*m)->host = m;
   return 1;
 }

@@ -85,6 +85,20 @@ static int count(lua_State *L) /* r:count() -> draws so far; r:count(n) goes to 
   return 1;
 }
 
+/* rng_place(r) -> seed, stream, draws so far; rng_place(r, seed, stream, count) goes there */
+static int place(lua_State *L)
+{
+  Rng *r = check_rng(L, 1);
+  if (lua_gettop(L) > 1) {
+    lua_Integer seed = luaL_checkinteger(L, 2), stream = luaL_checkinteger(L, 3), n = luaL_checkinteger(L, 4);
+    *r = (Rng){(uint64_t)seed, (uint64_t)stream, (uint64_t)n};
+  }
+  lua_pushinteger(L, (lua_Integer)r->seed);
+  lua_pushinteger(L, (lua_Integer)r->stream);
+  lua_pushinteger(L, (lua_Integer)r->count);
+  return 3;
+}
+
 void open_rng(lua_State *L)
 {
   /* clang-format off */
@@ -94,4 +108,5 @@ void open_rng(lua_State *L)
             NULL);
   /* clang-format on */
   add_functions(L, (luaL_Reg[]){{"rng", make}, {NULL, NULL}});
+  add_private(L, (luaL_Reg[]){{"rng_place", place}, {NULL, NULL}});
 }

@@ -51,12 +51,14 @@ static int make(lua_State *L)
   int64_t *seen = listed ? lua_newuserdatauv(L, (size_t)B * sizeof *seen, 0) : NULL;
   if (seen) read_seen(L, 2, seen);
   State **s = push_state(L, 1);
-  bool grows = version_state_grows(m->version, &m->d);
-  for (int b = 0; seen && grows && b < B; b++)
-    if (seen[b] > INT_MAX || seen[b] != seen[0])
-      return luaL_error(L, "state: sequence %d has seen %I tokens, the first one %I; this state grows with them", b + 1,
-                        (lua_Integer)seen[b], (lua_Integer)seen[0]);
-  *s = state_sized(m->version, &m->d, B, seen && grows ? (int)seen[0] : 0);
+  int64_t longest = 0;
+  for (int b = 0; seen && version_state_grows(m->version, &m->d) && b < B; b++) {
+    if (seen[b] > INT_MAX)
+      return luaL_error(L, "state: sequence %d has seen %I tokens; this state grows with them", b + 1,
+                        (lua_Integer)seen[b]);
+    longest = seen[b] > longest ? seen[b] : longest;
+  }
+  *s = state_sized(m->version, &m->d, B, (int)longest);
   if (seen) memcpy((*s)->seen, seen, (size_t)B * sizeof *seen);
   return 1;
 }

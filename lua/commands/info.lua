@@ -63,10 +63,23 @@ local function print_hooked(path, message)
   error(message, 0)
 end
 
+-- Of a golden pack: what there is beside the model.
+local function print_pack(pack)
+  local parts = {}
+  for _, e in ipairs { { "logits", "logits" }, { "trace", "%d intermediates" }, { "state", "%d states" }, { "loss", "loss" },
+    { "grad", "%d gradients" } } do
+    local value = pack[e[1]]
+    if value then parts[#parts + 1] = value == true and e[2] or e[2]:format(value) end
+  end
+  line("golden pack", "format %d, tokens [%s]: %s%s", pack.format, table.concat(pack.tokens or {}, ","),
+    table.concat(parts, ", "), pack.left_out and "; without " .. pack.left_out or "")
+end
+
 local function print_file(path)
   local ok, found = pcall(rwkv.info, path, { head_size = require "rwkv.file".head_size(o.head_size) })
   if not ok then return print_hooked(path, found) end
   print(("%s: %s"):format(visible.line(path), found.title))
+  if found.pack then print_pack(found.pack) end
   sizes(found.config)
   line("parameters", "%s", grouped(found.parameters))
   if found.unused > 0 then line("unused", "%s", grouped(found.unused)) end

@@ -5,20 +5,35 @@
 #include "bindings/sha256.h"
 
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const char key_sources = 's'; /* in the registry: {path = digest} */
 
-/* The first digest of a path stays, unless the file is another one now: then the numbers come from both. */
-void source_note(lua_State *L, const char *path)
+/* What is no file cannot be read again: its digest is nobody's. */
+static void find_digest(const char *path, char digest[65])
 {
-  FILE *file = path ? fopen(path, "rb") : NULL;
+  struct stat is;
+  bool regular = path && stat(path, &is) == 0 && S_ISREG(is.st_mode);
+  FILE *file = regular ? fopen(path, "rb") : NULL;
+  memset(digest, '0', 64), digest[64] = 0;
   if (!file) return;
   Sha256 h;
-  char part[1 << 12], digest[65];
+  char part[1 << 12];
   sha256_begin(&h);
   for (size_t n; (n = fread(part, 1, sizeof part, file)) > 0;) sha256_add(&h, part, n);
   fclose(file);
   sha256_end(&h, digest);
+}
+
+/* The first digest of a path stays, unless the file is another one now: then the numbers come from both. */
+void source_note(lua_State *L, const char *path)
+{
+  char digest[65];
+  if (path && access(path, R_OK)) return;
+  find_digest(path, digest);
+  if (!path) path = "standard input";
   lua_rawgetp(L, LUA_REGISTRYINDEX, &key_sources);
   if (lua_getfield(L, -1, path) == LUA_TSTRING && strcmp(lua_tostring(L, -1), digest) != 0)
     path = lua_pushfstring(L, "%s (%s)", path, digest);
@@ -32,6 +47,7 @@ void source_note(lua_State *L, const char *path)
 
 static int load(lua_State *L) /* loadfile or dofile */
 {
+  if (lua_isnoneornil(L, 1)) source_note(L, NULL);
   if (lua_type(L, 1) == LUA_TSTRING) source_note(L, lua_tostring(L, 1));
   return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }

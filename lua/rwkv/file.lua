@@ -7,7 +7,8 @@ local function passing(ok, ...)
 end
 
 local file = {}
-for name, reader in pairs { bytes = "read_file", entries = "unzip", tensors = "load_tensors", model = "load", verify = "verify" } do
+for name, reader in pairs { bytes = "read_file", entries = "unzip", tensors = "load_tensors", model = "load", verify = "verify",
+  check_writable = "check_writable" } do
   file[name] = function(...) return passing(pcall(core[reader], ...)) end
 end
 

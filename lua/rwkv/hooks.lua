@@ -2,6 +2,7 @@
 -- lua/pages/hooks.md.
 local core = require "rwkv.core"
 local over_time = require "rwkv.over_time"
+local nearest = require "rwkv.nearest"
 local sorted = require "rwkv.sorted"
 
 local bind_hook, hook_sizes = core.private.bind_hook, core.private.hook_sizes
@@ -44,14 +45,14 @@ function hooks.define(q)
   for field, value in pairs(q) do
     local want = fields[field]
     if not want then
-      error(("rwkv.hook does not know '%s'; it knows: %s"):format(field, table.concat(sorted(fields), ", ")), 2)
+      error(("rwkv.hook does not know '%s'%s"):format(field, nearest.listed(field, sorted(fields))), 2)
     end
     if want ~= true and type(value) ~= want then
       error(("rwkv.hook: %s is a %s, expected a %s"):format(field, type(value), want), 2)
     end
   end
   if not kinds[q.kind] or q.kind == "ffn_shift" then
-    error(("rwkv.hook: there is no kind '%s'; there are: %s"):format(q.kind, table.concat(sorted(kinds), ", ")), 2)
+    error(("rwkv.hook: there is no kind '%s'%s"):format(q.kind, nearest.listed(q.kind, sorted(kinds))), 2)
   end
   if not q.name then error("rwkv.hook: a name is needed: a checkpoint keeps it", 2) end
   if not q.name:match "^[%w_-]+$" or #q.name > 31 then
@@ -85,8 +86,7 @@ local function strict(h, what, declared)
   local names = {}
   for i, e in ipairs(declared) do names[i], names[e.name] = e.name, true end
   local function unknown(name)
-    error(("hook %s \"%s\" has no %s '%s'; it has: %s"):format(h.kind, h.name, what, tostring(name),
-      #names > 0 and table.concat(names, ", ") or "none"), 3)
+    error(("hook %s \"%s\" has no %s '%s'%s"):format(h.kind, h.name, what, tostring(name), nearest.listed(name, names)), 3)
   end
   return {
     __index = function(_, name) if not names[name] then unknown(name) end end,
@@ -131,7 +131,7 @@ end
 local function known_options(name, e, known)
   for option in pairs(e) do
     if type(option) == "string" and not known[option] then
-      error(("%s: there is no option '%s'; there are: %s"):format(name, option, table.concat(sorted(known), ", ")), 0)
+      error(("%s: there is no option '%s'%s"):format(name, option, nearest.listed(option, sorted(known))), 0)
     end
   end
 end
@@ -215,7 +215,7 @@ function hooks.resolve(slot, h)
     if not found then
       local known = sorted(taken[slot])
       for name in pairs(defined[kind_of(slot)] or {}) do known[#known + 1] = name end
-      error(("hooks: there is no %s '%s'; there are: %s"):format(slot, h, table.concat(known, ", ")), 0)
+      error(("hooks: there is no %s '%s'%s"):format(slot, h, nearest.listed(h, known)), 0)
     end
     return found
   end

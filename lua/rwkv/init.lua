@@ -15,6 +15,8 @@ local models = require "rwkv.models"
 rwkv.hook, rwkv.model, rwkv.describe, rwkv.load = require "rwkv.hooks".define, models.model, models.describe, models.load
 rwkv.info = require "rwkv.info"
 rwkv.adamw = require "rwkv.optimizer"
+local session = require "rwkv.session"
+rwkv.save_session, rwkv.restore_session = session.save, session.restore
 rwkv.private.add_method("model", "trace", require "rwkv.trace")
 rwkv.private.add_method("model", "assign", require "rwkv.assign")
 rwkv.private.add_method("model", "check_cuts", require "rwkv.check_cuts")

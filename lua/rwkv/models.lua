@@ -2,6 +2,8 @@
 -- them by layer.
 local core = require "rwkv.core"
 local hooks = require "rwkv.hooks"
+local nearest = require "rwkv.nearest"
+local progress = require "rwkv.progress"
 local sorted = require "rwkv.sorted"
 
 local hook_sizes, hooks_in, model_info = core.private.hook_sizes, core.private.hooks_in, core.private.model_info
@@ -48,7 +50,7 @@ local function chosen_of(q)
   local chosen = {}
   for slot, h in pairs(q.hooks) do
     if not hooks.is_slot(slot) then
-      error(("hooks: there is no slot '%s'; there are: %s"):format(tostring(slot), table.concat(sorted(hooks.kinds), ", ")), 0)
+      error(("hooks: there is no slot '%s'%s"):format(tostring(slot), nearest.listed(slot, sorted(hooks.kinds))), 0)
     end
     chosen[slot] = by_layer(h) and all_layers(q, slot, h) or hooks.resolve(slot, h)
   end
@@ -142,9 +144,22 @@ local function passing_errors(f)
   end
 end
 
+-- A model of hundreds of megabytes takes its time: after two seconds this says how far it is.
+local function told()
+  local start, bar = core.time(), nil
+  return function(done, all)
+    if core.time() - start < 2 then return end
+    bar = bar or progress("model", all, "numbers", done)
+    bar:update(done)
+  end, function() if bar then bar:clear() end end
+end
+
 models.model = passing_errors(function(q)
   local full, chosen = prepare(q)
-  local model = core_model(full)
+  local tell, done = told()
+  local ok, model = pcall(core_model, full, tell)
+  done()
+  if not ok then error(model, 0) end
   of_models[model] = chosen
   return initialise(model, q, chosen)
 end)
@@ -182,8 +197,10 @@ local function load_options(call, options)
   if type(options or {}) ~= "table" then error(("%s: options are a table, not a %s"):format(call, type(options)), 0) end
   for name, value in pairs(options or {}) do
     local known = name == "head_size" or name == "weights" and call == "load"
-    if not known then error(("%s: there is no option '%s'; there are: head_size%s"):format(call, tostring(name),
-      call == "load" and ", weights" or ""), 0) end
+    if not known then
+      local all = { "head_size", call == "load" and "weights" or nil }
+      error(("%s: there is no option '%s'%s"):format(call, tostring(name), nearest.listed(name, all)), 0)
+    end
     if name == "weights" and value ~= "packed" and value ~= "expanded" then
       error(("load: weights are 'packed' or 'expanded', not '%s'"):format(tostring(value)), 0)
     end

@@ -1,16 +1,17 @@
 -- States in files: safetensors, a tensor for each part of the state under its name (state:names()), and in the metadata
--- what model it is of and how many tokens it has seen. A file of state tuning holds blocks.N.att.time_state [H,N,N] instead.
+-- what model it is of and how many tokens each sequence has seen. What grows with the tokens is as long as the longest. A file of state tuning holds blocks.N.att.time_state [H,N,N] instead.
 local core = require "rwkv.core"
 local sorted = require "rwkv.sorted"
 local Tensor = core.Tensor
 
 local format, own = "aviary state", "state." -- what metadata of ours begins with; the rest is the user's
 
--- "2" and "decay=floor gate=none" for the values of a config
+-- "2", "decay=floor gate=none" and, of a slot layer by layer, "time_mix=v7,attention" for the values of a config
 local function text_of(value)
   if type(value) ~= "table" then return tostring(value) end
+  if #value > 0 then return table.concat(value, ",") end
   local parts = {}
-  for _, name in ipairs(sorted(value)) do parts[#parts + 1] = name .. "=" .. value[name] end
+  for _, name in ipairs(sorted(value)) do parts[#parts + 1] = name .. "=" .. text_of(value[name]) end
   return table.concat(parts, " ")
 end
 
@@ -79,17 +80,19 @@ local function seen_of(path, meta)
   return seen
 end
 
--- Before memory is taken by what the file says it has to hold that much.
+-- Before memory is taken by what the file says it has to hold that much: what grows with the tokens is as long as the longest
+-- sequence.
 local function check_sizes(path, tensors, seen, model)
-  local at_start, after_one = model:state(1), model:state { 1 }
+  local at_start, after_one, longest = model:state(1), model:state { 1 }, 0
+  for _, n in ipairs(seen) do longest = math.max(longest, n) end
   for _, name in ipairs(at_start:names()) do
     local shape, grown = at_start:get(name):shape(), after_one:get(name):shape()
-    for i, size in ipairs(shape) do if grown[i] ~= size then shape[i] = seen[1] end end
+    for i, size in ipairs(shape) do if grown[i] ~= size then shape[i] = longest end end
     shape[1] = #seen
     local entry = tensors[name] or wrong(path, "the state has no %s", name)
     if not same_shape(shape, entry.shape) then
       wrong(path, "%s is %s, expected %s: a batch of %d that has seen %d tokens", name, shape_text(entry.shape),
-        shape_text(shape), #seen, seen[1])
+        shape_text(shape), #seen, longest)
     end
   end
 end

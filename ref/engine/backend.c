@@ -11,7 +11,7 @@ static void nothing_waits(void) {}
 static void any_batch(size_t B, size_t T, size_t C) { (void)B, (void)T, (void)C; }
 static bool never(const void *p) { return (void)p, false; }
 
-const Backend backend_reference = {"reference", &memory_host, reference_run, nothing_waits, any_batch, never};
+const Backend backend_reference = {"reference", &memory_host, reference_run, nothing_waits, any_batch, never, NULL};
 
 /* ---- the one at work ---- */
 
@@ -29,6 +29,7 @@ void backend_use(const Backend *b)
               b->name, backend_at_work->name);
   backend_at_work->flush();
   backend_at_work = b;
+  rwkv_on_share(b->share);
 }
 
 static void *take(size_t bytes)

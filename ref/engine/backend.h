@@ -5,6 +5,7 @@
 
 #include "ops.h"
 #include "memory.h"
+#include "share.h"
 
 typedef struct {
   const char *name;
@@ -14,6 +15,8 @@ typedef struct {
   /* Hints, which change no result. What follows is about B sequences of T tokens of C channels; */
   void (*batch)(size_t B, size_t T, size_t C);
   bool (*read_later)(const void *p); /* whether work that waits will read p as a whole, after most else is done */
+  /* Threads for the host's own loops, as rwkv_share has it; NULL: none. */
+  void (*share)(size_t count, ShareWork *work, const void *arg);
 } Backend;
 
 extern const Backend backend_reference; /* the kernels k_*, at once */

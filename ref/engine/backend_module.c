@@ -7,7 +7,7 @@
 
 uint64_t backend_layout(void)
 {
-  uint64_t h = sizeof(real);
+  uint64_t h = sizeof(real) + 16 * sizeof(Backend);
   for (int id = 0; id < OP_COUNT; id++) {
     for (const char *c = op_rows[id].name; *c; c++) h = (h ^ (unsigned char)*c) * 0x100000001b3; /* FNV-1a */
     h = (h ^ op_rows[id].bytes) * 0x100000001b3;

@@ -84,3 +84,44 @@ double m_cos_turn(double turns)
   y = odd ? x * (1 - y) : 1 - y;
   return q == 1 || q == 2 ? -y : y;
 }
+
+void m_log_lanes(double *y, const double *x)
+{
+  double f[LANES], s[LANES], s2[LANES], R[LANES] = {0}, n[LANES];
+  for (int l = 0; l < LANES; l++) {
+    uint64_t bits;
+    memcpy(&bits, x + l, sizeof bits);
+    uint64_t digits = bits & 0xfffffffffffff, above = digits > 0x6a09e667f3bcd; /* as in m_log */
+    n[l] = (double)((int64_t)(bits >> 52) - 1023 + (int64_t)above);
+    bits = digits | (1023 - above) << 52;
+    memcpy(f + l, &bits, sizeof bits);
+  }
+  for (int l = 0; l < LANES; l++) {
+    f[l] -= 1;
+    s[l] = f[l] / (2 + f[l]);
+    s2[l] = s[l] * s[l];
+  }
+  for (int k = 25; k >= 3; k -= 2)
+    for (int l = 0; l < LANES; l++) R[l] = s2[l] * (2.0 / k + R[l]);
+  for (int l = 0; l < LANES; l++) y[l] = n[l] * ln2_high + (f[l] - (s[l] * (f[l] - R[l]) - n[l] * ln2_low));
+}
+
+void m_cos_turn_lanes(double *y, const double *turns)
+{
+  double x[LANES], x2[LANES], sum[LANES], odd[LANES];
+  int q[LANES];
+  for (int l = 0; l < LANES; l++) {
+    double quarter = turns[l] * 4 + 0x1.8p52 - 0x1.8p52;
+    x[l] = (turns[l] - quarter / 4) * 6.283185307179586;
+    x2[l] = x[l] * x[l];
+    q[l] = (int)quarter & 3;
+    odd[l] = q[l] & 1;
+  }
+  for (int l = 0; l < LANES; l++) sum[l] = x2[l] * (1 - odd[l]) / (18 * 17); /* the odd ones have a term less */
+  for (int k = 16; k >= 2; k -= 2)
+    for (int l = 0; l < LANES; l++) sum[l] = (1 - sum[l]) * x2[l] / ((k + odd[l]) * (k - 1 + odd[l]));
+  for (int l = 0; l < LANES; l++) {
+    double value = q[l] & 1 ? x[l] * (1 - sum[l]) : 1 - sum[l];
+    y[l] = q[l] == 1 || q[l] == 2 ? -value : value;
+  }
+}

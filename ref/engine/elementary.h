@@ -10,4 +10,9 @@ double m_log1p(double x);
 double m_tanh(double x);
 double m_cos_turn(double turns); /* cos(2 pi turns), 0 <= turns <= 1 */
 
+/* The same numbers for LANES at a time, without branches, so that vectors of the processor take them together. */
+enum { LANES = 8 };
+void m_log_lanes(double *y, const double *x); /* 2^-1022 <= x, finite */
+void m_cos_turn_lanes(double *y, const double *turns);
+
 #endif

@@ -8,6 +8,9 @@ enum { MOST_LETTERS = 63 };
 
 static int letter(char c) { return c == '-' ? '_' : tolower((unsigned char)c); }
 
+/* v5 is no slip for v4: nobody means another number. */
+static size_t replacing(int x, int y) { return x == y ? 0 : isdigit(x) && isdigit(y) ? 2 : 1; }
+
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
 /* How many slips make b of a; row i, column j: of their first i and j letters. Three rows are kept: an exchange of
@@ -24,7 +27,7 @@ static size_t slips(const char *a, size_t n, const char *b, size_t m)
         continue;
       }
       int x = letter(a[i - 1]), y = letter(b[j - 1]);
-      now[j] = least(before[j - 1] + (x != y), least(before[j], now[j - 1]) + 1);
+      now[j] = least(before[j - 1] + replacing(x, y), least(before[j], now[j - 1]) + 1);
       if (i > 1 && j > 1 && x != y && x == letter(b[j - 2]) && letter(a[i - 2]) == y)
         now[j] = least(now[j], two_before[j - 2] + 1);
     }
@@ -56,5 +59,15 @@ const char *nearest_hint(const char *word, const char *const *names)
   const char *name = nearest_name(word, names, n);
   if (!name) return "";
   snprintf(text, sizeof text, ", did you mean '%s'?", name);
+  return text;
+}
+
+const char *nearest_listed(const char *word, const char *const *names)
+{
+  static char text[1024];
+  const char *hint = nearest_hint(word, names);
+  size_t n = (size_t)snprintf(text, sizeof text, "%s there are:", *hint ? hint : ";");
+  for (int i = 0; names[i] && n < sizeof text; i++)
+    n += (size_t)snprintf(text + n, sizeof text - n, i ? ", %s" : " %s", names[i]);
   return text;
 }

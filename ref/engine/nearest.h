@@ -13,4 +13,7 @@ const char *nearest_name(const char *word, const char *const *names, size_t n);
    Valid until the next call. */
 const char *nearest_hint(const char *word, const char *const *names);
 
+/* With the names after it, which may be cut: ", did you mean 'x'? there are: x, y", or "; there are: x, y". */
+const char *nearest_listed(const char *word, const char *const *names);
+
 #endif

@@ -25,22 +25,50 @@ Rng rng_named(uint64_t seed, const char *name)
   return rng_new(seed, hash);
 }
 
-uint64_t rng_bits(Rng *r)
+/* One Philox block gives two 64-bit words. */
+static void words(const Rng *r, uint64_t word[2])
 {
-  uint64_t block = r->count / 2; /* one Philox block gives two 64-bit words */
+  uint64_t block = r->count / 2;
   uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)r->stream, (uint32_t)(r->stream >> 32)};
   uint32_t key[2] = {(uint32_t)r->seed, (uint32_t)(r->seed >> 32)}, out[4];
   rng_philox4x32(out, counter, key);
-  int half = (int)(r->count++ % 2) * 2;
-  return (uint64_t)out[half] | (uint64_t)out[half + 1] << 32;
+  for (int i = 0; i < 2; i++) word[i] = (uint64_t)out[2 * i] | (uint64_t)out[2 * i + 1] << 32;
 }
 
-double rng_uniform(Rng *r) { return (double)(rng_bits(r) >> 11) * 0x1p-53; }
+uint64_t rng_bits(Rng *r)
+{
+  uint64_t word[2];
+  words(r, word);
+  return word[r->count++ % 2];
+}
+
+static double uniform_of(uint64_t bits) { return (double)(bits >> 11) * 0x1p-53; }
+
+double rng_uniform(Rng *r) { return uniform_of(rng_bits(r)); }
 
 double rng_normal(Rng *r) /* Box-Muller; the second value is thrown away, which keeps draws countable */
 {
-  double u = 1.0 - rng_uniform(r), turns = rng_uniform(r);
-  return sqrt(-2.0 * m_log(u)) * m_cos_turn(turns);
+  uint64_t word[2];
+  if (r->count % 2) word[0] = rng_bits(r), word[1] = rng_bits(r);
+  else words(r, word), r->count += 2;
+  return sqrt(-2.0 * m_log(1.0 - uniform_of(word[0]))) * m_cos_turn(uniform_of(word[1]));
+}
+
+void rng_normals(Rng *r, double *out, size_t n)
+{
+  size_t i = 0;
+  for (; i + LANES <= n && r->count % 2 == 0; i += LANES) {
+    double u[LANES], turns[LANES];
+    for (int l = 0; l < LANES; l++, r->count += 2) {
+      uint64_t word[2];
+      words(r, word);
+      u[l] = 1.0 - uniform_of(word[0]), turns[l] = uniform_of(word[1]);
+    }
+    m_log_lanes(u, u);
+    m_cos_turn_lanes(turns, turns);
+    for (int l = 0; l < LANES; l++) out[i + (size_t)l] = sqrt(-2.0 * u[l]) * turns[l];
+  }
+  for (; i < n; i++) out[i] = rng_normal(r);
 }
 
 uint64_t rng_below(Rng *r, uint64_t n)

@@ -36,8 +36,7 @@ static bool same_shape(StepShape a, StepShape b) { return a.rows == b.rows && a.
 
 int f_flow_affine(Flow *f, int a, acc scale, acc offset, StepShape as)
 {
-  return f_flow_add(
-      f, (Code){.kind = CODE_AFFINE, .a = a, .b = NO_VALUE, .c = NO_VALUE, .scale = scale, .offset = offset}, as);
+  return f_flow_add(f, (Code){.kind = CODE_AFFINE, .in = {a}, .ins = 1, .scale = scale, .offset = offset}, as);
 }
 
 static StepShape common(StepShape a, StepShape b)
@@ -47,7 +46,7 @@ static StepShape common(StepShape a, StepShape b)
 
 int f_flow_binary(Flow *f, BinaryKind which, int a, int b)
 {
-  return f_flow_add(f, (Code){.kind = CODE_BINARY, .which = which, .a = a, .b = b, .c = NO_VALUE},
+  return f_flow_add(f, (Code){.kind = CODE_BINARY, .which = which, .in = {a, b}, .ins = 2},
                     common(shape(f, a), shape(f, b)));
 }
 
@@ -55,7 +54,7 @@ int f_flow_sum(Flow *f, CodeKind kind, int a)
 {
   StepShape s = shape(f, a), to = kind == CODE_SUM ? (StepShape){s.rows, 1} : (StepShape){1, s.cols};
   if (same_shape(s, to)) return a;
-  return f_flow_add(f, (Code){.kind = kind, .a = a, .b = NO_VALUE, .c = NO_VALUE, .inside = s}, to);
+  return f_flow_add(f, (Code){.kind = kind, .in = {a}, .ins = 1, .inside = s}, to);
 }
 
 int f_flow_turn(Flow *f, int a)
@@ -93,8 +92,7 @@ static int instruction(Flow *f, const StepInstruction *q)
   switch (q->kind) {
   case STEP_NUMBER: return f_flow_number(f, (real)q->offset);
   case STEP_UNARY:
-    return f_flow_add(f, (Code){.kind = CODE_UNARY, .which = q->which, .a = a, .b = NO_VALUE, .c = NO_VALUE},
-                      shape(f, a));
+    return f_flow_add(f, (Code){.kind = CODE_UNARY, .which = q->which, .in = {a}, .ins = 1}, shape(f, a));
   case STEP_BINARY: return f_flow_binary(f, (BinaryKind)q->which, a, f->of[q->b]);
   case STEP_AFFINE: return f_flow_affine(f, a, q->scale, q->offset, shape(f, a));
   case STEP_TURN: return f_flow_turn(f, a);

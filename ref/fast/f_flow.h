@@ -18,9 +18,10 @@ typedef enum {
   CODE_SUM_DOWN, /* down its columns: [1,cols] */
   CODE_DOT,      /* the same of a b */
   CODE_DOT_DOWN,
-  CODE_MULTIPLY_ADD /* a + scale b c */
+  CODE_PRODUCTS /* in[0] + sign[0] in[1] in[2] + sign[1] in[3] in[4] + ..; in[0] may be none */
 } CodeKind;
 
+enum { MOST_PRODUCTS = 3, CODE_INPUTS = 1 + 2 * MOST_PRODUCTS };
 enum { NO_VALUE = -1, FLOW_VALUES = 1024, FLOW_OUTPUTS = 2 * STEP_REGISTERS };
 
 /* How a code walks a value: numbers to its next row, and to where the next rows of a loop begin; whether it has a number
@@ -32,11 +33,14 @@ typedef struct {
 
 typedef struct {
   CodeKind kind;
-  int which, out, a, b, c; /* values; NO_VALUE where there is none */
+  int which, out, in[CODE_INPUTS]; /* values; a and b are the first two; */
+  int ins;                         /* and how many there are */
   acc scale, offset;
-  StepShape inside; /* of what a sum is made of, of the result otherwise */
-  bool flat;        /* columns all: the rows of the loop are taken as the columns of one row */
-  Walk to, of[3];   /* out; a, b, c */
+  StepShape inside;         /* of what a sum is made of, of the result otherwise */
+  bool by_rows;             /* it runs with others over some rows at a time, otherwise as a whole */
+  bool flat;                /* columns all: the rows of the loop are taken as the columns of one row */
+  Walk to, of[CODE_INPUTS]; /* out; in */
+  real sign[MOST_PRODUCTS];
 } Code;
 
 /* Where a value has its numbers. */
@@ -79,7 +83,6 @@ int f_flow_value(Flow *f, StepShape shape);
 int f_flow_number(Flow *f, real number);
 int f_flow_affine(Flow *f, int a, acc scale, acc offset, StepShape shape);
 int f_flow_binary(Flow *f, BinaryKind which, int a, int b);
-/* {kind, a, b, ..}; operands that a kind has not are NO_VALUE */
 int f_flow_add(Flow *f, Code code, StepShape shape);
 int f_flow_sum(Flow *f, CodeKind kind, int a);
 int f_flow_turn(Flow *f, int a);
@@ -99,5 +102,10 @@ int f_flow_whole(Flow *f, int v, StepShape shape);
 
 /* given[v]: values that are there and need not be made, whatever makes them. */
 void f_flow_plan(Flow *f, const bool *given);
+/* Writes what comes down to less work: f_flow_simplify.c. Part of the plan. */
+void f_flow_simplify(Flow *f);
+void f_flow_count(Flow *f, const bool *given);
+/* Whether `after` may be written where `before` is read. */
+bool f_flow_in_place(const Flow *f, int before, int after);
 
 #endif

@@ -26,8 +26,7 @@ static int slope(Flow *f, UnaryKind which, int g, int x, int y)
   if (which == U_NEG) return f_flow_affine(f, g, -1, 0, shape(f, g));
   if (which == U_EXP) return f_flow_binary(f, B_MUL, g, y);
   return f_flow_binary(
-      f, B_MUL, g,
-      f_flow_add(f, (Code){.kind = CODE_SLOPE, .which = (int)which, .a = x, .b = y, .c = NO_VALUE}, shape(f, x)));
+      f, B_MUL, g, f_flow_add(f, (Code){.kind = CODE_SLOPE, .which = (int)which, .in = {x, y}, .ins = 2}, shape(f, x)));
 }
 
 /* The gradients by both operands of y = f(a, b), before what was repeated is summed. */
@@ -46,7 +45,7 @@ static void slopes(Flow *f, BinaryKind which, int g, int a, int b, int y, int *g
     return;
   default: {
     CodeKind kind = which == B_MAX ? CODE_AT_LEAST : CODE_AT_MOST;
-    int first = f_flow_add(f, (Code){.kind = kind, .a = a, .b = b, .c = NO_VALUE}, of);
+    int first = f_flow_add(f, (Code){.kind = kind, .in = {a, b}, .ins = 2}, of);
     *ga = f_flow_binary(f, B_MUL, g, first), *gb = f_flow_binary(f, B_MUL, g, f_flow_affine(f, first, -1, 1, of));
   }
   }

@@ -9,11 +9,11 @@ static bool same_shape(StepShape a, StepShape b) { return a.rows == b.rows && a.
 
 /* ---- what nobody needs ---- */
 
-static void count_uses(Flow *f, const bool *given)
+void f_flow_count(Flow *f, const bool *given)
 {
   bool needed[FLOW_VALUES] = {false};
   int kept = 0;
-  for (int v = 0; v < f->values; v++) f->value[v].uses = 0;
+  for (int v = 0; v < f->values; v++) f->value[v].uses = 0, f->value[v].maker = NO_VALUE;
   for (int i = 0; i < f->outputs; i++) needed[root(f, f->output[i])] = true, f->value[root(f, f->output[i])].uses++;
   for (int i = f->codes; i-- > 0;) {
     Code *q = &f->code[i];
@@ -21,11 +21,9 @@ static void count_uses(Flow *f, const bool *given)
       q->out = NO_VALUE;
       continue;
     }
-    int of[3] = {root(f, q->a), root(f, q->b), root(f, q->c)};
-    for (int k = 0; k < 3; k++)
-      if (of[k] != NO_VALUE) needed[of[k]] = true, f->value[of[k]].uses++;
+    for (int k = 0; k < q->ins; k++)
+      if (q->in[k] != NO_VALUE) needed[root(f, q->in[k])] = true, f->value[root(f, q->in[k])].uses++;
   }
-  for (int v = 0; v < f->values; v++) f->value[v].maker = NO_VALUE;
   for (int i = 0; i < f->codes; i++)
     if (f->code[i].out != NO_VALUE) f->value[f->code[i].out].maker = kept, f->code[kept++] = f->code[i];
   f->codes = kept;
@@ -33,56 +31,89 @@ static void count_uses(Flow *f, const bool *given)
 
 /* ---- products that only one sum takes ---- */
 
-/* The code of a product that is made for this use alone, in this shape; NULL if there is none. */
-static const Code *product(const Flow *f, int v, StepShape as)
+static bool is_product(const Code *q) { return q->kind == CODE_BINARY && q->which == B_MUL; }
+static bool is_matrix(StepShape s) { return s.rows > 1 && s.cols > 1; }
+
+/* The code that makes v in this shape; NULL if v is given, or seen turned. */
+static const Code *made(const Flow *f, int v, StepShape as)
 {
   const Value *x = &f->value[v];
-  if (x->seen_as != v || x->maker == NO_VALUE || x->uses != 1 || !same_shape(x->shape, as)) return NULL;
-  const Code *q = &f->code[x->maker];
-  return q->kind == CODE_BINARY && q->which == B_MUL ? q : NULL;
+  return x->seen_as == v && x->maker != NO_VALUE && same_shape(x->shape, as) ? &f->code[x->maker] : NULL;
 }
 
-static void multiply_add(Flow *f, Code *q, int a, const Code *m, acc scale)
+static void put_product(const Flow *f, Code *q, int a, int b, real sign)
 {
-  (void)f;
-  *q = (Code){
-      .kind = CODE_MULTIPLY_ADD, .out = q->out, .a = a, .b = m->a, .c = m->b, .scale = scale, .inside = q->inside};
+  bool swap = shape(f, b).cols < shape(f, a).cols || (q->inside.cols == 1 && shape(f, b).rows < shape(f, a).rows);
+  q->sign[q->ins / 2] = sign;
+  q->in[q->ins++] = swap ? b : a;
+  q->in[q->ins++] = swap ? a : b;
+}
+
+/* Adds v to the sum q, as products where it is made of such; false if there is no place. A product of a column and a row is
+   made once more rather than read. */
+static bool take(const Flow *f, Code *q, int v, real sign)
+{
+  const Code *m = made(f, v, q->inside);
+  bool own = m && f->value[v].uses == 1;
+  if (m && is_product(m) &&
+      (own || (is_matrix(q->inside) && !is_matrix(shape(f, m->in[0])) && !is_matrix(shape(f, m->in[1]))))) {
+    if (q->ins + 2 > CODE_INPUTS) return false;
+    put_product(f, q, m->in[0], m->in[1], sign);
+    return true;
+  }
+  if (own && m->kind == CODE_PRODUCTS) {
+    if (m->in[0] != NO_VALUE && (q->in[0] != NO_VALUE || sign < 0)) return false;
+    if (q->ins + m->ins - 1 > CODE_INPUTS) return false;
+    if (m->in[0] != NO_VALUE) q->in[0] = m->in[0];
+    for (int k = 1; k < m->ins; k += 2) put_product(f, q, m->in[k], m->in[k + 1], sign * m->sign[k / 2]);
+    return true;
+  }
+  if (q->in[0] != NO_VALUE || sign < 0) return false;
+  q->in[0] = v;
+  return true;
 }
 
 static void join(Flow *f, Code *q)
 {
   const Code *m;
   StepShape s = q->inside;
-  if (q->kind == CODE_BINARY && q->which == B_ADD) {
-    if ((m = product(f, q->b, s))) multiply_add(f, q, q->a, m, 1);
-    else if ((m = product(f, q->a, s))) multiply_add(f, q, q->b, m, 1);
-  } else if (q->kind == CODE_BINARY && q->which == B_SUB) {
-    if ((m = product(f, q->b, s))) multiply_add(f, q, q->a, m, -1);
-  } else if (q->kind == CODE_SUM && (m = product(f, q->a, s))) {
-    if (shape(f, m->a).cols == s.cols && shape(f, m->b).cols == s.cols) q->kind = CODE_DOT, q->a = m->a, q->b = m->b;
-  } else if (q->kind == CODE_SUM_DOWN && (m = product(f, q->a, s))) {
-    bool first = shape(f, m->a).cols == s.cols, second = shape(f, m->b).cols == s.cols;
-    if (s.cols == 1 && !(same_shape(shape(f, m->a), s) && same_shape(shape(f, m->b), s))) return;
-    if (first) q->kind = CODE_DOT_DOWN, q->a = m->a, q->b = m->b;
-    else if (second) q->kind = CODE_DOT_DOWN, q->a = m->b, q->b = m->a;
+  if (q->kind == CODE_BINARY && (q->which == B_ADD || q->which == B_SUB)) {
+    Code sum = {.kind = CODE_PRODUCTS, .out = q->out, .in = {NO_VALUE}, .ins = 1, .inside = s};
+    if (take(f, &sum, q->in[0], 1) && take(f, &sum, q->in[1], q->which == B_ADD ? 1 : -1) && sum.ins > 1) *q = sum;
+  } else if (q->kind == CODE_SUM && (m = made(f, q->in[0], s)) && is_product(m) && f->value[q->in[0]].uses == 1) {
+    if (shape(f, m->in[0]).cols != s.cols || shape(f, m->in[1]).cols != s.cols) return;
+    q->kind = CODE_DOT, q->in[0] = m->in[0], q->in[1] = m->in[1], q->ins = 2;
+  } else if (q->kind == CODE_SUM_DOWN && (m = made(f, q->in[0], s)) && is_product(m) && f->value[q->in[0]].uses == 1) {
+    bool first = shape(f, m->in[0]).cols == s.cols, second = shape(f, m->in[1]).cols == s.cols;
+    if (s.cols == 1 && !(same_shape(shape(f, m->in[0]), s) && same_shape(shape(f, m->in[1]), s))) return;
+    if (first && second) first = is_matrix(shape(f, m->in[0])) || !is_matrix(shape(f, m->in[1]));
+    q->kind = CODE_DOT_DOWN, q->in[0] = m->in[first ? 0 : 1], q->in[1] = m->in[first ? 1 : 0], q->ins = 2;
   }
 }
 
 /* ---- order ---- */
 
-/* A code runs row by row with others, or by itself where all that it makes is made of rows and numbers. Level 2 k is of
-   those, level 2 k + 1 of rows of what has more than one. */
-static bool by_rows(const Code *q) { return q->inside.rows > 1; }
+/* A code runs row by row with others, or by itself where nothing that it makes is a matrix. Level 2 k is of those, level
+   2 k + 1 of rows. */
 static bool is_down(const Code *q) { return q->kind == CODE_SUM_DOWN || q->kind == CODE_DOT_DOWN; }
 
-/* The level from which on a code of this kind may read v. */
-static int level_after(const Flow *f, const int *level, const Code *q, int v)
+/* The level from which on a code that runs by rows, or as a whole, may read v. */
+static int level_after(const Flow *f, const int *level, bool by_rows, int v)
 {
   int r = root(f, v), maker = r == NO_VALUE ? NO_VALUE : f->value[r].maker;
   if (maker == NO_VALUE) return 0;
-  bool rows = by_rows(&f->code[maker]), whole = is_down(&f->code[maker]) || r != v;
-  if (rows && (whole || !by_rows(q))) return level[maker] + 1;
-  return level[maker];
+  bool whole = is_down(&f->code[maker]) || r != v || !by_rows;
+  return level[maker] + (f->code[maker].by_rows && whole);
+}
+
+static int level_of(const Flow *f, const int *level, const Code *q, bool by_rows)
+{
+  int l = 0;
+  for (int k = 0; k < q->ins; k++) {
+    int after = q->in[k] == NO_VALUE ? 0 : level_after(f, level, by_rows, q->in[k]);
+    l = after > l ? after : l;
+  }
+  return (l % 2 == 1) == by_rows ? l : l + 1;
 }
 
 static void order(Flow *f)
@@ -90,13 +121,10 @@ static void order(Flow *f)
   int level[FLOW_VALUES], place[FLOW_VALUES], n = 0, top = 0;
   Code sorted[FLOW_VALUES];
   for (int i = 0; i < f->codes; i++) {
-    const Code *q = &f->code[i];
-    int of[3] = {q->a, q->b, q->c}, l = 0;
-    for (int k = 0; k < 3; k++) {
-      int after = of[k] == NO_VALUE ? 0 : level_after(f, level, q, of[k]);
-      l = after > l ? after : l;
-    }
-    level[i] = (l % 2 == 1) == by_rows(q) ? l : l + 1;
+    Code *q = &f->code[i];
+    int whole = level_of(f, level, q, false), by_rows = level_of(f, level, q, true);
+    q->by_rows = q->inside.rows > 1 && (q->inside.cols > 1 || by_rows < whole); /* a column: where it is sooner */
+    level[i] = q->by_rows ? by_rows : whole;
     top = level[i] > top ? level[i] : top;
     place[i] = NO_VALUE;
   }
@@ -105,9 +133,9 @@ static void order(Flow *f)
     for (int i = 0; i < f->codes; i++) {
       if (level[i] != l || place[i] != NO_VALUE) continue;
       FlowLoop *loop = &f->loop[f->loops++]; /* all of this level that have as many rows */
-      *loop = (FlowLoop){.first = n, .rows = f->code[i].inside.rows};
+      *loop = (FlowLoop){.first = n, .rows = f->code[i].by_rows ? f->code[i].inside.rows : 1};
       for (int k = i; k < f->codes; k++)
-        if (level[k] == l && place[k] == NO_VALUE && f->code[k].inside.rows == loop->rows)
+        if (level[k] == l && place[k] == NO_VALUE && (l % 2 == 0 || f->code[k].inside.rows == loop->rows))
           sorted[n] = f->code[k], place[k] = n++;
       loop->codes = n - loop->first;
     }
@@ -117,7 +145,7 @@ static void order(Flow *f)
 
 /* ---- where values are ---- */
 
-enum { TILE_NUMBERS = 1024 };
+enum { TILE_NUMBERS = 2048 };
 
 static const FlowLoop *loop_of(const Flow *f, int code)
 {
@@ -134,11 +162,11 @@ static void find_homes(Flow *f, int *last)
     const Code *q = &f->code[i];
     Value *made = &f->value[q->out];
     if (made->home != HOME_GIVEN) made->home = made->shape.rows > 1 && made->shape.cols > 1 ? HOME_TILE : HOME_WHOLE;
-    int of[3] = {root(f, q->a), root(f, q->b), root(f, q->c)};
-    for (int k = 0; k < 3; k++) {
-      if (of[k] == NO_VALUE) continue;
-      Value *x = &f->value[of[k]];
-      last[of[k]] = i;
+    for (int k = 0; k < q->ins; k++) {
+      int of = root(f, q->in[k]);
+      if (of == NO_VALUE) continue;
+      Value *x = &f->value[of];
+      last[of] = i;
       if (x->home == HOME_TILE && loop_of(f, x->maker) != loop_of(f, i)) x->home = HOME_WHOLE;
     }
   }
@@ -207,18 +235,36 @@ static void set_walks(Flow *f)
     Code *q = &f->code[i];
     q->flat = q->inside.cols == 1 && q->inside.rows > 1;
     q->to = walk(f, q, q->out);
-    q->of[0] = walk(f, q, q->a), q->of[1] = walk(f, q, q->b), q->of[2] = walk(f, q, q->c);
-    q->a = root(f, q->a), q->b = root(f, q->b), q->c = root(f, q->c);
+    for (int k = 0; k < q->ins; k++) q->of[k] = walk(f, q, q->in[k]), q->in[k] = root(f, q->in[k]);
   }
 }
 
 void f_flow_plan(Flow *f, const bool *given)
 {
   if (f->full) return;
-  count_uses(f, given);
+  f_flow_count(f, given);
+  f_flow_simplify(f);
+  if (f->full) return;
+  f_flow_count(f, given);
   for (int i = 0; i < f->codes; i++) join(f, &f->code[i]);
-  count_uses(f, given);
+  f_flow_count(f, given);
   order(f);
   place(f);
   set_walks(f);
+}
+
+bool f_flow_in_place(const Flow *f, int before, int after)
+{
+  int maker = f->value[after].maker;
+  if (maker == NO_VALUE || f->value[before].seen_as != before) return false;
+  const Code *last = &f->code[maker];
+  if (last->kind == CODE_SUM || last->kind == CODE_DOT || is_down(last)) return false;
+  for (int i = 0; i < f->codes; i++)
+    for (int k = 0; k < f->code[i].ins; k++) {
+      const Walk *w = &f->code[i].of[k];
+      if (f->code[i].in[k] != before) continue;
+      if (i > maker || (i == maker && (w->row != last->to.row || w->move != last->to.move || !w->columns)))
+        return false;
+    }
+  return true;
 }

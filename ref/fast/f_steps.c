@@ -68,6 +68,7 @@ typedef struct {
   RunFlow *run;
   Flow *flow;
   int y, after[STEP_STATES];
+  bool in_place;      /* states after a token are written where those before it are */
   size_t state, each; /* numbers of all states of a head; of a workspace: flow, then states before and after */
   real *room;
 } Forward;
@@ -86,11 +87,11 @@ static void forward_head(const Forward *q, size_t bh, real *room)
       memcpy(op->segments + (bh * k_segments(op->T) + t / WKV_SEGMENT) * q->state, S, bytes);
     set_inputs(q->flow, at, op, row, h);
     set_states(p, at, q->flow->of + p->inputs, S);
-    set_states(p, at, q->after, next);
+    set_states(p, at, q->after, q->in_place ? S : next);
     at[q->y] = op->y + (row * op->H + h) * ny;
     q->run(q->flow, at);
     real *before = S;
-    S = next, next = before;
+    if (!q->in_place) S = next, next = before;
   }
   memcpy(op->S1 + bh * q->state, S, bytes);
 }
@@ -107,6 +108,13 @@ static void own_states(Flow *f, const StepProgram *p, int *after)
   for (int i = 0; i < p->states; i++) after[i] = f_flow_own(f, f->of[p->after[i]]);
 }
 
+static bool all_in_place(const Flow *f, const StepProgram *p, const int *before, const int *after)
+{
+  bool all = true;
+  for (int i = 0; i < p->states; i++) all &= f_flow_in_place(f, before[i], after[i]);
+  return all;
+}
+
 void f_steps(const Steps *op)
 {
   static const bool none[FLOW_VALUES];
@@ -121,6 +129,7 @@ void f_steps(const Steps *op)
     return;
   }
   f_flow_plan(q.flow, none);
+  q.in_place = all_in_place(q.flow, p, q.flow->of + p->inputs, q.after);
   q.each = q.flow->room + 2 * q.state;
   q.room = rooms(op, q.each);
   fast_for(op->B * op->H, heads_a_piece(op), forward_heads, &q);
@@ -133,6 +142,7 @@ typedef struct {
   RunFlow *run;
   Flow *again, *back; /* a token once more, and the way back through it: the same values at first */
   int after[STEP_STATES], there[STEP_STATES]; /* in again; in back, where it need not be made */
+  bool in_place;                              /* so are gradients */
   int gy, G1[STEP_STATES], G0[STEP_STATES], gin[STEP_INPUTS];
   int kept[STEP_REGISTERS], keeps; /* values that again leaves for back */
   size_t state, kept_numbers;
@@ -197,12 +207,12 @@ static void backward_head(const Backward *q, size_t bh, real *room)
       set_states(p, back, q->there, states + (n + 1) * q->state);
       set_kept(q, q->back, back, kept + n * q->kept_numbers);
       set_states(p, back, q->G1, G);
-      set_states(p, back, q->G0, before);
+      set_states(p, back, q->G0, q->in_place ? G : before);
       if (q->gy != NO_VALUE) back[q->gy] = (real *)(q->op->gy + (row * f->H + h) * k_steps_size(p, p->y));
       q->run(q->back, back);
       give(q, back, row, h, left);
       real *after = G;
-      G = before, before = after;
+      if (!q->in_place) G = before, before = after;
     }
   }
   if (q->op->gS0) fast_add(q->op->gS0 + bh * q->state, G, q->state);
@@ -299,6 +309,7 @@ static void plan(Backward *q, const StepProgram *p)
   if (q->back->full || q->again->full) return;
   mark_given(q, p, forward_values, is_given);
   f_flow_plan(q->back, is_given);
+  q->in_place = all_in_place(q->back, p, q->G1, q->G0);
   for (int v = 0; v < forward_values; v++) {
     if (!is_given[v] || !q->back->value[v].uses || is_state(q, p, v)) continue;
     q->again->value[v].home = HOME_GIVEN;

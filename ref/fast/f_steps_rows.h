@@ -1,6 +1,7 @@
 /* The codes of a flow, for one width of vectors (f_widths.h): each over some rows of its operands. */
 
-#define multiply_add AT_WIDTH(multiply_add)
+#define products_at AT_WIDTH(products_at)
+#define products AT_WIDTH(products)
 #define product AT_WIDTH(product)
 #define dot_rows AT_WIDTH(dot_rows)
 #define dot_down AT_WIDTH(dot_down)
@@ -12,22 +13,48 @@
 #define EACH_ROW(i) for (size_t i = 0; i < rows; i++)
 #define EACH_VECTOR(j) for (; j + LANES <= cols; j += LANES)
 #define EACH_REST(j) for (; j < cols; j++)
+#define EACH_OF(c, many) _Pragma("GCC unroll 4") for (size_t c = 0; c < many; c++)
 
-/* y = x + b c; x and b are vectors along the row or one number; c is a vector */
-INLINE void multiply_add(const Code *q, real *y, const real *x, const real *b, const real *c, Walk wb, Walk wc,
-                         bool x_columns, bool b_columns, size_t rows, size_t cols)
+/* y = x + a sum of products, in each of which the second factor is a vector along the row, and the first one such or one
+   number; x may be none, or one number. `many` vectors at a time, over all rows: their sums stay in registers. */
+INLINE void products_at(const Code *q, real *y, const real *const *in, int terms, size_t j, size_t many, size_t rows)
 {
-  real scale = (real)q->scale;
+  bool one = q->in[0] != NO_VALUE && !q->of[0].columns, all = q->in[0] != NO_VALUE && q->of[0].columns;
   EACH_ROW(i)
   {
-    real *yi = y + i * q->to.row;
-    const real *xi = x + i * q->of[0].row, *bi = b + i * wb.row, *ci = c + i * wc.row, bs = *bi * scale, x1 = *xi;
-    size_t j = 0;
-    EACH_VECTOR(j) {
-      Vec bj = b_columns ? vec_load(bi + j) * scale : vec_of(bs), xj = x_columns ? vec_load(xi + j) : vec_of(x1);
-      vec_store(yi + j, xj + bj * vec_load(ci + j));
+    Vec sum[4];
+    if (all) EACH_OF(c, many) sum[c] = vec_load(in[0] + i * q->of[0].row + j + c * LANES);
+    else {
+      Vec x = vec_of(one ? in[0][i * q->of[0].row] : 0);
+      EACH_OF(c, many) sum[c] = x;
     }
-    EACH_REST(j) yi[j] = (x_columns ? xi[j] : x1) + (b_columns ? bi[j] * scale : bs) * ci[j];
+    for (int t = 0; t < terms; t++) {
+      const Walk *w = &q->of[1 + 2 * t];
+      const real *a = in[1 + 2 * t] + i * w[0].row, *b = in[2 + 2 * t] + i * w[1].row + j;
+      if (w[0].columns) EACH_OF(c, many) sum[c] += vec_load(a + j + c * LANES) * q->sign[t] * vec_load(b + c * LANES);
+      else {
+        Vec a1 = vec_of(*a * q->sign[t]);
+        EACH_OF(c, many) sum[c] += a1 * vec_load(b + c * LANES);
+      }
+    }
+    EACH_OF(c, many) vec_store(y + i * q->to.row + j + c * LANES, sum[c]);
+  }
+}
+
+INLINE void products(const Code *q, real *y, const real *const *in, int terms, size_t rows, size_t cols)
+{
+  size_t j = 0;
+  for (; j + 4 * LANES <= cols; j += 4 * LANES) products_at(q, y, in, terms, j, 4, rows);
+  for (; j + LANES <= cols; j += LANES) products_at(q, y, in, terms, j, 1, rows);
+  EACH_REST(j)
+  EACH_ROW(i)
+  {
+    real sum = q->in[0] == NO_VALUE ? 0 : in[0][i * q->of[0].row + (q->of[0].columns ? j : 0)];
+    for (int t = 0; t < terms; t++) {
+      const Walk *w = &q->of[1 + 2 * t];
+      sum += in[1 + 2 * t][i * w[0].row + (w[0].columns ? j : 0)] * q->sign[t] * in[2 + 2 * t][i * w[1].row + j];
+    }
+    y[i * q->to.row + j] = sum;
   }
 }
 
@@ -129,12 +156,12 @@ INLINE void dot_down(const Code *q, real *y, const real *a, const real *b, bool 
       SIMD                                                                                 \
       for (size_t j = 0; j < cols; j++) {                                                  \
         real u = ai[j], v = bi[j];                                                         \
-        (void)u, (void)v, yi[j] = (value);                                                          \
+        (void)u, (void)v, yi[j] = (value);                                                 \
       }                                                                                    \
     } else                                                                                 \
       for (size_t j = 0; j < cols; j++) {                                                  \
         real u = q->of[0].columns ? ai[j] : a1, v = q->of[1].columns ? bi[j] : b1;         \
-        (void)u, (void)v, yi[j] = (value);                                                          \
+        (void)u, (void)v, yi[j] = (value);                                                 \
       }                                                                                    \
   }                                                                                        \
   break
@@ -183,25 +210,24 @@ static void pointwise(const Code *q, real *y, const real *a, const real *b, size
   else if (g) CALL(false, true); \
   else CALL(false, false);
 
-static void run_code(const Code *q, real *y, const real *a, const real *b, const real *c, bool first, size_t rows,
-                     size_t cols)
+static void run_code(const Code *q, real *y, const real *const *in, bool first, size_t rows, size_t cols)
 {
+  const real *a = in[0], *b = in[1];
   real part;
   if (q->flat && (q->kind == CODE_SUM_DOWN || q->kind == CODE_DOT_DOWN)) { /* of a column: a number */
     dot_rows(q, &part, a, b, q->kind == CODE_DOT_DOWN, 1, cols);
     *y = first ? part : *y + part;
     return;
   }
-  bool in_a = q->of[0].columns, in_b = q->of[1].columns, in_c = q->of[2].columns;
-#define WITH_C(x, z) multiply_add(q, y, a, b, c, q->of[1], q->of[2], x, z, rows, cols)
-#define WITH_B(x, z) multiply_add(q, y, a, c, b, q->of[2], q->of[1], x, z, rows, cols)
+  bool in_a = q->of[0].columns, in_b = q->of[1].columns;
 #define ADD(x, z) product(q, y, a, b, x, z, B_ADD, rows, cols)
 #define SUB(x, z) product(q, y, a, b, x, z, B_SUB, rows, cols)
 #define MUL(x, z) product(q, y, a, b, x, z, B_MUL, rows, cols)
   switch (q->kind) {
-  case CODE_MULTIPLY_ADD:
-    if (in_c) BY_COLUMNS(in_a, in_b, WITH_C)
-    else BY_COLUMNS(in_a, in_c, WITH_B)
+  case CODE_PRODUCTS:
+    if (q->ins == 3) products(q, y, in, 1, rows, cols);
+    else if (q->ins == 5) products(q, y, in, 2, rows, cols);
+    else products(q, y, in, 3, rows, cols);
     break;
   case CODE_SUM: dot_rows(q, y, a, b, false, rows, cols); break;
   case CODE_DOT: dot_rows(q, y, a, b, true, rows, cols); break;
@@ -218,8 +244,6 @@ static void run_code(const Code *q, real *y, const real *a, const real *b, const
     break;
   default: pointwise(q, y, a, b, rows, cols);
   }
-#undef WITH_C
-#undef WITH_B
 #undef ADD
 #undef SUB
 #undef MUL
@@ -232,11 +256,12 @@ static void run_flow(const Flow *f, real *const *at)
     for (size_t r = 0; r < l->rows; r += l->tile) {
       size_t rows = smaller(l->tile, l->rows - r);
       for (const Code *q = f->code + l->first, *end = q + l->codes; q < end; q++) {
-        const real *a = at[q->a] + r * q->of[0].move, *b = q->b < 0 ? a : at[q->b] + r * q->of[1].move;
-        const real *c = q->c < 0 ? a : at[q->c] + r * q->of[2].move;
+        const real *in[CODE_INPUTS];
+        for (int k = 0; k < q->ins; k++) in[k] = q->in[k] < 0 ? NULL : at[q->in[k]] + r * q->of[k].move;
         real *y = at[q->out] + r * q->to.move;
-        if (q->flat) run_code(q, y, a, b, c, r == 0, 1, rows);
-        else run_code(q, y, a, b, c, r == 0, rows, q->inside.cols);
+        if (q->ins < 2) in[1] = in[0];
+        if (q->flat) run_code(q, y, in, r == 0, 1, q->by_rows ? rows : q->inside.rows);
+        else run_code(q, y, in, r == 0, rows, q->inside.cols);
       }
     }
 }
@@ -244,4 +269,5 @@ static void run_flow(const Flow *f, real *const *at)
 #undef EACH_ROW
 #undef EACH_VECTOR
 #undef EACH_REST
+#undef EACH_OF
 #undef BY_COLUMNS

@@ -45,7 +45,9 @@ static void fast_run(OpId id, const void *op)
   else fast_reference(id, op);
 }
 
-const Backend backend_fast = {"fast", &memory_host, fast_run, fast_flush, fast_batch, fast_read_later};
+static void fast_share(size_t count, ShareWork *work, const void *arg) { pool_run(fast_threads(), count, work, arg); }
+
+const Backend backend_fast = {"fast", &memory_host, fast_run, fast_flush, fast_batch, fast_read_later, fast_share};
 
 /* ---- threads ---- */
 

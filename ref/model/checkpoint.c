@@ -145,8 +145,7 @@ static void check_strangers(const Optim *o, const char *prefix, TensorFile *f, i
   }
 }
 
-/* Everything that can be wrong, before anything is changed. Returns the steps taken. */
-static long check_file(Optim *o, const char *prefix, TensorFile *f)
+void opt_check(Optim *o, const char *prefix, TensorFile *f)
 {
   char key[ENTRY], group[16];
   const char *text = text_of(f, prefix, "step", "");
@@ -164,24 +163,22 @@ static long check_file(Optim *o, const char *prefix, TensorFile *f)
   }
   for (int i = 0; i < o->count; i++) {
     OptParam *q = &o->params[i];
-    Found found = find(f, prefix, q, step);
-    if (found.m) opt_need_moments(q);
-    if (!found.frozen) tensor_need_grad(q->p);
+    if (find(f, prefix, q, step).m) opt_need_moments(q);
   }
-  return step;
 }
 
 void opt_restore(Optim *o, const char *prefix, TensorFile *f)
 {
   char group[16];
-  long step = check_file(o, prefix, f);
+  opt_check(o, prefix, f);
+  long step = steps_in(f, text_of(f, prefix, "step", ""));
   for (int i = 0; i < o->count; i++) {
     OptParam *q = &o->params[i];
     Found found = find(f, prefix, q, step);
     if (found.m) file_read_tensor(f, found.m, q->m), file_read_tensor(f, found.v, q->v);
     else if (q->m) tensor_fill(q->m, 0), tensor_fill(q->v, 0);
     q->steps = found.steps;
-    if (found.frozen) tensor_need_no_grad(q->p);
+    (found.frozen ? tensor_need_no_grad : tensor_need_grad)(q->p);
   }
   for (int g = 0; g < o->group_count; g++) {
     snprintf(group, sizeof group, "%d", g);

@@ -52,8 +52,14 @@ Dims version_complete(const Version *v, const Dims *d);
    official defaults. The same seed gives the same numbers everywhere. */
 Model *model_new(const Version *version, const Dims *d, uint64_t seed);
 /* The same, but with uniform numbers of variance 1 / columns in all matrices that are multiplied: at sizes where the
-   orthogonal ones take minutes, for measuring. */
+   orthogonal ones take long, for measuring. */
 Model *model_new_uniform(const Version *version, const Dims *d, uint64_t seed);
+/* Either, told now and then how many of all numbers are there. `tell` may fail; so does rwkv_poll, in between. */
+typedef struct {
+  void (*tell)(void *watching, size_t done, size_t all); /* or NULL */
+  void *watching;
+} NewWatch;
+Model *model_new_watched(const Version *version, const Dims *d, uint64_t seed, bool uniform, NewWatch watch);
 
 /* A copy for inference; the version's matrices that are multiplied are rounded to `storage`. A number that is too large
    for it fails. */
@@ -113,6 +119,7 @@ enum { OPT_NAME = 320 }; /* the longest name of a parameter in there */
 void opt_write(const Optim *o, const char *prefix, FileWriter *w);
 /* Parameters are frozen as they were. Fails, changing nothing, if something is missing, or there for another one. */
 void opt_restore(Optim *o, const char *prefix, TensorFile *f);
+void opt_check(Optim *o, const char *prefix, TensorFile *f); /* fails if opt_restore would; takes the memory it needs */
 
 /* ---- state (state.c, state_rows.c) ---- */
 

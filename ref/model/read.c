@@ -33,7 +33,7 @@ static size_t packed_bytes(const TensorFile *f, bool stays)
     const FileTensor *t = file_tensor(f, i);
     bool kept = t->axes == 2 && file_storage(t->type, &stored);
     size_t size = kept ? storage_size(stored) : sizeof(real);
-    if (!recognise_param(t->name)) continue;
+    if (!recognise_param(f, t->name)) continue;
     bytes += sizeof(Tensor) + 128 + (kept && stays && file_bits(t, &stored) ? 0 : t->n * size);
   }
   return bytes;

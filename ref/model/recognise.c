@@ -109,10 +109,29 @@ static bool ends(const char *name, const char *with)
 
 bool recognise_state(const char *name) { return ends(name, ".att.time_state"); }
 
-bool recognise_param(const char *name)
+static bool begins(const char *name, const char *with) { return strncmp(name, with, strlen(with)) == 0; }
+
+bool recognise_golden(const TensorFile *f)
 {
-  return strncmp(name, "optim.", 6) != 0 && strncmp(name, CARRIED_PREFIX, strlen(CARRIED_PREFIX)) != 0 &&
-         !ends(name, "copy_mask") && !ends(name, "tiny_mask") && !recognise_state(name);
+  const char *format = file_meta(f, "format");
+  return format && begins(format, "aviary golden ");
+}
+
+/* What a golden pack holds besides a model. */
+static bool computed(const char *name)
+{
+  static const char *const alone[] = {"tokens", "targets", "logits", "loss"};
+  static const char *const first[] = {"trace.", "state.", "grad.", "f32.", "bf16.", "fp16."};
+  bool is = false;
+  for (int i = 0; i < COUNT(alone); i++) is |= strcmp(name, alone[i]) == 0;
+  for (int i = 0; i < COUNT(first); i++) is |= begins(name, first[i]);
+  return is;
+}
+
+bool recognise_param(const TensorFile *f, const char *name)
+{
+  return !begins(name, "optim.") && !begins(name, CARRIED_PREFIX) && !ends(name, "copy_mask") &&
+         !ends(name, "tiny_mask") && !recognise_state(name) && !(recognise_golden(f) && computed(name));
 }
 
 typedef struct {
@@ -133,7 +152,7 @@ static const char *first_unknown(const Fit *fit)
   int count = file_count(fit->file), i = 0;
   Marks n = {fit->file, rwkv_alloc((size_t)count, sizeof *n.known, file_path(fit->file))};
   layout_each_param(fit->version, &fit->d, mark_known, &n);
-  while (i < count && (n.known[i] || !recognise_param(file_tensor(fit->file, i)->name))) i++;
+  while (i < count && (n.known[i] || !recognise_param(fit->file, file_tensor(fit->file, i)->name))) i++;
   rwkv_release(n.known);
   return i < count ? file_tensor(fit->file, i)->name : "?";
 }
@@ -152,7 +171,7 @@ static Fit fit_version(TensorFile *f, const Version *v, const Dims *d, int head_
 {
   int total = 0;
   Fit fit = {.version = v, .file = f, .d = *d, .head_size = head_size};
-  for (int i = 0; i < file_count(f); i++) total += recognise_param(file_tensor(f, i)->name);
+  for (int i = 0; i < file_count(f); i++) total += recognise_param(f, file_tensor(f, i)->name);
   layout_each_param(v, d, fit_param, &fit);
   left_over(&fit, total);
   return fit;
@@ -181,10 +200,25 @@ static Fit closest_version(TensorFile *f, int head_size)
   return best;
 }
 
+/* Before the names are looked at: those of intermediates contain a model's. */
+static bool has_weights(const TensorFile *f)
+{
+  for (int i = 0; i < file_count(f); i++)
+    if (recognise_param(f, file_tensor(f, i)->name)) return true;
+  return false;
+}
+
+_Noreturn static void no_weights(const TensorFile *f)
+{
+  const char *of = file_meta(f, "weights.file");
+  rwkv_fail("a golden pack without its weights: they are those of %.200s", of ? of : "another file");
+}
+
 Fit recognise_file(TensorFile *f, const LoadOptions *o)
 {
   Dims d;
   const char *hooks;
+  if (recognise_golden(f) && !has_weights(f)) no_weights(f);
   names_official(f);
   const Version *v = model_hooked(f, &d, &hooks);
   if (!v) return closest_version(f, told_head_size(f, o));
@@ -216,7 +250,7 @@ Fit recognise_model(TensorFile *f, const LoadOptions *o)
 {
   Fit fit = recognise_file(f, o);
   for (int i = 0; i < file_count(f); i++)
-    if (file_tensor(f, i)->n == 0 && recognise_param(file_tensor(f, i)->name))
+    if (file_tensor(f, i)->n == 0 && recognise_param(f, file_tensor(f, i)->name))
       rwkv_fail("tensor \"%s\" is empty", file_tensor(f, i)->given);
   if (fit.d.L < 1 || fit.misfits) not_a_model(&fit);
   metadata_sizes(f, fit.version, &fit.d);

@@ -20,9 +20,10 @@ typedef struct {
 Fit recognise_file(TensorFile *f, const LoadOptions *options);
 /* The same, complete: fails unless it is a model. */
 Fit recognise_model(TensorFile *f, const LoadOptions *options);
-/* Tensors that are no parameters: a checkpoint's moments and what it carries, and buffers of the official v1-v4
-   modules. */
-bool recognise_param(const char *name);
-bool recognise_state(const char *name); /* "blocks.0.att.time_state": where a tuned model begins, no parameter */
+/* False of tensors that are no parameters: a checkpoint's moments and what it carries, buffers of the official v1-v4
+   modules, and what a golden pack holds besides a model. */
+bool recognise_param(const TensorFile *f, const char *name);
+bool recognise_golden(const TensorFile *f); /* it is a golden pack (lua/pages/golden.md) */
+bool recognise_state(const char *name);     /* "blocks.0.att.time_state": where a tuned model begins, no parameter */
 
 #endif

@@ -2,6 +2,7 @@
 #include "model.h"
 
 #include "engine/err.h"
+#include "engine/nearest.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -14,12 +15,12 @@ const Version *const *version_list(void) { return versions; }
 
 const Version *version_find(const char *name)
 {
-  char known[256] = "";
+  const char *known[COUNT(versions)] = {NULL};
   for (int i = 0; versions[i]; i++) {
     if (strcmp(versions[i]->name, name) == 0) return versions[i];
-    snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? " " : "", versions[i]->name);
+    known[i] = versions[i]->name;
   }
-  rwkv_fail("there is no version \"%s\"; there are: %s", name, known);
+  rwkv_fail("there is no version \"%s\"%s", name, nearest_listed(name, known));
 }
 
 /* A hook in all layers needs one in which it has a place; of a list by layer, each hook needs it. */

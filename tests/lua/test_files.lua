@@ -13,6 +13,7 @@ local optimizer = rwkv.adamw(model, {})
 local readers = {
   load = rwkv.load, load_tensors = rwkv.load_tensors, read_file = rwkv.read_file, unzip = rwkv.unzip,
   restore = function(path) optimizer:restore(path) end,
+  session = function(path) if not rwkv.restore_session(path, {}) then error(path .. ": No such file: false", 0) end end,
   verify = function(path) rwkv.verify(model, path, 1) end,
 }
 

@@ -202,7 +202,7 @@ test("options that cannot be are refused", function()
   fails(function() model:generate {} end, "prompt is empty")
   fails(function() model:generate(5) end, "the prompt is a number")
   fails(function() model:generate { { 1 }, {} } end, "prompt 2 is empty")
-  fails(function() model:generate { 300 } end, "token 300", "0..259")
+  fails(function() model:generate { 300 } end, "300 at sequence 1, position 1", "expected 0 to 259")
   fails(function() model:generate({ 1 }, { logits = function() error "mine" end }) end, "mine")
 end)
 

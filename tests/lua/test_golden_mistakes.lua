@@ -20,7 +20,7 @@ for _, version in ipairs { "v1", "v2", "v3", "v4", "v5.0", "v5.1", "v5.2", "v6",
   local tensors = rwkv.load_tensors(path)
   local weights = {}
   for name, e in pairs(tensors) do
-    local list = (e.value.tensor and e.value:tensor() or e.value):reshape(-1):tolist()
+    local list = (getmetatable(e.value) == "rwkv.tokens" and e.value:tensor() or e.value):reshape(-1):tolist()
     list.shape = e.shape
     weights[name] = list
   end
@@ -64,23 +64,23 @@ if rwkv.precision == "float64" then
   for _, case in ipairs {
     { "v7", "^logits$", "decay-twice", "key-after-rescale", "value-residual-missing", "read-transposed", "norm-eps",
       "mix-direction", "decay-tanh-late", "gate-sigmoid-late", "bonus-before-norm", "remove-after-decay", "lora-layout",
-      "bonus-plain-key", "key-not-normalised" },
+      "bonus-plain-key", "key-not-normalised", "decay-clamp" },
     { "v7", "", "state-transposed", "read-before-update", "shift-first", "decay-constant", "ffn-relu", "remove-missing" },
     { "v6", "^logits$", "decay-twice", "mix-order-rkvwg", "mix-direction", "gate-sigmoid", "norm-over-all", "bonus-in-state",
-      "decay-no-tanh" },
+      "decay-no-tanh", "decay-clamp" },
     { "v6", "", "decay-own", "lora-layout" },
     { "v6a", "^logits$", "decay-twice", "mix-order-rkvwg", "norm-over-all", "norm-eps", "bonus-exp", "lora-layout", "gate-silu",
-      "gate-no-tanh" },
-    { "v6b", "^logits$", "norm-by-head", "decay-twice", "decay-no-tanh", "bonus-in-state", "bonus-exp", "mix-direction", "lora-layout" },
-    { "v5.2", "^logits$", "decay-wrong-axis", "norm-over-all", "bonus-exp", "receptance-sigmoid", "norm-eps" },
-    { "v5.1", "^logits$", "bonus-exp", "gate-sigmoid", "norm-over-all", "norm-eps" },
-    { "v5.0", "^logits$", "bonus-no-exp", "norm-eps", "mix-direction" },
+      "gate-no-tanh", "decay-clamp" },
+    { "v6b", "^logits$", "norm-by-head", "decay-twice", "decay-no-tanh", "bonus-in-state", "bonus-exp", "mix-direction", "lora-layout", "decay-clamp" },
+    { "v5.2", "^logits$", "decay-wrong-axis", "norm-over-all", "bonus-exp", "receptance-sigmoid", "norm-eps", "decay-clamp" },
+    { "v5.1", "^logits$", "bonus-exp", "gate-sigmoid", "norm-over-all", "norm-eps", "decay-clamp" },
+    { "v5.0", "^logits$", "bonus-no-exp", "norm-eps", "mix-direction", "decay-clamp" },
     { "v5.0", "", "decay-own" },
-    { "v4", "^logits$", "key-clamp", "bonus-exp", "receptance-linear", "ffn-no-gate", "ln0-twice" },
+    { "v4", "^logits$", "key-clamp", "bonus-exp", "receptance-linear", "ffn-no-gate", "ln0-twice", "decay-clamp" },
     { "v4", "", "bonus-in-state", "decay-own" },
     { "v3", "^logits$", "no-clamp", "k-eps", "bonus-missing", "receptance-linear", "copy-head-256", "copy-head-sqrt", "no-copy-head",
-      "decay-twice", "mix-direction" },
-    { "v2", "^logits$", "no-clamp", "k-eps", "ffn-relu" },
+      "decay-twice", "mix-direction", "decay-clamp" },
+    { "v2", "^logits$", "no-clamp", "k-eps", "ffn-relu", "decay-clamp" },
     { "v1", "^logits$", "time-w-reversed", "no-gamma", "no-time-out", "alpha-beta-swapped", "copy-head-256", "copy-head-sqrt",
       "no-copy-head", "shift-halves", "shift-first", "denominator-weighted", "no-clamp", "receptance-linear",
       "gamma-before-bias" },

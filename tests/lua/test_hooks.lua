@@ -374,15 +374,15 @@ check.test("definitions are checked", function()
 end)
 
 check.test("names that were not declared", function()
-  check.fails(run(decay(function(_, p) return p.wx end, { w = { 3 } })), "has no parameter 'wx'; it has: w")
-  check.fails(run(decay(function(_, p) return p.wx end)), "has no parameter 'wx'; it has: none")
+  check.fails(run(decay(function(_, p) return p.wx end, { w = { 3 } })), "has no parameter 'wx'; there are: w")
+  check.fails(run(decay(function(_, p) return p.wx end)), "has no parameter 'wx'; there are: none")
   local n = 0
   local function recurrence(step)
     n = n + 1
     return run(rwkv.hook { kind = "recurrence", name = "names-" .. n, step = step }, "recurrence")
   end
-  check.fails(recurrence(function(now, s) s.mm = s.S return now.r end), "has no state 'mm'; it has: S")
-  check.fails(recurrence(function(now) return now.u end), "has no input 'u'; it has: a, b, k, r, v, w")
+  check.fails(recurrence(function(now, s) s.mm = s.S return now.r end), "has no state 'mm'; there are: S")
+  check.fails(recurrence(function(now) return now.u end), "has no input 'u'; there are: a, b, k, r, v, w")
   check.fails(recurrence(function() end), "step returned a nil, expected [1,2,6]")
   check.fails(recurrence(function(now) return now.r:transpose() end), "step returned [1,6,2], expected [1,2,6]")
   check.fails(run(decay(function() end, { w = { 3, initial = 1 } })), "no option 'initial'; there are: gain, init, lr")

@@ -2,7 +2,7 @@
 local rwkv = require "rwkv"
 local check = require "tests.lua.lib.check"
 local test, equal, fails = check.test, check.equal, check.fails
-rwkv.backend "reference"
+if rwkv.backend() == "fast" then rwkv.backend "reference" end
 rwkv.mkdir "runs/tests"
 
 local function small(seed)
@@ -168,7 +168,7 @@ test("groups that are wrong freeze nothing", function()
   end
   wrong({ { match = "nothing%.like" } }, "group 2", "matches no name", "emb.weight")
   wrong({ { match = "emb%.weight" } }, "group 2", "only what is in groups before it")
-  wrong({ { match = "att", rate = 1 } }, "group 2", "'rate'", "multiple")
+  wrong({ { match = "att", rate = 1 } }, "group 2", "rate")
   wrong({ { match = "att", lr = -1 } }, "group 2", "lr")
   wrong({ { match = "att", weight_decay = -1 } }, "group 2", "weight_decay")
   wrong({ { match = "att", multiple = 0 / 0 } }, "group 2", "multiple")

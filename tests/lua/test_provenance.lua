@@ -38,7 +38,7 @@ else
       rwkv.write_file(copy .. "/experiments/models.lua", text .. "-- changed\n")
       local after = asked(options)
       assert(after:match "^%x+%+\n", after)
-      assert(has(after, "/experiments/models.lua\n") and has(after, " experiments/models.lua "), after)
+      assert(has(after, "/experiments/models.lua\n") and after:find "[\n ]experiments/models%.lua %x", after)
       assert(before:match "\n(%x+)\n" ~= after:match "\n(%x+)\n")
       rwkv.write_file(copy .. "/experiments/models.lua", text)
       equal(asked(options), before)
@@ -52,6 +52,9 @@ else
       local text = asked(options, words)
       assert(has(text, "\n" .. home .. "/more.lua\n") and has(text, "\n" .. home .. "/own.lua\n"), text)
     end
+    local piped = shell(("AVIARY_HOME=%s %s - < %s/own.lua 2>/dev/null || cat %s/own.lua | AVIARY_HOME=%s %s /dev/stdin"):format(copy,
+      check.program, home, home, copy, check.program))
+    assert(has(piped, "standard input") or has(piped, "/dev/stdin"), piped)
     shell(("echo '-- changed' >> %s/lua/rwkv/sorted.lua"):format(copy))
     assert(has(asked "", "lua/rwkv/sorted.lua"))
   end)

@@ -58,6 +58,43 @@ for _, version in ipairs(rwkv.versions()) do
   end)
 end
 
+-- A recurrence of a script's with a state that does not begin at 0, and attention, whose state grows.
+local counted = rwkv.hook { kind = "recurrence", name = "counted",
+  state = function(d) return { S = { d.H, d.N }, count = { d.H, start = -3 } } end,
+  step = function(x, s)
+    s.S, s.count = s.S * 0.9 + x.k * x.v, s.count + 1
+    return x.r * s.S
+  end }
+
+for _, case in ipairs {
+  { "v7", { time_mix = "attention" }, "0.time_mix.keys", { 2, 5, 32 } }, { "v4", { time_mix = "attention" } },
+  { "v6", { recurrence = counted }, "1.recurrence.count", { 2, 4 } }, { "v2", {} }, { "v3", { } },
+} do
+  test(("%s with %s: its state goes out and comes in"):format(case[1], tostring(case[3])), function()
+    local model = small(case[1], { hooks = case[2] })
+    local state = model:state(2)
+    run(model, before, state)
+    state:save(path)
+    local again = model:load_state(path)
+    if case[3] then equal(again:get(case[3]):shape(), case[4]) end
+    for _, name in ipairs(state:names()) do equal(again:get(name):tolist(), state:get(name):tolist()) end
+    equal(run(model, after, again), run(model, after, state))
+    if next(case[2]) then fails(function() small(case[1]):load_state(path) end, path, "hooks is") end
+  end)
+end
+
+for _, version in ipairs { "v1", "v7" } do test(version .. ": sequences that have seen different numbers of tokens", function()
+  local model = small(version)
+  local a, b = model:state(1), model:state(1)
+  run(model, { 1, 2, 3 }, a)
+  run(model, { 1 }, b)
+  local state = a:join(b)
+  state:save(path)
+  local again = model:load_state(path)
+  equal({ again:seen(1), again:seen(2), again:batch() }, { 3, 1, 2 })
+  equal(run(model, after, again), run(model, after, state))
+end) end
+
 test("states that grow join, the shorter ones with zeros behind", function()
   local model = small "v1"
   local a, b = model:state(1), model:state(1)

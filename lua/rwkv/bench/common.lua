@@ -1,6 +1,7 @@
 -- What the benchmarks share: their options, the facts of the machine, running another program.
 local rwkv = require "rwkv"
 local provenance = require "rwkv.provenance"
+local nearest = require "rwkv.nearest"
 local tsv = require "rwkv.tsv"
 
 local common = {}
@@ -40,7 +41,7 @@ end
 function common.check_version(version)
   local known = rwkv.versions()
   for _, name in ipairs(known) do if name == version then return end end
-  common.fail("there is no version '%s'; there are: %s", version, table.concat(known, " "))
+  common.fail("there is no version '%s'%s", version, nearest.listed(version, known))
 end
 
 -- ---- numbers ----

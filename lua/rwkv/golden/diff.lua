@@ -8,6 +8,7 @@ local options_of = require "rwkv.options"
 local pack = require "rwkv.golden.pack"
 local progress = require "rwkv.progress"
 local report = require "rwkv.golden.report"
+local version_of = require "rwkv.golden.version"
 local weights_file = require "rwkv.golden.weights_file"
 
 local diff = {}
@@ -21,10 +22,10 @@ local tolerances = {
   bf16 = { default = 2e-1, worst = 3, rms = 2, least = 1e-2 },
 }
 
--- The tensors of a file of any format, and their names in its order.
+-- The tensors of a file of any format, their names in its order, its metadata.
 function diff.read(path)
-  local tensors, _, order = file.tensors(path)
-  return tensors, order
+  local tensors, meta, order = file.tensors(path)
+  return tensors, order, meta
 end
 
 -- (name, dtype) -> { worst =, rms = }. Weights are only rounded.
@@ -149,9 +150,13 @@ end
 function diff.compare(reference, theirs, o)
   core.backend "reference"
   local p = pack.read(reference)
-  local tensors, order = diff.read(theirs)
+  local tensors, order, meta = diff.read(theirs)
   if o.profile ~= "" and not tolerances[o.profile] then
     error(("--profile %s: expected f64, f32, bf16 or fp16"):format(o.profile), 0)
+  end
+  local other, sign = version_of(meta, order, p.config.version)
+  if other then
+    error(("%s: expected numbers of %s, as in %s, found a file of %s (%s)"):format(theirs, p.config.version, reference, other, sign), 0)
   end
   local tol = tolerance_by(p, o.profile, o.tol)
   local list, unknown = matched(p, tensors, order, names.renamed(o.rename), o)
@@ -161,6 +166,8 @@ function diff.compare(reference, theirs, o)
     error(("%s has no tensor under a name of the pack; it has: %s"):format(theirs, table.concat(order, " ", 1, math.min(#order, 8))), 0)
   end
   local computed = false
+  result.no_intermediates = true
+  for _, e in ipairs(list) do if names.kind(e.name) == "trace" then result.no_intermediates = false end end
   for _, e in ipairs(list) do computed = computed or names.kind(e.name) ~= "weight" and e.name ~= "tokens" and e.name ~= "targets" end
   if not computed then
     error(("%s has weights of the pack, but nothing that was computed with them, such as logits"):format(theirs), 0)

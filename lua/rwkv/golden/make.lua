@@ -143,6 +143,7 @@ end
 function make.pack(version, o, path)
   core.backend "reference"
   check_options(o)
+  file.check_writable(path)
   local given = o.weights ~= ""
   -- Nobody can choose other weights for a released model: what would only be allowed is not measured.
   local out = { sensitivity = o.no_sensitivity or (given and o.allow_weak), intermediates = o.no_trace, gradients = o.no_gradients }

@@ -65,6 +65,7 @@ local function add_causes(out, r)
   if not r.causes then return end
   if #r.causes == 0 then
     out "cause: none of the known mistakes gives these numbers"
+    if r.no_intermediates then out "write trace.* to see where: the intermediates under the names of the pack" end
     return
   end
   for _, c in ipairs(r.causes) do

@@ -19,6 +19,18 @@ local function matrix(gain, axis)
   return function(rng, shape) return normal(gain / math.sqrt(shape[axis or #shape]))(rng, shape) end
 end
 
+-- What sets the decay: from slow to fast, and the last sixth of the channels (or heads) from slow on to slowest. Official
+-- initial values begin at -5 (v2 to v4), -6 (v5, v6) and -8 (v7), training goes further: a decay that is cut off on the way
+-- changes the numbers.
+local function decays(slowest, slow, fast)
+  return function(rng, shape)
+    local list = uniform(slow, fast)(rng, shape):reshape(-1):tolist()
+    local count = math.max(1, #list // 6)
+    for i = 1, count do list[#list - count + i] = slow + (slowest - slow) * i / count end
+    return core.no_grad(function() return core.tensor(list):reshape(shape) end)
+  end
+end
+
 local rules = {
   { "tok_emb%.weight$", normal(1) },
   { "emb%.weight$", normal(0.01) },                   -- so small that the eps of the norm after it counts
@@ -33,11 +45,11 @@ local rules = {
   { "time_maa_[rkvw_]*w2$", function(rng, shape) return matrix(0.5, 2)(rng, shape) end },
   { "time_decay_w1$", matrix(1, 1) },
   { "time_decay_w2$", matrix(1, 1) },
-  { "time_decay$", uniform(-4, 1) },                  -- e^w from .98 to .07 a step
+  { "time_decay$", decays(-9, -4, 1) },               -- e^w from .99988 to .07 a step
   { "time_first$", normal(0.7) },
   { "time_faaaa$", normal(1) },
   { "gate_w[12]$", matrix(1.5, 1) },
-  { "att%.w0$", uniform(-5, 1) },                     -- e^w from .996 to .64 a step
+  { "att%.w0$", decays(-9, -5, 1) },                  -- e^w from .99993 to .64 a step
   { "att%.[av]0$", normal(1) },
   { "att%.[wavg]1$", matrix(1, 1) },
   { "att%.[wav]2$", matrix(1, 1) },

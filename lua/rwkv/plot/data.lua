@@ -1,6 +1,7 @@
 -- What rwkv.plot is given, as a figure of plain numbers: { series = { { x =, y =, error =, label = }, ... }, ... }
 -- or { matrix = rows, ... }. All is read raw and once: no metamethod of a script runs, and nothing that was checked
 -- can be changed afterwards. A point that cannot be drawn has NaN as its y, and is counted in `left_out`.
+local nearest = require "rwkv.nearest"
 local error, getmetatable, next, rawget, rawlen, type = error, getmetatable, next, rawget, rawlen, type
 local concat, format, floor, huge = table.concat, string.format, math.floor, math.huge
 
@@ -24,7 +25,7 @@ local is_option, is_field, is_kind = set_of(options), set_of(fields), set_of(kin
 local function check_names(t, known, list, what)
   for name in next, t do
     if type(name) == "string" and not known[name] then
-      fail("%s does not know '%s'; it knows: %s", what, name, concat(list, ", "))
+      fail("%s does not know '%s'%s", what, name, nearest.listed(name, list))
     end
   end
 end

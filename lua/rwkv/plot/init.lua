@@ -1,6 +1,6 @@
 -- plot(data, options) or plot{ data, options }: a picture by gnuplot, in a file or as characters. See lua/pages/plot.md.
 local core = require "rwkv.core"
-local run_gnuplot, check_writable = core.private.run_gnuplot, core.private.check_writable
+local run_gnuplot, check_writable = core.private.run_gnuplot, core.check_writable
 local read, write = require "rwkv.plot.data", require "rwkv.plot.script"
 local draw_text = require "rwkv.plot.text"
 

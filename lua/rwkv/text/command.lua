@@ -2,6 +2,7 @@
 local core = require "rwkv.core"
 local file = require "rwkv.file"
 local options = require "rwkv.options"
+local sorted = require "rwkv.sorted"
 local vocab = require "rwkv.text.vocab"
 local visible = require "rwkv.visible"
 
@@ -40,7 +41,7 @@ end
 -- The options of the sampler among those of a command.
 function command.of_sampler(o)
   local q = {}
-  for name in pairs(command.sampling) do q[name] = o[name] end
+  for _, name in ipairs(sorted(command.sampling)) do q[name] = o[name] end
   return q
 end
 

@@ -1,5 +1,7 @@
 -- model:embed(texts, options) -> tensor [n,D], a vector a text. See lua/pages/text.md.
 local core = require "rwkv.core"
+local nearest = require "rwkv.nearest"
+local sorted = require "rwkv.sorted"
 
 local known = { tokenizer = true, from = true, pool = true, layer = true, normalize = true, end_id = true, piece = true }
 local choices = { from = { hidden = true, state = true }, pool = { mean = true, last = true } }
@@ -10,7 +12,7 @@ local function check(model, o)
   if type(o) ~= "table" then fail("expected a table of options, found a %s", type(o)) end
   for name in pairs(o) do
     if not known[name] then
-      fail("there is no option '%s'; there are: end_id, from, layer, normalize, piece, pool, tokenizer", tostring(name))
+      fail("there is no option '%s'%s", tostring(name), nearest.listed(name, sorted(known)))
     end
   end
   for name, allowed in pairs(choices) do
@@ -61,11 +63,11 @@ function pooled.last(model, ids, piece)
 end
 
 -- The parts of a layer's state one after the other, as state:names() has them.
-local function state_of(model, ids, piece, layer)
+local function state_of(model, ids, piece, layer) -- layer from 1, in the names from 0
   local state, parts = run(model, ids, piece, function() end), {}
   for _, name in ipairs(state:names()) do
     local part = state:get(name)
-    if name:match "^(%d+)%." == tostring(layer) and part:size() > 0 then parts[#parts + 1] = part:reshape(-1):keep() end
+    if name:match "^(%d+)%." == tostring(layer - 1) and part:size() > 0 then parts[#parts + 1] = part:reshape(-1):keep() end
   end
   return core.no_grad(function() return core.concat(parts, 1) end)
 end
@@ -98,7 +100,7 @@ return function(model, texts, o)
   local rows = {}
   for i, text in ipairs(texts) do
     local ids = ids_of(text, o, i)
-    local row = from_state and state_of(model, ids, piece, (o.layer or model:config().layers) - 1)
+    local row = from_state and state_of(model, ids, piece, o.layer or model:config().layers)
       or pooled[o.pool or "mean"](model, ids, piece)
     rows[i] = core.no_grad(function()
       row = row:reshape(1, -1)

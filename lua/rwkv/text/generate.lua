@@ -1,7 +1,9 @@
 -- model:generate(prompt, options) -> text, state, { ids =, ended = }. See lua/pages/text.md.
 local core = require "rwkv.core"
+local nearest = require "rwkv.nearest"
 local run = require "rwkv.text.run"
 local sequence = require "rwkv.text.sequence"
+local sorted = require "rwkv.sorted"
 
 local generate = {}
 
@@ -26,10 +28,7 @@ local function check_kinds(options)
   if type(options) ~= "table" then fail("expected a table of options, found a %s", type(options)) end
   for name, value in pairs(options) do
     if not kinds[name] then
-      local known = {}
-      for k in pairs(kinds) do known[#known + 1] = k end
-      table.sort(known)
-      fail("there is no option '%s'; there are: %s", tostring(name), table.concat(known, ", "))
+      fail("there is no option '%s'%s", tostring(name), nearest.listed(name, sorted(kinds)))
     end
     if kinds[name].word and not kinds[name][type(value)] then
       fail("%s is a %s, expected a %s", name, type(value), kinds[name].word)

@@ -88,7 +88,8 @@ return function(weights, version, tokens, mistake)
       local eps = wrong "norm-eps" and 1e-5 or 64e-5
       return norm(y, W "att.ln_x.weight", W "att.ln_x.bias", wrong "norm-over-all" and 1 or H, eps)
     end
-    local function fade(w) return exp(wrong "decay-twice" and 2 * w or w) end
+    local function cut(w) return wrong "decay-clamp" and math.min(w, -exp(-5)) or w end
+    local function fade(w) return exp(wrong "decay-twice" and 2 * w or cut(w)) end
 
     local att = {}
 
@@ -158,7 +159,7 @@ return function(weights, version, tokens, mistake)
       s.a, s.b, s.m = s.a or zeros(), s.b or zeros(), s.m or map(C, function() return -1e38 end)
       local y = map(C, function(c)
         local w, u, key, m = -exp(W "att.time_decay"[c]), W "att.time_first"[c], k[c], s.m[c]
-        if wrong "decay-twice" then w = 2 * w end
+        w = wrong "decay-twice" and 2 * w or cut(w)
         if wrong "key-clamp" then key = math.min(key, 60) end
         if wrong "bonus-exp" then u = exp(u) end
         local top = max(m, u + key)

@@ -43,6 +43,11 @@ local function decay(id, title, change)
 end
 decay("decay-twice", "decay applied twice (e^2w for e^w)", function(w) return 2 * w end)
 decay("decay-missing", "no decay (e^w = 1)", function(w) return w * 0 end)
+local slowest = "a decay slower than .9933 a step (e^w with w = -e^-5) is cut off there"
+decay("decay-clamp", slowest, function(w) return w:minimum(-math.exp(-5)) end)
+mistake { id = "decay-clamp", title = slowest, of = "^v[23]$", weights = function(map)
+  for name, t in pairs(map) do if name:find "time_decay$" then map[name] = t:maximum(-5) end end
+end }
 mistake { id = "decay-twice", title = "decay applied twice (e^2w for e^w)", of = "^v[23]$", weights = function(map)
   for name, t in pairs(map) do if name:find "time_decay$" then map[name] = t + math.log(2) end end
 end }
