@@ -38,7 +38,7 @@ test("the installed program finds what it names, from anywhere", function()
   contains(program .. "--double -e 'print(rwkv.precision)'", "float64")
   contains(program .. "experiments/mqar_demo.lua --help", "--versions")
   contains(("mkdir %s/work && cd %s/work && %s/bin/aviary experiments/mqar_demo.lua --scale smoke --versions v7 && cat %s"):format(directory,
-    directory, prefix, "runs/mqar_demo/mqar_demo.tsv"), "accuracy")
+    directory, prefix, "runs/mqar_demo/mqar_demo.smoke.versions=v7.tsv"), "accuracy")
 end)
 
 test("every link of the installed pages leads somewhere", function()
