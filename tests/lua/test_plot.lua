@@ -19,15 +19,16 @@ local source = package.searchpath("rwkv.plot", package.path)
 
 local function recorded(run, may_write)
   local log = { checked = {}, written = {} }
-  local core = setmetatable({ write_file = function(path, text) log.written[path] = text end, private = {
-    run_gnuplot = function(script)
-      log.script = script
-      if run then return run(script) end
-      return true, script:find "terminal dumb" and "" or "drawn"
-    end,
+  local core = setmetatable({
+    write_file = function(path, text) log.written[path] = text end,
     check_writable = function(path)
       log.checked[#log.checked + 1] = path
       if may_write and not may_write(path) then error("may not write " .. path) end
+    end,
+    private = { run_gnuplot = function(script)
+      log.script = script
+      if run then return run(script) end
+      return true, script:find "terminal dumb" and "" or "drawn"
     end } }, { __index = rwkv })
   local world = setmetatable({ require = function(name) return name == "rwkv.core" and core or require(name) end },
     { __index = _G })
