@@ -15,19 +15,19 @@ typedef enum { HOOK_SHIFT, HOOK_FFN_SHIFT, HOOK_RECEPTANCE, HOOK_DECAY, HOOK_ICL
 
 /* A size that a version does not have is 0. */
 typedef struct {
-  int one, four, five;          /* constants, for shapes such as [1,1,C] */
-  int L, V, C;                  /* layers, vocabulary, channels (n_embd) */
-  int A, F;                     /* channels inside time mixing (dim_att) and channel mixing (dim_ffn) */
-  int H, N;                     /* heads and their size: A = H N */
-  int Dw, Da, Dv, Dg;           /* ranks of the LoRAs for decay (v6, v7), in-context learning rate, value (v7), gate */
-  int Dm, Dx;                   /* rank of each mixing LoRA (v6), and of all of them together */
-  int Q;                        /* width of the copy head (head_q, head_k) */
-  int ctx;                      /* v1: the longest sequence; other versions have no limit */
-  int pre_ffn;                  /* 1: block 0 has a second channel mix instead of time mixing */
-  int tied;                     /* 1: the embedding is the head too */
-  int tiny_layer, tiny;         /* v4: the layer (from 1) with tiny attention, and its width */
-  int streams, ffn_streams;     /* mixes of a token with the one before, for the two parts of a block */
-  int history;                  /* tokens seen so far, in the shape of a state that keeps them all */
+  int one, four, five;      /* constants, for shapes such as [1,1,C] */
+  int L, V, C;              /* layers, vocabulary, channels (n_embd) */
+  int A, F;                 /* channels inside time mixing (dim_att) and channel mixing (dim_ffn) */
+  int H, N;                 /* heads and their size: A = H N */
+  int Dw, Da, Dv, Dg;       /* ranks of the LoRAs for decay (v6, v7), in-context learning rate, value (v7), gate */
+  int Dm, Dx;               /* rank of each mixing LoRA (v6), and of all of them together */
+  int Q;                    /* width of the copy head (head_q, head_k) */
+  int ctx;                  /* v1: the longest sequence; other versions have no limit */
+  int pre_ffn;              /* 1: block 0 has a second channel mix instead of time mixing */
+  int tied;                 /* 1: the embedding is the head too */
+  int tiny_layer, tiny;     /* v4: the layer (from 1) with tiny attention, and its width */
+  int streams, ffn_streams; /* mixes of a token with the one before, for the two parts of a block */
+  int history;              /* tokens seen so far, in the shape of a state that keeps them all */
   /* After all sizes, the hooks: in each slot one for all layers, or a list [L] of them. NULL: the version does it. */
   const Hook *hook[HOOK_SLOTS];
   const Hook *const *layer_hook[HOOK_SLOTS];

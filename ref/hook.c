@@ -120,7 +120,8 @@ static Tensor *for_all_channels(const HookCall *c, Tensor *t)
 
 static void use(Pass *ps, HookSlot slot, Tensor **in, int in_count, Tensor **out, int out_count)
 {
-  HookCall c = {dims_hook(ps->d, slot, ps->layer), ps, in, in_count, ps->hook_param[slot], ps->hook_state[slot], out, out_count};
+  HookCall c = {
+      dims_hook(ps->d, slot, ps->layer), ps, in, in_count, ps->hook_param[slot], ps->hook_state[slot], out, out_count};
   c.hook->apply(&c);
   for (int i = 0; i < out_count; i++) {
     check(&c, out[i]);

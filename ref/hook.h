@@ -50,7 +50,6 @@ struct Hook {
   void (*apply)(HookCall *c);
 };
 
-
 /* "blocks.0.att.decay.floor.w0"; "att.decay.floor.w0", which all layers share, of layer -1 */
 void hook_param_name(char *out, size_t size, int layer, const Hook *h, const char *param);
 
@@ -62,7 +61,9 @@ Tensor **hook_shift(Pass *ps, HookSlot slot, Tensor *x, Tensor *prev);
 
 /* The result of the hook in the slot; if there is none, `own`, which is what the version does itself. With a hook `own`
    is not run at all: it costs nothing, and may name parameters that the model does not have. */
-#define HOOK(ps, slot, own, ...) \
-  (dims_hook((ps)->d, slot, (ps)->layer) ? hook_apply(ps, slot, (Tensor *[]){__VA_ARGS__}, COUNT(((Tensor *[]){__VA_ARGS__}))) : (own))
+#define HOOK(ps, slot, own, ...)                                                             \
+  (dims_hook((ps)->d, slot, (ps)->layer)                                                     \
+       ? hook_apply(ps, slot, (Tensor *[]){__VA_ARGS__}, COUNT(((Tensor *[]){__VA_ARGS__}))) \
+       : (own))
 
 #endif

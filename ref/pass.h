@@ -16,7 +16,7 @@ typedef struct {
   const int *tokens; /* [B,T], */
   Tensor *vectors;   /* or what stands in place of their embedding, [B,T,C] */
   int B, T;
-  const int64_t *seen; /* [B] tokens that each sequence has seen before */
+  const int64_t *seen;             /* [B] tokens that each sequence has seen before */
   const void *global;              /* the parameters around the blocks */
   Tensor **state;                  /* of all layers, before -> after */
   Tensor **global_state;           /* around the blocks, before -> after */

@@ -77,7 +77,8 @@ static void train(Numbers *all, Model *m, Optim *o)
     Score score;
     State *st = state_new(m, B);
     Tensor *first = model_loss(tp, m, TOKENS(tokens, B, T), targets, st, &(LossOptions){.l2wrap = 1e-4}, &score);
-    Tensor *loss = t_add(tp, first, model_loss(tp, m, TOKENS(tokens + B * T - 1, B, T), targets + B * T - 1, st, NULL, NULL));
+    Tensor *loss = t_add(tp, first,
+                         model_loss(tp, m, TOKENS(tokens + B * T - 1, B, T), targets + B * T - 1, st, NULL, NULL));
     tape_backward(tp, loss);
     add_tensor(all, loss);
     add(all, &(real){(real)score.correct}, 1);

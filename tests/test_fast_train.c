@@ -70,7 +70,8 @@ static double run_loss(Training *r, Rng *rng, int count, bool learn)
   int tokens[HELD_OUT * T], targets[HELD_OUT * T];
   examples(tokens, targets, rng, count);
   r->state = state_new(r->model, count);
-  Tensor *loss = model_loss(r->tape, r->model, TOKENS(tokens, count, T), targets, r->state, &(LossOptions){.l2wrap = 1e-4}, NULL);
+  Tensor *loss = model_loss(r->tape, r->model, TOKENS(tokens, count, T), targets, r->state,
+                            &(LossOptions){.l2wrap = 1e-4}, NULL);
   real value;
   tensor_read(loss, 0, 1, &value);
   if (learn) {

@@ -20,7 +20,8 @@ static int read_position(lua_State *L, const char *what, lua_Integer row, lua_In
   lua_rawgeti(L, -1, place);
   lua_Integer n = lua_tointegerx(L, -1, &whole);
   if (!whole || n < 1 || n > high)
-    luaL_error(L, "%s: sequence %I: expected a whole number from 1 to %d, found %s", what, row, high, value_text(L, -1));
+    luaL_error(L, "%s: sequence %I: expected a whole number from 1 to %d, found %s", what, row, high,
+               value_text(L, -1));
   lua_pop(L, 1);
   return (int)n;
 }
@@ -29,8 +30,7 @@ static const int *read_lengths(lua_State *L, const Batch *b)
 {
   if (raw_field(L, 4, "lengths") == LUA_TNIL) return NULL;
   if (!lua_istable(L, -1)) luaL_error(L, "lengths: expected a list of numbers, found a %s", luaL_typename(L, -1));
-  if (list_length(L, -1) != b->B)
-    luaL_error(L, "lengths: %I of them for %d sequences", list_length(L, -1), b->B);
+  if (list_length(L, -1) != b->B) luaL_error(L, "lengths: %I of them for %d sequences", list_length(L, -1), b->B);
   int *length = lua_newuserdatauv(L, (size_t)b->B * sizeof *length, 0);
   lua_pushvalue(L, -2);
   for (int i = 0; i < b->B; i++) length[i] = read_position(L, "lengths", i + 1, i + 1, b->T);
@@ -54,8 +54,8 @@ static const bool *read_starts(lua_State *L, const Batch *b)
     if (!nested) lua_pushvalue(L, table);
     else if (lua_rawgeti(L, table, i + 1) != LUA_TTABLE) luaL_error(L, "starts: sequence %d is not a list", i + 1);
     for (lua_Integer k = 1, n = list_length(L, -1); k <= n; k++)
-      starts[(size_t)i * (size_t)b->T + (size_t)read_position(L, "starts", i + 1, k, b->length ? b->length[i] : b->T) - 1] =
-          true;
+      starts[(size_t)i * (size_t)b->T + (size_t)read_position(L, "starts", i + 1, k, b->length ? b->length[i] : b->T) -
+             1] = true;
     lua_pop(L, 1);
   }
   return starts;

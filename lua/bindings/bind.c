@@ -255,6 +255,7 @@ int luaopen_rwkv_core(lua_State *L)
   open_tokens(L);
   open_tokenizer(L);
   open_model(L);
+  open_model_run(L);
   open_model_file(L);
   open_state(L);
   open_hook(L);

@@ -190,6 +190,7 @@ int unknown_method(lua_State *L, const char *one, int methods, int name);
 void known_fields(lua_State *L, int table, const char *function, const char *const *names);
 
 void open_model(lua_State *L);
+void open_model_run(lua_State *L);
 void open_model_file(lua_State *L);
 void open_state(lua_State *L);
 void open_hook(lua_State *L);

@@ -68,9 +68,14 @@ static ShapeSpec read_shape(lua_State *L, int table)
 static void read_param(lua_State *L, int table, ParamSpec *p, char name[32])
 {
   read_name(L, table, name);
-  *p = (ParamSpec){
-      name, read_shape(L, table), always, init_fill, number_field(L, table, "gain", 0), number_field(L, table, "lr", 1),
-      0, false};
+  *p = (ParamSpec){name,
+                   read_shape(L, table),
+                   always,
+                   init_fill,
+                   number_field(L, table, "gain", 0),
+                   number_field(L, table, "lr", 1),
+                   0,
+                   false};
   raw_field(L, table, "shared");
   p->shared = keep_argument(L, -1);
   lua_pop(L, 1);
@@ -244,13 +249,15 @@ static void read_back_state(lua_State *L, const HookCall *c, int table)
     Tensor *t = result(L, c, "state ", s->name);
     if (!t || t->axes != c->state[i]->axes)
       luaL_error(L, "hook %s \"%s\" (%s), layer %d: state %s is %s, expected %d axes", hook_slots[c->hook->slot].name,
-                 c->hook->name, c->hook->origin, c->ps->layer + 1, s->name, t ? tensor_shape(t) : "nil", c->state[i]->axes);
+                 c->hook->name, c->hook->origin, c->ps->layer + 1, s->name, t ? tensor_shape(t) : "nil",
+                 c->state[i]->axes);
     int shape[MAX_AXES];
     memcpy(shape, c->state[i]->shape, sizeof shape);
     if (s->shape.size[0] == offsetof(Dims, history)) shape[1] = t->shape[1]; /* it grows with the tokens */
     if (memcmp(t->shape, shape, (size_t)t->axes * sizeof *shape))
       luaL_error(L, "hook %s \"%s\" (%s), layer %d: state %s became %s, expected %s", hook_slots[c->hook->slot].name,
-                 c->hook->name, c->hook->origin, c->ps->layer + 1, s->name, tensor_shape(t), shape_text(t->axes, shape));
+                 c->hook->name, c->hook->origin, c->ps->layer + 1, s->name, tensor_shape(t),
+                 shape_text(t->axes, shape));
     c->state[i] = t;
     lua_pop(L, 1);
   }
@@ -323,7 +330,8 @@ void hook_call(HookCall *c)
 
 /* ---- for models ---- */
 
-/* The hook on top of the stack; NULL: the name of what the version does itself, or false. The table at `keep` keeps it alive. */
+/* The hook on top of the stack; NULL: the name of what the version does itself, or false. The table at `keep` keeps
+   it alive. */
 static const Hook *read_one(lua_State *L, int keep, const Version *v, HookSlot slot)
 {
   LuaHook *h = luaL_testudata(L, -1, class);
@@ -349,7 +357,8 @@ static void read_layers(lua_State *L, int keep, const Version *v, Dims *d, HookS
   lua_Integer count = list_length(L, list);
   if (!d->L) d->L = (int)count;
   if (count != d->L || count < 1)
-    luaL_error(L, "hooks: %s has %I entries, expected one for each of the %d layers", hook_slots[slot].name, count, d->L);
+    luaL_error(L, "hooks: %s has %I entries, expected one for each of the %d layers", hook_slots[slot].name, count,
+               d->L);
   const Hook **layers = lua_newuserdatauv(L, (size_t)count * sizeof *layers, 0);
   lua_rawseti(L, keep, (lua_Integer)lua_rawlen(L, keep) + 1);
   for (int layer = 0; layer < count; layer++) {

@@ -89,8 +89,8 @@ static int get(lua_State *L)
   return 1;
 }
 
-/* s:set("0.att_kv", tensor) -> s. A tensor that needs a gradient stands in the state itself until the step ends, so that
-   what follows gives it one; of others the numbers are copied. */
+/* s:set("0.att_kv", tensor) -> s. A tensor that needs a gradient stands in the state itself until the step ends, so
+   that what follows gives it one; of others the numbers are copied. */
 static int set(lua_State *L)
 {
   State *s = check_state(L, 1);

@@ -179,8 +179,13 @@ static int to_string(lua_State *L)
 void open_tokens(lua_State *L)
 {
   add_class(L, class,
-            (luaL_Reg[]){
-                {"tolist", tolist}, {"shape", shape}, {"size", size}, {"lengths", lengths}, {"tensor", tensor}, {"rows", rows}, {NULL, NULL}},
+            (luaL_Reg[]){{"tolist", tolist},
+                         {"shape", shape},
+                         {"size", size},
+                         {"lengths", lengths},
+                         {"tensor", tensor},
+                         {"rows", rows},
+                         {NULL, NULL}},
             (luaL_Reg[]){{"__tostring", to_string}, {NULL, NULL}});
   add_functions(L, (luaL_Reg[]){{"tokens", make}, {NULL, NULL}});
 }

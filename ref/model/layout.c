@@ -70,7 +70,8 @@ static void each_shared(const Dims *d, HookSlot slot, int layer, EachParam *each
 void layout_each_param(const Version *v, const Dims *d, EachParam *each, void *ctx)
 {
   for (int i = 0; i < v->global.count; i++)
-    each(ctx, &(LayoutParam){&v->global.spec[i], v->global.spec[i].name, -1, -1, 0, v->global.spec[i].where(d, -1), NULL});
+    each(ctx,
+         &(LayoutParam){&v->global.spec[i], v->global.spec[i].name, -1, -1, 0, v->global.spec[i].where(d, -1), NULL});
   for (HookSlot slot = 0; slot < HOOK_SLOTS; slot++)
     for (int layer = 0; layer < d->L; layer++) each_shared(d, slot, layer, each, ctx);
   for (int layer = 0; layer < d->L; layer++) each_of_layer(v, d, layer, each, ctx);

@@ -23,7 +23,8 @@ bool layout_may_pack(const LayoutParam *p);
 /* Some files hold v7's value residual for block 0 too, where nothing depends on it. */
 bool layout_is_spare(const LayoutParam *p);
 void layout_shape(const ShapeSpec *s, const Dims *d, int shape[MAX_AXES]);
-/* One tensor of a state: layer by layer the version's and then the hooks', slot by slot; then those around the blocks. */
+/* One tensor of a state: layer by layer the version's and then the hooks', slot by slot; then those around the
+   blocks. */
 typedef struct {
   const StateSpec *spec;
   int layer; /* -1: around the blocks */

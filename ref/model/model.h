@@ -89,8 +89,8 @@ Model *model_load(TensorFile *f, const LoadOptions *options);
 /* What a file says about hooks: the version, sizes and names as in "decay=floor gate=none"; NULL if it has none. The
    sizes are complete but for `hook`. */
 const Version *model_hooked(TensorFile *f, Dims *d, const char **hooks);
-/* The name of the hook in a slot according to such a list, in a static buffer; NULL: the version's own. If they differ by
-   layer: of each layer, as in "v7,attention,v7". */
+/* The name of the hook in a slot according to such a list, in a static buffer; NULL: the version's own. If they
+   differ by layer: of each layer, as in "v7,attention,v7". */
 const char *hook_name_in(const char *hooks, HookSlot slot);
 /* What such a list says of the hook in a slot. */
 enum { HOOK_LIST = 8192 };
@@ -124,10 +124,10 @@ void opt_check(Optim *o, const char *prefix, TensorFile *f); /* fails if opt_res
 /* ---- state (state.c, state_rows.c) ---- */
 
 /* What a model remembers of the tokens so far: for each layer the tensors [B,..] of its version and of its hooks,
-   then those of the whole. It refers to the hooks of its model. Those of v1-v3 and of some hooks grow with every token: they have room
-   for the longest sequence, with zeros behind the others. After a recorded
-   run it holds tensors of the tape, so that gradient flows through it into earlier runs of the same step;
-   when the step ends it keeps the values. */
+   then those of the whole. It refers to the hooks of its model. Those of v1-v3 and of some hooks grow with every
+   token: they have room for the longest sequence, with zeros behind the others. After a recorded run it holds tensors
+   of the tape, so that gradient flows through it into earlier runs of the same step; when the step ends it keeps the
+   values. */
 typedef struct {
   TapeWatcher watcher;
   Tape *tape;    /* attached to, or NULL */
@@ -163,11 +163,11 @@ const char *state_name(const State *s, int index); /* in a static buffer */
 
 /* ---- running (run.c, stretch.c, gather.c) ---- */
 
-/* Sequences as they are. What stands behind the end of one is padding, which nothing sees. Where a document starts inside
-   a sequence, state and shift begin anew and no gradient passes; the state afterwards is that of the last one. */
+/* Sequences as they are. What stands behind the end of one is padding, which nothing sees. Where a document starts
+   inside a sequence, state and shift begin anew and no gradient passes; the state afterwards is that of the last. */
 typedef struct {
-  const int *tokens;  /* [B,T], each 0..V-1, */
-  Tensor *vectors;    /* or in their place what the embedding would give, [B,T,C]; not for models with a copy head */
+  const int *tokens; /* [B,T], each 0..V-1, */
+  Tensor *vectors;   /* or in their place what the embedding would give, [B,T,C]; not for models with a copy head */
   int B, T;
   const int *length;  /* [B], each 1..T; NULL: T */
   const bool *starts; /* [B,T] a document starts here; NULL: nowhere */
@@ -181,8 +181,8 @@ Tensor *model_logits(Tape *tp, Model *m, const Batch *batch, State *st);
 /* The same, with the logits of the last position of each sequence only: [B,1,V]. */
 Tensor *model_logits_last(Tape *tp, Model *m, const Batch *batch, State *st);
 
-/* The same run, up to the output of the last norm (layer 0), of which the head makes the logits, or to that of the block
-   1..L: [B,T,C]. */
+/* The same run, up to the output of the last norm (layer 0), of which the head makes the logits, or to that of the
+   block 1..L: [B,T,C]. */
 Tensor *model_hidden(Tape *tp, Model *m, const Batch *batch, State *st, int layer);
 
 typedef struct {

@@ -55,8 +55,7 @@ static Run begin(Tape *tp, Model *m, const Batch *batch, State *st)
   check_batch(m, batch);
   state_check(st, m);
   if (m->file) file_check(m->file);
-  if (st->B != batch->B)
-    rwkv_fail("the state is for a batch of %d, the tokens are [%d,%d]", st->B, batch->B, batch->T);
+  if (st->B != batch->B) rwkv_fail("the state is for a batch of %d, the tokens are [%d,%d]", st->B, batch->B, batch->T);
   state_attach(st, tp);
   st->recorded |= tp->recording;
   Run r = {tp, m, batch, st, arena_alloc(&tp->arena, (size_t)st->count * sizeof *r.state), NULL};

@@ -54,7 +54,8 @@ static bool grows(const LayoutState *p, int axis)
 
 static void check_alike(const State *a, const State *b, int place)
 {
-  if (a->version != b->version || a->count != b->count) rwkv_fail("join: state %d is of another model than the first", place);
+  if (a->version != b->version || a->count != b->count)
+    rwkv_fail("join: state %d is of another model than the first", place);
   for (int i = 0; i < a->count; i++) {
     const Tensor *x = a->now[i], *y = b->now[i];
     LayoutState p = layout_state(a->version, &a->d, i), q = layout_state(b->version, &b->d, i);

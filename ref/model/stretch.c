@@ -6,7 +6,10 @@
 
 static int end_of(const Batch *b, int row) { return b->length ? b->length[row] : b->T; }
 
-static bool starts_at(const Batch *b, int row, int t) { return b->starts && b->starts[(size_t)row * (size_t)b->T + (size_t)t]; }
+static bool starts_at(const Batch *b, int row, int t)
+{
+  return b->starts && b->starts[(size_t)row * (size_t)b->T + (size_t)t];
+}
 
 /* cut[t]: some sequence ends before position t, or begins anew there. */
 static bool *cuts_of(Tape *tp, const Batch *b)
@@ -66,7 +69,8 @@ Stretches stretches_of(Tape *tp, const Model *m, const Batch *b, const State *st
   size_t rows = (size_t)b->B;
   int pieces = 0;
   bool *cut = cuts_of(tp, b);
-  Cutting c = {tp, b, may_differ(b, st) && version_state_grows(m->version, &m->d), .done = arena_alloc(&tp->arena, rows)};
+  Cutting c = {tp, b, may_differ(b, st) && version_state_grows(m->version, &m->d),
+               .done = arena_alloc(&tp->arena, rows)};
   for (int t = 0; t < b->T; t++) pieces += cut[t];
   c.all.list = arena_alloc(&tp->arena, (size_t)pieces * (c.grows ? rows : 1) * sizeof *c.all.list);
   c.all.seen = arena_alloc(&tp->arena, rows * sizeof *c.all.seen);
@@ -152,9 +156,10 @@ static Tensor *with_rows(Tape *tp, Tensor *x, const Stretch *s, Tensor *rows)
 static void check_grown(const LayoutState *p, const Tensor *rows, const Stretch *s)
 {
   if (rows->shape[1] != s->seen[0] + s->T)
-    rwkv_fail("layer %d: state %s has %d positions after %lld tokens; with sequences that end or begin inside a batch it "
-              "must have one for each",
-              p->layer + 1, p->spec->name, rows->shape[1], (long long)(s->seen[0] + s->T));
+    rwkv_fail(
+        "layer %d: state %s has %d positions after %lld tokens; with sequences that end or begin inside a batch it "
+        "must have one for each",
+        p->layer + 1, p->spec->name, rows->shape[1], (long long)(s->seen[0] + s->T));
 }
 
 void stretch_keep_state(Tape *tp, const Model *m, const Stretch *s, Tensor **after, Tensor **state)

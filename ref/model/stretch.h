@@ -29,14 +29,14 @@ void stretch_keep_state(Tape *tp, const Model *m, const Stretch *s, Tensor **aft
 /* At the end, what grows is as long as the longest sequence. */
 void stretches_trim_state(Tape *tp, const Model *m, const Stretches *all, int B, Tensor **state);
 
-/* What the stretches of a batch give for their positions, [positions,C] each and in the order of their positions, as one:
-   row i is row place[i] of all of them, or zeros where that is -1. */
+/* What the stretches of a batch give for their positions, [positions,C] each and in the order of their positions, as
+   one: row i is row place[i] of all of them, or zeros where that is -1. */
 Tensor *stretches_join(Tape *tp, Tensor **piece, int count, const int *place, int axes, const int *shape);
 
 /* ---- traces (gather.c) ---- */
 
-/* Shows to somebody what the stretches of a batch show, as of the whole batch. What is not of single positions, [B,T,..], is
-   shown as the first stretch has it. */
+/* Shows to somebody what the stretches of a batch show, as of the whole batch. What is not of single positions,
+   [B,T,..], is shown as the first stretch has it. */
 typedef struct Gathered Gathered;
 Gathered *gather_new(Tape *tp, const Batch *batch, const Stretches *all, Trace *to);
 Trace *gather_stretch(Gathered *g, int stretch); /* who looks at this one */

@@ -719,7 +719,7 @@ test("what only a trusted script can reach", function()
         upvalues(value, out)
       elseif name == "hooks" and not out.hooks then -- the library's table
         out.hooks = value
-        for _, f in pairs(value) do if type(f) == "function" then upvalues(f, out) end end
+        for _, method in pairs(value) do if type(method) == "function" then upvalues(method, out) end end
       end
     end
   end

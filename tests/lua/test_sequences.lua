@@ -169,8 +169,6 @@ test("against finite differences, in every version", function()
   for _, version in ipairs(rwkv.versions()) do
     local model = stirred { version = version }
     local function loss() return (model:loss({ long, short }, { long, short }, { starts = { { 4 }, {} } })) end
-    local params = {}
-    for _, t in model:parameters() do params[#params + 1] = t end
     local worst = 0
     local value, found = gradients(model, loss)
     for direction = 1, 3 do
