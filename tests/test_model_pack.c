@@ -66,7 +66,7 @@ static void too_large(void **state)
   Model *m = small_model(version_find("v7"), 0);
   const real large = 65536;
   tensor_write(model_param(m, "blocks.1.att.key.weight")->t, 7, 1, &large);
-  expect_failure_with(pack, &(Call){m, STORED_F16}, "blocks.1.att.key.weight", "65536 at place 7", "f16", NULL);
+  expect_failure_with(pack, &(Call){m, STORED_F16}, "blocks.1.att.key.weight", "65536 at place 8", "f16", NULL);
   pack(&(Call){m, STORED_BF16});
   model_free(m);
 }

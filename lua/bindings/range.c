@@ -18,19 +18,30 @@ static double beyond(const Range *r, double x)
   return x > r->high ? x - r->high : x < r->low ? r->low - x : 0;
 }
 
+/* Without a branch a number: nearly always all of them are. */
+static bool all_within(const Range *r, const real *x, size_t n)
+{
+  real low = (real)r->low, high = (real)r->high;
+  int out = 0;
+  if (r->ends) {
+    for (size_t i = 0; i < n; i++) out |= (x[i] != low) & (x[i] != high);
+  } else {
+    for (size_t i = 0; i < n; i++) out |= !(x[i] >= low) | !(x[i] <= high);
+  }
+  return !out;
+}
+
 void check_range(lua_State *L, const char *op, const char *name, const Tensor *t, const Range *r)
 {
-  real part[PART];
+  real part[4 * PART];
   double farthest = 0, worst = 0;
   size_t place = 0;
   for (size_t at = 0, n; at < t->n; at += n) {
-    n = t->n - at < PART ? t->n - at : PART;
+    n = t->n - at < (size_t)COUNT(part) ? t->n - at : (size_t)COUNT(part);
     tensor_read(t, at, n, part);
-    for (size_t i = 0; i < n; i++) {
-      double x = (double)part[i];
-      if (x >= r->low && x <= r->high && !r->ends) continue;
-      double far = beyond(r, x);
-      if (far > farthest) farthest = far, worst = x, place = at + i;
+    for (size_t i = all_within(r, part, n) ? n : 0; i < n; i++) {
+      double far = beyond(r, (double)part[i]);
+      if (far > farthest) farthest = far, worst = (double)part[i], place = at + i;
     }
   }
   if (farthest > 0)
