@@ -80,7 +80,7 @@ prefixes='m|nearest|packed|storage|arena|memory|rng|rwkv|shape|tensor|expect|k|o
   file|format|mapping|archive|convert|npy|pickle|torch|names|writer|output|regular|
   buffer|table|trie|double_array|ids|vocabulary|literal|utf8|nfc|words|bpe|world|chars|tokenizer|sampler|
   dims|has|init|hook|trace|mixes|global|block|channel|v[1-7]|version|
-  layout|model|state|recognise|metadata|golden'
+  layout|model|state|stretch|stretches|gather|recognise|metadata|golden'
 nm -P -g --defined-only $BUILD/f32/librwkv.a | awk 'NF > 2 {print $1}' | LC_ALL=C sort -u |
   grep -vE "^(always$|($(echo "$prefixes" | tr -d ' \n'))_)" >$BUILD/lint.txt
 [ -s $BUILD/lint.txt ] && { cat $BUILD/lint.txt; breach 'these names have no prefix that says their layer (tests/lint.sh)'; }

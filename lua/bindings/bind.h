@@ -132,6 +132,9 @@ const char *number_text(lua_State *L, double x);                                
    that keeps them alive. */
 void read_hooks(lua_State *L, int index, const Version *v, Dims *d);
 void hook_call(HookCall *c); /* runs the script's function */
+void push_words(lua_State *L, const char *words); /* "r w k" -> {"r", "w", "k"} */
+/* The table of sizes that a hook in the slot is given. */
+void push_hook_sizes(lua_State *L, const Version *v, const Dims *d, HookSlot slot);
 
 /* ---- integers: tokens and targets (tokens.c) ---- */
 
