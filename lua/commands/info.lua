@@ -45,7 +45,9 @@ local function line(name, text, ...) print(("  %-16s %s"):format(visible.line(na
 
 local function slots_text(hooks)
   local slots = {}
-  for slot, name in pairs(hooks) do slots[#slots + 1] = slot .. "=" .. name end
+  for slot, name in pairs(hooks) do
+    slots[#slots + 1] = slot .. "=" .. (type(name) == "table" and table.concat(name, ",") or name) -- by layer
+  end
   table.sort(slots)
   return table.concat(slots, " ")
 end

@@ -13,6 +13,7 @@ require "rwkv.tensor"
 
 local models = require "rwkv.models"
 rwkv.hook, rwkv.model, rwkv.describe, rwkv.load = require "rwkv.hooks".define, models.model, models.describe, models.load
+rwkv.hooks_in = models.hooks_in
 rwkv.info = require "rwkv.info"
 rwkv.adamw = require "rwkv.optimizer"
 local session = require "rwkv.session"

@@ -208,6 +208,20 @@ local function load_options(call, options)
   return options ~= nil and options.weights == "packed", options and options.head_size
 end
 
+-- hooks_in(path) -> what a file with hooks says of itself, as rwkv.model takes it: { version =, layers =, .., hooks = { slot =
+-- name, or a list of names by layer } }; nil for a file without.
+function models.hooks_in(path)
+  local q = hooks_in(path)
+  for slot, names in pairs(q and q.hooks or {}) do
+    if names:find(",", 1, true) then
+      local list = {}
+      for name in names:gmatch "[^,]+" do list[#list + 1] = name end
+      q.hooks[slot] = list
+    end
+  end
+  return q
+end
+
 -- The hook of this name that a file asks for; the name itself where it is built in, or nobody knows it.
 local function named(slot, name, own)
   return name ~= own and not hooks.is_built_in(slot, name) and hooks.find(slot, name) or name
@@ -215,13 +229,13 @@ end
 
 -- The hooks that a file names, as the core takes them and as they were chosen; nil for a file without.
 local function hooks_of(path)
-  local q = hooks_in(path)
+  local q = models.hooks_in(path)
   if not q then return end
   local chosen, own = {}, own_of(q.version)
   for slot, names in pairs(q.hooks) do
-    if names:find(",", 1, true) then
+    if type(names) == "table" then
       chosen[slot] = {}
-      for name in names:gmatch "[^,]+" do table.insert(chosen[slot], named(slot, name, own[slot])) end
+      for layer, name in ipairs(names) do chosen[slot][layer] = named(slot, name, own[slot]) end
     else
       chosen[slot] = named(slot, names, own[slot])
     end

@@ -80,6 +80,7 @@ test("saved, described, loaded, and its state", function()
     model:save(path)
     local again = rwkv.load(path)
     equal(rwkv.info(path).config.hooks, model:config().hooks)
+    equal(rwkv.hooks_in(path).hooks, model:config().hooks)
     for slot, list in pairs(model:config().hooks) do
       if type(list) == "table" then
         equal(#list, 3)
@@ -102,6 +103,14 @@ test("saved, described, loaded, and its state", function()
     loss:backward()
     opt:step()
     rwkv.end_step()
+  end
+end)
+
+test("aviary info shows it", function()
+  stir(rwkv.model(design { time_mix = { "v7", "attention", "v7" }, decay = { [3] = ramp } })):save(path)
+  for _, what in ipairs { "time_mix=v7,attention,v7", "decay=v7,v7,layers-ramp", "layers" } do -- a hook that only this script has
+    local out, status = check.shell("./aviary info " .. path)
+    assert(status == 0 and out:find(what, 1, true), out)
   end
 end)
 
