@@ -1,5 +1,6 @@
 -- Hooks by layer: what stands in one layer alone is counted, trained, saved and loaded as it is there.
 local check = require "tests.lua.lib.check"
+local stir = require "tests.lua.lib.stir"
 local rwkv = require "rwkv"
 local test, equal, fails = check.test, check.equal, check.fails
 
@@ -10,14 +11,6 @@ local function design(hooks, more)
   local q = { version = "v7", layers = 3, dim = 16, head_size = 8, vocab = 11, seed = 2, hooks = hooks }
   for name, value in pairs(more or {}) do q[name] = value end
   return q
-end
-
-local function stir(model)
-  for name, t in model:parameters() do
-    local noise = rwkv.rng(7, name):tensor("normal", t:shape())
-    t:set(rwkv.no_grad(function() return t + noise * 0.2 end))
-  end
-  return model
 end
 
 local tokens, targets = { { 1, 2, 3, 4 }, { 5, 6, 7, 8 } }, { { 2, 3, 4, 5 }, { 6, 7, 8, 9 } }

@@ -1,6 +1,7 @@
 -- Sequences as they are: of unequal length, and with documents that start inside a row. What a batch of them gives is what
 -- each gives alone: bit for bit in the reference, to rounding in the fast kernels; gradients to rounding.
 local check = require "tests.lua.lib.check"
+local stir = require "tests.lua.lib.stir"
 local rwkv = require "rwkv"
 local test, equal, fails = check.test, check.equal, check.fails
 
@@ -13,12 +14,7 @@ local vocab = 13
 local function stirred(design)
   local q = { layers = 2, dim = 16, head_size = 8, vocab = vocab, seed = 3 }
   for name, value in pairs(design) do q[name] = value end
-  local model = rwkv.model(q)
-  for name, t in model:parameters() do
-    local noise = rwkv.rng(7, name):tensor("normal", t:shape())
-    t:set(rwkv.no_grad(function() return t + noise * 0.2 end))
-  end
-  return model
+  return stir(rwkv.model(q))
 end
 
 -- A row of DeepEmbed's table for each token, and a matrix that all layers share.
