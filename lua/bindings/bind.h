@@ -131,7 +131,7 @@ const char *number_text(lua_State *L, double x);                                
 /* The hooks by slot in the table at index (or nil) into d; v: whose own ones are passed over, or NULL. Pushes a table
    that keeps them alive. */
 void read_hooks(lua_State *L, int index, const Version *v, Dims *d);
-void hook_call(HookCall *c); /* runs the script's function */
+void hook_call(HookCall *c);                      /* runs the script's function */
 void push_words(lua_State *L, const char *words); /* "r w k" -> {"r", "w", "k"} */
 /* The table of sizes that a hook in the slot is given. */
 void push_hook_sizes(lua_State *L, const Version *v, const Dims *d, HookSlot slot);
