@@ -23,13 +23,13 @@ grep -nE '(^|[^_[:alnum:]])(exp|exp2|expm1|log|log2|log1p|tanh|pow)[fl]?\(' ref/
   grep -vE '^[^:]*:[0-9]*:(/\*| ?\*| *//)|/\*.*(exp|log|tanh)\(' && breach 'a function of the C library in place of elementary.h (above)'
 
 # A file includes only what stands before it:
-#   num elementary packed err memory arena rng nearest < tensor.h < kernels < table of ops < backend < fast < tensor.c expect <
-#   tape (t_*, node) optim < io < text < dims where init spec <
+#   num elementary packed err memory arena share rng nearest < tensor.h < kernels < table of ops < backend < fast < tensor.c expect <
+#   tape (t_*, node) optim < io < text < dims where init orthogonal spec <
 #   pass hook < versions variants < model < golden
 layer() {
   case $1 in
     */engine/num.h | */engine/elementary.[ch] | */engine/packed.[ch] | */engine/err.[ch] | */engine/memory.[ch] | \
-      */engine/arena.[ch] | */engine/rng.[ch] | */engine/nearest.[ch]) echo 1 ;;
+      */engine/arena.[ch] | */engine/share.[ch] | */engine/rng.[ch] | */engine/nearest.[ch]) echo 1 ;;
     */engine/tensor.h) echo 2 ;;
     */engine/kernels.h | */engine/k_*.[ch] | ref/wkv*.c) echo 3 ;;
     */engine/op_table.h | */engine/ops.[ch]) echo 4 ;;
