@@ -100,8 +100,8 @@ static void v4(StepProgram *p, int N)
   p->after[2] = top;
 }
 
-/* Twelve inputs of all kinds and shapes, four states of all shapes, each instruction, sums both ways, what is summed used
-   as a row and as a column, a state that becomes another, and one that stays. Numbers stay near 1: tanh bounds them. */
+/* Twelve inputs and four states of all kinds and shapes, each instruction, sums both ways, what is summed used as a row
+   and as a column, a state that becomes another, and one that stays. Numbers stay near 1: tanh bounds them. */
 static void mixed(StepProgram *p, int N)
 {
   int r = steps_input(p, OF_TOKENS, 1, N), k = steps_input(p, OF_TOKENS, N, 1), w = steps_input(p, OF_TOKENS, 1, N);

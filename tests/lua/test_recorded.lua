@@ -107,7 +107,7 @@ check.test("gradients are those of finite differences", function()
     s.S = s.S * row((now.w + p.shift):exp()) + column(now.v) * row(k)
     s.z = s.z:sigmoid() * p.one + k:maximum(now.a)
     return (s.S * row(now.r)):sum(-1) + s.z / (1 + k ^ 2)
-  end, { scale = { H, N }, shift = { H * N, init = -1 }, one = { 1 } }, { S = { H, N, N }, z = { H, N } })
+  end, { scale = { H, N }, shift = { H, N, init = -1 }, one = { 1 } }, { S = { H, N, N }, z = { H, N } })
   local function loss() return m:loss(tokens, targets) end
   loss():backward()
   local rng, eps = rwkv.rng(3), 1e-5
