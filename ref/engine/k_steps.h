@@ -9,7 +9,7 @@
 #include "k_point.h"
 #include "k_segments.h"
 
-enum { STEP_INPUTS = 12, STEP_STATES = 4, STEP_INSTRUCTIONS = 128 };
+enum { STEP_INPUTS = 12, STEP_STATES = 8, STEP_INSTRUCTIONS = 128 };
 enum { STEP_REGISTERS = STEP_INPUTS + STEP_STATES + STEP_INSTRUCTIONS };
 
 typedef enum {
@@ -36,7 +36,7 @@ typedef struct {
 } StepShape;
 
 typedef struct {
-  int inputs, states, instructions;
+  int inputs, states, instructions; /* at least one state */
   StepInputKind input[STEP_INPUTS];
   StepInstruction instruction[STEP_INSTRUCTIONS];
   int y, after[STEP_STATES];       /* the registers of the output, and of the states after the token */

@@ -76,7 +76,7 @@ enum { MOST_NUMBERS = 1 << 20 };
 static void check_program(StepProgram *p)
 {
   check_count("inputs", p->inputs, 0, STEP_INPUTS);
-  check_count("states", p->states, 0, STEP_STATES);
+  check_count("states", p->states, 1, STEP_STATES);
   check_count("instructions", p->instructions, 0, STEP_INSTRUCTIONS);
   int given = p->inputs + p->states, registers = k_steps_registers(p);
   size_t numbers = 0;

@@ -258,6 +258,8 @@ bool f_flow_in_place(const Flow *f, int before, int after)
   int maker = f->value[after].maker;
   if (maker == NO_VALUE || f->value[before].seen_as != before) return false;
   const Code *last = &f->code[maker];
+  for (int i = 0; i < f->outputs; i++)
+    if (root(f, f->output[i]) == before) return false; /* somebody looks at it afterwards */
   if (last->kind == CODE_SUM || last->kind == CODE_DOT || is_down(last)) return false;
   for (int i = 0; i < f->codes; i++)
     for (int k = 0; k < f->code[i].ins; k++) {
