@@ -32,6 +32,34 @@ for _, mixer in ipairs { "attention", "linear_attention", "retnet", "gla", "delt
   add(mixer, "v7", { time_mix = mixer, ffn_shift = "none" })
 end
 
+-- Hybrids: RWKV-7, and attention in one layer of it.
+local function in_one(mixer, layer_of)
+  return function(layers)
+    local list = {}
+    for i = 1, layers do list[i] = i == layer_of(layers) and mixer or "v7" end
+    return list
+  end
+end
+local function first() return 1 end
+local function middle(layers) return (layers + 1) // 2 end
+local function last(layers) return layers end
+
+-- Attention without positions (NoPE, arXiv:2305.19466): where a token stands it has to learn from the layers of RWKV before it.
+local unplaced = rwkv.hook { kind = "time_mix", name = "attention_nope", params = rwkv.mixers.attention.params,
+  flops = rwkv.mixers.attention.flops,
+  state = function(d) return { keys = { "tokens", d.A }, values = { "tokens", d.A } } end,
+  apply = function(x, s, p, d)
+    local y
+    y, s.keys, s.values = rwkv.attention(x:linear(p["query.weight"]), x:linear(p["key.weight"]), x:linear(p["value.weight"]), d.H,
+      s.keys, s.values)
+    return y:linear(p["output.weight"])
+  end }
+
+add("hybrid-first", "v7", { time_mix = in_one("attention", first) })
+add("hybrid-middle", "v7", { time_mix = in_one("attention", middle) })
+add("hybrid-last", "v7", { time_mix = in_one("attention", last) })
+add("hybrid-nope", "v7", { time_mix = in_one(unplaced, middle) })
+
 -- ---- for experiments ----
 
 -- The options of an experiment, its own and those of all, and --models-file FILE, a file of Lua that adds models.

@@ -27,7 +27,8 @@ test("every model of the figures can be made, with and without channel mixing", 
   local models = require "experiments.models"
   for _, more in ipairs { {}, { channel_mix = "none" } } do
     for _, m in ipairs(models.pick(table.concat(models.names, " "), more)) do
-      local model = rwkv.model { version = m.version, hooks = m.hooks, layers = 2, dim = 16, head_size = 8, vocab = 12, ctx = 6 }
+      local hooks = m.hooks and rwkv.experiment.by_layer(m.hooks, 2)
+      local model = rwkv.model { version = m.version, hooks = hooks, layers = 2, dim = 16, head_size = 8, vocab = 12, ctx = 6 }
       local loss = rwkv.no_grad(function() return (model:loss({ { 1, 2, 3, 4, 5 } }, { { 2, 3, 4, 5, 6 } })) end):item()
       assert(loss > 1 and loss < 5, m.label)
     end

@@ -1,7 +1,9 @@
--- Long context: text as a task, the loss at every position, needles.
+-- Long context: text as a task, the loss at every position, recall by position, needles.
 local rwkv = require "rwkv"
+local mqar = require "experiments.tasks.mqar"
 local needle = require "experiments.tasks.needle"
 local positions = require "experiments.measure.positions"
+local recall = require "experiments.measure.recall"
 local text = require "experiments.tasks.text"
 local check = require "tests.lua.lib.check"
 local test, equal, fails = check.test, check.equal, check.fails
@@ -147,6 +149,39 @@ test("intervals: every position once, their mean the mean, the error that of ind
   end
   equal({ next_first, count }, { 101, 400 })
   equal(total / count, 53, 1e-12)
+end)
+
+test("recall by position: every answer once, where it was asked", function()
+  local task = mqar.new { vocab = 32, seq = 64, pairs = 4, random_filler = false, seed = 3 }
+  -- Looks every key up in the sequence itself, but only as far as position 24.
+  local oracle = { forward = function(_, inputs)
+    local logits = {}
+    for b, row in ipairs(inputs) do
+      local value_of = {}
+      for i = 1, 7, 2 do value_of[row[i]] = row[i + 1] end
+      logits[b] = {}
+      for t, token in ipairs(row) do
+        local answer, scores = t <= 24 and value_of[token] or 0, {}
+        for v = 0, 31 do scores[v + 1] = v == answer and 1 or 0 end
+        logits[b][t] = scores
+      end
+    end
+    return rwkv.tensor(logits)
+  end }
+  local count, right = 0, 0
+  for _, row in ipairs(recall.by_position(oracle, task, 25, 10, 12)) do
+    assert(row.last > 8, "before the first question")
+    count, right = count + row.count, right + row.count * row.accuracy
+    if row.last <= 24 then equal(row.accuracy, 1) elseif row.first > 24 then equal(row.accuracy, 0) end
+  end
+  equal(count, 25 * task.pairs)
+  local near = 0
+  for i = 1, 25 do
+    local _, targets = task:example(i)
+    for t = 1, 24 do if targets[t] >= 0 then near = near + 1 end end
+  end
+  equal(right, near, 1e-9)
+  assert(near > 0 and near < count)
 end)
 
 test("needles: one, whole, where depth says, asked for at the end", function()

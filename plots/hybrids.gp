@@ -1,0 +1,47 @@
+# Hybrids: recall against the state of a sequence, and against the position of the question for the widest models.
+#   gnuplot -e "out='runs/hybrids/hybrids'" plots/hybrids.gp    reads out.figure.tsv, writes out.png, .svg, .pdf
+if (!exists("out")) out = "runs/hybrids/hybrids"
+load ARG0[1:strlen(ARG0) - strlen("hybrids.gp")]."common.gp"
+file = out.".figure.tsv"
+eval read("$data")
+made = made_by($data[1], $data[2])
+eval cells("models", "$data", "label")
+eval largest("trained", "seq", 1)
+eval largest("widest", "dim", 1)
+of(v, part) = strcol("label") eq v && strcol("part") eq part && (part eq "state" || column("dim") == widest)
+x(v, part, name) = of(v, part) ? column(name) : NaN
+aside(i) = 2 ** (0.07 * (i - (words(models) + 1) / 2.0)) # models of one size stand side by side
+
+do for [format in kinds("png svg pdf")] {
+  eval picture(format, 1400, 640)
+  set output out.".".format
+  set multiplot layout 1,2 title "Hybrids of attention and RWKV-7: associative recall" font ",16" offset 0,-0.3 \
+    margins 0.055,0.845,0.2,0.86 spacing 0.05
+  eval "set label 1 made at screen 0.02,0.075 ".small_print
+  set logscale x 2
+  set yrange [-0.02:1.05]
+  set format y "%.1f"
+  set key at screen 0.858,0.86 left top Left reverse samplen 3 spacing 1.3
+  set title "As long as in training: against what is kept" offset 0,-0.6
+  set format x "%.0f"
+  set xlabel "state of a sequence at its end, in numbers, all layers (models of one size side by side)" offset 0,0.4
+  set ylabel "accuracy on held-out examples"
+  plot for [i = 1:words(models)] v = word(models, i) $data using (x(v, "state", "state_floats") * aside(i)):(column("mean")): \
+      (column("low")):(column("high")) with yerrorbars lw 1.2 lc rgb colour(v) pt point(v) ps 0 notitle, \
+    for [i = 1:words(models)] v = word(models, i) $data using (x(v, "state", "state_floats") * aside(i)):(column("mean")) \
+      with linespoints lw 2 lc rgb colour(v) pt point(v) ps 1.4 dt dash(v) title drawn(v)
+  unset label 1
+  unset key
+  set title sprintf("Farther than in training: against the position (d=%g)", widest) offset 0,-0.6
+  set arrow 1 from trained, graph 0 to trained, graph 1 nohead lc rgb "#909090" dt 2
+  set label 3 sprintf(" trained at T = %d", trained) at trained, graph 0.03 textcolor rgb "#707070"
+  set xlabel "position of the question, tokens" offset 0,0.4
+  set ylabel ""
+  plot for [v in models] $data using (x(v, "position", "position")):(column("low")):(column("high")) \
+      with filledcurves lc rgb colour(v) fs transparent solid 0.08 notitle, \
+    for [v in models] $data using (x(v, "position", "position")):(column("mean")) \
+      with linespoints lw 2 lc rgb colour(v) pt point(v) ps 1.1 dt dash(v) notitle
+  unset arrow
+  unset label 3
+  unset multiplot
+}
