@@ -6,6 +6,8 @@
 
 static const char class[] = "rwkv.model";
 
+static const char *const inits[] = {"official", "uniform", NULL};
+
 Model *check_model(lua_State *L, int index)
 {
   Model **m = luaL_checkudata(L, index, class);
@@ -22,6 +24,18 @@ Model **new_model(lua_State *L)
   return m;
 }
 
+/* A size of some versions only must be of this one. Ranks and heads may be for hooks; ctx limits v1, others have no
+   limit. */
+static void check_sizes(lua_State *L, const char *function, const Version *v, const Dims *d)
+{
+  const size_t of_some[] = {offsetof(Dims, Q), offsetof(Dims, tiny), offsetof(Dims, tiny_layer)};
+  for (size_t i = 0; i < sizeof of_some / sizeof *of_some; i++) {
+    const SizeName *s = model_size_names;
+    while (s->at != of_some[i]) s++;
+    if (dims_size(d, s->at) && !version_has_size(v, s->at)) luaL_error(L, "%s: %s has no %s", function, v->name, s->name);
+  }
+}
+
 const Version *read_design(lua_State *L, int index, const char *function, Dims *d, double *seed)
 {
   const char *known[40] = {"version", "seed", "tokens", "hooks", "init"};
@@ -34,6 +48,10 @@ const Version *read_design(lua_State *L, int index, const char *function, Dims *
   lua_pop(L, 1);
   *d = (Dims){.one = 1};
   for (const SizeName *s = model_size_names; s->name; s++) *dims_at(d, s->at) = integer_field(L, index, s->name, 0);
+  check_sizes(L, function, v, d);
+  raw_field(L, index, "init");
+  luaL_checkoption(L, -1, "official", inits);
+  lua_pop(L, 1);
   *seed = number_field(L, index, "seed", 0);
   if (!(*seed >= 0 && *seed <= 9007199254740992.0) || floor(*seed) != *seed)
     luaL_error(L, "seed: expected a whole number from 0 to 2^53, found %f", *seed);
@@ -84,7 +102,8 @@ static int make(lua_State *L)
   const Version *v = read_design(L, 1, "rwkv.model", &d, &seed);
   int hooks = lua_gettop(L);
   raw_field(L, 1, "init");
-  bool uniform = luaL_checkoption(L, -1, "official", (const char *const[]){"official", "uniform", NULL}) == 1;
+  bool uniform = luaL_checkoption(L, -1, "official", inits) == 1;
+  if (raw_field(L, 1, "tokens") != LUA_TNIL) return luaL_error(L, "rwkv.model: tokens is for rwkv.describe");
   Model **m = new_model(L);
   lua_pushvalue(L, hooks);
   lua_setiuservalue(L, -2, 1);

@@ -30,6 +30,7 @@ typedef struct {
 
 /* ---- versions (versions.c, count.c) ---- */
 const Version *const *version_list(void);      /* ends with NULL */
+bool version_has_size(const Version *v, size_t size); /* an offset into Dims; its parameters have it */
 const Version *version_find(const char *name); /* fails, naming the versions there are */
 
 typedef struct {
@@ -152,8 +153,8 @@ void state_free(State *s);
 void state_check(const State *s, const Model *m); /* fails unless it is a state of such a model */
 void state_attach(State *s, Tape *tp);            /* what happens to it next belongs to the tape */
 void state_detach(State *s);                      /* keeps the values, lets go of the tape */
-/* Entry i, of the same shape: the tensor itself, through which gradient flows until the step of the tape ends; and its
-   numbers alone. */
+/* Entry i, of the same shape: the tensor, to which gradient flows until the step of the tape ends; and its numbers
+   alone. The tokens of a copy head are ids. */
 void state_put(State *s, Tape *tp, int i, Tensor *t);
 void state_set(State *s, Tape *tp, int i, const Tensor *t);
 /* The tensor called "layer.name" ("0.att_kv"; of a hook "0.recurrence.S") or "name" ("hk"); fails with the names

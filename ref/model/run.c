@@ -264,8 +264,9 @@ Tensor *model_loss(Tape *tp, Model *m, const Batch *batch, const int *targets, S
   Run r = begin(tp, m, batch, st);
   int *target, scored;
   Tensor *logits = scored_logits(&r, targets, &target, &scored);
-  Tensor *loss = t_cross_entropy(tp, logits, target, o ? o->l2wrap : 0);
-  if (o && o->total) loss = t_affine(tp, loss, (double)scored / o->total, 0);
+  double part = o && o->total ? (double)scored / o->total : 1;
+  Tensor *loss = t_cross_entropy(tp, logits, target, o ? part * o->l2wrap : 0);
+  if (part != 1) loss = t_affine(tp, loss, part, 0);
   if (score) {
     const int *best = best_of(tp, logits, scored);
     *score = (Score){.scored = scored};

@@ -184,16 +184,35 @@ void state_detach(State *s)
   let_go(s, false);
 }
 
+/* The tokens that a copy head remembers are ids, which numbers with a gradient cannot be. */
+static void check_ids(const State *s, int i, const Tensor *t, bool gradient)
+{
+  LayoutState p = layout_state(s->version, &s->d, i);
+  if (p.layer >= 0 || strcmp(p.spec->name, "tokens")) return;
+  if (gradient) rwkv_fail("state tokens: ids have no gradient");
+  real part[256];
+  for (size_t from = 0; from < t->n; from += COUNT(part)) {
+    size_t count = t->n - from < COUNT(part) ? t->n - from : COUNT(part);
+    tensor_read(t, from, count, part);
+    for (size_t k = 0; k < count; k++)
+      if (!(part[k] >= 0 && part[k] < s->d.V && part[k] == (int)part[k]))
+        rwkv_fail("state tokens: %g at place %zu, expected a whole number from 0 to %d", (double)part[k], from + k + 1,
+                  s->d.V - 1);
+  }
+}
+
 void state_put(State *s, Tape *tp, int i, Tensor *t)
 {
+  check_ids(s, i, t, true);
   state_attach(s, tp);
   s->recorded = true;
-  s->now[i] = t;
+  s->now[i] = t_slice(tp, t, 0, 0, s->B); /* a copy: t may get other values before the step ends */
 }
 
 void state_set(State *s, Tape *tp, int i, const Tensor *t)
 {
   check_free(s);
+  check_ids(s, i, t, false);
   bool in_step = s->tape == tp && tp->recording;
   if (!in_step) state_detach(s);
   if (in_step) s->now[i] = tape_copy(tp, t); /* what it had may be an operand */

@@ -23,26 +23,34 @@ const Version *version_find(const char *name)
   rwkv_fail("there is no version \"%s\"%s", name, nearest_listed(name, known));
 }
 
+/* layer: -1 for all of them; whole: what replaces all of the part, or the slot itself */
+_Noreturn static void no_place(const Version *v, HookSlot slot, HookSlot whole, int layer)
+{
+  char where[24] = "";
+  if (layer >= 0) snprintf(where, sizeof where, ", layer %d", layer + 1);
+  if (whole == slot) rwkv_fail("%s%s: hook %s has no place: %s", v->name, where, hook_slots[slot].name,
+                               layer < 0 ? "no layer does that" : "this layer does not do that");
+  rwkv_fail("%s%s: hook %s has no place beside hook %s, which replaces all of it", v->name, where,
+            hook_slots[slot].name, hook_slots[whole].name);
+}
+
 /* A hook in all layers needs one in which it has a place; of a list by layer, each hook needs it. */
 static void check_places(const Version *v, const Dims *d, HookSlot slot)
 {
   const char *name = hook_slots[slot].name;
   HookSlot whole = strcmp(hook_slots[slot].part, "att") == 0 ? HOOK_TIME_MIX : HOOK_CHANNEL_MIX;
-  int hidden = 0;
+  int works = 0;
+  bool replaced = false;
   for (int layer = 0; layer < d->L; layer++) {
     const Hook *h = dims_hook(d, slot, layer);
     if (!h) continue;
     if (h->slot != slot)
       rwkv_fail("%s: hook \"%s\" is for %s, not for %s", v->name, h->name, hook_slots[h->slot].name, name);
-    bool replaced = slot != whole && !hook_slots[slot].around && dims_hook(d, whole, layer);
-    hidden += replaced;
-    if (replaced && d->layer_hook[slot])
-      rwkv_fail("%s, layer %d: hook %s has no place beside hook %s, which replaces all of it", v->name, layer + 1, name,
-                hook_slots[whole].name);
+    replaced = slot != whole && !hook_slots[slot].around && dims_hook(d, whole, layer);
+    works += hook_slot_in_layer(d, slot, layer);
+    if (d->layer_hook[slot] && !hook_slot_in_layer(d, slot, layer)) no_place(v, slot, replaced ? whole : slot, layer);
   }
-  if (hidden == d->L)
-    rwkv_fail("%s: hook %s has no place beside hook %s, which replaces all of it", v->name, name,
-              hook_slots[whole].name);
+  if (!works) no_place(v, slot, replaced ? whole : slot, -1);
 }
 
 /* Every hook must have a slot in this version, and a place in the block. */
@@ -62,6 +70,24 @@ static bool knows_pre_ffn(const Version *v)
 {
   for (int i = 0; i < v->block.count; i++)
     if (v->block.spec[i].where == has_pre_ffn) return true;
+  return false;
+}
+
+static bool in_shape(const ShapeSpec *s, size_t size)
+{
+  for (int i = 0; i < s->axes; i++)
+    if (s->size[i] == size) return true;
+  return false;
+}
+
+bool version_has_size(const Version *v, size_t size)
+{
+  const ParamList *lists[] = {&v->global, &v->block};
+  for (size_t k = 0; k < COUNT(lists); k++)
+    for (int i = 0; i < lists[k]->count; i++) {
+      const ParamSpec *p = &lists[k]->spec[i];
+      if (in_shape(&p->shape, size) || (size == offsetof(Dims, tiny_layer) && p->where == has_tiny)) return true;
+    }
   return false;
 }
 

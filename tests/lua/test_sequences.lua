@@ -315,3 +315,29 @@ test("hidden vectors, traces and states have their gradient", function()
   fails(function() s:get("0.att_kv"):sum():backward() end, "nothing that this number depends on needs a gradient")
   rwkv.end_step()
 end)
+
+test("a state keeps what it was set to; tokens of a copy head are ids", function()
+  local model = stirred { version = "v7" }
+  local x = rwkv.zeros(1, 2, 8, 8):requires_grad()
+  local s = model:state(1):set("0.att_kv", x)
+  rwkv.end_step()
+  x:set(5)
+  equal(s:get("0.att_kv"):abs():max():item(), 0)
+  local v2 = stirred { version = "v2" }
+  local _, t = v2:forward({ 1, 2 })
+  fails(function() t:set("tokens", rwkv.full(2.5, 1, 2)) end, "2.5", "0 to 12")
+  fails(function() t:set("tokens", rwkv.ones(1, 2):requires_grad()) end, "ids have no gradient")
+  rwkv.end_step()
+end)
+
+test("the losses of parts, divided by the same number, add up, with l2wrap too", function()
+  local model = stirred { version = "v7" }
+  local a, b = { 1, 2, 3, 4 }, { 5, 6 }
+  local _, whole = gradients(model, function() return (model:loss({ a, b }, { a, b }, { l2wrap = 1e-2 })) end)
+  local _, parts = gradients(model, function()
+    return model:loss(a, a, { l2wrap = 1e-2, total = 6 }) + model:loss(b, b, { l2wrap = 1e-2, total = 6 })
+  end)
+  for name, g in pairs(whole) do
+    assert(rwkv.no_grad(function() return (parts[name] - g):abs():max():item() end) <= rounding, name)
+  end
+end)
