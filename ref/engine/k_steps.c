@@ -1,5 +1,5 @@
-/* A recurrence as a program: the instructions one after the other, each as plain loops, and back in reverse. Every number
-   is rounded as the op of the tape rounds it that the instruction stands for. */
+/* A recurrence as a program: the instructions one after the other, each as plain loops, and back in reverse.
+   Every number is rounded as the op of the tape rounds it that the instruction stands for. */
 #include "k_steps.h"
 
 #include <string.h>

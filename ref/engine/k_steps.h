@@ -1,8 +1,8 @@
-/* A recurrence as a program: what one token does to the state of one head, as a list of instructions, run over time for
-   all heads and sequences. The program stands on the host; t_steps.c checks it before it is run.
+/* A recurrence as a program: what one token does to the state of one head, as a list of instructions, run over
+   time for all heads and sequences. The program stands on the host; t_steps.c checks it before it is run.
 
-   A register holds a number [1,1], a row [1,cols], a column [rows,1] or a matrix [rows,cols]. The first registers are
-   the inputs of the token, then come the states before it, then what each instruction makes. */
+   A register holds a number [1,1], a row [1,cols], a column [rows,1] or a matrix [rows,cols]. The first registers
+   are the inputs of the token, then come the states before it, then what each instruction makes. */
 #ifndef AVIARY_K_STEPS_H
 #define AVIARY_K_STEPS_H
 

@@ -17,7 +17,7 @@
   PRAGMA(GCC unroll 4)   \
   for (size_t c = 0; c < many; c++)
 
-/* y = x + a sum of products, whose second factors are vectors along the row, and first ones such or one number; x may be
+/* y = x + a sum of products. Second factors are vectors along the row, first ones such or one number; x may be
    none, or one number. `many` vectors at a time, over all rows: their sums stay in registers. */
 INLINE void products_at(const Code *q, real *y, const real *const *in, int terms, size_t j, size_t many, size_t rows)
 {
