@@ -13,10 +13,10 @@ local recall = require "experiments.measure.recall"
 
 local o = models.options(arg, { models = "v7 hybrid-first hybrid-middle hybrid-last hybrid-nope attention", seeds = 0 })
 local s = rwkv.experiment.scale(o, {
-  quick = { layers = 3, sizes = { { dim = 32, head_size = 8 }, { dim = 64, head_size = 32 } }, lr = { 6e-3 }, seeds = 1,
-    vocab = 64, seq = 32, pairs = 8, batch = 32, examples = 8000, every = 2000, tests = 200, far = 256, asked = 100 },
+  quick = { layers = 3, sizes = { { dim = 32, head_size = 8 }, { dim = 64, head_size = 32 } }, lr = { 3e-3 }, seeds = 1,
+    vocab = 64, seq = 32, pairs = 8, batch = 32, examples = 16000, every = 4000, tests = 200, far = 256, asked = 100 },
   small = { layers = 3, sizes = { { dim = 32, head_size = 8 }, { dim = 48, head_size = 16 }, { dim = 64, head_size = 32 } },
-    lr = { 6e-3 }, seeds = 2, vocab = 64, seq = 32, pairs = 8, batch = 32, examples = 24000, every = 3000, tests = 500,
+    lr = { 6e-3, 3e-3 }, seeds = 2, vocab = 64, seq = 32, pairs = 8, batch = 32, examples = 24000, every = 3000, tests = 500,
     far = 512, asked = 400 },
   paper = { layers = 12, sizes = { { dim = 64, head_size = 16 }, { dim = 64, head_size = 64 }, { dim = 128, head_size = 64 },
     { dim = 256, head_size = 64 } }, lr = { 3e-4, 1e-3, 3e-3 }, seeds = 3, vocab = 8192, seq = 512, pairs = 64, batch = 256,
