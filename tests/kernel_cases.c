@@ -1,5 +1,6 @@
 #include "kernel_cases.h"
 #include "kernel_sizes.h"
+#include "step_programs.h"
 
 #include <math.h>
 
@@ -66,6 +67,19 @@ static void set_wkv6(void *arg, int way) /* v6 with a decay for every token; v5 
 {
   Wkv6 *op = arg;
   op->decay_rows = way == 1 ? 1 : op->B * op->T;
+}
+
+static const struct {
+  StepProgramName program;
+  int N;
+} steps_ways[] = {{STEPS_SMALL, 4}, {STEPS_V7, 1},     {STEPS_V7, 3},    {STEPS_V7, 64}, {STEPS_V6, 17},
+                  {STEPS_V6, 64},   {STEPS_V6, 8},     {STEPS_V4, 5},    {STEPS_V4, 64}, {STEPS_MIXED, 1},
+                  {STEPS_MIXED, 3}, {STEPS_MIXED, 16}, {STEPS_MIXED, 20}};
+
+static void set_steps(void *arg, int way)
+{
+  Steps *op = arg;
+  op->program = way == BENCH ? step_program(STEPS_V7, 64) : step_program(steps_ways[way].program, steps_ways[way].N);
 }
 
 /* ---- numbers ---- */
@@ -243,6 +257,19 @@ static void scan_values(Call *c)
   log_decay(c, "A", 1);
 }
 
+/* Inputs are in the order of their names: a b k r v w of v7, k r v w u of v6, k v u w of v4. */
+static void steps_values(Call *c)
+{
+  int way = call_way(c);
+  StepProgramName program = way == BENCH ? STEPS_V7 : steps_ways[way].program;
+  if (program == STEPS_V7) scale(c, "in[0]", 0.1), scale(c, "in[1]", 0.1), log_decay(c, "in[5]", 0.3);
+  if (program == STEPS_V6) log_decay(c, "in[3]", 0.5);
+  if (program == STEPS_V4) {
+    log_decay(c, "in[3]", 1);
+    positive(c, "S0");
+  }
+}
+
 /* ---- the table ---- */
 
 static const Adamw adamw = {
@@ -355,4 +382,8 @@ const KernelCase kernel_cases[OP_COUNT] = {
     [OP_selective_scan] = {SIZES(SelectiveScan, B, scans), .values = scan_values, .optional = "segments", .wide = 30,
                            .shape = "B T D 64, N 16", .bench = {64, 64, 64, 16}},
     [OP_selective_scan_backward] = {.optional = "gy gh1", .wide = 1},
+    [OP_steps] = {SIZES(Steps, B, steps_sizes), .ways = (int)(sizeof steps_ways / sizeof *steps_ways), .set = set_steps,
+                  .values = steps_values, .optional = "segments", .wide = 10, .loose = 10, .shape = "v7: B T N 64, H 1",
+                  .bench = {64, 64, 1}},
+    [OP_steps_backward] = {.optional = "gy gS1", .wide = 1, .loose = 10},
 };

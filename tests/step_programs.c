@@ -100,8 +100,8 @@ static void v4(StepProgram *p, int N)
   p->after[2] = top;
 }
 
-/* Twelve inputs of all kinds and shapes, four states of all shapes, each instruction, sums both ways, what is summed used as
-   a row and as a column, a state that becomes another, and one that stays. Numbers stay near 1: tanh bounds what is kept. */
+/* Twelve inputs and four states of all kinds and shapes, each instruction, sums both ways, what is summed used as a row
+   and as a column, a state that becomes another, and one that stays. Numbers stay near 1: tanh bounds them. */
 static void mixed(StepProgram *p, int N)
 {
   int r = steps_input(p, OF_TOKENS, 1, N), k = steps_input(p, OF_TOKENS, N, 1), w = steps_input(p, OF_TOKENS, 1, N);
@@ -116,7 +116,7 @@ static void mixed(StepProgram *p, int N)
   int write = f(p, "tanh", plus(p, mul(p, turn(p, both), r), mul(p, k, f(p, "relu", both))));
   int mean = steps_sum(p, "sum_down", steps_sum(p, "sum", mul(p, write, M), 1.0 / N), 1.0 / N); /* a number */
   int S1 = plus(p, mul(p, S, decay), steps_do(p, "sub", mul(p, write, gate), steps_affine(p, in10, 0.1, 0.01)));
-  S1 = steps_do(p, "min", S1, steps_do(p, "max", steps_affine(p, mul(p, all, in6), 1, 2), steps_number(p, 1.5)));
+  S1 = steps_do(p, "min", S1, steps_do(p, "max", steps_affine(p, mul(p, all, in6), 1, 0.1), steps_number(p, -0.5)));
   int size = steps_do(p, "div", f(p, "abs", mean), plus(p, f(p, "square", in9), steps_number(p, 1)));
   int root = f(p, "sqrt", steps_affine(p, f(p, "square", size), 1, 1)), log = f(p, "log", root);
   int wave = plus(p, f(p, "sin", z), f(p, "cos", mul(p, z, f(p, "exp", f(p, "neg", log)))));
@@ -128,8 +128,12 @@ static void mixed(StepProgram *p, int N)
   p->after[3] = plus(p, steps_affine(p, n, 0.5, 0), size);
 }
 
-/* Without a state; what comes out is what goes in. */
-static void small(StepProgram *p, int N) { p->y = steps_input(p, OF_TOKENS, 1, N); }
+/* Nothing is made: what comes out is the state before, which the token then replaces. */
+static void small(StepProgram *p, int N)
+{
+  p->after[0] = steps_input(p, OF_TOKENS, 1, N);
+  p->y = steps_state(p, 1, N);
+}
 
 const StepProgram *step_program(StepProgramName name, int N)
 {

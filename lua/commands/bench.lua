@@ -8,7 +8,7 @@
 --   [--versions "v4 v6 v7 attention"] [--modes "read train"] [--dim 64] [--from 256] [--to 65536]
 --   [--piece 256] [--seconds 10] [--memory 8] [--tsv FILE]
 -- aviary bench hook      what a hook in Lua costs in a training step
---   [--version v7] [--dim 128] [--seq 256] [--batch 16] [--steps 30]
+--   [--version v7] [--slot decay|recurrence] [--dim 128] [--head-size 64] [--seq 256] [--batch 16] [--steps 30]
 -- aviary bench tokenize  text as token ids: bytes a second, in turn with what Python has
 --   --vocab FILE --text FILE [--rounds 7] [--peer] [--python python3]
 -- aviary bench all       the above at many sizes: `make bench` [--scale quick|full|smoke] [--threads N] [--out DIR]

@@ -77,8 +77,6 @@ end
 
 -- ---- from a hook to what the core binds to a model ----
 
-local function text(shape) return "[" .. table.concat(shape, ",") .. "]" end
-
 -- Tables that say what is not in them: a name that was never declared is a slip of the pen.
 local function strict(h, what, declared)
   local names = {}

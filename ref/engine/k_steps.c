@@ -1,5 +1,5 @@
-/* A recurrence as a program: the instructions one after the other, each as plain loops, and back in reverse. Every number
-   is rounded as the op of the tape rounds it that the instruction stands for. */
+/* A recurrence as a program: the instructions one after the other, each as plain loops, and back in reverse.
+   Every number is rounded as the op of the tape rounds it that the instruction stands for. */
 #include "k_steps.h"
 
 #include <string.h>
@@ -117,7 +117,7 @@ void k_steps(const Steps *op)
   const real *x[STEP_REGISTERS];
   size_t T = op->T, H = op->H, state = k_steps_state(p), ny = k_steps_size(p, p->y);
   real *next = op->scratch + k_steps_made(p);
-  if (state) memcpy(op->S1, op->S0, op->B * H * state * sizeof *op->S1);
+  memcpy(op->S1, op->S0, op->B * H * state * sizeof *op->S1);
   for (size_t bh = 0; bh < op->B * H; bh++) {
     size_t b = bh / H, h = bh % H;
     real *S = op->S1 + bh * state;
@@ -201,7 +201,7 @@ static void step_backward(const StepsBackward *op, size_t row, size_t h, const R
   for (int reg = k_steps_registers(p); reg-- > first_made(p);) back(p, reg, x, r->g);
   for (int i = 0; i < p->inputs; i++)
     if (op->gin[i]) add(op->gin[i] + k_steps_place(f, i, row, h), r->g[i], k_steps_size(p, i));
-  if (state) memcpy(r->G, r->g[p->inputs], state * sizeof *r->G);
+  memcpy(r->G, r->g[p->inputs], state * sizeof *r->G);
 }
 
 void k_steps_backward(const StepsBackward *op)

@@ -1,15 +1,15 @@
-/* A recurrence as a program: what one token does to the state of one head, as a list of instructions, run over time for
-   all heads and sequences. The program stands on the host; t_steps.c checks it before it is run.
+/* A recurrence as a program: what one token does to the state of one head, as a list of instructions, run over
+   time for all heads and sequences. The program stands on the host; t_steps.c checks it before it is run.
 
-   A register holds a number [1,1], a row [1,cols], a column [rows,1] or a matrix [rows,cols]. The first registers are
-   the inputs of the token, then come the states before it, then what each instruction makes. */
+   A register holds a number [1,1], a row [1,cols], a column [rows,1] or a matrix [rows,cols]. The first registers
+   are the inputs of the token, then come the states before it, then what each instruction makes. */
 #ifndef AVIARY_K_STEPS_H
 #define AVIARY_K_STEPS_H
 
 #include "k_point.h"
 #include "k_segments.h"
 
-enum { STEP_INPUTS = 12, STEP_STATES = 4, STEP_INSTRUCTIONS = 128 };
+enum { STEP_INPUTS = 12, STEP_STATES = 8, STEP_INSTRUCTIONS = 128 };
 enum { STEP_REGISTERS = STEP_INPUTS + STEP_STATES + STEP_INSTRUCTIONS };
 
 typedef enum {
@@ -36,7 +36,7 @@ typedef struct {
 } StepShape;
 
 typedef struct {
-  int inputs, states, instructions;
+  int inputs, states, instructions; /* at least one state */
   StepInputKind input[STEP_INPUTS];
   StepInstruction instruction[STEP_INSTRUCTIONS];
   int y, after[STEP_STATES];       /* the registers of the output, and of the states after the token */

@@ -43,9 +43,11 @@
           k_broadcast_held(&shape, shape.step))
 #define SCRATCH(x, n) OPERAND(x, SCRATCH, true, n, 1, "")
 #define SCRATCH_ALL(x, n) OPERAND(x, SCRATCH, false, n, 1, "")
-/* f: the op that has the program; one that has fewer inputs has NULL there */
-#define READS_STEP(f, x, i) READS_IF(x[i], (f).program->input[i] == OF_TOKENS, k_steps_held(&(f), i))
-#define ADDS_STEP(f, i) \
+/* f: the op that has the program; there are as many as it has inputs */
+#define READS_STEP(f, x, i) \
+  if (i < (f).program->inputs) READS_IF(x[i], (f).program->input[i] == OF_TOKENS, k_steps_held(&(f), i))
+#define ADDS_STEP(f, i)          \
+  if (i < (f).program->inputs) \
   ADDS_IF(gin[i], (f).program->input[i] == OF_TOKENS, k_steps_terms(&(f)), k_steps_held(&(f), i))
 #define INDEX(x, n) OPERAND(x, INDEX, true, n, 1, "")
 #define INDEX_ALL(x, n) OPERAND(x, INDEX, false, n, 1, "")

@@ -1,5 +1,5 @@
-/* Tape op of a recurrence that is a program. Whatever the program says, it is checked here: a register before it is made,
-   shapes that do not fit, or too many numbers are errors. */
+/* Tape op of a recurrence that is a program. Whatever the program says, it is checked here: a register before it
+   is made, shapes that do not fit, or too many numbers are errors. */
 /* clang-format off */
 #include "backend.h"
 #include "err.h"
@@ -76,7 +76,7 @@ enum { MOST_NUMBERS = 1 << 20 };
 static void check_program(StepProgram *p)
 {
   check_count("inputs", p->inputs, 0, STEP_INPUTS);
-  check_count("states", p->states, 0, STEP_STATES);
+  check_count("states", p->states, 1, STEP_STATES);
   check_count("instructions", p->instructions, 0, STEP_INSTRUCTIONS);
   int given = p->inputs + p->states, registers = k_steps_registers(p);
   size_t numbers = 0;
@@ -120,7 +120,8 @@ Tensor *t_steps(Tape *tp, const StepProgram *program, Tensor *const *in, int T, 
     rwkv_fail("steps: state is %s, expected [B,H,%d]", tensor_shape(*S), state);
   if (T < 1 || H > INT_MAX / y_size) rwkv_fail("steps: %d tokens, %d heads of %d numbers", T, H, y_size);
   Tensor *y = tape_tensor(tp, 3, (int[]){B, T, H * y_size}), *S1 = tape_tensor(tp, 3, (*S)->shape);
-  Steps op = {.y = y->data, .S1 = S1->data, .S0 = (*S)->data, .program = p, .B = (size_t)B, .T = (size_t)T, .H = (size_t)H};
+  Steps op = {.y = y->data, .S1 = S1->data, .S0 = (*S)->data, .program = p,
+              .B = (size_t)B, .T = (size_t)T, .H = (size_t)H};
   Tensor *all[NODE_INPUTS + 2];
   for (int i = 0; i < p->inputs; i++) {
     size_t n = k_steps_held(&op, i);

@@ -1,7 +1,7 @@
-/* What a program of steps (k_steps.h) becomes before the CPU runs it: values, each made once, and the codes that make them.
-   The way back through a token is such a flow as well. f_flow.c builds it, f_flow_back.c adds the way back, f_flow_plan.c
-   leaves out what nobody needs, joins products with sums, and cuts it into loops over a few rows of the matrices, whose
-   numbers stay in the cache from one code to the next. f_steps_rows.h runs it. */
+/* What a program of steps (k_steps.h) becomes before the CPU runs it: values, each made once, and the codes that
+   make them. The way back through a token is such a flow as well. f_flow.c builds it, f_flow_back.c adds the way
+   back, f_flow_plan.c leaves out what nobody needs, joins products with sums, and cuts it into loops over a few
+   rows of the matrices, whose numbers stay in the cache from one code to the next. f_steps_rows.h runs it. */
 #ifndef AVIARY_FAST_FLOW_H
 #define AVIARY_FAST_FLOW_H
 
@@ -24,8 +24,8 @@ typedef enum {
 enum { MOST_PRODUCTS = 3, CODE_INPUTS = 1 + 2 * MOST_PRODUCTS };
 enum { NO_VALUE = -1, FLOW_VALUES = 1024, FLOW_OUTPUTS = 2 * STEP_REGISTERS };
 
-/* How a code walks a value: numbers to its next row, and to where the next rows of a loop begin; whether it has a number
-   for each column, or one for all. */
+/* How a code walks a value: numbers to its next row, and to where the next rows of a loop begin; whether it has a
+   number for each column, or one for all. */
 typedef struct {
   size_t row, move;
   bool columns;
@@ -92,8 +92,8 @@ void f_flow_program(Flow *f, const StepProgram *p);
 int f_flow_own(Flow *f, int v);
 void f_flow_output(Flow *f, int v);
 
-/* g[reg]: the value of the gradient by each register, or NO_VALUE; it may be smaller where it is the same for all rows or
-   columns. Those of y and of the states after are given. */
+/* g[reg]: the value of the gradient by each register, or NO_VALUE; it may be smaller where it is the same for all
+   rows or columns. Those of y and of the states after are given. */
 void f_flow_back(Flow *f, const StepProgram *p, int *g);
 /* v in its full size. */
 int f_flow_whole(Flow *f, int v, StepShape shape);

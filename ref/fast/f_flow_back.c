@@ -1,5 +1,5 @@
-/* The way back through a program of steps, as codes. A gradient that is the same for all rows or columns stays one row or
-   column until somebody needs it whole. */
+/* The way back through a program of steps, as codes. A gradient that is the same for all rows or columns stays
+   one row or column until somebody needs it whole. */
 #include "f_flow.h"
 
 static StepShape shape(const Flow *f, int v) { return f->value[v].shape; }

@@ -49,8 +49,8 @@ static void put_product(const Flow *f, Code *q, int a, int b, real sign)
   q->in[q->ins++] = swap ? a : b;
 }
 
-/* Adds v to the sum q, as products where it is made of such; false if there is no place. A product of a column and a row is
-   made once more rather than read. */
+/* Adds v to the sum q, as products where it is made of such; false if there is no place. A product of a column
+   and a row is made once more rather than read. */
 static bool take(const Flow *f, Code *q, int v, real sign)
 {
   const Code *m = made(f, v, q->inside);
@@ -73,6 +73,13 @@ static bool take(const Flow *f, Code *q, int v, real sign)
   return true;
 }
 
+/* The product that the sum q alone takes; NULL if there is none. */
+static const Code *summed_product(const Flow *f, const Code *q)
+{
+  const Code *m = made(f, q->in[0], q->inside);
+  return m && is_product(m) && f->value[q->in[0]].uses == 1 ? m : NULL;
+}
+
 static void join(Flow *f, Code *q)
 {
   const Code *m;
@@ -80,10 +87,10 @@ static void join(Flow *f, Code *q)
   if (q->kind == CODE_BINARY && (q->which == B_ADD || q->which == B_SUB)) {
     Code sum = {.kind = CODE_PRODUCTS, .out = q->out, .in = {NO_VALUE}, .ins = 1, .inside = s};
     if (take(f, &sum, q->in[0], 1) && take(f, &sum, q->in[1], q->which == B_ADD ? 1 : -1) && sum.ins > 1) *q = sum;
-  } else if (q->kind == CODE_SUM && (m = made(f, q->in[0], s)) && is_product(m) && f->value[q->in[0]].uses == 1) {
+  } else if (q->kind == CODE_SUM && (m = summed_product(f, q))) {
     if (shape(f, m->in[0]).cols != s.cols || shape(f, m->in[1]).cols != s.cols) return;
     q->kind = CODE_DOT, q->in[0] = m->in[0], q->in[1] = m->in[1], q->ins = 2;
-  } else if (q->kind == CODE_SUM_DOWN && (m = made(f, q->in[0], s)) && is_product(m) && f->value[q->in[0]].uses == 1) {
+  } else if (q->kind == CODE_SUM_DOWN && (m = summed_product(f, q))) {
     bool first = shape(f, m->in[0]).cols == s.cols, second = shape(f, m->in[1]).cols == s.cols;
     if (s.cols == 1 && !(same_shape(shape(f, m->in[0]), s) && same_shape(shape(f, m->in[1]), s))) return;
     if (first && second) first = is_matrix(shape(f, m->in[0])) || !is_matrix(shape(f, m->in[1]));
@@ -93,8 +100,8 @@ static void join(Flow *f, Code *q)
 
 /* ---- order ---- */
 
-/* A code runs row by row with others, or by itself where nothing that it makes is a matrix. Level 2 k is of those, level
-   2 k + 1 of rows. */
+/* A code runs row by row with others, or by itself where nothing that it makes is a matrix. Level 2 k is of
+   those, level 2 k + 1 of rows. */
 static bool is_down(const Code *q) { return q->kind == CODE_SUM_DOWN || q->kind == CODE_DOT_DOWN; }
 
 /* The level from which on a code that runs by rows, or as a whole, may read v. */
@@ -258,6 +265,8 @@ bool f_flow_in_place(const Flow *f, int before, int after)
   int maker = f->value[after].maker;
   if (maker == NO_VALUE || f->value[before].seen_as != before) return false;
   const Code *last = &f->code[maker];
+  for (int i = 0; i < f->outputs; i++)
+    if (root(f, f->output[i]) == before) return false; /* somebody looks at it afterwards */
   if (last->kind == CODE_SUM || last->kind == CODE_DOT || is_down(last)) return false;
   for (int i = 0; i < f->codes; i++)
     for (int k = 0; k < f->code[i].ins; k++) {

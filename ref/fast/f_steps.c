@@ -1,5 +1,6 @@
-/* A recurrence that is a program: heads run beside each other, and each runs the flow of a token (f_flow.h) over time. On
-   the way back the states of a segment are made once more, with what else the way back needs and is small. */
+/* A recurrence that is a program: heads run beside each other, and each runs the flow of a token (f_flow.h) over
+   time. On the way back the states of a segment are made once more, with what else the way back needs and is
+   small. */
 #include "f_flow.h"
 #include "f_math.h"
 
@@ -10,7 +11,8 @@
 
 typedef void RunFlow(const Flow *f, real *const *at);
 
-/* The widest vectors that all matrices have whole ones of; or the widest of all, where most of a row is whole ones. */
+/* The widest vectors that all matrices have whole ones of; or the widest of all, where most of a row is whole
+   ones. */
 static RunFlow *widest(const StepProgram *p)
 {
 #ifdef WIDE_VECTORS

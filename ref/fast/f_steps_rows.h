@@ -13,10 +13,12 @@
 #define EACH_ROW(i) for (size_t i = 0; i < rows; i++)
 #define EACH_VECTOR(j) for (; j + LANES <= cols; j += LANES)
 #define EACH_REST(j) for (; j < cols; j++)
-#define EACH_OF(c, many) _Pragma("GCC unroll 4") for (size_t c = 0; c < many; c++)
+#define EACH_OF(c, many) \
+  PRAGMA(GCC unroll 4)   \
+  for (size_t c = 0; c < many; c++)
 
-/* y = x + a sum of products, in each of which the second factor is a vector along the row, and the first one such or one
-   number; x may be none, or one number. `many` vectors at a time, over all rows: their sums stay in registers. */
+/* y = x + a sum of products. Second factors are vectors along the row, first ones such or one number; x may be
+   none, or one number. `many` vectors at a time, over all rows: their sums stay in registers. */
 INLINE void products_at(const Code *q, real *y, const real *const *in, int terms, size_t j, size_t many, size_t rows)
 {
   bool one = q->in[0] != NO_VALUE && !q->of[0].columns, all = q->in[0] != NO_VALUE && q->of[0].columns;
