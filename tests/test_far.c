@@ -9,6 +9,7 @@
 #include "far.h"
 #include "files.h"
 #include "model_checks.h"
+#include "step_programs.h"
 
 #include "engine/err.h"
 #include "model/golden.h"
@@ -245,7 +246,11 @@ static Tensor *sum_of_ops(Tape *tp, Tensor *x, Tensor *A, Tensor *h)
   Tensor *carry = tape_zeros(tp, 3, (int[]){B, 1, COLUMNS});
   Tensor *chosen = t_where(tp, t_compare(tp, C_GT, x, tape_number(tp, -0.5)), running, x);
   Tensor *share = t_softmax(tp, chosen), *alike = t_bmm(tp, share, t_permute(tp, chosen, (int[]){0, 2, 1}));
+  Tensor *S = t_reshape(tp, t_slice(tp, x, 1, 0, 1), 3, (int[]){B, 1, COLUMNS});
+  Tensor *stepped = t_steps(tp, step_program(STEPS_SMALL, COLUMNS), &x, ROWS, &S);
   Tensor *sums[] = {t_sum_all(tp, t_max(tp, alike, 2, true)),
+                    t_sum_all(tp, t_mul(tp, stepped, x)),
+                    t_sum_all(tp, S),
                     t_sum_all(tp, t_gather(tp, share, index, 2)),
                     t_sum_all(tp, t_attention(tp, share, chosen, x, HEADS, &keys, &values)),
                     t_sum_all(tp, t_conv(tp, x, t_slice(tp, A, 1, 0, 2), &carry)),
