@@ -128,7 +128,7 @@ static void complete(Dims *d)
   if (!d->F) d->F = 4 * d->C;
   if (d->tiny_layer > d->L) rwkv_fail("v4: tiny attention at layer %d of %d", d->tiny_layer, d->L);
   if (d->tiny_layer && !d->tiny) d->tiny = 64;
-  if (d->tiny && !d->tiny_layer) rwkv_fail("v4: tiny attention of width %d, but in which layer? (tiny_att_layer)", d->tiny);
+  if (d->tiny && !d->tiny_layer) rwkv_fail("v4: tiny attention of width %d in no layer (tiny_att_layer)", d->tiny);
   if (d->H || d->N) dims_complete_heads("v4", d, 64); /* for hooks only: the version itself has no heads */
 }
 

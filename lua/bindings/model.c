@@ -32,7 +32,8 @@ static void check_sizes(lua_State *L, const char *function, const Version *v, co
   for (size_t i = 0; i < sizeof of_some / sizeof *of_some; i++) {
     const SizeName *s = model_size_names;
     while (s->at != of_some[i]) s++;
-    if (dims_size(d, s->at) && !version_has_size(v, s->at)) luaL_error(L, "%s: %s has no %s", function, v->name, s->name);
+    if (dims_size(d, s->at) && !version_has_size(v, s->at))
+      luaL_error(L, "%s: %s has no %s", function, v->name, s->name);
   }
 }
 

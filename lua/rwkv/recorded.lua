@@ -1,6 +1,7 @@
 -- A step of a recurrence as a program. The step is called with stand-ins for the tensors of one token (stand_in.lua), which
 -- note what is done with them; ref/engine/k_steps.c runs the notes over time, for all heads and sequences.
 local core = require "rwkv.core"
+local outside = require "rwkv.outside"
 local stand_in = require "rwkv.stand_in"
 
 local cannot = stand_in.cannot
@@ -149,20 +150,26 @@ local function once(step, ...)
 end
 
 local last = setmetatable({}, { __mode = "k" }) -- of each step: the text of its program, which was the same twice
+local refused = setmetatable({}, { __mode = "k" }) -- steps that change something outside, and why
 
 -- of(step, given, state, p, d, strict) -> the step as it is to be run, or nil and why it cannot be recorded. It is recorded
 -- anew each time, for what it does may have changed; and twice if it has: a step that is another one for the next token
--- is none.
+-- is none. Whatever it changes outside is put back; then it is none either, and is not called for a trial again.
 function recorded.of(step, ...)
-  local before = core.private.upvalues(step)
+  if refused[step] then return nil, refused[step] end
+  local before = outside.of(step)
+  if not before then return nil, "it reaches too much to be looked at" end
   local first, why = once(step, ...)
   local second = first
   if first and last[step] ~= text_of(first) then
     second, why = once(step, ...)
     last[step] = second and text_of(second)
   end
-  local changed = core.private.restore_upvalues(step, before)
-  if changed then return nil, ("it changes its variable '%s'"):format(changed) end
+  local changed = outside.restore(before)
+  if changed then
+    refused[step] = ("it changes its variable '%s'"):format(changed)
+    return nil, refused[step]
+  end
   if not second then return nil, why end
   if text_of(first) ~= text_of(second) then return nil, "it does not do the same for every token" end
   return second

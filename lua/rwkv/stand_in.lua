@@ -2,6 +2,7 @@
 --
 -- An axis of a stand-in has a tag: B sequences, H heads, A both of H and of columns, R rows and C columns of what a head has,
 -- 1 for an axis of size 1. Only axes with the same tag meet: what goes on in a head sees no other head.
+local has_gradient = require "rwkv.core".private.recording -- whether what is computed now can have one
 local stand_in = {}
 
 local function text(shape) return "[" .. table.concat(shape, ",") .. "]" end
@@ -42,6 +43,7 @@ end
 
 -- A register that an instruction makes.
 local function make(name, shape, tags, a, b, scale, offset)
+  if has_gradient() ~= recording.gradient then cannot "part of it is in no_grad" end
   local reg = { name = name, a = a, b = b, scale = scale, offset = offset }
   recording.made[#recording.made + 1] = reg
   reg.rows, reg.cols = sizes(shape, tags)
@@ -251,7 +253,9 @@ class.__name = nil
 stand_in.new, stand_in.sizes = new, sizes
 
 -- Everything from here on is noted, for a head of these sizes: H, N, A.
-function stand_in.begin(d) recording = { made = {}, facts = {}, sizes = d } end
+function stand_in.begin(d)
+  recording = { made = {}, facts = {}, sizes = d, gradient = has_gradient() }
+end
 
 -- The registers that were made, and why the step cannot be recorded, or nil.
 function stand_in.finish()

@@ -160,6 +160,36 @@ check.test("a step that counts, alternates or remembers is no program", function
   assert(type(before) == "userdata", "a stand-in was left behind")
 end)
 
+check.test("what is counted in a table is as if nothing had been recorded", function()
+  local counts = { n = 0, inner = { n = 0 } }
+  local function next_token() counts.inner.n = counts.inner.n + 1 end
+  local m = model("v6", function(now, s)
+    counts.n = counts.n + 1
+    next_token()
+    s.S = s.S * 0.5 + column(now.k) * row(now.v)
+    if counts.n % 4 == 0 then s.S = s.S * 0 end
+    return (s.S * column(now.r)):sum(-2)
+  end)
+  m:forward(tokens)
+  check.equal({ counts.n, counts.inner.n }, { 2 * T, 2 * T })
+  m:forward(tokens)
+  check.equal(counts.n, 4 * T)
+end)
+
+check.test("a part in no_grad has no gradient", function()
+  local function step(now, s)
+    local twice = rwkv.no_grad(function() return s.S * 2 end)
+    s.S = s.S * 0.5 + column(now.k) * row(now.v) + twice * 0.1
+    return (s.S * column(now.r)):sum(-2)
+  end
+  local recorded = results(model("v6", step))
+  local by_token = results(model("v6", function(now, s)
+    local y = step(now, s)
+    return y:detach() * 0 + y -- what cannot be recorded
+  end))
+  check.equal(recorded, by_token, 1e-12)
+end)
+
 -- ---- what is said ----
 
 local program = check.program
@@ -196,7 +226,7 @@ end)
 
 check.test("an error is the same as without a recording", function()
   local function fails(step, ...) check.fails(function() model("v7", step):forward(tokens) end, ...) end
-  fails(function(now) return now.x end, "has no input 'x'; it has: a, b, k, r, v, w")
+  fails(function(now) return now.x end, "has no input 'x'; there are: a, b, k, r, v, w")
   fails(function(now) return now.r:reshape(B, N, H) end, "step returned [2,6,2], expected [2,2,6]")
   fails(function() error "mine" end, "mine")
   fails(function() error { 1 } end)
