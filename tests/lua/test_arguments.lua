@@ -110,6 +110,45 @@ test("an argument that is out of its range is named, with the worst number and i
   end
 end)
 
+local function model(hooks)
+  return rwkv.model { version = "v7", layers = 1, dim = 8, head_size = 4, vocab = 9, hooks = hooks }
+end
+
+test("options of loss have ranges", function()
+  local m, ids = model(), { 1, 2 }
+  local function refused(option, x, ...) fails(function() m:loss(ids, ids, { [option] = x }) end, "test_arguments.lua", ...) end
+  refused("l2wrap", -1, "loss: l2wrap: expected a number at least 0, found -1")
+  refused("l2wrap", nan, "loss: l2wrap: expected a number at least 0, found nan")
+  refused("l2wrap", infinite, "loss: l2wrap: expected a number at least 0, found inf")
+  refused("l2wrap", {}, "l2wrap: expected a number, found a table")
+  refused("total", 0, "loss: total: expected a whole number from 1", "found 0")
+  refused("total", -1, "loss: total: expected a whole number from 1", "found -1")
+  refused("total", 1.5, "found 1.5")
+  equal(m:loss(ids, ids, { l2wrap = 0, total = 2 }):item(), m:loss(ids, ids):item())
+end)
+
+test("numbers of a hook's parameters and states have ranges", function()
+  local function refused(params, state, ...)
+    local h = rwkv.hook { kind = "decay", name = "wrong", params = params, state = state, apply = function() end }
+    fails(function() model { decay = h } end, "test_arguments.lua", 'hook decay "wrong": w: ', ...)
+  end
+  local cases = {
+    lr = { [-1] = "-1, expected a finite number, at least 0", [infinite] = "inf", [{}] = "a table" },
+    gain = { [-1] = "-1, expected a finite number, at least 0", [infinite] = "inf", [print] = "a function" },
+    init = { [infinite] = "inf, expected a finite number", [-infinite] = "-inf" },
+  }
+  for option, wrong in pairs(cases) do
+    for x, message in pairs(wrong) do refused({ w = { 4, 4, [option] = x } }, nil, ("%s is %s"):format(option, message)) end
+    refused({ w = { 4, 4, [option] = nan } }, nil, option .. " is nan, expected a finite number")
+  end
+  for _, x in ipairs { nan, infinite, -infinite } do refused(nil, { w = { 4, start = x } }, "start is ") end
+  local fine = rwkv.hook { kind = "decay", name = "fine", apply = function(y, p) return -(y + p.a + p.b):square() end,
+    params = { a = { 8, init = -1.5, lr = 0 }, b = { 8, init = "normal", gain = 0 } }, state = { s = { 4, start = -1e38 } } }
+  local m = model { decay = fine }
+  equal(m:param "blocks.0.att.decay.fine.a":tolist()[1], -1.5)
+  equal(m:param "blocks.0.att.decay.fine.b":abs():sum():item(), 0)
+end)
+
 test("the ends of a range belong to it", function()
   assert(zeros(1):log():item() == -infinite)
   equal(zeros(1):sqrt():item(), 0)
@@ -135,8 +174,6 @@ test("an argument too many is an error", function()
 end)
 
 -- ---- names ----
-
-local function model() return rwkv.model { version = "v7", layers = 1, dim = 8, head_size = 4, vocab = 9 } end
 
 test("a method that there is not", function()
   local m = model()
