@@ -185,12 +185,10 @@ static int trace_run(lua_State *L)
 
 void open_model_run(lua_State *L)
 {
-  luaL_getmetatable(L, "rwkv.model");
-  lua_getfield(L, -1, "__index");
-  add_functions(L, (luaL_Reg[]){{"forward", forward},
-                                {"loss", loss},
-                                {"log_likelihood", log_likelihood},
-                                {"trace_run", trace_run},
-                                {NULL, NULL}});
-  lua_pop(L, 2);
+  add_methods(L, "rwkv.model",
+              (luaL_Reg[]){{"forward", forward},
+                           {"loss", loss},
+                           {"log_likelihood", log_likelihood},
+                           {"trace_run", trace_run},
+                           {NULL, NULL}});
 }
