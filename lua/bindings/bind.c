@@ -117,24 +117,34 @@ int guarded_pcall(lua_State *L, int arguments, int results)
   return status;
 }
 
-void add_functions(lua_State *L, const luaL_Reg *f)
+static void add(lua_State *L, const char *of, const luaL_Reg *f)
 {
   for (; f && f->name; f++) {
     lua_pushcfunction(L, f->func);
     if (strcmp(f->name, "__gc")) {
       lua_pushstring(L, f->name);
-      lua_pushstring(L, call_of(f->name));
+      lua_pushstring(L, call_of(of, f->name));
       lua_pushcclosure(L, guard, 3);
     }
     lua_setfield(L, -2, f->name);
   }
 }
 
+void add_functions(lua_State *L, const luaL_Reg *f) { add(L, "rwkv", f); }
+
 void add_private(lua_State *L, const luaL_Reg *f)
 {
   luaL_getsubtable(L, -1, "private");
-  add_functions(L, f);
+  add(L, "private", f);
   lua_pop(L, 1);
+}
+
+void add_methods(lua_State *L, const char *class, const luaL_Reg *f)
+{
+  luaL_getmetatable(L, class);
+  raw_field(L, lua_gettop(L), "methods");
+  add(L, class + strlen("rwkv."), f);
+  lua_pop(L, 2);
 }
 
 void add_class(lua_State *L, const char *name, const luaL_Reg *methods, const luaL_Reg *metamethods)
@@ -142,10 +152,10 @@ void add_class(lua_State *L, const char *name, const luaL_Reg *methods, const lu
   luaL_newmetatable(L, name);
   add_functions(L, metamethods);
   lua_newtable(L);
-  add_functions(L, methods);
   lua_pushvalue(L, -1);
   lua_setfield(L, -3, "methods");
   lua_setfield(L, -2, "__index");
+  add_methods(L, name, methods);
   lua_pushstring(L, name);
   lua_setfield(L, -2, "__metatable"); /* scripts cannot reach the metamethods */
   refuse_unknown(L, name + strlen("rwkv."));

@@ -15,13 +15,14 @@
 
 /* ---- registration and errors (bind.c) ---- */
 
-/* Adds functions to the table on top of the stack, each behind the guard through which a rwkv_fail
+/* Adds functions of the module to the table on top of the stack, each behind the guard through which a rwkv_fail
    becomes a Lua error at the script's line. */
 void add_functions(lua_State *L, const luaL_Reg *functions);
 /* The same into the table `private` of rwkv.core, which is on top: for the library alone. */
 void add_private(lua_State *L, const luaL_Reg *functions);
-/* A new metatable `name` with methods (as __index) and metamethods. */
+/* A new metatable `name`, "rwkv.model", with methods (as __index) and metamethods. */
 void add_class(lua_State *L, const char *name, const luaL_Reg *methods, const luaL_Reg *metamethods);
+void add_methods(lua_State *L, const char *class, const luaL_Reg *methods); /* to a class that there is */
 /* For bindings that call back into Lua: lua_pcall during which bindings may be used, and lua_error for what
    came out of it. */
 int guarded_pcall(lua_State *L, int arguments, int results);
@@ -116,11 +117,12 @@ typedef struct {
   bool nan;         /* NaN passes: it stays one */
 } Range;
 
-extern const Range log_decay, at_most_0, at_least_0, at_least_0_or_nan, zero_or_one;
+extern const Range log_decay, at_most_0, at_least_0, at_least_0_or_nan, any_number, zero_or_one;
 
 /* Raises for the number farthest outside: "wkv7: w is 0.93 at [1,17,3], expected a log-decay, at most 0". To be called
    after the op, which looks at shapes: they come first. */
 void check_range(lua_State *L, const char *op, const char *name, const Tensor *t, const Range *r);
+double within(lua_State *L, double x, const Range *r, const char *what); /* x, finite; raises */
 double number_argument(lua_State *L, int index, double otherwise, const Range *r,
                        const char *what);                                              /* finite; raises */
 double positive_argument(lua_State *L, int index, double otherwise, const char *what); /* above 0 and finite; raises */
@@ -178,7 +180,9 @@ int integer_field(lua_State *L, int table, const char *name, int otherwise);    
 
 /* ---- how functions are called (calls.c) ---- */
 
-const char *call_of(const char *name);            /* "x:sum(axis, keep)"; NULL if that is not laid down */
+/* "x:sum(axis, keep)" of a method of a class ("tensor") or a function of the module ("rwkv"); NULL if it is not laid
+   down. */
+const char *call_of(const char *of, const char *name);
 void check_count(lua_State *L, const char *call); /* raises if there are more arguments on the stack */
 
 /* ---- names that there are (known.c); lists end with NULL ---- */

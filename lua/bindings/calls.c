@@ -20,17 +20,33 @@ static const char *const calls[] = {
     "rwkv.concat(list, axis)", "rwkv.cat(list, axis)", "rwkv.stack(list, axis)", "rwkv.where(mask, a, b)",
     "rwkv.wkv2(w, u, e, v, a, b, eps)", "rwkv.wkv4(w, u, k, v, a, b, p)", "rwkv.wkv6(r, w, k, v, u, S)",
     "rwkv.wkv7(r, w, k, v, a, b, S)", "rwkv.selective_scan(x, delta, A, B, C, h)",
-    "rwkv.attention(q, k, v, heads, keys, values)", "rwkv.sampler(options)", "rwkv.versions()",
-    "rwkv.end_step()", "rwkv.tape_bytes()", "rwkv.time()", "rng:uniform(low, high)", "rng:normal(mean, deviation)",
-    "rng:integer(low, high)", "rng:shuffle(list)", "sampler:pick(logits, row)", "sampler:saw(id)", "sampler:memory()"};
+    "rwkv.attention(q, k, v, heads, keys, values)", "rwkv.sampler(options)", "rwkv.versions()", "rwkv.end_step()",
+    "rwkv.tape_bytes()", "rwkv.time()", "rng:uniform(low, high)", "rng:normal(mean, deviation)",
+    "rng:integer(low, high)", "rng:shuffle(list)", "rng:count(n)", "sampler:pick(logits, row)", "sampler:saw(id)",
+    "sampler:memory()", "tokens:tolist()", "tokens:shape()", "tokens:size()", "tokens:lengths()", "tokens:tensor()",
+    "tokens:rows(first, last)", "rwkv.tokens(list)", "rwkv.hook(definition)", "rwkv.model(design)",
+    "rwkv.describe(design)", "rwkv.load(path, options)", "rwkv.info(path, options)", "rwkv.hooks_in(path)",
+    "model:forward(tokens, state, options)", "model:loss(tokens, targets, options)",
+    "model:log_likelihood(tokens, targets, options)", "model:trace_run(tokens, state, options)",
+    "model:trace(tokens)", "model:generate(prompt, options)", "model:embed(texts, options)",
+    "model:check_cuts(tokens, tolerance)", "model:assign(weights)", "model:parameters()", "model:param(name)",
+    "model:config()", "model:param_count(with_unused)", "model:weight_bytes(name)", "model:state_floats(tokens)",
+    "model:zero_grad()", "model:save(path, options)", "model:pack(dtype)", "model:state(batch)",
+    "model:load_state(path)", "state:copy()", "state:detach()", "state:get(name)", "state:set(name, tensor)",
+    "state:names()", "state:seen(sequence)", "state:batch()", "state:config()", "state:rows(first, last)",
+    "state:save(path, options)", "rwkv.adamw(what, options)", "optimizer:step()", "optimizer:zero_grad()",
+    "optimizer:rate(x, group)", "optimizer:groups()", "optimizer:steps()", "optimizer:save(path)",
+    "optimizer:restore(path)", "rwkv.save_session(path, table)", "rwkv.restore_session(path, table)"};
 /* clang-format on */
 
-const char *call_of(const char *name)
+const char *call_of(const char *of, const char *name)
 {
-  size_t n = strlen(name);
+  if (strcmp(of, "tensor") == 0) of = "x";
+  size_t m = strlen(of), n = strlen(name);
   for (int i = 0; i < COUNT(calls); i++) {
-    const char *at = calls[i] + strcspn(calls[i], ":.") + 1;
-    if (strncmp(at, name, n) == 0 && at[n] == '(') return calls[i];
+    const char *at = calls[i] + strcspn(calls[i], ":.");
+    if (at == calls[i] + m && strncmp(calls[i], of, m) == 0 && strncmp(at + 1, name, n) == 0 && at[n + 1] == '(')
+      return calls[i];
   }
   return NULL;
 }
@@ -50,10 +66,11 @@ void check_count(lua_State *L, const char *call)
   if (n > names_in(strchr(call, '('))) luaL_error(L, "%s was given %d argument%s", call, n, n == 1 ? "" : "s");
 }
 
-/* checked_call(name, ...): raises if these are too many arguments for the function */
+/* checked_call(class or "rwkv", name, ...): raises if these are too many arguments for the function */
 static int checked_call(lua_State *L)
 {
-  const char *call = call_of(luaL_checkstring(L, 1));
+  const char *call = call_of(luaL_checkstring(L, 1), luaL_checkstring(L, 2));
+  lua_remove(L, 1);
   lua_remove(L, 1);
   if (call) check_count(L, call);
   return 0;

@@ -65,6 +65,16 @@ static ShapeSpec read_shape(lua_State *L, int table)
   return s;
 }
 
+/* A number of the parameter or state in the table. */
+static double read_number(lua_State *L, int table, const char *name, double otherwise, const Range *r)
+{
+  raw_field(L, table, "name");
+  const char *what = lua_pushfstring(L, "%s: %s", lua_tostring(L, -1), name);
+  double x = within(L, number_field(L, table, name, otherwise), r, what);
+  lua_pop(L, 2);
+  return x;
+}
+
 static void read_param(lua_State *L, int table, ParamSpec *p, char name[32])
 {
   read_name(L, table, name);
@@ -72,8 +82,8 @@ static void read_param(lua_State *L, int table, ParamSpec *p, char name[32])
                    read_shape(L, table),
                    always,
                    init_fill,
-                   number_field(L, table, "gain", 0),
-                   number_field(L, table, "lr", 1),
+                   read_number(L, table, "gain", 0, &any_number),
+                   read_number(L, table, "lr", 1, &at_least_0),
                    0,
                    false};
   raw_field(L, table, "shared");
@@ -97,7 +107,7 @@ static void read_param(lua_State *L, int table, ParamSpec *p, char name[32])
 static void read_state(lua_State *L, int table, StateSpec *s, char name[32])
 {
   read_name(L, table, name);
-  *s = (StateSpec){name, read_shape(L, table), always, number_field(L, table, "start", 0)};
+  *s = (StateSpec){name, read_shape(L, table), always, read_number(L, table, "start", 0, &any_number)};
   for (int i = 1; i < s->shape.axes; i++)
     if (s->shape.size[i] == offsetof(Dims, history))
       luaL_error(L, "state %s: \"tokens\" can only be the first size", name);

@@ -55,9 +55,8 @@ static void push_meant(lua_State *L, const char *one, int methods, const char *w
   for (int i = 0; i < COUNT(elsewhere); i++)
     if (strcmp(elsewhere[i].one, one) == 0 && strcmp(elsewhere[i].name, word) == 0) call = elsewhere[i].ours;
   const char *best = call ? NULL : nearest_key(L, methods, word);
-  if (best) call = call_of(best);
-  if (best && !(call && (*call == 'x') == (strcmp(one, "tensor") == 0)))
-    call = lua_pushfstring(L, "%s:%s(..)", one, best);
+  if (best) call = call_of(one, best);
+  if (best && !call) call = lua_pushfstring(L, "%s:%s(..)", one, best);
   if (call) lua_pushfstring(L, ", did you mean %s?", call);
   else lua_pushstring(L, strcmp(one, "model") == 0 ? "; a parameter is model:param(name)" : "");
 }

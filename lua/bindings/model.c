@@ -176,7 +176,7 @@ static int config(lua_State *L) /* m:config() -> {version =, layers =, dim =, ..
 
 static int param_count(lua_State *L) /* m:param_count(with_unused or false) */
 {
-  lua_pushinteger(L, (lua_Integer)model_param_count(check_model(L, 1), lua_toboolean(L, 2)));
+  lua_pushinteger(L, (lua_Integer)model_param_count(check_model(L, 1), keep_argument(L, 2)));
   return 1;
 }
 
@@ -246,5 +246,6 @@ void open_model(lua_State *L)
                          {NULL, NULL}},
             (luaL_Reg[]){{"__tostring", to_string}, {"__gc", collect}, {NULL, NULL}});
   /* clang-format on */
-  add_functions(L, (luaL_Reg[]){{"model", make}, {"describe", describe}, {"versions", versions}, {NULL, NULL}});
+  add_functions(L, (luaL_Reg[]){{"versions", versions}, {NULL, NULL}});
+  add_private(L, (luaL_Reg[]){{"model", make}, {"describe", describe}, {NULL, NULL}});
 }

@@ -182,10 +182,6 @@ static int save(lua_State *L)
 
 void open_model_file(lua_State *L)
 {
-  luaL_getmetatable(L, "rwkv.model");
-  raw_field(L, lua_gettop(L), "methods");
-  add_functions(L, (luaL_Reg[]){{"save", save}, {"pack", pack}, {NULL, NULL}});
-  lua_pop(L, 2);
-  add_functions(L, (luaL_Reg[]){{"load", load}, {NULL, NULL}});
-  add_private(L, (luaL_Reg[]){{"hooks_in", hooks_in}, {NULL, NULL}});
+  add_methods(L, "rwkv.model", (luaL_Reg[]){{"save", save}, {"pack", pack}, {NULL, NULL}});
+  add_private(L, (luaL_Reg[]){{"load", load}, {"hooks_in", hooks_in}, {NULL, NULL}});
 }

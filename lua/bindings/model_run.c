@@ -1,6 +1,8 @@
 /* Models run over tokens or vectors. */
 #include "bind.h"
 
+#include <limits.h>
+
 /* The state argument, or a fresh one. The state stays on the stack, and pinned as long as the tape needs it. */
 static State *state_argument(lua_State *L, int index, const Model *m, int B)
 {
@@ -107,7 +109,9 @@ static int loss(lua_State *L)
 {
   Scored s = scored_arguments(L, "loss", (const char *const[]){"state", "l2wrap", "total", NULL});
   int state = lua_gettop(L);
-  const LossOptions o = {number_field(L, 4, "l2wrap", 0), integer_field(L, 4, "total", 0)};
+  raw_field(L, 4, "total");
+  const LossOptions o = {.l2wrap = within(L, number_field(L, 4, "l2wrap", 0), &at_least_0, "loss: l2wrap"),
+                         .total = opt_int_argument(L, -1, 1, INT_MAX, 0, "loss: total")};
   Score score;
   push_step(L, model_loss(s.tape, s.model, &s.batch, s.targets->id, s.state, &o, &score));
   lua_createtable(L, 0, 2);
@@ -181,12 +185,10 @@ static int trace_run(lua_State *L)
 
 void open_model_run(lua_State *L)
 {
-  luaL_getmetatable(L, "rwkv.model");
-  lua_getfield(L, -1, "__index");
-  add_functions(L, (luaL_Reg[]){{"forward", forward},
-                                {"loss", loss},
-                                {"log_likelihood", log_likelihood},
-                                {"trace_run", trace_run},
-                                {NULL, NULL}});
-  lua_pop(L, 2);
+  add_methods(L, "rwkv.model",
+              (luaL_Reg[]){{"forward", forward},
+                           {"loss", loss},
+                           {"log_likelihood", log_likelihood},
+                           {"trace_run", trace_run},
+                           {NULL, NULL}});
 }

@@ -181,7 +181,7 @@ static int make(lua_State *L)
 
 /* ---- steps and rates ---- */
 
-/* opt:step(rates of all groups or nil) -> norm of the gradient before clipping; ends the step */
+/* optimizer_step(opt, rates of all groups or nil) -> norm of the gradient before clipping; ends the step */
 static int step(lua_State *L)
 {
   Optim *o = check_optim(L, 1);
@@ -306,10 +306,10 @@ void open_optim(lua_State *L)
 {
   /* clang-format off */
   add_class(L, class,
-            (luaL_Reg[]){{"step", step}, {"zero_grad", zero_grad}, {"steps", steps}, {"save", save},
+            (luaL_Reg[]){{"zero_grad", zero_grad}, {"steps", steps}, {"save", save},
                          {"restore", restore}, {NULL, NULL}},
             (luaL_Reg[]){{"__gc", collect}, {NULL, NULL}});
-  add_private(L, (luaL_Reg[]){{"optimizer", make}, {"set_rate", set_rate}, {"rates", rates},
+  add_private(L, (luaL_Reg[]){{"optimizer", make}, {"optimizer_step", step}, {"set_rate", set_rate}, {"rates", rates},
                               {"optimized", parameters}, {NULL, NULL}});
   /* clang-format on */
 }

@@ -8,6 +8,7 @@ const Range log_decay = {.low = -HUGE_VAL, .high = 0, .what = "a log-decay, at m
 const Range at_most_0 = {.low = -HUGE_VAL, .high = 0, .what = "at most 0"};
 const Range at_least_0 = {.low = 0, .high = HUGE_VAL, .what = "at least 0"};
 const Range at_least_0_or_nan = {.low = 0, .high = HUGE_VAL, .what = "at least 0", .nan = true};
+const Range any_number = {.low = -HUGE_VAL, .high = HUGE_VAL, .what = "that is finite"};
 const Range zero_or_one = {.low = 0, .high = 1, .what = "0 or 1", .ends = true};
 
 /* How far x is outside. */
@@ -56,12 +57,16 @@ const char *number_text(lua_State *L, double x)
   return lua_pushstring(L, isnan(x) ? "nan" : text); /* C writes -nan, too */
 }
 
-double number_argument(lua_State *L, int index, double otherwise, const Range *r, const char *what)
+double within(lua_State *L, double x, const Range *r, const char *what)
 {
-  double x = luaL_optnumber(L, index, otherwise);
   if (beyond(r, x) > 0 || isinf(x))
     luaL_error(L, "%s: expected a number %s, found %s", what, r->what, number_text(L, x));
   return x;
+}
+
+double number_argument(lua_State *L, int index, double otherwise, const Range *r, const char *what)
+{
+  return within(L, luaL_optnumber(L, index, otherwise), r, what);
 }
 
 void check_ids(lua_State *L, const char *what, const Tokens *ids, int low, int high)

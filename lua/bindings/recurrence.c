@@ -94,9 +94,7 @@ static int op_attention(lua_State *L) /* attention(q, k, v, heads, keys or nil, 
 
 void open_recurrence(lua_State *L)
 {
-  lua_getfield(L, -1, "Tensor");
-  add_functions(L, (luaL_Reg[]){{"shift", op_shift}, {"conv", op_conv}, {NULL, NULL}});
-  lua_pop(L, 1);
+  add_methods(L, "rwkv.tensor", (luaL_Reg[]){{"shift", op_shift}, {"conv", op_conv}, {NULL, NULL}});
   /* clang-format off */
   add_functions(L, (luaL_Reg[]){{"wkv2", op_wkv2}, {"wkv4", op_wkv4}, {"wkv6", op_wkv6}, {"wkv7", op_wkv7},
                                 {"selective_scan", op_selective_scan}, {"attention", op_attention}, {NULL, NULL}});

@@ -189,8 +189,5 @@ void open_state(lua_State *L)
                          {"join", join},
                          {NULL, NULL}},
             (luaL_Reg[]){{"__tostring", to_string}, {"__gc", collect}, {NULL, NULL}});
-  luaL_getmetatable(L, "rwkv.model");
-  lua_getfield(L, -1, "__index");
-  add_functions(L, (luaL_Reg[]){{"state", make}, {NULL, NULL}});
-  lua_pop(L, 2);
+  add_methods(L, "rwkv.model", (luaL_Reg[]){{"state", make}, {NULL, NULL}});
 }

@@ -248,8 +248,8 @@ void open_tensor_array(lua_State *L)
       {"cumsum", op_cumsum}, {"gt", op_gt}, {"ge", op_ge}, {"lt", op_lt}, {"le", op_le}, {"eq", op_eq}, {"ne", op_ne},
       {NULL, NULL}};
   /* clang-format on */
+  add_methods(L, class, methods);
   lua_getfield(L, -1, "Tensor");
-  add_functions(L, methods);
   luaL_getmetatable(L, class);
   add_functions(
       L,

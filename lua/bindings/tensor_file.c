@@ -198,7 +198,5 @@ static int round_to(lua_State *L)
 void open_tensor_file(lua_State *L)
 {
   add_functions(L, (luaL_Reg[]){{"save_tensors", save_tensors}, {NULL, NULL}});
-  lua_getfield(L, -1, "Tensor");
-  add_functions(L, (luaL_Reg[]){{"round", round_to}, {NULL, NULL}});
-  lua_pop(L, 1);
+  add_methods(L, "rwkv.tensor", (luaL_Reg[]){{"round", round_to}, {NULL, NULL}});
 }

@@ -259,8 +259,6 @@ void open_tensor_ops(lua_State *L)
   luaL_getmetatable(L, class);
   add_functions(L, operators);
   lua_pop(L, 1);
-  lua_getfield(L, -1, "Tensor");
-  add_functions(L, methods);
-  lua_pop(L, 1);
+  add_methods(L, class, methods);
   open_tensor_array(L);
 }

@@ -146,6 +146,24 @@ static int lengths(lua_State *L) /* t:lengths() -> a list, one number a sequence
   return 1;
 }
 
+/* cut_tokens(t, lengths) -> t, of whose sequences only so many entries count from now on. For what was read from a
+   file: to a script, tokens stay as they are. */
+static int cut(lua_State *L)
+{
+  Tokens *t = luaL_checkudata(L, 1, class);
+  if (!lua_istable(L, 2) || list_length(L, 2) != t->B)
+    return luaL_error(L, "lengths: expected a list of %d, one for each sequence", t->B);
+  int *length = make_ragged(t);
+  for (int b = 0; b < t->B; b++) length[b] = t->T;
+  for (int b = 0; b < t->B; b++) {
+    lua_rawgeti(L, 2, b + 1);
+    length[b] = int_argument(L, -1, 1, t->T, "lengths");
+    lua_pop(L, 1);
+  }
+  lua_settop(L, 1);
+  return 1;
+}
+
 static int tensor(lua_State *L) /* t:tensor() -> [B,T], for arithmetic */
 {
   const Tokens *t = (luaL_checkudata(L, 1, class), check_tokens(L, 1, "tensor"));
@@ -188,4 +206,5 @@ void open_tokens(lua_State *L)
                          {NULL, NULL}},
             (luaL_Reg[]){{"__tostring", to_string}, {NULL, NULL}});
   add_functions(L, (luaL_Reg[]){{"tokens", make}, {NULL, NULL}});
+  add_private(L, (luaL_Reg[]){{"cut_tokens", cut}, {NULL, NULL}});
 }

@@ -136,24 +136,34 @@ local function known_options(name, e, known)
   end
 end
 
+-- The number that an option is, finite, from `low` on if there is one; nil if it is not given.
+local function number(name, option, x, low)
+  if x == nil then return end
+  if type(x) ~= "number" or not (x >= (low or x) and math.abs(x) < math.huge) then
+    local found = type(x) ~= "number" and "a " .. type(x) or x ~= x and "nan" or tostring(x)
+    error(("%s: %s is %s, expected a finite number%s"):format(name, option, found, low and (", at least %d"):format(low) or ""), 0)
+  end
+  return x
+end
+
 local plain = { zero = 0, zeros = 0, one = 1, ones = 1 }
 
 local function parameter(name, e)
   local shape = sizes_of(name, e)
   known_options(name, e, { init = true, gain = true, lr = true, shared = true })
-  local init, gain = e.init, e.gain
+  local init, gain = e.init, number(name, "gain", e.gain, 0)
   if init == nil then init = #shape > 1 and "orthogonal" or 0 end
   if type(init) == "string" and plain[init] then init = plain[init] end
-  if type(init) == "number" then init, gain = "fill", init end
+  if type(init) == "number" then init, gain = "fill", number(name, "init", init) end
   if type(init) == "function" then init = "fill" end -- set by the caller afterwards
-  return { name = name, shape = shape, init = init, gain = gain or 1, lr = e.lr or 1,
+  return { name = name, shape = shape, init = init, gain = gain or 1, lr = number(name, "lr", e.lr, 0) or 1,
     shared = e.shared }
 end
 
 local function part(name, e)
   local shape = sizes_of(name, e)
   known_options(name, e, { start = true })
-  return { name = name, shape = shape, start = e.start or 0 }
+  return { name = name, shape = shape, start = number(name, "start", e.start) or 0 }
 end
 
 local function state_of(h, d)

@@ -11,22 +11,24 @@ rwkv.help = require "rwkv.help"
 rwkv.gradcheck = require "rwkv.gradcheck"
 require "rwkv.tensor"
 
-local models = require "rwkv.models"
-rwkv.hook, rwkv.model, rwkv.describe, rwkv.load = require "rwkv.hooks".define, models.model, models.describe, models.load
-rwkv.hooks_in = models.hooks_in
-rwkv.info = require "rwkv.info"
-rwkv.adamw = require "rwkv.optimizer"
-local session = require "rwkv.session"
-rwkv.save_session, rwkv.restore_session = session.save, session.restore
-rwkv.private.add_method("model", "trace", require "rwkv.trace")
-rwkv.private.add_method("model", "assign", require "rwkv.assign")
-rwkv.private.add_method("model", "check_cuts", require "rwkv.check_cuts")
+local at_caller, counted = require "rwkv.at_caller", require "rwkv.counted"
+local models, session, optimizer = require "rwkv.models", require "rwkv.session", require "rwkv.optimizer"
 local state_file = require "rwkv.state_file"
-rwkv.private.add_method("state", "save", state_file.save)
-rwkv.private.add_method("model", "load_state", state_file.load)
-local at_caller = require "rwkv.at_caller"
-rwkv.private.add_method("model", "generate", at_caller(require "rwkv.text.generate".generate))
-rwkv.private.add_method("model", "embed", at_caller(require "rwkv.text.embed"))
+
+for name, f in pairs { hook = require "rwkv.hooks".define, model = models.model, describe = models.describe, load = models.load,
+  hooks_in = models.hooks_in, info = require "rwkv.info", adamw = optimizer.adamw, save_session = session.save,
+  restore_session = session.restore } do
+  rwkv[name] = counted("rwkv", name, f)
+end
+for class, methods in pairs {
+  model = { trace = require "rwkv.trace", assign = require "rwkv.assign", check_cuts = require "rwkv.check_cuts",
+    load_state = state_file.load, generate = at_caller(require "rwkv.text.generate".generate),
+    embed = at_caller(require "rwkv.text.embed") },
+  state = { save = state_file.save },
+  optimizer = { step = optimizer.step, rate = optimizer.rate, groups = optimizer.groups },
+} do
+  for name, f in pairs(methods) do rwkv.private.add_method(class, name, counted(class, name, f)) end
+end
 rwkv.experiment = require "rwkv.experiment"
 local configs, results = require "rwkv.experiment.configs", require "rwkv.experiment.results"
 rwkv.product, rwkv.seeds, rwkv.best, rwkv.summary = configs.product, configs.seeds, results.best, results.summary

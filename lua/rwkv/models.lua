@@ -129,7 +129,7 @@ local of_models = setmetatable({}, { __mode = "k" }) -- what was chosen for each
 
 function models.hooks_of(model) return of_models[model] end
 
-local core_model, core_describe, core_load = core.model, core.describe, core.load
+local core_model, core_describe, core_load = core.private.model, core.private.describe, core.private.load
 
 local function passing_errors(f)
   return function(...)

@@ -5,7 +5,7 @@ local sorted = require "rwkv.sorted"
 
 local private = core.private
 local make, set_rate, core_rates = private.optimizer, private.set_rate, private.rates
-local core_step = core.classes().optimizer.step
+local core_step = private.optimizer_step
 
 local schedules = setmetatable({}, { __mode = "k" }) -- optimizer -> { [group] = function }; 0: its own
 
@@ -194,8 +194,4 @@ local function groups(opt)
   return setmetatable(rows, Groups)
 end
 
-private.add_method("optimizer", "step", checked(step))
-private.add_method("optimizer", "rate", checked(rate))
-private.add_method("optimizer", "groups", checked(groups))
-
-return checked(adamw)
+return { adamw = checked(adamw), step = checked(step), rate = checked(rate), groups = checked(groups) }

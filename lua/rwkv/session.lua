@@ -7,7 +7,7 @@ local plain = require "rwkv.plain"
 local sorted = require "rwkv.sorted"
 
 local private = core.private
-local rng_place = private.rng_place
+local rng_place, cut_tokens = private.rng_place, private.cut_tokens
 
 -- ---- what a table holds ----
 
@@ -64,6 +64,12 @@ local function state_about(state)
   return { config = state:config(), seen = seen }
 end
 
+-- Of each sequence; nil if there is no padding.
+local function lengths_of(tokens)
+  local shape = tokens:shape()
+  return tokens:size() < shape[1] * shape[2] and tokens:lengths() or nil
+end
+
 local function save(path, session)
   if type(session) ~= "table" then error(("expected a table, found a %s"):format(type(session)), 0) end
   local text, objects = taken_apart(session)
@@ -75,7 +81,8 @@ local function save(path, session)
   end
   private.write_session(path, parts, { session = text, ["session.about"] = plain.encode { precision = core.precision,
     rand = place_of(private.drawing_from()), models = by_path(objects.model, function(m) return m:config() end),
-    generators = by_path(objects.generator, place_of), states = by_path(objects.state, state_about) } })
+    generators = by_path(objects.generator, place_of), states = by_path(objects.state, state_about),
+    lengths = by_path(objects.tokens, lengths_of) } })
 end
 
 -- ---- restoring ----
@@ -153,14 +160,17 @@ local function states_in(path, about, objects)
   return made
 end
 
-local function find_tokens(saved, path, file, made)
+-- The tokens of a file, by path. lengths: by path, of each sequence; what stands behind them is padding.
+local function find_tokens(saved, path, file, lengths, made)
   if is_marker(saved) then
     local name = "carried." .. path
     if saved.kind == "tokens" then
-      made[path] = (core.load_tensors(file, name)[name] or error(name .. " is missing", 0)).value
+      local tokens = (core.load_tensors(file, name)[name] or error(name .. " is missing", 0)).value
+      if kind_of(tokens) ~= "tokens" then error(("%s is a %s, expected tokens"):format(name, kind_of(tokens)), 0) end
+      made[path] = lengths[path] and cut_tokens(tokens, lengths[path]) or tokens
     end
   elseif type(saved) == "table" then
-    for key, value in pairs(saved) do find_tokens(value, plain.path(path, key), file, made) end
+    for key, value in pairs(saved) do find_tokens(value, plain.path(path, key), file, lengths, made) end
   end
 end
 
@@ -175,7 +185,7 @@ local function about_in(text, saved)
     return true
   end
   if not (good(saved) and not is_marker(saved) and good(about) and good(about.rand, place) and each(about.models)
-    and each(about.generators, place) and each(about.states, state)) then
+    and each(about.generators, place) and each(about.states, state) and (about.lengths == nil or each(about.lengths))) then
     error("its texts are not those of a session", 0)
   end
   return about
@@ -198,7 +208,7 @@ local function restore(path, meta, session)
     if not about.generators[o.path] then error(("it does not say where the generator %s was"):format(o.path), 0) end
   end
   local made = states_in(path, about, objects)
-  find_tokens(saved, "", path, made)
+  find_tokens(saved, "", path, about.lengths or {}, made)
   private.read_session(path, parts_of(objects, { "model", "optimizer", "tensor" }))
   for _, o in ipairs(objects.generator) do rng_place(o.value, table.unpack(about.generators[o.path])) end
   rng_place(private.drawing_from(), table.unpack(about.rand))

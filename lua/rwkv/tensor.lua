@@ -12,16 +12,16 @@ local function finish(name, ok, ...)
   error(name .. ": " .. message:gsub("^[^\n]-tensor%.lua:%d+: ", ""), 2)
 end
 
-local function define(where, name, f)
+local function define(where, of, name, f)
   where[name] = function(...)
-    local ok, message = pcall(checked_call, name, ...)
+    local ok, message = pcall(checked_call, of, name, ...)
     if not ok then return finish(name, false, message) end
     return finish(name, pcall(f, ...))
   end
 end
 
-local function method(name, f) define(Tensor, name, f) end
-local function make(name, f) define(core, name, f) end
+local function method(name, f) define(Tensor, "tensor", name, f) end
+local function make(name, f) define(core, "rwkv", name, f) end
 
 local function text(shape) return "[" .. table.concat(shape, ",") .. "]" end
 

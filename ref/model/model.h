@@ -29,9 +29,9 @@ typedef struct {
 } Model;
 
 /* ---- versions (versions.c, count.c) ---- */
-const Version *const *version_list(void);      /* ends with NULL */
+const Version *const *version_list(void);             /* ends with NULL */
 bool version_has_size(const Version *v, size_t size); /* an offset into Dims; its parameters have it */
-const Version *version_find(const char *name); /* fails, naming the versions there are */
+const Version *version_find(const char *name);        /* fails, naming the versions there are */
 
 typedef struct {
   size_t params, unused; /* numbers that matter, and v7's block 0 value residual as some files hold it */

@@ -28,8 +28,9 @@ _Noreturn static void no_place(const Version *v, HookSlot slot, HookSlot whole, 
 {
   char where[24] = "";
   if (layer >= 0) snprintf(where, sizeof where, ", layer %d", layer + 1);
-  if (whole == slot) rwkv_fail("%s%s: hook %s has no place: %s", v->name, where, hook_slots[slot].name,
-                               layer < 0 ? "no layer does that" : "this layer does not do that");
+  if (whole == slot)
+    rwkv_fail("%s%s: hook %s has no place: %s", v->name, where, hook_slots[slot].name,
+              layer < 0 ? "no layer does that" : "this layer does not do that");
   rwkv_fail("%s%s: hook %s has no place beside hook %s, which replaces all of it", v->name, where,
             hook_slots[slot].name, hook_slots[whole].name);
 }

@@ -110,6 +110,47 @@ test("an argument that is out of its range is named, with the worst number and i
   end
 end)
 
+local function model(hooks)
+  return rwkv.model { version = "v7", layers = 1, dim = 8, head_size = 4, vocab = 9, hooks = hooks }
+end
+
+test("options of loss have ranges", function()
+  local m, ids = model(), { 1, 2 }
+  local function refused(option, value, ...)
+    fails(function() m:loss(ids, ids, { [option] = value }) end, "test_arguments.lua", ...)
+  end
+  refused("l2wrap", -1, "loss: l2wrap: expected a number at least 0, found -1")
+  refused("l2wrap", nan, "loss: l2wrap: expected a number at least 0, found nan")
+  refused("l2wrap", infinite, "loss: l2wrap: expected a number at least 0, found inf")
+  refused("l2wrap", {}, "l2wrap: expected a number, found a table")
+  refused("total", 0, "loss: total: expected a whole number from 1", "found 0")
+  refused("total", -1, "loss: total: expected a whole number from 1", "found -1")
+  refused("total", 1.5, "found 1.5")
+  equal(m:loss(ids, ids, { l2wrap = 0, total = 2 }):item(), m:loss(ids, ids):item())
+end)
+
+test("numbers of a hook's parameters and states have ranges", function()
+  local function refused(params, state, ...)
+    local hook = rwkv.hook { kind = "decay", name = "wrong", params = params, state = state, apply = function() end }
+    fails(function() model { decay = hook } end, "test_arguments.lua", 'hook decay "wrong": w: ', ...)
+  end
+  local cases = {
+    lr = { [-1] = "-1, expected a finite number, at least 0", [infinite] = "inf", [{}] = "a table" },
+    gain = { [-1] = "-1, expected a finite number, at least 0", [infinite] = "inf", [print] = "a function" },
+    init = { [infinite] = "inf, expected a finite number", [-infinite] = "-inf" },
+  }
+  for option, bad in pairs(cases) do
+    for value, message in pairs(bad) do refused({ w = { 4, 4, [option] = value } }, nil, ("%s is %s"):format(option, message)) end
+    refused({ w = { 4, 4, [option] = nan } }, nil, option .. " is nan, expected a finite number")
+  end
+  for _, value in ipairs { nan, infinite, -infinite } do refused(nil, { w = { 4, start = value } }, "start is ") end
+  local fine = rwkv.hook { kind = "decay", name = "fine", apply = function(y, p) return -(y + p.a + p.b):square() end,
+    params = { a = { 8, init = -1.5, lr = 0 }, b = { 8, init = "normal", gain = 0 } }, state = { s = { 4, start = -1e38 } } }
+  local m = model { decay = fine }
+  equal(m:param "blocks.0.att.decay.fine.a":tolist()[1], -1.5)
+  equal(m:param "blocks.0.att.decay.fine.b":abs():sum():item(), 0)
+end)
+
 test("the ends of a range belong to it", function()
   assert(zeros(1):log():item() == -infinite)
   equal(zeros(1):sqrt():item(), 0)
@@ -134,9 +175,66 @@ test("an argument too many is an error", function()
   equal(x:sum(nil, nil, nil):item(), 10)
 end)
 
--- ---- names ----
+test("an argument too many for models, states, optimizers and tokens", function()
+  local m, ids, path = model(), { 1, 2 }, "runs/tests/too-many.safetensors"
+  local s, opt, tokens = m:state(), rwkv.adamw(m), rwkv.tokens(ids)
+  local design = { version = "v7", layers = 1, dim = 8, head_size = 4, vocab = 9 }
+  local definition = { kind = "decay", name = "counted", apply = function() end }
+  local calls = { -- [what the message begins with] = the call
+    ["rwkv.model(design) was given 2"] = function() rwkv.model(design, 3) end,
+    ["rwkv.describe(design) was given 2"] = function() rwkv.describe(design, 3) end,
+    ["rwkv.load(path, options) was given 3"] = function() rwkv.load(path, {}, 3) end,
+    ["rwkv.info(path, options) was given 3"] = function() rwkv.info(path, {}, 3) end,
+    ["rwkv.hook(definition) was given 2"] = function() rwkv.hook(definition, 1) end,
+    ["rwkv.adamw(what, options) was given 3"] = function() rwkv.adamw(m, {}, 3) end,
+    ["rwkv.save_session(path, table) was given 3"] = function() rwkv.save_session(path, {}, 1) end,
+    ["rwkv.restore_session(path, table) was given 3"] = function() rwkv.restore_session(path, {}, 1) end,
+    ["rwkv.tokens(list) was given 2"] = function() rwkv.tokens(ids, 1) end,
+    ["model:forward(tokens, state, options) was given 4"] = function() m:forward(ids, s, {}, 1) end,
+    ["model:loss(tokens, targets, options) was given 4"] = function() m:loss(ids, ids, {}, 3) end,
+    ["model:log_likelihood(tokens, targets, options) was given 4"] = function() m:log_likelihood(ids, ids, {}, 3) end,
+    ["model:trace(tokens) was given 2"] = function() m:trace(ids, s) end,
+    ["model:generate(prompt, options) was given 3"] = function() m:generate(ids, {}, 3) end,
+    ["model:embed(texts, options) was given 3"] = function() m:embed({}, {}, 3) end,
+    ["model:check_cuts(tokens, tolerance) was given 3"] = function() m:check_cuts(ids, 1, 1) end,
+    ["model:assign(weights) was given 2"] = function() m:assign({}, 1) end,
+    ["model:param(name) was given 2"] = function() m:param("emb.weight", 1) end,
+    ["model:parameters() was given 1"] = function() m:parameters(1) end,
+    ["model:param_count(with_unused) was given 2"] = function() m:param_count(true, 1) end,
+    ["model:config() was given 1"] = function() m:config(1) end,
+    ["model:zero_grad() was given 1"] = function() m:zero_grad(1) end,
+    ["model:save(path, options) was given 3"] = function() m:save(path, {}, 3) end,
+    ["model:pack(dtype) was given 2"] = function() m:pack("bf16", 1) end,
+    ["model:state(batch) was given 2"] = function() m:state(1, 2) end,
+    ["model:load_state(path) was given 2"] = function() m:load_state(path, 1) end,
+    ["state:get(name) was given 2"] = function() s:get("0.att_kv", 1) end,
+    ["state:set(name, tensor) was given 3"] = function() s:set("0.att_kv", s:get "0.att_kv", 5) end,
+    ["state:copy() was given 1"] = function() s:copy(1) end,
+    ["state:detach() was given 1"] = function() s:detach(1) end,
+    ["state:batch() was given 1"] = function() s:batch(1) end,
+    ["state:names() was given 1"] = function() s:names(1) end,
+    ["state:seen(sequence) was given 2"] = function() s:seen(1, 1) end,
+    ["state:config() was given 1"] = function() s:config(1) end,
+    ["state:rows(first, last) was given 3"] = function() s:rows(1, 1, 1) end,
+    ["state:save(path, options) was given 3"] = function() s:save(path, {}, 1) end,
+    ["optimizer:step() was given 1"] = function() opt:step(5) end,
+    ["optimizer:zero_grad() was given 1"] = function() opt:zero_grad(1) end,
+    ["optimizer:rate(x, group) was given 3"] = function() opt:rate(1, 0, 1) end,
+    ["optimizer:groups() was given 1"] = function() opt:groups(1) end,
+    ["optimizer:steps() was given 1"] = function() opt:steps(1) end,
+    ["optimizer:save(path) was given 2"] = function() opt:save(path, 1) end,
+    ["optimizer:restore(path) was given 2"] = function() opt:restore(path, 1) end,
+    ["tokens:tolist() was given 1"] = function() tokens:tolist(1) end,
+    ["tokens:rows(first, last) was given 3"] = function() tokens:rows(1, 1, 1) end,
+  }
+  for message, call in pairs(calls) do fails(call, "test_arguments.lua:", message .. " argument") end
+  equal((pcall(rwkv.read_file, path)), false) -- nothing was written
+  fails(function() m:param_count "x" end, "boolean expected")
+  equal(m:param_count(nil, nil), m:param_count(false))
+  rwkv.hook(definition) -- its name is not taken
+end)
 
-local function model() return rwkv.model { version = "v7", layers = 1, dim = 8, head_size = 4, vocab = 9 } end
+-- ---- names ----
 
 test("a method that there is not", function()
   local m = model()
@@ -147,11 +245,11 @@ test("a method that there is not", function()
     { function() return x:sofmax() end, "tensor: there is no 'sofmax', did you mean x:softmax(axis)?" },
     { function() return x.cabbage end, "tensor: there is no 'cabbage'" },
     { function() return m.emb end, "model: there is no 'emb'; a parameter is model:param(name)" },
-    { function() return m.forwrad end, "model: there is no 'forwrad', did you mean model:forward(..)?" },
-    { function() return state.gett end, "state: there is no 'gett', did you mean state:get(..)?" },
-    { function() return opt.stepp end, "optimizer: there is no 'stepp', did you mean optimizer:step(..)?" },
+    { function() return m.forwrad end, "model: there is no 'forwrad', did you mean model:forward(tokens, state, options)?" },
+    { function() return state.gett end, "state: there is no 'gett', did you mean state:get(name)?" },
+    { function() return opt.stepp end, "optimizer: there is no 'stepp', did you mean optimizer:step()?" },
     { function() return rwkv.rng().unifrom end, "rng: there is no 'unifrom', did you mean rng:uniform(low, high)?" },
-    { function() return rwkv.tokens { 1 }.to_list end, "tokens: there is no 'to_list', did you mean tokens:tolist(..)?" },
+    { function() return rwkv.tokens { 1 }.to_list end, "tokens: there is no 'to_list', did you mean tokens:tolist()?" },
     { function() return rwkv.sampler {}.pikc end, "sampler: there is no 'pikc', did you mean sampler:pick(logits, row)?" },
     { function() x.foo = 1 end, "x.foo = ...: a tensor has no fields" },
     { function() m.foo = 1 end, "model: there is no 'foo' that could be assigned" },

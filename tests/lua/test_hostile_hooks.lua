@@ -710,20 +710,20 @@ test("hooks = anything", function()
 end)
 
 test("what only a trusted script can reach", function()
-  local function upvalues(f, out)
+  local function upvalues(f, out, seen)
     for i = 1, 255 do
       local name, value = debug.getupvalue(f, i)
       if not name then return out end
-      if type(value) == "function" and not out[name] then
-        out[name] = value
-        upvalues(value, out)
+      if type(value) == "function" and not seen[value] then
+        out[name], seen[value] = out[name] or value, true
+        upvalues(value, out, seen)
       elseif name == "hooks" and not out.hooks then -- the library's table
         out.hooks = value
-        for _, method in pairs(value) do if type(method) == "function" then upvalues(method, out) end end
+        for _, method in pairs(value) do if type(method) == "function" then upvalues(method, out, seen) end end
       end
     end
   end
-  local makes, loads = upvalues(rwkv.model, {}), upvalues(rwkv.load, {})
+  local makes, loads = upvalues(rwkv.model, {}, {}), upvalues(rwkv.load, {}, {})
   local bind, sizes, hooks_in, core_model, core_load = makes.bind_hook, makes.hook_sizes, loads.hooks_in, makes.core_model,
     loads.core_load
   local function q(more)

@@ -80,6 +80,30 @@ for _, case in ipairs { { "v7" }, { "v4" }, { "v1" }, { "v7", { decay = "session
   end)
 end
 
+test("tokens of unequal lengths keep them, whatever stands there", function()
+  local ragged = rwkv.tokens { { 1, 2, 3 }, { 4 }, { 5, 6 } }
+  local function session(a, b) return { equal = a, list = { b, b:rows(2) } } end
+  rwkv.save_session(path, session(rwkv.tokens { { 1, 2 }, { 3, 4 } }, ragged))
+  for _, other in ipairs { ragged, rwkv.tokens { { 7, 7 }, { 7, 7 } }, rwkv.tokens { { 9 }, { 8, 8, 8, 8 } } } do
+    local s = session(other, other)
+    rwkv.restore_session(path, s)
+    equal(s.equal:tolist(), { { 1, 2 }, { 3, 4 } })
+    equal(s.list[1]:tolist(), { { 1, 2, 3 }, { 4 }, { 5, 6 } })
+    equal(s.list[1]:shape(), { 3, 3 })
+    equal({ s.list[2]:lengths(), s.list[2]:shape(), s.list[2]:tolist() }, { { 1 }, { 1, 3 }, { { 4 } } })
+  end
+  local m, s = rwkv.model { version = "v7", layers = 1, dim = 16, head_size = 8, vocab = 11, seed = 4 }, session(ragged, ragged)
+  rwkv.restore_session(path, s)
+  equal(m:loss(s.list[1], s.list[1]):item(), m:loss(ragged, ragged):item())
+  m:forward(s.equal, nil, { lengths = { 1, 2 } }) -- no lengths of their own
+  local bytes = rwkv.read_file(path)
+  for _, wrong in ipairs { "[4,1,2]", "[0,1,2]", "[3,1.5]", "[3,1]  ", "{}     ", "317    " } do
+    rwkv.write_file(path, (bytes:gsub("%[3,1,2%]", wrong)))
+    fails(function() rwkv.restore_session(path, s) end, "restore_session: " .. path)
+  end
+  os.remove(path)
+end)
+
 test("a session that is killed and goes on in another process", function()
   local script = "runs/tests/session.lua"
   rwkv.write_file(script, [[

@@ -255,9 +255,11 @@ use("show", function()
 end)
 use("curves", function() return call.curves(watched {}, watched {}) end)
 
--- Whatever else there is, with whatever a script may give it; but for what trains models, measures time or goes deep.
+-- Whatever else there is, with whatever a script may give it; but for what trains models, measures time, goes deep or
+-- ends the program.
 local left_out = {}
-for name in ([[rwkv.machine_rates rwkv.backend rwkv.threads rwkv.time rwkv.tape_bytes rwkv.terminal_size rwkv.seed]]):gmatch "%S+" do
+for name in ([[rwkv.machine_rates rwkv.backend rwkv.threads rwkv.time rwkv.tape_bytes rwkv.terminal_size rwkv.seed
+  rwkv.command.run]]):gmatch "%S+" do
   left_out[name], left_out["rwkv.core" .. name:sub(5)] = true, true
 end
 local given = { {}, { watched {} }, { "text", watched {} }, { mine("given", function() return watched {} end) },
