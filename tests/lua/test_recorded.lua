@@ -196,7 +196,7 @@ end)
 
 check.test("an error is the same as without a recording", function()
   local function fails(step, ...) check.fails(function() model("v7", step):forward(tokens) end, ...) end
-  fails(function(now) return now.x end, "has no input 'x'; it has: a, b, k, r, v, w")
+  fails(function(now) return now.x end, "has no input 'x'; there are: a, b, k, r, v, w")
   fails(function(now) return now.r:reshape(B, N, H) end, "step returned [2,6,2], expected [2,2,6]")
   fails(function() error "mine" end, "mine")
   fails(function() error { 1 } end)
