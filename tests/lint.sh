@@ -161,7 +161,7 @@ else
 fi
 
 # Scripts see neither rwkv.core's private functions nor the files that hold them.
-keepers=' init public hooks models trace recorded optimizer session nearest provenance plot/init progress tensor digest
+keepers=' init public hooks models trace recorded optimizer session nearest method provenance plot/init progress tensor digest
   text/ids text/run experiment/init experiment/configs experiment/draws experiment/files experiment/fingerprint
   experiment/known experiment/settings experiment/workers '
 grep -rlE '^[^-]*\bprivate\b' lua/rwkv lua/commands | while read -r f; do

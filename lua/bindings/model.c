@@ -1,6 +1,8 @@
 /* Models: made, run, counted. */
 #include "bind.h"
 
+#include "engine/nearest.h"
+
 #include <limits.h>
 #include <math.h>
 
@@ -84,7 +86,12 @@ static int make(lua_State *L)
   const Version *v = read_design(L, 1, "rwkv.model", &d, &seed);
   int hooks = lua_gettop(L);
   raw_field(L, 1, "init");
-  bool uniform = luaL_checkoption(L, -1, "official", (const char *const[]){"official", "uniform", NULL}) == 1;
+  const char *const known[] = {"official", "uniform", NULL};
+  check_field(L, lua_isnil(L, -1) || lua_type(L, -1) == LUA_TSTRING, "rwkv.model", "init", "'official' or 'uniform'");
+  const char *init = lua_isnil(L, -1) ? known[0] : lua_tostring(L, -1);
+  bool uniform = strcmp(init, known[1]) == 0;
+  if (!uniform && strcmp(init, known[0]))
+    return luaL_error(L, "rwkv.model: there is no init '%s'%s", init, nearest_listed(init, known));
   Model **m = new_model(L);
   lua_pushvalue(L, hooks);
   lua_setiuservalue(L, -2, 1);
@@ -138,12 +145,22 @@ static int parameters(lua_State *L) /* for name, tensor in m:parameters() do */
   return 2;
 }
 
+static int no_parameter(lua_State *L, const char *function, const Model *m, const char *name)
+{
+  const char **names = lua_newuserdatauv(L, (size_t)m->count * sizeof *names + 1, 0);
+  for (int i = 0; i < m->count; i++) names[i] = m->params[i].name;
+  const char *near = nearest_name(name, names, m->count);
+  if (near) near = lua_pushfstring(L, ", did you mean \"%s\"?", near);
+  return luaL_error(L, "%s: this %s model has no parameter \"%s\"%s", function, m->version->name, name,
+                    near ? near : "");
+}
+
 static int param(lua_State *L) /* m:param(name) -> the parameter itself; fails if there is none */
 {
   Model *m = check_model(L, 1);
   const char *name = luaL_checkstring(L, 2);
   Param *p = model_param(m, name);
-  if (!p) return luaL_error(L, "param: this %s model has no parameter \"%s\"", m->version->name, name);
+  if (!p) return no_parameter(L, "param", m, name);
   return push_borrowed(L, p->t, 1);
 }
 
@@ -165,8 +182,7 @@ static int weight_bytes(lua_State *L) /* m:weight_bytes(name or nil) -> bytes in
   Model *m = check_model(L, 1);
   const char *name = luaL_optstring(L, 2, NULL);
   size_t bytes = 0;
-  if (name && !model_param(m, name))
-    return luaL_error(L, "weight_bytes: this %s model has no parameter \"%s\"", m->version->name, name);
+  if (name && !model_param(m, name)) return no_parameter(L, "weight_bytes", m, name);
   for (int i = 0; i < m->count; i++)
     if (!name || strcmp(name, m->params[i].name) == 0) bytes += model_param_bytes(&m->params[i]);
   lua_pushinteger(L, (lua_Integer)bytes);

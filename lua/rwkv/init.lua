@@ -18,15 +18,14 @@ rwkv.info = require "rwkv.info"
 rwkv.adamw = require "rwkv.optimizer"
 local session = require "rwkv.session"
 rwkv.save_session, rwkv.restore_session = session.save, session.restore
-rwkv.private.add_method("model", "trace", require "rwkv.trace")
-rwkv.private.add_method("model", "assign", require "rwkv.assign")
-rwkv.private.add_method("model", "check_cuts", require "rwkv.check_cuts")
-local state_file = require "rwkv.state_file"
-rwkv.private.add_method("state", "save", state_file.save)
-rwkv.private.add_method("model", "load_state", state_file.load)
-local at_caller = require "rwkv.at_caller"
-rwkv.private.add_method("model", "generate", at_caller(require "rwkv.text.generate".generate))
-rwkv.private.add_method("model", "embed", at_caller(require "rwkv.text.embed"))
+local method, state_file = require "rwkv.method", require "rwkv.state_file"
+method("model", "trace", require "rwkv.trace")
+method("model", "assign", require "rwkv.assign")
+method("model", "check_cuts", require "rwkv.check_cuts")
+method("model", "load_state", state_file.load)
+method("model", "generate", require "rwkv.text.generate".generate)
+method("model", "embed", require "rwkv.text.embed")
+method("state", "save", state_file.save)
 rwkv.experiment = require "rwkv.experiment"
 local configs, results = require "rwkv.experiment.configs", require "rwkv.experiment.results"
 rwkv.product, rwkv.seeds, rwkv.best, rwkv.summary = configs.product, configs.seeds, results.best, results.summary
