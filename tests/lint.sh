@@ -161,9 +161,9 @@ else
 fi
 
 # Scripts see neither rwkv.core's private functions nor the files that hold them.
-keepers=' init counted public hooks models trace recorded stand_in outside optimizer session nearest provenance plot/init
-  progress tensor digest text/ids text/run experiment/init experiment/configs experiment/draws experiment/files
-  experiment/fingerprint experiment/known experiment/settings experiment/workers '
+keepers=' init counted method public hooks models trace recorded stand_in outside optimizer session nearest provenance
+  plot/init progress tensor digest text/ids text/run experiment/init experiment/configs experiment/draws
+  experiment/files experiment/fingerprint experiment/known experiment/settings experiment/workers '
 grep -rlE '^[^-]*\bprivate\b' lua/rwkv lua/commands | while read -r f; do
   name=${f#lua/rwkv/}
   case " $(echo $keepers) " in *" ${name%.lua} "*) ;; *) echo "$f" ;; esac

@@ -9,7 +9,7 @@ static void check_options(lua_State *L, const char *function, const char *const 
   const char *known[12] = {own_options[0], own_options[1]};
   for (int i = 0; options[i]; i++) known[i + 2] = options[i];
   if (lua_isnil(L, 4)) lua_newtable(L), lua_replace(L, 4);
-  luaL_checktype(L, 4, LUA_TTABLE);
+  if (!lua_istable(L, 4)) luaL_error(L, "%s: options are a table, not a %s", function, type_text(L, 4));
   known_fields(L, 4, function, known);
 }
 
@@ -29,8 +29,9 @@ static int read_position(lua_State *L, const char *what, lua_Integer row, lua_In
 static const int *read_lengths(lua_State *L, const Batch *b)
 {
   if (raw_field(L, 4, "lengths") == LUA_TNIL) return NULL;
-  if (!lua_istable(L, -1)) luaL_error(L, "lengths: expected a list of numbers, found a %s", luaL_typename(L, -1));
-  if (list_length(L, -1) != b->B) luaL_error(L, "lengths: %I of them for %d sequences", list_length(L, -1), b->B);
+  if (!lua_istable(L, -1)) luaL_error(L, "lengths: expected a list of numbers, found a %s", type_text(L, -1));
+  lua_Integer n = check_list(L, -1, "lengths");
+  if (n != b->B) luaL_error(L, "lengths: %I of them for %d sequences", n, b->B);
   int *length = lua_newuserdatauv(L, (size_t)b->B * sizeof *length, 0);
   lua_pushvalue(L, -2);
   for (int i = 0; i < b->B; i++) length[i] = read_position(L, "lengths", i + 1, i + 1, b->T);
@@ -38,25 +39,37 @@ static const int *read_lengths(lua_State *L, const Batch *b)
   return length;
 }
 
+/* The list on top of the stack, the starts of sequence `row` from 1, of `length` tokens: they rise. */
+static void read_row(lua_State *L, bool *starts, int row, int length)
+{
+  const char *what = lua_pushfstring(L, "starts: sequence %d", row);
+  lua_insert(L, -2);
+  lua_Integer n = check_list(L, -1, what);
+  for (int k = 1, before = 0; k <= n; k++) {
+    int at = read_position(L, "starts", row, k, length);
+    if (at <= before) luaL_error(L, "%s: %d comes after %d, expected positions that rise", what, at, before);
+    starts[at - 1] = true;
+    before = at;
+  }
+  lua_pop(L, 2);
+}
+
 /* starts = {1, 6} of one sequence, or a list of such lists. */
 static const bool *read_starts(lua_State *L, const Batch *b)
 {
   if (raw_field(L, 4, "starts") == LUA_TNIL) return NULL;
   if (!lua_istable(L, -1))
-    luaL_error(L, "starts: expected a list of positions or a list of lists, found a %s", luaL_typename(L, -1));
+    luaL_error(L, "starts: expected a list of positions or a list of lists, found a %s", type_text(L, -1));
   int table = lua_gettop(L);
   bool nested = lua_rawgeti(L, table, 1) == LUA_TTABLE;
-  lua_Integer rows = nested ? list_length(L, table) : 1;
+  lua_Integer rows = nested ? check_list(L, table, "starts") : 1;
   if (rows != b->B) luaL_error(L, "starts: of %I sequences, expected a list for each of %d", rows, b->B);
   bool *starts = lua_newuserdatauv(L, (size_t)b->B * (size_t)b->T * sizeof *starts, 0);
   memset(starts, 0, (size_t)b->B * (size_t)b->T * sizeof *starts);
   for (int i = 0; i < b->B; i++) {
     if (!nested) lua_pushvalue(L, table);
     else if (lua_rawgeti(L, table, i + 1) != LUA_TTABLE) luaL_error(L, "starts: sequence %d is not a list", i + 1);
-    for (lua_Integer k = 1, n = list_length(L, -1); k <= n; k++)
-      starts[(size_t)i * (size_t)b->T + (size_t)read_position(L, "starts", i + 1, k, b->length ? b->length[i] : b->T) -
-             1] = true;
-    lua_pop(L, 1);
+    read_row(L, starts + (size_t)i * (size_t)b->T, i + 1, b->length ? b->length[i] : b->T);
   }
   return starts;
 }

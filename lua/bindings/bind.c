@@ -1,7 +1,5 @@
 #include "bind.h"
 
-#include <limits.h>
-
 static lua_State *running; /* where a failure of the library surfaces */
 static bool of_script;     /* the error under way came from a script's function: it has its line */
 static int busy;           /* a binding is at work; finalizers, which any allocation may start, must wait */
@@ -160,52 +158,6 @@ void add_class(lua_State *L, const char *name, const luaL_Reg *methods, const lu
   lua_setfield(L, -2, "__metatable"); /* scripts cannot reach the metamethods */
   refuse_unknown(L, name + strlen("rwkv."));
   lua_pop(L, 1);
-}
-
-lua_Integer list_length(lua_State *L, int index) { return (lua_Integer)lua_rawlen(L, index); }
-
-int raw_field(lua_State *L, int table, const char *name)
-{
-  lua_pushstring(L, name);
-  return lua_rawget(L, table);
-}
-
-const char *value_text(lua_State *L, int index)
-{
-  int type = lua_type(L, index);
-  return lua_pushstring(L, type == LUA_TNUMBER || type == LUA_TSTRING ? luaL_tolstring(L, index, NULL)
-                                                                      : lua_typename(L, type));
-}
-
-int int_argument(lua_State *L, int index, int low, int high, const char *what)
-{
-  int whole;
-  lua_Integer n = lua_tointegerx(L, index, &whole);
-  if (!whole || n < low || n > high)
-    luaL_error(L, "%s: expected a whole number from %d to %d, found %s", what, low, high, value_text(L, index));
-  return (int)n;
-}
-
-int opt_int_argument(lua_State *L, int index, int low, int high, int otherwise, const char *what)
-{
-  return lua_isnoneornil(L, index) ? otherwise : int_argument(L, index, low, high, what);
-}
-
-double number_field(lua_State *L, int table, const char *name, double otherwise)
-{
-  int type = raw_field(L, table, name), ok;
-  double x = type == LUA_TNIL ? otherwise : lua_tonumberx(L, -1, &ok);
-  if (type != LUA_TNIL && !ok) luaL_error(L, "%s: expected a number, found a %s", name, lua_typename(L, type));
-  lua_pop(L, 1);
-  return x;
-}
-
-int integer_field(lua_State *L, int table, const char *name, int otherwise)
-{
-  raw_field(L, table, name);
-  int n = opt_int_argument(L, -1, 0, INT_MAX, otherwise, name);
-  lua_pop(L, 1);
-  return n;
 }
 
 static int closing(lua_State *L)

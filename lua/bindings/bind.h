@@ -39,14 +39,23 @@ bool push_remembered(lua_State *L, const void *object); /* pushes the object at 
 
 lua_State *bound_state(void); /* of the binding that is at work */
 
+/* ---- numbers, lists and fields of tables (fields.c) ---- */
+
 /* Lists and options are read without metamethods: no script runs while a binding holds a tensor. */
 lua_Integer list_length(lua_State *L, int index);
-int raw_field(lua_State *L, int table, const char *name); /* pushes it, returns its type; table: absolute */
+lua_Integer check_list(lua_State *L, int index, const char *what); /* the same; raises where it has more than entries */
+int raw_field(lua_State *L, int table, const char *name);          /* pushes it, returns its type; table: absolute */
 
 /* The whole number at index, from low to high; raises with `what` otherwise, so that none is cut to 32 bits. */
 int int_argument(lua_State *L, int index, int low, int high, const char *what);
 int opt_int_argument(lua_State *L, int index, int low, int high, int otherwise, const char *what); /* nil and none */
+const char *type_text(lua_State *L, int index);  /* "table"; of what is ours its class, "tensor" */
 const char *value_text(lua_State *L, int index); /* a number or string, or else its type; pushes it */
+double number_field(lua_State *L, int table, const char *name, double otherwise);    /* raises on non-numbers */
+int integer_field(lua_State *L, int table, const char *name, int otherwise);         /* 0 and above */
+bool boolean_field(lua_State *L, int table, const char *function, const char *name); /* nil is false */
+/* Raises "forward: into is a number, expected a tensor" for the field on top of the stack, unless it fits. */
+void check_field(lua_State *L, bool fits, const char *function, const char *name, const char *expected);
 
 /* ---- the step (step.c) ---- */
 
@@ -175,8 +184,6 @@ State **push_state(lua_State *L, int keeper); /* an empty handle for a state of 
 /* The version, sizes and hooks in the table at index, as rwkv.model takes them; pushes a table that keeps the hooks. */
 const Version *read_design(lua_State *L, int index, const char *function, Dims *d, double *seed);
 Optim *check_optim(lua_State *L, int index);
-double number_field(lua_State *L, int table, const char *name, double otherwise); /* raises on non-numbers */
-int integer_field(lua_State *L, int table, const char *name, int otherwise);      /* 0 and above */
 
 /* ---- how functions are called (calls.c) ---- */
 

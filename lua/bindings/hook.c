@@ -86,13 +86,14 @@ static void read_param(lua_State *L, int table, ParamSpec *p, char name[32])
                    read_number(L, table, "lr", 1, &at_least_0),
                    0,
                    false};
-  raw_field(L, table, "shared");
-  p->shared = keep_argument(L, -1);
+  p->shared = boolean_field(L, table, lua_pushfstring(L, "parameter %s", name), "shared");
   lua_pop(L, 1);
   for (int i = 0; i < p->shape.axes; i++)
     if (p->shape.size[i] == offsetof(Dims, history)) luaL_error(L, "parameter %s: \"tokens\" is for states", name);
   raw_field(L, table, "init");
-  const char *init = luaL_checkstring(L, -1);
+  const char *init = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+  if (!init)
+    luaL_error(L, "parameter %s: init is a %s, expected a number, a name or a function", name, type_text(L, -1));
   size_t i = 0;
   while (i < sizeof inits / sizeof *inits && strcmp(inits[i].name, init)) i++;
   if (i == sizeof inits / sizeof *inits) {
@@ -189,7 +190,7 @@ static const Hook *read_one(lua_State *L, int keep, const Version *v, HookSlot s
   }
   if (lua_isboolean(L, -1) && !lua_toboolean(L, -1)) return NULL;
   const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-  if (!name) luaL_error(L, "hooks: %s is a %s, expected a name or a hook", hook_slots[slot].name, luaL_typename(L, -1));
+  if (!name) luaL_error(L, "hooks: %s is a %s, expected a name or a hook", hook_slots[slot].name, type_text(L, -1));
   if (v && v->own[slot] && strcmp(v->own[slot], name) == 0) return NULL;
   const Hook *built_in = hook_find(slot, name);
   if (!built_in) luaL_error(L, "hooks: there is no built-in %s \"%s\"", hook_slots[slot].name, name);

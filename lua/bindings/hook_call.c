@@ -73,7 +73,7 @@ static Tensor *result(lua_State *L, const HookCall *c, const char *what, const c
   if (lua_isnil(L, -1)) return NULL;
   if (!is_tensor(L, -1))
     luaL_error(L, "hook %s \"%s\" (%s), layer %d: %s%s is a %s, expected a tensor", hook_slots[c->hook->slot].name,
-               c->hook->name, c->hook->origin, c->ps->layer + 1, what, name, luaL_typename(L, -1));
+               c->hook->name, c->hook->origin, c->ps->layer + 1, what, name, type_text(L, -1));
   return check_operand(L, -1);
 }
 
@@ -104,7 +104,7 @@ static void read_streams(lua_State *L, const HookCall *c, const char *streams)
 {
   if (!lua_istable(L, -1))
     luaL_error(L, "hook %s \"%s\" (%s): returned a %s, expected a table with the streams %s",
-               hook_slots[c->hook->slot].name, c->hook->name, c->hook->origin, luaL_typename(L, -1), streams);
+               hook_slots[c->hook->slot].name, c->hook->name, c->hook->origin, type_text(L, -1), streams);
   int table = lua_gettop(L);
   for (int i = 0; i < c->out_count; i++) {
     size_t n = strcspn(streams, " ");

@@ -1,6 +1,8 @@
 /* Models: made, run, counted. */
 #include "bind.h"
 
+#include "engine/nearest.h"
+
 #include <limits.h>
 #include <math.h>
 
@@ -22,6 +24,16 @@ Model **new_model(lua_State *L)
   luaL_setmetatable(L, class);
   remember(L, -1);
   return m;
+}
+
+static void check_init(lua_State *L, int table, const char *function)
+{
+  int type = raw_field(L, table, "init");
+  check_field(L, type == LUA_TNIL || type == LUA_TSTRING, function, "init", "'official' or 'uniform'");
+  const char *init = type == LUA_TNIL ? inits[0] : lua_tostring(L, -1);
+  if (strcmp(init, inits[0]) && strcmp(init, inits[1]))
+    luaL_error(L, "%s: there is no init '%s'%s", function, init, nearest_listed(init, inits));
+  lua_pop(L, 1);
 }
 
 /* A size of some versions only must be of this one. Ranks and heads may be for hooks; ctx limits v1, others have no
@@ -50,9 +62,7 @@ const Version *read_design(lua_State *L, int index, const char *function, Dims *
   *d = (Dims){.one = 1};
   for (const SizeName *s = model_size_names; s->name; s++) *dims_at(d, s->at) = integer_field(L, index, s->name, 0);
   check_sizes(L, function, v, d);
-  raw_field(L, index, "init");
-  luaL_checkoption(L, -1, "official", inits);
-  lua_pop(L, 1);
+  check_init(L, index, function);
   *seed = number_field(L, index, "seed", 0);
   if (!(*seed >= 0 && *seed <= 9007199254740992.0) || floor(*seed) != *seed)
     luaL_error(L, "seed: expected a whole number from 0 to 2^53, found %f", *seed);
@@ -103,7 +113,7 @@ static int make(lua_State *L)
   const Version *v = read_design(L, 1, "rwkv.model", &d, &seed);
   int hooks = lua_gettop(L);
   raw_field(L, 1, "init");
-  bool uniform = luaL_checkoption(L, -1, "official", inits) == 1;
+  bool uniform = !lua_isnil(L, -1) && strcmp(lua_tostring(L, -1), inits[1]) == 0;
   if (raw_field(L, 1, "tokens") != LUA_TNIL) return luaL_error(L, "rwkv.model: tokens is for rwkv.describe");
   Model **m = new_model(L);
   lua_pushvalue(L, hooks);
@@ -158,12 +168,22 @@ static int parameters(lua_State *L) /* for name, tensor in m:parameters() do */
   return 2;
 }
 
+static int no_parameter(lua_State *L, const char *function, const Model *m, const char *name)
+{
+  const char **names = lua_newuserdatauv(L, (size_t)m->count * sizeof *names + 1, 0);
+  for (int i = 0; i < m->count; i++) names[i] = m->params[i].name;
+  const char *near = nearest_name(name, names, m->count);
+  if (near) near = lua_pushfstring(L, ", did you mean \"%s\"?", near);
+  return luaL_error(L, "%s: this %s model has no parameter \"%s\"%s", function, m->version->name, name,
+                    near ? near : "");
+}
+
 static int param(lua_State *L) /* m:param(name) -> the parameter itself; fails if there is none */
 {
   Model *m = check_model(L, 1);
   const char *name = luaL_checkstring(L, 2);
   Param *p = model_param(m, name);
-  if (!p) return luaL_error(L, "param: this %s model has no parameter \"%s\"", m->version->name, name);
+  if (!p) return no_parameter(L, "param", m, name);
   return push_borrowed(L, p->t, 1);
 }
 
@@ -185,8 +205,7 @@ static int weight_bytes(lua_State *L) /* m:weight_bytes(name or nil) -> bytes in
   Model *m = check_model(L, 1);
   const char *name = luaL_optstring(L, 2, NULL);
   size_t bytes = 0;
-  if (name && !model_param(m, name))
-    return luaL_error(L, "weight_bytes: this %s model has no parameter \"%s\"", m->version->name, name);
+  if (name && !model_param(m, name)) return no_parameter(L, "weight_bytes", m, name);
   for (int i = 0; i < m->count; i++)
     if (!name || strcmp(name, m->params[i].name) == 0) bytes += model_param_bytes(&m->params[i]);
   lua_pushinteger(L, (lua_Integer)bytes);

@@ -110,38 +110,44 @@ static void save_protected(void *arg)
    "carried.". */
 static const Named *read_carried(lua_State *L, int list, lua_Integer *count)
 {
-  *count = lua_isnil(L, list) ? 0 : list_length(L, list);
+  *count = lua_isnil(L, list) ? 0 : check_list(L, list, "save: carried");
   Named *out = lua_newuserdatauv(L, (size_t)*count * sizeof *out + 1, 1);
   lua_newtable(L); /* keeps the names and numbers */
+  int keep = lua_gettop(L);
   for (lua_Integer i = 0; i < *count; i++) {
     lua_rawgeti(L, list, i + 1);
-    luaL_checktype(L, -1, LUA_TTABLE);
+    const char *place = lua_pushfstring(L, "save: carried: entry %I", i + 1);
+    lua_insert(L, -2);
+    if (!lua_istable(L, -1)) luaL_error(L, "%s is a %s, expected { name =, value = }", place, type_text(L, -1));
     int entry = lua_gettop(L);
+    known_fields(L, entry, place, (const char *const[]){"name", "value", NULL});
     raw_field(L, entry, "value");
+    check_field(L, is_tensor(L, -1), place, "value", "a tensor");
     const Tensor *t = out[i].t = check_numbers(L, -1);
     raw_field(L, entry, "name");
-    out[i].name = lua_pushfstring(L, CARRIED_PREFIX "%s", luaL_checkstring(L, -1));
-    lua_rawseti(L, entry - 1, 2 * i + 1);
+    check_field(L, lua_type(L, -1) == LUA_TSTRING, place, "name", "a string");
+    out[i].name = lua_pushfstring(L, CARRIED_PREFIX "%s", lua_tostring(L, -1));
+    lua_rawseti(L, keep, 2 * i + 1);
     real *numbers = lua_newuserdatauv(L, t->n * sizeof *numbers + 1, 0);
     tensor_read(t, 0, t->n, numbers);
     out[i].numbers = numbers;
-    lua_rawseti(L, entry - 1, 2 * i + 2);
-    lua_settop(L, entry - 1);
+    lua_rawseti(L, keep, 2 * i + 2);
+    lua_settop(L, keep);
   }
   lua_setiuservalue(L, -2, 1);
   return out;
 }
 
-/* {key = text} at index, or nil, as texts in a new table on top: from writer_create on Lua allocates nothing. */
+/* {key = text} on top, at index meta, or nil, as texts in a new table on top of it: from writer_create on Lua allocates
+   nothing. */
 static void push_texts(lua_State *L, int meta)
 {
+  check_field(L, lua_isnil(L, meta) || lua_istable(L, meta), "save", "meta", "a table of texts");
   lua_newtable(L);
   int out = lua_gettop(L);
-  if (!lua_isnil(L, meta)) luaL_checktype(L, meta, LUA_TTABLE);
   for (lua_pushnil(L); lua_istable(L, meta) && lua_next(L, meta);) {
     if (lua_type(L, -2) != LUA_TSTRING || !lua_isstring(L, -1))
-      luaL_error(L, "save: meta holds texts under names, found a %s under a %s", luaL_typename(L, -1),
-                 luaL_typename(L, -2));
+      luaL_error(L, "save: meta holds texts under names, found a %s under a %s", type_text(L, -1), type_text(L, -2));
     lua_tostring(L, -1);
     lua_pushvalue(L, -2);
     lua_insert(L, -2);
@@ -163,13 +169,14 @@ static int save(lua_State *L)
   luaL_checktype(L, 3, LUA_TTABLE);
   known_fields(L, 3, "save", (const char *const[]){"optimizer", "meta", "carried", NULL});
   if (raw_field(L, 3, "optimizer") != LUA_TNIL) {
+    check_field(L, luaL_testudata(L, -1, "rwkv.optimizer"), "save", "optimizer", "an optimizer");
     s.o = check_optim(L, -1);
     lua_getiuservalue(L, -1, 1);
     if (!lua_rawequal(L, -1, 1)) return luaL_error(L, "save: the optimizer is of another model");
     lua_pop(L, 1);
   }
   raw_field(L, 3, "carried");
-  if (!lua_isnil(L, -1)) luaL_checktype(L, -1, LUA_TTABLE);
+  check_field(L, lua_isnil(L, -1) || lua_istable(L, -1), "save", "carried", "a list");
   s.more = read_carried(L, lua_gettop(L), &s.count);
   raw_field(L, 3, "meta");
   push_texts(L, lua_gettop(L));

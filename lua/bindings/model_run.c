@@ -27,12 +27,12 @@ enum { LAST_NORM = -1 };
 
 static ForwardOptions read_forward_options(lua_State *L, int index, const Model *m)
 {
-  ForwardOptions o = {0};
-  raw_field(L, index, "last");
-  o.last = keep_argument(L, -1);
+  ForwardOptions o = {.last = boolean_field(L, index, "forward", "last")};
   if (raw_field(L, index, "hidden") == LUA_TBOOLEAN) o.hidden = lua_toboolean(L, -1) ? LAST_NORM : 0;
-  else if (!lua_isnil(L, -1)) o.hidden = int_argument(L, -1, 1, m->d.L, "forward: hidden, true or a layer,");
-  if (raw_field(L, index, "into") != LUA_TNIL) o.into = check_numbers(L, -1);
+  else if (!lua_isnil(L, -1)) o.hidden = int_argument(L, -1, 1, m->d.L, "forward: hidden (true or a layer)");
+  if (raw_field(L, index, "into") == LUA_TNIL) return o;
+  check_field(L, is_tensor(L, -1), "forward", "into", "a tensor");
+  o.into = check_numbers(L, -1);
   return o;
 }
 
@@ -98,6 +98,7 @@ static Scored scored_arguments(lua_State *L, const char *function, const char *c
       luaL_error(L, "%s: sequence %d has %d tokens and %d targets", function, b + 1, tokens, targets);
   }
   raw_field(L, 4, "state");
+  check_field(L, lua_isnil(L, -1) || luaL_testudata(L, -1, "rwkv.state"), function, "state", "a state");
   step_pin(L, 1);
   s.state = state_argument(L, lua_gettop(L), s.model, s.batch.B);
   return s;

@@ -25,7 +25,7 @@ static void read_betas(lua_State *L, int table, OptConfig *c)
 {
   if (raw_field(L, table, "betas") == LUA_TNIL) return;
   int ok1 = 0, ok2 = 0;
-  if (lua_istable(L, -1)) {
+  if (lua_istable(L, -1) && check_list(L, -1, "betas") == 2) {
     lua_rawgeti(L, -1, 1);
     lua_rawgeti(L, -2, 2);
     c->beta1 = lua_tonumberx(L, -2, &ok1);
@@ -53,8 +53,9 @@ static OptConfig read_config(lua_State *L, int table)
   if (function && (c.warmup || c.total || c.final > 0))
     luaL_error(L,
                "adamw: lr is a function, and so is the whole schedule: there is nothing for warmup, total and final");
-  raw_field(L, table, "decay_all");
-  c.decay_all = keep_argument(L, -1);
+  if (c.total && c.warmup > c.total)
+    luaL_error(L, "adamw: warmup is %d, expected at most total, which is %d", c.warmup, c.total);
+  c.decay_all = boolean_field(L, table, "adamw", "decay_all");
   read_betas(L, table, &c);
   return c;
 }
@@ -119,8 +120,7 @@ static void read_group(lua_State *L, int group, Optim *o, int g, bool apply)
   bool function = has_function(L, group), own = raw_field(L, group, "lr") != LUA_TNIL;
   double lr = function ? 0 : number_field(L, group, "lr", 0), multiple = number_field(L, group, "multiple", -1),
          decay = number_field(L, group, "weight_decay", -1);
-  raw_field(L, group, "freeze");
-  bool freeze = keep_argument(L, -1);
+  bool freeze = boolean_field(L, group, title, "freeze");
   const struct {
     const char *name;
     double value;

@@ -157,7 +157,7 @@ static void call_hook(lua_State *L, real *logits, int V)
   lua_getiuservalue(L, 1, IDS);
   if (guarded_pcall(L, 2, 1) != LUA_OK) rethrow(L);
   if (!is_tensor(L, -1))
-    luaL_error(L, "pick: the function on logits returned a %s, expected a tensor", luaL_typename(L, -1));
+    luaL_error(L, "pick: the function on logits returned a %s, expected a tensor", type_text(L, -1));
   const Tensor *t = check_numbers(L, -1);
   if (t->n != (size_t)V)
     luaL_error(L, "pick: the function on logits returned %s, expected %d numbers", tensor_shape(t), V);

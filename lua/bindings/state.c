@@ -28,7 +28,7 @@ State **push_state(lua_State *L, int keeper)
 /* The list of tokens seen at index: how many sequences; into seen, if it is not NULL. */
 static int read_seen(lua_State *L, int index, int64_t *seen)
 {
-  lua_Integer B = list_length(L, index);
+  lua_Integer B = check_list(L, index, "state: tokens seen");
   if (B < 1 || B > 1 << 24) luaL_error(L, "state: a list of %I sequences, expected 1 to %d", B, 1 << 24);
   for (lua_Integer b = 0; seen && b < B; b++) {
     int whole;
@@ -56,6 +56,9 @@ static int make(lua_State *L)
     if (seen[b] > INT_MAX)
       return luaL_error(L, "state: sequence %d has seen %I tokens; this state grows with them", b + 1,
                         (lua_Integer)seen[b]);
+    if (m->d.ctx && seen[b] > m->d.ctx)
+      return luaL_error(L, "state: sequence %d has seen %I tokens, expected at most ctx, which is %d", b + 1,
+                        (lua_Integer)seen[b], m->d.ctx);
     longest = seen[b] > longest ? seen[b] : longest;
   }
   *s = state_sized(m->version, &m->d, B, (int)longest);
@@ -142,7 +145,8 @@ static int rows(lua_State *L) /* s:rows(first, last or first) -> a copy of these
 {
   const State *s = check_state(L, 1);
   int first = int_argument(L, 2, 1, s->B, "rows: the first sequence");
-  int last = opt_int_argument(L, 3, first, s->B, first, "rows: the last sequence");
+  int last = opt_int_argument(L, 3, 1, s->B, first, "rows: the last sequence");
+  if (last < first) return luaL_error(L, "rows: from %d to %d: the last sequence comes before the first", first, last);
   State **r = push_state(L, 1);
   *r = state_rows(s, first - 1, last - first + 1);
   return 1;

@@ -101,7 +101,7 @@ int axis_argument(lua_State *L, int index, const Tensor *t)
 int shape_arguments(lua_State *L, int first, int shape[MAX_AXES])
 {
   bool table = lua_istable(L, first);
-  lua_Integer axes = table ? list_length(L, first) : lua_gettop(L) - first + 1;
+  lua_Integer axes = table ? check_list(L, first, "sizes of a shape") : lua_gettop(L) - first + 1;
   if (table && lua_gettop(L) > first) luaL_error(L, "sizes are numbers or one list, found more after the list");
   if (axes > MAX_AXES) luaL_error(L, "a tensor has at most %d axes, not %I", MAX_AXES, axes);
   for (int i = 0; i < axes; i++) {
@@ -125,11 +125,11 @@ static void read_nested(lua_State *L, int table, Writer *w, int axis)
   if (axis == t->axes) {
     real x = (real)lua_tonumberx(L, table, &ok);
     if (!ok)
-      luaL_error(L, "tensor: element %I is a %s, expected a number", (lua_Integer)w->at + 1, luaL_typename(L, table));
+      luaL_error(L, "tensor: element %I is a %s, expected a number", (lua_Integer)w->at + 1, type_text(L, table));
     put_number(w, x);
     return;
   }
-  if (!lua_istable(L, table) || list_length(L, table) != t->shape[axis])
+  if (!lua_istable(L, table) || check_list(L, table, "tensor") != t->shape[axis])
     luaL_error(L, "tensor: lists of different lengths (expected shape %s)", tensor_shape(t));
   for (int i = 1; i <= t->shape[axis]; i++) {
     lua_rawgeti(L, table, i);

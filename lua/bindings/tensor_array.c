@@ -161,7 +161,7 @@ static int op_concat(lua_State *L) /* concat({tensors}, axis) */
 {
   Tape *tp = step_tape(L);
   luaL_checktype(L, 1, LUA_TTABLE);
-  lua_Integer n = list_length(L, 1);
+  lua_Integer n = check_list(L, 1, "concat");
   if (n < 1 || n > 10000) return luaL_error(L, "concat: %I tensors, expected 1 to 10000", n);
   Tensor **parts = arena_alloc(&tp->arena, (size_t)n * sizeof *parts);
   for (int i = 0; i < n; i++) {

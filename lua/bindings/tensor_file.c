@@ -117,7 +117,7 @@ static void read_entry(lua_State *L, int table, Entry *e, lua_Integer place)
     return;
   }
   if (!is_tensor(L, value))
-    luaL_error(L, "save_tensors: \"%s\" is a %s, expected a tensor or tokens", e->name, luaL_typename(L, value));
+    luaL_error(L, "save_tensors: \"%s\" is a %s, expected a tensor or tokens", e->name, type_text(L, value));
   const Tensor *t = check_tensor(L, value);
   e->axes = t->axes;
   memcpy(e->shape, t->shape, sizeof t->shape);
@@ -131,15 +131,16 @@ static int by_key(const void *a, const void *b) { return strcmp(((const Text *)a
 static void read_texts(lua_State *L, int meta, Save *s)
 {
   size_t count = 0;
-  if (!lua_isnoneornil(L, meta)) luaL_checktype(L, meta, LUA_TTABLE);
+  if (!lua_isnoneornil(L, meta) && !lua_istable(L, meta))
+    luaL_error(L, "save_tensors: meta is a %s, expected a table of texts", type_text(L, meta));
   for (lua_pushnil(L); lua_istable(L, meta) && lua_next(L, meta); lua_pop(L, 1)) count++;
   lua_newtable(L); /* keeps texts made of numbers */
   int keep = lua_gettop(L);
   s->text = lua_newuserdatauv(L, count * sizeof *s->text + 1, 0);
   for (lua_pushnil(L); lua_istable(L, meta) && lua_next(L, meta); lua_pop(L, 1)) {
     if (lua_type(L, -2) != LUA_TSTRING || !lua_isstring(L, -1))
-      luaL_error(L, "save_tensors: meta holds texts under names, found a %s under a %s", luaL_typename(L, -1),
-                 luaL_typename(L, -2));
+      luaL_error(L, "save_tensors: meta holds texts under names, found a %s under a %s", type_text(L, -1),
+                 type_text(L, -2));
     s->text[s->text_count++] = (Text){lua_tostring(L, -2), lua_tostring(L, -1)};
     lua_pushvalue(L, -1);
     lua_rawseti(L, keep, (lua_Integer)s->text_count);
@@ -155,7 +156,7 @@ static int save_tensors(lua_State *L)
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 3);
   check_writable(L, path);
-  lua_Integer count = list_length(L, 2);
+  lua_Integer count = check_list(L, 2, "save_tensors");
   if (count > 200000) return luaL_error(L, "save_tensors: %I tensors", count);
   Save s = {.entry = lua_newuserdatauv(L, (size_t)count * sizeof(Entry) + 1, 0), .count = count};
   memset(s.entry, 0, (size_t)count * sizeof(Entry));
@@ -163,7 +164,7 @@ static int save_tensors(lua_State *L)
   int keep = lua_gettop(L);
   for (lua_Integer i = 0; i < count; i++) {
     if (lua_rawgeti(L, 2, i + 1) != LUA_TTABLE)
-      return luaL_error(L, "save_tensors: entry %I is a %s, expected a table", i + 1, luaL_typename(L, -1));
+      return luaL_error(L, "save_tensors: entry %I is a %s, expected a table", i + 1, type_text(L, -1));
     read_entry(L, keep + 1, &s.entry[i], i + 1);
     lua_rawseti(L, keep, i + 1); /* the numbers, or the dtype of tokens, which the list keeps anyway */
     lua_settop(L, keep);

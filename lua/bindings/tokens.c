@@ -36,7 +36,7 @@ static void read_row(lua_State *L, int table, int *out, lua_Integer count, const
 static lua_Integer row_length(lua_State *L, int index, lua_Integer b, const char *what)
 {
   if (lua_rawgeti(L, index, b) != LUA_TTABLE) luaL_error(L, "%s: sequence %I is not a list", what, b);
-  lua_Integer n = list_length(L, -1);
+  lua_Integer n = check_list(L, -1, what);
   lua_pop(L, 1);
   if (n < 1) luaL_error(L, "%s: sequence %I is empty, expected at least one entry", what, b);
   return n;
@@ -44,7 +44,7 @@ static lua_Integer row_length(lua_State *L, int index, lua_Integer b, const char
 
 static Tokens *read_rows(lua_State *L, int index, const char *what)
 {
-  lua_Integer B = list_length(L, index), T = 0;
+  lua_Integer B = check_list(L, index, what), T = 0;
   bool equal = true;
   for (lua_Integer b = 1; b <= B; b++) {
     lua_Integer n = row_length(L, index, b, what);
@@ -71,12 +71,12 @@ const Tokens *check_sequences(lua_State *L, int index, const char *what)
   Tokens *t = luaL_testudata(L, index, class);
   if (t) return t;
   if (!lua_istable(L, index))
-    luaL_error(L, "%s: expected a list of numbers or a list of lists, found a %s", what, luaL_typename(L, index));
+    luaL_error(L, "%s: expected a list of numbers or a list of lists, found a %s", what, type_text(L, index));
   bool nested = lua_rawgeti(L, index, 1) == LUA_TTABLE;
   lua_pop(L, 1);
   if (nested) t = read_rows(L, index, what);
   else {
-    t = new_tokens(L, 1, list_length(L, index), what);
+    t = new_tokens(L, 1, check_list(L, index, what), what);
     read_row(L, index, t->id, t->T, what, 1);
   }
   lua_replace(L, index);
@@ -180,7 +180,7 @@ static int rows(lua_State *L) /* t:rows(first, last) -> the sequences first..las
   const Tokens *t = luaL_checkudata(L, 1, class);
   lua_Integer first = luaL_checkinteger(L, 2), last = luaL_optinteger(L, 3, first);
   if (first < 1 || last < first || last > t->B)
-    return luaL_error(L, "rows: %I to %I is not within 1 to %d", first, last, t->B);
+    return luaL_error(L, "rows: %I to %I: expected the first and the last of 1 to %d", first, last, t->B);
   Tokens *part = new_tokens(L, last - first + 1, t->T, "rows");
   memcpy(part->id, t->id + (first - 1) * t->T, (size_t)part->B * (size_t)part->T * sizeof *part->id);
   if (t->length) memcpy(make_ragged(part), t->length + first - 1, (size_t)part->B * sizeof *part->length);

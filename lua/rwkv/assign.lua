@@ -8,7 +8,7 @@ local function some(names)
 end
 
 return function(model, weights)
-  if type(weights) ~= "table" then error(("assign: expected tensors by name, found a %s"):format(type(weights)), 2) end
+  if type(weights) ~= "table" then error(("assign: expected tensors by name, found a %s"):format(type(weights)), 0) end
   local missing, known = {}, {}
   for name, p in model:parameters() do
     local t = weights[name]
@@ -16,15 +16,15 @@ return function(model, weights)
     if t == nil then
       missing[#missing + 1] = name
     elseif type(t) ~= "userdata" then
-      error(("assign: %s is a %s, expected a tensor"):format(name, type(t)), 2)
+      error(("assign: %s is a %s, expected a tensor"):format(name, type(t)), 0)
     elseif t:size() ~= p:size() then
-      error(("assign: %s is [%s], expected [%s]"):format(name, table.concat(t:shape(), ","), table.concat(p:shape(), ",")), 2)
+      error(("assign: %s is [%s], expected [%s]"):format(name, table.concat(t:shape(), ","), table.concat(p:shape(), ",")), 0)
     end
   end
-  if #missing > 0 then error(("assign: nothing is given for %s"):format(some(missing)), 2) end
+  if #missing > 0 then error(("assign: nothing is given for %s"):format(some(missing)), 0) end
   local strange = {}
   for _, name in ipairs(sorted(weights)) do if not known[name] then strange[#strange + 1] = tostring(name) end end
-  if #strange > 0 then error(("assign: the model has no parameter %s"):format(some(strange)), 2) end
+  if #strange > 0 then error(("assign: the model has no parameter %s"):format(some(strange)), 0) end
   for name, p in model:parameters() do
     p:set(core.no_grad(function() return weights[name]:reshape(p:shape()) end))
   end

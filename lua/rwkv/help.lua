@@ -99,6 +99,13 @@ local function help_version(section, name)
   print(("    [PAPER_NOTES.md; pages: %s; sizes, parameters and slots: aviary info %s]"):format(table.concat(pages.naming(name), ", "), name))
 end
 
+-- ", did you mean 'model:forward'?" for a name that the pages do not know, or "".
+local function meant(name)
+  local object, word = (pages.canonical(name) or name):match "^(.-[.:]?)([%w_]*)$"
+  local near = nearest(word or "", pages.words(object ~= "" and object or nil))
+  return near and (", did you mean '%s%s'?"):format(object, near) or ""
+end
+
 local function help_name(name)
   if name:find "%.md$" then
     local known = (" " .. table.concat(pages.names, " ") .. " PAPER_NOTES.md "):find(" " .. name .. " ", 1, true)
@@ -121,7 +128,7 @@ local function help_name(name)
     if #found > 0 then print() end
     print_methods(name, class)
   elseif #found == 0 then
-    local hint = nearest.hint(name, pages.words())
+    local hint = meant(name)
     print(("help: the pages do not know '%s'%s"):format(name, hint ~= "" and hint or "; help() lists what there is"))
   end
 end

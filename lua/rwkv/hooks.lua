@@ -1,5 +1,6 @@
 -- Hooks written in Lua: rwkv.hook{...} defines one, rwkv.model{ hooks = { decay = it } } uses it (models.lua). See
 -- lua/pages/hooks.md.
+local at_caller = require "rwkv.at_caller"
 local core = require "rwkv.core"
 local over_time = require "rwkv.over_time"
 local nearest = require "rwkv.nearest"
@@ -72,6 +73,9 @@ function hooks.define(q)
   defined[q.kind][q.name] = h
   return h
 end
+
+-- The names that scripts' hooks cannot have: those of the library's own.
+function hooks.reserve(h) taken[h.kind][h.name] = true end
 
 -- The hook of this name that was defined for a slot in Lua; nil if there is none.
 function hooks.find(slot, name)
@@ -188,17 +192,51 @@ function hooks.bind(h, slot, design)
   return result
 end
 
+-- Numbers of a part of the state after so many tokens.
+local function numbers_of(name, e, tokens)
+  local n = 1
+  for i, size in ipairs(sizes_of(name, e)) do
+    if size == "tokens" then size = tokens end
+    if not math.tointeger(size) or size < 0 then
+      error(("%s: size %d is %s, expected a whole number"):format(name, i, tostring(size)), 0)
+    end
+    n = n * math.tointeger(size)
+  end
+  return n
+end
+
+local size_names = { layers = true, vocab = true, C = true, A = true, F = true, H = true, N = true }
+
+-- The sizes that state_size is given, as a table that says what a hook misses in it.
+local function checked_sizes(d)
+  if type(d) ~= "table" then error(("state_size: expected a table of sizes { C =, A =, H =, N =, .. }, found a %s"):format(type(d)), 0) end
+  local sizes = {}
+  for name, value in pairs(d) do
+    if size_names[name] and not (math.tointeger(value) and value >= 1) then
+      error(("state_size: %s is %s, expected a whole number from 1"):format(name, tostring(value)), 0)
+    end
+    sizes[name] = value
+  end
+  return setmetatable(sizes, { __index = function(_, name)
+    if size_names[name] then error(("there is no %s among the sizes"):format(name), 0) end
+  end })
+end
+
 -- state_size(d, tokens or 0): numbers of state that one layer keeps for a sequence. d as a hook is given it: { C =, A =,
 -- H =, N =, layers =, .. }.
-function Hook:state_size(d, tokens)
-  local total = 0
-  for _, e in pairs(state_of(self, d)) do
-    local n = 1
-    for _, size in ipairs(e) do n = n * (size == "tokens" and (tokens or 0) or size) end
-    total = total + n
+Hook.state_size = at_caller(function(self, d, tokens)
+  if not made[self] then error(("state_size: expected a hook, found a %s"):format(type(self)), 0) end
+  local sizes = checked_sizes(d)
+  if tokens ~= nil and not (math.tointeger(tokens) and tokens >= 0) then
+    error(("state_size: tokens: expected a whole number from 0, found %s"):format(tostring(tokens)), 0)
   end
+  local total = 0
+  local ok, message = pcall(function()
+    for name, e in pairs(state_of(self, sizes)) do total = total + numbers_of(name, e, tokens or 0) end
+  end)
+  if not ok then error(("state_size: hook %s \"%s\": %s"):format(self.kind, self.name, without_place(message)), 0) end
   return total
-end
+end)
 
 -- Initial values that are functions, init(layer, d, rng, shape) -> a number, a nested list or a tensor; by the name of the
 -- parameter within the hook.

@@ -11,7 +11,7 @@ rwkv.help = require "rwkv.help"
 rwkv.gradcheck = require "rwkv.gradcheck"
 require "rwkv.tensor"
 
-local at_caller, counted = require "rwkv.at_caller", require "rwkv.counted"
+local counted, method = require "rwkv.counted", require "rwkv.method"
 local models, session, optimizer = require "rwkv.models", require "rwkv.session", require "rwkv.optimizer"
 local state_file = require "rwkv.state_file"
 
@@ -22,12 +22,11 @@ for name, f in pairs { hook = require "rwkv.hooks".define, model = models.model,
 end
 for class, methods in pairs {
   model = { trace = require "rwkv.trace", assign = require "rwkv.assign", check_cuts = require "rwkv.check_cuts",
-    load_state = state_file.load, generate = at_caller(require "rwkv.text.generate".generate),
-    embed = at_caller(require "rwkv.text.embed") },
+    load_state = state_file.load, generate = require "rwkv.text.generate".generate, embed = require "rwkv.text.embed" },
   state = { save = state_file.save },
   optimizer = { step = optimizer.step, rate = optimizer.rate, groups = optimizer.groups },
 } do
-  for name, f in pairs(methods) do rwkv.private.add_method(class, name, counted(class, name, f)) end
+  for name, f in pairs(methods) do method(class, name, counted(class, name, f)) end
 end
 rwkv.experiment = require "rwkv.experiment"
 local configs, results = require "rwkv.experiment.configs", require "rwkv.experiment.results"

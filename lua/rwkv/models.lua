@@ -192,8 +192,9 @@ end)
 
 -- ---- files ----
 
--- The options of load: weights = "packed" (they stay as the file has them) or "expanded"; head_size.
-local function load_options(call, options)
+-- The path and options of load: weights = "packed" (they stay as the file has them) or "expanded"; head_size.
+local function load_options(call, path, options)
+  if type(path) ~= "string" then error(("%s: expected the path of a file, found a %s"):format(call, type(path)), 0) end
   if type(options or {}) ~= "table" then error(("%s: options are a table, not a %s"):format(call, type(options)), 0) end
   for name, value in pairs(options or {}) do
     local known = name == "head_size" or name == "weights" and call == "load"
@@ -222,9 +223,11 @@ function models.hooks_in(path)
   return q
 end
 
--- The hook of this name that a file asks for; the name itself where it is built in, or nobody knows it.
-local function named(slot, name, own)
-  return name ~= own and not hooks.is_built_in(slot, name) and hooks.find(slot, name) or name
+-- The hook of this name that a file asks for; the name itself where it is built in.
+local function named(path, slot, name, own)
+  if name == own or own == nil or hooks.is_built_in(slot, name) then return name end
+  return hooks.find(slot, name)
+    or error(("%s: it has the %s hook \"%s\", which is not built-in: define it before you load the file"):format(path, slot, name), 0)
 end
 
 -- The hooks that a file names, as the core takes them and as they were chosen; nil for a file without.
@@ -235,9 +238,9 @@ local function hooks_of(path)
   for slot, names in pairs(q.hooks) do
     if type(names) == "table" then
       chosen[slot] = {}
-      for layer, name in ipairs(names) do chosen[slot][layer] = named(slot, name, own[slot]) end
+      for layer, name in ipairs(names) do chosen[slot][layer] = named(path, slot, name, own[slot]) end
     else
-      chosen[slot] = named(slot, names, own[slot])
+      chosen[slot] = named(path, slot, names, own[slot])
     end
   end
   local for_core = bound(built_in(q, chosen), chosen, function(...)
@@ -254,7 +257,7 @@ end
 
 -- load(path, options): the hooks of a file that are not built in must have been defined before.
 models.load = passing_errors(function(path, options)
-  local packed, head_size = load_options("load", options)
+  local packed, head_size = load_options("load", path, options)
   local for_core, chosen = hooks_of(path)
   local model = core_load(path, for_core, packed, head_size)
   of_models[model] = chosen
@@ -263,7 +266,7 @@ end)
 
 -- info(path, { head_size = }) -> what a model's file is; its numbers are not read.
 function models.info(path, options)
-  local _, head_size = load_options("info", options)
+  local _, head_size = load_options("info", path, options)
   return model_info(path, (hooks_of(path)), head_size)
 end
 

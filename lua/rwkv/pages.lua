@@ -136,14 +136,16 @@ function pages.naming(word)
   return list
 end
 
--- The last parts of the names that entries define.
-function pages.words()
+-- The last parts of the names that entries define; before: of those that begin so, as with "model:".
+function pages.words(before)
   local list, seen = {}, {}
   for _, e in ipairs(all()) do
     for name in pairs(e.defines) do
       local word = name:match "[%w_]+$"
-      if not seen[word] then list[#list + 1] = word end
-      seen[word] = true
+      if not seen[word] and (not before or name == before .. word) then
+        list[#list + 1] = word
+        seen[word] = true
+      end
     end
   end
   table.sort(list)

@@ -24,6 +24,9 @@ local function save(state, path, options)
     if name ~= "meta" then error(("save: there is no option '%s'; there is: meta"):format(tostring(name)), 0) end
   end
   local meta, entries, seen = {}, {}, {}
+  if options.meta ~= nil and type(options.meta) ~= "table" then
+    error(("save: meta is a %s, expected a table of texts"):format(type(options.meta)), 0)
+  end
   for key, value in pairs(options.meta or {}) do
     if type(key) == "string" and (key == "format" or key:sub(1, #own) == own) then
       error(("save: '%s' in meta is the library's own"):format(key), 0)
@@ -172,13 +175,14 @@ local function load_state(model, path)
   wrong(path, "no state: neither written by state:save nor a tuned one (blocks.N.att.time_state)")
 end
 
-local function without_place(ok, ...)
-  if ok then return ... end
-  local message = ...
-  error(type(message) == "string" and message:gsub("^[^\n ]*state_file%.lua:%d+: ", "") or message, 2)
+-- f, whose errors name itself in the place of the function of the core that it calls.
+local function called(name, f)
+  local function finish(ok, ...)
+    if ok then return ... end
+    local message = ...
+    error(type(message) == "string" and message:gsub("%f[%w_]%a+_tensors%f[^%w_]", name) or message, 0)
+  end
+  return function(...) return finish(pcall(f, ...)) end
 end
 
-return {
-  save = function(...) return without_place(pcall(save, ...)) end,
-  load = function(...) return without_place(pcall(load_state, ...)) end,
-}
+return { save = called("save", save), load = called("load_state", load_state) }

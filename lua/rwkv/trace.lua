@@ -3,6 +3,7 @@
 -- and the list of the names in the order of computation. A run goes token by token, so that the state can be seen at every
 -- position. Outside no_grad the rest is of one run over all of them, and has its gradient.
 local core = require "rwkv.core"
+local one_sequence = require "rwkv.one_sequence"
 
 local function first_axis(t, length) -- [1,..] or [1,T,..] of a run over T tokens -> [T,..]
   local shape = t:shape()
@@ -35,10 +36,7 @@ local function token_by_token(model, tokens)
 end
 
 return function(model, tokens)
-  if type(tokens) == "table" and type(tokens[1]) == "table" and #tokens == 1 then tokens = tokens[1] end
-  if type(tokens) ~= "table" or type(tokens[1]) ~= "number" then
-    error("trace: expected the tokens of one sequence, a list of numbers", 2)
-  end
+  tokens = one_sequence("trace", model, tokens)
   local rows, names = token_by_token(model, tokens)
   local result = {}
   for name, parts in pairs(rows) do

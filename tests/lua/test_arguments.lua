@@ -311,3 +311,118 @@ test("a message has the script's line, and no path of the library", function()
   end
   if #bad > 0 then error("a path of ours:\n" .. table.concat(bad, "\n")) end
 end)
+
+-- ---- fields, lists ----
+
+-- Each call is refused with the message; `m`, `two` (a state of two sequences) and rwkv are there.
+local function refused(calls)
+  local m = model()
+  local with_two = { m = m, two = m:state(2), v1 = rwkv.model { version = "v1", layers = 1, dim = 8, vocab = 9, ctx = 16 },
+    rwkv = rwkv, print = print }
+  for _, case in ipairs(calls) do
+    local call = assert(load(case[1], "@script.lua", "t", with_two))
+    local ok, message = pcall(call)
+    if ok or message ~= "script.lua:1: " .. case[2] then
+      error(("%s: '%s', expected '%s'"):format(case[1], ok and "was taken" or tostring(message), case[2]))
+    end
+  end
+end
+
+test("a field that is of another type is named", function()
+  refused {
+    { "m:forward({ 1 }, nil, { last = 1 })", "forward: last is a number, expected a boolean" },
+    { "m:forward({ 1 }, nil, { into = 3 })", "forward: into is a number, expected a tensor" },
+    { "m:forward({ 1 }, nil, { into = m })", "forward: into is a model, expected a tensor" },
+    { "m:forward({ 1 }, nil, { hidden = 0 })", "forward: hidden (true or a layer): expected a whole number from 1 to 1, found 0" },
+    { "m:forward({ 1 }, nil, m)", "forward: options are a table, not a model" },
+    { "m:forward(print)", "tokens: expected a list of numbers or a list of lists, found a function" },
+    { "m:loss({ 1 }, { 2 }, { state = 3 })", "loss: state is a number, expected a state" },
+    { "rwkv.model { version = 'v7', layers = 1, dim = 8, vocab = 9, init = 3 }",
+      "rwkv.model: init is a number, expected 'official' or 'uniform'" },
+    { "rwkv.model { version = 'v7', layers = 1, dim = 8, vocab = 9, init = 'unifrom' }",
+      "rwkv.model: there is no init 'unifrom', did you mean 'uniform'? there are: official, uniform" },
+    { "rwkv.adamw(m, { decay_all = 1 })", "adamw: decay_all is a number, expected a boolean" },
+    { "rwkv.adamw(m, { lr = m })", "lr: expected a number, found a model" },
+    { "rwkv.adamw(m, { groups = { { match = '.', freeze = 1 } } })", "rwkv.adamw: group 1: freeze is a number, expected a boolean" },
+    { "rwkv.adamw(m, { warmup = 10, total = 5 })", "adamw: warmup is 10, expected at most total, which is 5" },
+    { "m:save('x', { optimizer = 3 })", "save: optimizer is a number, expected an optimizer" },
+    { "m:save('x', { carried = 3 })", "save: carried is a number, expected a list" },
+    { "m:save('x', { carried = { 3 } })", "save: carried: entry 1 is a number, expected { name =, value = }" },
+    { "m:save('x', { carried = { { name = 'x', value = 3 } } })", "save: carried: entry 1: value is a number, expected a tensor" },
+    { "m:save('x', { carried = { { name = m, value = rwkv.ones(1) } } })", "save: carried: entry 1: name is a model, expected a string" },
+    { "m:save('x', { meta = 3 })", "save: meta is a number, expected a table of texts" },
+    { "two:save('x', { meta = 'x' })", "save: meta is a string, expected a table of texts" },
+    { "two:save('x', { meta = { a = {} } })", "save: meta holds texts under names, found a table under a string" },
+    { "m:load_state()", "bad argument #1 to 'load_state' (string expected, got nil)" },
+    { "rwkv.load()", "load: expected the path of a file, found a nil" },
+    { "rwkv.info(m)", "info: expected the path of a file, found a userdata" },
+    { "two:rows(2, 1)", "rows: from 2 to 1: the last sequence comes before the first" },
+    { "m:param 'emb.weigt'", 'param: this v7 model has no parameter "emb.weigt", did you mean "emb.weight"?' },
+    { "m:weight_bytes 'qqq'", 'weight_bytes: this v7 model has no parameter "qqq"' },
+  }
+  for _, e in ipairs { { { 2, shared = 1 }, "shared is a number, expected a boolean" },
+    { { 2, init = x }, "init is a tensor, expected a number, a name or a function" } } do
+    local hook = rwkv.hook { kind = "decay", name = "odd", params = { w = e[1] }, apply = print }
+    fails(function() rwkv.describe { version = "v7", layers = 1, dim = 8, vocab = 9, hooks = { decay = hook } } end, "parameter w: " .. e[2])
+  end
+end)
+
+test("a list has entries and nothing else", function()
+  local beside = "expected a list, found the key 'a' beside its %d entries"
+  local three = "{ { 1, 2, 3 }, { 1, 2, 3 } }"
+  refused {
+    { "m:forward { 1, 2, a = 3 }", "tokens: " .. beside:format(2) },
+    { "rwkv.tokens { { 1, 2 }, { 1 }, a = 2 }", "tokens: " .. beside:format(2) },
+    { "rwkv.tokens { { 1, 2 }, { 1, 2, a = 2 } }", "tokens: " .. beside:format(2) },
+    { "m:forward(" .. three .. ", nil, { lengths = { 3, 3, a = 1 } })", "lengths: " .. beside:format(2) },
+    { "m:forward(" .. three .. ", nil, { starts = { { 2, 3, a = 1 }, { 2 } } })", "starts: sequence 1: " .. beside:format(2) },
+    { "m:forward(" .. three .. ", nil, { starts = { { 2 }, { 2 }, a = 1 } })", "starts: " .. beside:format(2) },
+    { "m:forward(" .. three .. ", nil, { starts = { { 2 }, { 2, 2 } } })", "starts: sequence 2: 2 comes after 2, expected positions that rise" },
+    { "m:forward({ 1, 2, 3 }, nil, { starts = { 3, 2 } })", "starts: sequence 1: 2 comes after 3, expected positions that rise" },
+    { "rwkv.adamw(m, { betas = { .9, .99, a = 1 } })", "betas: " .. beside:format(2) },
+    { "rwkv.adamw(m, { betas = { .9, .99, .999 } })", "betas: expected a list of two numbers" },
+    { "m:state { 1, 2, a = 3 }", "state: tokens seen: " .. beside:format(2) },
+    { "v1:state { 3, 17 }", "state: sequence 2 has seen 17 tokens, expected at most ctx, which is 16" },
+    { "rwkv.tensor { 1, 2, a = 3 }", "tensor: " .. beside:format(2) },
+    { "rwkv.tensor { { 1, 2 }, { 3, 4 }, a = 3 }", "tensor: " .. beside:format(2) },
+    { "rwkv.zeros { 1, 2, a = 3 }", "sizes of a shape: " .. beside:format(2) },
+    { "rwkv.concat({ rwkv.ones(1), rwkv.ones(1), a = 3 }, 1)", "concat: " .. beside:format(2) },
+    { "m:generate { 1, 2, a = 3 }", "generate: the prompt: " .. beside:format(2) },
+    { "m:generate({ 1 }, { stop_ids = { 1, 2, a = 3 } })", "generate: stop_ids: " .. beside:format(2) },
+  }
+  rwkv.adamw(model(), { warmup = 5, total = 5 })
+  local list = {} -- Lua has it in another order
+  for i = 9, 1, -1 do list[i] = i end
+  equal(rwkv.tensor(list):tolist(), { 1, 2, 3, 4, 5, 6, 7, 8, 9 })
+  equal(rwkv.tokens(list):tolist(), { { 1, 2, 3, 4, 5, 6, 7, 8, 9 } })
+  list.a = 1
+  fails(function() rwkv.tensor(list) end, "tensor: " .. beside:format(9))
+end)
+
+test("what is written in Lua looks at its arguments", function()
+  refused {
+    { "m:check_cuts { { 1, 2, 3 }, { 4, 5, 6 } }", "check_cuts: expected the tokens of one sequence, found 2 sequences" },
+    { "m:check_cuts { 1, 9 }", "check_cuts: token 2 is 9, expected 0 to 8" },
+    { "m:check_cuts(m)", "check_cuts: expected the tokens of one sequence: expected a list of numbers or a list of lists, found a model" },
+    { "m:check_cuts({ 1, 2 }, 'x')", "check_cuts: the tolerance is x, expected a number from 0" },
+    { "m:check_cuts({ 1, 2 }, -1)", "check_cuts: the tolerance is -1, expected a number from 0" },
+    { "m:check_cuts({ 1, 2 }, 0 / 0)", "check_cuts: the tolerance is nan, expected a number from 0" },
+    { "m:trace { { 1 }, { 2 } }", "trace: expected the tokens of one sequence, found 2 sequences" },
+    { "m:trace { 1, 9 }", "trace: token 2 is 9, expected 0 to 8" },
+    { "m.trace(5)", "trace is called as model:trace(..), found a number before it" },
+    { "m:generate()", "generate: expected a prompt, text or a list of ids, found nothing" },
+    { "m:generate({ 1 }, { tokenizer = {} })", "generate: tokenizer: this table has no method 'size'" },
+    { "m:generate({ 1 }, { tokenizer = m })", "generate: tokenizer is a model, expected a tokenizer" },
+    { "m:generate({ 1 }, { state = { 3 } })", "generate: state: entry 1 is a number, expected a state" },
+    { "m:generate({ 1 }, { stop_ids = { 8, 9 } })", "generate: stop_ids: entry 2 is 9, expected an id from 0 to 8" },
+    { "m:generate({ 1 }, { stop_ids = { -1 } })", "generate: stop_ids: entry 1 is -1, expected an id from 0 to 8" },
+    { "rwkv.mixers.attention:state_size()", "state_size: expected a table of sizes { C =, A =, H =, N =, .. }, found a nil" },
+    { "rwkv.mixers.attention:state_size { A = 'x' }", "state_size: A is x, expected a whole number from 1" },
+    { "rwkv.mixers.attention:state_size { H = 2 }", 'state_size: hook time_mix "attention": there is no A among the sizes' },
+    { "rwkv.mixers.attention:state_size({ A = 8 }, -3)", "state_size: tokens: expected a whole number from 0, found -3" },
+  }
+  local m, tokens = model(), rwkv.tokens { 1, 2, 3 }
+  equal(m:trace(tokens).logits:tolist(), m:trace { 1, 2, 3 }.logits:tolist())
+  assert(m:check_cuts(tokens) < 1e-4)
+  equal(rwkv.mixers.attention:state_size({ A = 8 }, 3), 49)
+end)

@@ -72,6 +72,11 @@ test("nothing, what is not there, and what is no name", function()
   for _, name in ipairs(pages.names) do assert(text:find(name, 1, true), text) end
   assert(text:find("rwkv.*adamw"), text)
   assert(printed("nonsense"):find("'nonsense'", 1, true))
+  for word, meant in pairs { ["model:forwrd"] = "model:forward", ["rwkv.tokenzier"] = "rwkv.tokenizer", ["x:linaer"] = "tensor:linear",
+    forwrd = "forward" } do
+    assert(printed(word):find(("did you mean '%s'?"):format(meant), 1, true), printed(word))
+  end
+  assert(not printed("cabbage:soup"):find "did you mean")
   assert(printed(string.format):find "not one of rwkv")
   check.fails(function() rwkv.help(true) end, "boolean")
   check.fails(function() rwkv.help {} end, "table")

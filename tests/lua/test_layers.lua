@@ -166,3 +166,18 @@ test("what cannot be is refused by name", function()
   local state = rwkv.model(design { time_mix = { [2] = "attention" } }):state()
   fails(function() rwkv.model(design { time_mix = { [3] = "attention" } }):forward({ 1 }, state) end, "another model")
 end)
+
+test("a file names the hook that it lacks", function()
+  for _, hooks in ipairs { { decay = ramp }, { decay = { [2] = ramp } }, { decay = ramp, time_mix = { [2] = "attention" } } } do
+    rwkv.model(design(hooks)):save(path)
+    local meta, entries = select(2, rwkv.load_tensors(path)), {}
+    for name, e in pairs((rwkv.load_tensors(path))) do
+      entries[#entries + 1] = { name = name:gsub("layers%-ramp", "layers-gone"), value = e.value }
+    end
+    meta["aviary.hooks"] = meta["aviary.hooks"]:gsub("layers%-ramp", "layers-gone")
+    rwkv.save_tensors(path, entries, meta)
+    for _, call in ipairs { rwkv.load, rwkv.info } do
+      fails(function() call(path) end, "test_layers.lua", path .. ': it has the decay hook "layers-gone"', "define it before")
+    end
+  end
+end)

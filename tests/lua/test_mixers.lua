@@ -288,3 +288,11 @@ check.test("heads of odd size have no rotary positions", function()
     check.fails(function() model_of(name, "v7", 10, 5):forward(tokens) end, "even size, found 5")
   end
 end)
+
+check.test("their names are not for hooks of scripts", function()
+  for name in pairs(rwkv.mixers) do
+    check.fails(function() rwkv.hook { kind = "time_mix", name = name, apply = print } end,
+      ("test_mixers.lua"), ("rwkv.hook: a time_mix called '%s' is built in; choose another name"):format(name))
+  end
+  rwkv.hook { kind = "decay", name = "attention", apply = print } -- of another kind
+end)

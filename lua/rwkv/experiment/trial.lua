@@ -68,9 +68,10 @@ end
 -- ---- training ----
 
 local function optimizer(model, c)
+  local steps = math.max(math.ceil(c.examples / c.batch), c.warmup) -- a short run ends while it warms up
   return core.adamw(model, { lr = c.lr, betas = { c.beta1, c.beta2 }, eps = c.eps, weight_decay = c.weight_decay,
     decay_all = c.decay_all, clip = c.clip, warmup = c.warmup, final = c.final_lr,
-    total = c.schedule == "cosine" and math.ceil(c.examples / c.batch) or 0 })
+    total = c.schedule == "cosine" and steps or 0 })
 end
 
 -- Puts all that draws random numbers to the place of what comes next: a step, a test, ..

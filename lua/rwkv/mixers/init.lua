@@ -1,9 +1,12 @@
 -- Other ways to mix over time, as hooks of kind time_mix: rwkv.model{ version = "v7", hooks = { time_mix = "mamba" } }.
 -- Their heads are d.H of size d.N (head_size). See lua/pages/mixers.md.
-local define = require "rwkv.hooks".define
+local hooks = require "rwkv.hooks"
 
 local mixers = {}
-local function add(q) mixers[q.name] = define(q) end
+local function add(q)
+  mixers[q.name] = hooks.define(q)
+  hooks.reserve(mixers[q.name])
+end
 
 add((require "rwkv.mixers.attention"))
 add((require "rwkv.mixers.linear_attention"))

@@ -10,11 +10,11 @@ local generate = {}
 -- Options of the sampler, which checks them; and our own, of which types, and in a word.
 local of_sampler = { "temperature", "top_p", "top_k", "presence", "frequency", "decay", "seed", "logits", "memory" }
 local kinds = {
-  tokenizer = { table = true, userdata = true, word = "tokenizer" },
+  tokenizer = { table = true, ["rwkv.tokenizer"] = true, word = "tokenizer" },
   max_tokens = { number = true, word = "number" },
   stop = { string = true, table = true, word = "text or a list of texts" },
   stop_ids = { table = true, word = "list of ids" },
-  state = { userdata = true, table = true, word = "state or a list of states" },
+  state = { ["rwkv.state"] = true, table = true, word = "state or a list of states" },
   on_token = { ["function"] = true, word = "function" },
   on_read = { ["function"] = true, word = "function" },
   piece = { number = true, word = "number" },
@@ -24,14 +24,33 @@ for _, name in ipairs(of_sampler) do kinds[name] = {} end
 
 local function fail(...) error("generate: " .. string.format(...), 0) end
 
+-- A table that is none is asked for what it does not have before anything else is done.
+local function check_tokenizer(tokenizer)
+  for _, method in ipairs(type(tokenizer) == "table" and { "size", "encode", "bytes", "kind" } or {}) do
+    if type(tokenizer[method]) ~= "function" then fail("tokenizer: this table has no method '%s'", method) end
+  end
+end
+
+local function kind_of(value) return type(value) == "userdata" and tostring(getmetatable(value)) or type(value) end
+
 local function check_kinds(options)
   if type(options) ~= "table" then fail("expected a table of options, found a %s", type(options)) end
   for name, value in pairs(options) do
     if not kinds[name] then
       fail("there is no option '%s'%s", tostring(name), nearest.listed(name, sorted(kinds)))
     end
-    if kinds[name].word and not kinds[name][type(value)] then
-      fail("%s is a %s, expected a %s", name, type(value), kinds[name].word)
+    if kinds[name].word and not kinds[name][kind_of(value)] then
+      fail("%s is a %s, expected a %s", name, (kind_of(value):gsub("^rwkv%.", "")), kinds[name].word)
+    end
+  end
+  check_tokenizer(options.tokenizer)
+end
+
+-- A list, and nothing beside it.
+local function check_list(list, what)
+  for key in pairs(list) do
+    if math.type(key) ~= "integer" or key < 1 or key > #list then
+      fail("%s: expected a list, found the key '%s' beside its %d entries", what, tostring(key), #list)
     end
   end
 end
@@ -45,6 +64,7 @@ end
 local function stops_of(stop, tokenizer)
   if type(stop) == "string" then stop = { stop } end
   if stop and not tokenizer then fail("stop: texts need a tokenizer; without one there is stop_ids") end
+  check_list(stop or {}, "stop")
   for i, text in ipairs(stop or {}) do
     if type(text) ~= "string" or text == "" then fail("stop: text %d is %s, expected some text", i, text == "" and "empty" or "a " .. type(text)) end
   end
@@ -54,11 +74,16 @@ end
 -- Both official vocabularies have the end of a text as id 0; of bytes and characters every id is one.
 local with_end = { world = true, bpe = true }
 
-local function stop_ids_of(list, tokenizer)
-  if not list then list = tokenizer and with_end[tokenizer:kind()] and { 0 } or {} end
+local function stop_ids_of(list, tokenizer, vocab)
   local set = {}
+  if not list then return tokenizer and with_end[tokenizer:kind()] and { [0] = true } or set end
+  check_list(list, "stop_ids")
   for i, id in ipairs(list) do
-    set[math.tointeger(id) or fail("stop_ids: entry %d is %s, expected an id", i, tostring(id))] = true
+    local known = math.tointeger(id)
+    if not known or known < 0 or known >= vocab then
+      fail("stop_ids: entry %d is %s, expected an id from 0 to %d", i, tostring(id), vocab - 1)
+    end
+    set[known] = true
   end
   return set
 end
@@ -69,8 +94,9 @@ local function ids_of(prompt, tokenizer, what)
     if not tokenizer then fail("%s is text: it needs a tokenizer", what) end
     prompt = tokenizer:encode(prompt)
   elseif type(prompt) ~= "table" then
-    fail("%s is a %s, expected text or a list of ids", what, type(prompt))
+    fail("%s is a %s, expected text or a list of ids", what, (kind_of(prompt):gsub("^rwkv%.", "")))
   end
+  check_list(prompt, what)
   if #prompt == 0 then fail("%s is empty: there is nothing to go on from", what) end
   return prompt
 end
@@ -78,9 +104,12 @@ end
 -- A list of the states that the prompts begin with, as copies.
 local function states_of(model, state, count)
   if type(state) == "table" and #state ~= count then fail("state: a list of %d states for %d prompts", #state, count) end
+  if type(state) == "table" then check_list(state, "state") end
   local states = {}
   for i = 1, count do
-    local from = type(state) == "table" and state[i] or state
+    local from = state
+    if type(state) == "table" then from = state[i] end
+    if from ~= nil and kind_of(from) ~= "rwkv.state" then fail("state: entry %d is a %s, expected a state", i, type(from)) end
     states[i] = from and from:copy() or model:state(1)
     if states[i]:batch() ~= 1 then fail("state %d is a batch of %d; each prompt has a state of its own", i, states[i]:batch()) end
   end
@@ -99,7 +128,7 @@ function generate.run(model, prompts, options)
   check_kinds(options)
   local tokenizer, sequences = options.tokenizer, {}
   local max_tokens, piece = whole(options, "max_tokens", 1, 256), whole(options, "piece", 1, 256)
-  local stop, stop_ids = stops_of(options.stop, tokenizer), stop_ids_of(options.stop_ids, tokenizer)
+  local stop, stop_ids = stops_of(options.stop, tokenizer), stop_ids_of(options.stop_ids, tokenizer, model:config().vocab)
   local states, first = states_of(model, options.state, #prompts), whole(options, "first", 1, 1)
   for i, prompt in ipairs(prompts) do
     local on_token = options.on_token
@@ -115,6 +144,7 @@ local function is_batch(prompt) return type(prompt) == "table" and (type(prompt[
 
 function generate.generate(model, prompt, options)
   local batch = is_batch(prompt)
+  if prompt == nil then fail "expected a prompt, text or a list of ids, found nothing" end
   local r = generate.run(model, batch and prompt or { prompt }, options or {})
   repeat until not r:step()
   local texts, states, details = {}, {}, {}

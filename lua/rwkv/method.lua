@@ -1,0 +1,14 @@
+-- method(class, name, f): a method that is written in Lua. It is given an object of the class, and its errors name the line
+-- that called it.
+local at_caller = require "rwkv.at_caller"
+local core = require "rwkv.core"
+
+return function(class, name, f)
+  core.private.add_method(class, name, at_caller(function(object, ...)
+    local kind = type(object) == "userdata" and getmetatable(object) or type(object)
+    if kind ~= "rwkv." .. class then
+      error(("%s is called as %s:%s(..), found a %s before it"):format(name, class, name, (tostring(kind):gsub("^rwkv%.", ""))), 0)
+    end
+    return f(object, ...)
+  end))
+end
