@@ -25,7 +25,7 @@ do for [format in kinds("png svg pdf")] {
   set title "As long as in training: against what is kept" offset 0,-0.6
   set format x "%.0f"
   set xlabel "numbers kept of a sequence, all layers (equal ones side by side)" offset 0,0.4
-  set ylabel "accuracy on held-out examples"
+  set ylabel "accuracy on held-out examples (range: over seeds)"
   plot for [i = 1:words(models)] v = word(models, i) $data using (x(v, "state", "state_floats") * aside(i)):(column("mean")): \
       (column("low")):(column("high")) with yerrorbars lw 1.2 lc rgb colour(v) pt point(v) ps 0 notitle, \
     for [i = 1:words(models)] v = word(models, i) $data using (x(v, "state", "state_floats") * aside(i)):(column("mean")) \
