@@ -11,6 +11,7 @@ local function text(shape) return "[" .. table.concat(shape, ",") .. "]" end
 local recording -- { made =, facts =, sizes =, why = }, while a step is being recorded
 function stand_in.cannot(...)
   local why = string.format(...)
+  if not recording then error("this stood for a tensor while a step was recorded, and is none", 0) end
   recording.why = recording.why or why
   error(why, 0)
 end
@@ -21,7 +22,7 @@ local cannot = stand_in.cannot
 local class = { __metatable = "recorded" }
 
 local function fact(x)
-  return recording.facts[x] or cannot("it computes with a %s", type(x) == "userdata" and "tensor that it was not given"
+  return recording and recording.facts[x] or cannot("it computes with a %s", type(x) == "userdata" and "tensor that it was not given"
     or type(x) == "table" and "table" or type(x))
 end
 
@@ -241,8 +242,11 @@ function methods.squeeze(x, axis)
   return reshape(x, shape)
 end
 
+function class.__tostring()
+  return recording and cannot "it prints a tensor" or "what stood for a tensor while a step was recorded"
+end
 function class.__index(_, name) return methods[name] or cannot("it asks a tensor for '%s'", tostring(name)) end
-for _, event in ipairs { "__newindex", "__len", "__call", "__concat", "__tostring", "__lt", "__le", "__pairs", "__mod",
+for _, event in ipairs { "__newindex", "__len", "__call", "__concat", "__lt", "__le", "__pairs", "__mod",
   "__idiv", "__name" } do
   class[event] = class[event] or function() cannot("it asks a tensor for what it is (%s)", event:sub(3)) end
 end

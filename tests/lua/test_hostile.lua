@@ -165,8 +165,7 @@ test("a failed run leaves the state whole", function()
   local t = m:state(1)
   m:forward({ 1, 2 }, t)
   for _, bad in ipairs { 0 / 0, 1e30, -1, 5 } do
-    t:set("tokens", rwkv.full(bad, 1, 2))
-    fails(function() rwkv.no_grad(function() m:forward({ 1 }, t) end) end, "expected 0 to")
+    fails(function() t:set("tokens", rwkv.full(bad, 1, 2)) end, "expected a whole number from 0 to 4")
   end
   t:set("tokens", rwkv.full(1, 1, 2))
   m:forward({ 1, 2 }, t)
