@@ -10,7 +10,7 @@ local names_of = require "rwkv.golden.names"
 -- [B,1,..] of each token -> [B,T,n]
 local function over_time(parts)
   if #parts == 1 then return parts[1] end
-  return core.no_grad(function() return core.concat(parts, 2) end)
+  return core.no_grad(function() return core.concat(table.move(parts, 1, #parts, 1, {}), 2) end)
 end
 
 -- What was seen at each position: rows[name] = { shape = that of one token without B and 1, or nil if it is the same at

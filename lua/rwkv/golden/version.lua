@@ -1,6 +1,6 @@
 -- Of which version a file of somebody else's is, as far as its metadata or the names of its weights tell.
 local core = require "rwkv.core"
-local hooks = require "rwkv.hooks"
+local models = require "rwkv.models"
 
 local tiny = { layers = 2, dim = 8, head_size = 4, vocab = 4, ctx = 4 }
 
@@ -12,7 +12,7 @@ local function parameters(version)
   local q, set = { version = version }, {}
   for name, value in pairs(tiny) do if name ~= "ctx" or version == "v1" then q[name] = value end end
   if version == "v4" then q.head_size = nil end
-  for name in hooks.model(q):parameters() do set[anywhere(name)] = true end
+  for name in models.model(q):parameters() do set[anywhere(name)] = true end
   return set
 end
 
