@@ -101,7 +101,6 @@ static void complete(Dims *d)
 {
   if (!d->F) d->F = 4 * d->C;
   if (!d->Q) d->Q = 256;
-  if (d->H || d->N) d->A = d->C, dims_complete_heads("v3", d, 64); /* for hooks only, as in v4 */
 }
 
 static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 12.0 * d->C; }

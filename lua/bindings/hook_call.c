@@ -25,8 +25,10 @@ void push_hook_sizes(lua_State *L, const Version *v, const Dims *d, HookSlot slo
   const char *streams = slot == HOOK_SHIFT ? v->streams : slot == HOOK_FFN_SHIFT ? v->ffn_streams : NULL;
   lua_createtable(L, 0, 16);
   set_size(L, "layers", d->L), set_size(L, "vocab", d->V), set_size(L, "C", d->C);
-  int A = d->A ? d->A : d->C; /* a version without heads has one */
-  set_size(L, "A", A), set_size(L, "F", d->F), set_size(L, "H", d->H ? d->H : 1), set_size(L, "N", d->N ? d->N : A);
+  int A = d->A ? d->A : d->C,
+      N = d->N ? d->N : A; /* a version without heads has one, or those that head_size asks for */
+  if (!d->H && A % N) luaL_error(L, "%s: %d channels cannot be split into heads of size %d", v->name, A, N);
+  set_size(L, "A", A), set_size(L, "F", d->F), set_size(L, "H", d->H ? d->H : A / N), set_size(L, "N", N);
   if (d->Dw) set_size(L, "decay_rank", d->Dw);
   if (d->Da) set_size(L, "iclr_rank", d->Da);
   if (d->Dv) set_size(L, "value_rank", d->Dv);
