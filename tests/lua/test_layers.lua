@@ -181,3 +181,16 @@ test("a file names the hook that it lacks", function()
     end
   end
 end)
+
+test("a version without heads has those of head_size for mixers", function()
+  for _, version in ipairs { "v1", "v2", "v3", "v4" } do
+    for name in pairs(rwkv.mixers) do
+      local q = design({ time_mix = { [2] = name } }, { version = version })
+      local model = rwkv.model(q)
+      model:save(path)
+      rwkv.no_grad(function() equal((rwkv.load(path):forward(tokens)):tolist(), (model:forward(tokens)):tolist()) end)
+      q.head_size = 6
+      fails(function() rwkv.model(q) end, "16 channels", "heads of size 6")
+    end
+  end
+end)
