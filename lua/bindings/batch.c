@@ -3,12 +3,11 @@
 
 static const char *const own_options[] = {"lengths", "starts"};
 
-/* The table of options at index 4, or an empty one; with what every run knows, and what this one does. */
+/* The table of options at index 4 has what every run knows, and what this one does. */
 static void check_options(lua_State *L, const char *function, const char *const *options)
 {
   const char *known[12] = {own_options[0], own_options[1]};
   for (int i = 0; options[i]; i++) known[i + 2] = options[i];
-  if (lua_isnil(L, 4)) lua_newtable(L), lua_replace(L, 4);
   if (!lua_istable(L, 4)) luaL_error(L, "%s: options are a table, not a %s", function, type_text(L, 4));
   known_fields(L, 4, function, known);
 }
@@ -78,7 +77,7 @@ Batch read_batch(lua_State *L, const char *function, const char *const *options)
 {
   Batch b = {0};
   const Tokens *tokens = NULL;
-  check_options(L, function, options);
+  if (!lua_isnil(L, 4)) check_options(L, function, options);
   if (is_tensor(L, 2)) {
     b.vectors = check_operand(L, 2);
     if (b.vectors->axes != 3) luaL_error(L, "%s: vectors are [B,T,C], found %s", function, tensor_shape(b.vectors));
@@ -87,6 +86,7 @@ Batch read_batch(lua_State *L, const char *function, const char *const *options)
     tokens = check_sequences(L, 2, "tokens");
     b.tokens = tokens->id, b.B = tokens->B, b.T = tokens->T, b.length = tokens->length;
   }
+  if (lua_isnil(L, 4)) return b;
   const int *lengths = read_lengths(L, &b);
   if (lengths && b.length) luaL_error(L, "lengths: the lists of tokens have lengths of their own");
   if (lengths) b.length = lengths;

@@ -169,7 +169,7 @@ void open_tokens(lua_State *L);
 /* ---- what a model is run over (batch.c) ---- */
 
 /* The tokens [B,T] or vectors [B,T,C] at index 2 with the options at index 4, which may be nil: lengths, starts, and
-   those in the list, which ends with NULL. What it refers to stays on the stack; index 4 becomes a table. */
+   those in the list, which ends with NULL. What it refers to stays on the stack. */
 Batch read_batch(lua_State *L, const char *function, const char *const *options);
 
 /* ---- the rest ---- */

@@ -60,7 +60,7 @@ static int forward(lua_State *L)
   Model *m = check_model(L, 1);
   lua_settop(L, 4);
   const Batch b = read_batch(L, "forward", (const char *const[]){"last", "hidden", "into", NULL});
-  ForwardOptions o = read_forward_options(L, 4, m);
+  ForwardOptions o = lua_isnil(L, 4) ? (ForwardOptions){.last = false} : read_forward_options(L, 4, m);
   int shape[] = {b.B, o.last ? 1 : b.T, o.hidden ? m->d.C : m->d.V};
   if (o.into && (o.into->axes != 3 || memcmp(o.into->shape, shape, sizeof shape)))
     return luaL_error(L, "forward: into is %s, expected %s", tensor_shape(o.into), shape_text(3, shape));
@@ -86,6 +86,7 @@ static Scored scored_arguments(lua_State *L, const char *function, const char *c
 {
   Scored s = {.tape = step_tape(L), .model = check_model(L, 1)};
   lua_settop(L, 4);
+  if (lua_isnil(L, 4)) lua_newtable(L), lua_replace(L, 4);
   s.targets = check_sequences(L, 3, "targets");
   s.batch = read_batch(L, function, options);
   if (s.batch.B != s.targets->B || s.batch.T != s.targets->T)

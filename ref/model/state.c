@@ -117,6 +117,7 @@ static void check_hook(const State *s, const Model *m, HookSlot slot, int layer)
 
 void state_check(const State *s, const Model *m)
 {
+  if (s->version == m->version && memcmp(&s->d, &m->d, sizeof s->d) == 0) return;
   if (s->version != m->version || s->d.L != m->d.L)
     rwkv_fail("the state is of another model: %s, %d layers", s->version->name, s->d.L);
   for (int i = 0; i < m->d.L * HOOK_SLOTS; i++) check_hook(s, m, (HookSlot)(i % HOOK_SLOTS), i / HOOK_SLOTS);

@@ -64,8 +64,20 @@ static bool may_differ(const Batch *b, const State *st)
   return differ;
 }
 
+/* All of the batch at once. */
+static Stretches one_stretch(Tape *tp, const Batch *b, const State *st)
+{
+  size_t rows = (size_t)b->B;
+  int64_t *seen = arena_alloc(&tp->arena, 2 * rows * sizeof *seen);
+  Stretch *s = arena_alloc(&tp->arena, sizeof *s);
+  *s = (Stretch){.T = b->T, .count = b->B, .seen = seen};
+  for (int row = 0; row < b->B; row++) seen[row] = st->seen[row], seen[b->B + row] = st->seen[row] + b->T;
+  return (Stretches){s, 1, seen + b->B};
+}
+
 Stretches stretches_of(Tape *tp, const Model *m, const Batch *b, const State *st)
 {
+  if (!b->length && !may_differ(b, st)) return one_stretch(tp, b, st);
   size_t rows = (size_t)b->B;
   int pieces = 0;
   bool *cut = cuts_of(tp, b);
