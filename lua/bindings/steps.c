@@ -45,7 +45,8 @@ static StepInstruction read_instruction(lua_State *L, int list)
   lua_rawgeti(L, list, 1);
   StepInstruction q = t_steps_instruction(luaL_checkstring(L, -1));
   lua_pop(L, 1);
-  q.a = entry(L, list, 2) - 1, q.b = entry(L, list, 3) - 1;
+  int a = entry(L, list, 2), b = entry(L, list, 3);
+  q.a = a > 0 ? a - 1 : 0, q.b = b > 0 ? b - 1 : 0; /* what an instruction does not use is some register */
   q.scale = number_entry(L, list, 4, 1), q.offset = number_entry(L, list, 5, 0);
   return q;
 }

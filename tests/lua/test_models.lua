@@ -90,7 +90,8 @@ test("models of one's own stand in a file of one's own, whose hooks belong to th
   local tables = shell(("ls %s/out/*.figure.tsv"):format(home))
   has(tables, "mqar_versions.quick.models=v4+mine.models-file=")
   local head = shell("head -3 " .. tables:gsub("\n", ""))
-  has(head, "--models-file", "not of the commit: ", own)
+  has(head, "--models-file")
+  if rwkv.commit ~= "unknown" then has(head, "not of the commit: ", own) end -- a checkout of git
   write_own(0.25)
   text = versions("--models 'v4 mine' --models-file " .. own)
   has(text, "1 of 2 runs were finished before")
