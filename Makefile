@@ -164,7 +164,7 @@ $(filter %/plots,$(LINKS)): $(wildcard plots/*) | $(READY)
 # take it for changed, and everything for old.
 $(BUILD)/commit.h: FORCE
 	+@mkdir -p $(BUILD)
-	+@if id=$$(git rev-parse --short=10 HEAD 2>/dev/null); then \
+	+@if id=$$(git rev-parse --short=10 HEAD 2>/dev/null) && [ -z "$$(git rev-parse --show-cdup)" ]; then \
 	  files=$(BUILD)/commit.$$id; \
 	  [ -f $$files ] || { rm -f $(BUILD)/commit.[0-9a-f]*; git archive HEAD '*.lua' | tar -x --to-command=sha256sum | \
 	    sed 's/^\(.\{16\}\).*/  "\1", \\/' >$$files; }; \

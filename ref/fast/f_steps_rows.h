@@ -258,7 +258,7 @@ static void run_flow(const Flow *f, real *const *at)
     for (size_t r = 0; r < l->rows; r += l->tile) {
       size_t rows = smaller(l->tile, l->rows - r);
       for (const Code *q = f->code + l->first, *end = q + l->codes; q < end; q++) {
-        const real *in[CODE_INPUTS];
+        const real *in[CODE_INPUTS] = {NULL};
         for (int k = 0; k < q->ins; k++) in[k] = q->in[k] < 0 ? NULL : at[q->in[k]] + r * q->of[k].move;
         real *y = at[q->out] + r * q->to.move;
         if (q->ins < 2) in[1] = in[0];
