@@ -85,8 +85,8 @@ static int detach(lua_State *L) /* s:detach() -> s, cut off from the tape */
 static int get(lua_State *L)
 {
   const State *s = check_state(L, 1);
+  const Tape *tp = step_tape(L); /* first: where a step ends, the state keeps its values elsewhere */
   Tensor *t = s->now[state_index(s, luaL_checkstring(L, 2))];
-  const Tape *tp = step_tape(L);
   if (t->needs_grad && s->tape == tp && tp->recording) push_step(L, t);
   else new_copy(L, t);
   return 1;
@@ -99,9 +99,10 @@ static int set(lua_State *L)
   State *s = check_state(L, 1);
   int i = state_index(s, luaL_checkstring(L, 2));
   const Tensor *t = check_numbers(L, 3);
+  if (t->needs_grad) step_tape(L), t = check_numbers(L, 3); /* of the step that begins here, if the last one is over */
   if (!tensor_same_shape(t, s->now[i]))
     return luaL_error(L, "set: %s is %s, found %s", lua_tostring(L, 2), tensor_shape(s->now[i]), tensor_shape(t));
-  Tape *tp = step_tape(L);
+  Tape *tp = step_tape_as_it_is(L);
   if (tp->recording) step_pin(L, 1);
   if (tp->recording && t->needs_grad) state_put(s, tp, i, check_operand(L, 3));
   else state_set(s, tp, i, t);
