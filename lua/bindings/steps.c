@@ -96,9 +96,10 @@ static int op_steps(lua_State *L) /* run_steps(program, {inputs}, T, S [B,H,numb
 
 /* ---- the variables that a function has from outside: recording must leave them as they were ---- */
 
-static int upvalues(lua_State *L) /* upvalues(f) -> { value.. }, n of them */
+static int upvalues(lua_State *L) /* upvalues(f) -> { value.. }, n of them; nil for a function of C, which no script changes */
 {
   luaL_checktype(L, 1, LUA_TFUNCTION);
+  if (lua_iscfunction(L, 1)) return 0;
   lua_newtable(L);
   for (int i = 1; lua_getupvalue(L, 1, i); i++) lua_rawseti(L, 2, i);
   return 1;

@@ -9,34 +9,33 @@ local outside = {}
 
 local most = 5000 -- values
 
-local libraries = { [core] = true, [string] = true, [table] = true, [math] = true, [os] = true, [io] = true,
-  [coroutine] = true, [utf8] = true }
-
-local function is_library(t)
-  if libraries[t] then return true end
-  for _, copy in pairs(core.private.copies or {}) do if copy == t then return true end end
-  return false
+-- What is not looked at, as a set: the tables of the libraries.
+local function libraries()
+  local set = { [core] = true, [string] = true, [table] = true, [math] = true, [os] = true, [io] = true, [coroutine] = true,
+    [utf8] = true }
+  for _, copy in next, core.private.copies or {} do set[copy] = true end
+  return set
 end
 
 function outside.of(f)
-  local before, queue, seen, count = { functions = {}, tables = {} }, { f }, { [f] = true }, 0
-  local function reach(value)
-    local kind = type(value)
-    if (kind == "function" or kind == "table" and not is_library(value)) and not seen[value] then
-      seen[value] = true
-      queue[#queue + 1] = value
-    end
-  end
-  local at = 1
+  local before, queue, seen, count, at = { functions = {}, tables = {} }, { f }, libraries(), 0, 1
+  seen[f] = true
   while queue[at] do
-    local x = queue[at]
-    local values = {}
-    if type(x) == "function" then values = upvalues(x)
-    else for k, v in next, x do values[k] = v end end
-    before[type(x) == "function" and "functions" or "tables"][x] = values
+    local x, values = queue[at], {}
+    if type(x) == "function" then
+      local of_lua = upvalues(x) -- nil: of C, which no script changes
+      values, before.functions[x] = of_lua or values, of_lua
+    else
+      for k, v in next, x do values[k] = v end
+      before.tables[x] = values
+    end
     for _, v in next, values do
       count = count + 1
-      reach(v)
+      local kind = type(v)
+      if (kind == "function" or kind == "table") and not seen[v] then
+        seen[v] = true
+        queue[#queue + 1] = v
+      end
     end
     if count > most then return nil end
     at = at + 1
