@@ -68,7 +68,7 @@ static const bool *read_starts(lua_State *L, const Batch *b)
   for (int i = 0; i < b->B; i++) {
     if (!nested) lua_pushvalue(L, table);
     else if (lua_rawgeti(L, table, i + 1) != LUA_TTABLE) luaL_error(L, "starts: sequence %d is not a list", i + 1);
-    read_row(L, starts + (size_t)i * (size_t)b->T, i + 1, b->length ? b->length[i] : b->T);
+    read_row(L, starts + (size_t)i * (size_t)b->T, i + 1, batch_length(b, i));
   }
   return starts;
 }

@@ -39,9 +39,8 @@ static ForwardOptions read_forward_options(lua_State *L, int index, const Model 
 /* The last position of each sequence of y [B,T,C]: [B,1,C]. */
 static Tensor *last_of(Tape *tp, Tensor *y, const Batch *b)
 {
-  int *row = arena_alloc(&tp->arena, (size_t)b->B * sizeof *row);
-  for (int i = 0; i < b->B; i++) row[i] = i * b->T + (b->length ? b->length[i] : b->T) - 1;
-  return t_rows(tp, t_reshape(tp, y, 2, (int[]){b->B * b->T, y->shape[2]}), row, 2, (int[]){b->B, 1});
+  Tensor *flat = t_reshape(tp, y, 2, (int[]){b->B * b->T, y->shape[2]});
+  return t_rows(tp, flat, model_last_positions(tp, b), 2, (int[]){b->B, 1});
 }
 
 static Tensor *run_forward(Tape *tp, Model *m, const Batch *b, State *st, const ForwardOptions *o)
@@ -93,7 +92,7 @@ static Scored scored_arguments(lua_State *L, const char *function, const char *c
     luaL_error(L, "%s: tokens [%d,%d] and targets [%d,%d] differ", function, s.batch.B, s.batch.T, s.targets->B,
                s.targets->T);
   for (int b = 0; b < s.batch.B; b++) {
-    int tokens = s.batch.length ? s.batch.length[b] : s.batch.T;
+    int tokens = batch_length(&s.batch, b);
     int targets = s.targets->length ? s.targets->length[b] : s.targets->T;
     if (targets < tokens)
       luaL_error(L, "%s: sequence %d has %d tokens and %d targets", function, b + 1, tokens, targets);

@@ -96,7 +96,8 @@ static int op_steps(lua_State *L) /* run_steps(program, {inputs}, T, S [B,H,numb
 
 /* ---- the variables that a function has from outside: recording must leave them as they were ---- */
 
-static int upvalues(lua_State *L) /* upvalues(f) -> { value.. }, n of them; nil for a function of C, which no script changes */
+static int
+upvalues(lua_State *L) /* upvalues(f) -> { value.. }, n of them; nil for a function of C, which no script changes */
 {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   if (lua_iscfunction(L, 1)) return 0;

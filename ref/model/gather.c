@@ -61,8 +61,7 @@ static int *places(const Gathered *g)
   for (size_t i = 0; i < n; i++) place[i] = -1;
   for (int k = 0; k < g->all->count; k++) {
     const Stretch *s = &g->all->list[k];
-    for (int i = 0; i < s->count * s->T; i++)
-      place[(s->row ? s->row[i / s->T] : i / s->T) * b->T + s->from + i % s->T] = at++;
+    for (int i = 0; i < s->count * s->T; i++) place[stretch_position(s, i, b->T)] = at++;
   }
   return place;
 }

@@ -90,6 +90,15 @@ int layout_state_count(const Version *v, const Dims *d, int layer)
   return n;
 }
 
+int layout_states(const Version *v, const Dims *d)
+{
+  int n = v->global_state.count;
+  for (int layer = 0; layer < d->L; layer++) n += layout_state_count(v, d, layer);
+  return n;
+}
+
+bool layout_grows(const LayoutState *p) { return p->there && p->spec->shape.size[0] == offsetof(Dims, history); }
+
 LayoutState layout_state(const Version *v, const Dims *d, int i)
 {
   for (int layer = 0; layer < d->L; layer++) {

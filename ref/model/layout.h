@@ -31,7 +31,9 @@ typedef struct {
   int slot;  /* of a hook's; -1: the version's own */
   bool there;
 } LayoutState;
-int layout_state_count(const Version *v, const Dims *d, int layer);
+int layout_state_count(const Version *v, const Dims *d, int layer); /* of a layer */
+int layout_states(const Version *v, const Dims *d);                 /* all of them */
+bool layout_grows(const LayoutState *p);                            /* its first size is that of the tokens seen */
 LayoutState layout_state(const Version *v, const Dims *d, int i);
 
 #endif

@@ -175,6 +175,10 @@ typedef struct {
 } Batch;
 #define TOKENS(id, rows, positions) (&(Batch){.tokens = (id), .B = (rows), .T = (positions)})
 
+static inline int batch_length(const Batch *b, int row) { return b->length ? b->length[row] : b->T; }
+/* The last position of each sequence, of [B,T], in the tape's arena. */
+int *model_last_positions(Tape *tp, const Batch *b);
+
 /* st is read as the state before and left as the state after, of each sequence after its own end (as it was, if the run
    fails); T may be 1, and a sequence may be cut anywhere. Returns logits [B,T,V], zeros where a sequence has ended. */
 Tensor *model_logits(Tape *tp, Model *m, const Batch *batch, State *st);

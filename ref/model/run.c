@@ -22,7 +22,7 @@ typedef struct {
 static void check_ids(const char *what, const int *id, const Batch *b, int low, int V)
 {
   for (int i = 0; i < b->B * b->T; i++) {
-    bool padding = b->length && i % b->T >= b->length[i / b->T];
+    bool padding = i % b->T >= batch_length(b, i / b->T);
     if (!padding && (id[i] < low || id[i] >= V))
       rwkv_fail("%s: %d at sequence %d, position %d, expected 0 to %d", what, id[i], i / b->T + 1, i % b->T + 1, V - 1);
   }
@@ -72,7 +72,7 @@ static const int *tokens_of(const Run *r, const Stretch *s)
   if (!b->tokens || (!s->row && s->T == b->T)) return b->tokens;
   int *tokens = arena_alloc(&r->tp->arena, (size_t)s->count * (size_t)s->T * sizeof *tokens);
   for (int i = 0; i < s->count; i++)
-    memcpy(tokens + i * s->T, b->tokens + (s->row ? s->row[i] : i) * b->T + s->from, (size_t)s->T * sizeof *tokens);
+    memcpy(tokens + i * s->T, b->tokens + stretch_position(s, i * s->T, b->T), (size_t)s->T * sizeof *tokens);
   return tokens;
 }
 
@@ -81,7 +81,7 @@ static Tensor *vectors_of(const Run *r, const Stretch *s)
   const Batch *b = r->batch;
   if (!b->vectors || (!s->row && s->T == b->T)) return b->vectors;
   int *at = arena_alloc(&r->tp->arena, (size_t)s->count * (size_t)s->T * sizeof *at);
-  for (int i = 0; i < s->count * s->T; i++) at[i] = (s->row ? s->row[i / s->T] : i / s->T) * b->T + s->from + i % s->T;
+  for (int i = 0; i < s->count * s->T; i++) at[i] = stretch_position(s, i, b->T);
   Tensor *flat = t_reshape(r->tp, b->vectors, 2, (int[]){b->B * b->T, r->m->d.C});
   return t_rows(r->tp, flat, at, 2, (int[]){s->count, s->T});
 }
@@ -136,7 +136,7 @@ static int wanted_in(const Run *r, const Stretch *s, const int *wanted, int *pos
 {
   int n = 0, T = r->batch->T;
   for (int i = 0; i < s->count * s->T; i++) {
-    int at = (s->row ? s->row[i / s->T] : i / s->T) * T + s->from + i % s->T;
+    int at = stretch_position(s, i, T);
     if (wanted[at] < 0) continue;
     place[wanted[at]] = from + n;
     position[n++] = i;
@@ -223,12 +223,17 @@ Tensor *model_hidden(Tape *tp, Model *m, const Batch *batch, State *st, int laye
   return hidden.t;
 }
 
+int *model_last_positions(Tape *tp, const Batch *b)
+{
+  int *last = arena_alloc(&tp->arena, (size_t)b->B * sizeof *last);
+  for (int row = 0; row < b->B; row++) last[row] = row * b->T + batch_length(b, row) - 1;
+  return last;
+}
+
 Tensor *model_logits_last(Tape *tp, Model *m, const Batch *b, State *st)
 {
   Run r = begin(tp, m, b, st);
-  int *last = arena_alloc(&tp->arena, (size_t)b->B * sizeof *last);
-  for (int i = 0; i < b->B; i++) last[i] = i * b->T + (b->length ? b->length[i] : b->T) - 1;
-  Tensor *logits = run(&r, &(Wanted){last, b->B}); /* [B,V] */
+  Tensor *logits = run(&r, &(Wanted){model_last_positions(tp, b), b->B}); /* [B,V] */
   return t_reshape(tp, logits, 3, (int[]){b->B, 1, m->d.V});
 }
 
@@ -242,7 +247,7 @@ static Tensor *scored_logits(Run *r, const int *targets, int **target, int *scor
   check_ids("targets", targets, b, INT_MIN, r->m->d.V);
   for (int i = 0; i < n; i++) {
     if (targets[i] < 0) continue;
-    if (b->length && i % b->T >= b->length[i / b->T])
+    if (i % b->T >= batch_length(b, i / b->T))
       rwkv_fail("targets: %d at sequence %d, position %d, where the sequence has ended; expected -100", targets[i],
                 i / b->T + 1, i % b->T + 1);
     row[count] = i, (*target)[count++] = targets[i];

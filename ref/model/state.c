@@ -9,13 +9,6 @@
 
 static void before_reset(TapeWatcher *w);
 
-static int state_count(const Version *v, const Dims *d)
-{
-  int n = v->global_state.count;
-  for (int layer = 0; layer < d->L; layer++) n += layout_state_count(v, d, layer);
-  return n;
-}
-
 /* Without the batch axis; all 0 in a layer that does not have it. */
 static void part_shape(const LayoutState *p, const Dims *d, int shape[MAX_AXES])
 {
@@ -29,7 +22,7 @@ static State *state_empty(const Version *v, const Dims *d, int B)
   State *s = rwkv_alloc(1, sizeof *s, "state");
   s->watcher.before_reset = before_reset;
   s->version = v;
-  s->d = *d, s->B = B, s->count = state_count(v, d);
+  s->d = *d, s->B = B, s->count = layout_states(v, d);
   s->own = rwkv_try_alloc((size_t)s->count + 1, sizeof *s->own);
   s->now = rwkv_try_alloc((size_t)s->count + 1, sizeof *s->now);
   s->seen = rwkv_try_alloc((size_t)B, sizeof *s->seen);
@@ -126,7 +119,7 @@ void state_check(const State *s, const Model *m)
     LayoutState p = layout_state(m->version, &m->d, i);
     part_shape(&p, &m->d, shape);
     for (int a = 0; a < p.spec->shape.axes; a++)
-      if (s->now[i]->shape[a + 1] != shape[a] && p.spec->shape.size[a] != offsetof(Dims, history))
+      if (s->now[i]->shape[a + 1] != shape[a] && !(a == 0 && layout_grows(&p)))
         rwkv_fail("the state is of another model: its %s is %s", state_name(s, i), tensor_shape(s->now[i]));
   }
 }
@@ -259,7 +252,7 @@ size_t version_state_floats(const Version *v, const Dims *sizes, int tokens)
   Dims d = *sizes;
   d.history = tokens;
   size_t n = 0;
-  for (int i = 0; i < state_count(v, &d); i++) {
+  for (int i = 0; i < layout_states(v, &d); i++) {
     int shape[MAX_AXES];
     LayoutState p = layout_state(v, &d, i);
     part_shape(&p, &d, shape);

@@ -47,11 +47,6 @@ State *state_rows(const State *s, int first, int count)
   return rows;
 }
 
-static bool grows(const LayoutState *p, int axis)
-{
-  return axis == 0 && p->spec->shape.size[0] == offsetof(Dims, history);
-}
-
 static void check_alike(const State *a, const State *b, int place)
 {
   if (a->version != b->version || a->count != b->count)
@@ -63,7 +58,7 @@ static void check_alike(const State *a, const State *b, int place)
     if (!alike) rwkv_fail("join: state %d is of another model than the first", place);
     alike = x->axes == y->axes;
     for (int axis = 0; alike && axis < x->axes - 1; axis++)
-      alike = x->shape[axis + 1] == y->shape[axis + 1] || grows(&p, axis);
+      alike = x->shape[axis + 1] == y->shape[axis + 1] || (axis == 0 && layout_grows(&p));
     if (!alike)
       rwkv_fail("join: %s of state %d is %s, of the first %s; they must be alike", state_name(a, i), place,
                 tensor_shape(y), tensor_shape(x));

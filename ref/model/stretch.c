@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-static int end_of(const Batch *b, int row) { return b->length ? b->length[row] : b->T; }
-
 static bool starts_at(const Batch *b, int row, int t)
 {
   return b->starts && b->starts[(size_t)row * (size_t)b->T + (size_t)t];
@@ -18,7 +16,7 @@ static bool *cuts_of(Tape *tp, const Batch *b)
   memset(cut, 0, (size_t)b->T + 1);
   cut[0] = cut[b->T] = true;
   for (int row = 0; row < b->B; row++) {
-    cut[end_of(b, row)] = true;
+    cut[batch_length(b, row)] = true;
     for (int t = 1; b->starts && t < b->T; t++) cut[t] |= starts_at(b, row, t);
   }
   return cut;
@@ -37,14 +35,14 @@ static bool next_stretch(Cutting *c, int from, int to)
 {
   const Batch *b = c->batch;
   int first = 0, fresh = 0;
-  while (first < b->B && (c->done[first] || end_of(b, first) <= from)) first++;
+  while (first < b->B && (c->done[first] || batch_length(b, first) <= from)) first++;
   if (first == b->B) return false;
   size_t rows = (size_t)b->B;
   int *row = arena_alloc(&c->tp->arena, rows * sizeof *row);
   bool *begins = arena_alloc(&c->tp->arena, rows * sizeof *begins);
   Stretch s = {from, to - from, 0, row, begins, arena_alloc(&c->tp->arena, rows * sizeof *s.seen)};
   for (int r = first; r < b->B; r++) {
-    if (c->done[r] || end_of(b, r) <= from || (c->grows && c->all.seen[r] != c->all.seen[first])) continue;
+    if (c->done[r] || batch_length(b, r) <= from || (c->grows && c->all.seen[r] != c->all.seen[first])) continue;
     c->done[r] = true;
     fresh += begins[s.count] = starts_at(b, r, from);
     s.seen[s.count] = c->all.seen[r];
@@ -101,8 +99,6 @@ Stretches stretches_of(Tape *tp, const Model *m, const Batch *b, const State *st
 
 /* ---- states ---- */
 
-static bool grows(const LayoutState *p) { return p->there && p->spec->shape.size[0] == offsetof(Dims, history); }
-
 /* Rows of x [B,..], along the first axis. */
 static Tensor *rows_of(Tape *tp, Tensor *x, const int *row, int count)
 {
@@ -135,21 +131,14 @@ static Tensor *begun(Tape *tp, Tensor *x, const Stretch *s, double start)
   return t_where(tp, mask, tape_number(tp, start), x);
 }
 
-static int states(const Model *m)
-{
-  int n = m->version->global_state.count;
-  for (int layer = 0; layer < m->d.L; layer++) n += layout_state_count(m->version, &m->d, layer);
-  return n;
-}
-
 Tensor **stretch_state(Tape *tp, const Model *m, const Stretch *s, Tensor **state)
 {
-  int count = states(m);
+  int count = layout_states(m->version, &m->d);
   Tensor **before = arena_alloc(&tp->arena, (size_t)count * sizeof *before);
   for (int i = 0; i < count; i++) {
     LayoutState p = layout_state(m->version, &m->d, i);
     before[i] = s->row ? rows_of(tp, state[i], s->row, s->count) : state[i];
-    if (grows(&p)) before[i] = of_length(tp, before[i], (int)s->seen[0]);
+    if (layout_grows(&p)) before[i] = of_length(tp, before[i], (int)s->seen[0]);
     else if (s->fresh && before[i]->n) before[i] = begun(tp, before[i], s, p.spec->start);
   }
   return before;
@@ -176,11 +165,11 @@ static void check_grown(const LayoutState *p, const Tensor *rows, const Stretch 
 
 void stretch_keep_state(Tape *tp, const Model *m, const Stretch *s, Tensor **after, Tensor **state)
 {
-  for (int i = 0, count = states(m); i < count; i++) {
+  for (int i = 0, count = layout_states(m->version, &m->d); i < count; i++) {
     LayoutState p = layout_state(m->version, &m->d, i);
     Tensor *rows = after[i];
-    if (grows(&p)) check_grown(&p, rows, s);
-    if (s->row && grows(&p)) {
+    if (layout_grows(&p)) check_grown(&p, rows, s);
+    if (s->row && layout_grows(&p)) {
       int size = rows->shape[1] > state[i]->shape[1] ? rows->shape[1] : state[i]->shape[1];
       rows = of_length(tp, rows, size), state[i] = of_length(tp, state[i], size);
     }
@@ -192,9 +181,9 @@ void stretches_trim_state(Tape *tp, const Model *m, const Stretches *all, int B,
 {
   int64_t longest = 0;
   for (int b = 0; b < B; b++) longest = all->seen[b] > longest ? all->seen[b] : longest;
-  for (int i = 0, count = states(m); i < count; i++) {
+  for (int i = 0, count = layout_states(m->version, &m->d); i < count; i++) {
     LayoutState p = layout_state(m->version, &m->d, i);
-    if (grows(&p)) state[i] = of_length(tp, state[i], (int)longest);
+    if (layout_grows(&p)) state[i] = of_length(tp, state[i], (int)longest);
   }
 }
 

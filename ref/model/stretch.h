@@ -13,6 +13,12 @@ typedef struct {
   int64_t *seen;     /* [count] tokens that each has seen before; all equal, if the state grows with them */
 } Stretch;
 
+/* Where position i of the stretch, of [count,T], stands in the batch, of [B,positions]. */
+static inline int stretch_position(const Stretch *s, int i, int positions)
+{
+  return (s->row ? s->row[i / s->T] : i / s->T) * positions + s->from + i % s->T;
+}
+
 typedef struct {
   Stretch *list;
   int count;
