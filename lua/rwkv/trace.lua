@@ -11,9 +11,9 @@ local function first_axis(t, length) -- [1,..] or [1,T,..] of a run over T token
   return t:reshape(shape)
 end
 
--- By name the tensors of each token, copied; and the names in their order.
-local function token_by_token(model, tokens)
-  local state, rows, names = model:state(1), {}, {}
+-- By name the tensors of each token, copied, of the state alone if the rest is known; and the names in their order.
+local function token_by_token(model, tokens, known, names)
+  local state, rows = model:state(1), {}
   local function add(name, t)
     if not rows[name] then
       rows[name] = {}
@@ -23,31 +23,32 @@ local function token_by_token(model, tokens)
   end
   for _, token in ipairs(tokens) do
     core.no_grad(function()
-      local logits, _, seen = model:trace_run({ token }, state)
+      local logits, _, seen = nil, nil, {}
+      if known then model:forward({ token }, state) else logits, _, seen = model:trace_run({ token }, state) end
       for _, s in ipairs(seen) do add(s.name, first_axis(s.value, 1)) end
       for _, name in ipairs(state:names()) do
         local t = state:get(name)
         if t:size() > 0 then add("state." .. name, t) end
       end
-      add("logits", first_axis(logits, 1))
+      if logits then add("logits", first_axis(logits, 1)) end
     end)
   end
-  return rows, names
+  return rows
 end
 
 return function(model, tokens)
   tokens = one_sequence("trace", model, tokens)
-  local rows, names = token_by_token(model, tokens)
-  local result = {}
-  for name, parts in pairs(rows) do
+  local result, names, recording = {}, {}, core.private.recording()
+  if recording then
+    local logits, _, seen = model:trace_run(tokens)
+    result.logits = first_axis(logits, #tokens)
+    for i, s in ipairs(seen) do result[s.name], names[i] = first_axis(s.value, #tokens), s.name end
+  end
+  for name, parts in pairs(token_by_token(model, tokens, recording, names)) do
     local same = #parts == #tokens
     for _, t in ipairs(parts) do same = same and t:size() == parts[1]:size() end
     result[name] = same and core.no_grad(function() return core.concat(parts, 1) end) or parts -- a state that grows
   end
-  if core.private.recording() then
-    local logits, _, seen = model:trace_run(tokens)
-    result.logits = first_axis(logits, #tokens)
-    for _, s in ipairs(seen) do result[s.name] = first_axis(s.value, #tokens) end
-  end
+  if recording then names[#names + 1] = "logits" end
   return result, names
 end
