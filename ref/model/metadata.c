@@ -100,7 +100,10 @@ void hook_names(const Version *v, const Dims *d, HookSlot slot, char out[HOOK_LI
   for (int layer = 0; layer < (d->layer_hook[slot] ? d->L : 1); layer++) {
     const Hook *h = dims_hook(d, slot, layer);
     size_t n = strlen(out);
-    snprintf(out + n, HOOK_LIST - n, "%s%s", layer ? "," : "", h ? h->name : v->own[slot]);
+    int added = snprintf(out + n, HOOK_LIST - n, "%s%s", layer ? "," : "", h ? h->name : v->own[slot]);
+    if (added >= (int)(HOOK_LIST - n))
+      rwkv_fail("the names of hook %s by layer are longer than a file may have, %d bytes", hook_slots[slot].name,
+                HOOK_LIST - 1);
   }
 }
 
@@ -133,7 +136,8 @@ void metadata_hooks(const TensorFile *f, const Version *v, const char *names, co
 static void add_pair(char *list, size_t size, const char *name, const char *value)
 {
   size_t n = strlen(list);
-  snprintf(list + n, size - n, "%s%s=%s", n ? " " : "", name, value);
+  int added = snprintf(list + n, size - n, "%s%s=%s", n ? " " : "", name, value);
+  if (added >= (int)(size - n)) rwkv_fail("what a file says of hooks or sizes is longer than %zu bytes", size - 1);
 }
 
 void metadata_write(const Model *m, FileWriter *w)
@@ -142,8 +146,6 @@ void metadata_write(const Model *m, FileWriter *w)
   for (HookSlot slot = 0; slot < HOOK_SLOTS; slot++) {
     if (!dims_hooked(&m->d, slot)) continue;
     hook_names(m->version, &m->d, slot, names);
-    if (strlen(hooks) + strlen(names) > sizeof hooks - HOOK_LIST / 2)
-      rwkv_fail("the names of the hooks by layer are longer than a file may have, %d bytes", HOOK_LIST);
     add_pair(hooks, sizeof hooks, hook_slots[slot].name, names);
   }
   for (const SizeName *s = model_size_names; s->name; s++) {

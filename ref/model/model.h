@@ -93,7 +93,7 @@ const Version *model_hooked(TensorFile *f, Dims *d, const char **hooks);
 /* The name of the hook in a slot according to such a list, in a static buffer; NULL: the version's own. If they
    differ by layer: of each layer, as in "v7,attention,v7". */
 const char *hook_name_in(const char *hooks, HookSlot slot);
-/* What such a list says of the hook in a slot. */
+/* What such a list says of the hook in a slot; fails if that is longer. */
 enum { HOOK_LIST = 8192 };
 void hook_names(const Version *v, const Dims *d, HookSlot slot, char out[HOOK_LIST]);
 void model_write(const Model *m, FileWriter *w); /* parameters under their names, config as metadata */
