@@ -36,7 +36,7 @@ static int guard(lua_State *L)
   check_time(L);
   if (busy)
     return luaL_error(L, "%s: a finalizer cannot use rwkv while it is at work", lua_tostring(L, lua_upvalueindex(2)));
-  if (!lua_isnil(L, lua_upvalueindex(3))) check_count(L, lua_tostring(L, lua_upvalueindex(3)));
+  if (!lua_isnil(L, lua_upvalueindex(3))) check_count(L, lua_tostring(L, lua_upvalueindex(3)), 1);
   collect_garbage(L);
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);

@@ -190,7 +190,8 @@ Optim *check_optim(lua_State *L, int index);
 /* "x:sum(axis, keep)" of a method of a class ("tensor") or a function of the module ("rwkv"); NULL if it is not laid
    down. */
 const char *call_of(const char *of, const char *name);
-void check_count(lua_State *L, const char *call); /* raises if there are more arguments on the stack */
+void check_count(lua_State *L, const char *call,
+                 int first); /* raises if more arguments stand on the stack from there */
 
 /* ---- names that there are (known.c); lists end with NULL ---- */
 

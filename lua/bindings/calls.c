@@ -58,22 +58,29 @@ static int names_in(const char *list) /* "(axis, keep)" -> 2 */
   return n;
 }
 
-void check_count(lua_State *L, const char *call)
+void check_count(lua_State *L, const char *call, int first)
 {
   int objects = strchr(call, ':') != NULL, n = lua_gettop(L);
-  while (n && lua_isnil(L, n)) n--;
-  n -= objects;
+  while (n >= first && lua_isnil(L, n)) n--;
+  n -= first - 1 + objects;
   if (n > names_in(strchr(call, '('))) luaL_error(L, "%s was given %d argument%s", call, n, n == 1 ? "" : "s");
 }
 
-/* checked_call(class or "rwkv", name, ...): raises if these are too many arguments for the function */
-static int checked_call(lua_State *L)
+static int find_call(lua_State *L) /* call_of(class or "rwkv", name) -> how it is called, or nil */
 {
-  const char *call = call_of(luaL_checkstring(L, 1), luaL_checkstring(L, 2));
-  lua_remove(L, 1);
-  lua_remove(L, 1);
-  if (call) check_count(L, call);
+  lua_pushstring(L, call_of(luaL_checkstring(L, 1), luaL_checkstring(L, 2)));
+  return 1;
+}
+
+static int count_arguments(lua_State *L) /* check_count(call, ...): raises if these are too many arguments for it */
+{
+  const char *call = luaL_checkstring(L, 1);
+  if (!strchr(call, '(')) return luaL_argerror(L, 1, "not a call");
+  check_count(L, call, 2);
   return 0;
 }
 
-void open_calls(lua_State *L) { add_private(L, (luaL_Reg[]){{"checked_call", checked_call}, {NULL, NULL}}); }
+void open_calls(lua_State *L)
+{
+  add_private(L, (luaL_Reg[]){{"call_of", find_call}, {"check_count", count_arguments}, {NULL, NULL}});
+}

@@ -1,5 +1,7 @@
 -- rwkv.adamw: an optimizer of a model, or of tensors and models in a table; groups of parameters by name, schedules that are
 -- functions, and what there is to see of it all. See lua/pages/training.md.
+local at_caller = require "rwkv.at_caller"
+local class_of = require "rwkv.class_of"
 local core = require "rwkv.core"
 local sorted = require "rwkv.sorted"
 
@@ -9,24 +11,11 @@ local core_step = private.optimizer_step
 
 local schedules = setmetatable({}, { __mode = "k" }) -- optimizer -> { [group] = function }; 0: its own
 
--- f, whose errors name the line that called it and not one of this file.
-local function checked(f)
-  return function(...)
-    local results = table.pack(pcall(f, ...))
-    if results[1] then return table.unpack(results, 2, results.n) end
-    local message, own = results[2], 0
-    if type(message) == "string" then message, own = message:gsub("^[^\n ]-rwkv/optimizer%.lua:%d+: ", "") end
-    error(message, (own > 0 or type(message) == "string" and not message:match "^[^\n ]+:%d+: ") and 2 or 0)
-  end
-end
-
 -- ---- making ----
-
-local function kind_of(x) return type(x) == "userdata" and getmetatable(x) or type(x) end
 
 -- What is optimized as a list of { name =, value = }, in a fixed order.
 local function sources_of(what)
-  local alone = kind_of(what)
+  local alone = class_of(what)
   if alone == "rwkv.model" then return { { name = "", value = what } } end
   if alone == "rwkv.tensor" then return { { name = "1", value = what } } end
   if alone ~= "table" then
@@ -37,7 +26,7 @@ local function sources_of(what)
     if type(key) ~= "string" and type(key) ~= "number" then
       error(("adamw: a %s as a key: a table of tensors has names, or is a list"):format(type(key)), 0)
     end
-    local kind = kind_of(what[key])
+    local kind = class_of(what[key])
     if kind ~= "rwkv.tensor" and kind ~= "rwkv.model" then
       error(("adamw: '%s' is a %s, expected a tensor or a model"):format(key, kind), 0)
     end
@@ -51,7 +40,7 @@ end
 local function names_of(sources)
   local names = {}
   for _, source in ipairs(sources) do
-    if kind_of(source.value) ~= "rwkv.model" then
+    if class_of(source.value) ~= "rwkv.model" then
       names[#names + 1] = source.name
     else
       for name in source.value:parameters() do
@@ -194,4 +183,4 @@ local function groups(opt)
   return setmetatable(rows, Groups)
 end
 
-return { adamw = checked(adamw), step = checked(step), rate = checked(rate), groups = checked(groups) }
+return { adamw = at_caller(adamw), step = step, rate = rate, groups = groups } -- these three are methods (init.lua)

@@ -2,7 +2,7 @@
 -- script may add its own. Shapes and errors: lua/pages/tensor.md.
 local core = require "rwkv.core"
 local Tensor = core.Tensor
-local checked_call = core.private.checked_call
+local counted = require "rwkv.counted"
 
 -- An error names the function, and the line that called it.
 local function finish(name, ok, ...)
@@ -13,11 +13,8 @@ local function finish(name, ok, ...)
 end
 
 local function define(where, of, name, f)
-  where[name] = function(...)
-    local ok, message = pcall(checked_call, of, name, ...)
-    if not ok then return finish(name, false, message) end
-    return finish(name, pcall(f, ...))
-  end
+  f = counted(of, name, f)
+  where[name] = function(...) return finish(name, pcall(f, ...)) end
 end
 
 local function method(name, f) define(Tensor, "tensor", name, f) end

@@ -1,4 +1,5 @@
 -- model:generate(prompt, options) -> text, state, { ids =, ended = }. See lua/pages/text.md.
+local class_of = require "rwkv.class_of"
 local core = require "rwkv.core"
 local nearest = require "rwkv.nearest"
 local run = require "rwkv.text.run"
@@ -31,16 +32,14 @@ local function check_tokenizer(tokenizer)
   end
 end
 
-local function kind_of(value) return type(value) == "userdata" and tostring(getmetatable(value)) or type(value) end
-
 local function check_kinds(options)
   if type(options) ~= "table" then fail("expected a table of options, found a %s", type(options)) end
   for name, value in pairs(options) do
     if not kinds[name] then
       fail("there is no option '%s'%s", tostring(name), nearest.listed(name, sorted(kinds)))
     end
-    if kinds[name].word and not kinds[name][kind_of(value)] then
-      fail("%s is a %s, expected a %s", name, (kind_of(value):gsub("^rwkv%.", "")), kinds[name].word)
+    if kinds[name].word and not kinds[name][class_of(value)] then
+      fail("%s is a %s, expected a %s", name, (class_of(value):gsub("^rwkv%.", "")), kinds[name].word)
     end
   end
   check_tokenizer(options.tokenizer)
@@ -94,7 +93,7 @@ local function ids_of(prompt, tokenizer, what)
     if not tokenizer then fail("%s is text: it needs a tokenizer", what) end
     prompt = tokenizer:encode(prompt)
   elseif type(prompt) ~= "table" then
-    fail("%s is a %s, expected text or a list of ids", what, (kind_of(prompt):gsub("^rwkv%.", "")))
+    fail("%s is a %s, expected text or a list of ids", what, (class_of(prompt):gsub("^rwkv%.", "")))
   end
   check_list(prompt, what)
   if #prompt == 0 then fail("%s is empty: there is nothing to go on from", what) end
@@ -109,7 +108,7 @@ local function states_of(model, state, count)
   for i = 1, count do
     local from = state
     if type(state) == "table" then from = state[i] end
-    if from ~= nil and kind_of(from) ~= "rwkv.state" then fail("state: entry %d is a %s, expected a state", i, type(from)) end
+    if from ~= nil and class_of(from) ~= "rwkv.state" then fail("state: entry %d is a %s, expected a state", i, type(from)) end
     states[i] = from and from:copy() or model:state(1)
     if states[i]:batch() ~= 1 then fail("state %d is a batch of %d; each prompt has a state of its own", i, states[i]:batch()) end
   end
