@@ -269,9 +269,25 @@ static int sizes(lua_State *L)
   return 1;
 }
 
+/* hook_layers({version =, layers =, .., hooks = bound}, slot) -> the layers, from 1, in which a hook there is at work */
+static int layers(lua_State *L)
+{
+  Dims d;
+  double seed;
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 2);
+  const Version *v = read_design(L, 1, "rwkv.describe", &d, &seed);
+  HookSlot slot = (HookSlot)hook_slot(luaL_checkstring(L, 2));
+  d = version_complete(v, &d);
+  lua_newtable(L);
+  for (int layer = 0, n = 0; layer < d.L; layer++)
+    if (hook_works(&d, slot, layer)) lua_pushinteger(L, layer + 1), lua_rawseti(L, -2, ++n);
+  return 1;
+}
+
 void open_hook(lua_State *L)
 {
   add_class(L, class, NULL, (luaL_Reg[]){{"__gc", collect}, {NULL, NULL}});
   add_functions(L, (luaL_Reg[]){{"hook_slots", list_slots}, {NULL, NULL}});
-  add_private(L, (luaL_Reg[]){{"bind_hook", bind_hook}, {"hook_sizes", sizes}, {NULL, NULL}});
+  add_private(L, (luaL_Reg[]){{"bind_hook", bind_hook}, {"hook_sizes", sizes}, {"hook_layers", layers}, {NULL, NULL}});
 }

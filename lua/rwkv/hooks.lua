@@ -250,7 +250,7 @@ end
 
 -- ---- what a slot can have ----
 
-hooks.kinds, hooks.kind_of, hooks.without_place = kinds, kind_of, without_place
+hooks.kinds, hooks.without_place = kinds, without_place
 
 function hooks.is_slot(slot) return kinds[slot] ~= nil end
 function hooks.is_hook(h) return made[h] == true end

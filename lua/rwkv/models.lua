@@ -1,12 +1,14 @@
 -- Models with hooks: rwkv.model, rwkv.describe, rwkv.load and rwkv.info. A slot has one hook for all layers, or a list of
 -- them by layer.
+local at_caller = require "rwkv.at_caller"
 local core = require "rwkv.core"
 local hooks = require "rwkv.hooks"
 local nearest = require "rwkv.nearest"
 local progress = require "rwkv.progress"
 local sorted = require "rwkv.sorted"
 
-local hook_sizes, hooks_in, model_info = core.private.hook_sizes, core.private.hooks_in, core.private.model_info
+local private = core.private
+local hook_sizes, hook_layers, hooks_in, model_info = private.hook_sizes, private.hook_layers, private.hooks_in, private.model_info
 local without_place = hooks.without_place
 
 local models = {}
@@ -45,7 +47,7 @@ end
 
 -- By slot what q.hooks says, names replaced by the hooks that were written in Lua: one, or a list by layer.
 local function chosen_of(q)
-  if q.hooks == nil then return {} end
+  if q.hooks == nil or type(q.version) ~= "string" then return {} end -- the core misses the version
   if type(q.hooks) ~= "table" then error("hooks: expected a table by slot, found a " .. type(q.hooks), 0) end
   local chosen, own = {}, own_of(q.version)
   for slot, h in pairs(q.hooks) do
@@ -129,20 +131,7 @@ local of_models = setmetatable({}, { __mode = "k" }) -- what was chosen for each
 
 function models.hooks_of(model) return of_models[model] end
 
-local core_model, core_describe, core_load = core.private.model, core.private.describe, core.private.load
-
-local function passing_errors(f)
-  return function(...)
-    local results = table.pack(pcall(f, ...))
-    if not results[1] then
-      local message = results[2] -- the core names this file: the caller's line is wanted
-      if type(message) ~= "string" then error(message, 0) end
-      message = without_place(message)
-      error(message, message:match "^[^\n ]+:%d+: " and 0 or 2)
-    end
-    return table.unpack(results, 2, results.n)
-  end
-end
+local core_model, core_describe, core_load = private.model, private.describe, private.load
 
 -- A model of hundreds of megabytes takes its time: after two seconds this says how far it is.
 local function told()
@@ -154,7 +143,7 @@ local function told()
   end, function() if bar then bar:clear() end end
 end
 
-models.model = passing_errors(function(q)
+models.model = at_caller(function(q)
   local full, chosen = prepare(q)
   local tell, done = told()
   local ok, model = pcall(core_model, full, tell)
@@ -164,29 +153,27 @@ models.model = passing_errors(function(q)
   return initialise(model, q, chosen)
 end)
 
--- What the hooks say that they do for a token besides their matrices.
-local function flops_of(q, chosen)
+-- What the hooks say that they do for a token besides their matrices, each in the layers in which it is at work.
+local function flops_of(q, full, chosen)
   local total = 0
-  local function add(slot, h, layer)
-    local part = chosen[hooks.kinds[slot] == "ffn" and "channel_mix" or "time_mix"]
-    local whole = by_layer(part) and part[layer] or part
-    if not h.flops or (hooks.is_hook(whole) and whole ~= h) then return end
-    local n = h.flops(hook_sizes(without_hooks(q), slot), q.tokens or 0)
-    if type(n) ~= "number" or n < 0 or n ~= n then
-      error(("hook %s \"%s\": flops returned %s, expected a number from 0"):format(slot, h.name, tostring(n)), 0)
+  for slot, h in pairs(chosen) do
+    local d = hook_sizes(without_hooks(q), slot)
+    for _, layer in ipairs(hook_layers(full, slot)) do
+      local one = by_layer(h) and h[layer] or h
+      local n = hooks.is_hook(one) and one.flops and one.flops(d, q.tokens or 0) or 0
+      if type(n) ~= "number" or n < 0 or n ~= n then
+        error(("hook %s \"%s\": flops returned %s, expected a number from 0"):format(slot, one.name, tostring(n)), 0)
+      end
+      total = total + n
     end
-    total = total + n
   end
-  replaced(chosen, function(slot, h, layer)
-    for l = layer or 1, layer or q.layers do add(slot, h, l) end
-  end)
   return total
 end
 
-models.describe = passing_errors(function(q)
+models.describe = at_caller(function(q)
   local full, chosen = prepare(q)
   local d = core_describe(full)
-  d.flops_per_token = d.flops_per_token + flops_of(q, chosen)
+  d.flops_per_token = d.flops_per_token + flops_of(q, full, chosen)
   return d
 end)
 
@@ -256,7 +243,7 @@ local function hooks_of(path)
 end
 
 -- load(path, options): the hooks of a file that are not built in must have been defined before.
-models.load = passing_errors(function(path, options)
+models.load = at_caller(function(path, options)
   local packed, head_size = load_options("load", path, options)
   local for_core, chosen = hooks_of(path)
   local model = core_load(path, for_core, packed, head_size)

@@ -194,3 +194,26 @@ test("a version without heads has those of head_size for mixers", function()
     end
   end
 end)
+
+test("FLOPs are those of the layers in which a hook is at work", function()
+  local function counting(kind, n) return rwkv.hook { kind = kind, name = "layers-flops", apply = function(x) return x end,
+    flops = function() return n end } end
+  local function more(hooks, without)
+    return rwkv.describe(design(hooks)).flops_per_token - rwkv.describe(design(without or {})).flops_per_token
+  end
+  local out, norm, first = counting("time_out", 1000), counting("norm", 100), counting("embed_norm", 10)
+  equal(more { time_out = out }, 3000)
+  equal(more({ time_out = out, time_mix = { [2] = "attention" } }, { time_mix = { [2] = "attention" } }), 3000)
+  equal(more({ norm = norm, time_mix = { [2] = "attention" } }, { norm = "none", time_mix = { [2] = "attention" } }), 200)
+  equal(more({ embed_norm = first }, { embed_norm = "none" }), 10)
+end)
+
+test("names of hooks that a file has no room for are refused, not cut", function()
+  local hooks = {}
+  for layer = 1, 400 do hooks[layer] = "deltanet_negative" end
+  local model = rwkv.model { version = "v4", layers = 500, dim = 2, vocab = 2, dim_ffn = 2, head_size = 2, hooks = { time_mix = hooks } }
+  model:save(path)
+  for layer = 401, 500 do hooks[layer] = "deltanet_negative" end
+  model = rwkv.model { version = "v4", layers = 500, dim = 2, vocab = 2, dim_ffn = 2, head_size = 2, hooks = { time_mix = hooks } }
+  fails(function() model:save(path) end, "time_mix", "8191 bytes")
+end)
