@@ -93,6 +93,15 @@ static void training_lowers_the_loss(void **state)
 
 static const OptConfig config = {.lr = 1e-2, .beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .weight_decay = 0.1};
 
+static Optim *restored(Model *m, const char *path)
+{
+  Optim *o = model_optimizer(m, &config);
+  TensorFile *f = file_open(path);
+  opt_restore(o, "optim.", f);
+  file_close(f);
+  return o;
+}
+
 static void take_steps(Model *m, Optim *o, int steps)
 {
   enum { T = 8 };
@@ -146,10 +155,7 @@ static void goes_on_from_a_file(void **state)
     const char *path = files_path("checkpoint.safetensors");
     write_checkpoint(m, o, path);
     Model *n = load_model(path, NULL);
-    Optim *p = model_optimizer(n, &config);
-    TensorFile *f = file_open(path);
-    opt_restore(p, "optim.", f);
-    file_close(f);
+    Optim *p = restored(n, path);
     must_be_same(m, o, n, p);
     take_steps(m, o, 2), take_steps(n, p, 2);
     must_be_same(m, o, n, p);
@@ -174,10 +180,7 @@ static void goes_on_with_what_was_frozen(void **state)
   take_steps(m, o, 2);
   write_checkpoint(m, o, path);
   Model *n = load_model(path, NULL);
-  Optim *p = model_optimizer(n, &config);
-  TensorFile *f = file_open(path);
-  opt_restore(p, "optim.", f);
-  file_close(f);
+  Optim *p = restored(n, path);
   for (int round = 0; round < 3; round++) {
     if (round == 2) tensor_need_grad(first), tensor_need_grad(later);
     if (round == 2)

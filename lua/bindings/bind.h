@@ -137,6 +137,15 @@ double number_argument(lua_State *L, int index, double otherwise, const Range *r
 double positive_argument(lua_State *L, int index, double otherwise, const char *what); /* above 0 and finite; raises */
 const char *number_text(lua_State *L, double x);                                       /* pushes it */
 
+/* ---- a script's function that is told how far something is (told.c) ---- */
+
+typedef struct {
+  lua_State *L;
+  int function; /* its index */
+  bool failed;  /* the function did; its error is on top of the stack */
+} Told;
+void tell(void *told, size_t done, size_t all); /* calls it; fails if it does */
+
 /* ---- hooks (hook.c) ---- */
 
 /* The hooks by slot in the table at index (or nil) into d; v: whose own ones are passed over, or NULL. Pushes a table

@@ -7,24 +7,10 @@
 #include <stdint.h>
 
 typedef struct {
-  lua_State *L;
+  Told told;
   Convert c;
-  bool failed; /* the script's function did; its error is on top of the stack */
   int files;
 } Conversion;
-
-/* The script's function stands at index 4. */
-static void watch(void *conversion, size_t done, size_t all)
-{
-  Conversion *v = conversion;
-  lua_State *L = v->L;
-  lua_pushvalue(L, 4);
-  lua_pushnumber(L, (lua_Number)done);
-  lua_pushnumber(L, (lua_Number)all);
-  if (guarded_pcall(L, 2, 0) == LUA_OK) return;
-  v->failed = true;
-  rwkv_fail("the function progress failed");
-}
 
 static void convert_protected(void *conversion)
 {
@@ -50,7 +36,7 @@ static FileType check_dtype(lua_State *L, int index)
 static int convert(lua_State *L)
 {
   static const char *const names[] = {"keep", "official", "fla", NULL};
-  Conversion v = {.L = L, .c = {.in = luaL_checkstring(L, 1), .out = luaL_checkstring(L, 2)}};
+  Conversion v = {.told = {L, 4, false}, .c = {.in = luaL_checkstring(L, 1), .out = luaL_checkstring(L, 2)}};
   lua_settop(L, 3);
   if (lua_isnil(L, 3)) lua_newtable(L), lua_replace(L, 3);
   luaL_checktype(L, 3, LUA_TTABLE);
@@ -58,7 +44,7 @@ static int convert(lua_State *L)
   check_writable(L, v.c.out);
   if (raw_field(L, 3, "progress") != LUA_TNIL) {
     luaL_checktype(L, 4, LUA_TFUNCTION);
-    v.c.watch = watch, v.c.watching = &v;
+    v.c.watch = tell, v.c.watching = &v.told;
   }
   raw_field(L, 3, "dtype");
   v.c.type = check_dtype(L, -1);
@@ -75,7 +61,7 @@ static int convert(lua_State *L)
   }
   luaL_checkstack(L, 8, "convert");
   const char *error = rwkv_protect(convert_protected, &v);
-  if (v.failed) return rethrow(L);
+  if (v.told.failed) return rethrow(L);
   if (error) return luaL_error(L, "%s", error);
   lua_pushinteger(L, v.files);
   return 1;

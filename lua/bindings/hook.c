@@ -269,7 +269,7 @@ static int sizes(lua_State *L)
   return 1;
 }
 
-/* hook_layers({version =, layers =, .., hooks = bound}, slot) -> the layers, from 1, in which a hook there is at work */
+/* hook_layers({version =, .., hooks = bound}, slot) -> the layers, from 1, in which a hook there is at work */
 static int layers(lua_State *L)
 {
   Dims d;

@@ -1,29 +1,14 @@
 -- Hooks: every built-in variant against its Lua form in lua/pages/hooks.md, parameters and state of hooks, checkpoints,
 -- errors. In float64.
 local rwkv = require "rwkv"
+local page_hooks = require "tests.lua.lib.page_hooks"
 local check = require "tests.lua.lib.check"
 rwkv.need_double()
 
 -- ---- the Lua forms of the documentation ----
 
 local forms = {} -- list of hooks called "lua-..."
-do
-  local define = rwkv.hook
-  local quiet = setmetatable({ print = function() end, rwkv = setmetatable({ hook = function(q)
-    local h = define(q)
-    if h.name:match "^lua%-" then forms[#forms + 1] = h end
-    return h
-  end }, { __index = rwkv }) }, { __index = _G })
-  local code, inside = {}, false
-  for line in io.lines "lua/pages/hooks.md" do
-    if line:match "^```lua" then inside, code = true, {}
-    elseif line:match "^```" and inside then
-      inside = false
-      assert(load(table.concat(code, "\n"), "@lua/pages/hooks.md", "t", quiet))()
-      rwkv.end_step()
-    elseif inside then code[#code + 1] = line end
-  end
-end
+page_hooks(function(_, h) if h.name:match "^lua%-" then forms[#forms + 1] = h end end)
 
 local tokens = { { 3, 1, 4, 1, 5, 9, 2 }, { 6, 5, 3, 5, 8, 9, 7 } }
 local targets = { { 1, 4, 1, 5, 9, 2, 6 }, { 5, 3, 5, 8, 9, 7, 9 } }

@@ -2,6 +2,7 @@
 -- recorded and what is said of it, and steps that mean no good. In float64.
 local rwkv = require "rwkv"
 local check = require "tests.lua.lib.check"
+local page_hooks = require "tests.lua.lib.page_hooks"
 rwkv.need_double()
 
 local H, N, B, T = 2, 6, 2, 19
@@ -56,21 +57,7 @@ end
 -- ---- the same numbers ----
 
 local forms = {}
-do
-  local quiet = setmetatable({ print = function() end, rwkv = setmetatable({ hook = function(q)
-    if q.step then forms[#forms + 1] = q end
-    return rwkv.hook(q)
-  end }, { __index = rwkv }) }, { __index = _G })
-  local code, inside = {}, false
-  for line in io.lines "lua/pages/hooks.md" do
-    if line:match "^```lua" then inside, code = true, {}
-    elseif line:match "^```" and inside then
-      inside = false
-      assert(load(table.concat(code, "\n"), "@lua/pages/hooks.md", "t", quiet))()
-      rwkv.end_step()
-    elseif inside then code[#code + 1] = line end
-  end
-end
+page_hooks(function(q) if q.step then forms[#forms + 1] = q end end)
 
 check.test("the steps of the page", function()
   assert(#forms >= 4)
