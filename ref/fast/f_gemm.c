@@ -12,6 +12,8 @@
 
 #if !defined(AVIARY_DOUBLE) && __has_include(<dnnl.h>)
 #include <dnnl.h>
+#include <pthread.h>
+#include <signal.h>
 #define ONEDNN
 #else
 #include <cblas.h>
@@ -24,6 +26,22 @@ static void alone(void)
   told = true;
 }
 
+#ifdef ONEDNN
+/* oneDNN's kernels for AVX-512 use the stack pointer as one register more (seen in 2.6). A handler of a signal would
+   write its frame wherever that points, into the heap: no signal comes before the kernel is done. */
+static void sgemm(char a_as, char b_as, size_t m, size_t n, size_t k, const real *a, size_t lda, const real *b,
+                  size_t ldb, bool add, real *c, size_t ldc)
+{
+  sigset_t all, before;
+  sigfillset(&all);
+  sigdelset(&all, SIGBUS), sigdelset(&all, SIGSEGV); /* faults, blocked, would end the process without a word */
+  pthread_sigmask(SIG_BLOCK, &all, &before);
+  dnnl_sgemm(a_as, b_as, (dnnl_dim_t)m, (dnnl_dim_t)n, (dnnl_dim_t)k, 1, a, (dnnl_dim_t)lda, b, (dnnl_dim_t)ldb, add, c,
+             (dnnl_dim_t)ldc);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+#endif
+
 /* Rows i0 .. and columns j0 .. of C, the part of the sums from k0 on. */
 static void gemm(const Product *q, size_t i0, size_t m, size_t j0, size_t n, size_t k0, size_t k, bool add)
 {
@@ -35,8 +53,7 @@ static void gemm(const Product *q, size_t i0, size_t m, size_t j0, size_t n, siz
   size_t ldb = larger(b_flat ? q->b_row : q->b_col, b_flat ? n : k);
   alone();
 #ifdef ONEDNN
-  dnnl_sgemm(a_flat ? 'N' : 'T', b_flat ? 'N' : 'T', (dnnl_dim_t)m, (dnnl_dim_t)n, (dnnl_dim_t)k, 1, a, (dnnl_dim_t)lda,
-             b, (dnnl_dim_t)ldb, add, c, (dnnl_dim_t)q->N);
+  sgemm(a_flat ? 'N' : 'T', b_flat ? 'N' : 'T', m, n, k, a, lda, b, ldb, add, c, q->N);
 #else
 #ifdef AVIARY_DOUBLE
   cblas_dgemm(
