@@ -1,0 +1,64 @@
+-- Known mistakes: what goes wrong in other implementations, each as an edit of the lines (../formulas). An entry:
+--   id       a short name, stable
+--   title    what was done, and after "instead of" or in brackets what is right
+--   of       a pattern of the versions it can be made in
+--   family   "formula", "assembly", "carrying", "handing over", "numbers" or "training"
+--   edits    { [key of a line] = edit }: an edit is made in every layer that has the line, or in those that only(layer, c) says;
+--              f(m, c, operands...)             in the place of the line's own
+--              operands = { [i] = name }        other operands, named as the line's part names them ("k0", "@value.weight",
+--                                               "/blocks.0.att.v" as it stands)
+--              after(value, m, c, operands...)  changes what the line gives
+--   change   function(c): changes the conventions that lines have in common (c.eps, c.split, c.join)
+--   weight   function(name, of, c) -> tensor, or nil to leave it: another tensor in the place of a parameter; of(name): any one
+--   view     function(value, c) -> tensor: how a right tensor [B,T,..] was handed over
+--   sees     function(c) -> nil, or why a pack of these sizes cannot show it
+local core = require "rwkv.core"
+local formulas = require "rwkv.golden.formulas"
+
+local mistakes = {}
+
+local files = { "frame", "shift", "channel_mix", "v1", "v2_v3", "v4", "v5_v6", "v7", "assembly", "carrying", "handing_over", "numbers" }
+
+local all
+local function load_all()
+  all = {}
+  for _, name in ipairs(files) do
+    for _, e in ipairs(require("rwkv.golden.edits." .. name)) do all[#all + 1] = e end
+  end
+  return all
+end
+
+-- Those that can be made in a version.
+function mistakes.of(version)
+  local list = {}
+  for _, e in ipairs(all or load_all()) do if version:find(e.of) then list[#list + 1] = e end end
+  return list
+end
+
+-- An environment (formulas.env) in which the mistakes of a list are made. fields: as formulas.env takes them.
+function mistakes.env(book, fields, list)
+  local q = {}
+  for name, value in pairs(fields) do q[name] = value end
+  q.edits = {}
+  for _, mistake in ipairs(list) do
+    for key, edit in pairs(mistake.edits or {}) do
+      q.edits[key] = q.edits[key] or {}
+      table.insert(q.edits[key], edit)
+    end
+  end
+  function q.change(c)
+    for _, mistake in ipairs(list) do if mistake.change then mistake.change(c) end end
+  end
+  local env
+  function q.weight(name)
+    for _, mistake in ipairs(list) do
+      local other = mistake.weight and core.no_grad(function() return mistake.weight(name, fields.weight, env.c) end)
+      if other then return other end
+    end
+    return fields.weight(name)
+  end
+  env = formulas.env(book, q)
+  return env
+end
+
+return mistakes

@@ -1,0 +1,144 @@
+-- Every version as a list of lines: a name, what it is computed from, how. All that is found out about somebody else's numbers
+-- is found out with it: any line can be computed from any numbers, theirs for instance, in any arithmetic (machine.lua), and
+-- a mistake is an edit of a line (../edits). That the lines are right is tested against the reference.
+--   formulas.of(config) -> a book, or nil and why there is none
+--   book.lines: in the order of computation, each { name = "blocks.1.att.w", key = "att.w", layer = 1, operands = { names },
+--     f = function(m, c, operands...) -> value, text = "its formula", tag = "v7.3" in PAPER_NOTES.md }
+--   formulas.run(book, env) -> env.values
+-- Operands are names of lines, "@NAME" parameters, "#tokens" the tokens [B,T]. Values are [B,T,..], but for those that are the
+-- same at all positions. c: the sizes, and what is the version's own in many lines (eps, how heads are cut).
+local core = require "rwkv.core"
+local frame = require "rwkv.golden.formulas.frame"
+
+local formulas = {}
+
+local parts = {
+  v1 = "v1", v2 = "exponential", v3 = "exponential", v4 = "exponential", ["v5.0"] = "v5_v6", ["v5.1"] = "v5_v6",
+  ["v5.2"] = "v5_v6", v6 = "v5_v6", v6a = "v5_v6", v6b = "v5_v6", v7 = "v7",
+}
+
+-- What several lines of a version have in common; a mistake may change it.
+local function conventions(config)
+  local c = {}
+  for name, value in pairs(config) do c[name] = value end
+  c.dim_att = c.dim_att or c.dim
+  c.heads = c.head_size and c.dim_att // c.head_size or 1
+  c.eps = { layer = 1e-5, group = c.version == "v6b" and 1e-5 or 64e-5, key = 1e-12, sums = c.version == "v2" and 1e-16 or 1e-8 }
+  function c.split(x) return x:reshape(x:size(1), x:size(2), c.heads, -1) end -- [B,T,A] -> [B,T,H,N]
+  function c.join(x) return x:reshape(x:size(1), x:size(2), -1) end
+  return c
+end
+
+-- ---- lines ----
+
+local Book = {}
+Book.__index = Book
+
+-- full: how an operand is named in this place (Book:part)
+function Book:add(name, operands, f, text, tag, full)
+  local layer = tonumber(name:match "^blocks%.(%d+)%." or name:match "^state%.(%d+)%.")
+  local key = name:gsub("^blocks%.%d+%.", ""):gsub("^state%.%d+%.", "state.")
+  local line = { name = name, key = key, layer = layer, operands = operands, f = f, text = text, tag = tag,
+    full = full or function(operand) return operand end, at = #self.lines + 1 }
+  self.lines[line.at], self.named[name] = line, line
+end
+
+-- How a part of a layer ("att", "ffn") names lines and operands: "k" is of the part, "att.k" of the layer, "state.att_kv" one of
+-- its states, "first.v" of layer 0, "@k_k" a parameter of the part (stored under another name in v1), "/ln0.x" as it stands.
+function Book:part(layer, part, stored)
+  local block = ("blocks.%d."):format(layer)
+  local function full(name)
+    if name:find "^[/#]" then return (name:gsub("^/", "")) end
+    if name:find "^@" then return "@" .. block .. (stored or part) .. "." .. name:sub(2) end
+    if name:find "^state%." then return ("state.%d.%s"):format(layer, name:sub(7)) end
+    if name:find "^first%." then return "blocks.0." .. part .. name:sub(6) end
+    return block .. (name:find "%." and "" or part .. ".") .. name
+  end
+  return function(name, operands, f, text, tag)
+    local list = {}
+    for i, operand in ipairs(operands) do list[i] = full(operand) end
+    self:add(full(name), list, f, text, tag, full)
+  end
+end
+
+local books = setmetatable({}, { __mode = "k" })
+
+function formulas.of(config)
+  if books[config] then return books[config] end
+  local other = config.hooks and "hooks" or config.pre_ffn and "a channel mixing in the place of a time mixing (ffnPre)"
+    or config.tiny_att_layer and "tiny attention" or config.version == "v4" and config.head_qk and "a copy head in RWKV-4"
+    or not parts[config.version] and config.version
+  if other then return nil, other end
+  local book = setmetatable({ lines = {}, named = {}, config = config }, Book)
+  frame(book, conventions(config), require("rwkv.golden.formulas." .. parts[config.version]))
+  books[config] = book
+  return book
+end
+
+-- ---- computing ----
+
+-- What is computed, with what. fields = { machine =, tokens = [B,T] lists, weight = function(name) -> tensor or nil,
+--   edits = { key = list of edits }, given = { name = tensor } that stand in the place of what is computed,
+--   change = function(c), of the conventions, or nil }
+function formulas.env(book, fields)
+  local env = { values = {}, given = {}, edits = {}, layers = {} }
+  for name, value in pairs(fields) do env[name] = value end
+  env.c = conventions(book.config)
+  env.c.B, env.c.T = #env.tokens, #env.tokens[1]
+  if env.change then env.change(env.c) end
+  return env
+end
+
+local function layer_of(env, layer)
+  if not env.layers[layer or -1] then env.layers[layer or -1] = setmetatable({ layer = layer }, { __index = env.c }) end
+  return env.layers[layer or -1]
+end
+
+-- Theirs, if it is given; otherwise what was computed.
+function formulas.operand(book, env, name)
+  if name == "#tokens" then return env.tokens end
+  if name:find "^@" then return env.weight(name:sub(2)) end
+  local value = env.given[name]
+  if value == nil then value = env.values[name] end
+  if value == nil then value = formulas.line(book, env, book.named[name] or error("no line " .. name)) end
+  return value
+end
+
+-- Operands with some of them changed: { [i] = name }.
+local function changed(line, operands, change)
+  local list = table.move(operands, 1, #operands, 1, {})
+  for i, name in pairs(change) do list[i] = line.full(name) end
+  return list
+end
+
+-- The value of a line, with the edits (../edits) that are made in its layer.
+function formulas.line(book, env, line)
+  local c, f, operands, after = layer_of(env, line.layer), line.f, line.operands, {}
+  for _, edit in ipairs(env.edits[line.key] or {}) do
+    if not edit.only or edit.only(line.layer, c) then
+      f = edit.f or f
+      if edit.operands then operands = changed(line, operands, edit.operands) end
+      if edit.after then after[#after + 1] = edit.after end
+    end
+  end
+  local arguments = {}
+  for i, name in ipairs(operands) do arguments[i] = formulas.operand(book, env, name) end
+  local value = f(env.machine, c, table.unpack(arguments, 1, #operands))
+  for _, g in ipairs(after) do value = g(value, env.machine, c, table.unpack(arguments, 1, #operands)) end
+  env.values[line.name] = value
+  return value
+end
+
+-- All lines, or those wanted(line) accepts, in the order of computation; seen(line, value) is told of each.
+function formulas.run(book, env, wanted, seen)
+  for _, line in ipairs(book.lines) do
+    if not wanted or wanted(line) then
+      local value = core.no_grad(function() return formulas.line(book, env, line) end)
+      env.values[line.name] = value
+      if seen then seen(line, value) end
+    end
+  end
+  return env.values
+end
+
+return formulas

@@ -1,0 +1,102 @@
+-- Time mixing of v5 and v6: a matrix for each head.
+local core = require "rwkv.core"
+local time = require "rwkv.golden.formulas.over_time"
+local shift = require "rwkv.golden.formulas.shift"
+
+local at, row, column = time.at, time.row, time.column
+
+local function linear(m, _, x, w) return m.linear(x, w) end
+
+-- A parameter of a head or of a channel [H] [H,1] [H,N] -> [H,N]
+local function by_channel(x, c)
+  if x:size() == c.dim_att then return x:reshape(c.heads, -1) end
+  return core.zeros(c.heads, c.dim_att // c.heads) + x:reshape(-1, 1)
+end
+
+-- S [B,H,key,value] after each token, flat behind [B,T]; w [H,N] or [B,T,A]
+local function state(m, c, w, k, v)
+  local f, S, states, K, V = m.f, nil, {}, c.split(k), c.split(v)
+  local fixed = w:dim() < 3 and f(w:exp()):reshape(1, c.heads, -1, 1)
+  local W = not fixed and c.split(f(w:exp()))
+  for t = 1, k:size(2) do
+    local a = f(column(at(K, t)) * row(at(V, t)))
+    S = S and f(a + f((fixed or column(at(W, t))) * S)) or a
+    states[t] = S
+  end
+  return time.stack(states)
+end
+
+local function read(m, c, r, k, v, u, S)
+  local f, R, K, V, y, N = m.f, c.split(r), c.split(k), c.split(v), {}, r:size(3) // c.heads
+  u = by_channel(c.version == "v5.0" and m.f(u:exp()) or u, c):reshape(1, c.heads, N, 1)
+  for t = 1, r:size(2) do
+    local bonus = f(u * f(column(at(K, t)) * row(at(V, t))))
+    local now = t > 1 and f(bonus + at(S, t - 1):reshape(r:size(1), c.heads, N, N)) or bonus
+    y[t] = f((column(at(R, t)) * now):sum(-2))
+  end
+  return c.join(time.stack(y))
+end
+
+-- The four or five mixes of v6, whose weights depend on the token.
+local function v6_mixes(line, c)
+  local b = c.version == "v6b"
+  local w1, w2 = b and "@time_maa_rkvw_w1" or "@time_maa_w1", b and "@time_maa_rkvw_w2" or "@time_maa_w2"
+  shift.lines(line, c, "state.att_xx", {}, "v6.1")
+  line("low", { "x", "prev", "@time_maa_x", w1 }, function(m, _, x, prev, mu, w)
+    return m.h(m.matmul(m.lerp(x, m.sub(prev, x), mu:reshape(-1)), w):tanh())
+  end, "tanh((x + (prev - x) mu_x) w1)", "v6.1")
+  for i, s in ipairs(b and { "r", "k", "v", "w" } or { "w", "k", "v", "r", "g" }) do
+    line("x" .. s, { "x", "prev", "low", "@time_maa_" .. s, w2 }, function(m, k, x, prev, low, mu, w)
+      local n, rank = k.mix_order and k.mix_order[s] or i, w:size(2)
+      local up = m.matmul(low:slice(3, (n - 1) * rank + 1, n * rank), w:slice(1, n, n):reshape(rank, -1))
+      return m.lerp(x, m.sub(prev, x), m.add(mu:reshape(-1), up))
+    end, ("x + (prev - x) (mu_%s + low_%d w2[%d])"):format(s, i, i), "v6.2")
+  end
+end
+
+local function v6_decay(m, _, x, w0, w1, w2)
+  local w = m.matmul(m.h(m.matmul(x, w1):tanh()), w2)
+  return m.f(-m.f(m.f(w0:reshape(-1) + w):exp()))
+end
+
+local function gate(line, c)
+  if c.version == "v6a" then
+    line("g", { "xg", "@gate_w1", "@gate_w2" }, function(m, _, x, w1, w2)
+      return m.matmul(m.h(m.matmul(x, w1):tanh()), w2)
+    end, "tanh(xg w1) w2", "v6.4")
+  elseif c.version ~= "v5.0" and c.version ~= "v6b" then
+    line("g", { "xg", "@gate.weight" }, function(m, _, x, w) return m.h(m.linear(x, w):silu()) end, "silu(W_g xg)",
+      c.version == "v6" and "v6.4" or "v5.7")
+  else return false end
+  return true
+end
+
+local function norm(m, c, y, w, b)
+  if c.version == "v6b" then return m.h(y:layer_norm(w, b, c.eps.group)) end
+  return m.h(m.group_norm(y, c.heads, w, b, c.eps.group))
+end
+
+return function(line, c)
+  local v6, u = c.version:find "^v6", c.version == "v5.0" and "@time_first" or "@time_faaaa"
+  if v6 then
+    v6_mixes(line, c)
+    line("w", { "xw", "@time_decay", "@time_decay_w1", "@time_decay_w2" }, v6_decay, "-e^(time_decay + tanh(xw w1) w2)", "v6.3")
+  else
+    local mixes = { { "xk", "time_mix_k" }, { "xv", "time_mix_v" }, { "xr", "time_mix_r" } }
+    if c.version ~= "v5.0" then mixes[4] = { "xg", "time_mix_g" } end
+    shift.lines(line, c, "state.att_xx", mixes, "v5.1")
+    line("w", { "@time_decay" }, function(m, k, w) return by_channel(m.f(-m.f(w:exp())), k) end, "-e^time_decay", "v5.2")
+  end
+  local tag = v6 and "v5.4" or "v5.1"
+  line("r", { "xr", "@receptance.weight" }, linear, "W_r xr", tag)
+  line("k", { "xk", "@key.weight" }, linear, "W_k xk", tag)
+  line("v", { "xv", "@value.weight" }, linear, "W_v xv", tag)
+  local gated = gate(line, c)
+  line("state.att_kv", { "w", "k", "v" }, state, "e^w S + k v', S [key, value]", "v5.5")
+  line("wkv", { "r", "k", "v", u, "state.att_kv" }, read, "r' (S + u k v'), of the S before", "v5.4")
+  line("norm", { "wkv", "@ln_x.weight", "@ln_x.bias" }, norm,
+    c.version == "v6b" and "layer norm over all channels, eps 1e-5" or "group norm of each head, eps 64e-5", "v5.6")
+  line("y", gated and { "norm", "g" } or { "norm" }, function(m, _, y, g) return g and m.mul(y, g) or y end,
+    gated and "norm g" or "norm", "v5.7")
+  line("out", { "y", "@output.weight" }, linear, "W_o y", "v5.7")
+end
