@@ -1,23 +1,24 @@
 -- Known mistakes: what goes wrong in other implementations, each as an edit of the lines (../formulas). An entry:
---   id       a short name, stable
+--   id       a short name, stable. Several entries may have it: the same mistake, made at another line
 --   title    what was done, and after "instead of" or in brackets what is right
 --   of       a pattern of the versions it can be made in
 --   family   "formula", "assembly", "carrying", "handing over", "numbers" or "training"
 --   edits    { [key of a line] = edit }: an edit is made in every layer that has the line, or in those that only(layer, c) says;
 --              f(m, c, operands...)             in the place of the line's own
---              operands = { [i] = name }        other operands, named as the line's part names them ("k0", "@value.weight",
---                                               "/blocks.0.att.v" as it stands)
+--              around(f, m, c, operands...)     calls the line's own, f(m, c, operands...), with changed operands
+--              operands = { [i] = name }        other operands, or more of them, named as the line's part names them ("k0",
+--                                               "@value.weight", "/blocks.0.att.v" as it stands), or function(layer, c) -> name
 --              after(value, m, c, operands...)  changes what the line gives
 --   change   function(c): changes the conventions that lines have in common (c.eps, c.split, c.join)
 --   weight   function(name, of, c) -> tensor, or nil to leave it: another tensor in the place of a parameter; of(name): any one
 --   view     function(value, c) -> tensor: how a right tensor [B,T,..] was handed over
+--   names    a pattern of the tensors that a view is of
 --   sees     function(c) -> nil, or why a pack of these sizes cannot show it
-local core = require "rwkv.core"
 local formulas = require "rwkv.golden.formulas"
 
 local mistakes = {}
 
-local files = { "frame", "shift", "channel_mix", "v1", "v2_v3", "v4", "v5_v6", "v7", "assembly", "carrying", "handing_over", "numbers" }
+local files = { "frame", "shift", "channel_mix", "time_mix", "v1", "v2_v3", "v4", "v5_v6", "v7", "assembly", "carrying", "handing_over", "numbers" }
 
 local all
 local function load_all()
@@ -52,7 +53,7 @@ function mistakes.env(book, fields, list)
   local env
   function q.weight(name)
     for _, mistake in ipairs(list) do
-      local other = mistake.weight and core.no_grad(function() return mistake.weight(name, fields.weight, env.c) end)
+      local other = mistake.weight and mistake.weight(name, fields.weight, env.c)
       if other then return other end
     end
     return fields.weight(name)

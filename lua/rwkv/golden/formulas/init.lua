@@ -79,7 +79,7 @@ end
 
 -- What is computed, with what. fields = { machine =, tokens = [B,T] lists, weight = function(name) -> tensor or nil,
 --   edits = { key = list of edits }, given = { name = tensor } that stand in the place of what is computed,
---   change = function(c), of the conventions, or nil }
+--   change = function(c), of the conventions, or nil, gradient = true if what is computed is to be differentiated }
 function formulas.env(book, fields)
   local env = { values = {}, given = {}, edits = {}, layers = {} }
   for name, value in pairs(fields) do env[name] = value end
@@ -104,11 +104,15 @@ function formulas.operand(book, env, name)
   return value
 end
 
--- Operands with some of them changed: { [i] = name }.
-local function changed(line, operands, change)
+-- Operands with some of them changed: { [i] = name, or function(layer, c) -> name }.
+local function changed(line, operands, change, c)
   local list = table.move(operands, 1, #operands, 1, {})
-  for i, name in pairs(change) do list[i] = line.full(name) end
+  for i, name in pairs(change) do list[i] = line.full(type(name) == "function" and name(line.layer, c) or name) end
   return list
+end
+
+local function wrapped(f, around)
+  return function(m, c, ...) return around(f, m, c, ...) end
 end
 
 -- The value of a line, with the edits (../edits) that are made in its layer.
@@ -117,7 +121,8 @@ function formulas.line(book, env, line)
   for _, edit in ipairs(env.edits[line.key] or {}) do
     if not edit.only or edit.only(line.layer, c) then
       f = edit.f or f
-      if edit.operands then operands = changed(line, operands, edit.operands) end
+      if edit.around then f = wrapped(f, edit.around) end
+      if edit.operands then operands = changed(line, operands, edit.operands, c) end
       if edit.after then after[#after + 1] = edit.after end
     end
   end
@@ -133,7 +138,8 @@ end
 function formulas.run(book, env, wanted, seen)
   for _, line in ipairs(book.lines) do
     if not wanted or wanted(line) then
-      local value = core.no_grad(function() return formulas.line(book, env, line) end)
+      local value = env.gradient and formulas.line(book, env, line)
+        or core.no_grad(function() return formulas.line(book, env, line) end)
       env.values[line.name] = value
       if seen then seen(line, value) end
     end
