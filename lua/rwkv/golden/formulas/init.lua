@@ -26,6 +26,7 @@ local function conventions(config)
   c.eps = { layer = 1e-5, group = c.version == "v6b" and 1e-5 or 64e-5, key = 1e-12, sums = c.version == "v2" and 1e-16 or 1e-8 }
   function c.split(x) return x:reshape(x:size(1), x:size(2), c.heads, -1) end -- [B,T,A] -> [B,T,H,N]
   function c.join(x) return x:reshape(x:size(1), x:size(2), -1) end
+  function c.kept(new) return new end -- (new, t, old): the state that goes on after token t, from 1; old: the one before it
   return c
 end
 
@@ -104,10 +105,13 @@ function formulas.operand(book, env, name)
   return value
 end
 
--- Operands with some of them changed: { [i] = name, or function(layer, c) -> name }.
+-- Operands with some of them changed: { [i] = name, or function(layer, c) -> name, nil to leave it }.
 local function changed(line, operands, change, c)
   local list = table.move(operands, 1, #operands, 1, {})
-  for i, name in pairs(change) do list[i] = line.full(type(name) == "function" and name(line.layer, c) or name) end
+  for i, name in pairs(change) do
+    if type(name) == "function" then name = name(line.layer, c) end
+    list[i] = name and line.full(name) or list[i]
+  end
   return list
 end
 
