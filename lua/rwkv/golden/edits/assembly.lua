@@ -45,9 +45,6 @@ mistake("layer-0-weights-everywhere", "every layer is computed with the weights 
 mistake("ln0-missing", "ln0, the norm of the embedding, is missing", "^v[3-7]", {
   edits = { ["ln0.x"] = { f = function(_, _, x) return x end } },
 })
-mistake("ln0-twice", "ln0 applied twice (to an embedding that it was folded into)", "^v[3-7]", {
-  edits = { ["ln0.x"] = { around = function(f, m, c, x, w, b) return f(m, c, f(m, c, x, w, b), w, b) end } },
-})
 mistake("norms-exchanged", "ln1 and ln2 are exchanged", any, {
   weight = function(name, of)
     local block, n, rest = name:match "^(.*%.ln)([12])(%..*)$"

@@ -5,12 +5,14 @@
 --   family   "formula", "assembly", "carrying", "handing over", "numbers" or "training"
 --   edits    { [key of a line] = edit }: an edit is made in every layer that has the line, or in those that only(layer, c) says;
 --              f(m, c, operands...)             in the place of the line's own
---              around(f, m, c, operands...)     calls the line's own, f(m, c, operands...), with changed operands
+--              around(f, m, c, operands...)     calls the line's own, f(m, c, operands...), with changed operands or sizes
 --              operands = { [i] = name }        other operands, or more of them, named as the line's part names them ("k0",
---                                               "@value.weight", "/blocks.0.att.v" as it stands), or function(layer, c) -> name
+--                                               "@value.weight", "/blocks.0.att.v" as it stands), or function(layer, c) -> name,
+--                                               nil to leave it
 --              after(value, m, c, operands...)  changes what the line gives
 --   change   function(c): changes the conventions that lines have in common (c.eps, c.split, c.join)
 --   weight   function(name, of, c) -> tensor, or nil to leave it: another tensor in the place of a parameter; of(name): any one
+--   tokens   function(tokens) -> tokens: what was read in the place of the pack's tokens. Seen by whole runs only
 --   view     function(value, c) -> tensor: how a right tensor [B,T,..] was handed over
 --   names    a pattern of the tensors that a view is of
 --   sees     function(c) -> nil, or why a pack of these sizes cannot show it

@@ -25,7 +25,11 @@ end)
 
 local grouped = "^v[567][^b]*$" -- v6b has one norm over all channels
 local function norm_eps(id, title, eps) -- eps(N)
-  mistake { id = id, title = title, of = grouped, change = function(c) c.eps.group = eps(c.dim_att // c.heads) end }
+  mistake { id = id, title = title, of = grouped, change = function(c) c.eps.group = eps(c.dim_att // c.heads) end,
+    sees = function(c)
+      local N = c.dim_att // c.heads
+      return math.abs(eps(N) - 64e-5) < 1e-9 and ("at head size %d it is the same"):format(N) or nil
+    end }
 end
 norm_eps("norm-eps", "group-norm eps 1e-5 instead of 64e-5", function() return 1e-5 end)
 norm_eps("norm-eps-by-head", "group-norm eps grows with the head size, 1e-5 * N instead of 64e-5", function(N) return 1e-5 * N end)

@@ -81,7 +81,7 @@ end
 
 -- What is computed, with what. fields = { machine =, tokens = [B,T] lists, weight = function(name) -> tensor or nil,
 --   edits = { key = list of edits }, given = { name = tensor } that stand in the place of what is computed,
---   change = function(c), of the conventions, or nil }
+--   change = function(c), of the conventions, or nil, gradient = true if what is computed is to be differentiated }
 function formulas.env(book, fields)
   local env = { values = {}, given = {}, edits = {}, layers = {} }
   for name, value in pairs(fields) do env[name] = value end
@@ -178,7 +178,7 @@ end
 function formulas.run(book, env, wanted, seen)
   for _, line in ipairs(book.lines) do
     if not wanted or wanted(line) then
-      local value = core.no_grad(formulas.line, env, line)
+      local value = env.gradient and formulas.line(env, line) or core.no_grad(formulas.line, env, line)
       env.values[line.name] = value
       if seen then seen(line, value) end
     end

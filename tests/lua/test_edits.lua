@@ -1,0 +1,112 @@
+-- The mistakes that golden diff knows (lua/rwkv/golden/edits): each of them changes the logits, no two of them alike, and none
+-- fails on the smallest model.
+local rwkv = require "rwkv"
+if rwkv.precision ~= "float64" then return end -- as test_formulas.lua
+local core = require "rwkv.core"
+local check = require "tests.lua.lib.check"
+local edits = require "rwkv.golden.edits"
+local fill = require "rwkv.golden.weights"
+local formulas = require "rwkv.golden.formulas"
+local machine = require "rwkv.golden.machine"
+core.backend "reference"
+
+local versions = { "v1", "v2", "v3", "v4", "v5.0", "v5.1", "v5.2", "v6", "v6a", "v6b", "v7" }
+-- What these weights do not show, though the sizes would: no key is near the eps of its norm, no decay so fast, nothing so large.
+local unseen = {
+  ["eps-key-norm-1e-6"] = "^v7$", ["eps-key-norm-1e-5"] = "^v7$", ["eps-key-norm-1e-3"] = "^v7$",
+  ["decay-clamp-005"] = "^v[2-5]", ["fp16-clamped"] = "^v[4-7]",
+}
+-- Two that give the same logits by nature, and why.
+local twins = {
+  { "eps-layer-norm-1e-12", "eps-layer-norm-0", "no variance is near to either" },
+  { "decay-before-read", "decay-own", "each pair is decayed once more before it is read; the states differ" },
+  { "bonus-in-state", "bonus-missing", "v4: what is the same in all pairs divides out; the states differ" },
+  { "read-transposed", "keys-taken-for-values", "v5.0, v5.1: decay and bonus, one number a head, have no axis" },
+}
+local function twin(a, b)
+  for _, e in ipairs(twins) do
+    if e[1] == a and e[2] == b or e[1] == b and e[2] == a then return true end
+  end
+  return a == b -- the same mistake, made at another line
+end
+local function of_logits(e) return ("logits"):find(e.names or "") ~= nil end
+
+-- A model of these sizes, its lines, and what they are computed with.
+local function setting(version, size, format)
+  local q = { version = version, layers = size.layers, dim = size.dim, vocab = 23, head_size = size.head_size }
+  if version == "v4" then q.head_size = nil end
+  if version == "v1" then q.ctx = size.T + 3 end
+  if version:find "^v[123]$" then q.head_qk = 12 end
+  local model, rng, tokens, parameters = rwkv.model(q), rwkv.rng(3), {}, {}
+  for b = 1, size.B do
+    tokens[b] = {}
+    for t = 1, size.T do tokens[b][t] = rng:integer(0, 22) end
+  end
+  fill(model, tokens, 0, "f32")
+  for name, p in model:parameters() do parameters[name] = p end
+  return formulas.of(model:config()), { machine = machine(format or "f64"), tokens = tokens,
+    weight = function(name) return parameters[name] end }
+end
+
+-- The logits as a list, and what shape they have; sizes of the model.
+local function logits(book, fields, mistake)
+  local env = edits.env(book, fields, { mistake })
+  local y = formulas.run(book, env).logits
+  if mistake and mistake.view and of_logits(mistake) then y = core.no_grad(function() return mistake.view(y, env.c) end) end
+  local list, shape = y:reshape(-1):tolist(), table.concat(y:shape(), ",")
+  collectgarbage()
+  return list, shape, env.c
+end
+
+-- How far two lists are apart, over the largest number.
+local function apart(a, b)
+  local worst, largest = 0, 0
+  if #a ~= #b then return math.huge end
+  for i, x in ipairs(a) do
+    assert(x == x, "NaN")
+    worst, largest = math.max(worst, math.abs(x - b[i])), math.max(largest, math.abs(b[i]))
+  end
+  return worst / largest
+end
+
+local function alike(a, b, within)
+  if a.shape ~= b.shape then return false end
+  for i, x in ipairs(a.found) do if math.abs(x - b.found[i]) > within then return false end end
+  return true
+end
+
+for _, version in ipairs(versions) do
+  check.test(version .. ": every mistake changes the logits, each in its own way", function()
+    local deep = version == "v4" or version == "v7" -- what happens every six layers
+    local book, fields = setting(version, { layers = deep and 7 or 3, dim = 8, head_size = 4, B = 2, T = 20 })
+    local right, done = logits(book, fields), {}
+    for _, e in ipairs(edits.of(version)) do
+      local found, shape, c = logits(book, fields, e)
+      local moved, too_small = apart(found, right), e.sees and e.sees(c)
+      local hidden = too_small or unseen[e.id] and version:find(unseen[e.id])
+      if of_logits(e) and e.id ~= "sequences-rolled" then -- of two sequences that is the same as exchanged
+        assert((moved > 1e-12) == not hidden, e.id .. " moves by " .. moved)
+      end
+      if moved > 1e-12 and not too_small then
+        local this = { id = e.id, found = found, shape = shape }
+        for _, other in ipairs(done) do
+          assert(not alike(this, other, 1e-6 * math.min(1, moved)) or twin(other.id, e.id), other.id .. " and " .. e.id)
+        end
+        done[#done + 1] = this
+      end
+    end
+    assert(#done > 70, #done)
+  end)
+
+  check.test(version .. ": none fails on one token, one layer, one head, in any arithmetic", function()
+    for _, at in ipairs { { 1, "f64" }, { 2, "f64" }, { 1, "bf16" } } do
+      local book, fields = setting(version, { layers = 1, dim = 4, head_size = 4, B = at[1], T = 1 }, at[2])
+      local right = logits(book, fields)
+      for _, e in ipairs(edits.of(version)) do
+        local found, _, c = logits(book, fields, e)
+        local hidden = at[2] == "f64" and e.sees and e.sees(c) -- what is rounded may be infinite
+        assert(not hidden or apart(found, right) == 0, e.id .. " was said not to be seen")
+      end
+    end
+  end)
+end

@@ -1,0 +1,70 @@
+-- Every known mistake is an edit of lines (lua/rwkv/golden/edits) that can be made at any size: in one token of one layer with
+-- one head as in three sequences; it leaves shapes as they are. In a model that is large enough it changes something.
+local rwkv = require "rwkv"
+if rwkv.precision ~= "float64" then return end -- as test_golden.lua
+local core = require "rwkv.core"
+local check = require "tests.lua.lib.check"
+local edits = require "rwkv.golden.edits"
+local fill = require "rwkv.golden.weights"
+local formulas = require "rwkv.golden.formulas"
+local machine = require "rwkv.golden.machine"
+core.backend "reference"
+
+local function model_of(version, layers, dim, T)
+  local q = { version = version, layers = layers, dim = dim, vocab = 11, head_size = 8 }
+  if version == "v4" then q.head_size = nil end
+  if version == "v1" then q.ctx = T end
+  if version:find "^v[123]$" then q.head_qk = 4 end
+  return rwkv.model(q)
+end
+
+-- env_of(list of mistakes) -> an environment in which they are made, and the book
+local function made(version, layers, dim, B, T)
+  local model, rng, tokens, parameters = model_of(version, layers, dim, T), rwkv.rng(3), {}, {}
+  for b = 1, B do
+    tokens[b] = {}
+    for t = 1, T do tokens[b][t] = rng:integer(0, 10) end
+  end
+  fill(model, tokens, 0, "f32")
+  for name, p in model:parameters() do parameters[name] = p end
+  local book = formulas.of(model:config())
+  local fields = { machine = machine "f64", tokens = tokens, weight = function(name) return parameters[name] end }
+  return book, function(list) return formulas.run(book, edits.env(book, fields, list)) end
+end
+
+local function formulas_of(version) -- the others: test_edits.lua
+  local list = {}
+  for _, e in ipairs(edits.of(version)) do if e.family == "formula" then list[#list + 1] = e end end
+  return list
+end
+
+local function differ(a, b)
+  local x, y = a:reshape(-1):tolist(), b:reshape(-1):tolist()
+  for i = 1, #x do if x[i] ~= y[i] then return true end end
+  return false
+end
+
+for _, version in ipairs { "v1", "v2", "v3", "v4", "v5.0", "v5.1", "v5.2", "v6", "v6a", "v6b", "v7" } do
+  check.test(version .. ": each known mistake is made in one token, and leaves shapes as they are", function()
+    local book, run = made(version, 1, 8, 3, 1)
+    local right = run {}
+    for _, mistake in ipairs(formulas_of(version)) do
+      local ok, values = pcall(run, { mistake })
+      assert(ok, ("%s: %s"):format(mistake.id, values))
+      for _, line in ipairs(book.lines) do check.equal(values[line.name]:shape(), right[line.name]:shape()) end
+    end
+  end)
+  check.test(version .. ": each known mistake changes what is computed", function()
+    local book, run = made(version, 3, 16, 2, 6)
+    local right, c = run {}, formulas.env(book, { tokens = { { 0 } } }).c
+    for _, mistake in ipairs(formulas_of(version)) do
+      local values, changes = run { mistake }, mistake.sees and mistake.sees(c) ~= nil
+      for _, line in ipairs(book.lines) do
+        local value = right[line.name]
+        if mistake.view and line.name:find(mistake.names or "") then changes = changes or differ(mistake.view(value, c), value) end
+        changes = changes or differ(values[line.name], value)
+      end
+      assert(changes, mistake.id)
+    end
+  end)
+end
