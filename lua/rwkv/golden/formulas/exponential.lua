@@ -10,10 +10,11 @@ local function log_decay(m, _, w) return m.f(-m.f(w:exp())):reshape(-1) end
 
 -- ---- v2, v3 ----
 
-local function sums(m, w, e, v) -- a and b after each token
+local function sums(m, c, w, e, v) -- a and b after each token
   local f, lambda, a, b, as, bs = m.f, m.f(w:exp()), 0, 0, {}, {}
   for t = 1, e:size(2) do
     local now = at(e, t)
+    if t > 1 then a, b = c.carry(a, t), c.carry(b, t) end
     a, b = f(f(lambda * a) + f(now * at(v, t))), f(f(lambda * b) + now)
     as[t], bs[t] = a, b
   end
@@ -23,8 +24,8 @@ end
 local function v23(line, c)
   local v2 = c.version == "v2"
   line("e", { "k", }, function(m, _, k) return m.f(k:minimum(60):exp()) end, "e^min(k, 60)", "v2.2")
-  line("state.att_aa", { "w", "e", "v" }, function(m, _, w, e, v) return (sums(m, w, e, v)) end, "a e^w + e v", "v2.5")
-  line("state.att_bb", { "w", "e" }, function(m, _, w, e) return select(2, sums(m, w, e, e)) end, "b e^w + e", "v2.5")
+  line("state.att_aa", { "w", "e", "v" }, function(m, k, w, e, v) return (sums(m, k, w, e, v)) end, "a e^w + e v", "v2.5")
+  line("state.att_bb", { "w", "e" }, function(m, k, w, e) return select(2, sums(m, k, w, e, e)) end, "b e^w + e", "v2.5")
   line("y", { "@time_first", "e", "v", "state.att_aa", "state.att_bb" }, function(m, k, u, e, v, a, b)
     local f, U = m.f, m.f(u:exp()):reshape(-1)
     local Ue = f(U * e)
@@ -40,11 +41,12 @@ end
 local lowest = -1e30
 
 -- The sums with their largest exponent taken out: a, b, p after each token.
-local function absorbed(m, w, k, v)
+local function absorbed(m, c, w, k, v)
   local f, B, A = m.f, k:size(1), k:size(3)
   local a, b, p = core.zeros(B, A), core.zeros(B, A), core.full(lowest, B, A)
   local as, bs, ps = {}, {}, {}
   for t = 1, k:size(2) do
+    if t > 1 then a, b, p = c.carry(a, t), c.carry(b, t), c.carry(p, t) end
     local kt, now = at(k, t), f(p + w)
     local q = now:maximum(kt)
     local e1, e2 = f(f(now - q):exp()), f(f(kt - q):exp())
@@ -56,7 +58,7 @@ end
 
 local function v4(line)
   local function sum(which)
-    return function(m, _, w, k, v) return (select(which, absorbed(m, w, k, v or k))) end
+    return function(m, c, w, k, v) return (select(which, absorbed(m, c, w, k, v or k))) end
   end
   line("state.att_aa", { "w", "k", "v" }, sum(1), "a e^(p+w-p') + e^(k-p') v", "v4.5")
   line("state.att_bb", { "w", "k" }, sum(2), "b e^(p+w-p') + e^(k-p')", "v4.6")
