@@ -14,6 +14,7 @@ local function sums(m, c, w, e, v) -- a and b after each token
   local f, lambda, a, b, as, bs = m.f, m.f(w:exp()), 0, 0, {}, {}
   for t = 1, e:size(2) do
     local now = at(e, t)
+    if t > 1 then a, b = c.carry(a, t), c.carry(b, t) end
     a, b = c.kept(f(f(lambda * a) + f(now * at(v, t))), t, a), c.kept(f(f(lambda * b) + now), t, b)
     as[t], bs[t] = a, b
   end
@@ -45,6 +46,7 @@ local function absorbed(m, c, w, k, v)
   local a, b, p = core.zeros(B, A), core.zeros(B, A), core.full(lowest, B, A)
   local as, bs, ps = {}, {}, {}
   for t = 1, k:size(2) do
+    if t > 1 then a, b, p = c.carry(a, t), c.carry(b, t), c.carry(p, t) end
     local kt, now = at(k, t), f(p + w)
     local q = now:maximum(kt)
     local e1, e2 = f(f(now - q):exp()), f(f(kt - q):exp())
