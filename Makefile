@@ -334,9 +334,10 @@ figures: all $(if $(SCALE),text)
 	@cd $(WORK) && for f in $(FIGURES); do for out in runs/$$f/$$f$(CHOSEN) plots/$$f; do if [ -f $$out.figure.tsv ]; then \
 	  gnuplot -e "out='$$out'" plots/$$f.gp || exit 1; echo "$(abspath $(WORK))/$$out.png"; break; fi; done; done
 
+PACKS := v1 v2 v3 v4 v5.0 v5.1 v5.2 v6 v7
 golden: all
 	@mkdir -p $(BUILD)/golden
-	@cd $(WORK) && for v in v1 v2 v3 v4 v5.0 v5.1 v5.2 v6 v7; do \
+	@cd $(WORK) && for v in $(PACKS); do \
 	  ./aviary golden make $$v build/golden/$$v.safetensors || exit 1; done
 
 # The tables, and a picture of each that is there.
@@ -382,7 +383,8 @@ dist: all golden $(BUILD)/launcher
 	@[ -z '$(SYSROOT)' ] || { echo 'make dist: SYSROOT is given, and only programs of this machine name their libraries' >&2; exit 1; }
 	@rm -rf $(DIST)
 	@MAKEFLAGS= $(MAKE) -s -o all install BUILD='$(BUILD)' DESTDIR=$(abspath $(DIST)) PREFIX=
-	@sh lua/dist/archive.sh $(DIST) $(BUILD)/golden $(BUILD)/launcher
+	@echo "pack $(DIST).tar.gz"
+	@sh lua/dist/archive.sh $(DIST) $(BUILD)/launcher $(PACKS:%=$(BUILD)/golden/%.safetensors)
 	@echo "The archive: $(abspath $(DIST)).tar.gz, $$(du -h $(DIST).tar.gz | cut -f 1)"
 
 dist-test: dist

@@ -1,8 +1,9 @@
 #!/bin/sh
 # make dist: makes of a folder in which Aviary is installed an archive that brings its libraries.
-#   sh lua/dist/archive.sh FOLDER PACKS LAUNCHER
+#   sh lua/dist/archive.sh FOLDER LAUNCHER PACK..
 set -e
-tree=$1 packs=$2 launcher=$3
+tree=$1 launcher=$2
+shift 2
 
 command -v dpkg-query >/dev/null || { echo 'make dist needs Debian: its packages say whose libraries these are' >&2; exit 1; }
 
@@ -41,12 +42,12 @@ grep -ohE '/usr/share/common-licenses/[A-Za-z0-9.-]*[A-Za-z0-9]' "$texts"/* | so
 done
 
 mkdir "$tree/golden"
-cp "$packs"/*.safetensors "$tree/golden"
+cp "$@" "$tree/golden"
 cp lua/dist/README.md lua/dist/golden.workflow.yml LICENSE "$tree"
 chmod -R u=rwX,go=rX "$tree"
 
 # The same bytes from the same files.
 tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$(git log -1 --format=%ct 2>/dev/null || echo 0)" \
-  -C "${tree%/*}" -cf - "${tree##*/}" | gzip -9n >"$tree.tar.gz.new"
+  -C "${tree%/*}" -cf - "${tree##*/}" | gzip -n >"$tree.tar.gz.new"
 mv "$tree.tar.gz.new" "$tree.tar.gz"
 rm -r "$tree"

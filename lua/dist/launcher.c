@@ -30,6 +30,8 @@ int main(int argc, char **argv)
   snprintf(loader, sizeof loader, "%s/loader", lib);
   snprintf(program, sizeof program, "%s/%s", lib, name);
 
+  unsetenv("LD_PRELOAD"); /* libraries of the system, for its own C library */
+  unsetenv("LD_AUDIT");
   char **arguments = calloc((size_t)argc + BEFORE + 1, sizeof *arguments);
   if (!arguments) return fail(self);
   /* argv[0] is this file, as what starts the program again (program_file) */
