@@ -2,7 +2,7 @@
 local measure = require "rwkv.core".private.compare
 local names = require "rwkv.golden.names"
 
-local compare = {}
+local compare = { pattern = require "rwkv.golden.pattern" }
 
 -- How many numbers an entry { value = tensor or tokens, shape = } has.
 local function size(e) return e.value:size() end
