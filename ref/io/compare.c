@@ -1,5 +1,7 @@
 #include "compare.h"
 
+#include "engine/err.h"
+
 #include <math.h>
 
 enum { PART = 512 };
@@ -113,6 +115,7 @@ Difference compare_numbers(const Comparison *c)
   for (size_t t = 0; c->by_position && t < c->positions; t++) c->by_position[t] = -1;
   Run r;
   for (r.from = 0; r.from < c->n; r.from += r.n) {
+    rwkv_poll();
     next_run(c, &r);
     for (size_t i = 0; i < r.n; i++) add_number(&s, c, &r, i);
   }

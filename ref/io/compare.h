@@ -1,5 +1,5 @@
 /* Found numbers against those expected: how far they are off and where, and whether they are the expected ones in
-   another order or under another function. Numbers come in parts, so nothing here takes memory. */
+   another order or under another function. Numbers come in parts, so nothing here takes memory; rwkv_poll is asked. */
 #ifndef AVIARY_COMPARE_H
 #define AVIARY_COMPARE_H
 

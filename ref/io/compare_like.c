@@ -71,6 +71,7 @@ static bool like_run(Likeness *l, ptrdiff_t found_at, ptrdiff_t found_step, ptrd
 {
   double found[PART], expected[PART], other[PART];
   for (size_t done = 0, m; done < n; done += m) {
+    rwkv_poll();
     ptrdiff_t moved = (ptrdiff_t)done;
     m = least(n - done, done ? PART : 16); /* the first few usually decide */
     read_steps(l->found, found_at + moved * found_step, found_step, m, found);
@@ -144,6 +145,7 @@ bool compare_softmax(Likeness *l, size_t rows, size_t row, bool of_log)
     rwkv_fail("compare: %zu rows of %zu, there are %zu found numbers and %zu expected", rows, row, l->found_n,
               l->expected_n);
   for (size_t r = 0; r < rows; r++) {
+    rwkv_poll();
     double all = log_sum(l->expected, r * row, row);
     for (size_t at = 0, m; at < row; at += m) {
       m = least(row - at, PART);
@@ -166,6 +168,7 @@ CompareSums compare_sums(CompareNumbers found, CompareNumbers expected, size_t n
   CompareSums s = {
       .found_low = INFINITY, .found_high = -INFINITY, .expected_low = INFINITY, .expected_high = -INFINITY};
   for (size_t at = 0, m; at < n; at += m) {
+    rwkv_poll();
     m = least(n - at, PART);
     found.read(found.from, at, m, f);
     expected.read(expected.from, at, m, e);

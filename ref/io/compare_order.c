@@ -26,6 +26,7 @@ static void project(CompareNumbers x, size_t outer, size_t size, size_t inner, C
   for (size_t at = 0, m, all = outer * size * inner; at < all; at += m) {
     size_t in = at % inner, out = at / inner / size;
     CompareSlice *s = &slices[at / inner % size];
+    rwkv_poll();
     m = least(inner - in, PART);
     x.read(x.from, at, m, part);
     for (size_t i = 0; i < m; i++) {
@@ -89,6 +90,7 @@ void compare_marks(const Likeness *l, int axes, const size_t *size, bool *const 
   for (int i = 0; i < axes; i++) n *= size[i];
   check_count(l, n);
   for (size_t at = 0, m; at < n; at += m) {
+    rwkv_poll();
     m = least(n - at, PART);
     l->found.read(l->found.from, at, m, found);
     l->expected.read(l->expected.from, at, m, expected);

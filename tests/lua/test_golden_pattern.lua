@@ -222,6 +222,16 @@ test("numbers that have nothing to do with each other", function()
   end
 end)
 
+test("one position of each sequence, one sequence alone", function()
+  local shape, a = shapes.logits, numbers(B * T * 11)
+  local p, last, second = pack {}, {}, { table.unpack(a, T * 11 + 1) }
+  for b = 1, B do table.move(a, (b * T - 1) * 11 + 1, b * T * 11, #last + 1, last) end
+  local r = pattern(p, "logits", entry(a, shape), entry(last, { B, 11 }), tol)
+  equal({ r.kind, r.phrase, r.position }, { "part", "position 5 of each sequence alone", T - 1 })
+  equal(pattern(p, "logits", entry(a, shape), entry(second, { T, 11 }), tol).phrase, "sequence 1 alone")
+  assert(pattern(p, "logits", entry(a, shape), entry(numbers(T * 11), { T, 11 }), tol) == nil)
+end)
+
 test("noise above the tolerance has no pattern, and other sizes none either", function()
   for name, shape in pairs(shapes) do
     local n = size(shape)

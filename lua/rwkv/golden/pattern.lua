@@ -3,9 +3,10 @@
 --     place = "head 1 only", kind =, phrase = "ours transposed: ..", worst =, rms =, before = rms without it, grid = "bf16", .. }
 -- Indices count from 0. kind and phrase: of the first in the table `explanations` that gives all numbers within tol = { worst =,
 -- rms = } and leaves at most a third of the error; nil if none does. ours, theirs: entries { value =, shape =, dtype = }.
--- nil if they do not have as many numbers.
+-- If they do not have as many numbers: what part.lua finds, or nil.
 local familiar = require "rwkv.golden.familiar"
 local names = require "rwkv.golden.names"
+local part = require "rwkv.golden.part"
 local place = require "rwkv.golden.place"
 local private = require "rwkv.core".private
 
@@ -41,11 +42,11 @@ end
 -- not looked at. from = -1: zeros.
 local function parts_like(q, axis, parts)
   local boxes, zeros = {}, {}
-  for _, part in ipairs(parts) do
-    local list = part.from < 0 and zeros or boxes
-    list[#list + 1] = { size = { axis.outer, part.n, axis.inner },
-      found = { axis.size * axis.inner, axis.inner, 1 }, expected = { axis.size * axis.inner, (part.step or 1) * axis.inner, 1 },
-      found_from = part.at * axis.inner, expected_from = math.max(part.from, 0) * axis.inner }
+  for _, e in ipairs(parts) do
+    local list = e.from < 0 and zeros or boxes
+    list[#list + 1] = { size = { axis.outer, e.n, axis.inner },
+      found = { axis.size * axis.inner, axis.inner, 1 }, expected = { axis.size * axis.inner, (e.step or 1) * axis.inner, 1 },
+      found_from = e.at * axis.inner, expected_from = math.max(e.from, 0) * axis.inner }
   end
   if #boxes + #zeros > 200 then return nil end
   if #zeros > 0 and not like(q, { by = "times", k = { 0 }, tol = 0 }, table.unpack(zeros)) then return nil end
@@ -269,7 +270,8 @@ end
 
 return function(p, name, ours, theirs, tol)
   local n = ours.value:size()
-  if n ~= theirs.value:size() or n == 0 then return nil end
+  if n ~= theirs.value:size() then return part(p, name, ours, theirs, tol) end
+  if n == 0 then return nil end
   local q = { p = p, name = name, ours = ours.value, theirs = theirs.value, shape = ours.shape, n = n, tol = tol,
     heads = place.heads(p) }
   q.axes = place.axes(p, name, ours.shape)
