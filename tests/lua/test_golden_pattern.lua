@@ -232,6 +232,13 @@ test("one position of each sequence, one sequence alone", function()
   assert(pattern(p, "logits", entry(a, shape), entry(numbers(T * 11), { T, 11 }), tol) == nil)
 end)
 
+test("a loss is anything times something: only a constant with a name is one", function()
+  local p, ours = pack {}, entry({ 2.5 }, {})
+  equal(pattern(p, "loss", ours, entry({ 2.5 * T / (T - 1) }, {}), tol).familiar, "T/(T-1)")
+  equal(pattern(p, "loss", ours, entry({ 2.5 / math.log(2) }, {}), tol).familiar, "1/ln 2")
+  assert(pattern(p, "loss", ours, entry({ 2.71 }, {}), tol).kind == nil)
+end)
+
 test("noise above the tolerance has no pattern, and other sizes none either", function()
   for name, shape in pairs(shapes) do
     local n = size(shape)

@@ -96,9 +96,7 @@ local function parts_of(order)
   return parts
 end
 
-local function text(order)
-  return table.concat(order, " ", 1, math.min(#order, 12)) .. (#order > 12 and " .." or "")
-end
+local function text(order) return table.concat(order, " ", 1, math.min(#order, 12)) .. (#order > 12 and " .." or "") end
 
 local function another_order(q, axis)
   local order = private.compare_order(q.ours, q.theirs, { axis.outer, axis.size, axis.inner }, q.sums.scale, q.tol.worst)
@@ -159,17 +157,19 @@ for _, e in ipairs { { "reversed", reversed }, { "shifted", shifted }, { "reorde
   end)
 end
 
+local few = 4 -- fewer numbers than that are anything times some constant
+
 explain("scaled", function(q)
   local c = q.sums.ratio
-  if c ~= c or c == 0 or math.abs(c) == math.huge then return nil end
   local known = familiar(q.p, c)
+  if c ~= c or c == 0 or math.abs(c) == math.huge or q.n < few and not known then return nil end
   return like(q, { by = "times", k = { c } }, whole(q)), ("ours times %.9g%s"):format(c, known and " = " .. known or ""),
     { constant = c, familiar = known }
 end)
 
 explain("offset", function(q)
   local c = q.sums.found - q.sums.expected
-  if c ~= c or math.abs(c) == math.huge then return nil end
+  if c ~= c or math.abs(c) == math.huge or q.n < few then return nil end
   return like(q, { by = "plus", k = { c } }, whole(q)), ("ours plus %.9g"):format(c), { constant = c }
 end)
 
