@@ -81,10 +81,11 @@ for _, name in ipairs { "model", "old", "hooked", "tensors", "pack", "golden", "
   files[name](name .. ".safetensors")
   add("safetensors", rwkv.read_file(name .. ".safetensors"))
 end
-for ending, way in pairs { pth = "npz", npz = "npz" } do
+for ending, way in pairs { pth = "npz", npz = "npz", gguf = "npz" } do
   rwkv.convert("model.safetensors", "model." .. ending)
   add(ending, rwkv.read_file("model." .. ending), way)
 end
+add("txt", "# numbers\n1\n-2.5e-3\nnan\n\n3 # the last\n", "tsv")
 local p = pack.read "pack.safetensors"
 local packed = pack.fill(rwkv.model(p.config), p)
 

@@ -30,7 +30,7 @@ typedef struct {
   void (*list)(TensorFile *f, const Mapping *m);           /* everything in it; rwkv_fail says what is wrong */
 } Format;
 
-extern const Format format_zip, format_npy, format_index, format_safetensors;
+extern const Format format_zip, format_npy, format_gguf, format_index, format_lines, format_safetensors;
 /* A directory with a model: its index, or its only file. */
 void format_directory(TensorFile *f, const char *path);
 /* Fails with what the file is, if it is something that people take for a file of tensors. */

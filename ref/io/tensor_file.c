@@ -121,7 +121,7 @@ void format_text(TensorFile *f, const char *key, const char *text)
 
 /* ---- opening ---- */
 
-static const Format *const formats[] = {&format_safetensors, &format_zip, &format_npy, &format_index};
+static const Format *const formats[] = {&format_safetensors, &format_zip, &format_npy, &format_gguf, &format_index};
 
 typedef struct {
   TensorFile *f;
@@ -140,7 +140,7 @@ static void list_part(void *arg)
       return;
     }
   format_foreign(m->bytes, m->size);
-  format_safetensors.list(o->f, m);
+  (format_lines.begins(m->bytes, m->size) ? &format_lines : &format_safetensors)->list(o->f, m);
 }
 
 _Noreturn static void fail_with_name(const char *path, const char *message)

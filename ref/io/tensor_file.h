@@ -1,4 +1,5 @@
-/* Files of tensors that are read: safetensors, PyTorch's .pth, NumPy's .npz and .npy, and models in several of them.
+/* Files of tensors that are read: safetensors, PyTorch's .pth, NumPy's .npz and .npy, GGUF, text with a number a line,
+   and models in several of them.
    One interface for all; what a file is, it says by how it begins. A file is mapped, not read: opening one of many
    gigabytes takes no time, and its numbers stay where they are until somebody wants them. Little-endian machines
    only. */
