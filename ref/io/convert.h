@@ -4,10 +4,9 @@
 
 #include "tensor_file.h"
 
-typedef enum { NAMES_STAY, NAMES_OFFICIAL, NAMES_FLA } ConvertNames;
-
 typedef struct {
-  ConvertNames names;   /* of a model's tensors (names.h): what other tensors there are stays out, unless names stay */
+  const char *names;    /* the family of names for a model's tensors (names.h); what other tensors there are stays out
+                           then. NULL: names stay */
   const char *in, *out; /* what file_open takes; a path as writer_create takes it */
   FileType type;        /* of floating tensors; FILE_TYPES: each keeps its own */
   size_t shard;         /* bytes of tensors in a file, or one tensor that has more; 0: all in one file */

@@ -199,6 +199,22 @@ static void sort_texts(TensorFile *f)
   f->text_count = kept;
 }
 
+static Text *find_text(const TensorFile *f, const char *key)
+{
+  Text sought = {.key = key};
+  return f->text_count ? bsearch(&sought, f->texts, (size_t)f->text_count, sizeof sought, by_key) : NULL;
+}
+
+void format_set_text(TensorFile *f, const char *key, const char *text)
+{
+  Text *t = find_text(f, key);
+  if (t) t->text = format_copy(f, text, strlen(text));
+  else {
+    format_text(f, key, text);
+    qsort(f->texts, (size_t)f->text_count, sizeof *f->texts, by_key);
+  }
+}
+
 static void open_all(void *arg)
 {
   Open *o = arg;
@@ -265,8 +281,7 @@ const FileTensor *file_find(const TensorFile *f, const char *name)
 
 const char *file_meta(const TensorFile *f, const char *key)
 {
-  Text sought = {.key = key};
-  const Text *t = f->text_count ? bsearch(&sought, f->texts, (size_t)f->text_count, sizeof sought, by_key) : NULL;
+  const Text *t = find_text(f, key);
   return t ? t->text : NULL;
 }
 

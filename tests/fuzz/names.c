@@ -31,7 +31,7 @@ static void look(void *arg)
 static void look_at(TensorFile *f) { fuzz_need(!rwkv_protect(look, f), "a tensor cannot be read"); }
 
 static void official(void *arg) { names_official(arg); }
-static void fla(void *arg) { names_fla(arg); }
+static void fla(void *arg) { names_to(arg, "fla"); }
 
 typedef struct {
   TensorFile *f;
