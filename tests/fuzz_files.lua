@@ -110,7 +110,7 @@ local readers = {
   load_state = function(path) model:load_state(path) end,
   session = function(path) rwkv.restore_session(path, session) end,
   verify = function(path) rwkv.verify(packed, path, 1) end,
-  tsv = tsv.read, theirs = diff.read, convert = function(path) rwkv.convert(path, "out.pth") end,
+  tsv = tsv.read, convert = function(path) rwkv.convert(path, "out.pth") end,
   pack = pack.read,
   diff = function(path) diff.compare("pack.safetensors", path, compared) end,
   reference = function(path) diff.compare(path, "pack.safetensors", compared) end,

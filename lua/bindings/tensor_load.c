@@ -86,7 +86,7 @@ static void push_entry(lua_State *L, const TensorFile *f, const FileTensor *t, v
   const char *name = file_type_name(t->type);
   size_t n = strlen(name);
   for (size_t i = 0; i <= n; i++) dtype[i] = (char)tolower((unsigned char)name[i]);
-  lua_createtable(L, 0, 4);
+  lua_createtable(L, 0, 5);
   push_value(L, f, t, room);
   lua_setfield(L, -2, "value");
   lua_pushstring(L, dtype);
@@ -96,6 +96,8 @@ static void push_entry(lua_State *L, const TensorFile *f, const FileTensor *t, v
   lua_setfield(L, -2, "shape");
   lua_pushstring(L, t->given);
   lua_setfield(L, -2, "given");
+  lua_pushboolean(L, t->written);
+  lua_setfield(L, -2, "written");
 }
 
 static int by_place(const void *a, const void *b)
@@ -116,9 +118,9 @@ static void push_names(lua_State *L, const TensorFile *f, const char *prefix)
 }
 
 /* load_tensors(path, prefix, version) -> {name = {value =, dtype = "f32", shape = {sizes}, given = its name in the
-   file}}, {key = text}, names in the order of the file. A value is a tensor, flat if it has more axes than a tensor can
-   have; integers of 32 bits in one or two axes are tokens. prefix: only tensors whose names begin so. version: names of
-   families, also of gradients, become the official ones of this version (names_known). */
+   file, written = whether as text}}, {key = text}, names in the order of the file. A value is a tensor, flat if it has
+   more axes than a tensor can have; integers of 32 bits in one or two axes are tokens. prefix: only tensors whose names
+   begin so. version: names of families, also of gradients, become the official ones of this version (names_known). */
 static int load_tensors(lua_State *L)
 {
   const char *path = luaL_checkstring(L, 1), *prefix = luaL_optstring(L, 2, ""), *key, *text;

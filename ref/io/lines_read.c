@@ -51,8 +51,9 @@ static void list(TensorFile *f, const Mapping *m)
     if (*text) numbers[n++] = number_of(text, line);
   }
   if (!n) rwkv_fail("is a text without a number");
-  format_tensor(f, format_called(f, m->path), FILE_F64, 1, &(int){(int)n}, (const unsigned char *)numbers,
-                n * sizeof *numbers);
+  const unsigned char *bytes = (const unsigned char *)numbers;
+  FileTensor *t = format_tensor(f, format_called(f, m->path), FILE_F64, 1, &(int){(int)n}, bytes, n * sizeof *numbers);
+  t->written = true;
 }
 
 /* Nothing but printed characters where other files have the numbers of their header. */

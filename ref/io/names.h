@@ -18,13 +18,13 @@ extern const char *const names_families[]; /* "official" first; NULL ends them *
 /* From here on the tensors of f have official names, as far as the file's are known, and the official shapes. Twice
    does no harm. */
 Names names_official(TensorFile *f);
-/* The other way, for a model that has official names: to those of a family, fla's in their newer form; for llama.cpp also
-   the metadata that its loader wants. v7's value residual of block 0, which nothing uses, goes. Fails if the family has no
-   names for such a model, or for a tensor of it. */
+/* The other way, for a model that has official names: to those of a family, fla's in their newer form; for llama.cpp
+   also the metadata that its loader wants. v7's value residual of block 0, which nothing uses, goes. Fails if the family
+   has no names for such a model, or for a tensor of it. */
 void names_to(TensorFile *f, const char *family);
-/* Weights and gradients (behind "grad.", before ".grad") of a model of this version, some or all, whatever else stands in
-   the file: what has a name of a family gets the official one, and the official shape; a gradient "grad." and the name of
-   its weight. All other names stay. */
+/* Weights and gradients (behind "grad.", before ".grad") of a model of this version, some or all, whatever else stands
+   in the file: what has a name of a family gets the official one, and the official shape; a gradient "grad." and the
+   name of its weight. All other names stay. */
 void names_known(TensorFile *f, const char *version);
 
 #endif

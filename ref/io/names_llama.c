@@ -83,8 +83,11 @@ static const NameRule v6[] = {
     {NULL, NULL, AS_IS, 0},
 };
 
-const NameTable names_llama_v7 = {"llama.cpp", "token_embd.weight", "blk.", global, v7, "time_mix_a0.", "v7", "time_mix_v"};
-const NameTable names_llama_v6 = {"llama.cpp", "token_embd.weight", "blk.", global, v6, "time_mix_decay.", "v6", NULL};
+#define LLAMA(blocks, mark, version, filled) \
+    {"llama.cpp", "token_embd.weight", "blk.", global, blocks, mark, version, filled}
+
+const NameTable names_llama_v7 = LLAMA(v7, "time_mix_a0.", "v7", "time_mix_v"),
+                names_llama_v6 = LLAMA(v6, "time_mix_decay.", "v6", NULL);
 /* clang-format on */
 
 /* Where a size is found: an axis of a tensor. */

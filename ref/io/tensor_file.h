@@ -33,6 +33,7 @@ typedef struct {
   const char *given; /* its name in the file, where `name` is the official one for it */
   FileType type;
   bool swapped; /* big-endian */
+  bool written; /* as text: `type` holds the numbers, in which one they were computed is not known */
   int axes;
   int shape[FILE_MAX_AXES];
   ptrdiff_t stride[FILE_MAX_AXES]; /* elements from one to the next along an axis */

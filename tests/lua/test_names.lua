@@ -280,13 +280,13 @@ end)
 test("weights and gradients of a part of a model, under names of families", function()
   local model = stirred "v7"
   local all = weights(model)
-  local theirs, parts = fla_v7(model), {}
+  local theirs, part = fla_v7(model), {}
   for name, w in pairs(theirs) do
-    if name:find "^model%.layers%.1%." then parts["module." .. name .. ".grad"], parts["grad." .. name] = w, nil end
+    if name:find "^model%.layers%.1%." then part["module." .. name .. ".grad"], part["grad." .. name] = w, nil end
   end
-  parts["lm_head.weight"], parts["grad.model.norm.bias"] = theirs["lm_head.weight"], theirs["model.norm.bias"]
-  parts["trace.blocks.1.out.x"], parts["blocks.0.out.x"] = { shape = { 1 }, list = { 1 } }, { shape = { 1 }, list = { 2 } }
-  write(parts)
+  part["lm_head.weight"], part["grad.model.norm.bias"] = theirs["lm_head.weight"], theirs["model.norm.bias"]
+  part["trace.blocks.1.out.x"], part["blocks.0.out.x"] = { shape = { 1 }, list = { 1 } }, { shape = { 1 }, list = { 2 } }
+  write(part)
   local found = rwkv.load_tensors(path, "", "v7")
   for name, w in pairs(all) do
     local e = name:find "^blocks%.1%." and found["grad." .. name]

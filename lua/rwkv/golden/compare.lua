@@ -1,5 +1,6 @@
 -- Two tensors, number by number.
 local names = require "rwkv.golden.names"
+local positions = require "rwkv.golden.positions"
 
 local compare = {}
 
@@ -25,8 +26,15 @@ local function over_positions(p, name, e)
   return (kind == "trace" or kind == "logits") and #e.shape >= 2 and e.shape[1] == #p.tokens and e.shape[2] == #p.tokens[1]
 end
 
+-- Of ours what theirs has: all of it, or chosen positions.
+local function chosen(p, name, ours, theirs)
+  if not theirs.positions or not over_positions(p, name, ours) then return ours end
+  return positions.chosen(ours, theirs.positions, #p.tokens, #p.tokens[1])
+end
+
 -- Which of our numbers each of theirs answers to: (offset, count of ours, how often they are repeated), or a problem.
 local function fit(p, name, ours, theirs)
+  if theirs.problem then return nil, theirs.problem end
   local n, m = #numbers(ours), #numbers(theirs)
   if n == m and squeezed(ours.shape) == squeezed(theirs.shape) then return 0, n, 1 end
   local T = p.tokens and #p.tokens[1] or 1
@@ -55,6 +63,7 @@ end
 
 -- The worst error of theirs against ours and the root of their mean square; -1 if they cannot be compared.
 function compare.errors(p, name, ours, theirs)
+  ours = chosen(p, name, ours, theirs)
   local offset, n, repeats = fit(p, name, ours, theirs)
   if not offset then return -1, -1 end
   local a, b, worst, squares = numbers(ours), numbers(theirs), 0, 0
@@ -71,21 +80,27 @@ end
 -- compared, first = { sequence =, position =, index =, found =, expected =, error = } }; first: of the first position at which
 -- an error is above tol.worst, there the worst; if there is none but all together are above tol.rms, the worst of all.
 function compare.tensors(p, name, ours, theirs, tol)
+  local over, list = over_positions(p, name, ours), theirs.positions
+  ours = chosen(p, name, ours, theirs)
   local offset, n, repeats, note = fit(p, name, ours, theirs)
-  local r = { name = name, worst = 0, rms = 0, note = note, tol = tol }
+  local r = { name = name, worst = 0, rms = 0, note = note or theirs.note, tol = tol }
   if not offset then
     r.problem, r.worst, r.rms = n, math.huge, math.huge
     return r
   end
-  local a, b, over = numbers(ours), numbers(theirs), over_positions(p, name, ours)
-  local scale, B, T = scale_of(a), #p.tokens, #p.tokens[1]
+  local a, b = numbers(ours), numbers(theirs)
+  local scale, B, T = scale_of(a), #p.tokens, list and #list or #p.tokens[1]
   local row = over and #a // (B * T) or #a -- numbers of one position
+  local function position(at)
+    local t = at // row % T
+    return list and list[t + 1] or t
+  end
   local first_position, best, first, worst, squares = math.huge, 0, nil, 0, 0
   r.positions = over and {} or nil
   for i = 0, n * repeats - 1 do
     local at = offset + i % n
     local e = error_of(b[i + 1], a[at + 1], scale)
-    local t = over and at // row % T or 0
+    local t = over and position(at) or 0
     squares = squares + e * e
     if e > r.worst then r.worst, worst = e, i end
     if over then r.positions[t], r.last = math.max(r.positions[t] or 0, e), math.max(r.last or 0, t) end
@@ -98,7 +113,7 @@ function compare.tensors(p, name, ours, theirs, tol)
   if first then
     local at = offset + first % n
     r.first = { found = b[first + 1], expected = a[at + 1], error = error_of(b[first + 1], a[at + 1], scale),
-      position = over and at // row % T or nil, sequence = over and at // row // T or nil,
+      position = over and position(at) or nil, sequence = over and at // row // T or nil,
       index = compare.index(ours.shape, at, over and 3 or 1) }
   end
   return r
