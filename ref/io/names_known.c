@@ -9,17 +9,17 @@
 static const NameTable *const tables[] = {&names_fla_v7, &names_fla_v6, &names_transformers, &names_llama_v7,
                                           &names_llama_v6};
 
-static const char behind[] = "grad.", before[] = ".grad";
+static const char behind[] = "grad.", last[] = "grad"; /* how a gradient's name begins, or what it ends with */
 
 static bool begins(const char *text, const char *with) { return strncmp(text, with, strlen(with)) == 0; }
 
 /* The name of the weight; *gradient: whether the tensor is its gradient. */
 static const char *weight_of(TensorFile *f, const char *name, bool *gradient)
 {
-  size_t n = strlen(name), m = strlen(before);
+  const char *dot = strrchr(name, '.');
   *gradient = true;
   if (begins(name, behind)) return name + strlen(behind);
-  if (n > m && strcmp(name + n - m, before) == 0) return format_copy(f, name, n - m);
+  if (dot && dot > name && strcmp(dot + 1, last) == 0) return format_copy(f, name, (size_t)(dot - name));
   *gradient = false;
   return name;
 }

@@ -21,33 +21,40 @@ local function transposed(name, e)
   return e
 end
 
--- Adds the tensors of a file to all = { tensors = by name, order =, meta =, from = { name = path } }.
-local function add_file(all, path, version, rules)
-  local ruled, found = {}, {}
+-- The tensors of a file as list of { name =, entry = }, its metadata.
+local function read_file(path, version, rules)
+  local list, ruled = {}, {}
   if #rules > 0 then -- as they stand in the file: a rule says all that is to be done
     local raw, _, order = file.tensors(path)
     for _, name in ipairs(order) do
       local rule, ours = rename.rule_for(rules, name)
       if rule then
-        local e = raw[name]
-        ruled[name], found[#found + 1] = true, { ours, rule.transpose and transposed(name, e) or e }
-        e.ours = ours
+        ruled[name], raw[name].ours = true, ours
+        list[#list + 1] = { name = ours, entry = rule.transpose and transposed(name, raw[name]) or raw[name] }
       end
     end
   end
   local tensors, meta, order = file.tensors(path, "", version)
   for _, name in ipairs(order) do
-    if not ruled[tensors[name].given] then found[#found + 1] = { name, tensors[name] } end
+    if not ruled[tensors[name].given] then list[#list + 1] = { name = name, entry = tensors[name] } end
   end
-  for _, pair in ipairs(found) do
-    local name, e = pair[1], pair[2]
-    if all.tensors[name] then
-      error(("%s: %s is there already, %s of %s"):format(path, name, all.tensors[name].given, all.from[name]), 0)
+  return list, meta
+end
+
+-- Of all files.
+local function read(paths, version, rules)
+  local list, meta, from = {}, {}, {}
+  for _, path in ipairs(paths) do
+    local found, texts = read_file(path, version, rules)
+    for _, t in ipairs(found) do
+      local given = t.entry.given
+      if from[given] and from[given] ~= path then error(("%s: %s stands in %s, too"):format(path, given, from[given]), 0) end
+      if t.entry.written then t.entry.dtype = "f32" end -- of what arithmetic a text is, it does not say
+      from[given], list[#list + 1] = path, t
     end
-    if e.written then e.dtype = "f32" end -- of what arithmetic a text is, it does not say
-    all.tensors[name], all.from[name], all.order[#all.order + 1] = e, path, name
+    for key, text in pairs(texts) do meta[key] = text end
   end
-  for key, text in pairs(meta) do all.meta[key] = text end
+  return list, meta
 end
 
 -- ---- shapes ----
@@ -112,28 +119,25 @@ end
 
 return function(p, paths, o)
   local rules = rename.rules(o.rename or "")
-  local list = o.positions and o.positions ~= "" and positions.parse(o.positions, #p.tokens[1]) or nil
-  local all = { tensors = {}, order = {}, meta = {}, from = {} }
-  for _, path in ipairs(paths) do add_file(all, path, p.config.version, rules) end
+  local at = o.positions and o.positions ~= "" and positions.parse(o.positions, #p.tokens[1]) or nil
+  local all, meta = read(paths, p.config.version, rules)
   rename.check_used(rules, table.concat(paths, " "))
-  local by_ours, unknown, matched = {}, {}, {}
-  for _, name in ipairs(all.order) do
-    local e = all.tensors[name]
-    if chosen_by(o, name, e) then
-      local ours = name_in_pack(p, name, e)
-      if ours then
-        by_ours[ours] = by_ours[ours] or {}
-        table.insert(by_ours[ours], e)
-      else
-        unknown[#unknown + 1] = e.given
-      end
+  local by_ours, unknown, matched, order = {}, {}, {}, {}
+  for i, t in ipairs(all) do
+    order[i] = t.name
+    local ours = chosen_by(o, t.name, t.entry) and name_in_pack(p, t.name, t.entry)
+    if ours then
+      by_ours[ours] = by_ours[ours] or {}
+      table.insert(by_ours[ours], t.entry)
+    elseif ours == nil then
+      unknown[#unknown + 1] = t.entry.given
     end
   end
   for _, ours in ipairs(p.names) do
     for _, e in ipairs(by_ours[ours] or {}) do
-      shape_of(p, ours, e, list)
+      shape_of(p, ours, e, at)
       matched[#matched + 1] = { name = ours, theirs = e.given, entry = e }
     end
   end
-  return matched, unknown, all.order, all.meta
+  return matched, unknown, order, meta
 end
