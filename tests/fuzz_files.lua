@@ -8,6 +8,7 @@ local diff = require "rwkv.golden.diff"
 local make = require "rwkv.golden.make"
 local numpy = require "tests.lua.lib.numpy"
 local pack = require "rwkv.golden.pack"
+local rename = require "rwkv.golden.rename"
 local tsv = require "rwkv.tsv"
 local seed, first, last, show = math.tointeger(arg[1]), math.tointeger(arg[2]), math.tointeger(arg[3]), arg[4]
 
@@ -113,6 +114,7 @@ local readers = {
   tsv = tsv.read, convert = function(path) rwkv.convert(path, "out.pth") end,
   pack = pack.read,
   diff = function(path) diff.compare("pack.safetensors", path, compared) end,
+  rename = function(path) rename.rules("@" .. path) end,
   reference = function(path) diff.compare(path, "pack.safetensors", compared) end,
   tokens = function(path) make.pack("v7", with_tokens(path), "out.safetensors") end,
 }

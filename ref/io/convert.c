@@ -24,7 +24,9 @@ typedef struct {
 
 static FileType type_of(const Work *k, const FileTensor *t)
 {
-  return k->c->type != FILE_TYPES && file_is_floating(t->type) ? k->c->type : t->type;
+  FileType type = k->c->type != FILE_TYPES && file_is_floating(t->type) ? k->c->type : t->type;
+  bool half = type == FILE_F16 || type == FILE_BF16;
+  return half && k->c->names && names_in_f32(k->c->names, t) ? FILE_F32 : type;
 }
 
 static size_t bytes_of(const Work *k, const FileTensor *t) { return t->n * file_type_size(type_of(k, t)); }

@@ -21,6 +21,8 @@ Names names_official(TensorFile *f);
    also the metadata that its loader wants. v7's value residual of block 0, which nothing uses, goes. Fails if the
    family has no names for such a model, or for a tensor of it. */
 void names_to(TensorFile *f, const char *family);
+/* Whether the code of a family wants this tensor, which has its name there, in F32 beside others in half precision. */
+bool names_in_f32(const char *family, const FileTensor *t);
 /* Weights and gradients ("grad" in front or at the end) of a model of this version, some or all, whatever else stands
    in the file: what has a name of a family gets the official one, and the official shape; a gradient "grad." and the
    name of its weight. All other names stay. */

@@ -3,6 +3,7 @@
 #include "names_table.h"
 
 #include "format.h"
+#include "names.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -89,6 +90,13 @@ static const NameRule v6[] = {
 const NameTable names_llama_v7 = LLAMA(v7, "time_mix_a0.", "v7", "time_mix_v"),
                 names_llama_v6 = LLAMA(v6, "time_mix_decay.", "v6", NULL);
 /* clang-format on */
+
+/* Its sums and products of vectors know nothing else; matrices may be in any type. */
+bool names_in_f32(const char *family, const FileTensor *t)
+{
+  bool llama = strcmp(family, names_llama_v7.family) == 0;
+  return llama && (t->axes != 2 || strstr(t->name, "time_mix_first"));
+}
 
 /* Where a size is found: an axis of a tensor. */
 typedef struct {

@@ -272,6 +272,10 @@ test("llama.cpp: what its loader asks of the metadata", function()
   end
   equal(map["blk.0.time_mix_v1.weight"].shape, { 4, 16 }) -- of the learning rate: nothing uses it
   equal(map["blk.1.time_mix_v1.weight"].shape, { 5, 16 })
+  rwkv.convert(path, "runs/tests/x.gguf", { names = "llama.cpp", dtype = "bf16" })
+  for name, e in pairs((rwkv.load_tensors "runs/tests/x.gguf")) do
+    equal({ name, e.dtype }, { name, #e.shape == 2 and "bf16" or "f32" }) -- it has no sums of vectors in half precision
+  end
   os.remove "runs/tests/x.gguf"
 end)
 

@@ -14,6 +14,7 @@ local function parse(text, from)
     error(("%s: expected 'transpose' or nothing behind '%s', found '%s'"):format(from, ours, word), 0)
   end
   local pattern, stars = theirs:gsub("[^%w*]", "%%%0"):gsub("%*", "(.-)")
+  if stars > 9 then error(("%s: '%s' has %d *, expected at most 9"):format(from, theirs, stars), 0) end
   local asked = 0
   local put = ours:gsub("%%?.", function(c)
     if c == "*" then
@@ -23,7 +24,7 @@ local function parse(text, from)
     return c:match "^%%%d$" or c:gsub("%%", "%%%%")
   end)
   for number in put:gmatch "%%(%d)" do asked = math.max(asked, tonumber(number)) end
-  if asked > math.min(stars, 9) or put:find "%%0" then
+  if asked > stars or put:find "%%0" then
     error(("%s: '%s' takes more from '%s' than its %d *"):format(from, ours, theirs, stars), 0)
   end
   return { pattern = "^" .. pattern .. "$", put = put, theirs = theirs, transpose = word == "transpose", from = from, used = false }
