@@ -92,7 +92,8 @@ local packed = pack.fill(rwkv.model(p.config), p)
 
 -- ---- readers ----
 
-local compared = { tol = 0, profile = "", rename = "", skip = "", only = "", no_causes = true, weights = "" }
+local compared = { tol = 0, profile = "", rename = "", positions = "", skip = "", only = "", no_causes = true, weights = "", against = "",
+  seconds = 2 }
 local function with_tokens(path)
   local o = {}
   for k, v in pairs(golden) do o[k] = v end

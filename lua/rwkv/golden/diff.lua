@@ -90,8 +90,7 @@ end
 
 function diff.command(arguments)
   local o = options_of(arguments, { tol = 0, profile = "", rename = "", positions = "", skip = "", only = "", weights = "",
-    no_causes = false,
-    tap = "", junit = "", against = "", seconds = 60 })
+    no_causes = false, tap = "", junit = "", against = "", seconds = 60 })
   if #o < 2 then error("usage: aviary golden diff PACK THEIRS .. [OPTIONS]", 0) end
   local result = diff.compare(o[1], table.move(o, 2, #o, 1, {}), o)
   if o.tap ~= "" then report.write(o.tap, report.tap(result)) end
