@@ -32,15 +32,15 @@ end
 -- sha256 of the packs that `make golden` writes. They change when a pack gets other contents; they must not change from
 -- machine to machine.
 local sums = {
-  ["v1"] = "8abab5293a5a0cce736458cec93b37a4f381f1730bfee783adf72e5827995a40",
-  ["v2"] = "cafae0af27d28aebe86611ccbdbebfce79ba0b4154af60ddbc68bcab0ed22d68",
-  ["v3"] = "f7140fe09cccf8d30409e22acabf680a413fdaf29853129bf4aaa68433618605",
-  ["v4"] = "69928eaf39a92cff11d638279ca6166b2ef73064a4d4d976c666a8993169e4eb",
-  ["v5.0"] = "ad74ab3764e37ab919efc5790fc2875162ffed40c13837c6e84031eaab4aa529",
-  ["v5.1"] = "14363ac6f0214c5e2451ad867305dda0d54cb442736599b5a2d024a8a2572b6b",
-  ["v5.2"] = "ebc619fe1f930ff7a8de7029a2cb38ece198716298419ca60188ba51f5828a34",
-  ["v6"] = "f24c3b35f2813d1a35d5d340194eae645b5880774b9f5eb811587a0dbea09142",
-  ["v7"] = "08981c90c7e21dade9c90f87b9767112e33c9814ec15bff3454c886d085a998d",
+  ["v1"] = "e64c326a0e66f73f0e4dcac818d3b44fd769cf566a985b08dd7662e3a8c4e3e6",
+  ["v2"] = "bb9c7c128d6c2d99130b90dad2868a05e6e63697d8b278dffb2fff151ed11a53",
+  ["v3"] = "78e65d48146f3612123937450c84c77f725fd614bd3c0719e492333634276382",
+  ["v4"] = "38af4284a6ee9148776b951639fe54c3291d1609715ffd195eda5f10b2eb31cc",
+  ["v5.0"] = "b60c7b8e1bf00d21f0dad6a69aaca90d06253086f2880853b17257b4ffc39474",
+  ["v5.1"] = "4c2883837dd5ca6c34bfb4fb4c213ce28700e36ad05489dc194b737ecf7e1317",
+  ["v5.2"] = "93294870b456d1ca4af810b566afa3c8aeffc0f95dea6f15ce28683ab029d21d",
+  ["v6"] = "1fcf2b1298b6aa9c93f8d27dd92fb85e52f2a129b9f1353e338391fc83effd58",
+  ["v7"] = "4e2ee17d99755b3924db118b5ef8d440da129497ccff5e2c7444b0b6d59c4bc6",
 }
 
 local versions = { "v1", "v2", "v3", "v4", "v5.0", "v5.1", "v5.2", "v6", "v7" }
