@@ -29,18 +29,18 @@ end
 
 -- ---- packs ----
 
--- sha256 of the packs that `make golden` writes. They change when a pack gets other contents; they must not change from
+-- sha256 of the small packs that `make golden` writes. They change when a pack gets other contents; they must not change from
 -- machine to machine.
 local sums = {
-  ["v1"] = "84331a06ae460534948e200e4d723f2b98a61a241de7cb3d258f86467134fef2",
-  ["v2"] = "e49ad92cbe2a5b5ed639451c31cb99f7a3b977cbd92911514946c12ddef2ffc2",
-  ["v3"] = "566ddb5b792a6a6ebbac6984c7a0619129d8d159a390c5a54e438ea81ec65600",
-  ["v4"] = "f14440d303b1f0c7c56d9b67e8cbeb650eeedb01ea8bfb3b460c2eef51d19ac1",
-  ["v5.0"] = "787f2d3a48b9960e149e4a508a0a47549c69f7ad15093649ce74fea4989e148b",
-  ["v5.1"] = "9ebc90fd047fa80d0f5cdbea7280e97c9290b3e3ae53f43103547ea9b7b6b9e3",
-  ["v5.2"] = "b745f603084db67d23ccc226f40610c0c67ac610cbd9bfb3625b4ffca7dd7647",
-  ["v6"] = "4c224d7660f751c65104ab07ce966f98398a844e0940deb475f32d739257d683",
-  ["v7"] = "54b1bc6d9a9a22b387865f3763a4e9fbd1db5445887e6c4012746b585a63bf90",
+  ["v1"] = "6c8a5ffed817173a22f3722d3f9083c71476bfe1ce55bbf2b3e84a0873caeb06",
+  ["v2"] = "def01e2829f21df36055e7c03bbe47769a00a3c6533e5c5971f9ed98e4ac1353",
+  ["v3"] = "1bba0af6d89e1473f947f9bb81f1f6b3b5bac266f5dd46f806a628fa42f31f7a",
+  ["v4"] = "bdbff85f9285f7df57827c7c82882f30d8a37a0c838364cf407a51033cfe03ff",
+  ["v5.0"] = "51ab7f54931e084225469ebc9f2888ae1cf890066db9c9291ee5cc2ef6756b99",
+  ["v5.1"] = "e2f4eeb09379c12556ce48cac68a3bd9d00cad15b2c08f6e0f62988ad9e50f4f",
+  ["v5.2"] = "6d7cbb57d57041923c5a41b4e814a0f2c610b4fc5076ffe416c1ae97302189c8",
+  ["v6"] = "7c3400190b96e28d3b98f0ff561b17d3dc26e49aa7ce73d5eb4091eb3811f3b8",
+  ["v7"] = "f61357bb99c19a37612cb8a96f2fb1dc0423299721978d028c32278be0d49ed5",
 }
 
 local versions = { "v1", "v2", "v3", "v4", "v5.0", "v5.1", "v5.2", "v6", "v7" }
@@ -48,7 +48,7 @@ for _, version in ipairs(versions) do
   test(version .. ": the pack is small, and the same bytes with any number of threads and everywhere", function()
     make(("%s %%D/one.safetensors"):format(version))
     local bytes = read(dir .. "/one.safetensors")
-    assert(#bytes < 1000000, #bytes)
+    assert(#bytes < 1100000, #bytes)
     local out, status = shell(("%s --threads 3 golden make %s %s/three.safetensors"):format(check.program, version, dir))
     assert(status == 0, out)
     assert(read(dir .. "/three.safetensors") == bytes)
