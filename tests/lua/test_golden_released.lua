@@ -77,6 +77,15 @@ for _, case in ipairs { { "no_sensitivity", 1 }, { "allow_weak", 1 }, { "neither
   end)
 end
 
+test("one token of a released model is one run, without a look at what hardly matters; the pack says what it cannot show", function()
+  save("v7", dir .. "/model.safetensors")
+  has(golden "make --weights %D/model.safetensors --len 1 --no-gradients --no-trace --allow-weak %D/p.safetensors",
+    "it cannot show the token shift")
+  local tensors, meta = rwkv.load_tensors(dir .. "/p.safetensors")
+  equal({ tensors.logits.shape, meta.left_out }, { { 1, 1, 11 }, "sensitivity intermediates gradients" })
+  has(meta.blind, "the token shift", "one sequence", "two layers")
+end)
+
 test("intermediates are chosen by words", function()
   save("v7", dir .. "/model.safetensors")
   local function traced(options)

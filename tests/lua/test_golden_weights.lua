@@ -86,9 +86,11 @@ for _, version in ipairs { "v1", "v2", "v3", "v4", "v5.0", "v5.1", "v5.2", "v6",
     assert(tried(version, "") >= 3 * (2 * 3 + 1))
   end)
 end
-test("v7: every eps counts in eight layers, and with heads of 64", function()
-  tried("v7", "--layers 8 --len 8")
-  tried("v7", "--dim 128 --len 8 --no-sensitivity")
-end)
+for _, version in ipairs { "v4", "v5.2", "v6", "v6b", "v7" } do
+  test(version .. ": every eps counts in eight layers, and with heads of 64", function()
+    tried(version, "--layers 8 --len 8 --no-sensitivity")
+    tried(version, "--standard --no-sensitivity")
+  end)
+end
 
 os.remove(path)

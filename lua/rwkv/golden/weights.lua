@@ -146,10 +146,11 @@ local function small_stream(model, c)
 end
 
 -- The first head's output becomes so small that the norm's eps is a good part of its variance; v6b has one norm, with a
--- smaller eps, for all heads.
+-- smaller eps, for all heads. A wide head sums over more keys.
 local function small_head(model, c)
   local last, factor = c.head_size, 0.04
   if c.version == "v6b" then last, factor = c.dim_att, 0.002 end
+  factor = factor * math.sqrt(12 / c.head_size)
   for layer = 0, c.layers - 1 do
     scale_rows(model:param(("blocks.%d.att.receptance.weight"):format(layer)), 1, last, factor)
   end
