@@ -105,7 +105,7 @@ help:
 	@echo 'make bench      training, decoding, every operation, scaling: tables and plots in runs/bench (SCALE=quick, full)'
 	@echo 'make bench-peers  the same training in turn with PyTorch (PYTHON=python3:/other/python3), decoding with'
 	@echo '                rwkv.cpp (RWKV_CPP=its library)'
-	@echo 'make golden     golden numbers of every version for other implementations, in build/golden'
+	@echo 'make golden     golden numbers of every version for other implementations, in build/golden: 160 MB'
 	@echo 'make deps       install the packages that are missing (as root; or say which); demo, test, bench, lint do it, too'
 	@echo 'make test       all tests, in float32 and in float64 (T="wkv files": those with such a word in the name)'
 	@echo 'make asan       the same under the address, undefined and leak sanitizers'
@@ -335,10 +335,13 @@ figures: all $(if $(SCALE),text)
 	  gnuplot -e "out='$$out'" plots/$$f.gp || exit 1; echo "$(abspath $(WORK))/$$out.png"; break; fi; done; done
 
 PACKS := v1 v2 v3 v4 v5.0 v5.1 v5.2 v6 v7
+# The standard pack of each version; small/: the same to be read; deep/: eight small layers.
 golden: all
-	@mkdir -p $(BUILD)/golden
+	@mkdir -p $(BUILD)/golden/small $(BUILD)/golden/deep
 	@cd $(WORK) && for v in $(PACKS); do \
-	  ./aviary golden make $$v build/golden/$$v.safetensors || exit 1; done
+	  ./aviary golden make $$v --standard build/golden/$$v.safetensors && \
+	  ./aviary golden make $$v build/golden/small/$$v.safetensors && \
+	  ./aviary golden make $$v --layers 8 --batch 2 build/golden/deep/$$v.safetensors || exit 1; done
 
 # The tables, and a picture of each that is there.
 bench: all $(BUILD)/f32/tests/test_fast

@@ -11,5 +11,7 @@ Tensor *block_embed_norm(Pass *ps, Tensor *x, Tensor *weight, Tensor *bias)
 
 Tensor *block_add(Pass *ps, HookSlot slot, Tensor *x, Tensor *returned)
 {
-  return t_add(ps->tp, x, hook_works(ps->d, slot, ps->layer) ? hook_apply(ps, slot, &returned, 1) : returned);
+  x = t_add(ps->tp, x, hook_works(ps->d, slot, ps->layer) ? hook_apply(ps, slot, &returned, 1) : returned);
+  if (slot == HOOK_TIME_OUT) TRACE(ps, "mid", "x", x); /* after channel mixing it is the block's "out.x" */
+  return x;
 }

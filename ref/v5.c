@@ -120,12 +120,12 @@ static Tensor *time_mix(Pass *ps, const V5Block *p, Tensor *x, Tensor **st)
   Tensor *now = HOOK(ps, HOOK_BONUS, NULL, r, k, v);                                              /* in place of u */
   Tensor *y = now ? t_add(tp, wkv, now) : wkv;
 
-  y = HOOK(ps, HOOK_NORM, t_group_norm(tp, y, ps->d->H, p->ln_x_w, p->ln_x_b, 64e-5), y);      /* [v5.6] */
-  Tensor *g = HOOK(ps, HOOK_GATE, p->gate ? t_silu(tp, t_linear(tp, xg, p->gate)) : NULL, xg); /* [v5.7] */
-  if (g) y = t_mul(tp, y, g);
-  else xg = NULL; /* nothing reads it */
+  Tensor *norm = HOOK(ps, HOOK_NORM, t_group_norm(tp, y, ps->d->H, p->ln_x_w, p->ln_x_b, 64e-5), y); /* [v5.6] */
+  Tensor *g = HOOK(ps, HOOK_GATE, p->gate ? t_silu(tp, t_linear(tp, xg, p->gate)) : NULL, xg);       /* [v5.7] */
+  y = g ? t_mul(tp, norm, g) : norm;
+  if (!g) xg = NULL; /* nothing reads it */
   Tensor *out = t_linear(tp, y, p->output);
-  TRACE(ps, "att", "x xk xv xr xg r w k v g wkv y out", x, xk, xv, xr, xg, r, w, k, v, g, wkv, y, out);
+  TRACE(ps, "att", "x xk xv xr xg r w k v g wkv norm y out", x, xk, xv, xr, xg, r, w, k, v, g, wkv, norm, y, out);
   return out;
 }
 

@@ -154,15 +154,15 @@ static Tensor *time_mix(Pass *ps, const V6Block *p, Tensor *x, Tensor **st)
   Tensor *y = now ? t_add(tp, wkv, now) : wkv;
 
   /* clang-format off */
-  y = HOOK(ps, HOOK_NORM, b ? t_layer_norm(tp, y, p->ln_x_w, p->ln_x_b, 1e-5)
-                            : t_group_norm(tp, y, ps->d->H, p->ln_x_w, p->ln_x_b, 64e-5), y);
+  Tensor *norm = HOOK(ps, HOOK_NORM, b ? t_layer_norm(tp, y, p->ln_x_w, p->ln_x_b, 1e-5)
+                                       : t_group_norm(tp, y, ps->d->H, p->ln_x_w, p->ln_x_b, 64e-5), y);
   /* clang-format on */
   Tensor *g = HOOK(ps, HOOK_GATE, b ? NULL : gate(tp, p, xg), xg);
-  if (g) y = t_mul(tp, y, g);
-  else xg = NULL; /* nothing reads it */
+  y = g ? t_mul(tp, norm, g) : norm;
+  if (!g) xg = NULL; /* nothing reads it */
   Tensor *out = t_linear(tp, y, p->output);
-  TRACE(ps, "att", "x low xw xk xv xr xg r w k v g wkv y out", x, s.low, xw, xk, xv, xr, xg, r, w, k, v, g, wkv, y,
-        out);
+  TRACE(ps, "att", "x low xw xk xv xr xg r w k v g wkv norm y out", x, s.low, xw, xk, xv, xr, xg, r, w, k, v, g, wkv,
+        norm, y, out);
   return out;
 }
 

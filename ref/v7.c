@@ -81,11 +81,13 @@ Tensor *v7_decay(Tape *tp, Tensor *x, Tensor *w0, Tensor *w1, Tensor *w2, double
   return t_affine(tp, t_sigmoid(tp, d), -scale, 0);
 }
 
-/* [v7.4]  value residual: part of the values of block 0 */
-Tensor *v7_value_residual(Tape *tp, Tensor *v, Tensor *v_first, Tensor *x, Tensor *v0, Tensor *v1, Tensor *v2)
+/* [v7.4]  value residual: part of the values of block 0. *mix: that part, in (0,1) */
+static Tensor *value_residual(Tape *tp, Tensor *v, Tensor *v_first, Tensor *x, Tensor *v0, Tensor *v1, Tensor *v2,
+                              Tensor **mix)
 {
   Tensor *m = t_matmul(tp, t_matmul(tp, x, v1), v2);
-  return t_lerp(tp, v, v_first, t_sigmoid(tp, t_add(tp, m, v0)));
+  *mix = t_sigmoid(tp, t_add(tp, m, v0));
+  return t_lerp(tp, v, v_first, *mix);
 }
 
 /* [v7.5]  in-context learning rate in (0,1) */
@@ -134,11 +136,11 @@ static Tensor *time_mix(Pass *ps, const V7Block *p, Tensor *x, Tensor **st)
   Tensor *a = HOOK(ps, HOOK_ICLR, v7_iclr(tp, xa, p->a0, p->a1, p->a2), xa, w);       /* [v7.5]  learning rate */
   Tensor *g = HOOK(ps, HOOK_GATE, v7_gate(tp, xg, p->g1, p->g2), xg);                 /* [v7.6] */
 
-  Tensor *v = v0; /* [v7.4]  value residual */
+  Tensor *v = v0, *mix = NULL; /* [v7.4]  value residual */
   if (!ps->v_first) ps->v_first = v0;
   else
-    v = HOOK(ps, HOOK_VALUE_RESIDUAL, v7_value_residual(tp, v0, ps->v_first, xv, p->v0, p->v1, p->v2), v0, ps->v_first,
-             xv);
+    v = HOOK(ps, HOOK_VALUE_RESIDUAL, value_residual(tp, v0, ps->v_first, xv, p->v0, p->v1, p->v2, &mix), v0,
+             ps->v_first, xv);
 
   Tensor *kappa = HOOK(ps, HOOK_KEY_NORM, t_l2norm(tp, t_mul(tp, k0, p->k_k), H, 1e-12), k0); /* [v7.7]  unit length */
   Tensor *k = t_mul(tp, k0, t_affine(tp, t_mul(tp, t_affine(tp, a, 1, -1), p->k_a), 1, 1));   /* k (1 + (a-1) k_a) */
@@ -148,13 +150,13 @@ static Tensor *time_mix(Pass *ps, const V7Block *p, Tensor *x, Tensor **st)
   Tensor *wkv = HOOK(ps, HOOK_RECURRENCE, t_wkv7(tp, r, w, k, v, minus_kappa, kappa_a, &st[ATT_KV]), /* [v7.8] [v7.9] */
                      r, w, k, v, minus_kappa, kappa_a);
 
-  Tensor *y = HOOK(ps, HOOK_NORM, t_group_norm(tp, wkv, H, p->ln_x_w, p->ln_x_b, 64e-5), wkv);
+  Tensor *norm = HOOK(ps, HOOK_NORM, t_group_norm(tp, wkv, H, p->ln_x_w, p->ln_x_b, 64e-5), wkv);
   Tensor *now = HOOK(ps, HOOK_BONUS, v7_bonus(ps, r, k, v, p->r_k), r, k, v); /* [v7.10] */
-  if (now) y = t_add(tp, y, now);
-  if (g) y = t_mul(tp, y, g);
+  Tensor *ungated = now ? t_add(tp, norm, now) : norm;
+  Tensor *y = g ? t_mul(tp, ungated, g) : ungated;
   Tensor *out = t_linear(tp, y, p->output); /* [v7.11] */
-  TRACE(ps, "att", "x xr xw xk xv xa xg r k0 v0 w a g v kappa k wkv y out", x, xr, xw, xk, xv, xa, xg, r, k0, v0, w, a,
-        g, v, kappa, k, wkv, y, out);
+  TRACE(ps, "att", "x xr xw xk xv xa xg r k0 v0 w a g mix v kappa k wkv norm ungated y out", x, xr, xw, xk, xv, xa, xg,
+        r, k0, v0, w, a, g, mix, v, kappa, k, wkv, norm, ungated, y, out);
   return out;
 }
 

@@ -137,6 +137,5 @@ Tensor *v7_decay(Tape *tp, Tensor *x, Tensor *w0, Tensor *w1, Tensor *w2, double
 Tensor *v7_iclr(Tape *tp, Tensor *x, Tensor *a0, Tensor *a1, Tensor *a2);                /* [v7.5] */
 Tensor *v7_gate(Tape *tp, Tensor *x, Tensor *g1, Tensor *g2);                            /* [v7.6] */
 Tensor *v7_bonus(Pass *ps, Tensor *r, Tensor *k, Tensor *v, Tensor *r_k);                /* [v7.10] */
-Tensor *v7_value_residual(Tape *tp, Tensor *v, Tensor *v_first, Tensor *x, Tensor *v0, Tensor *v1, Tensor *v2);
 
 #endif

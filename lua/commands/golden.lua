@@ -1,8 +1,10 @@
 -- aviary golden make VERSION [OPTIONS] OUT.safetensors    a pack of golden numbers: weights, tokens, logits, states, loss,
 --   gradients and every intermediate, in float64
---   [--layers 3] [--dim 24] [--heads 2] [--vocab 23] [--len 24] [--batch 1] [--seed 0] [--dtype f32|bf16|f16|f64: of the
---   weights] [--weights FILE: these instead of random ones, --head-size N] [--tokens FILE[:NAME]] [--trace WORD,..] [--no-trace]
---   [--no-gradients] [--no-sensitivity] [--allow-weak] [--no-weights] [--with-weights]
+--   [--standard: heads of 64, 128 channels, 2 sequences of 32 tokens] [--layers 3] [--dim 24] [--heads 2] [--vocab 23] [--len 24]
+--   [--batch 1] [--dim-ffn N] [--decay-rank N] [--iclr-rank N] [--value-rank N] [--gate-rank N] [--mix-rank N] [--ctx N] [--head-qk N]
+--   [--seed 0] [--dtype f32|bf16|f16|f64: of the weights] [--weights FILE: these instead of random ones, --head-size N]
+--   [--tokens FILE[:NAME]] [--trace WORD,..] [--no-trace] [--no-gradients] [--no-sensitivity] [--allow-weak] [--no-weights]
+--   [--with-weights] [--no-unused: of RWKV-7 without the first layer's v0 v1 v2]
 --   [--profile f32|bf16|fp16: also the numbers of this arithmetic]
 --   [--port FILE: also the weights alone, as .pth, .safetensors, .npz or .gguf, --names official|fla|transformers|llama.cpp]
 --   [--ids FILE.json|FILE.i32: also tokens and targets alone]

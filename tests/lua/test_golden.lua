@@ -29,18 +29,18 @@ end
 
 -- ---- packs ----
 
--- sha256 of the packs that `make golden` writes. They change when a pack gets other contents; they must not change from
+-- sha256 of the small packs that `make golden` writes. They change when a pack gets other contents; they must not change from
 -- machine to machine.
 local sums = {
-  ["v1"] = "85912a40f7f82b4a075e89e134db55e0d6124d1c062ad81ff121b585bcd0d27f",
-  ["v2"] = "31cf4e1e2c49c6a464ddc456d91f60bbb5740ae7429a9f05095b9aed6fea235a",
-  ["v3"] = "23346daf9e682e2dd984259ac21ab8ad58276fc622a96985e6e85aa3e5c251d8",
-  ["v4"] = "12fe000efa674cd29378ef1701c3620c1662383a7c2d24576fef3d533ae81d99",
-  ["v5.0"] = "767d26c444e2a2c35a4b0342c29e7b9af3876abb635142952f64044118007642",
-  ["v5.1"] = "eb70750916b6fca27bcef96e7fa38c0a12f34b314452f017b80243538e01c139",
-  ["v5.2"] = "734a68619305d79280afca783928da8fe89cc493d08496b30f4d63629d932411",
-  ["v6"] = "b274c4fd9757d1062635f60efda4b9c62dbe1ff73533cc2fb9a729bddf0626fa",
-  ["v7"] = "69ded44c2891ba4665a4d408ef5435991252611a79e46e7536fab5411ae15f64",
+  ["v1"] = "6c8a5ffed817173a22f3722d3f9083c71476bfe1ce55bbf2b3e84a0873caeb06",
+  ["v2"] = "def01e2829f21df36055e7c03bbe47769a00a3c6533e5c5971f9ed98e4ac1353",
+  ["v3"] = "1bba0af6d89e1473f947f9bb81f1f6b3b5bac266f5dd46f806a628fa42f31f7a",
+  ["v4"] = "bdbff85f9285f7df57827c7c82882f30d8a37a0c838364cf407a51033cfe03ff",
+  ["v5.0"] = "51ab7f54931e084225469ebc9f2888ae1cf890066db9c9291ee5cc2ef6756b99",
+  ["v5.1"] = "e2f4eeb09379c12556ce48cac68a3bd9d00cad15b2c08f6e0f62988ad9e50f4f",
+  ["v5.2"] = "6d7cbb57d57041923c5a41b4e814a0f2c610b4fc5076ffe416c1ae97302189c8",
+  ["v6"] = "7c3400190b96e28d3b98f0ff561b17d3dc26e49aa7ce73d5eb4091eb3811f3b8",
+  ["v7"] = "f61357bb99c19a37612cb8a96f2fb1dc0423299721978d028c32278be0d49ed5",
 }
 
 local versions = { "v1", "v2", "v3", "v4", "v5.0", "v5.1", "v5.2", "v6", "v7" }
@@ -48,7 +48,7 @@ for _, version in ipairs(versions) do
   test(version .. ": the pack is small, and the same bytes with any number of threads and everywhere", function()
     make(("%s %%D/one.safetensors"):format(version))
     local bytes = read(dir .. "/one.safetensors")
-    assert(#bytes < 1000000, #bytes)
+    assert(#bytes < 1100000, #bytes)
     local out, status = shell(("%s --threads 3 golden make %s %s/three.safetensors"):format(check.program, version, dir))
     assert(status == 0, out)
     assert(read(dir .. "/three.safetensors") == bytes)

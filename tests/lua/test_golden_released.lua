@@ -58,9 +58,8 @@ rwkv.hook { kind = "channel_mix", name = "counted", apply = function(_, _, d)
   runs = runs + 1
   return rwkv.zeros(d.B, d.T, d.C)
 end }
-local defaults = { layers = 3, dim = 24, heads = 2, vocab = 23, len = 4, batch = 1, seed = 0, dtype = "f32", ctx = 0, head_qk = 0,
-  weights = dir .. "/counted.safetensors", tokens = "", no_gradients = true, trace = "", no_trace = true, no_sensitivity = false,
-  allow_weak = false, no_weights = false, with_weights = false, profile = "" }
+local defaults = { len = "4", seed = 0, dtype = "f32", weights = dir .. "/counted.safetensors", tokens = "", no_gradients = true,
+  trace = "", no_trace = true, no_sensitivity = false, allow_weak = false, no_weights = false, with_weights = false, profile = "" }
 save("v7", dir .. "/counted.safetensors", { channel_mix = "counted" })
 for _, case in ipairs { { "no_sensitivity", 1 }, { "allow_weak", 1 }, { "neither", 2 } } do
   test(("a released model is run once for each token (%s)"):format(case[1]), function()
@@ -77,6 +76,15 @@ for _, case in ipairs { { "no_sensitivity", 1 }, { "allow_weak", 1 }, { "neither
     rwkv.backend "reference"
   end)
 end
+
+test("one token of a released model is one run, without a look at what hardly matters; the pack says what it cannot show", function()
+  save("v7", dir .. "/model.safetensors")
+  has(golden "make --weights %D/model.safetensors --len 1 --no-gradients --no-trace --allow-weak %D/p.safetensors",
+    "it cannot show the token shift")
+  local tensors, meta = rwkv.load_tensors(dir .. "/p.safetensors")
+  equal({ tensors.logits.shape, meta.left_out }, { { 1, 1, 11 }, "sensitivity intermediates gradients" })
+  has(meta.blind, "the token shift", "one sequence", "two layers")
+end)
 
 test("intermediates are chosen by words", function()
   save("v7", dir .. "/model.safetensors")

@@ -302,6 +302,35 @@ check.test("a trace holds what the model computed", function()
   end
 end)
 
+check.test("traces show the residual stream, the norm, the bonus and the value residual's mix between their steps", function()
+  local function same(version, name, found, expected)
+    local off = rwkv.no_grad(function() return (found - expected):abs():max():item() end)
+    assert(off < 1e-12, ("%s: %s is off by %g"):format(version, name, off))
+  end
+  for _, version in ipairs(versions) do
+    local m = small(version)
+    randomise(m)
+    local trace = m:trace { 1, 2, 3, 4 }
+    local function at(name, layer) return trace[("blocks.%d.%s"):format(layer or 1, name)] end
+    rwkv.no_grad(function()
+      local x = version == "v2" and at "att.x" or at("out.x", 0)
+      same(version, "mid.x", at "mid.x", x + at "att.out")
+      same(version, "out.x", at "out.x", (version == "v2" and at "ffn.x" or at "mid.x") + at "ffn.out")
+      if not version:find "^v[567]" then return assert(not at "att.norm") end
+      local w, b = m:param "blocks.1.att.ln_x.weight", m:param "blocks.1.att.ln_x.bias"
+      local norm = version == "v6b" and at "att.wkv":layer_norm(w, b, 1e-5) or at "att.wkv":group_norm(2, w, b, 64e-5)
+      same(version, "norm", at "att.norm", norm)
+      if version ~= "v7" then return assert(not at "att.ungated") end
+      local v, v0, v_first = at "att.v", at "att.v0", at("att.v", 0)
+      same(version, "mix", v, v0 + (v_first - v0) * at "att.mix")
+      assert(not at("att.mix", 0), "the first layer mixes nothing")
+      local r_k = (at "att.r" * at "att.k"):reshape(4, 2, 6) * m:param "blocks.1.att.r_k"
+      same(version, "ungated", at "att.ungated", norm + (r_k:sum(-1, true) * v:reshape(4, 2, 6)):reshape(4, 12))
+      same(version, "y", at "att.y", at "att.ungated" * at "att.g")
+    end)
+  end
+end)
+
 -- ---- errors ----
 
 local decay_count = 0

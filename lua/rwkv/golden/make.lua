@@ -10,27 +10,43 @@ local profile = require "rwkv.golden.profile"
 local progress = require "rwkv.progress"
 local run = require "rwkv.golden.run"
 local sensitivity = require "rwkv.golden.sensitivity"
+local sizes = require "rwkv.golden.sizes"
+local unused = require "rwkv.golden.unused"
 local fill = require "rwkv.golden.weights"
 local visible = require "rwkv.visible"
 local weights_file = require "rwkv.golden.weights_file"
 
 local make = {}
 
-local defaults = { layers = 3, dim = 24, heads = 2, vocab = 23, len = 24, batch = 1, seed = 0, dtype = "f32", ctx = 0, head_qk = 0,
-  weights = "", tokens = "", no_gradients = false, trace = "", no_trace = false, no_sensitivity = false, allow_weak = false,
-  no_weights = false, with_weights = false, profile = "", head_size = 0,
-  port = "", names = "", ids = "" }
+local defaults = { seed = 0, dtype = "f32", weights = "", tokens = "", no_gradients = false, trace = "", no_trace = false,
+  no_sensitivity = false, allow_weak = false, no_weights = false, with_weights = false, no_unused = false, profile = "",
+  head_size = 0, port = "", names = "", ids = "" }
+for name, value in pairs(sizes.defaults) do defaults[name] = value end
 
 -- Options that say what a file has decided already.
-local decided = { weights = { "layers", "dim", "heads", "vocab", "ctx", "head_qk", "dtype" }, tokens = { "len", "batch" } }
+local decided = { weights = { "standard", "dtype", "layers", "dim", "heads", "vocab", "dim_ffn", "decay_rank", "iclr_rank",
+  "value_rank", "gate_rank", "mix_rank", "ctx", "head_qk" }, tokens = { "len", "batch" } }
+
+local function contains(list, word)
+  for _, e in ipairs(list) do if e == word then return true end end
+  return false
+end
 
 local function check_options(o)
   for option, others in pairs(decided) do
     for _, name in ipairs(o[option] ~= "" and others or {}) do
-      if o[name] ~= defaults[name] then
-        error(("--%s %s: --%s %s has its own"):format(name:gsub("_", "-"), o[name], option, o[option]), 0)
+      if o[name] and o[name] ~= defaults[name] then
+        local value = o[name] == true and "" or " " .. o[name]
+        error(("--%s%s: --%s %s has its own"):format(name:gsub("_", "-"), value, option, o[option]), 0)
       end
     end
+  end
+  if not contains({ "f32", "bf16", "f16", "f64" }, o.dtype) then
+    error(("--dtype %s: expected f32, bf16, f16 or f64"):format(o.dtype), 0)
+  end
+  if not math.tointeger(o.seed) or o.seed < 0 then error(("--seed: expected a whole number from 0, found %s"):format(o.seed), 0) end
+  if o.weights == "" and o.head_size ~= defaults.head_size then
+    error("--head-size: of a file of weights; of random ones --dim and --heads say it", 0)
   end
   if o.trace ~= "" and o.no_trace then error(("--trace %s and --no-trace exclude each other"):format(o.trace), 0) end
   if o.no_weights and o.with_weights then error("--no-weights and --with-weights exclude each other", 0) end
@@ -38,24 +54,11 @@ local function check_options(o)
   if o.weights == "" and o.no_weights then error("--no-weights: random weights stand in no file; the pack holds them", 0) end
 end
 
--- Ranks of low-rank maps, all different: one in the place of another is noticed.
-local ranks = { v6 = { decay_rank = 5, mix_rank = 4 }, v6a = { decay_rank = 5, mix_rank = 4, gate_rank = 6 },
-  v6b = { decay_rank = 5, mix_rank = 4 }, v7 = { decay_rank = 5, iclr_rank = 4, value_rank = 3, gate_rank = 6 } }
-
-local function design(version, o)
-  local q = { version = version, layers = o.layers, dim = o.dim, vocab = o.vocab, head_size = o.dim // o.heads }
-  for name, rank in pairs(ranks[version] or {}) do q[name] = rank * math.max(1, o.dim // 16) end
-  if version == "v1" then q.ctx = math.max(o.len + 3, o.ctx) end
-  if version:find "^v[123]$" then q.head_qk = o.head_qk > 0 and o.head_qk or 12 elseif o.head_qk > 0 then q.head_qk = o.head_qk end
-  if version == "v4" then q.head_size = nil end
-  return core.model(q)
-end
-
-local function random_tokens(o, stream, vocab)
-  local rng, rows = core.rng(o.seed, "golden." .. stream), {}
-  for b = 1, o.batch do
+local function random_tokens(seed, stream, vocab, T, B)
+  local rng, rows = core.rng(seed, "golden." .. stream), {}
+  for b = 1, B do
     rows[b] = {}
-    for t = 1, o.len do rows[b][t] = rng:integer(0, vocab - 1) end
+    for t = 1, T do rows[b][t] = rng:integer(0, vocab - 1) end
   end
   return rows
 end
@@ -115,11 +118,11 @@ local function origin(o, out)
     out.weights = not o.with_weights and (o.no_weights or f.bytes > weights_file.large)
   end
   local words = {}
-  for _, what in ipairs { "sensitivity", "weights", "intermediates", "gradients" } do
+  for _, what in ipairs { "sensitivity", "weights", "unused", "intermediates", "gradients" } do
     if out[what] then words[#words + 1] = what end
   end
   if #words > 0 then extra.left_out = table.concat(words, " ") end
-  if o.trace ~= "" then extra.trace = o.trace end
+  if sizes.trace(o) ~= "" then extra.trace = sizes.trace(o) end
   return extra
 end
 
@@ -142,21 +145,30 @@ local function dtype_of(model)
   return "f32"
 end
 
--- Writes the pack. Returns the table of sensitivity, nil if that was left out, and what was, in words, or nil.
+-- Writes the pack. Returns the table of sensitivity, nil if that was left out; what was, in words, or nil; and a list of what such
+-- a pack cannot show.
 function make.pack(version, o, path)
   core.backend "reference"
   check_options(o)
   file.check_writable(path)
   local given = o.weights ~= ""
+  local asked = sizes.given(not given and contains(core.versions(), version) and version or nil, o)
+  local len, batch = sizes.tokens(o, asked)
   -- Nobody can choose other weights for a released model: what would only be allowed is not measured.
-  local out = { sensitivity = o.no_sensitivity or (given and o.allow_weak), intermediates = o.no_trace, gradients = o.no_gradients }
-  local model = given and released(version, o, out.sensitivity and out.gradients) or design(version, o)
+  local out = { sensitivity = o.no_sensitivity or (given and o.allow_weak), intermediates = o.no_trace,
+    gradients = o.no_gradients, unused = o.no_unused }
+  local model = given and released(version, o, out.sensitivity and out.gradients)
+    or core.model(sizes.model(version, o, asked, len))
   local vocab = model:config().vocab
-  local tokens, targets = random_tokens(o, "tokens", vocab), random_tokens(o, "targets", vocab)
+  local tokens, targets = random_tokens(o.seed, "tokens", vocab, len, batch), random_tokens(o.seed, "targets", vocab, len, batch)
   if o.tokens ~= "" then tokens, targets = tokens_of(o.tokens, vocab) end
   if not given then fill(model, tokens, o.seed, o.dtype) end
   port.write(o, model, not given and o.dtype or nil, tokens, targets)
-  local extra, list = origin(o, out), nil
+  if o.no_unused and model:config().version ~= "v7" then
+    error(("--no-unused: every parameter of %s has an effect"):format(model:config().version), 0)
+  end
+  local extra, list, blind = origin(o, out), nil, sizes.blind(model:config(), tokens, not given)
+  if #blind > 0 then extra.blind = table.concat(blind, "\n") end
   if not out.sensitivity then
     list = sensitivity.measure(model, tokens)
     if not o.allow_weak then
@@ -167,13 +179,14 @@ function make.pack(version, o, path)
     extra.sensitivity = pack.json(rows)
   end
   local bar = progress("golden", #tokens[1], "tokens")
+  local trace = sizes.trace(o)
   local result = run(model, tokens, { targets = targets, gradients = not out.gradients, progress = bar,
-    trace = o.trace ~= "" and o.trace or not o.no_trace })
+    trace = trace ~= "" and trace or not o.no_trace })
   bar:clear()
   add_profiles(model, tokens, result, o.profile, extra)
   local dtype = not out.weights and (given and dtype_of(model) or o.dtype) or nil
-  pack.write(path, model, dtype, tokens, targets, result, extra)
-  return list, extra.left_out
+  pack.write(path, model, dtype, tokens, targets, result, extra, o.no_unused and unused)
+  return list, extra.left_out, blind
 end
 
 function make.command(arguments)
@@ -181,7 +194,7 @@ function make.command(arguments)
   local version, path = o[1], o[2]
   if #o == 1 and o.weights ~= "" then version, path = nil, o[1] end
   if not path or #o > 2 then error("usage: aviary golden make VERSION [OPTIONS] OUT.safetensors", 0) end
-  local list, left_out = make.pack(version, o, path)
+  local list, left_out, blind = make.pack(version, o, path)
   local written <close> = io.open(path, "rb")
   local text = ("%s: %d bytes"):format(visible.line(path), written:seek "end")
   if list then
@@ -190,6 +203,7 @@ function make.command(arguments)
       #list, list[1].name, list[1].stirred)
   end
   print(text .. (left_out and "; without " .. left_out or ""))
+  for _, what in ipairs(blind) do print("  it cannot show " .. what) end
 end
 
 return make

@@ -58,14 +58,16 @@ end
 
 -- ---- files ----
 
--- Weights under their official names (dtype nil: without them), tokens [B,T], targets [B,T], then the run;
--- extra = { key = text }.
-function pack.write(path, model, dtype, tokens, targets, run, extra)
+-- Weights under their official names (dtype nil: without them; nor those of which stays_out(version, name) is true, if there is
+-- such a function), tokens [B,T], targets [B,T], then the run; extra = { key = text }.
+function pack.write(path, model, dtype, tokens, targets, run, extra, stays_out)
   local list, meta = {}, { format = pack.format, dtype = dtype }
   for name, value in pairs(sizes(model)) do meta["config." .. name] = value end
   for name, value in pairs(extra) do meta[name] = value end
   for name, p in model:parameters() do
-    if dtype then list[#list + 1] = { name = name, value = p, dtype = dtype } end
+    if dtype and not (stays_out and stays_out(model:config().version, name)) then
+      list[#list + 1] = { name = name, value = p, dtype = dtype }
+    end
   end
   list[#list + 1] = { name = "tokens", value = core.tokens(tokens) }
   if targets then list[#list + 1] = { name = "targets", value = core.tokens(targets) } end

@@ -6,6 +6,7 @@
 -- the end, "logits" [B,T,V], "loss" [], "grad.NAME".
 local core = require "rwkv.core"
 local names_of = require "rwkv.golden.names"
+local unused = require "rwkv.golden.unused"
 
 -- [B,1,..] of each token -> [B,T,n]
 local function over_time(parts)
@@ -102,9 +103,9 @@ local function gradients(model, tokens, targets, add)
   local loss = model:loss(tokens, targets)
   loss:backward()
   add("loss", loss:keep(), {})
-  local unused = model:config().version == "v7" and "^blocks%.0%.att%.v[012]$" or "^$"
+  local version = model:config().version
   for name, p in model:parameters() do
-    if not name:find(unused) then add("grad." .. name, core.no_grad(function() return p:grad() end), p:shape()) end
+    if not unused(version, name) then add("grad." .. name, core.no_grad(function() return p:grad() end), p:shape()) end
   end
   model:zero_grad()
   core.end_step()

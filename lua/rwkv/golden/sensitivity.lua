@@ -1,16 +1,18 @@
 -- How much each parameter matters: the largest change of a logit, over the largest logit, when the tensor is multiplied by
--- 1.01 ("scaled"), and when each of its numbers becomes 1 % larger or smaller at random ("stirred").
+-- 1.01 ("scaled"), and when each of its numbers becomes 1 % larger or smaller at random ("stirred"). Measured on the
+-- first 24 tokens of the first sequence.
 local core = require "rwkv.core"
 local progress = require "rwkv.progress"
+local unused = require "rwkv.golden.unused"
 
-local sensitivity = { least = 1e-4 }
+local sensitivity = { least = 1e-4, len = 24 }
 
 -- RWKV-7 divides by the length of k * k_k: its size is without effect, by design; only its direction counts.
 local function scale_free(version, name) return version == "v7" and name:find "%.k_k$" ~= nil end
-local function unused(version, name) return version == "v7" and name:find "^blocks%.0%.att%.v[012]$" end
 
 -- -> list of { name =, scaled =, stirred =, ok = }
 function sensitivity.measure(model, tokens)
+  tokens = { table.move(tokens[1], 1, math.min(#tokens[1], sensitivity.len), 1, {}) }
   local function logits() return core.no_grad(function() return (model:forward(tokens)) end) end
   local function size(t) return core.no_grad(function() return t:abs():max():item() end) end
   local version, before, list = model:config().version, logits(), {}

@@ -1,6 +1,7 @@
 -- Random weights in which everything matters: decays from slow to fast, mixes on both sides of 0 and 1, low-rank maps as
--- strong as what they are added to, a head whose output is so small that the eps of its norm counts, and, where keys are
--- exponents (v1 to v4), two that reach from -130 to 130, so that clamps and the max trick act.
+-- strong as what they are added to, and, where keys are exponents (v1 to v4), two that reach from -130 to 130, so that clamps and
+-- the max trick act. What a norm divides is small somewhere, so that its eps counts: the residual stream, the output of a head,
+-- the removal keys of another.
 local core = require "rwkv.core"
 
 -- What stands under a name that ends so; the first that fits. (rng, shape) -> tensor. The last axis of a matrix ".weight"
@@ -44,7 +45,7 @@ local rules = {
   { "time_maa_[rkvw_]*w1$", matrix(1, 1) },
   { "time_maa_[rkvw_]*w2$", function(rng, shape) return matrix(0.5, 2)(rng, shape) end },
   { "time_decay_w1$", matrix(1, 1) },
-  { "time_decay_w2$", matrix(1, 1) },
+  { "time_decay_w2$", matrix(1.5, 1) },
   { "time_decay$", decays(-9, -4, 1) },               -- e^w from .99988 to .07 a step
   { "time_first$", normal(0.7) },
   { "time_faaaa$", normal(1) },
@@ -52,7 +53,8 @@ local rules = {
   { "att%.w0$", decays(-9, -5, 1) },                  -- e^w from .99993 to .64 a step
   { "att%.[av]0$", normal(1) },
   { "att%.[wavg]1$", matrix(1, 1) },
-  { "att%.[wav]2$", matrix(1, 1) },
+  { "att%.[av]2$", matrix(1, 1) },
+  { "att%.w2$", matrix(3, 1) },
   { "att%.g2$", matrix(3, 1) },
   { "att%.k_k$", uniform(0.4, 1.6) },
   { "att%.k_a$", uniform(0.3, 1.3) },
@@ -76,43 +78,48 @@ local function scale_rows(t, from, to, factor)
   t:set(core.no_grad(function() return t * core.tensor(row) end))
 end
 
--- The smallest, the largest and the first key that a row of a layer's key weights (counted from 1) makes of the tokens,
--- bias aside.
-local function reach(model, tokens, layer, key, row)
-  return core.no_grad(function()
+-- What the rows of a layer's key weights (counted from 1) make of the tokens, bias aside: { first =, peak = the key farthest from 0 }.
+local function keys(model, tokens, layer, key)
+  local list = core.no_grad(function()
     local _, _, seen = model:trace_run(tokens)
     for _, s in ipairs(seen) do
       local name = s.name:match(("^blocks%%.%d%%.att%%.(%%l+)$"):format(layer))
-      if name == "xk" or name == "z" then
-        local k = s.value:linear(key:slice(1, row, row))
-        return k:min():item(), k:max():item(), k[1][1]:item()
-      end
+      if name == "xk" or name == "z" then return s.value:linear(key):reshape(-1, key:size(1)):transpose():tolist() end
     end
   end)
+  for row, found in ipairs(list) do
+    local peak = 0
+    for _, k in ipairs(found) do if math.abs(k) > math.abs(peak) then peak = k end end
+    list[row] = { first = found[1], peak = peak }
+  end
+  return list
 end
 
--- Makes the largest size of a row's keys `size`, and the key that has it positive or negative.
-local function stretch(model, tokens, layer, key, row, size, sign)
-  local low, high = reach(model, tokens, layer, key, row)
-  local peak = -low > high and low or high
-  scale_rows(key, row, row, size / math.abs(peak) * (peak > 0 and sign or -sign))
+-- The row from 3 on, of `count`, whose first key is the largest beside its peak.
+local function early(found, count)
+  local best = 3
+  for row = 3, count do
+    if math.abs(found[row].first / found[row].peak) > math.abs(found[best].first / found[best].peak) then best = row end
+  end
+  return best
 end
 
--- Keys up to 130 and down to -130 in one layer. In v1 also, in every layer, keys about where they are cut off: there alone
--- their bias is felt, for a shift of all keys of a channel divides out.
+-- Keys up to 130 and down to -130 in one layer; in v2 and v3 also one of -28 at the first token: e^-28 stands between the eps of
+-- the one and that of the other. In v1 also, in every layer, keys about where they are cut off: there alone their bias is felt, for
+-- a shift of all keys of a channel divides out.
 local function extreme_keys(model, tokens, c)
   local v1 = c.version == "v1"
   for layer = 0, c.layers - 1 do
     local key = model:param(("blocks.%d.%s.key.weight"):format(layer, v1 and "attn" or "att"))
-    local rows = key:size(1)
+    local found, rows = keys(model, tokens, layer, key), key:size(1)
     if layer == (v1 and 0 or math.min(1, c.layers - 1)) then
-      stretch(model, tokens, layer, key, 1, 130, 1)
-      stretch(model, tokens, layer, key, 2, 130, -1)
-      local _, _, first = reach(model, tokens, layer, key, 3) -- e^-28 stands between the eps of v2 and that of v3
-      scale_rows(key, 3, 3, -28 / first)
+      scale_rows(key, 1, 1, 130 / found[1].peak)
+      scale_rows(key, 2, 2, -130 / found[2].peak)
+      local row = c.version:find "^v[23]$" and early(found, rows)
+      if row then scale_rows(key, row, row, -28 / found[row].first) end
     end
     if v1 then
-      stretch(model, tokens, layer, key, rows, 8, 1)
+      scale_rows(key, rows, rows, 8 / found[rows].peak)
       local bias = model:param(("blocks.%d.attn.key.bias"):format(layer))
       local list = bias:tolist()
       list[rows] = 28
@@ -121,13 +128,48 @@ local function extreme_keys(model, tokens, c)
   end
 end
 
+-- The residual stream becomes so small that the eps of the layer norms counts: at first 1e-5 is as much as its variance. What
+-- writes to it is scaled down. A power of two rounds nothing.
+local small = 2 ^ -8
+local writers = { ["^tok_emb%."] = small, ["%.ln0%."] = small, ["%.attn?%.output%."] = small, ["%.ffn%.value%."] = small,
+  ["%.mlp%.weight%."] = small }
+-- v2 normalises the stream itself, and reads it as it is: what it reads it with is scaled up.
+local writers_v2 = { ["%.ln[12]%."] = small, ["%.att%.output%."] = small, ["%.ffn%.value%."] = small, ["%.key%."] = 1 / small,
+  ["%.receptance%."] = 1 / small, ["%.att%.value%."] = 1 / small }
+
+local function small_stream(model, c)
+  for name, p in model:parameters() do
+    for pattern, factor in pairs(c.version == "v2" and writers_v2 or writers) do
+      if name:find(pattern) then p:set(core.no_grad(function() return p * factor end)) end
+    end
+  end
+end
+
 -- The first head's output becomes so small that the norm's eps is a good part of its variance; v6b has one norm, with a
--- smaller eps, for all heads.
+-- smaller eps, for all heads. A wide head sums over more keys.
 local function small_head(model, c)
   local last, factor = c.head_size, 0.04
   if c.version == "v6b" then last, factor = c.dim_att, 0.002 end
+  factor = factor * math.sqrt(12 / c.head_size)
   for layer = 0, c.layers - 1 do
     scale_rows(model:param(("blocks.%d.att.receptance.weight"):format(layer)), 1, last, factor)
+  end
+end
+
+-- v7: the last head's removal keys become so short that an eps in their norm counts, about 2e-3, where 1e-6 inside the root is a
+-- tenth; in layer 1 about 5e-7, where a largest of 1e-6 acts. What is that short has few digits in fp16, so little is removed there.
+local function short_keys(model, c)
+  local H, N = c.dim // c.head_size, c.head_size
+  if H < 2 then return end
+  local function in_last_head(name, change)
+    local list = model:param(name):reshape(-1):tolist()
+    for i = #list - N + 1, #list do list[i] = change(list[i]) end
+    model:param(name):set(core.tensor(list):reshape(model:param(name):shape()))
+  end
+  for layer = 0, c.layers - 1 do
+    local length = (layer == 1 and 5e-7 or 2e-3) / math.sqrt(N)
+    in_last_head(("blocks.%d.att.k_k"):format(layer), function(x) return x * length end)
+    if layer == 1 then in_last_head("blocks.1.att.a0", function(x) return x - 8 end) end
   end
 end
 
@@ -135,10 +177,12 @@ end
 return function(model, tokens, seed, dtype)
   local c = model:config()
   for name, p in model:parameters() do p:set(random(seed, name, p:shape())) end
+  small_stream(model, c)
   if c.version:find "^v[1-4]" then
     extreme_keys(model, tokens, c)
   else
     small_head(model, c)
   end
+  if c.version == "v7" then short_keys(model, c) end
   for _, p in model:parameters() do p:set(core.no_grad(function() return p:round(dtype) end)) end
 end
