@@ -12,7 +12,7 @@ core.backend "reference"
 
 local versions = { "v1", "v2", "v3", "v4", "v5.0", "v5.1", "v5.2", "v6", "v6a", "v6b", "v7" }
 
--- What pack.read gives of a pack of two sequences, its weights, and its lines.
+-- What pack.read gives of a pack of two sequences, its lines, its weights, what is right, and the model.
 local function made(version)
   local q = { version = version, layers = 3, dim = 16, vocab = 13, head_size = 8 }
   if version == "v4" then q.head_size = nil end
@@ -29,7 +29,7 @@ local function made(version)
   for _, e in ipairs(run(model, p.tokens, { targets = p.targets, trace = false })) do
     if e.name == "loss" or e.name:find "^grad" then right[#right + 1], p.names[#p.names + 1] = e, e.name end
   end
-  return p, formulas.of(model:config()), weights, right
+  return p, formulas.of(model:config()), weights, right, model
 end
 
 local cases = {}
@@ -109,6 +109,50 @@ for _, version in ipairs(versions) do
   end)
 end
 
+local function named(version, id)
+  for _, e in ipairs(gradients.mistakes(cases[version][2], cases[version][1].tokens)) do if e.id == id then return e end end
+  error(version .. " has no " .. id)
+end
+
+-- The model's gradients after losses were differentiated, against those with a mistake made.
+local function same_as_model(version, id)
+  local g, model = of(version, { named(version, id) }), cases[version][5]
+  for name, parameter in model:parameters() do
+    local ours, theirs = g["grad." .. name], parameter:grad()
+    local d = theirs and core.no_grad(function() return ((ours - theirs):abs() / math.max(1, theirs:abs():max():item())):max():item() end)
+    assert(not d or d < 1e-10, ("%s %s: %g"):format(version, name, d or 0))
+  end
+  model:zero_grad()
+end
+
+test("gradients cut at the borders of chunks are those of a model that is trained chunk by chunk", function()
+  for _, version in ipairs(versions) do
+    local p, model = cases[version][1], cases[version][5]
+    if version ~= "v1" and version ~= "v2" and version ~= "v3" then -- their copy head sees all tokens
+      model:zero_grad()
+      local state = model:state(2)
+      for t = 1, 10, 4 do
+        local function part(rows)
+          return { { table.unpack(rows[1], t, math.min(t + 3, 10)) }, { table.unpack(rows[2], t, math.min(t + 3, 10)) } }
+        end
+        model:loss(part(p.tokens), part(p.targets), { state = state, total = 20 }):backward()
+        core.end_step()
+      end
+      same_as_model(version, "chunk-gradient-every-4")
+    end
+  end
+end)
+
+test("L2Wrap is the reference's", function()
+  for _, version in ipairs(versions) do
+    local p, model = cases[version][1], cases[version][5]
+    model:zero_grad()
+    model:loss(p.tokens, p.targets, { l2wrap = 1e-4 }):backward()
+    core.end_step()
+    same_as_model(version, "l2wrap")
+  end
+end)
+
 local function weight_of(version, name) return cases[version][3][name:sub(6)]:reshape(-1) end
 local function is_gradient(name) return name:find "^grad" ~= nil end
 
@@ -153,9 +197,7 @@ test("weight decay in the gradients: how much, and of what", function()
 end)
 
 test("a factor, weight decay and a mistake together are three causes", function()
-  local mistake
-  for _, e in ipairs(gradients.mistakes(cases.v7[2], cases.v7[1].tokens)) do mistake = e.id == "v-first-detached" and e or mistake end
-  local g = of("v7", { mistake })
+  local g = of("v7", { named("v7", "v-first-detached") })
   local found = causes("v7", changed("v7", function(_, name)
     local x = g[name]:reshape(-1)
     if not is_gradient(name) then return x end
@@ -167,11 +209,7 @@ test("a factor, weight decay and a mistake together are three causes", function(
 end)
 
 test("two mistakes of training are found one after the other", function()
-  local two = {}
-  for _, e in ipairs(gradients.mistakes(cases.v4[2], cases.v4[1].tokens)) do
-    if e.id == "decay-gradient-inner" or e.id == "shift-gradient-ffn" then two[#two + 1] = e end
-  end
-  local found = causes("v4", of("v4", two))
+  local found = causes("v4", of("v4", { named("v4", "decay-gradient-inner"), named("v4", "shift-gradient-ffn") }))
   assert(#found == 2 and found[2].exact, ids(found))
 end)
 
@@ -186,9 +224,18 @@ test("parameters without a gradient are listed; mistakes of the forward run are 
 end)
 
 test("the loss alone, or some gradients alone, are enough", function()
-  local function named(id)
-    for _, e in ipairs(gradients.mistakes(cases.v2[2], cases.v2[1].tokens)) do if e.id == id then return e end end
+  equal(ids(causes("v2", of("v2", { named("v2", "loss-without-last") }), "^loss$")), "loss-without-last")
+  equal(ids(causes("v2", of("v2", { named("v2", "clamp-gradient-passes") }), "0%.att")), "clamp-gradient-passes")
+end)
+
+test("the page lists the mistakes of training", function()
+  local file <close> = io.open "lua/pages/golden.md"
+  local page = file:read "a"
+  for _, e in ipairs(require "rwkv.golden.edits.training") do
+    local n = e.id:match "every%-(%d+)$"
+    local id, title = e.id, e.title
+    if n and n ~= "1" then id, title = id:gsub("%d+$", "N"), title:gsub(n .. " tokens", "N tokens") end
+    local row = ("| `%s` | %s |"):format(id, title)
+    assert(page:find(row, 1, true), row .. " is not on the page")
   end
-  equal(ids(causes("v2", of("v2", { named "loss-without-last" }), "^loss$")), "loss-without-last")
-  equal(ids(causes("v2", of("v2", { named "clamp-gradient-passes" }), "0%.att")), "clamp-gradient-passes")
 end)

@@ -1,5 +1,6 @@
 -- Every known mistake is an edit of lines (lua/rwkv/golden/edits) that can be made at any size: in one token of one layer with
--- one head as in three sequences; it leaves shapes as they are. In a model that is large enough it changes something.
+-- one head as in three sequences; it leaves shapes as they are. In a model that is large enough it changes something. Mistakes of
+-- formulas are seen line by line: of the numbers of a run with the mistake each line gives what it gave there.
 local rwkv = require "rwkv"
 if rwkv.precision ~= "float64" then return end -- as test_golden.lua
 local core = require "rwkv.core"
@@ -18,7 +19,7 @@ local function model_of(version, layers, dim, T)
   return rwkv.model(q)
 end
 
--- env_of(list of mistakes) -> an environment in which they are made, and the book
+-- The book of a model; run(list of mistakes) -> the values with them made; the fields of its environments.
 local function made(version, layers, dim, B, T)
   local model, rng, tokens, parameters = model_of(version, layers, dim, T), rwkv.rng(3), {}, {}
   for b = 1, B do
@@ -29,7 +30,7 @@ local function made(version, layers, dim, B, T)
   for name, p in model:parameters() do parameters[name] = p end
   local book = formulas.of(model:config())
   local fields = { machine = machine "f64", tokens = tokens, weight = function(name) return parameters[name] end }
-  return book, function(list) return formulas.run(book, edits.env(book, fields, list)) end
+  return book, function(list) return formulas.run(book, edits.env(book, fields, list)) end, fields
 end
 
 local function formulas_of(version) -- the others: test_edits.lua
@@ -40,8 +41,16 @@ end
 
 local function differ(a, b)
   local x, y = a:reshape(-1):tolist(), b:reshape(-1):tolist()
-  for i = 1, #x do if x[i] ~= y[i] then return true end end
+  for i = 1, #x do if x[i] ~= y[i] and (x[i] == x[i] or y[i] == y[i]) then return true end end -- NaN is NaN
   return false
+end
+
+-- A line computed from numbers that are given, with mistakes made.
+local function line_of(book, fields, given, list, line)
+  local others = {}
+  for name, value in pairs(given) do if name ~= line.name then others[name] = value end end
+  local env = edits.env(book, { machine = fields.machine, tokens = fields.tokens, weight = fields.weight, given = others }, list)
+  return core.no_grad(function() return formulas.line(book, env, line):keep() end)
 end
 
 for _, version in ipairs { "v1", "v2", "v3", "v4", "v5.0", "v5.1", "v5.2", "v6", "v6a", "v6b", "v7" } do
@@ -65,6 +74,20 @@ for _, version in ipairs { "v1", "v2", "v3", "v4", "v5.0", "v5.1", "v5.2", "v6",
         changes = changes or differ(values[line.name], value)
       end
       assert(changes, mistake.id)
+    end
+  end)
+  check.test(version .. ": each mistake of a formula is seen in lines, each computed from its own operands", function()
+    local book, run, fields = made(version, 3, 16, 2, 4)
+    local c = formulas.env(book, { tokens = { { 0 } } }).c
+    for _, mistake in ipairs(edits.of(version)) do
+      if mistake.family == "formula" and not (mistake.sees and mistake.sees(c)) then
+        local theirs, seen = run { mistake }, false
+        for _, line in ipairs(book.lines) do
+          assert(not differ(line_of(book, fields, theirs, { mistake }, line), theirs[line.name]), mistake.id .. " " .. line.name)
+          seen = seen or differ(line_of(book, fields, theirs, {}, line), theirs[line.name])
+        end
+        assert(seen, mistake.id)
+      end
     end
   end)
 end

@@ -5,7 +5,12 @@ local compare = require "rwkv.golden.compare"
 
 local scale = {}
 
-local near = 1e-4 -- how far a factor may be from one that has a name
+-- How far a factor may be from one that has a name: less than theirs are exact, at least as much as rounding moves it.
+local function nearness(list)
+  local most = 0
+  for _, e in ipairs(list) do most = math.max(most, e.result.tol.worst) end
+  return math.max(1e-4, math.min(most / 10, 0.02))
+end
 
 local function dot(a, b) return (a * b):sum():item() end
 local function is_gradient(e) return e.name:find "^grad%." ~= nil end
@@ -35,7 +40,8 @@ local function fit(p, g, weights, e)
     if not (det > 1e-9 * xx * yy) then return xx > 0 and xz / xx or 0, 0 end
     return (xz * yy - yz * xy) / det, (yz * xx - xz * xy) / det
   end)
-  if not (s > 0 and s < math.huge) or not agrees(p, g, e, s, lambda, w) or agrees(p, g, e, 1.1 * s, lambda, w) then return nil end
+  if not (s > 0 and s < math.huge) or not agrees(p, g, e, s, lambda, w)
+    or agrees(p, g, e, s * math.max(1.1, 1 + 3 * e.result.tol.worst), lambda, w) then return nil end
   return s, lambda
 end
 
@@ -47,7 +53,7 @@ end
 
 -- ---- the factor ----
 
-local function same(a, b) return math.abs(a / b - 1) < near end
+local function same(a, b, near) return math.abs(a / b - 1) < near end
 
 -- What a factor of the loss means: { factor, words }.
 local function counts(p)
@@ -67,18 +73,18 @@ local function counts(p)
   }
 end
 
-local function words_of(p, s)
-  for _, e in ipairs(counts(p)) do if e[1] > 0 and e[1] < math.huge and same(e[1], s) then return e[2] end end
+local function words_of(p, s, near)
+  for _, e in ipairs(counts(p)) do if e[1] > 0 and e[1] < math.huge and same(e[1], s, near) then return e[2] end end
   return nil
 end
 
 local norms = { 0.1, 0.2, 0.25, 0.3, 0.5, 1, 2, 3, 5, 10 }
 
 -- Why gradients have a factor that the loss does not have.
-local function gradient_factor(p, list, s, complete)
+local function gradient_factor(p, list, s, complete, near)
   local power = math.log(s, 2)
   local whole = math.floor(power + 0.5)
-  if whole >= 4 and same(2.0 ^ whole, s) then
+  if whole >= 4 and same(2.0 ^ whole, s, near) then
     return "loss-scale", ("all gradients are 2^%d = %d times too large: a loss scale is not taken out"):format(whole, 1 << whole)
   end
   local square = 0
@@ -86,15 +92,15 @@ local function gradient_factor(p, list, s, complete)
     if is_gradient(e) then square = square + core.no_grad(function() return dot(e.entry.value, e.entry.value) end) end
   end
   for _, norm in ipairs(s < 1 and complete and norms or {}) do
-    if same(math.sqrt(square), norm) then
+    if same(math.sqrt(square), norm, near) then
       return "gradient-clipped", ("the gradients are clipped to a norm of %g: all are %.4g times the right ones"):format(norm, s)
     end
   end
   local k = math.floor(s + 0.5)
-  if k >= 2 and k <= 8 and same(k, s) then
+  if k >= 2 and k <= 8 and same(k, s, near) then
     return "micro-batches", ("all gradients are %d times too large: summed over %d micro-batches, each averaged"):format(k, k)
   end
-  local words = words_of(p, s)
+  local words = words_of(p, s, near)
   return "gradient-scale", ("all gradients, but not the loss, are %.6g times the right ones%s"):format(s, words and ": " .. words or "")
 end
 
@@ -108,26 +114,27 @@ local function scaled(list, s, loss, gradients)
 end
 
 -- The factor of most tensors; 1 if there is none. A single tensor that fits by chance (few of its numbers are large) is none.
-local function common(list, fits)
+local function common(list, fits, near)
   local values, with_it, gradients = {}, 0, 0
   for _, f in pairs(fits) do values[#values + 1] = f.s end
   local s = values[1] and median(values) or 1
-  for _, f in pairs(fits) do with_it = with_it + (same(f.s, s) and 1 or 0) end
+  for _, f in pairs(fits) do with_it = with_it + (same(f.s, s, near) and 1 or 0) end
   for _, e in ipairs(list) do gradients = gradients + (is_gradient(e) and 1 or 0) end
-  return not same(s, 1) and with_it >= math.min(2, gradients) and 2 * with_it > #values and s or 1
+  return not same(s, 1, near) and with_it >= math.min(2, gradients) and 2 * with_it > #values and s or 1
 end
 
 local function factor(p, g, list, fits, now, complete)
-  local s, loss = common(list, fits), 1
+  local near = nearness(list)
+  local s, loss = common(list, fits, near), 1
   for _, e in ipairs(list) do
     if e.name == "loss" and not now.loss.ok then loss = e.entry.value:reshape(-1):tolist()[1] / g.loss:item() end
   end
-  local words = loss ~= 1 and words_of(p, loss)
-  if s ~= 1 and same(s, loss) then
+  local words = loss ~= 1 and words_of(p, loss, near)
+  if s ~= 1 and same(s, loss, near) then
     return s, { id = "loss-count", title = ("loss and gradients are %.6g times the right ones: the loss is %s"):format(s,
       words or "multiplied by something"), undo = function(l) return scaled(l, s, true, true) end }
   elseif s ~= 1 then
-    local id, title = gradient_factor(p, list, s, complete)
+    local id, title = gradient_factor(p, list, s, complete, near)
     return s, { id = id, title = title, undo = function(l) return scaled(l, s, false, true) end }
   elseif words then
     return s, { id = "loss-count", title = ("the loss alone is %.6g times the right one: %s"):format(loss, words),
@@ -169,10 +176,10 @@ end
 local function largest(x) return core.no_grad(function() return x:abs():max():item() end) end
 
 local function decay(p, g, weights, list, fits, s)
-  local found = {}
+  local found, near = {}, nearness(list)
   for _, e in ipairs(list) do
     local f = fits[e.name]
-    if f and same(f.s, s) and not agrees(p, g, e, s, 0) then found[#found + 1] = f.lambda / s end
+    if f and same(f.s, s, near) and not agrees(p, g, e, s, 0) then found[#found + 1] = f.lambda / s end
   end
   if #found == 0 then return nil end
   local lambda, told, decays = median(found), {}, {}
@@ -184,8 +191,8 @@ local function decay(p, g, weights, list, fits, s)
       if with_it ~= without_it then told[#told + 1] = { e = e, decays = with_it } end
     end
   end
-  return { id = "weight-decay-in-gradient", title = ("weight decay is added to the gradients: %.4g times the parameter, of %s"):format(
-    lambda, which(told)), undo = function(l)
+  return { id = "weight-decay-in-gradient", title = ("weight decay is added to the gradients: %.4g times the parameter%s, of %s"):format(
+    lambda * s, s ~= 1 and (" (%.4g without the factor)"):format(lambda) or "", which(told)), undo = function(l)
       local others = {}
       for i, e in ipairs(l) do
         others[i] = decays[e.name] and with(e, core.no_grad(function()

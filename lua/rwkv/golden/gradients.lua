@@ -78,30 +78,6 @@ local function better(a, b)
   return 10 * a.residual < b.residual
 end
 
--- Of all known mistakes of training the one that explains most beside those that are made, with those that explain the same.
-local function best(p, book, fields, list, now, made, bar)
-  local found
-  for i, e in ipairs(fields.known) do
-    bar:update(i - 1, e.id)
-    local tried = table.move(made, 1, #made, 1, {})
-    tried[#tried + 1] = e
-    local g = gradients.of(book, fields, tried)
-    local verdicts = judged(p, g, list)
-    local c = explained(list, now, verdicts)
-    if c and found and not better(c, found) and not better(found, c) then
-      found.others[#found.others + 1] = { id = e.id, title = e.title }
-    elseif c and (not found or better(c, found)) then
-      found, c.id, c.title, c.mistake, c.g, c.verdicts, c.others = c, e.id, e.title, e, g, verdicts, {}
-    end
-    collectgarbage()
-  end
-  return found
-end
-
-local function nothing(e)
-  return core.no_grad(function() return e.entry.value:abs():max():item() end) == 0
-end
-
 -- What a run gives of the list, and whether that is all gradients of the pack.
 local function comparable(p, weights, list)
   local kept, gradients_of_theirs, all = {}, 0, 0
@@ -114,25 +90,48 @@ local function comparable(p, weights, list)
   return kept, gradients_of_theirs == all
 end
 
--- What is done to finished gradients is taken out of theirs, before mistakes that are not found yet: the causes, and the list
--- and the verdicts without them.
-local function taken_out(p, g, weights, list, now, complete)
-  local causes = {}
-  for _, step in ipairs(scale.found(p, g, weights, list, now, complete)) do
-    local others = step.undo(list)
-    local verdicts = judged(p, g, others)
-    local c = explained(others, now, verdicts)
+-- Theirs beside a run, { g =, now = verdicts, steps = causes }. With `finished`, what was done to finished gradients is taken out of
+-- theirs before: that is fitted to each run anew.
+local function beside(q, g, finished)
+  local r = { g = g, list = q.list, now = judged(q.p, g, q.list), steps = {} }
+  for _, step in ipairs(finished and scale.found(q.p, g, q.fields.weights, q.list, r.now, q.complete) or {}) do
+    local list = step.undo(r.list)
+    local now = judged(q.p, g, list)
+    local c = explained(list, r.now, now)
     if c then
-      list, now, c.id, c.title = others, verdicts, step.id, step.title
-      causes[#causes + 1] = c
+      r.list, r.now, c.id, c.title = list, now, step.id, step.title
+      r.steps[#r.steps + 1] = c
     end
   end
-  return causes, list, now
+  return r
+end
+
+-- Of all known mistakes of training the one that explains most beside those that are made, with those that explain the same.
+local function best(q, now, made, finished)
+  local found
+  for i, e in ipairs(q.fields.known) do
+    q.bar:update(i - 1, e.id)
+    local tried = table.move(made, 1, #made, 1, {})
+    tried[#tried + 1] = e
+    local r = beside(q, gradients.of(q.book, q.fields, tried), finished)
+    local c = explained(q.list, now, r.now)
+    if c and found and not better(c, found) and not better(found, c) then
+      found.others[#found.others + 1] = { id = e.id, title = e.title }
+    elseif c and (not found or better(c, found)) then
+      found, c.id, c.title, c.mistake, c.r, c.others = c, e.id, e.title, e, r, {}
+    end
+    collectgarbage()
+  end
+  return found
 end
 
 local function off(list, now)
   for _, e in ipairs(list) do if not now[e.name].ok then return true end end
   return false
+end
+
+local function nothing(e)
+  return core.no_grad(function() return e.entry.value:abs():max():item() end) == 0
 end
 
 -- Parameters whose gradient is lost in a way that is not known.
@@ -155,28 +154,29 @@ end
 --   without it, exact = whether nothing is off any more, others = { { id =, title = } } that explain the same, or nil }, in the
 --   order in which they were found; each is made for the next ones.
 function gradients.causes(p, book, weights, list, forward)
-  local fields = { tokens = p.tokens, targets = p.targets, weights = weights, known = gradients.mistakes(book, p.tokens) }
-  local made, causes, complete = table.move(forward or {}, 1, #(forward or {}), 1, {}), {}
-  list, complete = comparable(p, weights, list)
-  local g = gradients.of(book, fields, made)
-  local now, most = judged(p, g, list), #made + 4
-  local bar = progress("gradients", #fields.known, "mistakes")
-  while off(list, now) and #made < most do
-    local steps, others, verdicts = taken_out(p, g, weights, list, now, complete)
-    local c = off(others, verdicts) and best(p, book, fields, list, now, made, bar) or nil
-    if c and (c.exact or #steps == 0) then
-      made[#made + 1], g, now = c.mistake, c.g, c.verdicts
+  local q = { p = p, book = book, fields = { tokens = p.tokens, targets = p.targets, weights = weights,
+    known = gradients.mistakes(book, p.tokens) } }
+  local made, causes, finished = table.move(forward or {}, 1, #(forward or {}), 1, {}), {}, false
+  q.list, q.complete = comparable(p, weights, list)
+  q.bar = progress("gradients", #q.fields.known, "mistakes")
+  local r, most = beside(q, gradients.of(book, q.fields, made)), #made + 4
+  while off(r.list, r.now) and #made < most do
+    local undone = not finished and beside(q, r.g, true) or r
+    local c = (undone == r or off(undone.list, undone.now)) and best(q, r.now, made, finished) or nil
+    if c and (c.exact or #undone.steps == 0 or finished) then
+      made[#made + 1], r = c.mistake, c.r
       causes[#causes + 1] = c
-    elseif #steps > 0 then
-      list, now = others, verdicts
-      table.move(steps, 1, #steps, #causes + 1, causes)
+    elseif not finished then
+      finished, r = true, undone
     else
       break
     end
   end
-  bar:clear()
-  causes[#causes + 1] = lost(list, now)
-  for _, c in ipairs(causes) do c.mistake, c.g, c.verdicts = nil, nil, nil end
+  q.bar:clear()
+  table.move(causes, 1, #causes, #r.steps + 1)
+  table.move(r.steps, 1, #r.steps, 1, causes)
+  causes[#causes + 1] = lost(r.list, r.now)
+  for _, c in ipairs(causes) do c.mistake, c.r = nil, nil end
   return causes
 end
 
