@@ -96,49 +96,32 @@ mistake("begins-with-token-0", "a token 0 is read first, and what it gives is dr
 
 -- ---- the state between tokens ----
 
--- The recurrence with another rule for what goes on (c.kept of the lines).
-local function kept(g)
-  return { around = function(f, m, c, ...)
-    local inner = c.kept
-    local function changed(new, t, old) return g(inner(new, t, old), t, old, c) end
-    return f(m, setmetatable({ kept = changed }, { __index = c }), ...)
-  end }
-end
-
-local function border(t, n, c) return t % n == 0 and t < c.T end
-local function turned_at(n)
-  return kept(function(new, t, _, c) return border(t, n, c) and new:transpose(3, 4) or new end)
-end
--- RWKV-7 reads the state after the token, which is turned only after that: turned back for the reading.
-local function read_before_turning(n)
-  return { around = function(f, m, c, r, S)
-    local mask, N = {}, r:size(3) // c.heads
-    for t = 1, c.T do mask[t] = { border(t, n, c) and 1 or 0 } end
-    local back = S:reshape(-1, N, N):transpose(2, 3):reshape(S:shape())
-    return f(m, c, r, core.where(core.tensor(mask), back, S))
-  end }
-end
+local function border(t, n) return t % n == 0 end
 
 for _, n in ipairs { 1, 2, 3, 4, 8, 16, 32, 64, 128 } do
-  local id, sees = ("state-transposed-every-%d"):format(n), longer_than(n)
-  local title = n == 1 and "the state is transposed after every token" or ("the state is transposed every %d tokens, between calls"):format(n)
-  mistake(id, title, "^v[56]", { edits = { ["state.att_kv"] = turned_at(n) }, sees = sees })
-  mistake(id, title, "^v7$", { edits = { ["state.att_kv"] = turned_at(n), ["att.wkv"] = read_before_turning(n) }, sees = sees })
+  local edit = { around = function(f, m, c, ...)
+    local function carry(S, t) return border(t - 1, n) and c.carry(S, t):transpose(3, 4) or c.carry(S, t) end
+    return f(m, setmetatable({ carry = carry }, { __index = c }), ...)
+  end }
+  mistake(("state-transposed-every-%d"):format(n), n == 1 and "the state is transposed after every token"
+    or ("the state is transposed every %d tokens, between calls"):format(n), "^v[5-7]",
+    { edits = edits(edit, { "state.att_kv", "att.wkv" }), sees = longer_than(n) })
 end
 
 -- ---- borders of chunks, off by one ----
 
--- The last token of every n is absorbed twice: what the state's line gives of a sequence that has it twice.
-local function absorbed_twice(n)
+local function picked(x, positions)
+  local rows = {}
+  for i, t in ipairs(positions) do rows[i] = x:slice(2, t, t) end
+  return #rows == 1 and rows[1] or core.concat(rows, 2)
+end
+
+-- The last token of every n is absorbed so many times.
+local function absorbed(times, n)
   return { around = function(f, m, c, ...)
-    local function picked(x, positions)
-      local rows = {}
-      for i, t in ipairs(positions) do rows[i] = x:slice(2, t, t) end
-      return #rows == 1 and rows[1] or core.concat(rows, 2)
-    end
-    local read, after = {}, {}
+    local read, after = {}, {} -- positions that are read, and up to which of these each state comes
     for t = 1, c.T do
-      for _ = 1, border(t, n, c) and 2 or 1 do read[#read + 1] = t end
+      for _ = 1, border(t, n) and times or 1 do read[#read + 1] = t end
       after[t] = #read
     end
     return picked(f(m, c, over_time(c, function(x) return picked(x, read) end, ...)), after)
@@ -147,15 +130,14 @@ end
 local function two_before(n) -- prev
   return { after = function(prev, m, c, x)
     local mask = {}
-    for t = 1, c.T do mask[t] = { t > 1 and (t - 1) % n == 0 and 1 or 0 } end
+    for t = 1, c.T do mask[t] = { t > 1 and border(t - 1, n) and 1 or 0 } end
     return core.where(core.tensor(mask), m.before(m.before(x)), prev)
   end }
 end
 for _, n in ipairs { 2, 3, 4, 8, 16, 32, 64, 128 } do
   local every, sees = "-every-" .. n, longer_than(n)
-  of_state("chunk-border-missing" .. every, ("the last token of every %d is not absorbed by the state"):format(n), sees,
-    kept(function(new, t, old) return t % n == 0 and old or new end))
-  of_state("chunk-border-twice" .. every, ("the last token of every %d is absorbed by the state twice"):format(n), sees, absorbed_twice(n))
+  of_state("chunk-border-missing" .. every, ("the last token of every %d is not absorbed by the state"):format(n), sees, absorbed(0, n))
+  of_state("chunk-border-twice" .. every, ("the last token of every %d is absorbed by the state twice"):format(n), sees, absorbed(2, n))
   mistake("shift-border-late" .. every, ("after every %d tokens the token shift is of the token two before"):format(n), "^v",
     { edits = edits(two_before(n), shifts), sees = sees })
 end

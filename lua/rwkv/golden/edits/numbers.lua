@@ -132,9 +132,10 @@ for _, name in ipairs { "bf16", "fp16" } do
   end })
   place("state", "the state, after every token,", name == "bf16" and "^v[2-7]" or "^v[4-7]", state_lines, { -- e^k is too large for fp16
     around = function(f, m, c, ...)
-      local function kept(...) return rounded(c.kept(...)) end
-      return f(m, setmetatable({ kept = kept }, { __index = c }), ...)
-    end })
+      local function carry(S, t) return rounded(c.carry(S, t)) end
+      return f(m, setmetatable({ carry = carry }, { __index = c }), ...)
+    end,
+    after = rounded })
 end
 
 return list

@@ -20,7 +20,7 @@ local function state(m, c, w, k, v)
   local W = not fixed and c.split(f(w:exp()))
   for t = 1, k:size(2) do
     local a = f(column(at(K, t)) * row(at(V, t)))
-    S = c.kept(S and f(a + f((fixed or column(at(W, t))) * S)) or a, t, S)
+    S = S and f(a + f((fixed or column(at(W, t))) * c.carry(S, t))) or a
     states[t] = S
   end
   return time.stack(states)
@@ -31,7 +31,7 @@ local function read(m, c, r, k, v, u, S)
   u = by_channel(c.version == "v5.0" and m.f(u:exp()) or u, c):reshape(1, c.heads, N, 1)
   for t = 1, r:size(2) do
     local bonus = f(u * f(column(at(K, t)) * row(at(V, t))))
-    local now = t > 1 and f(bonus + at(S, t - 1):reshape(r:size(1), c.heads, N, N)) or bonus
+    local now = t > 1 and f(bonus + c.carry(at(S, t - 1):reshape(r:size(1), c.heads, N, N), t)) or bonus
     y[t] = f((column(at(R, t)) * now):sum(-2))
   end
   return c.join(time.stack(y))
