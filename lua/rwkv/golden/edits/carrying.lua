@@ -116,12 +116,12 @@ local function picked(x, positions)
   return #rows == 1 and rows[1] or core.concat(rows, 2)
 end
 
--- The last token of every n is absorbed so many times.
+-- The last token of every n is absorbed no time, or twice: as the first of the next piece once more.
 local function absorbed(times, n)
   return { around = function(f, m, c, ...)
     local read, after = {}, {} -- positions that are read, and up to which of these each state comes
     for t = 1, c.T do
-      for _ = 1, border(t, n) and times or 1 do read[#read + 1] = t end
+      for _ = 1, border(t, n) and (times == 0 or t < c.T) and times or 1 do read[#read + 1] = t end
       after[t] = #read
     end
     return picked(f(m, c, over_time(c, function(x) return picked(x, read) end, ...)), after)
