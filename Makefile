@@ -94,7 +94,7 @@ export LC_ALL := C.UTF-8
 MAKEFLAGS += -j$(shell nproc) # as many at a time as there are processors
 
 .PHONY: all demo text figures golden bench bench-peers test asan coverage fuzz fuzz-all lint format install uninstall \
-        clean help deps
+        dist dist-test clean help deps
 all: $(WORK)/aviary $(BUILD)/f64/aviary $(BUILD)/f32/rwkv/core.so $(BUILD)/f64/rwkv/core.so $(WORK)/compile_commands.json
 
 help:
@@ -116,6 +116,8 @@ help:
 	@echo 'make lint       layering, file sizes, equation tags, variables of Lua (FORMAT_CHECK=1: what make format would change)'
 	@echo 'make format     the sources of C as .clang-format has them'
 	@echo 'make install    to PREFIX=$(PREFIX), below DESTDIR if it is given; make uninstall removes it'
+	@echo 'make dist       one archive that runs on any Linux of this processor, with libraries and golden packs, in build/'
+	@echo 'make dist-test  unpacks it into an empty root and runs it there'
 	@echo 'make compile_commands.json  for clangd; a plain make does it, too'
 	@echo 'make clean      remove build/ and ./aviary; results in runs/ stay'
 	@echo 'make BUILD=DIR ..  any of these in DIR instead: ./aviary, tests and runs/ are there, nothing is written here'
@@ -332,9 +334,10 @@ figures: all $(if $(SCALE),text)
 	@cd $(WORK) && for f in $(FIGURES); do for out in runs/$$f/$$f$(CHOSEN) plots/$$f; do if [ -f $$out.figure.tsv ]; then \
 	  gnuplot -e "out='$$out'" plots/$$f.gp || exit 1; echo "$(abspath $(WORK))/$$out.png"; break; fi; done; done
 
+PACKS := v1 v2 v3 v4 v5.0 v5.1 v5.2 v6 v7
 golden: all
 	@mkdir -p $(BUILD)/golden
-	@cd $(WORK) && for v in v1 v2 v3 v4 v5.0 v5.1 v5.2 v6 v7; do \
+	@cd $(WORK) && for v in $(PACKS); do \
 	  ./aviary golden make $$v build/golden/$$v.safetensors || exit 1; done
 
 # The tables, and a picture of each that is there.
@@ -353,11 +356,12 @@ bench-peers: all
 TO := $(DESTDIR)$(PREFIX)
 install: all
 	rm -rf $(TO)/share/aviary $(TO)/share/lua/5.4/rwkv
-	install -d $(TO)/bin $(TO)/libexec/aviary $(TO)/share/aviary/lua $(TO)/share/lua/5.4 $(TO)/lib/lua/5.4/rwkv
+	install -d $(TO)/bin $(TO)/libexec/aviary $(TO)/share/aviary/lua/dist $(TO)/share/lua/5.4 $(TO)/lib/lua/5.4/rwkv
 	install $(WORK)/aviary $(TO)/bin/aviary
 	install $(BUILD)/f64/aviary $(TO)/libexec/aviary/aviary64
 	install -m 644 $(BUILD)/f32/rwkv/core.so $(TO)/lib/lua/5.4/rwkv/core.so
 	cp -r lua/rwkv lua/commands lua/pages $(TO)/share/aviary/lua
+	cp lua/dist/golden.workflow.yml $(TO)/share/aviary/lua/dist
 	cp -r experiments plots ref PAPER_NOTES.md README.md CHANGELOG.md HACKING.md LICENSE $(TO)/share/aviary
 	cp -r lua/rwkv $(TO)/share/lua/5.4
 	cp -r lua/pages $(TO)/share/lua/5.4/rwkv
@@ -367,6 +371,24 @@ install: all
 uninstall:
 	rm -rf $(TO)/bin/aviary $(TO)/libexec/aviary $(TO)/share/aviary $(TO)/share/lua/5.4/rwkv $(TO)/lib/lua/5.4/rwkv
 	-rmdir -p --ignore-fail-on-non-empty $(TO)/libexec $(TO)/share/lua/5.4 $(TO)/lib/lua/5.4 2>/dev/null
+
+# What is installed, its libraries, a launcher that starts it with them, and the golden packs.
+VERSION = $(shell sed -n 's/.*AVIARY_VERSION "\(.*\)"/\1/p' $(BUILD)/commit.h)
+DIST = $(BUILD)/aviary-$(VERSION)-$(MACHINE:%-gnu=%)
+$(BUILD)/launcher: lua/dist/launcher.c $(BUILD)/flags
+	@echo "link $@"
+	@$(CC) -std=c11 -D_GNU_SOURCE -Os -s -static $(WARN) $< -o $@
+
+dist: all golden $(BUILD)/launcher
+	@[ -z '$(SYSROOT)' ] || { echo 'make dist: SYSROOT is given, and only programs of this machine name their libraries' >&2; exit 1; }
+	@rm -rf $(DIST)
+	@MAKEFLAGS= $(MAKE) -s -o all install BUILD='$(BUILD)' DESTDIR=$(abspath $(DIST)) PREFIX=
+	@echo "pack $(DIST).tar.gz"
+	@sh lua/dist/archive.sh $(DIST) $(BUILD)/launcher $(PACKS:%=$(BUILD)/golden/%.safetensors)
+	@echo "The archive: $(abspath $(DIST)).tar.gz, $$(du -h $(DIST).tar.gz | cut -f 1)"
+
+dist-test: dist
+	@sh tests/dist.sh $(DIST).tar.gz
 
 clean:
 	rm -rf $(BUILD) aviary compile_commands.json

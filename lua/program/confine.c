@@ -98,6 +98,7 @@ static bool restrict_files(void)
   if (ruleset < 0) return false;
   permit(ruleset, output_root(), beneath);
   permit(ruleset, "/proc/self/exe", LANDLOCK_ACCESS_FS_EXECUTE);
+  permit_program(ruleset, program_file());
   permit_program(ruleset, program_double());
   dl_iterate_phdr(permit_loader, &ruleset);
   permit_gnuplot(ruleset);

@@ -12,6 +12,7 @@
 #include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 static ProgramCall call;
@@ -20,11 +21,16 @@ const ProgramCall *program_call(void) { return &call; }
 
 /* ---- where things are ---- */
 
+/* lua/dist/launcher.c starts the dynamic loader, which is /proc/self/exe then and has no base, and calls the program by
+   its own path. */
+const char *program_file(void) { return getauxval(AT_BASE) ? "/proc/self/exe" : call.argv[0]; }
+
 /* The directory of this program, without the last slash. */
 static void program_directory(char *out, size_t size)
 {
-  ssize_t n = readlink("/proc/self/exe", out, size - 1);
-  out[n > 0 ? n : 0] = 0;
+  ssize_t n = readlink(program_file(), out, size - 1);
+  if (n < 0) snprintf(out, size, "%s", program_file());
+  else out[n] = 0;
   char *slash = strrchr(out, '/');
   if (slash) *slash = 0;
 }
@@ -49,8 +55,8 @@ const char *program_double(void)
   static char path[4200];
   char directory[3900];
   program_directory(directory, sizeof directory);
-  const char *places[] = {"build/f64/aviary", "../f64/aviary", "../libexec/aviary/aviary64"};
-  for (int i = 0; i < 3; i++) {
+  const char *places[] = {"build/f64/aviary", "../f64/aviary", "../libexec/aviary/aviary64", "aviary64"};
+  for (int i = 0; i < 4; i++) {
     snprintf(path, sizeof path, "%s/%s", directory, places[i]);
     if (access(path, X_OK) == 0) return path;
   }

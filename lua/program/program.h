@@ -9,6 +9,8 @@
 void print_version(FILE *to); /* version.c */
 /* The directory that holds lua/, or NULL. */
 const char *program_home(void);
+/* What starts this program again: the file that runs, or in the archive of `make dist` the launcher. */
+const char *program_file(void);
 const char *program_double(void); /* the path of the float64 program, or NULL */
 
 typedef struct {

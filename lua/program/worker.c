@@ -29,7 +29,7 @@ _Noreturn static void become(char **argv, int log, pid_t parent)
   if (getppid() != parent) _exit(1);
   int nothing = open("/dev/null", O_RDONLY);
   if (nothing < 0 || dup2(nothing, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0) _exit(1);
-  execv("/proc/self/exe", argv);
+  execv(program_file(), argv);
   _exit(127);
 }
 

@@ -53,6 +53,26 @@ test("without standard input, output or error output no file takes their place",
   end
 end)
 
+test("started by its dynamic loader, as by the launcher of `make dist`, it finds its files, float64 and itself", function()
+  local loader = check.shell(("ldd %s"):format(program)):match "(/%S*/ld%-%S+)"
+  if not loader then return print "SKIPPED: started by its dynamic loader: ldd names none" end
+  local here = check.shell("pwd"):gsub("\n", "")
+  local real = program:find "^/" and program or here .. "/" .. program
+  check.shell(("cd %s && mkdir -p bin share && ln -s '%s' share/aviary"):format(directory, here))
+  local function launcher(name, of)
+    rwkv.write_file(directory .. "/bin/" .. name, ('#!/bin/sh\nexec %s --argv0 "$0" \'%s\' "$@"\n'):format(loader, of))
+    check.shell(("chmod +x %s/bin/%s"):format(directory, name))
+  end
+  launcher("aviary", real)
+  launcher("aviary64", here .. "/build/f64/aviary")
+  local start = ("cd %s && bin/aviary --trust "):format(directory)
+  equal({ check.shell(start .. "-e 'print(rwkv.precision)'") }, { rwkv.precision .. "\n", 0 })
+  equal({ check.shell(start .. "-e 'rwkv.need_double() print(rwkv.precision)'") }, { "float64\n", 0 })
+  local out, status = check.shell(start .. ("'%s/tests/lua/lib/grid.lua' --jobs 2 --out grid"):format(here))
+  equal(status, 0)
+  contains(out, "4 runs")
+end)
+
 test("signals that whoever started it has ignored or blocked", function()
   local forever, picture = script("forever.lua", "while true do end"), directory .. "/picture.png"
   local plot = script("plot.lua", ("require 'rwkv'.plot({ 1, 2 }, { file = %q })"):format(picture))

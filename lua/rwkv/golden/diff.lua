@@ -2,42 +2,23 @@
 local core = require "rwkv.core"
 local compare = require "rwkv.golden.compare"
 local file = require "rwkv.file"
-local mistakes = require "rwkv.golden.mistakes"
+local look = require "rwkv.golden.look"
 local names = require "rwkv.golden.names"
 local options_of = require "rwkv.options"
 local pack = require "rwkv.golden.pack"
 local progress = require "rwkv.progress"
 local report = require "rwkv.golden.report"
+local tolerance = require "rwkv.golden.tolerance"
 local version_of = require "rwkv.golden.version"
-local weights_file = require "rwkv.golden.weights_file"
 
 local diff = {}
 
--- By profile: the tolerance of a tensor whose error the pack does not give; how many times the profile's worst error and rms
--- another implementation in the same arithmetic may have; the least tolerance.
-local tolerances = {
-  f64 = { default = 1e-10, least = 1e-10 },
-  f32 = { default = 1e-4, worst = 10, rms = 6, least = 1e-6 },
-  fp16 = { default = 3e-2, worst = 3, rms = 2, least = 2e-3 },
-  bf16 = { default = 2e-1, worst = 3, rms = 2, least = 1e-2 },
-}
+local arithmetics = { f32 = true, bf16 = true, fp16 = true, ["bf16-weights"] = true, ["fp16-weights"] = true }
 
 -- The tensors of a file of any format, their names in its order, its metadata.
 function diff.read(path)
   local tensors, meta, order = file.tensors(path)
   return tensors, order, meta
-end
-
--- (name, dtype) -> { worst =, rms = }. Weights are only rounded.
-local function tolerance_by(p, profile, fixed)
-  return function(name, dtype)
-    if fixed > 0 then return { worst = fixed, rms = fixed } end
-    local kind = profile ~= "" and profile or dtype == "f16" and "fp16" or tolerances[dtype] and dtype or "f64"
-    local e, t = (p.errors[kind] or {})[names.short(name)], tolerances[kind]
-    if names.kind(name) == "weight" then return { worst = t.least, rms = t.least } end
-    if not e then return { worst = t.default, rms = t.default } end
-    return { worst = math.max(t.worst * e[1], t.least), rms = math.max(t.rms * e[2], t.least / 4) }
-  end
 end
 
 -- What of theirs can be compared: list of { name =, theirs = name, entry = } in the order of computation, and the rest.
@@ -62,86 +43,27 @@ local function matched(p, tensors, order, renamed, o)
   return list, unknown
 end
 
--- ---- causes ----
+-- ---- against an arithmetic ----
 
--- What mistakes can be judged by: all that a forward run gives, or of that what is off.
-local function evidence(list, only_off)
-  local chosen, worst = {}, 0
-  for _, e in ipairs(list) do
-    local kind = names.kind(e.name)
-    local forward = kind == "trace" or kind == "state" or kind == "logits" or kind == "loss"
-    if forward and not e.result.problem and (e.result.first or not only_off) then
-      chosen[#chosen + 1] = e
-      worst = math.max(worst, e.result.first and e.result.worst or 0)
+-- What the lines give from theirs, in the arithmetic, decides for all that they compute.
+local function judge_against(p, result, o)
+  local why
+  result.diagnosis, why = look(p, result.list, nil, o)
+  if why then error(("--against %s: %s"):format(o.against, why), 0) end
+  for _, right in ipairs(result.diagnosis.right) do
+    local r = right.item.result
+    r.first, r.problem, r.worst, r.rms, r.tol = nil, nil, right.worst, right.rms, right.tol
+  end
+  for _, finding in ipairs(result.diagnosis.findings) do
+    local tol = { worst = math.min(finding.tol.worst, finding.worst / 2), rms = finding.tol.rms }
+    finding.item.result = compare.tensors(p, finding.name, finding.expected, finding.entry, tol)
+  end
+  result.first, result.off = nil, 0
+  for _, e in ipairs(result.list) do
+    if e.result.first or e.result.problem then
+      result.first, result.off = result.first or e, result.off + 1
     end
   end
-  return chosen, worst
-end
-
--- How far the numbers of a run are from theirs, at worst, and whether all are within tolerance.
-local function residual(p, numbers, list)
-  local worst, ok, compared = 0, true, 0
-  for _, e in ipairs(list) do
-    local ours = numbers[e.name]
-    local d, rms = -1, -1
-    if ours then d, rms = compare.errors(p, e.name, ours, e.entry) end
-    if d >= 0 then
-      worst, ok, compared = math.max(worst, d), ok and d <= e.result.tol.worst and rms <= e.result.tol.rms, compared + 1
-    end
-  end
-  return compared > 0 and worst or math.huge, ok and compared > 0
-end
-
--- Only the best, and what does as well.
-local function best_of(found)
-  table.sort(found, function(a, b)
-    if a.exact ~= b.exact then return a.exact end
-    return a.residual < b.residual
-  end)
-  local limit = found[1] and 10 * math.max(found[1].residual, 1e-12)
-  for i = #found, 2, -1 do
-    if found[i].residual > limit or found[1].exact ~= found[i].exact then table.remove(found, i) end
-  end
-  return found
-end
-
--- The mistakes that explain their numbers: { id =, title =, residual =, exact = whether all is within tolerance then }; how
--- far the numbers are off without; whether only what is off is explained, and the rest is somebody else's.
--- weights: those of the pack, { name = tensor }.
-function diff.causes(p, weights, list)
-  local all, without = evidence(list, false)
-  local off = evidence(list, true)
-  if #off == 0 then return nil, 0, false end -- nothing that a run could explain
-  local whole, part, known = {}, {}, mistakes.of(p.config.version)
-  local bar = progress("causes", #known, "mistakes")
-  for i, mistake in ipairs(known) do
-    bar:update(i - 1, mistake.id)
-    local ok, numbers = pcall(mistakes.numbers, p, weights, mistake)
-    if not ok and tostring(numbers):find "interrupted$" then error(numbers, 0) end
-    collectgarbage() -- the model that made it: of a large one there is no room for another
-    for _, case in ipairs(ok and { { whole, all }, { part, off } } or {}) do
-      local d, exact = residual(p, numbers, case[2])
-      if exact or d < without / 100 then
-        table.insert(case[1], { id = mistake.id, title = mistake.title, residual = d, exact = exact })
-      end
-    end
-  end
-  bar:clear()
-  if #whole > 0 then return best_of(whole), without, false end
-  return best_of(part), without, #off < #all
-end
-
--- The profile, if one has more tolerance, by which nothing would be off: the numbers may be of this arithmetic.
-local function forgiving(p, list)
-  for _, profile in ipairs { "f32", "fp16", "bf16" } do
-    local tol, all = tolerance_by(p, profile, 0), p.errors[profile] ~= nil
-    for _, e in ipairs(list) do
-      local t = tol(e.name, e.entry.dtype)
-      all = all and not e.result.problem and e.result.worst <= t.worst and e.result.rms <= t.rms
-    end
-    if all then return profile end
-  end
-  return nil
 end
 
 -- ---- the whole ----
@@ -151,14 +73,18 @@ function diff.compare(reference, theirs, o)
   core.backend "reference"
   local p = pack.read(reference)
   local tensors, order, meta = diff.read(theirs)
-  if o.profile ~= "" and not tolerances[o.profile] then
+  if o.against ~= "" and not arithmetics[o.against] then
+    error(("--against %s: expected f32, bf16, fp16, bf16-weights or fp16-weights"):format(o.against), 0)
+  end
+  if o.against ~= "" and o.profile ~= "" then error("--against and --profile exclude each other", 0) end
+  if o.profile ~= "" and not tolerance.profiles[o.profile] then
     error(("--profile %s: expected f64, f32, bf16 or fp16"):format(o.profile), 0)
   end
   local other, sign = version_of(meta, order, p.config.version)
   if other then
     error(("%s: expected numbers of %s, as in %s, found a file of %s (%s)"):format(theirs, p.config.version, reference, other, sign), 0)
   end
-  local tol = tolerance_by(p, o.profile, o.tol)
+  local tol = tolerance.by(p, o.against ~= "" and o.against:match "^%w+" or o.profile, o.tol)
   local list, unknown = matched(p, tensors, order, names.renamed(o.rename), o)
   local result = { reference = reference, theirs = theirs, version = p.config.version, profile = o.profile, list = list,
     unknown = unknown, fixed = o.tol > 0 and o.tol or nil }
@@ -181,21 +107,17 @@ function diff.compare(reference, theirs, o)
     result.off = (result.off or 0) + (off and 1 or 0)
   end
   bar:clear()
-  if result.first and o.tol == 0 then result.forgiving = forgiving(p, list) end
-  if result.first and not o.no_causes then
-    local weights = weights_file.of(p, o.weights)
-    if weights then
-      result.causes, result.without, result.partly = diff.causes(p, weights, list)
-    else
-      result.weights_missing = p.meta["weights.file"] or "FILE"
-    end
+  if o.against ~= "" then
+    judge_against(p, result, o)
+  elseif result.first and not o.no_causes then
+    result.diagnosis, result.no_causes = look(p, list, tol, o)
   end
   return result
 end
 
 function diff.command(arguments)
   local o = options_of(arguments, { tol = 0, profile = "", rename = "", skip = "", only = "", weights = "", no_causes = false,
-    tap = "", junit = "" })
+    tap = "", junit = "", against = "", seconds = 60 })
   if #o ~= 2 then error("usage: aviary golden diff REFERENCE THEIRS [OPTIONS]", 0) end
   local result = diff.compare(o[1], o[2], o)
   if o.tap ~= "" then report.write(o.tap, report.tap(result)) end

@@ -1,13 +1,13 @@
 -- Arithmetic that rounds where PyTorch does: each operation gives a number of the format. h rounds to the runtime's format,
 -- f to float32. Sums inside a product, a norm or a softmax are exact: they are taken in float32 or better there.
 --   machine("f64"): rounds nowhere (exact); "f32", "bf16", "fp16"; stays(name) -> whether a parameter stays in float32 there
--- "bf16 weights", "fp16 weights": the weights alone are rounded, the arithmetic is float32 (as ggml computes).
+-- "bf16-weights", "fp16-weights": the weights alone are rounded, the arithmetic is float32 (as ggml computes).
 local core = require "rwkv.core"
 
 local function same(x) return x end
 
 return function(format)
-  local weights = format:match "^(%w+) weights$"
+  local weights = format:match "^(%w+)%-weights$"
   local dtype = weights and "f32" or format == "fp16" and "f16" or format
   local m = { format = format, exact = format == "f64" }
   local h = m.exact and same or function(x) return x:round(dtype) end

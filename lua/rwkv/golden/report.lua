@@ -1,6 +1,7 @@
 -- What a comparison found: for people, as TAP, as JUnit's XML.
 local core = require "rwkv.core"
 local names = require "rwkv.golden.names"
+local verdict = require "rwkv.golden.verdict"
 local visible = require "rwkv.visible"
 
 local report = {}
@@ -58,25 +59,6 @@ local function add_growth(out, r)
   end
 end
 
-local function add_causes(out, r)
-  if r.weights_missing then
-    out(("causes are not looked for: the pack is without its weights; --weights %s gives them"):format(r.weights_missing))
-  end
-  if not r.causes then return end
-  if #r.causes == 0 then
-    out "cause: none of the known mistakes gives these numbers"
-    if r.no_intermediates then out "write trace.* to see where: the intermediates under the names of the pack" end
-    return
-  end
-  for _, c in ipairs(r.causes) do
-    out(("cause: %s"):format(c.title))
-    out(("  [%s] the reference with this mistake gives their numbers to %s; without it they are %s apart"):format(c.id,
-      number(c.residual), number(r.without)))
-  end
-  if #r.causes > 0 and r.partly then out "  of what is off; what agrees was made without it" end
-  if #r.causes > 1 then out "  the numbers given do not tell these apart" end
-end
-
 function report.text(r)
   local lines = {}
   local function out(line) lines[#lines + 1] = visible.line(line) end
@@ -97,22 +79,12 @@ function report.text(r)
     out(("%d of %d are off; the first in the order of computation is"):format(r.off, #r.list))
     out("  " .. finding(r.first))
     add_growth(out, r)
-    add_causes(out, r)
-    if r.forgiving and not (r.causes and r.causes[1]) then
-      out(("if theirs computes in %s, it is right: --profile %s takes its tolerances from what that arithmetic costs"):format(
-        r.forgiving, r.forgiving))
-    end
   end
+  verdict.add(out, r)
   return table.concat(lines, "\n") .. "\n"
 end
 
 -- ---- for machines ----
-
-local function cause_text(r)
-  local parts = {}
-  for _, c in ipairs(r.causes or {}) do parts[#parts + 1] = ("%s [%s]"):format(c.title, c.id) end
-  return #parts > 0 and table.concat(parts, "; or ") or nil
-end
 
 -- A description ends at a '#'; a text of the block below it stands in single quotes.
 local function description(text) return (visible.line(text):gsub("[\\#]", "\\%0")) end
@@ -127,7 +99,8 @@ function report.tap(r)
     if off then
       lines[#lines + 1] = "  ---"
       lines[#lines + 1] = "  message: " .. single_quoted(finding(e))
-      if e == r.first and cause_text(r) then lines[#lines + 1] = "  cause: " .. single_quoted(cause_text(r)) end
+      local cause = verdict.of_tensor(r, e)
+      if cause then lines[#lines + 1] = "  cause: " .. single_quoted(cause) end
       lines[#lines + 1] = "  ..."
     end
   end
@@ -145,7 +118,8 @@ function report.junit(r)
     local case = ('  <testcase classname="%s" name="%s"'):format(xml(names.kind(e.name)), xml(title(e)))
     if e.result.first or e.result.problem then
       local message = finding(e)
-      if e == r.first and cause_text(r) then message = message .. "; cause: " .. cause_text(r) end
+      local cause = verdict.of_tensor(r, e)
+      if cause then message = message .. "; cause: " .. cause end
       lines[#lines + 1] = case .. ('><failure message="%s"/></testcase>'):format(xml(message))
     else
       lines[#lines + 1] = case .. "/>"

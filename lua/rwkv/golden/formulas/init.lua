@@ -2,7 +2,7 @@
 -- is found out with it: any line can be computed from any numbers, theirs for instance, in any arithmetic (machine.lua), and
 -- a mistake is an edit of a line (../edits). That the lines are right is tested against the reference.
 --   formulas.of(config) -> a book, or nil and why there is none
---   book.lines: in the order of computation, each { name = "blocks.1.att.w", key = "att.w", layer = 1, operands = { names },
+--   book.named: by name; book.first: where the first line of a key stands. book.lines: in the order of computation, each { name = "blocks.1.att.w", key = "att.w", layer = 1, operands = { names },
 --     f = function(m, c, operands...) -> value, text = "its formula", tag = "v7.3" in PAPER_NOTES.md }
 --   formulas.run(book, env) -> env.values
 -- Operands are names of lines, "@NAME" parameters, "#tokens" the tokens [B,T]. Values are [B,T,..], but for those that are the
@@ -42,6 +42,7 @@ function Book:add(name, operands, f, text, tag, full)
   local line = { name = name, key = key, layer = layer, operands = operands, f = f, text = text, tag = tag,
     full = full or function(operand) return operand end, at = #self.lines + 1 }
   self.lines[line.at], self.named[name] = line, line
+  self.first[key] = self.first[key] or line.at
 end
 
 -- How a part of a layer ("att", "ffn") names lines and operands: "k" is of the part, "att.k" of the layer, "state.att_kv" one of
@@ -70,7 +71,7 @@ function formulas.of(config)
     or config.tiny_att_layer and "tiny attention" or config.version == "v4" and config.head_qk and "a copy head in RWKV-4"
     or not parts[config.version] and config.version
   if other then return nil, other end
-  local book = setmetatable({ lines = {}, named = {}, config = config }, Book)
+  local book = setmetatable({ lines = {}, named = {}, first = {}, config = config }, Book)
   frame(book, conventions(config), require("rwkv.golden.formulas." .. parts[config.version]))
   books[config] = book
   return book
@@ -95,22 +96,12 @@ local function layer_of(env, layer)
   return env.layers[layer or -1]
 end
 
--- Theirs, if it is given; otherwise what was computed.
-function formulas.operand(book, env, name)
-  if name == "#tokens" then return env.tokens end
-  if name:find "^@" then return env.weight(name:sub(2)) end
-  local value = env.given[name]
-  if value == nil then value = env.values[name] end
-  if value == nil then value = formulas.line(book, env, book.named[name] or error("no line " .. name)) end
-  return value
-end
-
--- Operands with some of them changed: { [i] = name, or function(layer, c) -> name, nil to leave it }.
+-- Operands with some of them changed: { [i] = name, or function(layer, c) -> name, or nil to leave it }.
 local function changed(line, operands, change, c)
   local list = table.move(operands, 1, #operands, 1, {})
   for i, name in pairs(change) do
     if type(name) == "function" then name = name(line.layer, c) end
-    list[i] = name and line.full(name) or list[i]
+    if name then list[i] = line.full(name) end
   end
   return list
 end
@@ -119,8 +110,8 @@ local function wrapped(f, around)
   return function(m, c, ...) return around(f, m, c, ...) end
 end
 
--- The value of a line, with the edits (../edits) that are made in its layer.
-function formulas.line(book, env, line)
+-- How a line is computed with the edits (../edits) that are made in its layer: f, operands, what changes the value after.
+local function edited(env, line)
   local c, f, operands, after = layer_of(env, line.layer), line.f, line.operands, {}
   for _, edit in ipairs(env.edits[line.key] or {}) do
     if not edit.only or edit.only(line.layer, c) then
@@ -130,20 +121,64 @@ function formulas.line(book, env, line)
       if edit.after then after[#after + 1] = edit.after end
     end
   end
-  local arguments = {}
-  for i, name in ipairs(operands) do arguments[i] = formulas.operand(book, env, name) end
-  local value = f(env.machine, c, table.unpack(arguments, 1, #operands))
-  for _, g in ipairs(after) do value = g(value, env.machine, c, table.unpack(arguments, 1, #operands)) end
-  env.values[line.name] = value
+  return f, operands, after
+end
+
+-- Theirs, if it is given; otherwise what was computed.
+local function operand(env, name)
+  if name == "#tokens" then return env.tokens end
+  if name:find "^@" then return env.weight(name:sub(2)) end
+  local value = env.given[name]
+  if value == nil then value = env.values[name] end
   return value
+end
+
+-- The value of a line whose operands are there.
+function formulas.line(env, line)
+  local c, m = layer_of(env, line.layer), env.machine
+  local f, operands, after = edited(env, line)
+  local arguments = {}
+  for i, name in ipairs(operands) do arguments[i] = operand(env, name) end
+  local value = f(m, c, table.unpack(arguments, 1, #operands))
+  for _, g in ipairs(after) do value = g(value, m, c, table.unpack(arguments, 1, #operands)) end
+  return value
+end
+
+-- The lines that a line's value is computed with, itself last, in order; what is given is not computed. borders: the names of
+-- what is given, and used.
+function formulas.inside(book, env, line)
+  local list, borders, seen = {}, {}, {}
+  local function visit(l)
+    seen[l.name] = true
+    local _, operands = edited(env, l)
+    for _, name in ipairs(operands) do
+      if not name:find "^[@#]" and not seen[name] then
+        if env.given[name] ~= nil then
+          seen[name], borders[#borders + 1] = true, name
+        else
+          visit(book.named[name] or error("no line " .. name))
+        end
+      end
+    end
+    list[#list + 1] = l
+  end
+  visit(line)
+  return list, borders
+end
+
+-- The value of a line, from what is given and what was computed before.
+function formulas.value(book, env, line)
+  for _, l in ipairs(formulas.inside(book, env, line)) do
+    if env.values[l.name] == nil then env.values[l.name] = core.no_grad(formulas.line, env, l) end
+  end
+  return env.values[line.name]
 end
 
 -- All lines, or those wanted(line) accepts, in the order of computation; seen(line, value) is told of each.
 function formulas.run(book, env, wanted, seen)
   for _, line in ipairs(book.lines) do
     if not wanted or wanted(line) then
-      local value = env.gradient and formulas.line(book, env, line)
-        or core.no_grad(function() return formulas.line(book, env, line) end)
+      local value = env.gradient and formulas.line(env, line) or core.no_grad(formulas.line, env, line)
       env.values[line.name] = value
       if seen then seen(line, value) end
     end

@@ -1,0 +1,78 @@
+-- Of all that explains single tensors, the fewest mistakes that explain them all: what would make wrong a tensor that is right is
+-- out, and what explains most comes first.
+--   choose(findings, right, refutes): leaves every finding with the causes chosen for it. refutes(observation, cause): whether the
+--   mistakes would make an observation that is right wrong
+local function key_of(cause)
+  local list = {}
+  for i, mistake in ipairs(cause.mistakes) do list[i] = mistake.id end
+  table.sort(list)
+  return table.concat(list, "+")
+end
+
+-- { key = { cause =, findings = { finding = its own result } , count = } }, and the keys in order.
+local function collect(findings)
+  local all, order = {}, {}
+  for _, finding in ipairs(findings) do
+    for _, cause in ipairs(finding.causes) do
+      local key = key_of(cause)
+      if not all[key] then
+        all[key] = { key = key, mistakes = cause.mistakes, results = {}, count = 0 }
+        order[#order + 1] = all[key]
+      end
+      if not all[key].results[finding] then all[key].count = all[key].count + 1 end
+      all[key].results[finding] = cause
+    end
+  end
+  return order
+end
+
+local function refuted(group, right, refutes)
+  for _, o in ipairs(right) do if refutes(o, group) then return true end end
+  return false
+end
+
+-- How many of the findings that are left a group explains, and how badly at worst.
+local function reach(group, left)
+  local n, rms = 0, 0
+  for finding, result in pairs(group.results) do
+    if left[finding] then n, rms = n + 1, math.max(rms, result.rms / math.max(finding.rms, 1e-300)) end
+  end
+  return n, rms
+end
+
+return function(findings, right, refutes)
+  local groups, left, ambiguous = collect(findings), {}, false
+  for _, finding in ipairs(findings) do
+    if #finding.causes > 0 then left[finding] = true end
+    ambiguous = ambiguous or #finding.causes > 1
+  end
+  if not ambiguous then return end
+  for _, group in ipairs(groups) do group.out = refuted(group, right, refutes) end
+  while next(left) do
+    local best, most, least = nil, 0, math.huge
+    for _, allow_refuted in ipairs { false, true } do
+      for _, group in ipairs(best and {} or groups) do
+        local n, rms = reach(group, left)
+        if n > 0 and (allow_refuted or not group.out) then
+          local size = #group.mistakes
+          if n > most or n == most and (size < #best.mistakes or size == #best.mistakes and rms < least) then
+            best, most, least = group, n, rms
+          end
+        end
+      end
+    end
+    local same = {}
+    for _, group in ipairs(groups) do -- what explains the same as well
+      local n, rms = reach(group, left)
+      local as_good = n == most and group.out == best.out and #group.mistakes == #best.mistakes and rms <= 10 * least + 1e-12
+      for finding in pairs(group.results) do as_good = as_good and (not left[finding] or best.results[finding] ~= nil) end
+      if as_good then same[#same + 1] = group end
+    end
+    for _, finding in ipairs(findings) do
+      if left[finding] and best.results[finding] then
+        finding.causes, left[finding] = {}, nil
+        for i, group in ipairs(same) do finding.causes[i] = group.results[finding] end
+      end
+    end
+  end
+end

@@ -1,0 +1,62 @@
+-- Looks for what is wrong in numbers that were compared (diff.lua).
+local core = require "rwkv.core"
+local diagnose = require "rwkv.golden.diagnose"
+local edits = require "rwkv.golden.edits"
+local formulas = require "rwkv.golden.formulas"
+local machine = require "rwkv.golden.machine"
+local names = require "rwkv.golden.names"
+local profile = require "rwkv.golden.profile"
+local tolerance = require "rwkv.golden.tolerance"
+local weights_file = require "rwkv.golden.weights_file"
+
+local function sorted_names(weights)
+  local parameters = {}
+  for name in pairs(weights) do parameters[#parameters + 1] = name end
+  table.sort(parameters)
+  return parameters
+end
+
+-- The question that diagnose answers, in an arithmetic.
+local function question(p, book, weights, parameters, list, format, tol, o)
+  local m = machine(format)
+  return { p = p, book = book, machine = m, list = list, tol = tol, parameters = parameters, known = edits.of(p.config.version),
+    weight = profile.weights(m, weights, p.config.version), seconds = o.seconds }
+end
+
+local function forward_off(list)
+  for _, e in ipairs(list) do
+    local kind = names.kind(e.name)
+    local off = e.result.first or e.result.problem
+    if off and (kind == "trace" or kind == "state" or kind == "logits") then return e end
+  end
+  return nil
+end
+
+-- The mistakes in numbers that are off. Errors that add up to more than is allowed though each line is right by itself are looked
+-- for in all lines before the first tensor that is off.
+local function diagnose_float(p, book, weights, parameters, list, tol, o)
+  local first = forward_off(list)
+  if not first then return { findings = {}, notes = {}, right = {} } end
+  local function of_tensor(observation) return tol(observation.name, observation.entry.dtype) end
+  local result = diagnose(question(p, book, weights, parameters, list, "f64", of_tensor, o))
+  if #result.findings > 0 or #result.notes > 0 then return result end
+  return diagnose(question(p, book, weights, parameters, { first }, "f64", of_tensor, o))
+end
+
+-- What is found, or nil and why nothing is looked for.
+return function(p, list, tol, o)
+  local weights = weights_file.of(p, o.weights)
+  local book, why = formulas.of(p.config)
+  if not weights then
+    return nil, ("the pack is without its weights; --weights %s gives them"):format(p.meta["weights.file"] or "FILE")
+  elseif not book then
+    return nil, ("the model has %s"):format(why)
+  end
+  local parameters = sorted_names(weights)
+  core.backend "fast"
+  if o.against == "" then return diagnose_float(p, book, weights, parameters, list, tol, o) end
+  local here = tolerance.here(p, book, weights, o.against)
+  local q = question(p, book, weights, parameters, list, o.against, here, o)
+  q.sharp = true
+  return diagnose(q)
+end
