@@ -75,6 +75,22 @@ local function alike(a, b, within)
   return true
 end
 
+-- An id as the page has it: one name for all numbers, formats and mixes.
+local function on_page(id)
+  return (id:gsub("every%-%d+", "every-N"):gsub("^rounded%-%w+", "rounded-FORMAT"):gsub("^(eps%-[%l-]+%-)%d[%de-]*$", "%1VALUE")
+    :gsub("^(shift%-missing%-%l+)%-%l+$", "%1-MIX"))
+end
+check.test("the page names every mistake of these families", function()
+  local file <close> = assert(io.open "lua/pages/golden.md")
+  local page, family = file:read "a", { assembly = true, carrying = true, ["handing over"] = true, numbers = true }
+  for _, version in ipairs(versions) do
+    for _, e in ipairs(edits.of(version)) do
+      assert(not family[e.family] or page:find("`" .. on_page(e.id) .. "`", 1, true), e.id .. " is not on the page")
+      assert(not family[e.family] or #e.title <= 100, e.title)
+    end
+  end
+end)
+
 for _, version in ipairs(versions) do
   check.test(version .. ": every mistake changes the logits, each in its own way", function()
     local deep = version == "v4" or version == "v7" -- what happens every six layers
