@@ -24,6 +24,7 @@
    io/tensor_file.h  file_*                         files of tensors, read: safetensors, .pth, .npz, directories
    io/names.h        names_official                 what tensors of a model are called elsewhere
    io/writer.h       writer_*                       files of tensors, written
+   io/compare.h      compare_*                      found numbers against those expected: how far off, and where
    text/tokenizer.h  tokenizer_*                    text as token ids, and back
    text/sampler.h    sampler_*                      the next token from logits
    engine/backend.h  backend_use                    who owns the numbers and runs the kernels: the reference,

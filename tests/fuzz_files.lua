@@ -8,6 +8,7 @@ local diff = require "rwkv.golden.diff"
 local make = require "rwkv.golden.make"
 local numpy = require "tests.lua.lib.numpy"
 local pack = require "rwkv.golden.pack"
+local rename = require "rwkv.golden.rename"
 local tsv = require "rwkv.tsv"
 local seed, first, last, show = math.tointeger(arg[1]), math.tointeger(arg[2]), math.tointeger(arg[3]), arg[4]
 
@@ -81,16 +82,18 @@ for _, name in ipairs { "model", "old", "hooked", "tensors", "pack", "golden", "
   files[name](name .. ".safetensors")
   add("safetensors", rwkv.read_file(name .. ".safetensors"))
 end
-for ending, way in pairs { pth = "npz", npz = "npz" } do
+for ending, way in pairs { pth = "npz", npz = "npz", gguf = "npz" } do
   rwkv.convert("model.safetensors", "model." .. ending)
   add(ending, rwkv.read_file("model." .. ending), way)
 end
+add("txt", "# numbers\n1\n-2.5e-3\nnan\n\n3 # the last\n", "tsv")
 local p = pack.read "pack.safetensors"
 local packed = pack.fill(rwkv.model(p.config), p)
 
 -- ---- readers ----
 
-local compared = { tol = 0, profile = "", rename = "", skip = "", only = "", no_causes = true, weights = "" }
+local compared = { tol = 0, profile = "", rename = "", positions = "", skip = "", only = "", no_causes = true, weights = "", against = "",
+  seconds = 2 }
 local function with_tokens(path)
   local o = {}
   for k, v in pairs(golden) do o[k] = v end
@@ -109,9 +112,10 @@ local readers = {
   load_state = function(path) model:load_state(path) end,
   session = function(path) rwkv.restore_session(path, session) end,
   verify = function(path) rwkv.verify(packed, path, 1) end,
-  tsv = tsv.read, theirs = diff.read, convert = function(path) rwkv.convert(path, "out.pth") end,
+  tsv = tsv.read, convert = function(path) rwkv.convert(path, "out.pth") end,
   pack = pack.read,
   diff = function(path) diff.compare("pack.safetensors", path, compared) end,
+  rename = function(path) rename.rules("@" .. path) end,
   reference = function(path) diff.compare(path, "pack.safetensors", compared) end,
   tokens = function(path) make.pack("v7", with_tokens(path), "out.safetensors") end,
 }

@@ -77,7 +77,7 @@ nm -A -P -g $(cut -d ' ' -f 2 $BUILD/lint_layers.txt) | awk '
 
 # A name that other files see says by its prefix where it is at home.
 prefixes='m|nearest|packed|storage|arena|memory|rng|rwkv|shape|tensor|expect|k|op|backend|f|fast|machine|pool|shadow|t|tape|node|opt|
-  file|format|mapping|archive|convert|npy|pickle|torch|names|writer|output|regular|
+  file|format|mapping|archive|convert|compare|npy|pickle|torch|names|writer|output|regular|
   buffer|table|trie|double_array|ids|vocabulary|literal|utf8|nfc|words|bpe|world|chars|tokenizer|sampler|
   dims|has|init|hook|trace|mixes|global|block|channel|v[1-7]|version|
   layout|model|state|stretch|stretches|gather|recognise|metadata|golden'
@@ -162,7 +162,7 @@ fi
 
 # Scripts see neither rwkv.core's private functions nor the files that hold them.
 keepers=' init counted method public hooks models trace recorded stand_in outside optimizer session nearest provenance
-  plot/init progress tensor digest text/ids text/run experiment/init experiment/configs experiment/draws
+  golden/compare golden/part golden/pattern plot/init progress tensor digest text/ids text/run experiment/init experiment/configs experiment/draws
   experiment/files experiment/fingerprint experiment/known experiment/settings experiment/workers '
 grep -rlE '^[^-]*\bprivate\b' lua/rwkv lua/commands | while read -r f; do
   name=${f#lua/rwkv/}

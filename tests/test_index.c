@@ -120,6 +120,23 @@ static void directories(void **state)
   file_close(f);
 }
 
+static void a_file_for_each_tensor(void **state)
+{
+  (void)state;
+  mkdir(files_path("model"), 0777);
+  write_text(in_directory("b.txt"), "2\n");
+  write_text(in_directory("a.x.txt"), "1\n");
+  write_text(in_directory("notes.md"), "no numbers");
+  TensorFile *f = file_open(files_path("model"));
+  assert_string_equal(file_format(f), "2 files of one tensor");
+  assert_int_equal(file_count(f), 2);
+  one_number(f, "a.x", 1);
+  one_number(f, "b", 2);
+  file_close(f);
+  write_text(in_directory("c.txt"), "3\nx\n");
+  open_must_fail(files_path("model"), "c.txt: is text, not safetensors, and line 2");
+}
+
 /* A shard alone says what it is. */
 static void a_shard_alone(void **state)
 {
@@ -146,7 +163,7 @@ static void foreign_files(void **state)
     const char *says;
   } cases[] = {
       CASE("", "is empty"),
-      CASE("GGUF\3\0\0\0\0\0\0\0", "GGUF"),
+      CASE("GGUF\3\0\0\0\0\0\0\0", "header"),
       CASE("fmgg\0\0\0\0", "rwkv.cpp"),
       CASE("\x80\x02\x8a\x0al\xfc\x9c\x46\xf9\x20j\xa8\x50\x19.", "before 1.6"),
       CASE("\x80\x04\x95\0\0\0\0\0", "pickle"),
@@ -158,7 +175,7 @@ static void foreign_files(void **state)
            "ELF\2\1\1",
            "program"),
       CASE("Entry not found", "not safetensors"),
-      CASE("short", "too short"),
+      CASE("short", "\"short\", expected a number"),
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     files_write(files_path("what.pth"), cases[i].bytes, cases[i].n);
@@ -182,7 +199,8 @@ static void foreign_files(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      TEST(two_shards), TEST(broken_indexes), TEST(directories), TEST(a_shard_alone), TEST(foreign_files),
+      TEST(two_shards),    TEST(broken_indexes), TEST(directories), TEST(a_file_for_each_tensor),
+      TEST(a_shard_alone), TEST(foreign_files),
   };
   return cmocka_run_group_tests(tests, files_setup, files_teardown);
 }

@@ -226,6 +226,7 @@ int luaopen_rwkv_core(lua_State *L)
   open_rng(L);
   open_sampler(L);
   open_golden(L);
+  open_compare(L);
   open_tensor_file(L);
   open_tensor_load(L);
   open_model_info(L);

@@ -223,6 +223,7 @@ void open_session(lua_State *L);
 void open_rng(lua_State *L);
 void open_sampler(lua_State *L);
 void open_golden(lua_State *L);
+void open_compare(lua_State *L);
 void open_tensor_file(lua_State *L);
 void open_convert(lua_State *L);
 void open_tensor_load(lua_State *L);

@@ -2,6 +2,7 @@
 #include "bind.h"
 
 #include "io/convert.h"
+#include "io/names.h"
 
 #include <ctype.h>
 #include <stdint.h>
@@ -31,11 +32,23 @@ static FileType check_dtype(lua_State *L, int index)
   return FILE_TYPES;
 }
 
+/* A family of names, by any word for it; NULL: they stay. */
+static const char *check_family(lua_State *L, int index)
+{
+  static const char *const words[][2] = {{"keep", NULL}, {"hf-rwkv4", "transformers"}};
+  const char *given = luaL_optstring(L, index, "keep");
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+    if (strcmp(words[i][0], given) == 0) return words[i][1];
+  for (const char *const *family = names_families; *family; family++)
+    if (strcmp(*family, given) == 0) return *family;
+  luaL_error(L, "convert: names '%s', expected keep, official, fla, transformers or llama.cpp", given);
+  return NULL;
+}
+
 /* convert(in, out, {dtype = "f32", names = "keep", shards = bytes, progress = function(done, all) end}) -> how many
    files of tensors */
 static int convert(lua_State *L)
 {
-  static const char *const names[] = {"keep", "official", "fla", NULL};
   Conversion v = {.told = {L, 4, false}, .c = {.in = luaL_checkstring(L, 1), .out = luaL_checkstring(L, 2)}};
   lua_settop(L, 3);
   if (lua_isnil(L, 3)) lua_newtable(L), lua_replace(L, 3);
@@ -49,11 +62,7 @@ static int convert(lua_State *L)
   raw_field(L, 3, "dtype");
   v.c.type = check_dtype(L, -1);
   raw_field(L, 3, "names");
-  const char *given = luaL_optstring(L, -1, names[0]);
-  int which = 0;
-  while (names[which] && strcmp(names[which], given)) which++;
-  if (!names[which]) return luaL_error(L, "convert: names '%s', expected keep, official or fla", given);
-  v.c.names = (ConvertNames)which;
+  v.c.names = check_family(L, -1);
   if (raw_field(L, 3, "shards") != LUA_TNIL) {
     lua_Integer bytes = luaL_checkinteger(L, -1);
     if (bytes < 1) return luaL_error(L, "convert: shards of %I bytes, expected at least 1", bytes);

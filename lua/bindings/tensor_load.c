@@ -1,6 +1,8 @@
 /* Tensors of any name from files of any format. */
 #include "bind.h"
 
+#include "io/names.h"
+
 #include <ctype.h>
 #include <limits.h>
 #include <math.h>
@@ -84,7 +86,7 @@ static void push_entry(lua_State *L, const TensorFile *f, const FileTensor *t, v
   const char *name = file_type_name(t->type);
   size_t n = strlen(name);
   for (size_t i = 0; i <= n; i++) dtype[i] = (char)tolower((unsigned char)name[i]);
-  lua_createtable(L, 0, 3);
+  lua_createtable(L, 0, 5);
   push_value(L, f, t, room);
   lua_setfield(L, -2, "value");
   lua_pushstring(L, dtype);
@@ -92,6 +94,10 @@ static void push_entry(lua_State *L, const TensorFile *f, const FileTensor *t, v
   lua_createtable(L, t->axes, 0);
   for (int i = 0; i < t->axes; i++) lua_pushinteger(L, t->shape[i]), lua_rawseti(L, -2, i + 1);
   lua_setfield(L, -2, "shape");
+  lua_pushstring(L, t->given);
+  lua_setfield(L, -2, "given");
+  lua_pushboolean(L, t->written);
+  lua_setfield(L, -2, "written");
 }
 
 static int by_place(const void *a, const void *b)
@@ -111,15 +117,18 @@ static void push_names(lua_State *L, const TensorFile *f, const char *prefix)
   for (size_t i = 0; i < count; i++) lua_pushstring(L, order[i]->name), lua_rawseti(L, -2, (lua_Integer)i + 1);
 }
 
-/* load_tensors(path, prefix) -> {name = {value =, dtype = "f32", shape = {sizes}}}, {key = text}, names in the order
-   of the file. A value is a tensor, flat if it has more axes than a tensor can have; integers of 32 bits in one or
-   two axes are tokens. prefix: only tensors whose names begin so. */
+/* load_tensors(path, prefix, version) -> {name = {value =, dtype = "f32", shape = {sizes}, given = its name in the
+   file, written = whether as text}}, {key = text}, names in the order of the file. A value is a tensor, flat if it has
+   more axes than a tensor can have; integers of 32 bits in one or two axes are tokens. prefix: only tensors whose names
+   begin so. version: names of families, also of gradients, become the official ones of this version (names_known). */
 static int load_tensors(lua_State *L)
 {
   const char *path = luaL_checkstring(L, 1), *prefix = luaL_optstring(L, 2, ""), *key, *text;
+  const char *version = luaL_optstring(L, 3, NULL);
   TensorFile **f = push_file(L);
   int file = lua_gettop(L);
   *f = file_open(path);
+  if (version) names_known(*f, version);
   void *room = push_room(L, *f, prefix);
   lua_newtable(L);
   for (int i = 0; i < file_count(*f); i++) {

@@ -1,14 +1,14 @@
--- aviary convert IN OUT [--dtype f32|bf16|f16|f64] [--names official|fla] [--shards SIZE]
--- Writes a model, or any file of tensors, once more. IN: .safetensors, .pth, .npz, .npy, an index, or a directory with a model.
--- OUT says by its ending what it becomes: .pth, .pt and .bin PyTorch, .npz NumPy, anything else safetensors. Shapes, numbers
--- and metadata stay, and names unless --names wants a model's to be the official ones, or those of flash-linear-attention.
+-- aviary convert IN OUT [--dtype f32|bf16|f16|f64] [--names official|fla|transformers|llama.cpp] [--shards SIZE]
+-- Writes a model, or any file of tensors, once more. IN: .safetensors, .pth, .npz, .npy, .gguf, text with a number a line, an index,
+-- or a directory with a model. OUT says by its ending what it becomes: .pth, .pt and .bin PyTorch, .npz NumPy, .gguf GGUF, anything
+-- else safetensors. Shapes, numbers and metadata stay, and names unless --names wants a model's to be those of a family.
 -- --dtype: floating numbers are rounded to the nearest ones of this type. --shards: several files of at most SIZE (2G, 500M,
 -- bytes), NAME-00001-of-0000N.safetensors and so on, and NAME.safetensors.index.json
 local rwkv = require "rwkv"
 local command = require "rwkv.command"
 local visible = require "rwkv.visible"
 
-local usage = "usage: aviary convert IN OUT [--dtype f32|bf16|f16|f64] [--names official|fla] [--shards SIZE]"
+local usage = "usage: aviary convert IN OUT [--dtype f32|bf16|f16|f64] [--names FAMILY] [--shards SIZE]"
 
 -- "2G" -> bytes
 local units = { [""] = 1, K = 2 ^ 10, M = 2 ^ 20, G = 2 ^ 30, T = 2 ^ 40 }

@@ -4,9 +4,13 @@
 --   weights] [--weights FILE: these instead of random ones, --head-size N] [--tokens FILE[:NAME]] [--trace WORD,..] [--no-trace]
 --   [--no-gradients] [--no-sensitivity] [--allow-weak] [--no-weights] [--with-weights]
 --   [--profile f32|bf16|fp16: also the numbers of this arithmetic]
+--   [--port FILE: also the weights alone, as .pth, .safetensors, .npz or .gguf, --names official|fla|transformers|llama.cpp]
+--   [--ids FILE.json|FILE.i32: also tokens and targets alone]
 -- aviary golden make [VERSION] --weights FILE --no-sensitivity --no-gradients OUT    of a released model, in minutes
--- aviary golden diff PACK THEIRS    what another implementation gets wrong, and where first; THEIRS: safetensors, .pth, .npy, .npz
---   [--profile f32|bf16|fp16: the arithmetic of theirs] [--tol 1e-5: one tolerance for all] [--rename THEIRS=OURS,..]
+-- aviary golden diff PACK THEIRS ..    what another implementation gets wrong, and where first; THEIRS: safetensors, .pth, .npy,
+--   .npz, .gguf, text with a number a line, several of them, a directory of .npy and .txt
+--   [--profile f32|bf16|fp16: the arithmetic of theirs] [--tol 1e-5: one tolerance for all] [--rename THEIRS=OURS,.. or @FILE]
+--   [--positions 0,7,last: those that theirs holds]
 --   [--only WORD,..] [--skip WORD,..] [--no-causes] [--weights FILE: of a pack without them] [--tap FILE] [--junit FILE; - for
 --   the standard output]
 --   status 0: all agree, 1: something is off, 2: could not be compared

@@ -24,17 +24,19 @@ typedef struct {
 
 static FileType type_of(const Work *k, const FileTensor *t)
 {
-  return k->c->type != FILE_TYPES && file_is_floating(t->type) ? k->c->type : t->type;
+  FileType type = k->c->type != FILE_TYPES && file_is_floating(t->type) ? k->c->type : t->type;
+  bool half = type == FILE_F16 || type == FILE_BF16;
+  return half && k->c->names && names_in_f32(k->c->names, t) ? FILE_F32 : type;
 }
 
 static size_t bytes_of(const Work *k, const FileTensor *t) { return t->n * file_type_size(type_of(k, t)); }
 
-static void rename_all(TensorFile *f, ConvertNames to)
+static void rename_all(TensorFile *f, const char *family)
 {
-  if (to == NAMES_STAY) return;
+  if (!family) return;
   if (!names_official(f).family)
     rwkv_fail("%s: names of no known family of models; they can stay as they are", file_path(f));
-  if (to == NAMES_FLA) names_fla(f);
+  if (strcmp(family, names_families[0])) names_to(f, family);
 }
 
 /* The path of shard i of them, counted from 0, in a small rotating buffer. */

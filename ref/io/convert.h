@@ -4,12 +4,12 @@
 
 #include "tensor_file.h"
 
-typedef enum { NAMES_STAY, NAMES_OFFICIAL, NAMES_FLA } ConvertNames;
-
 typedef struct {
-  ConvertNames names;   /* of a model's tensors (names.h): what other tensors there are stays out, unless names stay */
+  const char *names;    /* the family of names for a model's tensors (names.h); what other tensors there are stays out
+                           then. NULL: names stay */
   const char *in, *out; /* what file_open takes; a path as writer_create takes it */
-  FileType type;        /* of floating tensors; FILE_TYPES: each keeps its own */
+  FileType type;        /* of floating tensors; FILE_TYPES: each keeps its own. What the family of names wants in F32
+                           (names_in_f32) is not rounded to half precision */
   size_t shard;         /* bytes of tensors in a file, or one tensor that has more; 0: all in one file */
   void (*watch)(void *watching, size_t done, size_t all); /* or NULL: told again and again how many bytes; may fail */
   void *watching;

@@ -15,7 +15,6 @@ static const struct {
   {                                 \
     at, bytes, sizeof bytes - 1, is \
   }
-    AT(0, "GGUF", "a GGUF file of llama.cpp or rwkv.cpp; take the model it was made from, a .pth or .safetensors"),
     AT(0, "lmgg", "a ggml file; take the model it was made from, a .pth or .safetensors"),
     AT(0, "fmgg", "a model of rwkv.cpp; take the one it was made from, a .pth or .safetensors"),
     AT(0, "\x80\x02\x8a\x0al\xfc\x9c\x46\xf9\x20j\xa8\x50\x19",

@@ -30,7 +30,7 @@ typedef struct {
   void (*list)(TensorFile *f, const Mapping *m);           /* everything in it; rwkv_fail says what is wrong */
 } Format;
 
-extern const Format format_zip, format_npy, format_index, format_safetensors;
+extern const Format format_zip, format_npy, format_gguf, format_index, format_lines, format_safetensors;
 /* A directory with a model: its index, or its only file. */
 void format_directory(TensorFile *f, const char *path);
 /* Fails with what the file is, if it is something that people take for a file of tensors. */
@@ -54,8 +54,10 @@ void format_shorten(TensorFile *f, int count);               /* the tensors afte
 void format_sort(TensorFile *f);                             /* by name; fails if one stands there twice */
 Names *format_names(TensorFile *f);                          /* what is known of them; prefix NULL: nothing yet */
 void format_text(TensorFile *f, const char *key, const char *text); /* metadata; both are copied */
-void *format_memory(TensorFile *f, size_t bytes);                   /* stays as long as the file; contents undefined */
-char *format_copy(TensorFile *f, const char *text, size_t length);  /* the same, with a 0 at the end */
+/* The same when all are there, in the place of what the key had. */
+void format_set_text(TensorFile *f, const char *key, const char *text);
+void *format_memory(TensorFile *f, size_t bytes);                  /* stays as long as the file; contents undefined */
+char *format_copy(TensorFile *f, const char *text, size_t length); /* the same, with a 0 at the end */
 char *format_printed(TensorFile *f, const char *format, ...) __attribute__((format(printf, 2, 3)));
 char *format_called(TensorFile *f, const char *path); /* the file's name without directory and ending: what has none */
 /* What must be let go of, however the listing ends; one thing at a time, NULL: nothing any more. */

@@ -1,4 +1,5 @@
-/* Models in several files: an index says in which one each tensor stands; a directory has an index, or one file. */
+/* Models in several files: an index says in which one each tensor stands; a directory has an index, or one file, or a
+   file for each tensor. */
 #include "format.h"
 
 #include "../engine/err.h"
@@ -94,22 +95,32 @@ static bool ends(const char *name, const char *ending)
 
 static void close_directory(void *d) { closedir(d); }
 
-/* The only file with such an ending; NULL if there is none, or more than one, which `count` says. */
-static char *only_file(TensorFile *f, const char *path, int *count)
+static int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+/* The files with one of these endings (NULL ends them), by name. */
+static char **files_of(TensorFile *f, const char *path, const char *const *endings, int *count)
 {
   DIR *d = opendir(path);
-  char *found = NULL;
+  char **found = NULL;
+  int room = 0;
   *count = 0;
   if (!d) rwkv_fail("cannot be listed");
   format_hold(f, d, close_directory);
   for (struct dirent *e; (e = readdir(d));) {
-    if (!ends(e->d_name, ".safetensors") && !ends(e->d_name, ".pth") && !ends(e->d_name, ".pt") &&
-        !ends(e->d_name, ".npz"))
-      continue;
-    if ((*count)++ == 0) found = beside(f, path, true, e->d_name);
+    const char *const *ending = endings;
+    rwkv_poll();
+    while (*ending && !ends(e->d_name, *ending)) ending++;
+    if (!*ending) continue;
+    if (*count == room) {
+      char **larger = format_memory(f, (size_t)(room = 2 * room + 8) * sizeof *larger);
+      if (*count) memcpy(larger, found, (size_t)*count * sizeof *found);
+      found = larger;
+    }
+    found[(*count)++] = beside(f, path, true, e->d_name);
   }
   format_hold(f, NULL, NULL);
-  return *count == 1 ? found : NULL;
+  if (*count) qsort(found, (size_t)*count, sizeof *found, by_text);
+  return found;
 }
 
 /* Numbers, words and texts of config.json as metadata, "config.hidden_size". */
@@ -132,22 +143,35 @@ static void list_config(void *arg)
   format_hold(f, NULL, NULL);
 }
 
+/* One tensor a file, as programs write them that have no format for several. */
+static bool list_arrays(TensorFile *f, const char *path)
+{
+  static const char *const endings[] = {".npy", ".txt", NULL};
+  int count;
+  char **files = files_of(f, path, endings, &count);
+  for (int i = 0; i < count; i++) format_part(f, files[i]);
+  if (count) format_name(f, format_printed(f, "%d files of one tensor", count));
+  return count > 0;
+}
+
 void format_directory(TensorFile *f, const char *path)
 {
   static const char *const names[] = {"model.safetensors.index.json", "model.safetensors",
                                       "pytorch_model.bin.index.json", "pytorch_model.bin"};
+  static const char *const endings[] = {".safetensors", ".pth", ".pt", ".npz", ".gguf", NULL};
   char *found = NULL;
   int count = 0;
   for (size_t i = 0; !found && i < sizeof names / sizeof *names; i++) {
     char *file = beside(f, path, true, names[i]);
     if (access(file, F_OK) == 0) found = file;
   }
-  if (!found) found = only_file(f, path, &count);
-  if (!found && count > 1) rwkv_fail("is a directory with %d files of tensors: name the one", count);
-  if (!found)
-    rwkv_fail(
-        "is a directory without a model: expected model.safetensors, its index, or one .safetensors, .pth or .npz");
-  format_part(f, found);
+  char **files = found ? NULL : files_of(f, path, endings, &count);
+  if (count > 1) rwkv_fail("is a directory with %d files of tensors: name the one", count);
+  if (!found && !count && list_arrays(f, path)) return;
+  if (!found && !count)
+    rwkv_fail("is a directory without a model: expected model.safetensors, its index, one .safetensors, .pth, .npz or "
+              ".gguf, or .npy and .txt of a tensor each");
+  format_part(f, found ? found : files[0]);
   if (access(beside(f, path, true, "config.json"), F_OK) == 0) {
     const char *error = rwkv_protect(list_config, f);
     if (error) rwkv_fail("config.json: %s", error);

@@ -87,6 +87,8 @@ static const NameRule v6[] = {
     {NULL, NULL, AS_IS, 0},
 };
 
-const NameTable names_fla_v7 = {"fla", "model.embeddings.weight", "model.layers.", global, v7, "attn.w_lora."};
-const NameTable names_fla_v6 = {"fla", "model.embeddings.weight", "model.layers.", global, v6, "attn.x_proj."};
+#define FLA(blocks, mark, version) \
+    {"fla", "model.embeddings.weight", "model.layers.", global, blocks, mark, version, NULL}
+
+const NameTable names_fla_v7 = FLA(v7, "attn.w_lora.", "v7"), names_fla_v6 = FLA(v6, "attn.x_proj.", "v6");
 /* clang-format on */

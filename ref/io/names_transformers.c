@@ -54,5 +54,6 @@ static const NameRule blocks[] = {
     {NULL, NULL, AS_IS, 0},
 };
 
-const NameTable names_transformers = {"transformers", "rwkv.embeddings.weight", "rwkv.blocks.", global, blocks, ""};
+const NameTable names_transformers = {"transformers", "rwkv.embeddings.weight", "rwkv.blocks.", global, blocks, "",
+                                      NULL, NULL};
 /* clang-format on */

@@ -121,7 +121,7 @@ void format_text(TensorFile *f, const char *key, const char *text)
 
 /* ---- opening ---- */
 
-static const Format *const formats[] = {&format_safetensors, &format_zip, &format_npy, &format_index};
+static const Format *const formats[] = {&format_safetensors, &format_zip, &format_npy, &format_gguf, &format_index};
 
 typedef struct {
   TensorFile *f;
@@ -140,7 +140,7 @@ static void list_part(void *arg)
       return;
     }
   format_foreign(m->bytes, m->size);
-  format_safetensors.list(o->f, m);
+  (format_lines.begins(m->bytes, m->size) ? &format_lines : &format_safetensors)->list(o->f, m);
 }
 
 _Noreturn static void fail_with_name(const char *path, const char *message)
@@ -197,6 +197,22 @@ static void sort_texts(TensorFile *f)
     if (!again) f->texts[kept++] = *t;
   }
   f->text_count = kept;
+}
+
+static Text *find_text(const TensorFile *f, const char *key)
+{
+  Text sought = {.key = key};
+  return f->text_count ? bsearch(&sought, f->texts, (size_t)f->text_count, sizeof sought, by_key) : NULL;
+}
+
+void format_set_text(TensorFile *f, const char *key, const char *text)
+{
+  Text *t = find_text(f, key);
+  if (t) t->text = format_copy(f, text, strlen(text));
+  else {
+    format_text(f, key, text);
+    qsort(f->texts, (size_t)f->text_count, sizeof *f->texts, by_key);
+  }
 }
 
 static void open_all(void *arg)
@@ -265,8 +281,7 @@ const FileTensor *file_find(const TensorFile *f, const char *name)
 
 const char *file_meta(const TensorFile *f, const char *key)
 {
-  Text sought = {.key = key};
-  const Text *t = f->text_count ? bsearch(&sought, f->texts, (size_t)f->text_count, sizeof sought, by_key) : NULL;
+  const Text *t = find_text(f, key);
   return t ? t->text : NULL;
 }
 

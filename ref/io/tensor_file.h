@@ -1,4 +1,5 @@
-/* Files of tensors that are read: safetensors, PyTorch's .pth, NumPy's .npz and .npy, and models in several of them.
+/* Files of tensors that are read: safetensors, PyTorch's .pth, NumPy's .npz and .npy, GGUF, text with a number a line,
+   and models in several of them.
    One interface for all; what a file is, it says by how it begins. A file is mapped, not read: opening one of many
    gigabytes takes no time, and its numbers stay where they are until somebody wants them. Little-endian machines
    only. */
@@ -32,6 +33,7 @@ typedef struct {
   const char *given; /* its name in the file, where `name` is the official one for it */
   FileType type;
   bool swapped; /* big-endian */
+  bool written; /* as text: `type` holds the numbers, in which one they were computed is not known */
   int axes;
   int shape[FILE_MAX_AXES];
   ptrdiff_t stride[FILE_MAX_AXES]; /* elements from one to the next along an axis */

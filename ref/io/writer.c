@@ -16,7 +16,11 @@ static const FileType packed_types[STORAGE_COUNT] = {
 static const struct {
   const char *ending;
   const WriterFormat *format;
-} formats[] = {{".pth", &writer_torch}, {".pt", &writer_torch}, {".bin", &writer_torch}, {".npz", &writer_npz}};
+} formats[] = {{".pth", &writer_torch},
+               {".pt", &writer_torch},
+               {".bin", &writer_torch},
+               {".npz", &writer_npz},
+               {".gguf", &writer_gguf}};
 
 static const WriterFormat *format_of(const char *path)
 {

@@ -1,6 +1,6 @@
-/* Files of tensors that are written: PyTorch's if the path ends in .pth, .pt or .bin, NumPy's if in .npz, otherwise
-   safetensors. All that was put must stay until writer_finish, which reads it piece by piece into a temporary file that
-   it renames to the path: an interrupted run leaves the old file. */
+/* Files of tensors that are written: PyTorch's if the path ends in .pth, .pt or .bin, NumPy's if in .npz, GGUF if in
+   .gguf, otherwise safetensors. All that was put must stay until writer_finish, which reads it piece by piece into a
+   temporary file that it renames to the path: an interrupted run leaves the old file. */
 #ifndef AVIARY_WRITER_H
 #define AVIARY_WRITER_H
 

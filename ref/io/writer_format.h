@@ -29,7 +29,7 @@ typedef struct {
   const char *(*problem)(const WriterPart *part); /* why it cannot have such a tensor; NULL: it has all */
 } WriterFormat;
 
-extern const WriterFormat writer_safetensors, writer_torch, writer_npz;
+extern const WriterFormat writer_safetensors, writer_torch, writer_npz, writer_gguf;
 
 /* Where something of a name stands in a list: an open hash table of 2^n places, at most half of them taken. */
 typedef struct {

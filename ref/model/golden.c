@@ -1,6 +1,7 @@
 #include "golden.h"
 
 #include "engine/err.h"
+#include "io/compare.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -54,49 +55,34 @@ static void problem(Run *r, const char *kind, const char *why)
   snprintf(line_for(r, kind)->problem, sizeof r->lines->problem, "%s", why);
 }
 
-/* |found - expected| in three measures; a NaN counts as infinitely wrong. `worst` is relative to the
-   number or to its tensor's largest, whichever is more, but that within 1e-3 and 1: small gradients count. */
-static void compare_numbers(GoldenLine *l, const char *name, const real *found, const double *expected, size_t n)
-{
-  double scale = 1e-3;
-  for (size_t i = 0; i < n; i++) scale = fmax(scale, fabs(expected[i]));
-  scale = fmin(scale, 1);
-  for (size_t i = 0; i < n; i++) {
-    double error = fabs((double)found[i] - expected[i]), size = fabs(expected[i]);
-    if (isnan(error)) error = INFINITY;
-    double mixed = error / fmax(scale, size), relative = error > 0 ? error / size : 0;
-    l->worst_abs = fmax(l->worst_abs, error);
-    l->worst_rel = fmax(l->worst_rel, relative);
-    if (mixed > l->worst || !l->at[0]) {
-      l->worst = mixed, l->index = i, l->found = (double)found[i], l->expected = expected[i];
-      snprintf(l->at, sizeof l->at, "%s", name);
-    }
-  }
-  l->tensors++;
-}
-
-typedef void Read(const Tensor *t, size_t from, size_t n, real *out); /* tensor_read or tensor_read_grad */
-
-static void compare_by(Read *read, Run *r, const char *kind, const FileTensor *e, const Tensor *t)
+/* found: the numbers of the model that the tensor e of the file is compared with; there are n, of the shape. */
+static void compare_with(Run *r, const char *kind, const FileTensor *e, CompareNumbers found, const Tensor *shape)
 {
   GoldenLine *l = line_for(r, kind);
-  if (e->n != t->n) {
+  if (e->n != shape->n) {
     snprintf(l->problem, sizeof l->problem, "%s has %zu numbers, the model's has shape %s", e->name, e->n,
-             tensor_shape(t));
+             tensor_shape(shape));
     return;
   }
   ArenaMark mark = arena_mark(&r->tp->arena);
   double *expected = arena_alloc(&r->tp->arena, e->n * sizeof *expected);
-  real *found = arena_alloc(&r->tp->arena, e->n * sizeof *found);
   file_read_doubles(r->file, e, expected);
-  read(t, 0, e->n, found);
-  compare_numbers(l, e->name, found, expected, e->n);
+  Comparison c = {found, compare_doubles(expected), .n = e->n, .all = e->n, .period = e->n, .positions = 1, .row = 1};
+  Difference d = compare_numbers(&c);
+  l->tensors++;
+  l->worst_abs = fmax(l->worst_abs, d.worst_absolute);
+  l->worst_rel = fmax(l->worst_rel, d.worst_relative);
+  if (e->n && (d.worst > l->worst || !l->at[0])) {
+    l->worst = d.worst, l->index = d.at, l->expected = expected[d.at];
+    found.read(found.from, d.at, 1, &l->found);
+    snprintf(l->at, sizeof l->at, "%s", e->name);
+  }
   arena_rewind(&r->tp->arena, mark);
 }
 
-static void compare(Run *r, const char *kind, const FileTensor *e, const Tensor *t)
+static void compare_values(Run *r, const char *kind, const FileTensor *e, const Tensor *t)
 {
-  compare_by(tensor_read, r, kind, e, t);
+  compare_with(r, kind, e, compare_tensor(t), t);
 }
 
 /* ---- the runs ---- */
@@ -167,23 +153,24 @@ static void compare_state(Run *r, const FileTensor *e)
   else if (sscanf(n, "state.ffn.%d.%39s", &layer, part) == 2) snprintf(name, sizeof name, "%d.ffn_%s", layer, part);
   else snprintf(name, sizeof name, "%s", n + strlen("state."));
   int i = state_index(r->sequence, name);
-  compare(r, "state", e, r->sequence->now[i]);
+  compare_values(r, "state", e, r->sequence->now[i]);
   for (int run = 0; run < r->runs; run++) {
     Tensor *t = r->recurrent[run]->now[i];
-    compare(r, run ? inference[2].rounded : "state", e, t);
+    compare_values(r, run ? inference[2].rounded : "state", e, t);
   }
 }
 
 static void compare_stepwise(Run *r, const FileTensor *e, const char *rounded)
 {
-  for (int run = 0; run < (rounded ? r->runs : 1); run++) compare(r, run ? rounded : e->name, e, r->stepwise[run]);
+  for (int run = 0; run < (rounded ? r->runs : 1); run++)
+    compare_values(r, run ? rounded : e->name, e, r->stepwise[run]);
 }
 
 static void compare_grad(Run *r, const char *kind, const FileTensor *e)
 {
   Param *p = model_param(r->m, e->name + strlen(kind) + 1);
   if (!p) problem(r, e->name, "the model has no such parameter");
-  else compare_by(tensor_read_grad, r, kind, e, p->t);
+  else compare_with(r, kind, e, compare_gradient(p->t), p->t);
 }
 
 static bool starts(const char *name, const char *with) { return strncmp(name, with, strlen(with)) == 0; }
@@ -192,14 +179,14 @@ static void compare_entry(Run *r, const FileTensor *e)
 {
   const char *name = e->name;
   if (strcmp(name, "tokens") == 0 || strcmp(name, "targets") == 0 || starts(name, "grad_l2wrap.")) return;
-  if (strcmp(name, "logits_gpt") == 0) compare(r, name, e, r->logits);
+  if (strcmp(name, "logits_gpt") == 0) compare_values(r, name, e, r->logits);
   else if (strcmp(name, "logits_rnn_exact_w") == 0) compare_stepwise(r, e, NULL);
   else if (strcmp(name, "logits_rnn") == 0) compare_stepwise(r, e, inference[0].rounded);
   else if (strcmp(name, "logits_rnn_f32") == 0) compare_stepwise(r, e, inference[1].rounded);
   else if (starts(name, "state.")) compare_state(r, e);
   else if (!r->targets && (strcmp(name, "loss") == 0 || starts(name, "grad.")))
     problem(r, starts(name, "grad.") ? "grad" : name, "the file has no targets");
-  else if (strcmp(name, "loss") == 0) compare(r, name, e, r->loss);
+  else if (strcmp(name, "loss") == 0) compare_values(r, name, e, r->loss);
   else if (starts(name, "grad.")) compare_grad(r, "grad", e);
   else problem(r, name, "this command does not know what it is");
 }

@@ -12,8 +12,7 @@ typedef struct {
   char problem[200]; /* not empty: why there is no comparison */
   char note[80];     /* what else there is to know, such as a tolerance of its own */
   int tensors;
-  /* the largest |found - expected|; the same over max(|expected|, s), where s is the tensor's largest
-     number, but at least 1e-3 and at most 1; and the same over |expected| */
+  /* the largest of |found - expected|; of compare_error; of |found - expected| / |expected|: io/compare.h */
   double worst_abs, worst, worst_rel;
   char at[96];            /* the tensor where `worst` is */
   size_t index;           /* and its flat index in it */

@@ -180,7 +180,7 @@ static Fit fit_version(TensorFile *f, const Version *v, const Dims *d, int head_
 /* What it is without shapes: as the option says, or the metadata, also of Hugging Face's config.json. */
 static int told_head_size(const TensorFile *f, const LoadOptions *o)
 {
-  static const char *const keys[] = {"head_size", "config.head_size", "config.head_dim"};
+  static const char *const keys[] = {"head_size", "config.head_size", "config.head_dim", "rwkv7.wkv.head_size"};
   long size = o->head_size;
   for (size_t i = 0; !size && i < sizeof keys / sizeof *keys; i++) {
     const char *text = file_meta(f, keys[i]);

@@ -31,7 +31,18 @@ static void look(void *arg)
 static void look_at(TensorFile *f) { fuzz_need(!rwkv_protect(look, f), "a tensor cannot be read"); }
 
 static void official(void *arg) { names_official(arg); }
-static void fla(void *arg) { names_fla(arg); }
+static void known(void *arg) { names_known(arg, "v7"); }
+
+typedef struct {
+  TensorFile *f;
+  const char *family;
+} To;
+
+static void to_family(void *arg)
+{
+  const To *t = arg;
+  names_to(t->f, t->family);
+}
 
 typedef struct {
   TensorFile *f;
@@ -61,8 +72,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     }
     Recognise r = {t.file, size % 2 ? 2 : 0, false};
     rwkv_protect(recognise, &r);
-    if (r.is_model && !rwkv_protect(fla, t.file)) look_at(t.file);
+    To to = {t.file, names_families[1 + size % 3]};
+    if (r.is_model && !rwkv_protect(to_family, &to)) look_at(t.file);
   }
+  file_close(t.file);
+  t.file = NULL;
+  if (!rwkv_protect(fuzz_open, &t) && !rwkv_protect(known, t.file)) look_at(t.file);
   file_close(t.file);
   fuzz_need(memory_used() == 0, "memory that is not given back");
   return 0;

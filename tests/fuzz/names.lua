@@ -23,10 +23,13 @@ end
 local function rules(source, section)
   local map = {}
   local text = rwkv.read_file("ref/io/" .. source)
-  local norms = text:match "#define NORMS(.-)\n\n" or ""
-  for _, part in ipairs { text:match "global%[%] = {(.-)\n};", norms, text:match(section .. "%[%] = {(.-)\n};") } do
+  local shared = text:match "#define NORMS(.-)\n\n" or text:match "#define SHARED(.-)\n\n" or ""
+  for _, part in ipairs { text:match "global%[%] = {(.-)\n};", shared, text:match(section .. "%[%] = {(.-)\n};") } do
     for official, theirs, change in part:gmatch '{"([^"]+)",%s*"([^"]+)",%s*([A-Z_0-9]+)' do
       map[official] = map[official] or { theirs = theirs, change = change }
+    end
+    for official, theirs in part:gmatch 'NORM%("([^"]+)",%s*"([^"]+)"%)' do
+      for _, kind in ipairs { ".weight", ".bias" } do map[official .. kind] = { theirs = theirs .. kind, change = "AS_IS" } end
     end
   end
   return map
@@ -36,18 +39,24 @@ local function theirs(list, map, before)
   local out, rows = {}, {}
   for _, t in ipairs(list) do
     local block, rest = t.name:match "^blocks%.(%d+)%.(.+)"
-    local rule, s = map[rest or t.name], t.shape
+    local global = map[t.name]
+    local rule, s, n = global or map[rest], t.shape, 1
+    for _, size in ipairs(s) do n = n * size end
     if rule then
-      local name = block and before .. block .. "." .. rule.theirs or rule.theirs
-      if rule.change == "TRANSPOSED" or rule.change == "MIX_W1" then s = { s[2], s[1] } end
+      local name = global and rule.theirs or before .. block .. "." .. rule.theirs
+      local in_rows = rule.change == "ROW" or rule.change == "SHEET"
+      if rule.change == "TRANSPOSED" or rule.change == "MIX_W1" then
+        s = table.move(s, 1, #s, 1, {})
+        s[#s - 1], s[#s] = s[#s], s[#s - 1]
+      end
       if rule.change == "MIX_W2" then s = { s[3], 5 * s[2] } end
-      if rule.change == "FLAT" then s = { s[#s] } end
-      if rule.change == "ROW" then
+      if rule.change == "FLAT" then s = { n } end
+      if in_rows then
         if rows[name] then rows[name].shape[1] = rows[name].shape[1] + 1 end
-        s = { 1, s[#s] }
+        s = rule.change == "ROW" and { 1, n } or { 1, 1, 1, n }
       end
       if not rows[name] then out[#out + 1] = { name = name, shape = s } end
-      if rule.change == "ROW" then rows[name] = rows[name] or out[#out] end
+      if in_rows then rows[name] = rows[name] or out[#out] end
     end
   end
   return out
@@ -56,6 +65,8 @@ end
 for _, version in ipairs(rwkv.versions()) do save(version, parameters(version)) end
 save("fla6", theirs(parameters "v6", rules("names_fla.c", "v6"), "model.layers."))
 save("fla7", theirs(parameters "v7", rules("names_fla.c", "v7"), "model.layers."))
+save("llama6", theirs(parameters "v6", rules("names_llama.c", "v6"), "blk."))
+save("llama7", theirs(parameters "v7", rules("names_llama.c", "v7"), "blk."), "@rwkv7.wkv.head_size 2\n")
 save("transformers", theirs(parameters "v4", rules("names_transformers.c", "blocks"), "rwkv.blocks."))
 local wrapped = parameters "v7"
 for _, t in ipairs(wrapped) do t.name = "module.model." .. t.name end

@@ -107,7 +107,7 @@ end)
 for _, case in ipairs {
   { "", "usage: aviary convert IN OUT" }, { "%D/x.safetensors", "usage" }, { "%D/nothing %D/y", "nothing: No such file" },
   { "%D/x.safetensors %D", "is a directory, expected a file's name" }, { "%D/x.safetensors %D/no/y", "no/y", "could not be written" },
-  { "%D/x.safetensors %D/y --dtype f8", "dtype 'f8', expected f64, f32, bf16 or f16" }, { "%D/x.safetensors %D/y --names x", "names 'x', expected keep, official or fla" },
+  { "%D/x.safetensors %D/y --dtype f8", "dtype 'f8', expected f64, f32, bf16 or f16" }, { "%D/x.safetensors %D/y --names x", "names 'x', expected keep, official, fla, transformers or llama.cpp" },
   { "%D/x.safetensors %D/y --shards 0", "--shards 0", "2G" }, { "%D/x.safetensors %D/y --shards 2X", "--shards 2X" },
   { "%D/y.pth %D/y.npz", "is BF16, which NumPy has no type for" },
 } do

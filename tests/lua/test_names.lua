@@ -76,10 +76,11 @@ local function same(model, options)
 end
 
 -- The file as it is, under official names, and back: the same tensors.
-local function there_and_back()
+local function there_and_back(family)
+  family = family or "fla"
   local official, back = "runs/tests/official.safetensors", "runs/tests/back.safetensors"
   rwkv.convert(path, official, { names = "official" })
-  rwkv.convert(official, back, { names = "fla" })
+  rwkv.convert(official, back, { names = family })
   local a, b = rwkv.load_tensors(path), rwkv.load_tensors(back)
   for name, e in pairs(a) do
     if not name:find "^model%.layers%.0%.attn%.v_lora" then -- nothing depends on it
@@ -89,7 +90,7 @@ local function there_and_back()
   end
   for name in pairs(b) do assert(a[name], name) end
   equal(rwkv.info(official).family, "official")
-  equal(rwkv.info(back).family, "fla")
+  equal(rwkv.info(back).family, family)
   os.remove(official)
   os.remove(back)
 end
@@ -187,8 +188,127 @@ for _, version in ipairs { "v4", "v5.2", "v6" } do
     end
     write(out)
     same(model)
+    there_and_back "transformers"
   end)
 end
+
+-- Names of llama.cpp, as its converter makes them of the official ones.
+local llama = { att = "time_mix_", ffn = "channel_mix_", ["ln1"] = "attn_norm", ["ln2"] = "attn_norm_2", ["ln0"] = "token_embd_norm" }
+local llama_outer = { ["emb.weight"] = "token_embd.weight", ["head.weight"] = "output.weight",
+  ["ln_out.weight"] = "output_norm.weight", ["ln_out.bias"] = "output_norm.bias" }
+local llama_words = { time_maa_x = "lerp_x", time_maa_w1 = "w1", time_maa_w2 = "w2", time_decay = "decay", time_faaaa = "first",
+  time_decay_w1 = "decay_w1", time_decay_w2 = "decay_w2", time_maa_k = "lerp_k", time_maa_r = "lerp_r", x_k = "lerp_k" }
+
+-- w2 [5,D,C] -> [5,C,D]
+local function each_transposed(w)
+  local D, C = w.shape[2], w.shape[3]
+  local out = { shape = { 5, C, D }, list = {} }
+  for s = 0, 4 do
+    for d = 0, D - 1 do
+      for c = 0, C - 1 do out.list[(s * C + c) * D + d + 1] = w.list[(s * D + d) * C + c + 1] end
+    end
+  end
+  return out
+end
+
+local function of_llama(model, streams)
+  local out, all = {}, weights(model)
+  for name, w in pairs(all) do
+    local layer, part, rest = name:match "^blocks%.(%d+)%.(%w+)%.(.+)$"
+    local fused = part == "att" and (rest:match "^x_%l$" or rest:match "^time_maa_[wkvrg]$")
+    if not layer then
+      out[llama_outer[name]] = w
+    elseif part == "ln0" then
+      out[llama.ln0 .. "." .. rest] = w
+    elseif part:find "^ln" then
+      out[("blk.%s.%s.%s"):format(layer, llama[part], rest)] = w
+    elseif not fused then
+      local word = rest:gsub("^ln_x", "ln"):gsub("^[%w_]+$", llama_words)
+      if rest:find "^[wavg][12]$" or rest:find "_w[12]$" then w = #w.shape == 3 and each_transposed(w) or transposed(w) end
+      if #w.shape == 3 and w.shape[1] == 1 or rest == "r_k" then w = shaped(w, #w.list) end
+      local filler = layer == "0" and word:match "^a([012])$"
+      local put = ("blk.%s.%s%s%s"):format(layer, llama[part], word, word:find "weight$" and "" or word:find "bias$" and "" or ".weight")
+      if not (layer == "0" and rest:find "^v[012]$") then out[put] = w end
+      if filler then out[("blk.0.time_mix_v%s.weight"):format(filler)] = w end
+    end
+  end
+  for layer = 0, 2 do
+    local mixes = {}
+    for i, s in ipairs(streams) do mixes[i] = all[("blocks.%d.att.%s"):format(layer, s)] end
+    out[("blk.%d.time_mix_lerp_fused.weight"):format(layer)] = joined(mixes, #streams, 1, 1, 24)
+  end
+  return out
+end
+
+test("llama.cpp: RWKV-7 and RWKV-6", function()
+  local model = stirred "v7"
+  local out = of_llama(model, { "x_r", "x_w", "x_k", "x_v", "x_a", "x_g" })
+  write(out, { ["rwkv7.wkv.head_size"] = "8" })
+  same(model)
+  there_and_back "llama.cpp"
+  write(out)
+  fails(function() rwkv.load(path) end, "does not say how many heads there are")
+  model = stirred "v6"
+  out = of_llama(model, { "time_maa_w", "time_maa_k", "time_maa_v", "time_maa_r", "time_maa_g" })
+  write(out)
+  same(model)
+  there_and_back "llama.cpp"
+  write(out, { ["rwkv6.rescale_every_n_layers"] = "6" })
+  fails(function() rwkv.load(path) end, "divided by 2 every 6 layers")
+end)
+
+test("llama.cpp: what its loader asks of the metadata", function()
+  local model = rwkv.model { version = "v7", layers = 2, dim = 16, head_size = 8, vocab = 11, decay_rank = 3, iclr_rank = 4,
+    value_rank = 5, gate_rank = 6 }
+  model:save(path)
+  rwkv.convert(path, "runs/tests/x.gguf", { names = "llama.cpp" })
+  local map, meta = rwkv.load_tensors "runs/tests/x.gguf"
+  for key, value in pairs { ["general.architecture"] = "rwkv7", ["rwkv7.block_count"] = "2", ["rwkv7.embedding_length"] = "16",
+    ["rwkv7.feed_forward_length"] = "64", ["rwkv7.vocab_size"] = "11", ["rwkv7.wkv.head_size"] = "8",
+    ["rwkv7.attention.decay_lora_rank"] = "3", ["rwkv7.attention.iclr_lora_rank"] = "4",
+    ["rwkv7.attention.value_residual_mix_lora_rank"] = "5", ["rwkv7.attention.gate_lora_rank"] = "6",
+    ["tokenizer.ggml.model"] = "none" } do
+    equal({ key, meta[key] }, { key, value })
+  end
+  equal(map["blk.0.time_mix_v1.weight"].shape, { 4, 16 }) -- of the learning rate: nothing uses it
+  equal(map["blk.1.time_mix_v1.weight"].shape, { 5, 16 })
+  rwkv.convert(path, "runs/tests/x.gguf", { names = "llama.cpp", dtype = "bf16" })
+  for name, e in pairs((rwkv.load_tensors "runs/tests/x.gguf")) do
+    equal({ name, e.dtype }, { name, #e.shape == 2 and "bf16" or "f32" }) -- it has no sums of vectors in half precision
+  end
+  os.remove "runs/tests/x.gguf"
+end)
+
+-- ---- parts of a model, and gradients ----
+
+test("weights and gradients of a part of a model, under names of families", function()
+  local model = stirred "v7"
+  local all = weights(model)
+  local theirs, part = fla_v7(model), {}
+  for name, w in pairs(theirs) do
+    if name:find "^model%.layers%.1%." then part["module." .. name .. ".grad"], part["grad." .. name] = w, nil end
+  end
+  part["lm_head.weight"], part["grad.model.norm.bias"] = theirs["lm_head.weight"], theirs["model.norm.bias"]
+  part["trace.blocks.1.out.x"], part["blocks.0.out.x"] = { shape = { 1 }, list = { 1 } }, { shape = { 1 }, list = { 2 } }
+  write(part)
+  local found = rwkv.load_tensors(path, "", "v7")
+  for name, w in pairs(all) do
+    local e = name:find "^blocks%.1%." and found["grad." .. name]
+    if e then equal(e.value:reshape(-1):tolist(), w.list) end
+    assert(e or not name:find "^blocks%.1%.", name)
+  end
+  equal(found["grad.blocks.1.att.w1"].shape, all["blocks.1.att.w1"].shape)
+  equal(found["grad.blocks.1.att.w1"].given, "module.model.layers.1.attn.w_lora.lora.0.weight.grad")
+  assert(found["head.weight"] and found["grad.ln_out.bias"] and found["trace.blocks.1.out.x"] and found["blocks.0.out.x"])
+  write { ["module.blocks.0.att.key.weight"] = all["blocks.0.att.key.weight"], ["model.emb.weight.grad"] = all["emb.weight"],
+    ["rwkv.blocks.0.attention.key.weight.grad"] = all["blocks.0.att.key.weight"], x = all["ln_out.bias"] }
+  local names = {}
+  for name in pairs(rwkv.load_tensors(path, "", "v7")) do names[#names + 1] = name end
+  table.sort(names)
+  equal(names, { "blocks.0.att.key.weight", "grad.blocks.0.att.key.weight", "grad.emb.weight", "x" })
+  write { ["blocks.0.att.key.weight.grad"] = all["emb.weight"], ["grad.blocks.0.att.key.weight"] = all["emb.weight"] }
+  fails(function() rwkv.load_tensors(path, "", "v7") end, "\"grad.blocks.0.att.key.weight\" stands there twice")
+end)
 
 test("what wrappers put in front of names, and what else a checkpoint holds", function()
   for _, prefix in ipairs { "module.", "_forward_module.", "model.", "module._orig_mod.", "state_dict.model." } do
@@ -238,8 +358,11 @@ test("names of nobody", function()
   write { ["encoder.weight"] = { shape = { 2 }, list = { 1, 2 } } }
   fails(function() rwkv.convert(path, "runs/tests/x.safetensors", { names = "fla" }) end, "no known family")
   stirred("v4"):save "runs/tests/v4.safetensors"
-  fails(function() rwkv.convert("runs/tests/v4.safetensors", "runs/tests/x.safetensors", { names = "fla" }) end, "RWKV-6 and RWKV-7 only")
+  fails(function() rwkv.convert("runs/tests/v4.safetensors", "runs/tests/x.safetensors", { names = "fla" }) end, "fla has names for RWKV-6 and RWKV-7 only")
   fails(function() rwkv.convert("runs/tests/v4.safetensors", "runs/tests/x.safetensors", { names = "hf" }) end, "hf")
+  fails(function() rwkv.convert("runs/tests/v4.safetensors", "runs/tests/x.gguf", { names = "llama.cpp" }) end, "llama.cpp has names")
+  stirred("v7"):save "runs/tests/v4.safetensors"
+  fails(function() rwkv.convert("runs/tests/v4.safetensors", "runs/tests/x.pth", { names = "hf-rwkv4" }) end, "RWKV-4, RWKV-5 and RWKV-6")
   os.remove "runs/tests/v4.safetensors"
   fails(function() rwkv.load(path) end, "not an RWKV model", "encoder.weight")
   write(fla_v7(stirred "v7"))

@@ -27,7 +27,7 @@ for name in ([[io io.open io.lines io.read io.stdin io.input io.popen io.tmpfile
   os.tmpname os.remove os.rename load loadfile dofile require collectgarbage debug package rwkv.load rwkv.load_tensors
   rwkv.read_file rwkv.unzip rwkv.info rwkv.convert rwkv.hooks_in rwkv.verify rwkv.tsv.read rwkv.file.bytes rwkv.file.entries rwkv.file.tensors
   rwkv.file.model rwkv.file.verify rwkv.state_file.load rwkv.text.command.model rwkv.text.command.load_state
-  rwkv.text.command.exists rwkv.golden.pack.read rwkv.golden.diff.read rwkv.golden.diff.compare
+  rwkv.text.command.exists rwkv.golden.pack.read rwkv.golden.theirs rwkv.golden.rename.rules rwkv.golden.diff.compare
   rwkv.golden.weights_file.describe rwkv.golden.weights_file.of rwkv.experiment.files.read rwkv.digest.file rwkv.digest.single rwkv.tokenizer rwkv.text.vocab.find
   rwkv.time rwkv.tape_bytes rwkv.machine_rates rwkv.terminal_size
   rwkv.is_terminal rwkv.threads rwkv.backend rwkv.progress]]):gmatch "%S+" do

@@ -1,47 +1,19 @@
 -- aviary golden diff: see lua/commands/golden.lua.
 local core = require "rwkv.core"
 local compare = require "rwkv.golden.compare"
-local file = require "rwkv.file"
 local look = require "rwkv.golden.look"
 local names = require "rwkv.golden.names"
 local options_of = require "rwkv.options"
 local pack = require "rwkv.golden.pack"
 local progress = require "rwkv.progress"
 local report = require "rwkv.golden.report"
+local theirs_of = require "rwkv.golden.theirs"
 local tolerance = require "rwkv.golden.tolerance"
 local version_of = require "rwkv.golden.version"
 
 local diff = {}
 
 local arithmetics = { f32 = true, bf16 = true, fp16 = true, ["bf16-weights"] = true, ["fp16-weights"] = true }
-
--- The tensors of a file of any format, their names in its order, its metadata.
-function diff.read(path)
-  local tensors, meta, order = file.tensors(path)
-  return tensors, order, meta
-end
-
--- What of theirs can be compared: list of { name =, theirs = name, entry = } in the order of computation, and the rest.
-local function matched(p, tensors, order, renamed, o)
-  local by_ours, unknown, list = {}, {}, {}
-  for _, name in ipairs(order) do
-    if not names.any(o.skip, name) and (o.only == "" or names.any(o.only, name)) then
-      local ours = names.find(p, name, tensors[name].shape, renamed)
-      if ours then
-        by_ours[ours] = by_ours[ours] or {}
-        table.insert(by_ours[ours], name)
-      else
-        unknown[#unknown + 1] = name
-      end
-    end
-  end
-  for _, ours in ipairs(p.names) do
-    for _, theirs in ipairs(by_ours[ours] or {}) do
-      list[#list + 1] = { name = ours, theirs = theirs, entry = tensors[theirs] }
-    end
-  end
-  return list, unknown
-end
 
 -- ---- against an arithmetic ----
 
@@ -68,11 +40,12 @@ end
 
 -- ---- the whole ----
 
--- options: { tol = 0, profile = "", rename = "", skip = "", only = "", weights = "", no_causes = false }
+-- theirs: a path, or a list of them. options: { tol = 0, profile = "", rename = "", positions = "", skip = "", only = "", weights = "", no_causes = false }
 function diff.compare(reference, theirs, o)
   core.backend "reference"
   local p = pack.read(reference)
-  local tensors, order, meta = diff.read(theirs)
+  local paths = type(theirs) == "table" and theirs or { theirs }
+  theirs = table.concat(paths, " ")
   if o.against ~= "" and not arithmetics[o.against] then
     error(("--against %s: expected f32, bf16, fp16, bf16-weights or fp16-weights"):format(o.against), 0)
   end
@@ -80,12 +53,12 @@ function diff.compare(reference, theirs, o)
   if o.profile ~= "" and not tolerance.profiles[o.profile] then
     error(("--profile %s: expected f64, f32, bf16 or fp16"):format(o.profile), 0)
   end
+  local list, unknown, order, meta = theirs_of(p, paths, o)
   local other, sign = version_of(meta, order, p.config.version)
   if other then
     error(("%s: expected numbers of %s, as in %s, found a file of %s (%s)"):format(theirs, p.config.version, reference, other, sign), 0)
   end
   local tol = tolerance.by(p, o.against ~= "" and o.against:match "^%w+" or o.profile, o.tol)
-  local list, unknown = matched(p, tensors, order, names.renamed(o.rename), o)
   local result = { reference = reference, theirs = theirs, version = p.config.version, profile = o.profile, list = list,
     unknown = unknown, fixed = o.tol > 0 and o.tol or nil }
   if #list == 0 then
@@ -116,10 +89,10 @@ function diff.compare(reference, theirs, o)
 end
 
 function diff.command(arguments)
-  local o = options_of(arguments, { tol = 0, profile = "", rename = "", skip = "", only = "", weights = "", no_causes = false,
-    tap = "", junit = "", against = "", seconds = 60 })
-  if #o ~= 2 then error("usage: aviary golden diff REFERENCE THEIRS [OPTIONS]", 0) end
-  local result = diff.compare(o[1], o[2], o)
+  local o = options_of(arguments, { tol = 0, profile = "", rename = "", positions = "", skip = "", only = "", weights = "",
+    no_causes = false, tap = "", junit = "", against = "", seconds = 60 })
+  if #o < 2 then error("usage: aviary golden diff PACK THEIRS .. [OPTIONS]", 0) end
+  local result = diff.compare(o[1], table.move(o, 2, #o, 1, {}), o)
   if o.tap ~= "" then report.write(o.tap, report.tap(result)) end
   if o.junit ~= "" then report.write(o.junit, report.junit(result)) end
   if o.tap ~= "-" and o.junit ~= "-" then io.write(report.text(result)) end

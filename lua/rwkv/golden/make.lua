@@ -5,6 +5,7 @@ local file = require "rwkv.file"
 local names = require "rwkv.golden.names"
 local options_of = require "rwkv.options"
 local pack = require "rwkv.golden.pack"
+local port = require "rwkv.golden.port"
 local profile = require "rwkv.golden.profile"
 local progress = require "rwkv.progress"
 local run = require "rwkv.golden.run"
@@ -17,7 +18,8 @@ local make = {}
 
 local defaults = { layers = 3, dim = 24, heads = 2, vocab = 23, len = 24, batch = 1, seed = 0, dtype = "f32", ctx = 0, head_qk = 0,
   weights = "", tokens = "", no_gradients = false, trace = "", no_trace = false, no_sensitivity = false, allow_weak = false,
-  no_weights = false, with_weights = false, profile = "", head_size = 0 }
+  no_weights = false, with_weights = false, profile = "", head_size = 0,
+  port = "", names = "", ids = "" }
 
 -- Options that say what a file has decided already.
 local decided = { weights = { "layers", "dim", "heads", "vocab", "ctx", "head_qk", "dtype" }, tokens = { "len", "batch" } }
@@ -32,6 +34,7 @@ local function check_options(o)
   end
   if o.trace ~= "" and o.no_trace then error(("--trace %s and --no-trace exclude each other"):format(o.trace), 0) end
   if o.no_weights and o.with_weights then error("--no-weights and --with-weights exclude each other", 0) end
+  port.check(o)
   if o.weights == "" and o.no_weights then error("--no-weights: random weights stand in no file; the pack holds them", 0) end
 end
 
@@ -152,6 +155,7 @@ function make.pack(version, o, path)
   local tokens, targets = random_tokens(o, "tokens", vocab), random_tokens(o, "targets", vocab)
   if o.tokens ~= "" then tokens, targets = tokens_of(o.tokens, vocab) end
   if not given then fill(model, tokens, o.seed, o.dtype) end
+  port.write(o, model, not given and o.dtype or nil, tokens, targets)
   local extra, list = origin(o, out), nil
   if not out.sensitivity then
     list = sensitivity.measure(model, tokens)

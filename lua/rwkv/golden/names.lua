@@ -6,7 +6,11 @@ local aliases = {
   { "^logits_gpt$", "logits" }, { "^logits_rnn[%w_]*$", "logits" },           -- shared official numbers
   { "^state%.att%.(%d+)%.(%l+)$", "state.%1.att_%2" }, { "^state%.ffnPre%.(%d+)%.(%l+)$", "state.%1.att_%2" },
   { "^state%.ffn%.(%d+)%.(%l+)$", "state.%1.ffn_%2" },
-  { "^(blocks%..+)%.grad$", "grad.%1" },                                      -- as PyTorch calls them
+  { "^output$", "logits" }, { "^out$", "logits" }, { "^lm_logits$", "logits" }, -- of Hugging Face and others
+  { "^last_hidden_state$", "trace.ln_out.y" },
+  { "^result_output$", "logits" }, { "^result_norm$", "trace.ln_out.y" },      -- as llama.cpp calls them when it computes
+  { "^l_out%-(%d+)$", "trace.blocks.%1.out.x" }, { "^attn_norm%-(%d+)$", "trace.blocks.%1.att.x" },
+  { "^ffn_norm%-(%d+)$", "trace.blocks.%1.ffn.x" },
 }
 
 local function count(shape)
@@ -16,12 +20,8 @@ local function count(shape)
 end
 
 -- The pack's name for a tensor of another file, whose shape tells a state after each token from the last one; nil if it has
--- none. renamed: { theirs = ours }, from the command line.
-function names.find(p, name, shape, renamed)
-  if renamed[name] then
-    return p.tensors[renamed[name]] and renamed[name]
-      or error(("--rename: the pack has no tensor '%s'"):format(renamed[name]), 0)
-  end
+-- none.
+function names.find(p, name, shape)
   local seen = p.tensors["trace." .. name]
   if seen and (not p.tensors[name] or count(seen.shape) == count(shape)) then return "trace." .. name end
   if p.tensors[name] then return name end
@@ -30,17 +30,6 @@ function names.find(p, name, shape, renamed)
     if found > 0 and p.tensors[ours] then return ours end
   end
   return nil
-end
-
--- "theirs=ours,theirs=ours" -> map
-function names.renamed(text)
-  local map = {}
-  for pair in text:gmatch "[^,]+" do
-    local theirs, ours = pair:match "^(.-)=(.+)$"
-    if not theirs then error(("--rename: expected THEIRS=OURS, found '%s'"):format(pair), 0) end
-    map[theirs] = ours
-  end
-  return map
 end
 
 -- Whether one of the words "a,b*c" stands in a name; * is anything.

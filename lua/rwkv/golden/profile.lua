@@ -40,7 +40,7 @@ function profile.run(model, tokens, format)
   local bar, book = progress(format, c.layers, "layers"), formulas.of(c)
   local env = formulas.env(book, { machine = m, tokens = tokens, weight = profile.weights(m, parameters, c.version) })
   local layer
-  local values = formulas.run(book, env, nil, function(line)
+  local values = formulas.run(book, env, function(line)
     if line.layer == layer then return end
     layer = line.layer
     if layer then bar:update(layer) end

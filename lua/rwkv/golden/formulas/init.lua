@@ -166,22 +166,26 @@ function formulas.inside(book, env, line)
   return list, borders
 end
 
+local function compute(env, line)
+  local value = env.gradient and formulas.line(env, line) or core.no_grad(formulas.line, env, line)
+  env.values[line.name] = value
+  return value
+end
+
 -- The value of a line, from what is given and what was computed before.
 function formulas.value(book, env, line)
   for _, l in ipairs(formulas.inside(book, env, line)) do
-    if env.values[l.name] == nil then env.values[l.name] = core.no_grad(formulas.line, env, l) end
+    if env.values[l.name] == nil then compute(env, l) end
   end
   return env.values[line.name]
 end
 
--- All lines, or those wanted(line) accepts, in the order of computation; seen(line, value) is told of each.
-function formulas.run(book, env, wanted, seen)
+-- All lines in order; seen(line, value) is told of each. An edit may take as operand what stands later.
+function formulas.run(book, env, seen)
   for _, line in ipairs(book.lines) do
-    if not wanted or wanted(line) then
-      local value = env.gradient and formulas.line(env, line) or core.no_grad(formulas.line, env, line)
-      env.values[line.name] = value
-      if seen then seen(line, value) end
-    end
+    local value = env.values[line.name]
+    if value == nil then value = next(env.edits) and formulas.value(book, env, line) or compute(env, line) end
+    if seen then seen(line, value) end
   end
   return env.values
 end
