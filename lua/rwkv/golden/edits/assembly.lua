@@ -35,10 +35,26 @@ mistake("first-layer-missing", "the first layer is missing; in RWKV-7 v_first is
   },
   ["ln_out.y"] = { only = function(_, c) return c.layers == 1 end, operands = { first } },
 } })
-mistake("layer-0-weights-everywhere", "every layer is computed with the weights of layer 0", any, {
-  weight = function(name, of) return name:find "^blocks%.[1-9]" and of((name:gsub("%d+", "0", 1))) or nil end,
-  sees = function(c) return c.layers == 1 and "it has one layer" or nil end,
-})
+
+-- The weights of layer g(layer, how many there are) in the place of a layer's own, where that layer has them.
+local function weights_of(id, title, least, g)
+  mistake(id, title, any, {
+    weight = function(name, of, c)
+      local layer, rest = name:match "^blocks%.(%d+)(%..*)$"
+      return layer and not rest:find "ln0" and of(("blocks.%d%s"):format(g(tonumber(layer), c.layers), rest)) or nil
+    end,
+    sees = function(c) return c.layers < least and ("it has less than %d layers"):format(least) or nil end,
+  })
+end
+weights_of("layer-0-weights-everywhere", "every layer is computed with the weights of layer 0", 2, function() return 0 end)
+weights_of("last-layer-weights-everywhere", "every layer is computed with the weights of the last one", 2, function(_, n) return n - 1 end)
+weights_of("layers-reversed", "the layers stand in the opposite order", 2, function(layer, n) return n - 1 - layer end)
+weights_of("layers-alphabetical", "the layers stand in the order of their names: 0, 1, 10, 11, 2 ..", 11, function(layer, n)
+  local names = {}
+  for i = 1, n do names[i] = tostring(i - 1) end
+  table.sort(names)
+  return tonumber(names[layer + 1])
+end)
 
 -- ---- norms, head ----
 

@@ -10,26 +10,28 @@ end
 
 -- ---- where a state is carried ----
 
-local states = { -- of each kind of recurrence, the lines that look at tokens before
-  { "^v[23]$", { "state.att_aa", "state.att_bb", "att.y" } },
-  { "^v4$", { "state.att_aa", "state.att_bb", "state.att_pp", "att.wkv" } },
-  { "^v[56]", { "state.att_kv", "att.wkv" } },
-  { "^v7$", { "state.att_kv" } },
+local states = { -- of each kind of recurrence the lines of its state, and the line that reads the state of the token before
+  { "^v[23]$", { "state.att_aa", "state.att_bb" }, { "att.y" } },
+  { "^v4$", { "state.att_aa", "state.att_bb", "state.att_pp" }, { "att.wkv" } },
+  { "^v[56]", { "state.att_kv" }, { "att.wkv" } },
+  { "^v7$", { "state.att_kv" }, {} },
 }
-local function edits(keys, edit)
+local shifts = { "att.prev", "ffn.prev" }
+
+local function edits(edit, ...) -- of all these lists of lines
   local map = {}
-  for _, key in ipairs(keys) do map[key] = edit end
+  for _, keys in ipairs { ... } do
+    for _, key in ipairs(keys) do map[key] = edit end
+  end
   return map
 end
 
--- An entry for each kind of recurrence; shifts: lines of token shifts that are edited too.
-local function of_state(id, title, edit, sees, shifts)
+-- An entry for each kind of recurrence: an edit of the lines of its state, of the one that reads it, of other lines.
+local function of_state(id, title, sees, edit, reading, others)
   for _, e in ipairs(states) do
-    local keys = table.move(e[2], 1, #e[2], 1, {})
-    mistake(id, title, e[1], { edits = edits(table.move(shifts or {}, 1, shifts and #shifts or 0, #keys + 1, keys), edit), sees = sees })
+    mistake(id, title, e[1], { edits = edits(edit, e[2], reading and e[3] or {}, others or {}), sees = sees })
   end
 end
-local both = { "att.prev", "ffn.prev" }
 
 -- The operands of a line with those that go over time, [B,T,..], changed by g.
 local function over_time(c, g, ...)
@@ -60,14 +62,14 @@ end
 for _, n in ipairs { 1, 2, 3, 4, 8, 16, 32, 64, 128 } do
   local every, when = n > 1 and "-every-" .. n or "", n > 1 and ("every %d tokens"):format(n) or "before every token"
   local sees = longer_than(n)
-  of_state("state-lost" .. every, ("the state is zero again %s"):format(when), restarted(n), sees)
-  of_state("all-lost" .. every, ("the state and both token shifts are zero again %s"):format(when), restarted(n), sees, both)
+  of_state("state-lost" .. every, ("the state is zero again %s"):format(when), sees, restarted(n), true)
+  of_state("all-lost" .. every, ("the state and both token shifts are zero again %s"):format(when), sees, restarted(n), true, shifts)
   local function shift(id, what, keys)
-    mistake(id .. every, ("%s zero again %s"):format(what, when), "^v", { edits = edits(keys, restarted(n)), sees = sees })
+    mistake(id .. every, ("%s zero again %s"):format(what, when), "^v", { edits = edits(restarted(n), keys), sees = sees })
   end
   shift("shift-lost-att", "the token shift of time mixing is", { "att.prev" })
   shift("shift-lost-ffn", "the token shift of channel mixing is", { "ffn.prev" })
-  shift("shift-lost", "both token shifts are", both)
+  shift("shift-lost", "both token shifts are", shifts)
 end
 
 -- ---- from another sequence ----
@@ -78,9 +80,9 @@ local one_long = { around = function(f, m, c, ...)
 end }
 local function single(c) return c.B == 1 and "it has one sequence" or nil end
 local goes_on = "%s go on from the sequence before in the batch instead of from zero"
-of_state("state-of-sequence-before", goes_on:format "states and token shifts", one_long, single, both)
-of_state("sums-of-sequence-before", goes_on:format "states, but not token shifts,", one_long, single)
-mistake("shift-of-sequence-before", goes_on:format "token shifts, but not states,", "^v", { edits = edits(both, one_long), sees = single })
+of_state("state-of-sequence-before", goes_on:format "states and token shifts", single, one_long, true, shifts)
+of_state("sums-of-sequence-before", goes_on:format "states, but not token shifts,", single, one_long, true)
+mistake("shift-of-sequence-before", goes_on:format "token shifts, but not states,", "^v", { edits = edits(one_long, shifts), sees = single })
 
 mistake("begins-with-token-0", "a token 0 is read first, and what it gives is dropped", "^v", {
   tokens = function(tokens)
@@ -94,38 +96,50 @@ mistake("begins-with-token-0", "a token 0 is read first, and what it gives is dr
 
 -- ---- the state between tokens ----
 
--- The recurrence with another rule for what goes on (c.kept of the lines).
-local function kept(g)
-  return { around = function(f, m, c, ...)
-    local inner = c.kept
-    local function changed(new, t, old) return g(inner(new, t, old), t, old, c) end
-    return f(m, setmetatable({ kept = changed }, { __index = c }), ...)
-  end }
-end
-
-local function border(t, n, c) return t % n == 0 and t < c.T end
-local function turned_at(n)
-  return kept(function(new, t, _, c) return border(t, n, c) and new:transpose(3, 4) or new end)
-end
--- RWKV-7 reads the state after the token, which is turned only after that: turned back for the reading.
-local function read_before_turning(n)
-  return { around = function(f, m, c, r, S)
-    local mask, N = {}, r:size(3) // c.heads
-    for t = 1, c.T do mask[t] = { border(t, n, c) and 1 or 0 } end
-    local back = S:reshape(-1, N, N):transpose(2, 3):reshape(S:shape())
-    return f(m, c, r, core.where(core.tensor(mask), back, S))
-  end }
-end
+local function border(t, n) return t % n == 0 end
 
 for _, n in ipairs { 1, 2, 3, 4, 8, 16, 32, 64, 128 } do
-  local id, sees = ("state-transposed-every-%d"):format(n), longer_than(n)
-  local title = n == 1 and "the state is transposed after every token" or ("the state is transposed every %d tokens, between calls"):format(n)
-  mistake(id, title, "^v[56]", { edits = { ["state.att_kv"] = turned_at(n) }, sees = sees })
-  mistake(id, title, "^v7$", { edits = { ["state.att_kv"] = turned_at(n), ["att.wkv"] = read_before_turning(n) }, sees = sees })
-  if n > 1 then
-    local skipped = kept(function(new, t, old) return t % n == 0 and old or new end)
-    of_state(("chunk-border-missing-every-%d"):format(n), ("the last token of every %d is not absorbed by the state"):format(n), skipped, sees)
-  end
+  local edit = { around = function(f, m, c, ...)
+    local function carry(S, t) return border(t - 1, n) and c.carry(S, t):transpose(3, 4) or c.carry(S, t) end
+    return f(m, setmetatable({ carry = carry }, { __index = c }), ...)
+  end }
+  mistake(("state-transposed-every-%d"):format(n), n == 1 and "the state is transposed after every token"
+    or ("the state is transposed every %d tokens, between calls"):format(n), "^v[5-7]",
+    { edits = edits(edit, { "state.att_kv", "att.wkv" }), sees = longer_than(n) })
+end
+
+-- ---- borders of chunks, off by one ----
+
+local function picked(x, positions)
+  local rows = {}
+  for i, t in ipairs(positions) do rows[i] = x:slice(2, t, t) end
+  return #rows == 1 and rows[1] or core.concat(rows, 2)
+end
+
+-- The last token of every n is absorbed no time, or twice: as the first of the next piece once more.
+local function absorbed(times, n)
+  return { around = function(f, m, c, ...)
+    local read, after = {}, {} -- positions that are read, and up to which of these each state comes
+    for t = 1, c.T do
+      for _ = 1, border(t, n) and (times == 0 or t < c.T) and times or 1 do read[#read + 1] = t end
+      after[t] = #read
+    end
+    return picked(f(m, c, over_time(c, function(x) return picked(x, read) end, ...)), after)
+  end }
+end
+local function two_before(n) -- prev
+  return { after = function(prev, m, c, x)
+    local mask = {}
+    for t = 1, c.T do mask[t] = { t > 1 and border(t - 1, n) and 1 or 0 } end
+    return core.where(core.tensor(mask), m.before(m.before(x)), prev)
+  end }
+end
+for _, n in ipairs { 2, 3, 4, 8, 16, 32, 64, 128 } do
+  local every, sees = "-every-" .. n, longer_than(n)
+  of_state("chunk-border-missing" .. every, ("the last token of every %d is not absorbed by the state"):format(n), sees, absorbed(0, n))
+  of_state("chunk-border-twice" .. every, ("the last token of every %d is absorbed by the state twice"):format(n), sees, absorbed(2, n))
+  mistake("shift-border-late" .. every, ("after every %d tokens the token shift is of the token two before"):format(n), "^v",
+    { edits = edits(two_before(n), shifts), sees = sees })
 end
 
 -- ---- decay of another token ----

@@ -28,8 +28,10 @@ local function next_one(i, n) return i % n + 1 end
 local function one_before(i, n) return (i - 2) % n + 1 end
 
 view("sequences-exchanged", "the sequences of the batch stand in the opposite order", reordered(1, backwards), sequences)
-view("sequences-rolled", "each sequence of the batch stands in the place of the one after", reordered(1, one_before),
-  at_least("B", 3, "sequences"))
+local rolled = reordered(1, one_before)
+view("sequences-rolled", "each sequence of the batch stands in the place of the one after", function(x)
+  return x:size(1) > 2 and rolled(x) or x -- two would be exchanged
+end, at_least("B", 3, "sequences"))
 view("time-major", "the numbers are in the order [T,B,..] instead of [B,T,..]", function(x) return x:transpose(1, 2) end, function(c)
   return sequences(c) or positions(c)
 end)

@@ -107,34 +107,35 @@ mistake("fp16-clamped", "the residual stream, keys and hidden channels are cut o
 
 local state_lines = { "state.att_aa", "state.att_bb", "state.att_pp", "state.att_kv" }
 local places = { -- name, what, versions, lines
-  { "log-decay", "the log-decay", "^v[2-7]", { "att.w" } },
-  { "norm", "what the norm after the recurrence gives", grouped, { "att.norm" } },
-  { "layer-norm", "what the layer norms give", any, layer_norms },
-  { "residual", "the residual stream", any, { "mid.x", "out.x" } },
-  { "logits", "the logits", any, { "logits" } },
-  { "key", "the key", "^v[2-6]", { "att.k" } }, -- of v1 it is an exponential, too large for fp16
-  { "key", "the key as projected", v7, { "att.k0" } },
-  { "value", "the value", "^v[1-6]", { "att.v" } },
-  { "value", "the value as projected", v7, { "att.v0" } },
-  { "receptance", "the receptance", any, { "att.r" } },
-  { "wkv", "what the recurrence gives", "^v[1-3]$", { "att.y" } },
-  { "wkv", "what the recurrence gives", "^v[4-7]", { "att.wkv" } },
+  { "log-decay", "the log-decay is", "^v[2-7]", { "att.w" } },
+  { "norm", "what the norm after the recurrence gives is", grouped, { "att.norm" } },
+  { "layer-norm", "what the layer norms give is", any, layer_norms },
+  { "residual", "the residual stream is", any, { "mid.x", "out.x" } },
+  { "logits", "the logits are", any, { "logits" } },
+  { "key", "the key is", "^v[2-6]", { "att.k" } }, -- of v1 it is an exponential, too large for fp16
+  { "key", "the key as projected is", v7, { "att.k0" } },
+  { "value", "the value is", "^v[1-6]", { "att.v" } },
+  { "value", "the value as projected is", v7, { "att.v0" } },
+  { "receptance", "the receptance is", any, { "att.r" } },
+  { "wkv", "what the recurrence gives is", "^v[1-3]$", { "att.y" } },
+  { "wkv", "what the recurrence gives is", "^v[4-7]", { "att.wkv" } },
 }
 for _, name in ipairs { "bf16", "fp16" } do
   local dtype = name == "fp16" and "f16" or name
   local function rounded(x) return x:round(dtype) end
   local function place(where, what, of, keys, edit)
-    mistake(("rounded-%s-%s"):format(name, where), ("%s is rounded to %s"):format(what, name), of, keys, edit)
+    mistake(("rounded-%s-%s"):format(name, where), ("%s rounded to %s"):format(what, name), of, keys, edit)
   end
   for _, e in ipairs(places) do place(e[1], e[2], e[3], e[4], { after = rounded }) end
-  place("decay", "the decay, e^w,", "^v[2-7]", state_lines, { around = function(f, m, c, w, ...)
+  place("decay", "the decay, e^w, is", "^v[2-7]", state_lines, { around = function(f, m, c, w, ...)
     return f(m, c, rounded(w:exp()):log(), ...)
   end })
-  place("state", "the state, after every token,", name == "bf16" and "^v[2-7]" or "^v[4-7]", state_lines, { -- e^k is too large for fp16
+  place("state", "the state is, after every token,", name == "bf16" and "^v[2-7]" or "^v[4-7]", state_lines, { -- e^k is too large for fp16
     around = function(f, m, c, ...)
-      local function kept(...) return rounded(c.kept(...)) end
-      return f(m, setmetatable({ kept = kept }, { __index = c }), ...)
-    end })
+      local function carry(S, t) return rounded(c.carry(S, t)) end
+      return f(m, setmetatable({ carry = carry }, { __index = c }), ...)
+    end,
+    after = rounded })
 end
 
 return list

@@ -15,7 +15,7 @@ local function sums(m, c, w, e, v) -- a and b after each token
   for t = 1, e:size(2) do
     local now = at(e, t)
     if t > 1 then a, b = c.carry(a, t), c.carry(b, t) end
-    a, b = c.kept(f(f(lambda * a) + f(now * at(v, t))), t, a), c.kept(f(f(lambda * b) + now), t, b)
+    a, b = f(f(lambda * a) + f(now * at(v, t))), f(f(lambda * b) + now)
     as[t], bs[t] = a, b
   end
   return time.stack(as), time.stack(bs)
@@ -50,7 +50,7 @@ local function absorbed(m, c, w, k, v)
     local kt, now = at(k, t), f(p + w)
     local q = now:maximum(kt)
     local e1, e2 = f(f(now - q):exp()), f(f(kt - q):exp())
-    a, b, p = c.kept(f(f(e1 * a) + f(e2 * at(v, t))), t, a), c.kept(f(f(e1 * b) + e2), t, b), c.kept(q, t, p)
+    a, b, p = f(f(e1 * a) + f(e2 * at(v, t))), f(f(e1 * b) + e2), q
     as[t], bs[t], ps[t] = a, b, p
   end
   return time.stack(as), time.stack(bs), time.stack(ps)

@@ -26,7 +26,6 @@ local function conventions(config)
   c.eps = { layer = 1e-5, group = c.version == "v6b" and 1e-5 or 64e-5, key = 1e-12, sums = c.version == "v2" and 1e-16 or 1e-8 }
   function c.split(x) return x:reshape(x:size(1), x:size(2), c.heads, -1) end -- [B,T,A] -> [B,T,H,N]
   function c.join(x) return x:reshape(x:size(1), x:size(2), -1) end
-  function c.kept(new) return new end -- (new, t, old): the state that goes on after token t, from 1; old: the one before it
   function c.carry(S) return S end -- (S, t): the state of token t - 1 as token t finds it; t from 2 on
   return c
 end

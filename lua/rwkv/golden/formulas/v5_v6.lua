@@ -20,8 +20,7 @@ local function state(m, c, w, k, v)
   local W = not fixed and c.split(f(w:exp()))
   for t = 1, k:size(2) do
     local a = f(column(at(K, t)) * row(at(V, t)))
-    S = S and c.carry(S, t)
-    S = c.kept(S and f(a + f((fixed or column(at(W, t))) * S)) or a, t, S)
+    S = S and f(a + f((fixed or column(at(W, t))) * c.carry(S, t))) or a
     states[t] = S
   end
   return time.stack(states)

@@ -31,11 +31,10 @@ local function state(m, c, w, k, v, kappa, a)
   local G = h(R * A) -- what is written where something was removed
   for t = 1, w:size(2) do
     local vk = h(column(at(V, t)) * row(at(K, t)))
-    local new = vk
     S = S and c.carry(S, t)
-    if S and m.exact then new = S * row(at(W, t)) - (S * row(at(R, t))):sum(-1, true) * row(at(G, t)) + vk
-    elseif S then new = f(f(f(S * row(at(W, t))) + f(S:bmm(h(column(h(-at(R, t))) * row(at(G, t)))))) + vk) end
-    S = c.kept(new, t, S)
+    if not S then S = vk
+    elseif m.exact then S = S * row(at(W, t)) - (S * row(at(R, t))):sum(-1, true) * row(at(G, t)) + vk
+    else S = f(f(f(S * row(at(W, t))) + f(S:bmm(h(column(h(-at(R, t))) * row(at(G, t)))))) + vk) end
     states[t] = S
   end
   return time.stack(states)
