@@ -387,7 +387,7 @@ dist: all golden $(BUILD)/launcher
 	@rm -rf $(DIST)
 	@MAKEFLAGS= $(MAKE) -s -o all install BUILD='$(BUILD)' DESTDIR=$(abspath $(DIST)) PREFIX=
 	@echo "pack $(DIST).tar.gz"
-	@sh lua/dist/archive.sh $(DIST) $(BUILD)/launcher $(PACKS:%=$(BUILD)/golden/%.safetensors)
+	@sh lua/dist/archive.sh $(DIST) $(BUILD)/launcher $(PACKS:%=$(BUILD)/golden/small/%.safetensors)
 	@echo "The archive: $(abspath $(DIST)).tar.gz, $$(du -h $(DIST).tar.gz | cut -f 1)"
 
 dist-test: dist

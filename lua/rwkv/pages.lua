@@ -5,7 +5,7 @@ local path_of_this_file = select(2, ...)
 
 local pages = { names = { "tensor.md", "model.md", "training.md", "sequences.md", "files.md", "text.md", "evaluation.md", "hooks.md", "mixers.md", "ablation.md",
   "random.md", "tasks.md", "plot.md", "repl.md", "sandbox.md", "bench.md", "experiments.md", "golden.md",
-  "ci.md" } }
+  "ci.md", "ports.md" } }
 
 -- What the pages call an object, by class; every other name is a tensor's.
 local classes = { model = "model", opt = "optimizer", optimizer = "optimizer", state = "state", rng = "rng", sampler = "sampler",

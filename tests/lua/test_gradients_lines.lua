@@ -231,7 +231,7 @@ end)
 test("the page lists the mistakes of training", function()
   local file <close> = io.open "lua/pages/golden.md"
   local page = file:read "a"
-  for _, e in ipairs(require "rwkv.golden.edits.training") do
+  for _, e in ipairs(require "rwkv.golden.mistakes.training") do
     local n = e.id:match "every%-(%d+)$"
     local id, title = e.id, e.title
     if n and n ~= "1" then id, title = id:gsub("%d+$", "N"), title:gsub(n .. " tokens", "N tokens") end

@@ -1,11 +1,11 @@
--- Every known mistake is an edit of lines (lua/rwkv/golden/edits) that can be made at any size: in one token of one layer with
+-- Every known mistake is an edit of lines (lua/rwkv/golden/mistakes) that can be made at any size: in one token of one layer with
 -- one head as in three sequences; it leaves shapes as they are. In a model that is large enough it changes something. Mistakes of
 -- formulas are seen line by line: of the numbers of a run with the mistake each line gives what it gave there.
 local rwkv = require "rwkv"
 if rwkv.precision ~= "float64" then return end -- as test_golden.lua
 local core = require "rwkv.core"
 local check = require "tests.lua.lib.check"
-local edits = require "rwkv.golden.edits"
+local edits = require "rwkv.golden.mistakes"
 local fill = require "rwkv.golden.weights"
 local formulas = require "rwkv.golden.formulas"
 local machine = require "rwkv.golden.machine"

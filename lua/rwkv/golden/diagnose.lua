@@ -10,7 +10,7 @@
 -- A note is a finding from which their other numbers do not follow: it was written otherwise than it was used.
 local compare = require "rwkv.golden.compare"
 local core = require "rwkv.core"
-local edits = require "rwkv.golden.edits"
+local mistakes = require "rwkv.golden.mistakes"
 local explain = require "rwkv.golden.explain"
 local formulas = require "rwkv.golden.formulas"
 local names = require "rwkv.golden.names"
@@ -83,7 +83,7 @@ local function set_aside(q, book, env, finding, o)
   local name, uses = finding.line.name, false
   for _, border in ipairs(o.borders) do uses = uses or border == name end
   if not uses then return false end
-  local trial = edits.env(book, q.fields, {})
+  local trial = mistakes.env(book, q.fields, {})
   trial.given = copy(env.given)
   trial.given[name] = nil
   trial.values[name] = env.values[name]
@@ -103,7 +103,7 @@ return function(q)
   q.fields = { machine = q.machine, tokens = q.p.tokens, weight = q.weight }
   q.apart = apart
   q.sizes = formulas.env(book, q.fields).c
-  local env, seen = edits.env(book, q.fields, {}), observed(book, q.list)
+  local env, seen = mistakes.env(book, q.fields, {}), observed(book, q.list)
   local findings, notes, right = {}, {}, {}
   local bar = progress("lines", #seen, "tensors")
   for i, o in ipairs(seen) do

@@ -3,7 +3,7 @@
 -- logits are. For those, pairs are told apart by the first position alone, which costs a fraction of a run.
 local choose = require "rwkv.golden.choose"
 local core = require "rwkv.core"
-local edits = require "rwkv.golden.edits"
+local mistakes = require "rwkv.golden.mistakes"
 local formulas = require "rwkv.golden.formulas"
 local narrow = require "rwkv.golden.narrow"
 local progress = require "rwkv.progress"
@@ -24,7 +24,7 @@ end
 
 -- What a list of mistakes makes of a finding's line; from: { fields =, given =, values = of a run without mistakes }.
 local function with(q, finding, list, from)
-  local env, first = edits.env(q.book, from.fields, list), first_touched(q, list)
+  local env, first = mistakes.env(q.book, from.fields, list), first_touched(q, list)
   env.given = from.given
   local lines = formulas.inside(q.book, env, finding.line)
   return core.no_grad(function()
@@ -64,7 +64,7 @@ end
 
 -- The run without mistakes, whose values others begin with.
 local function start(q, finding, from)
-  local env = edits.env(q.book, from.fields, {})
+  local env = mistakes.env(q.book, from.fields, {})
   env.given = from.given
   from.clean, from.values = formulas.value(q.book, env, finding.line), env.values
   return from

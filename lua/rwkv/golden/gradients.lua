@@ -3,10 +3,10 @@ local core = require "rwkv.core"
 local compare = require "rwkv.golden.compare"
 local machine = require "rwkv.golden.machine"
 local formulas = require "rwkv.golden.formulas"
-local mistakes = require "rwkv.golden.edits"
+local mistakes = require "rwkv.golden.mistakes"
 local progress = require "rwkv.progress"
 local scale = require "rwkv.golden.gradient_scale"
-local training = require "rwkv.golden.edits.training"
+local training = require "rwkv.golden.mistakes.training"
 
 local gradients = {}
 

@@ -1,7 +1,7 @@
 -- Looks for what is wrong in numbers that were compared (diff.lua).
 local core = require "rwkv.core"
 local diagnose = require "rwkv.golden.diagnose"
-local edits = require "rwkv.golden.edits"
+local mistakes = require "rwkv.golden.mistakes"
 local formulas = require "rwkv.golden.formulas"
 local machine = require "rwkv.golden.machine"
 local names = require "rwkv.golden.names"
@@ -19,7 +19,7 @@ end
 -- The question that diagnose answers, in an arithmetic.
 local function question(p, book, weights, parameters, list, format, tol, o)
   local m = machine(format)
-  return { p = p, book = book, machine = m, list = list, tol = tol, parameters = parameters, known = edits.of(p.config.version),
+  return { p = p, book = book, machine = m, list = list, tol = tol, parameters = parameters, known = mistakes.of(p.config.version),
     weight = profile.weights(m, weights, p.config.version), seconds = o.seconds }
 end
 

@@ -1,6 +1,6 @@
 -- How far off a tensor may be: what its arithmetic costs, measured, times a factor.
 local compare = require "rwkv.golden.compare"
-local edits = require "rwkv.golden.edits"
+local mistakes = require "rwkv.golden.mistakes"
 local formulas = require "rwkv.golden.formulas"
 local machine = require "rwkv.golden.machine"
 local names = require "rwkv.golden.names"
@@ -42,7 +42,7 @@ function tolerance.here(p, book, weights, format)
   local least = arithmetic_step[format:match "^%w+"]
   if format:find "weights" then of = tolerance.profiles.f32 end
   return function(observation, value, env)
-    local ideal = edits.env(book, fields, {})
+    local ideal = mistakes.env(book, fields, {})
     ideal.given = env.given
     local true_value = formulas.value(book, ideal, observation.line)
     local name, shape = observation.name, value:shape()

@@ -1,6 +1,6 @@
 -- Every version as a list of lines: a name, what it is computed from, how. All that is found out about somebody else's numbers
 -- is found out with it: any line can be computed from any numbers, theirs for instance, in any arithmetic (machine.lua), and
--- a mistake is an edit of a line (../edits). That the lines are right is tested against the reference.
+-- a mistake is an edit of a line (../mistakes). That the lines are right is tested against the reference.
 --   formulas.of(config) -> a book, or nil and why there is none
 --   book.named: by name; book.first: where the first line of a key stands. book.lines: in the order of computation, each { name = "blocks.1.att.w", key = "att.w", layer = 1, operands = { names },
 --     f = function(m, c, operands...) -> value, text = "its formula", tag = "v7.3" in PAPER_NOTES.md }
@@ -110,7 +110,7 @@ local function wrapped(f, around)
   return function(m, c, ...) return around(f, m, c, ...) end
 end
 
--- How a line is computed with the edits (../edits) that are made in its layer: f, operands, what changes the value after.
+-- How a line is computed with the edits (../mistakes) that are made in its layer: f, operands, what changes the value after.
 local function edited(env, line)
   local c, f, operands, after = layer_of(env, line.layer), line.f, line.operands, {}
   for _, edit in ipairs(env.edits[line.key] or {}) do

@@ -1,61 +1,68 @@
--- Known mistakes: what goes wrong in other implementations, each as something the reference can be made to do. The
--- reference is run with the mistake, and its numbers are compared with theirs.
-local core = require "rwkv.core"
-local models = require "rwkv.models"
-local pack = require "rwkv.golden.pack"
-local run = require "rwkv.golden.run"
+-- Known mistakes: what goes wrong in other implementations, each as an edit of the lines (../formulas). An entry:
+--   id       a short name, stable. Several entries may have it: the same mistake, made at another line
+--   title    what was done, and after "instead of" or in brackets what is right
+--   of       a pattern of the versions it can be made in
+--   family   "formula", "assembly", "carrying", "handing over", "numbers" or "training"
+--   edits    { [key of a line] = edit }: an edit is made in every layer that has the line, or in those that only(layer, c) says;
+--              f(m, c, operands...)             in the place of the line's own
+--              around(f, m, c, operands...)     calls the line's own, f(m, c, operands...), with changed operands or sizes
+--              operands = { [i] = name }        other operands, or more of them, named as the line's part names them ("k0",
+--                                               "@value.weight", "/blocks.0.att.v" as it stands), or function(layer, c) -> name,
+--                                               nil to leave it
+--              after(value, m, c, operands...)  changes what the line gives
+--   change   function(c): changes the conventions that lines have in common (c.eps, c.split, c.join)
+--   weight   function(name, of, c) -> tensor, or nil to leave it: another tensor in the place of a parameter; of(name): any one
+--   tokens   function(tokens) -> tokens: what was read in the place of the pack's tokens. Seen by whole runs only
+--   view     function(value, c) -> tensor: how a right tensor [B,T,..] was handed over
+--   names    a pattern of the tensors that a view is of
+--   sees     function(c) -> nil, or why a pack of these sizes cannot show it
+local formulas = require "rwkv.golden.formulas"
 
 local mistakes = {}
 
-local all = {}
-for _, name in ipairs { "every", "v7", "v5_v6", "v4", "v2_v3", "v1" } do
-  table.move(require("rwkv.golden.mistakes." .. name), 1, 1000, #all + 1, all)
+local files = { "frame", "shift", "channel_mix", "time_mix", "v1", "v2_v3", "v4", "v5_v6", "v7", "assembly", "carrying", "handing_over", "numbers" }
+
+local all
+local function load_all()
+  all = {}
+  for _, name in ipairs(files) do
+    for _, e in ipairs(require("rwkv.golden.mistakes." .. name)) do all[#all + 1] = e end
+  end
+  return all
 end
 
 -- Those that can be made in a version.
 function mistakes.of(version)
   local list = {}
-  for _, e in ipairs(all) do if version:find(e.of) then list[#list + 1] = e end end
+  for _, e in ipairs(all or load_all()) do if version:find(e.of) then list[#list + 1] = e end end
   return list
 end
 
--- The state of a hook under the version's name.
-local states = { ["recurrence.S"] = "att_kv", ["recurrence.a"] = "att_aa", ["recurrence.b"] = "att_bb",
-  ["recurrence.m"] = "att_pp" }
-
-local function official(name)
-  local head, layer, state = name:match "^(.*state%.)(%d+)%.(%l+%.%a)$"
-  return head and states[state] and head .. layer .. "." .. states[state] or name
-end
-
--- The reference's numbers for a pack with a mistake made: { name = { value =, shape = } }, without gradients.
--- weights: { name = tensor }, those of the pack.
-function mistakes.numbers(p, weights, mistake)
-  local design, map = { init = "uniform" }, {} -- quickly made; then come the pack's weights
-  for name, value in pairs(p.config) do design[name] = value end
-  for name, value in pairs(weights) do map[name] = value end
-  if mistake.hooks then
-    design.hooks = mistake.hooks(function(d, name)
-      local full = ("blocks.%d.%s"):format(d.layer - 1, name)
-      return map[full] or error(("no weight %s in %s"):format(full, p.path), 0)
-    end)
+-- An environment (formulas.env) in which the mistakes of a list are made. fields: as formulas.env takes them.
+function mistakes.env(book, fields, list)
+  local q = {}
+  for name, value in pairs(fields) do q[name] = value end
+  q.edits = {}
+  for _, mistake in ipairs(list) do
+    for key, edit in pairs(mistake.edits or {}) do
+      q.edits[key] = q.edits[key] or {}
+      table.insert(q.edits[key], edit)
+    end
   end
-  if mistake.weights then
-    core.no_grad(function()
-      mistake.weights(map, design)
-      for name, t in pairs(map) do
-        if t ~= weights[name] then map[name] = t:keep() end
-      end
-    end)
+  for _, mistake in ipairs(list) do if mistake.tokens then q.tokens = mistake.tokens(q.tokens) end end
+  function q.change(c)
+    for _, mistake in ipairs(list) do if mistake.change then mistake.change(c) end end
   end
-  local model = models.model(design)
-  for name, t in pairs(map) do map[name] = { value = t } end
-  pack.fill(model, { tensors = map })
-  for name, e in pairs(map) do map[name] = e.value end
-  local numbers = {}
-  for _, e in ipairs(run(model, p.tokens, { targets = p.targets, gradients = false })) do numbers[official(e.name)] = e end
-  if mistake.view then mistake.view(numbers) end
-  return numbers
+  local env
+  function q.weight(name)
+    for _, mistake in ipairs(list) do
+      local other = mistake.weight and mistake.weight(name, fields.weight, env.c)
+      if other then return other end
+    end
+    return fields.weight(name)
+  end
+  env = formulas.env(book, q)
+  return env
 end
 
 return mistakes

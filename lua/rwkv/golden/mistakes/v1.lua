@@ -1,83 +1,64 @@
--- Mistakes in RWKV-1. What an entry is: every.lua.
+-- Mistakes in RWKV-1. What an entry is: init.lua.
 local core = require "rwkv.core"
-local parts = require "rwkv.golden.mistakes.parts"
 
 local list = {}
-local function hooked(id, title, make) list[#list + 1] = { id = id, title = title, of = "^v1$", hooks = make } end
-local function weighed(id, title, change) list[#list + 1] = { id = id, title = title, of = "^v1$", weights = change } end
+local function edited(id, title, edits)
+  list[#list + 1] = { id = id, title = title, of = "^v1$", family = "formula", edits = edits }
+end
+local function weighed(id, title, weight)
+  list[#list + 1] = { id = id, title = title, of = "^v1$", family = "formula", weight = weight }
+end
 
 -- ---- learned weights of positions ----
 
-weighed("time-w-reversed", "time_w read from the front: distance 0 is its last entry", function(map)
-  for name, t in pairs(map) do
-    if name:find "time_w$" then
-      local columns, n = {}, t:size(2)
-      for i = 1, n do columns[i] = t:slice(2, n + 1 - i, n + 1 - i) end
-      map[name] = core.concat(columns, 2)
-    end
-  end
+weighed("time-w-reversed", "time_w read from the front: distance 0 is its last entry", function(name, of)
+  if not name:find "time_w$" then return nil end
+  local w, columns = of(name), {}
+  local n = w:size(2)
+  for i = 1, n do columns[i] = w:slice(2, n + 1 - i, n + 1 - i) end
+  return core.concat(columns, 2)
 end)
-local function ones(what)
-  return function(map) for name, t in pairs(map) do if name:find(what) then map[name] = t * 0 + 1 end end end
+local function ones(pattern)
+  return function(name, of) return name:find(pattern) and of(name) * 0 + 1 or nil end
 end
 weighed("no-gamma", "time_gamma is missing", ones "time_gamma$")
 weighed("no-time-out", "time_out is missing", ones "time_out$")
-weighed("alpha-beta-swapped", "time_alpha and time_beta are exchanged: alpha is of the earlier token", function(map)
-  local swapped = {}
-  for name, t in pairs(map) do
-    local other = name:find "time_alpha$" and name:gsub("alpha", "beta") or name:find "time_beta$" and name:gsub("beta", "alpha")
-    if other then swapped[other] = t:reshape(map[other]:shape()) end
-  end
-  for name, t in pairs(swapped) do map[name] = t end
+weighed("alpha-beta-swapped", "time_alpha and time_beta are exchanged: alpha is of the earlier token", function(name, of)
+  local other = name:find "time_alpha$" and name:gsub("alpha", "beta") or name:find "time_beta$" and name:gsub("beta", "alpha")
+  return other and of(other):reshape(of(name):shape()) or nil
 end)
 
 -- ---- token shift ----
 
-hooked("shift-halves", "the halves of the token shift are exchanged: the first half of the channels is the token's own", function()
-  local function exchanged() return parts.hook("shift", function(x, prev, _, d) return { x = parts.halves(d, x, prev) } end) end
-  return { shift = exchanged(), ffn_shift = exchanged() }
-end)
+local exchanged = { around = function(f, m, c, x, prev) return f(m, c, prev, x) end }
+edited("shift-halves", "the halves of the token shift are exchanged: the first half of the channels is the token's own",
+  { ["att.z"] = exchanged, ["ffn.z"] = exchanged })
 
 -- ---- time mixing: a sum over the keys and values so far ----
 
-local function linear(W, d, what, x)
-  return x:linear(W(d, ("attn.%s.weight"):format(what)), W(d, ("attn.%s.bias"):format(what)))
+-- The learned weights of the tokens up to t for token t, [1,t,A].
+local function weights_of(c, t, w, alpha, beta)
+  local by_head = w:slice(2, c.ctx - t + 1, c.ctx) * alpha:reshape(-1, c.ctx):slice(2, 1, t) * beta:reshape(-1, c.ctx):slice(2, t, t)
+  local channels = by_head:transpose(1, 2):reshape(t, -1, 1) + core.zeros(1, 1, c.head_size)
+  return channels:reshape(1, t, -1)
 end
 
--- What the t-th token gives to all tokens so far, w alpha beta [H,t].
-local function weights_of(W, d, t)
-  local w = W(d, "attn.time_w")
-  local ctx = w:size(2)
-  return w:slice(2, ctx - t + 1, ctx) * W(d, "attn.time_alpha"):reshape(d.H, ctx):slice(2, 1, t)
-    * W(d, "attn.time_beta"):reshape(d.H, ctx):slice(2, t, t)
-end
-
--- change = { clamp =, below =, receptance =, gamma_first = }; below(e, w): what the denominator sums
-local function time_mix(id, title, change)
-  hooked(id, title, function(W)
-    local kept = {}
-    return { time_mix = parts.hook("time_mix", function(x, _, d)
-      local s = kept[d.layer] or { x = core.zeros(x:shape()), t = 0 }
-      local z = parts.halves(d, s.x, x)
-      local k = linear(W, d, "key", z)
-      local e = (change.clamp and change.clamp(k) or k:clamp(-60, 30)):exp():reshape(d.B, 1, d.H, d.N)
-      local ev = e * linear(W, d, "value", z):reshape(d.B, 1, d.H, d.N)
-      local t = s.t + 1
-      local es, evs = s.e and core.concat({ s.e, e }, 2) or e, s.ev and core.concat({ s.ev, ev }, 2) or ev
-      local w = weights_of(W, d, t):transpose(1, 2):reshape(1, t, d.H, 1)
-      local y = ((evs * w):sum(2) / (change.below and change.below(es, w) or es):sum(2)):reshape(d.B, 1, d.A)
-      kept[d.layer] = { x = x:keep(), t = t, e = es:keep(), ev = evs:keep() }
-      local r = (change.receptance or parts.sigmoid)(linear(W, d, "receptance", z))
-      local gamma = W(d, "attn.time_gamma"):slice(1, t, t):reshape(1)
-      if change.gamma_first then return linear(W, d, "output", r * y * gamma) end
-      return linear(W, d, "output", r * y) * gamma
-    end) }
-  end)
-end
-time_mix("denominator-weighted", "the denominator is weighted with time_w, alpha and beta too; it is the sum of the keys alone",
-  { below = function(e, w) return e * w end })
-time_mix("no-clamp", "keys are not cut off at -60 and 30", { clamp = function(k) return k end })
-time_mix("receptance-linear", "the receptance without its sigmoid", { receptance = function(r) return r end })
-time_mix("gamma-before-bias", "time_gamma multiplies before the output's bias is added instead of after", { gamma_first = true })
+edited("denominator-weighted", "the denominator is weighted with time_w, alpha and beta too; it is the sum of the keys alone",
+  { ["att.y"] = { around = function(f, m, c, k, v, w, alpha, beta)
+    local rows, y = {}, f(m, c, k, v, w, alpha, beta) -- whose denominator is another one
+    for t = 1, k:size(2) do
+      local until_t = k:slice(2, 1, t)
+      rows[t] = y:slice(2, t, t) * until_t:sum(2, true) / (until_t * weights_of(c, t, w, alpha, beta)):sum(2, true)
+    end
+    return m.f(#rows == 1 and rows[1] or core.concat(rows, 2))
+  end } })
+edited("no-clamp", "keys are not cut off at -60 and 30",
+  { ["att.k"] = { f = function(m, _, x, w, b) return m.f(m.linear_bias(x, w, b):exp()) end } })
+edited("receptance-linear", "the receptance without its sigmoid",
+  { ["att.r"] = { f = function(m, _, x, w, b) return m.linear_bias(x, w, b) end } })
+edited("gamma-before-bias", "time_gamma multiplies before the output's bias is added instead of after",
+  { ["att.out"] = { f = function(m, c, r, y, w, b, gamma)
+    return m.linear_bias(m.mul(m.mul(r, y), gamma:slice(1, 1, c.T)), w, b)
+  end } })
 
 return list

@@ -1,56 +1,43 @@
--- Mistakes in RWKV-4: sums A = a e^m and B = b e^m of exponentials. What an entry is: every.lua.
-local parts = require "rwkv.golden.mistakes.parts"
-
+-- Mistakes in RWKV-4: sums a e^p and b e^p of exponentials. What an entry is: init.lua.
 local list = {}
-local function hooked(id, title, make) list[#list + 1] = { id = id, title = title, of = "^v4$", hooks = make } end
-
--- y = (A + e^{k+now} v) / (B + e^{k+now}); A <- e^{w+keep} A + e^{k+add} v: what is added to the exponents in f(now)
-local function recurrence(id, title, f)
-  hooked(id, title, function()
-    return { recurrence = parts.recurrence(function(now, s)
-      local e = f(now)
-      local m, read = s.m + (e.read or 0), now.k + e.now
-      local top = m:maximum(read)
-      local past, this = (m - top):exp(), (read - top):exp()
-      local y = (past * s.a + this * now.v) / (past * s.b + this)
-      m, read = s.m + e.keep, now.k + (e.add or 0)
-      top = m:maximum(read)
-      past, this = (m - top):exp(), (read - top):exp()
-      s.a, s.b, s.m = past * s.a + this * now.v, past * s.b + this, top
-      return y
-    end, function(d) return { a = { d.H, d.N }, b = { d.H, d.N }, m = { d.H, d.N, start = -1e38 } } end) }
-  end)
+local function mistake(id, title, edits)
+  list[#list + 1] = { id = id, title = title, of = "^v4$", family = "formula", edits = edits }
 end
-recurrence("decay-before-read", "the sums are decayed before they are read instead of after", function(now)
-  return { now = now.u, keep = now.w, read = now.w }
-end)
-recurrence("decay-own", "a token's own pair is decayed when it is stored: (A + e^k v) e^w instead of A e^w + e^k v", function(now)
-  return { now = now.u, keep = now.w, add = now.w }
-end)
-recurrence("bonus-in-state", "time_first is added to the key that is stored, not only to the one that is read", function(now)
-  return { now = now.u, keep = now.w, add = now.u }
-end)
-recurrence("bonus-missing", "time_first is missing: the token itself counts with e^k", function(now)
-  return { now = now.u * 0, keep = now.w }
-end)
-recurrence("bonus-exp", "exp(time_first) is added to the key instead of time_first", function(now)
-  return { now = now.u:exp(), keep = now.w }
-end)
 
-hooked("key-clamp", "keys cut off at 60, as in RWKV-2 and RWKV-3", function()
-  return { recurrence = parts.recurrence(function(now, s)
-    local k = now.k:minimum(60)
-    local top = s.m:maximum(k + now.u)
-    local past, this = (s.m - top):exp(), (k + now.u - top):exp()
-    local y = (past * s.a + this * now.v) / (past * s.b + this)
-    top = (s.m + now.w):maximum(k)
-    past, this = (s.m + now.w - top):exp(), (k - top):exp()
-    s.a, s.b, s.m = past * s.a + this * now.v, past * s.b + this, top
-    return y
-  end, function(d) return { a = { d.H, d.N }, b = { d.H, d.N }, m = { d.H, d.N, start = -1e38 } } end) }
-end)
-hooked("receptance-linear", "the receptance without its sigmoid", function(W)
-  return { receptance = parts.hook("receptance", function(x, _, d) return x:linear(W(d, "att.receptance.weight")) end) }
-end)
+-- The sums with another key: key(m, w, k, u) is what is stored.
+local function stored(key)
+  local function without_values(f, m, c, w, k, u) return f(m, c, w, key(m, w, k, u:reshape(-1))) end
+  local below = { operands = { [3] = "@time_first" }, around = without_values }
+  return {
+    ["state.att_aa"] = { operands = { [4] = "@time_first" }, around = function(f, m, c, w, k, v, u)
+      return f(m, c, w, key(m, w, k, u:reshape(-1)), v)
+    end },
+    ["state.att_bb"] = below, ["state.att_pp"] = below,
+  }
+end
+
+mistake("decay-before-read", "the sums are decayed before they are read instead of after",
+  { ["att.wkv"] = { operands = { [7] = "w" }, around = function(f, m, c, u, k, v, a, b, p, w)
+    return f(m, c, u, k, v, a, b, m.f(p + w))
+  end } })
+mistake("decay-own", "a token's own pair is decayed when it is stored: (A + e^k v) e^w instead of A e^w + e^k v",
+  stored(function(m, w, k) return m.f(k + w) end))
+mistake("bonus-in-state", "time_first is added to the key that is stored, not only to the one that is read",
+  stored(function(m, _, k, u) return m.f(k + u) end))
+
+local function bonus(id, title, change)
+  mistake(id, title, { ["att.wkv"] = { around = function(f, m, c, u, ...) return f(m, c, change(m, u), ...) end } })
+end
+bonus("bonus-missing", "time_first is missing: the token itself counts with e^k", function(_, u) return u * 0 end)
+bonus("bonus-exp", "exp(time_first) is added to the key instead of time_first", function(m, u) return m.f(u:exp()) end)
+
+-- In the key itself, or where it is used.
+local clamp = "keys cut off at 60, as in RWKV-2 and RWKV-3"
+mistake("key-clamp", clamp, { ["att.k"] = { after = function(k) return k:minimum(60) end } })
+local clamped = stored(function(_, _, k) return k:minimum(60) end)
+clamped["att.wkv"] = { around = function(f, m, c, u, k, ...) return f(m, c, u, k:minimum(60), ...) end }
+mistake("key-clamp", clamp, clamped)
+mistake("receptance-linear", "the receptance without its sigmoid",
+  { ["att.r"] = { f = function(m, _, x, w) return m.linear(x, w) end } })
 
 return list

@@ -1,180 +1,136 @@
--- Mistakes in RWKV-7. What an entry is: every.lua.
-local parts = require "rwkv.golden.mistakes.parts"
+-- Mistakes in RWKV-7. What an entry is: init.lua.
+local core = require "rwkv.core"
+local time = require "rwkv.golden.formulas.over_time"
 
 local list = {}
-local function hooked(id, title, make)
-  list[#list + 1] = { id = id, title = title, of = "^v7$", hooks = make }
+local function mistake(id, title, e)
+  e.id, e.title, e.of, e.family = id, title, "^v7$", "formula"
+  list[#list + 1] = e
 end
-local function weighed(id, title, change)
-  list[#list + 1] = { id = id, title = title, of = "^v7$", weights = change }
-end
-local function flat(w) return w:reshape(-1) end
-local hook, low_rank, tanh = parts.hook, parts.low_rank, parts.tanh
+local function edited(id, title, key, edit) mistake(id, title, { edits = { [key] = edit } }) end
+local at, row, column = time.at, time.row, time.column
 
 -- ---- decay, learning rate, gate ----
 
-local function decay(id, title, f) -- f(W, d, x) -> log-decay
-  hooked(id, title, function(W) return { decay = hook("decay", function(x, _, d) return f(W, d, x) end) } end)
+local function tanh(x) return x:tanh() end
+
+-- f(x w1) w2
+local function low_rank(m, x, w1, w2, f)
+  local hidden = m.matmul(x, w1)
+  return m.matmul(f and m.h(f(hidden)) or hidden, w2)
 end
-local function decay_input(W, d, x, f) return low_rank(x, W(d, "att.w0"), W(d, "att.w1"), W(d, "att.w2"), f) end
-decay("decay-constant", "the decay's constant is 0.606531 instead of exp(-0.5) (as in official inference code)", function(W, d, x)
-  return -0.606531 * decay_input(W, d, x, tanh):sigmoid()
-end)
-decay("decay-no-half", "the decay without its -0.5: exp(-sigmoid(..)) instead of exp(-exp(-0.5) sigmoid(..))", function(W, d, x)
-  return -decay_input(W, d, x, tanh):sigmoid()
-end)
-decay("decay-v6", "RWKV-6's decay, exp(-exp(w0 + tanh(x w1) w2))", function(W, d, x)
-  return -decay_input(W, d, x, tanh):exp()
-end)
-decay("decay-no-tanh", "the decay's low-rank map without its tanh", function(W, d, x)
-  return -math.exp(-0.5) * decay_input(W, d, x):sigmoid()
-end)
-decay("decay-tanh-late", "low-rank order: the decay's tanh stands after both matrices instead of between them", function(W, d, x)
-  return -math.exp(-0.5) * (x:matmul(W(d, "att.w1")):matmul(W(d, "att.w2")):tanh() + flat(W(d, "att.w0"))):sigmoid()
-end)
-hooked("iclr-tanh", "a tanh inside the low-rank map of the learning rate a", function(W)
-  return { iclr = hook("iclr", function(x, _, _, d)
-    return low_rank(x, W(d, "att.a0"), W(d, "att.a1"), W(d, "att.a2"), tanh):sigmoid()
-  end) }
-end)
-hooked("iclr-doubled", "the learning rate a is 2 sigmoid(..) instead of sigmoid(..)", function(W)
-  return { iclr = hook("iclr", function(x, _, _, d)
-    return 2 * low_rank(x, W(d, "att.a0"), W(d, "att.a1"), W(d, "att.a2")):sigmoid()
-  end) }
-end)
-hooked("gate-no-sigmoid", "the gate without the sigmoid between its matrices", function(W)
-  return { gate = hook("gate", function(x, _, d) return x:matmul(W(d, "att.g1")):matmul(W(d, "att.g2")) end) }
-end)
-hooked("gate-sigmoid-late", "low-rank order: the gate's sigmoid stands after both matrices instead of between them", function(W)
-  return { gate = hook("gate", function(x, _, d) return x:matmul(W(d, "att.g1")):matmul(W(d, "att.g2")):sigmoid() end) }
-end)
-hooked("gate-tanh", "the gate with tanh instead of sigmoid", function(W)
-  return { gate = hook("gate", function(x, _, d) return x:matmul(W(d, "att.g1")):tanh():matmul(W(d, "att.g2")) end) }
-end)
-weighed("lora-layout", "low-rank matrices read as [out, in]: they are stored [in, out]", function(map)
-  for name, t in pairs(map) do -- the same numbers in a row, under the other shape
-    if name:find "att%.[wavg][12]$" then
-      local rows, columns = t:size(1), t:size(2)
-      map[name] = t:reshape(columns, rows):transpose(1, 2)
-    end
-  end
-end)
+local function added(m, w0, low) return m.add(w0:reshape(-1), low) end
+local function half(m) return m.exact and math.exp(-0.5) or 0.606531 end
+
+local function decay(id, title, f) edited(id, title, "att.w", { f = f }) end
+edited("decay-constant", "the decay's constant is 0.606531 instead of exp(-0.5) (as in official inference code)", "att.w",
+  { after = function(w, m) return w * (0.606531 / half(m)) end })
+decay("decay-no-half", "the decay without its -0.5: exp(-sigmoid(..)) instead of exp(-exp(-0.5) sigmoid(..))",
+  function(m, _, x, w0, w1, w2) return m.f(-added(m, w0, low_rank(m, x, w1, w2, tanh)):sigmoid()) end)
+decay("decay-v6", "RWKV-6's decay, exp(-exp(w0 + tanh(x w1) w2))",
+  function(m, _, x, w0, w1, w2) return m.f(-m.f(added(m, w0, low_rank(m, x, w1, w2, tanh)):exp())) end)
+decay("decay-no-tanh", "the decay's low-rank map without its tanh",
+  function(m, _, x, w0, w1, w2) return m.f(-half(m) * m.f(added(m, w0, low_rank(m, x, w1, w2)):sigmoid())) end)
+decay("decay-tanh-late", "low-rank order: the decay's tanh stands after both matrices instead of between them",
+  function(m, _, x, w0, w1, w2) return m.f(-half(m) * m.f(added(m, w0, m.h(low_rank(m, x, w1, w2):tanh())):sigmoid())) end)
+edited("iclr-tanh", "a tanh inside the low-rank map of the learning rate a", "att.a",
+  { f = function(m, _, x, a0, a1, a2) return m.sigmoid(added(m, a0, low_rank(m, x, a1, a2, tanh))) end })
+edited("iclr-doubled", "the learning rate a is 2 sigmoid(..) instead of sigmoid(..)", "att.a",
+  { after = function(a) return 2 * a end })
+
+local function gate(id, title, f) edited(id, title, "att.g", { f = f }) end
+gate("gate-no-sigmoid", "the gate without the sigmoid between its matrices",
+  function(m, _, x, g1, g2) return low_rank(m, x, g1, g2) end)
+gate("gate-sigmoid-late", "low-rank order: the gate's sigmoid stands after both matrices instead of between them",
+  function(m, _, x, g1, g2) return m.sigmoid(low_rank(m, x, g1, g2)) end)
+gate("gate-tanh", "the gate with tanh instead of sigmoid", function(m, _, x, g1, g2) return low_rank(m, x, g1, g2, tanh) end)
+edited("gate-missing", "the gate is missing", "att.y", { f = function(_, _, y) return y end })
+mistake("lora-layout", "low-rank matrices read as [out, in]: they are stored [in, out]", { weight = function(name, of)
+  if not name:find "att%.[wavg][12]$" then return nil end
+  local w = of(name) -- the same numbers in a row, under the other shape
+  return w:reshape(w:size(2), w:size(1)):transpose(1, 2)
+end })
 
 -- ---- values ----
 
-local function residual(id, title, f) -- f(v, v_first, mix, d)
-  hooked(id, title, function(W)
-    local kept = {}
-    return { value_residual = hook("value_residual", function(v, v_first, x, _, d)
-      local mix = low_rank(x, W(d, "att.v0"), W(d, "att.v1"), W(d, "att.v2"))
-      local result = f(v, v_first, mix, d, kept)
-      kept[d.layer] = result:keep()
-      return result
-    end) }
-  end)
+local function later(layer) return layer > 0 end
+local function residual(id, title, layers, edit) -- edit.only: layer 0 has no value residual
+  edit.only = later
+  mistake(id, title, { edits = { ["att.v"] = edit }, sees = function(c)
+    return c.layers < layers and ("it has %d layers, that shows in %d"):format(c.layers, layers) or nil
+  end })
 end
-residual("value-residual-missing", "missing value residual: v of every layer is its own", function(v) return v end)
-residual("value-residual-direction", "the value residual mixes the other way: v_first + (v - v_first) sigmoid(..)",
-  function(v, v_first, mix) return v_first + (v - v_first) * mix:sigmoid() end)
-residual("value-residual-tanh", "the value residual's mix without its sigmoid", function(v, v_first, mix)
-  return v + (v_first - v) * mix
-end)
-residual("value-residual-previous", "the value residual takes the v of the layer before instead of layer 0's",
-  function(v, v_first, mix, d, kept) return v + ((kept[d.layer - 1] or v_first) - v) * mix:sigmoid() end)
+residual("value-residual-missing", "missing value residual: v of every layer is its own", 2, { f = function(_, _, v) return v end })
+residual("value-residual-direction", "the value residual mixes the other way: v_first + (v - v_first) sigmoid(..)", 2,
+  { around = function(f, m, c, v, first, mix) return f(m, c, first, v, mix) end })
+edited("value-residual-tanh", "the value residual's mix without its sigmoid", "att.mix",
+  { f = function(m, _, x, v0, v1, v2) return added(m, v0, low_rank(m, x, v1, v2)) end })
+residual("value-residual-previous", "the value residual takes the v of the layer before instead of layer 0's", 3,
+  { operands = { [2] = function(layer) return ("/blocks.%d.att.v"):format(layer - 1) end } })
 
 -- ---- keys ----
 
-local function key(id, title, f) -- f(W, d, k) -> removal key
-  hooked(id, title, function(W) return { key_norm = hook("key_norm", function(k, _, d) return f(W, d, k) end) } end)
-end
-key("key-not-normalised", "the removal key k k_k is not divided by its length", function(W, d, k) return k * flat(W(d, "att.k_k")) end)
-key("key-norm-over-all", "the removal key is normalised over all channels instead of in each head", function(W, d, k)
-  return (k * flat(W(d, "att.k_k"))):l2norm(1)
-end)
-key("key-without-k_k", "the removal key is k itself, normalised, without k_k", function(_, d, k) return k:l2norm(d.H) end)
-hooked("key-after-rescale", "k used after its rescale: the removal key is made of k (1 + (a - 1) k_a) instead of k", function(W)
-  local a
-  return {
-    iclr = hook("iclr", function(x, _, _, d)
-      a = low_rank(x, W(d, "att.a0"), W(d, "att.a1"), W(d, "att.a2")):sigmoid()
-      return a
-    end),
-    key_norm = hook("key_norm", function(k, _, d)
-      k = k * (1 + (a - 1) * flat(W(d, "att.k_a")))
-      return (k * flat(W(d, "att.k_k"))):l2norm(d.H)
-    end),
-  }
-end)
-weighed("key-no-rescale", "k is not rescaled by the learning rate (k_a = 0)", function(map)
-  for name, t in pairs(map) do if name:find "k_a$" then map[name] = t * 0 end end
-end)
-weighed("key-rescale-full", "k times a, without k_a (k_a = 1)", function(map)
-  for name, t in pairs(map) do if name:find "k_a$" then map[name] = t * 0 + 1 end end
-end)
+local function key(id, title, edit) edited(id, title, "att.kappa", edit) end
+key("key-not-normalised", "the removal key k k_k is not divided by its length",
+  { f = function(m, _, k, k_k) return m.mul(k, k_k:reshape(-1)) end })
+key("key-norm-over-all", "the removal key is normalised over all channels instead of in each head", { f = function(m, c, k, k_k)
+  local kk = m.mul(k, k_k:reshape(-1))
+  return m.h(kk / m.h(kk:norm(-1, true)):maximum(c.eps.key))
+end })
+key("key-without-k_k", "the removal key is k itself, normalised, without k_k",
+  { around = function(f, m, c, k, k_k) return f(m, c, k, k_k * 0 + 1) end })
+key("key-after-rescale", "k used after its rescale: the removal key is made of k (1 + (a - 1) k_a) instead of k",
+  { operands = { [1] = "k" } })
+edited("key-no-rescale", "k is not rescaled by the learning rate (k_a = 0)", "att.k", { f = function(_, _, k) return k end })
+edited("key-rescale-full", "k times a, without k_a (k_a = 1)", "att.k", { f = function(m, _, k, a) return m.mul(k, a) end })
 
--- ---- the recurrence; S [value, key] ----
+-- ---- the recurrence: S <- S e^w - (S kappa)(kappa a)' + v k', S [value, key] ----
 
-local row, column = parts.row, parts.column
-local function recurrence(id, title, step) -- step(now, s), now.a = -kappa, now.b = kappa a
-  hooked(id, title, function() return { recurrence = parts.recurrence(step) } end)
-end
-local function updated(now, S)
-  local removed = (S * row(now.a)):sum(-1, true)
-  return S * row(now.w:exp()) + removed * row(now.b) + column(now.v) * row(now.k)
-end
-recurrence("read-before-update", "the state is read before the token is written instead of after", function(now, s)
-  local y = (s.S * row(now.r)):sum(-1)
-  s.S = updated(now, s.S)
-  return y
+local function state(id, title, edit) edited(id, title, "state.att_kv", edit) end
+local function read(id, title, around) edited(id, title, "att.wkv", { around = around }) end
+read("read-before-update", "the state is read before the token is written instead of after", function(f, m, c, r, S)
+  return f(m, c, r, m.before(S:reshape(S:size(1), S:size(2), -1)))
 end)
-recurrence("read-transposed", "transposed state: read along the value axis", function(now, s)
-  s.S = updated(now, s.S)
-  return (s.S * column(now.r)):sum(-2)
+read("read-transposed", "transposed state: read along the value axis", function(f, m, c, r, S)
+  local N = r:size(3) // c.heads
+  return f(m, c, r, S:reshape(-1, N, N):transpose(2, 3):reshape(S:shape()))
 end)
-recurrence("decay-wrong-axis", "the decay multiplies the value axis of the state instead of the key axis", function(now, s)
-  local removed = (s.S * row(now.a)):sum(-1, true)
-  s.S = s.S * column(now.w:exp()) + removed * row(now.b) + column(now.v) * row(now.k)
-  return (s.S * row(now.r)):sum(-1)
-end)
-recurrence("remove-after-decay", "what is removed is looked up in the decayed state instead of the old one", function(now, s)
-  local S = s.S * row(now.w:exp())
-  s.S = S + (S * row(now.a)):sum(-1, true) * row(now.b) + column(now.v) * row(now.k)
-  return (s.S * row(now.r)):sum(-1)
-end)
-recurrence("remove-adds", "the removed part is added: the removal key's sign is lost", function(now, s)
-  local removed = (s.S * row(now.a)):sum(-1, true)
-  s.S = s.S * row(now.w:exp()) - removed * row(now.b) + column(now.v) * row(now.k)
-  return (s.S * row(now.r)):sum(-1)
-end)
-recurrence("remove-missing", "nothing is removed: S w + v k, as in RWKV-6", function(now, s)
-  s.S = s.S * row(now.w:exp()) + column(now.v) * row(now.k)
-  return (s.S * row(now.r)):sum(-1)
-end)
+state("decay-wrong-axis", "the decay multiplies the value axis of the state instead of the key axis",
+  { f = function(m, c, w, k, v, kappa, a)
+    local W, K, V, R, G = c.split(m.f(w:exp())), c.split(k), c.split(v), c.split(kappa), c.split(m.h(kappa * a))
+    local S, states = core.zeros(w:size(1), c.heads, w:size(3) // c.heads, w:size(3) // c.heads), {}
+    for t = 1, w:size(2) do
+      local removed = (S * row(at(R, t))):sum(-1, true) * row(at(G, t))
+      S = m.f(S * column(at(W, t)) - removed + column(at(V, t)) * row(at(K, t)))
+      states[t] = S
+    end
+    return time.stack(states)
+  end })
+state("remove-after-decay", "what is removed is looked up in the decayed state instead of the old one",
+  { around = function(f, m, c, w, k, v, kappa, a) -- (S e^w) kappa = S (e^w kappa); what is written back is kappa a, as it was
+    return f(m, c, w, k, v, kappa * w:exp(), a * (-w):exp())
+  end })
+state("remove-adds", "the removed part is added: the removal key's sign is lost",
+  { around = function(f, m, c, w, k, v, kappa, a) return f(m, c, w, k, v, kappa, -a) end })
+state("remove-missing", "nothing is removed: S w + v k, as in RWKV-6",
+  { around = function(f, m, c, w, k, v, kappa, a) return f(m, c, w, k, v, kappa, a * 0) end })
 
 -- ---- bonus ----
 
-hooked("bonus-missing", "the bonus (r k r_k) v is missing", function()
-  return { bonus = hook("bonus", function() return nil end) }
-end)
-hooked("bonus-before-norm", "the bonus (r k r_k) v is added before the norm instead of after", function(W)
-  local now
-  return {
-    recurrence = parts.looking(function(inputs) now = inputs end),
-    norm = hook("norm", function(y, _, d)
-      return parts.group_norm(W, d, y + parts.bonus(now.r, now.k, now.v, W(d, "att.r_k"), d), 64e-5)
-    end),
-    bonus = hook("bonus", function() return nil end),
-  }
-end)
-hooked("bonus-plain-key", "the bonus uses k from before its rescale", function(W)
-  local plain
-  return {
-    key_norm = hook("key_norm", function(k, _, d)
-      plain = k
-      return (k * flat(W(d, "att.k_k"))):l2norm(d.H)
-    end),
-    bonus = hook("bonus", function(r, _, v, _, d) return parts.bonus(r, plain, v, W(d, "att.r_k"), d) end),
-  }
-end)
+local function bonus(m, c, r, k, v, r_k)
+  return c.join(m.h(m.h((c.split(r) * c.split(k) * r_k):sum(-1, true)) * c.split(v)))
+end
+edited("bonus-missing", "the bonus (r k r_k) v is missing", "att.ungated", { f = function(_, _, y) return y end })
+mistake("bonus-before-norm", "the bonus (r k r_k) v is added before the norm instead of after", { edits = {
+  ["att.norm"] = { operands = { [4] = "r", [5] = "k", [6] = "v", [7] = "@r_k" },
+    around = function(f, m, c, y, w, b, ...) return f(m, c, m.add(y, bonus(m, c, ...)), w, b) end },
+  ["att.ungated"] = { f = function(_, _, y) return y end },
+} })
+mistake("bonus-after-gate", "the bonus (r k r_k) v is added after the gate instead of before", { edits = {
+  ["att.ungated"] = { f = function(_, _, y) return y end },
+  ["att.y"] = { operands = { [3] = "r", [4] = "k", [5] = "v", [6] = "@r_k" },
+    around = function(f, m, c, y, g, ...) return m.add(f(m, c, y, g), bonus(m, c, ...)) end },
+} })
+edited("bonus-plain-key", "the bonus uses k from before its rescale", "att.ungated", { operands = { [3] = "k0" } })
 
 return list

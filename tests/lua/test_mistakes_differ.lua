@@ -1,10 +1,10 @@
--- The mistakes that golden diff knows (lua/rwkv/golden/edits): each of them changes the logits, no two of them alike, and none
+-- The mistakes that golden diff knows (lua/rwkv/golden/mistakes): each of them changes the logits, no two of them alike, and none
 -- fails on the smallest model.
 local rwkv = require "rwkv"
 if rwkv.precision ~= "float64" then return end -- as test_formulas.lua
 local core = require "rwkv.core"
 local check = require "tests.lua.lib.check"
-local edits = require "rwkv.golden.edits"
+local edits = require "rwkv.golden.mistakes"
 local fill = require "rwkv.golden.weights"
 local formulas = require "rwkv.golden.formulas"
 local machine = require "rwkv.golden.machine"
