@@ -2,6 +2,7 @@
 -- given are computed with the mistakes made; that is a few lines where much of theirs is there, and all of them where only the
 -- logits are. For those, pairs are told apart by the first position alone, which costs a fraction of a run.
 local choose = require "rwkv.golden.choose"
+local compare = require "rwkv.golden.compare"
 local core = require "rwkv.core"
 local mistakes = require "rwkv.golden.mistakes"
 local formulas = require "rwkv.golden.formulas"
@@ -276,6 +277,9 @@ function explain.causes(q, findings, notes, right)
     local before = by_key[finding.line.key]
     if not (before and before.causes[1] and known_already(q, finding, before)) then
       finding.causes = search(q, finding)
+      if #finding.causes == 0 then
+        finding.pattern = compare.pattern(q.p, finding.name, finding.expected, finding.entry, finding.tol)
+      end
       if #finding.causes == 0 and not before then
         finding.narrowed = narrow(q, finding, with, whole(q, finding), first_position(q, finding))
       end

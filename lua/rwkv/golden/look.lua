@@ -3,6 +3,7 @@ local core = require "rwkv.core"
 local diagnose = require "rwkv.golden.diagnose"
 local mistakes = require "rwkv.golden.mistakes"
 local formulas = require "rwkv.golden.formulas"
+local gradients = require "rwkv.golden.gradients"
 local machine = require "rwkv.golden.machine"
 local names = require "rwkv.golden.names"
 local profile = require "rwkv.golden.profile"
@@ -43,7 +44,28 @@ local function diagnose_float(p, book, weights, parameters, list, tol, o)
   return diagnose(question(p, book, weights, parameters, { first }, "f64", of_tensor, o))
 end
 
--- What is found, or nil and why nothing is looked for.
+local function gradients_off(list)
+  for _, e in ipairs(list) do
+    local kind = names.kind(e.name)
+    if (kind == "loss" or kind == "grad") and (e.result.first or e.result.problem) then return true end
+  end
+  return false
+end
+
+-- The mistakes that a run was found to make; nil if something is wrong that nobody knows.
+local function made(findings)
+  local list, seen = {}, {}
+  for _, finding in ipairs(findings) do
+    local cause = finding.causes[1]
+    if not (cause and cause.exact) then return nil end
+    for _, mistake in ipairs(cause.mistakes) do
+      if not mistake.view and not seen[mistake.id] then list[#list + 1], seen[mistake.id] = mistake, true end
+    end
+  end
+  return list
+end
+
+-- What is found, or nil and why nothing is looked for. tol: function(name, dtype) of the whole comparison
 return function(p, list, tol, o)
   local weights = weights_file.of(p, o.weights)
   local book, why = formulas.of(p.config)
@@ -54,9 +76,13 @@ return function(p, list, tol, o)
   end
   local parameters = sorted_names(weights)
   core.backend "fast"
-  if o.against == "" then return diagnose_float(p, book, weights, parameters, list, tol, o) end
-  local here = tolerance.here(p, book, weights, o.against)
-  local q = question(p, book, weights, parameters, list, o.against, here, o)
-  q.sharp = true
-  return diagnose(q)
+  if o.against ~= "" then
+    local q = question(p, book, weights, parameters, list, o.against, tolerance.here(p, book, weights, o.against), o)
+    q.sharp = true
+    return diagnose(q)
+  end
+  local d = diagnose_float(p, book, weights, parameters, list, tol, o)
+  local forward = p.targets and gradients_off(list) and made(d.findings)
+  if forward then d.gradients = gradients.causes(p, book, weights, list, forward) end
+  return d
 end

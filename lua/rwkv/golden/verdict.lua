@@ -97,7 +97,9 @@ local function add_unknown(out, group, r)
     out(("  theirs comes out, to %s, if in %s%s %s is %s"):format(number(e.residual), e.line.name,
       e.everywhere and e.line.layer and " (and so in all layers)" or "", operand, e.by))
   end
-  if finding.pattern then out("  " .. finding.pattern) end
+  local pattern = finding.pattern
+  if pattern and pattern.phrase then out("  theirs is " .. pattern.phrase) end
+  if pattern and pattern.place then out("  it is off in " .. pattern.place) end
   if #inside > 12 and r.no_intermediates then out "  write trace.* to see where: the intermediates under the names of the pack" end
 end
 
@@ -107,6 +109,17 @@ local function add_notes(out, notes)
     out(("note: %s is not what their other numbers were computed with%s"):format(short(note),
       cause and (": %s [%s]"):format(titles(cause), ids(cause)[1]) or ""))
   end
+end
+
+local function add_gradients(out, causes)
+  for _, cause in ipairs(causes) do
+    out("cause: " .. cause.title)
+    out(("  [%s] with it loss and gradients are given to %s, without it they are %s apart"):format(cause.id, number(cause.residual),
+      number(cause.without)))
+    out(("  explains %s"):format(list_of(cause.explains, 8)))
+    for _, other in ipairs(cause.others or {}) do out(("  or, as well: %s [%s]"):format(other.title, other.id)) end
+  end
+  if #causes == 0 then out "cause: none of the known mistakes gives loss and gradients" end
 end
 
 -- ---- the whole ----
@@ -121,6 +134,7 @@ function verdict.add(out, r)
     if #group.causes > 0 then add_known(out, group) else add_unknown(out, group, r) end
   end
   add_notes(out, d.notes)
+  if d.gradients then add_gradients(out, d.gradients) end
 end
 
 -- The cause of a tensor, on one line; nil if it is none of those that were found wrong.
