@@ -83,6 +83,9 @@ local goes_on = "%s go on from the sequence before in the batch instead of from 
 of_state("state-of-sequence-before", goes_on:format "states and token shifts", single, one_long, true, shifts)
 of_state("sums-of-sequence-before", goes_on:format "states, but not token shifts,", single, one_long, true)
 mistake("shift-of-sequence-before", goes_on:format "token shifts, but not states,", "^v", { edits = edits(one_long, shifts), sees = single })
+for _, e in ipairs(list) do
+  if e.id:find "sequence%-before$" then e.whole = true end -- what is wrong at the first position comes from the last
+end
 
 mistake("begins-with-token-0", "a token 0 is read first, and what it gives is dropped", "^v", {
   tokens = function(tokens)
