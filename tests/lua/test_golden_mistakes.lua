@@ -30,7 +30,7 @@ end
 -- Writes what the port gives for a pack: only these tensors.
 local function write(version, mistake, dtype, pattern)
   local p, list = packs[version], {}
-  for name, e in pairs(port(p.weights, version, p.tokens, mistake)) do
+  for name, e in pairs(port(p.weights, version, { p.tokens }, mistake)) do
     if name:find(pattern) then
       list[#list + 1] = { name = name, value = rwkv.tensor({ table.unpack(e) }), shape = e.shape, dtype = dtype }
     end
