@@ -21,12 +21,11 @@ local channel_mix = { v1 = v1.channel_mix }
 -- A tensor that has a number or a row of them for each head.
 local by_heads = { v1 = "attn.time_w", ["v5.0"] = "att.time_first", v7 = "att.r_k" }
 
-local function sizes(p, stored)
+local function sizes(p)
   p.C = #p.weight(p.last_norm .. ".weight")
   local heads = p.weight(by_heads[p.version] or "att.time_faaaa", 0)
   p.H = heads and heads.shape[1] or 1
   p.N = p.C // p.H
-  while stored[("blocks.%d.ln1.weight"):format(p.layers)] do p.layers = p.layers + 1 end
   p.first = p.wrong "first-layer-missing" and 1 or 0
   local interleaved = p.wrong "heads-interleaved"
   function p.channel(h, n) return interleaved and (n - 1) * p.H + h + 1 or h * p.N + n end -- h from 0, n from 1
@@ -130,10 +129,10 @@ local function run(p, sequence, states)
 end
 
 return function(weights, version, tokens, mistakes, format)
-  local p = { version = version, layers = 0, last_norm = version == "v1" and "ln_f" or "ln_out", wrong = planted(mistakes),
+  local p = { version = version, last_norm = version == "v1" and "ln_f" or "ln_out", wrong = planted(mistakes),
     num = numbers(format or "f64") }
-  p.weight = weights_of(weights, version, p.wrong, format or "f64")
-  sizes(p, weights)
+  p.weight, p.layers = weights_of(weights, version, p.wrong, format or "f64")
+  sizes(p)
   local out, states = recorder(p, #tokens), {}
   for _, sequence in ipairs(tokens) do run(p, sequence, states) end
   return handing_over(out, p.wrong)

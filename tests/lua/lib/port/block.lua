@@ -32,6 +32,7 @@ function block.shift(p, part, tokens, last)
   for t, now in ipairs(tokens) do
     local prev = tokens[t - 1] and tokens[t - 1].x or last
     if wrong.every("shift-lost", t) or wrong.every("all-lost", t) or wrong.every("shift-lost-" .. part, t) then prev = zeros(p.C) end
+    if wrong.every("shift-border-late", t) then prev = tokens[t - 2] and tokens[t - 2].x or zeros(p.C) end
     if wrong "shift-first" and t == 1 then prev = now.x end
     if wrong "shift-missing" or wrong("shift-missing-" .. part) then prev = now.x end
     now.prev = prev
@@ -50,6 +51,16 @@ function block.mix(p, part, now, name, mu)
     now[name] = num.add(num.mul(x, mu), num.mul(prev, other))
   end
   return now[name]
+end
+
+-- What is done to log-decays in all versions.
+function block.log_decay(p, w)
+  local wrong, num = p.wrong, p.num.wide
+  if wrong "decay-twice" then w = num.times(2, w) end
+  if wrong "decay-missing" then w = num.times(0, w) end
+  if wrong "decay-clamp" then w = num.each(function(x) return math.min(x, -math.exp(-5)) end, w) end
+  if wrong "decay-clamp-005" then w = num.each(function(x) return math.max(x, math.log(.005)) end, w) end
+  return wrong.rounded("log-decay", w)
 end
 
 -- Keys and values as projected.

@@ -23,7 +23,7 @@ end
 
 local rows = {
   ["sequences-exchanged"] = function(b, t, B) return B - 1 - b, t end,
-  ["sequences-rolled"] = function(b, t, B) return (b + 1) % B, t end,
+  ["sequences-rolled"] = function(b, t, B) return (b - 1) % B, t end,
   ["one-position-late"] = function(b, t, _, T) return b, (t - 1) % T end,
   ["one-position-early"] = function(b, t, _, T) return b, (t + 1) % T end,
   ["one-position-late-zeros"] = function(b, t) if t > 0 then return b, t - 1 end end,

@@ -41,14 +41,4 @@ function heads.norm(p, y, layer)
     all and function(_, i) return i end or p.channel, like)
 end
 
--- What is done to log-decays in all versions.
-function heads.log_decay(p, w)
-  local wrong, num = p.wrong, p.num.wide
-  if wrong "decay-twice" then w = num.times(2, w) end
-  if wrong "decay-missing" then w = num.times(0, w) end
-  if wrong "decay-clamp" then w = num.each(function(x) return math.min(x, -math.exp(-5)) end, w) end
-  if wrong "decay-clamp-005" then w = num.each(function(x) return math.max(x, math.log(.005)) end, w) end
-  return wrong.rounded("log-decay", w)
-end
-
 return heads

@@ -28,6 +28,11 @@ return function(mistakes)
     return chunk and t % chunk == 0
   end
 
+  -- How many times token t of T is absorbed by the state.
+  function wrong.times_absorbed(t, T)
+    return wrong.at_end_of("chunk-border-missing", t) and 0 or t < T and wrong.at_end_of("chunk-border-twice", t) and 2 or 1
+  end
+
   -- x as "rounded-bf16-NAME", "rounded-fp16-NAME" leave it.
   function wrong.rounded(name, x)
     for _, format in ipairs { "bf16", "fp16" } do

@@ -6,13 +6,8 @@ local map, exp, max = numbers.map, math.exp, math.max
 local lowest = -1e30
 
 local function decay(p, layer)
-  local num, wrong = p.num.wide, p.wrong
-  local w = num.times(-1, num.each(exp, p.weight("att.time_decay", layer)))
-  if wrong "decay-twice" then w = num.times(2, w) end
-  if wrong "decay-missing" then w = num.times(0, w) end
-  if wrong "decay-clamp" then w = num.each(function(x) return math.min(x, -exp(-5)) end, w) end
-  if wrong "decay-clamp-005" then w = num.each(function(x) return max(x, math.log(.005)) end, w) end
-  return wrong.rounded("log-decay", w)
+  local num = p.num.wide
+  return block.log_decay(p, num.times(-1, num.each(exp, p.weight("att.time_decay", layer))))
 end
 
 local function line_of(p, layer, tokens)
@@ -60,7 +55,7 @@ return function(p, layer, tokens, state)
     now.out = num.linear(p.weight("att.output.weight", layer), now.y)
     if wrong "bonus-in-state" then k = wide.add(k, u) end
     if wrong "decay-own" then k = wide.add(k, w) end
-    if not wrong.at_end_of("chunk-border-missing", t) then
+    for _ = 1, wrong.times_absorbed(t, #tokens) do
       s = both(f, s, used, k, now.v)
       for name, x in pairs(s) do s[name] = wrong.rounded("state", x) end
     end

@@ -23,7 +23,7 @@ local function bonus(p, layer)
 end
 
 -- One token: what is read of S, and S after it. w, u: number(h, n) of keys.
-local function step(p, S, now, w, u, absorbed)
+local function step(p, S, now, w, u)
   local wrong, f, N = p.wrong, p.num.wide.round, p.N
   local y, new = block.zeros(p.H * N), {}
   for h = 0, p.H - 1 do
@@ -34,8 +34,7 @@ local function step(p, S, now, w, u, absorbed)
         local kv = f(now.k[key] * now.v[value])
         local d = w(h, wrong "decay-wrong-axis" and j or i)
         local own = f(u(h, wrong "bonus-wrong-axis" and j or i) * kv)
-        if not absorbed then new[at] = S[at]
-        elseif wrong "bonus-in-state" then new[at] = f(f(S[at] * d) + own)
+        if wrong "bonus-in-state" then new[at] = f(f(S[at] * d) + own)
         elseif wrong "decay-own" then new[at] = f(f(S[at] + kv) * d)
         else new[at] = f(f(S[at] * d) + kv) end
         local past = wrong "read-after-update" and new[at] or wrong "decay-before-read" and f(S[at] * d) or S[at]
@@ -59,8 +58,14 @@ function v5.states(p, layer, tokens, state, decay)
   local num, wrong, u, states, S = p.num, p.wrong, bonus(p, layer), {}, state.S
   for t, now in ipairs(tokens) do
     local y
-    y, S = step(p, heads.found(p, S, t), now, decay(t), u, not wrong.at_end_of("chunk-border-missing", t))
-    S = heads.left(p, wrong.rounded("state", S), t, #tokens)
+    S = heads.found(p, S, t)
+    local found, d = S, decay(t)
+    y, S = step(p, S, now, d, u)
+    S = wrong.rounded("state", S)
+    local times = wrong.times_absorbed(t, #tokens)
+    if times == 0 then S = found end
+    if times == 2 then S = wrong.rounded("state", select(2, step(p, S, now, d, u))) end
+    S = heads.left(p, S, t, #tokens)
     states[t] = wrong "state-transposed" and heads.transposed(S, p.H, p.N) or S
     now.wkv = wrong.rounded("wkv", num.each(function(x) return x end, y))
     now.norm = wrong.rounded("norm", heads.norm(p, now.wkv, layer))
@@ -96,7 +101,7 @@ function v5.time_mix(p, layer, tokens, state)
     v5.project(p, layer, now, z)
     if p.version ~= "v5.0" then now.g = v5.gate(p, layer, z) end
   end
-  local w = heads.log_decay(p, wide.times(-1, wide.each(exp, p.weight("att.time_decay", layer))))
+  local w = block.log_decay(p, wide.times(-1, wide.each(exp, p.weight("att.time_decay", layer))))
   local d, w_of = of_channel(p, wrong.rounded("decay", wide.each(exp, w))), of_channel(p, w)
   local all = map(p.H * p.N, function(c) return w_of((c - 1) // p.N, (c - 1) % p.N + 1) end)
   p.record_once(("blocks.%d.att.w"):format(layer), all, p.H, p.N)

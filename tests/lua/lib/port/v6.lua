@@ -40,7 +40,7 @@ local function decay(p, layer, x)
   low = low_rank(p, low, p.weight("att.time_decay_w2", layer))
   if wrong "decay-constant" then low = num.times(0, low) end
   local w = wide.add(p.weight("att.time_decay", layer), low)
-  return heads.log_decay(p, wide.times(-1, wide.each(exp, w)))
+  return block.log_decay(p, wide.times(-1, wide.each(exp, w)))
 end
 
 -- The gate of v6a.

@@ -25,7 +25,7 @@ local function decay(p, W, x)
   local half = wrong "decay-constant" and 0.606531 or wrong "decay-no-half" and 1 or exp(-0.5)
   if wrong "decay-v6" then w = wide.times(-1, wide.each(exp, w))
   else w = wide.times(-half, wide.each(sigmoid, w)) end
-  return heads.log_decay(p, w)
+  return block.log_decay(p, w)
 end
 
 local function gate(p, W, x)
@@ -165,9 +165,10 @@ local function output(p, layer, now)
     now.ungated = now.norm
   else
     now.norm = wrong.rounded("norm", heads.norm(p, now.wkv, layer))
-    now.ungated = with_bonus(p, now.norm, now, r_k)
+    now.ungated = wrong "bonus-after-gate" and now.norm or with_bonus(p, now.norm, now, r_k)
   end
-  now.y = num.mul(now.ungated, now.g)
+  now.y = wrong "gate-missing" and now.ungated or num.mul(now.ungated, now.g)
+  if wrong "bonus-after-gate" then now.y = with_bonus(p, now.y, now, r_k) end
   now.out = num.linear(p.weight("att.output.weight", layer), now.y)
 end
 
@@ -177,7 +178,8 @@ return function(p, layer, tokens, state)
   for t, now in ipairs(tokens) do
     local d = wrong.rounded("decay", p.num.wide.each(exp, heads.decay_of(p, tokens, t)))
     local old = heads.found(p, S, t)
-    S = wrong.at_end_of("chunk-border-missing", t) and old or wrong.rounded("state", written(p, old, now, d))
+    S = old
+    for _ = 1, wrong.times_absorbed(t, #tokens) do S = wrong.rounded("state", written(p, S, now, d)) end
     now.wkv = wrong.rounded("wkv", read(p, wrong "read-before-update" and old or S, now.r))
     S = heads.left(p, S, t, #tokens)
     states[t] = wrong "state-transposed" and heads.transposed(S, p.H, p.N) or S

@@ -1,5 +1,6 @@
 -- The weights as a port has loaded them, with the mistakes that are made on the way.
---   weights(stored, version, wrong, format) -> get(name, layer): a list of numbers with its shape, nil where there is none.
+--   weights(stored, version, wrong, format) -> get(name, layer): a list of numbers with its shape, nil where there is none; how
+--   many layers there are.
 --   stored[name] = { numbers, shape = {..} }
 local numbers = require "tests.lua.lib.port.numbers"
 
@@ -41,8 +42,22 @@ local function renamed(name, wrong)
   return name
 end
 
+-- The layer whose weights a layer is computed with, where it has them.
+local function other_layer(layer, layers, wrong)
+  if wrong "layer-0-weights-everywhere" then return 0 end
+  if wrong "last-layer-weights-everywhere" then return layers - 1 end
+  if wrong "layers-reversed" then return layers - 1 - layer end
+  if wrong "layers-alphabetical" then
+    local names = numbers.map(layers, function(i) return tostring(i - 1) end)
+    table.sort(names)
+    return math.tointeger(tonumber(names[layer + 1]))
+  end
+  return layer
+end
+
 return function(stored, version, wrong, format)
-  local loaded = {}
+  local loaded, layers = {}, 0
+  while stored[("blocks.%d.ln1.weight"):format(layers)] do layers = layers + 1 end
   local function load(name, full)
     local W = stored[full] or version == "v1" and full == "emb.weight" and stored["tok_emb.weight"]
     if not W then return nil end
@@ -55,13 +70,14 @@ return function(stored, version, wrong, format)
     for i = 1, #W do y[i] = h(W[i]) end
     return y
   end
-  return function(name, layer)
+  local function get(name, layer)
     local asked = (layer or "") .. name
     if loaded[asked] == nil then
       local other = renamed(name, wrong)
       local function of(which) return load(other, which and ("blocks.%d.%s"):format(which, other) or other) end
-      loaded[asked] = layer and wrong "layer-0-weights-everywhere" and of(0) or of(layer) or false
+      loaded[asked] = layer and name:sub(1, 3) ~= "ln0" and of(other_layer(layer, layers, wrong)) or of(layer) or false
     end
     return loaded[asked] or nil
   end
+  return get, layers
 end
