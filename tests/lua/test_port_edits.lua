@@ -1,10 +1,10 @@
--- Known mistakes (lua/rwkv/golden/edits) are what they say: the independent port, told to make one, gives the numbers that the lines
+-- Known mistakes (lua/rwkv/golden/mistakes) are what they say: the independent port, told to make one, gives the numbers that the lines
 -- give with the edit made, in every version, with several sequences, in all that is computed.
 local rwkv = require "rwkv"
 if rwkv.precision ~= "float64" then return end -- as test_golden.lua
 local core = require "rwkv.core"
 local check = require "tests.lua.lib.check"
-local edits = require "rwkv.golden.edits"
+local edits = require "rwkv.golden.mistakes"
 local formulas = require "rwkv.golden.formulas"
 local machine = require "rwkv.golden.machine"
 local models = require "tests.lua.lib.golden_models"

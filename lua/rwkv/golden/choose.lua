@@ -1,7 +1,7 @@
 -- Of all that explains single tensors, the fewest mistakes that explain them all: what would make wrong a tensor that is right is
 -- out, and what explains most comes first.
---   choose(findings, right, refutes): leaves every finding with the causes chosen for it. refutes(observation, cause): whether the
---   mistakes would make an observation that is right wrong
+--   choose(findings, right, refutes): leaves every finding with the causes chosen for it. refutes(observation, mistakes): whether
+--   an observation would be otherwise than theirs with these
 local function key_of(cause)
   local list = {}
   for i, mistake in ipairs(cause.mistakes) do list[i] = mistake.id end
@@ -27,8 +27,37 @@ local function collect(findings)
 end
 
 local function refuted(group, right, refutes)
-  for _, o in ipairs(right) do if refutes(o, group) then return true end end
+  for _, o in ipairs(right) do if refutes(o, group.mistakes) then return true end end
   return false
+end
+
+-- Of pairs, those with the most mistakes that explain other findings by themselves; and what such a pair has beside them must leave
+-- those findings explained.
+local function beside_chosen(findings, groups, refutes)
+  local alone = {}
+  for _, finding in ipairs(findings) do
+    local cause = finding.causes[1]
+    if cause and #cause.mistakes == 1 and finding.settled then alone[cause.mistakes[1]] = finding end
+  end
+  local most = 0
+  for _, group in ipairs(groups) do
+    group.known = 0
+    for _, mistake in ipairs(group.mistakes) do if alone[mistake] then group.known = group.known + 1 end end
+    if #group.mistakes > 1 then most = math.max(most, group.known) end
+  end
+  for _, group in ipairs(most > 0 and groups or {}) do
+    if #group.mistakes > 1 then
+      group.out = group.out or group.known < most
+      for _, finding in ipairs(group.out and {} or findings) do
+        local cause = finding.settled and finding.causes[1]
+        if cause and #cause.mistakes == 1 and not group.results[finding] then
+          local both = { cause.mistakes[1] }
+          for _, mistake in ipairs(group.mistakes) do if mistake ~= both[1] then both[#both + 1] = mistake end end
+          group.out = group.out or refutes(finding, both)
+        end
+      end
+    end
+  end
 end
 
 -- How many of the findings that are left a group explains, and how badly at worst.
@@ -40,6 +69,13 @@ local function reach(group, left)
   return n, rms
 end
 
+local function only_pairs(groups, left)
+  for _, group in ipairs(groups) do
+    if #group.mistakes == 1 and not group.out and reach(group, left) > 0 then return false end
+  end
+  return true
+end
+
 return function(findings, right, refutes)
   local groups, left, ambiguous = collect(findings), {}, false
   for _, finding in ipairs(findings) do
@@ -48,8 +84,13 @@ return function(findings, right, refutes)
   end
   if not ambiguous then return end
   for _, group in ipairs(groups) do group.out = refuted(group, right, refutes) end
+  local paired = false
   while next(left) do
     local best, most, least = nil, 0, math.huge
+    if not paired and only_pairs(groups, left) then
+      beside_chosen(findings, groups, refutes)
+      paired = true
+    end
     for _, allow_refuted in ipairs { false, true } do
       for _, group in ipairs(best and {} or groups) do
         local n, rms = reach(group, left)
@@ -70,7 +111,7 @@ return function(findings, right, refutes)
     end
     for _, finding in ipairs(findings) do
       if left[finding] and best.results[finding] then
-        finding.causes, left[finding] = {}, nil
+        finding.causes, left[finding], finding.settled = {}, nil, true
         for i, group in ipairs(same) do finding.causes[i] = group.results[finding] end
       end
     end

@@ -7,7 +7,8 @@
 --     sharp = whether what is within tolerance may still be found wrong, where a mistake gives it much better }
 -- A finding: { line =, item = of the list, worst = how far off, tol =, inside = the lines in between, borders = names of theirs that it was
 --   computed from, causes = { { mistakes =, residual =, exact = } } (explain.lua), narrowed = what is known where there is none }
--- A note is a finding from which their other numbers do not follow: it was written otherwise than it was used.
+-- A note is a finding from which their other numbers do not follow: it was written otherwise than it was used; or a state in
+-- another layout, which is no mistake.
 local compare = require "rwkv.golden.compare"
 local core = require "rwkv.core"
 local mistakes = require "rwkv.golden.mistakes"
@@ -124,5 +125,9 @@ return function(q)
   bar:clear()
   explain.causes(q, findings, notes, right)
   if q.sharp then explain.sharper(q, findings, right) end
+  for i = #findings, 1, -1 do -- how a state is laid out is everybody's own affair
+    local cause = findings[i].causes[1]
+    if cause and #cause.mistakes == 1 and cause.mistakes[1].layout then table.insert(notes, 1, table.remove(findings, i)) end
+  end
   return { findings = findings, notes = notes, right = right }
 end

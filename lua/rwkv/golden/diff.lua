@@ -38,6 +38,19 @@ local function judge_against(p, result, o)
   end
 end
 
+-- A state in another layout is right.
+local function pass_layout(result, note)
+  local cause = note.causes and note.causes[1]
+  if not (cause and cause.mistakes[1].layout) then return end
+  local r = note.item.result
+  r.first, r.problem, r.worst = nil, nil, cause.residual
+  r.note = "is transposed; how a state is laid out is no mistake"
+  result.first, result.off = nil, 0
+  for _, e in ipairs(result.list) do
+    if e.result.first or e.result.problem then result.first, result.off = result.first or e, result.off + 1 end
+  end
+end
+
 -- ---- the whole ----
 
 -- theirs: a path, or a list of them. options: { tol = 0, profile = "", rename = "", positions = "", skip = "", only = "", weights = "", no_causes = false }
@@ -85,6 +98,7 @@ function diff.compare(reference, theirs, o)
   elseif result.first and not o.no_causes then
     result.diagnosis, result.no_causes = look(p, list, tol, o)
   end
+  for _, note in ipairs(result.diagnosis and result.diagnosis.notes or {}) do pass_layout(result, note) end
   return result
 end
 

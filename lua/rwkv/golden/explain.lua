@@ -286,9 +286,9 @@ function explain.causes(q, findings, notes, right)
     end
     by_key[finding.line.key] = before or finding
   end
-  choose(findings, right, function(o, cause)
-    local result = try(q, o, cause.mistakes, whole(q, o))
-    return not result.idle and not result.exact
+  choose(findings, right, function(o, list)
+    local result = try(q, o, list, whole(q, o))
+    return not result.exact and not (result.idle and not o.off)
   end)
   for _, note in ipairs(notes) do
     local from, found = whole(q, note), {}

@@ -106,8 +106,9 @@ end
 local function add_notes(out, notes)
   for _, note in ipairs(notes) do
     local cause = note.causes and note.causes[1]
-    out(("note: %s is not what their other numbers were computed with%s"):format(short(note),
-      cause and (": %s [%s]"):format(titles(cause), ids(cause)[1]) or ""))
+    local layout = cause and cause.mistakes[1].layout
+    if not layout then out(("note: %s is not what their other numbers were computed with%s"):format(short(note),
+      cause and (": %s [%s]"):format(titles(cause), ids(cause)[1]) or "")) end
   end
 end
 

@@ -1,5 +1,5 @@
 -- An implementation of RWKV-1 to 7 that shares nothing with the project: lists of numbers and loops, one version a file (port/).
--- It can be told to make mistakes; what each is called: lua/rwkv/golden/edits.
+-- It can be told to make mistakes; what each is called: lua/rwkv/golden/mistakes.
 --   port(weights, version, tokens, mistakes, format) -> { name = { numbers, shape = {..} } } under the names of a pack, without
 --   "trace.": logits, what layers compute on the way, states after each token
 -- weights[name] = { flat list of numbers, shape = {..} }; tokens [B,T]; mistakes: nil, an id or a list of ids; format: what it

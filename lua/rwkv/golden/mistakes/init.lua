@@ -15,6 +15,7 @@
 --   tokens   function(tokens) -> tokens: what was read in the place of the pack's tokens. Seen by whole runs only
 --   view     function(value, c) -> tensor: how a right tensor [B,T,..] was handed over
 --   whole    true where a position depends on later ones: the first position alone does not tell what was done
+--   layout   true where a view is another order of the same numbers, which is a note and no mistake
 --   names    a pattern of the tensors that a view is of
 --   sees     function(c) -> nil, or why a pack of these sizes cannot show it
 local formulas = require "rwkv.golden.formulas"

@@ -41,7 +41,7 @@ mistake { id = "norm-over-all", title = "one norm over all channels instead of o
 -- ---- state ----
 
 mistake { id = "state-transposed", title = "the state is written transposed (v5, v6: [key, value], v7: [value, key]); the rest is right",
-  of = "^v[5-7]", family = "handing over", names = "att_kv$", view = function(S, c)
+  of = "^v[5-7]", family = "handing over", layout = true, names = "att_kv$", view = function(S, c)
     local N = c.dim_att // c.heads
     return S:reshape(-1, N, N):transpose(2, 3):reshape(S:shape())
   end }

@@ -1,4 +1,4 @@
--- Which mistakes a port makes, by the ids of lua/rwkv/golden/edits.
+-- Which mistakes a port makes, by the ids of lua/rwkv/golden/mistakes.
 --   planted(mistakes) -> wrong; mistakes: nil, an id or a list of ids
 --   wrong(id); wrong.every(id, t): "id" itself, or "id-every-N" before token t of a chunk of N (t from 1)
 local nearest = require("tests.lua.lib.port.numbers").nearest
