@@ -67,7 +67,7 @@ function v5.states(p, layer, tokens, state, decay)
     if times == 2 then S = wrong.rounded("state", select(2, step(p, S, now, d, u))) end
     S = heads.left(p, S, t, #tokens)
     states[t] = wrong "state-transposed" and heads.transposed(S, p.H, p.N) or S
-    now.wkv = wrong.rounded("wkv", num.each(function(x) return x end, y))
+    now.wkv = wrong.rounded("wkv", y) -- float32 up to the norm
     now.norm = wrong.rounded("norm", heads.norm(p, now.wkv, layer))
     now.y = gated(p, now)
     now.out = num.linear(p.weight("att.output.weight", layer), now.y)
