@@ -59,7 +59,7 @@ end
 local function length(p, kk, channel)
   local num, wrong, N = p.num, p.wrong, #kk
   if channel then N = p.N else channel = function(n) return n end end
-  local function squared(n) return num.round(kk[channel(n)] ^ 2) end
+  local function squared(n) return num.wide.round(kk[channel(n)] ^ 2) end -- as a norm computes in half precision
   if wrong "key-not-normalised" then return 1 end
   if wrong "key-norm-l1" then return math.max(num.sum(N, function(n) return abs(kk[channel(n)]) end), 1e-12) end
   local sum = num.wide.sum(N, squared)
