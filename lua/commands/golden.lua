@@ -15,6 +15,8 @@
 --   [--positions 0,7,last: those that theirs holds]
 --   [--only WORD,..] [--skip WORD,..] [--no-causes] [--weights FILE: of a pack without them] [--tap FILE] [--junit FILE; - for
 --   the standard output]
+--   [--against f32|bf16|fp16|bf16-weights|fp16-weights: each line from their own numbers, in this arithmetic] [--seconds 60: for pairs
+--   of mistakes]
 --   status 0: all agree, 1: something is off, 2: could not be compared
 -- Explained in: aviary help golden.md
 local rwkv = require "rwkv"

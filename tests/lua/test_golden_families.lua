@@ -1,11 +1,11 @@
--- `golden diff` names the mistakes of every family (lua/rwkv/golden/edits), which an independent port makes: alone, with all its
+-- `golden diff` names the mistakes of every family (lua/rwkv/golden/mistakes), which an independent port makes: alone, with all its
 -- numbers there and with the logits alone, and two at once.
 --   aviary --trust tests/lua/test_golden_families.lua     one mistake of each dozen, others in each version
 --   FAMILIES=1 aviary ..                                  every mistake of every version
 local rwkv = require "rwkv"
 if rwkv.precision ~= "float64" then return end -- as test_golden.lua
 local check = require "tests.lua.lib.check"
-local edits = require "rwkv.golden.edits"
+local edits = require "rwkv.golden.mistakes"
 local models = require "tests.lua.lib.golden_models"
 local planted_diff = require "tests.lua.lib.planted_diff"
 local port = require "tests.lua.lib.port"

@@ -3,7 +3,7 @@
 local rwkv = require "rwkv"
 if rwkv.precision ~= "float64" then return end -- as test_golden.lua
 local check = require "tests.lua.lib.check"
-local edits = require "rwkv.golden.edits"
+local edits = require "rwkv.golden.mistakes"
 local planted_diff = require "tests.lua.lib.planted_diff"
 local port = require "tests.lua.lib.port"
 

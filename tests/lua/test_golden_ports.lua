@@ -137,7 +137,7 @@ test("a mistake is named from chosen positions alone", function()
   end
   local list = {}
   for b, ids in ipairs(pack.tokens.value:tolist()) do
-    local row = port(weights, "v7", ids, "gate-sigmoid-late").logits
+    local row = port(weights, "v7", { ids }, "gate-sigmoid-late").logits
     list[b] = { table.move(row, 17 + 1, 2 * 17, 1, {}), table.move(row, 5 * 17 + 1, 6 * 17, 1, {}) }
   end
   save("x.npz", { logits = rwkv.tensor(list) })

@@ -50,7 +50,7 @@ local function line_of(book, fields, given, list, line)
   local others = {}
   for name, value in pairs(given) do if name ~= line.name then others[name] = value end end
   local env = edits.env(book, { machine = fields.machine, tokens = fields.tokens, weight = fields.weight, given = others }, list)
-  return core.no_grad(function() return formulas.line(book, env, line):keep() end)
+  return core.no_grad(function() return formulas.value(book, env, line):keep() end)
 end
 
 for _, version in ipairs { "v1", "v2", "v3", "v4", "v5.0", "v5.1", "v5.2", "v6", "v6a", "v6b", "v7" } do

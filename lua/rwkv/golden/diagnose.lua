@@ -45,9 +45,12 @@ local function observed(book, list)
   return found
 end
 
+local half = { bf16 = true, f16 = true }
+
 -- How far a value of a line is from theirs: worst, root of the mean square; huge if shapes forbid it. And what is compared.
 local function apart(p, o, value)
   local part, shape = value, value:shape()
+  if half[o.entry.dtype] and p.against then part = core.no_grad(function() return part:round(o.entry.dtype) end) end
   if o.last and #shape > 2 then
     part = core.no_grad(function() return value:slice(2, -1, -1) end)
     shape = part:shape()

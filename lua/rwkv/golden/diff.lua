@@ -38,6 +38,21 @@ local function judge_against(p, result, o)
   end
 end
 
+-- The half precision that all of theirs that is off is stored in, and would be right for; nil if there is none.
+local function half_of(p, list)
+  local format
+  for _, e in ipairs(list) do
+    local dtype = e.entry.dtype
+    if e.result.first or e.result.problem then
+      if e.result.problem or dtype ~= "bf16" and dtype ~= "f16" or format and dtype ~= format then return nil end
+      format = dtype
+      local tol = tolerance.by(p, "", 0)(e.name, dtype)
+      if e.result.worst > tol.worst or e.result.rms > tol.rms then return nil end
+    end
+  end
+  return format
+end
+
 -- A state in another layout is right.
 local function pass_layout(result, note)
   local cause = note.causes and note.causes[1]
@@ -98,6 +113,7 @@ function diff.compare(reference, theirs, o)
   elseif result.first and not o.no_causes then
     result.diagnosis, result.no_causes = look(p, list, tol, o)
   end
+  if result.first and o.profile == "f32" then result.half = half_of(p, list) end
   for _, note in ipairs(result.diagnosis and result.diagnosis.notes or {}) do pass_layout(result, note) end
   return result
 end

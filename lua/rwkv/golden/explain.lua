@@ -134,13 +134,13 @@ local function best_of(found)
   return found
 end
 
--- A search that shows how far it is, and ends in time.
+-- A search that shows how far it is, and ends in time: all pairs together have q.seconds.
 local function clock(q, name, total)
-  local bar, began, done, self = progress(name, total, "runs"), core.time(), 0, { cut = false }
+  local bar, done, self = progress(name, total, "runs"), 0, { cut = false }
   function self.over(note)
     bar:update(done, note)
     done = done + 1
-    self.cut = self.cut or core.time() - began > q.seconds
+    self.cut = self.cut or core.time() > q.until_time
     return self.cut
   end
   function self.clear()
@@ -272,10 +272,14 @@ local explain = {}
 
 -- Gives every finding its causes, or what is known without.
 function explain.causes(q, findings, notes, right)
+  q.until_time = core.time() + q.seconds
   local by_key = {}
   for _, finding in ipairs(findings) do
     local before = by_key[finding.line.key]
-    if not (before and before.causes[1] and known_already(q, finding, before)) then
+    local hopeless = before and #before.causes == 0 -- in the layer before nothing was found either
+    if hopeless then
+      finding.causes = {}
+    elseif not (before and known_already(q, finding, before)) then
       finding.causes = search(q, finding)
       if #finding.causes == 0 then
         finding.pattern = compare.pattern(q.p, finding.name, finding.expected, finding.entry, finding.tol)

@@ -78,7 +78,7 @@ return function(p, list, tol, o)
   core.backend "fast"
   if o.against ~= "" then
     local q = question(p, book, weights, parameters, list, o.against, tolerance.here(p, book, weights, o.against), o)
-    q.sharp = true
+    q.sharp, p.against = true, o.against
     return diagnose(q)
   end
   local d = diagnose_float(p, book, weights, parameters, list, tol, o)

@@ -12,7 +12,7 @@ local tolerance = {}
 -- another implementation in the same arithmetic may have; the least tolerance.
 tolerance.profiles = {
   f64 = { default = 1e-10, least = 1e-10 },
-  f32 = { default = 1e-4, worst = 10, rms = 10, least = 1e-6 },
+  f32 = { default = 1e-4, worst = 20, rms = 12, least = 1e-6 },
   fp16 = { default = 3e-2, worst = 3, rms = 2, least = 2e-3 },
   bf16 = { default = 2e-1, worst = 3, rms = 2, least = 1e-2 },
 }
@@ -26,7 +26,7 @@ function tolerance.by(p, format, fixed)
     local e, t = (p.errors[kind] or {})[names.short(name)], tolerance.profiles[kind]
     if names.kind(name) == "weight" then return { worst = t.least, rms = t.least } end
     if not e then return { worst = t.default, rms = t.default } end
-    return { worst = math.max(t.worst * e[1], t.least), rms = math.max(t.rms * e[2], t.least / 4) }
+    return { worst = math.max(t.worst * e[1], t.least), rms = math.max(t.rms * e[2], t.least / 3) }
   end
 end
 

@@ -99,7 +99,7 @@ local function add_unknown(out, group, r)
   end
   local pattern = finding.pattern
   if pattern and pattern.phrase then out("  theirs is " .. pattern.phrase) end
-  if pattern and pattern.place then out("  it is off in " .. pattern.place) end
+  if pattern and pattern.place and pattern.place ~= "everywhere" then out("  it is off in " .. pattern.place) end
   if #inside > 12 and r.no_intermediates then out "  write trace.* to see where: the intermediates under the names of the pack" end
 end
 
@@ -127,6 +127,9 @@ end
 
 function verdict.add(out, r)
   if r.no_causes then out("causes are not looked for: " .. r.no_causes) end
+  if r.half then
+    out(("what is off is stored in %s and within what that would cost; in float32 it is a mistake"):format(r.half))
+  end
   local d = r.diagnosis
   if not d then return end
   local groups = by_cause(d.findings)

@@ -117,8 +117,6 @@ local places = { -- name, what, versions, lines
   { "value", "the value is", "^v[1-6]", { "att.v" } },
   { "value", "the value as projected is", v7, { "att.v0" } },
   { "receptance", "the receptance is", any, { "att.r" } },
-  { "wkv", "what the recurrence gives is", "^v[1-3]$", { "att.y" } },
-  { "wkv", "what the recurrence gives is", "^v[4-7]", { "att.wkv" } },
 }
 for _, name in ipairs { "bf16", "fp16" } do
   local dtype = name == "fp16" and "f16" or name

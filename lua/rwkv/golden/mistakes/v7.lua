@@ -101,7 +101,7 @@ state("decay-wrong-axis", "the decay multiplies the value axis of the state inst
     local S, states = core.zeros(w:size(1), c.heads, w:size(3) // c.heads, w:size(3) // c.heads), {}
     for t = 1, w:size(2) do
       local removed = (S * row(at(R, t))):sum(-1, true) * row(at(G, t))
-      S = m.f(S * column(at(W, t)) - removed + column(at(V, t)) * row(at(K, t)))
+      S = m.f(S * column(at(W, t)) - removed + m.h(column(at(V, t)) * row(at(K, t))))
       states[t] = S
     end
     return time.stack(states)

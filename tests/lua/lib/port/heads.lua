@@ -15,12 +15,8 @@ end
 -- The state that a token finds; S: what the token before has left, or nil.
 function heads.found(p, S, t)
   local lost = p.wrong.every("state-lost", t) or p.wrong.every("all-lost", t)
-  return not lost and S or block.zeros(p.H * p.N * p.N)
-end
-
--- The state that token t of T leaves.
-function heads.left(p, S, t, T)
-  local turned = t < T and p.wrong.at_end_of("state-transposed", t)
+  if lost or not S then return block.zeros(p.H * p.N * p.N) end
+  local turned = t > 1 and p.wrong.at_end_of("state-transposed", t - 1)
   return turned and heads.transposed(S, p.H, p.N) or S
 end
 

@@ -65,7 +65,6 @@ function v5.states(p, layer, tokens, state, decay)
     local times = wrong.times_absorbed(t, #tokens)
     if times == 0 then S = found end
     if times == 2 then S = wrong.rounded("state", select(2, step(p, S, now, d, u))) end
-    S = heads.left(p, S, t, #tokens)
     states[t] = wrong "state-transposed" and heads.transposed(S, p.H, p.N) or S
     now.wkv = wrong.rounded("wkv", y) -- float32 up to the norm
     now.norm = wrong.rounded("norm", heads.norm(p, now.wkv, layer))

@@ -181,7 +181,6 @@ return function(p, layer, tokens, state)
     S = old
     for _ = 1, wrong.times_absorbed(t, #tokens) do S = wrong.rounded("state", written(p, S, now, d)) end
     now.wkv = wrong.rounded("wkv", read(p, wrong "read-before-update" and old or S, now.r))
-    S = heads.left(p, S, t, #tokens)
     states[t] = wrong "state-transposed" and heads.transposed(S, p.H, p.N) or S
     output(p, layer, now)
   end
