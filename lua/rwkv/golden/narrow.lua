@@ -1,9 +1,9 @@
 -- Where no known mistake gives the numbers: which operand of which line would, if it were another one. Every operand of the lines
 -- in between is replaced, by others of its size, by their transpose, by nothing, one, twice and minus itself.
---   narrow(q, finding, with, all, first) -> list of { line =, operand =, by = in words, residual = }, best first. with, all, first: explain.lua's
+--   narrow(q, finding, all, first) -> list of { line =, operand =, by = in words, residual = }, best first. all, first: of trial.lua
 local core = require "rwkv.core"
 local progress = require "rwkv.progress"
-
+local trial = require "rwkv.golden.trial"
 
 local changes = {
   { "nothing (0)", function(x) return x * 0 end }, { "1", function(x) return x * 0 + 1 end },
@@ -38,7 +38,7 @@ local function others(q, finding, line, name)
   return list
 end
 
-return function(q, finding, with, all, first)
+return function(q, finding, all, first)
   local function off(from, value)
     local worst, rms = q.apart(from.p, from.observation, value)
     return worst > finding.tol.worst or rms > finding.tol.rms, worst
@@ -52,7 +52,7 @@ return function(q, finding, with, all, first)
     edit.only = #finding.borders > 0 and function(layer) return layer == line.layer end or nil
     local far
     for _, from in ipairs(froms) do
-      local ok, value = pcall(with, q, finding, { { edits = { [line.key] = edit } } }, from)
+      local ok, value = pcall(trial.with, q, finding, { { edits = { [line.key] = edit } } }, from)
       if not ok and tostring(value):find "interrupted$" then error(value, 0) end
       local wrong = not ok
       if ok then wrong, far = off(from, value) end
