@@ -47,7 +47,8 @@ end
 
 local half = { bf16 = true, f16 = true }
 
--- How far a value of a line is from theirs: worst, root of the mean square; huge if shapes forbid it. And what is compared.
+-- How far a value of a line is from theirs: worst, root of the mean square, huge if shapes forbid it; what is compared; whether
+-- shapes allow it.
 local function apart(p, o, value)
   local part, shape = value, value:shape()
   if half[o.entry.dtype] and p.against then part = core.no_grad(function() return part:round(o.entry.dtype) end) end
@@ -59,13 +60,13 @@ local function apart(p, o, value)
   if #o.entry.shape > #shape and count(o.entry.shape) == part:size() then shape = o.entry.shape end -- lines have 4 axes at most
   local expected = { value = part, shape = shape }
   local worst, rms = compare.errors(p, o.name, expected, o.entry)
-  if worst < 0 then return math.huge, math.huge, expected end
-  return worst, rms, expected
+  if worst < 0 then return math.huge, math.huge, expected, false end
+  return worst, rms, expected, true
 end
 
 -- Theirs in the shape of the line's value, for what follows; nil where it is not all of it.
 local function as_given(o, value)
-  if o.last or o.worst == math.huge and not o.comparable then return nil end
+  if o.last or not o.fits then return nil end
   local theirs = getmetatable(o.entry.value) == "rwkv.tokens" and o.entry.value:tensor() or o.entry.value
   if value:size() ~= theirs:size() then return nil end
   return core.no_grad(function() return theirs:reshape(value:shape()):keep() end)
@@ -75,8 +76,7 @@ local function measure(q, book, env, o)
   local value = formulas.value(book, env, o.line)
   o.inside, o.borders = formulas.inside(book, env, o.line)
   o.tol = q.tol(o, value, env)
-  o.worst, o.rms, o.expected = apart(q.p, o, value)
-  o.comparable = o.worst ~= math.huge or #value:shape() == #o.entry.shape
+  o.worst, o.rms, o.expected, o.fits = apart(q.p, o, value)
   o.off = o.worst > o.tol.worst or o.rms > o.tol.rms
   return value
 end

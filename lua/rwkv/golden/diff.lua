@@ -68,7 +68,8 @@ end
 
 -- ---- the whole ----
 
--- theirs: a path, or a list of them. options: { tol = 0, profile = "", rename = "", positions = "", skip = "", only = "", weights = "", no_causes = false }
+-- theirs: a path, or a list of them. options: { tol = 0, profile = "", against = "", seconds = 60, rename = "", positions = "",
+-- skip = "", only = "", weights = "", no_causes = false }
 function diff.compare(reference, theirs, o)
   core.backend "reference"
   local p = pack.read(reference)
@@ -88,7 +89,7 @@ function diff.compare(reference, theirs, o)
   end
   local tol = tolerance.by(p, o.against ~= "" and o.against:match "^%w+" or o.profile, o.tol)
   local result = { reference = reference, theirs = theirs, version = p.config.version, profile = o.profile, list = list,
-    unknown = unknown, fixed = o.tol > 0 and o.tol or nil }
+    unknown = unknown, fixed = o.tol > 0 and o.tol or nil, against = o.against ~= "" and o.against or nil }
   if #list == 0 then
     error(("%s has no tensor under a name of the pack; it has: %s"):format(theirs, table.concat(order, " ", 1, math.min(#order, 8))), 0)
   end

@@ -19,13 +19,15 @@ local function concerns(mistake, keys)
   return false
 end
 
-local function candidates(q, finding)
+-- The mistakes that may be behind a finding; with other_shape, those that may stand beside one of handing over.
+local function candidates(q, finding, other_shape)
   local keys, list = {}, {}
   for _, line in ipairs(finding.inside) do keys[line.key] = true end
   for _, mistake in ipairs(q.known) do
     local blind = mistake.sees and mistake.sees(q.sizes)
     local of_other = mistake.names and not finding.name:find(mistake.names)
-    if not blind and not of_other and concerns(mistake, keys) then list[#list + 1] = mistake end
+    local shapeless = not finding.fits and not mistake.view and not other_shape -- only handing over changes a shape
+    if not blind and not of_other and not shapeless and concerns(mistake, keys) then list[#list + 1] = mistake end
   end
   return list
 end
@@ -147,12 +149,22 @@ local function singles_of(q, finding, from, list)
   return found, singles
 end
 
+local function size_of(entry)
+  local n = 1
+  for _, size in ipairs(entry.shape) do n = n * size end
+  return n
+end
+
 local function search(q, finding)
   local from, list = whole(q, finding), candidates(q, finding)
   local first = #finding.inside > few and first_position(q, finding) or nil
   local found, singles = singles_of(q, finding, from, possible(q, finding, list, first))
   if #found > 0 then return found end
-  found, finding.cut = pairs_of(q, finding, from, list, first)
+  if finding.fits then
+    found, finding.cut = pairs_of(q, finding, from, list, first)
+  elseif #list > 0 and size_of(finding.entry) == from.clean:size() then
+    found, finding.cut = exact_pairs(q, finding, from, product(list, candidates(q, finding, true)), "pairs")
+  end
   if #found > 0 then return best_of(found) end
   if first then singles = select(2, singles_of(q, finding, from, list)) end
   for _, s in ipairs(singles) do
@@ -194,9 +206,9 @@ function explain.causes(q, findings, notes, right)
     elseif not (before and known_already(q, finding, before)) then
       finding.causes = search(q, finding)
       if #finding.causes == 0 then
-        finding.pattern = compare.pattern(q.p, finding.name, finding.expected, finding.entry, finding.tol)
+        finding.pattern = finding.fits and compare.pattern(q.p, finding.name, finding.expected, finding.entry, finding.tol)
       end
-      if #finding.causes == 0 and not before then
+      if #finding.causes == 0 and not before and finding.fits then
         finding.narrowed = narrow(q, finding, whole(q, finding), first_position(q, finding))
       end
     end
@@ -221,7 +233,7 @@ end
 function explain.sharper(q, findings, right)
   for i = #right, 1, -1 do
     local o, found = right[i], {}
-    if o.rms > o.tol.own / 10 and o.comparable then
+    if o.rms > o.tol.own / 10 then
       local from = whole(q, o)
       for _, mistake in ipairs(candidates(q, o)) do
         local result = try(q, o, { mistake }, from)

@@ -62,7 +62,7 @@ end
 function report.text(r)
   local lines = {}
   local function out(line) lines[#lines + 1] = visible.line(line) end
-  local how = r.fixed and ("tolerance %.1e"):format(r.fixed) or "tolerances of " .. (r.profile ~= "" and r.profile or "their dtypes")
+  local how = r.against and "each from their own numbers, in " .. r.against or r.fixed and ("tolerance %.1e"):format(r.fixed) or "tolerances of " .. (r.profile ~= "" and r.profile or "their dtypes")
   out(("%s against %s: %s, %d tensors compared, %s"):format(r.theirs, r.reference, r.version, #r.list, how))
   if #r.unknown > 0 then
     out(("not compared, the pack has nothing like it: %s%s"):format(table.concat(r.unknown, " ", 1, math.min(8, #r.unknown)),

@@ -83,6 +83,7 @@ local function add_unknown(out, group, r)
   local finding, tensors = group.findings[1], {}
   for i, f in ipairs(group.findings) do tensors[i] = short(f) end
   out(("cause: none of the known mistakes gives %s"):format(list_of(tensors, 8)))
+  if not finding.fits then return end -- its shape has been said
   if finding.cut then out "  the search of pairs ended before all were tried; --seconds gives it longer" end
   local inside = finding.inside
   if #inside <= 12 then
