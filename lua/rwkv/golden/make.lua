@@ -147,7 +147,9 @@ end
 
 -- Writes the pack. Returns the table of sensitivity, nil if that was left out; what was, in words, or nil; and a list of what such
 -- a pack cannot show.
-function make.pack(version, o, path)
+function make.pack(version, options, path)
+  local o = setmetatable({}, { __index = defaults })
+  for name, value in pairs(options) do o[name] = value end
   core.backend "reference"
   check_options(o)
   file.check_writable(path)
