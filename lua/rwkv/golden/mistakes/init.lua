@@ -56,12 +56,11 @@ function mistakes.env(book, fields, list)
     for _, mistake in ipairs(list) do if mistake.change then mistake.change(c) end end
   end
   local env
-  function q.weight(name)
-    for _, mistake in ipairs(list) do
-      local other = mistake.weight and mistake.weight(name, fields.weight, env.c)
-      if other then return other end
+  for _, mistake in ipairs(list) do
+    local before = q.weight
+    if mistake.weight then
+      function q.weight(name) return mistake.weight(name, before, env.c) or before(name) end
     end
-    return fields.weight(name)
   end
   env = formulas.env(book, q)
   return env
