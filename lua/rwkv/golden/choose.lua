@@ -1,6 +1,6 @@
 -- Of all that explains single tensors, the fewest mistakes that explain them all: what would make wrong a tensor that is right is
 -- out, and what explains most comes first.
---   choose(findings, right, refutes): leaves every finding with the causes chosen for it. refutes(observation, mistakes): whether
+--   choose(findings, right, refutes): leaves every finding with the causes chosen for it, those that are out in `refuted`. refutes(observation, mistakes): whether
 --   an observation would be otherwise than theirs with these
 local function key_of(cause)
   local list = {}
@@ -26,8 +26,16 @@ local function collect(findings)
   return order
 end
 
+-- Whether what is right in the layers of its findings speaks against a group: made there, the mistakes would show in it.
 local function refuted(group, right, refutes)
-  for _, o in ipairs(right) do if refutes(o, group.mistakes) then return true end end
+  local layers, all = {}, false
+  for finding in pairs(group.results) do
+    layers[finding.line.layer or -1] = true
+    all = all or not finding.line.layer
+  end
+  for _, o in ipairs(right) do
+    if (all or not o.line.layer or layers[o.line.layer]) and refutes(o, group.mistakes) then return true end
+  end
   return false
 end
 
@@ -77,12 +85,8 @@ local function only_pairs(groups, left)
 end
 
 return function(findings, right, refutes)
-  local groups, left, ambiguous = collect(findings), {}, false
-  for _, finding in ipairs(findings) do
-    if #finding.causes > 0 then left[finding] = true end
-    ambiguous = ambiguous or #finding.causes > 1
-  end
-  if not ambiguous then return end
+  local groups, left = collect(findings), {}
+  for _, finding in ipairs(findings) do if #finding.causes > 0 then left[finding] = true end end
   for _, group in ipairs(groups) do group.out = refuted(group, right, refutes) end
   local paired = false
   while next(left) do
@@ -91,21 +95,17 @@ return function(findings, right, refutes)
       beside_chosen(findings, groups, refutes)
       paired = true
     end
-    for _, allow_refuted in ipairs { false, true } do
-      for _, group in ipairs(best and {} or groups) do
-        local n, rms = reach(group, left)
-        if n > 0 and (allow_refuted or not group.out) then
-          local size = #group.mistakes
-          if n > most or n == most and (size < #best.mistakes or size == #best.mistakes and rms < least) then
-            best, most, least = group, n, rms
-          end
-        end
-      end
+    for _, group in ipairs(groups) do
+      local n, rms = reach(group, left)
+      local size = #group.mistakes
+      local better = n > most or n == most and best and (size < #best.mistakes or size == #best.mistakes and rms < least)
+      if n > 0 and not group.out and better then best, most, least = group, n, rms end
     end
+    if not best then break end
     local same = {}
     for _, group in ipairs(groups) do -- what explains the same as well
       local n, rms = reach(group, left)
-      local as_good = n == most and group.out == best.out and #group.mistakes == #best.mistakes and rms <= 10 * least + 1e-12
+      local as_good = n == most and not group.out and #group.mistakes == #best.mistakes and rms <= 10 * least + 1e-12
       for finding in pairs(group.results) do as_good = as_good and (not left[finding] or best.results[finding] ~= nil) end
       if as_good then same[#same + 1] = group end
     end
@@ -116,4 +116,5 @@ return function(findings, right, refutes)
       end
     end
   end
+  for finding in pairs(left) do finding.causes, finding.refuted = {}, finding.causes end -- what explains them makes wrong what is right
 end

@@ -17,6 +17,8 @@ local formulas = require "rwkv.golden.formulas"
 local names = require "rwkv.golden.names"
 local progress = require "rwkv.progress"
 
+local half = { bf16 = true, f16 = true }
+
 local function copy(map)
   local new = {}
   for key, value in pairs(map) do new[key] = value end
@@ -45,8 +47,6 @@ local function observed(book, list)
   return found
 end
 
-local half = { bf16 = true, f16 = true }
-
 -- How far a value of a line is from theirs: worst, root of the mean square, huge if shapes forbid it; what is compared; whether
 -- shapes allow it.
 local function apart(p, o, value)
@@ -65,8 +65,12 @@ local function apart(p, o, value)
 end
 
 -- Theirs in the shape of the line's value, for what follows; nil where it is not all of it.
-local function as_given(o, value)
+local function as_given(q, o, value)
   if o.last or not o.fits then return nil end
+  if q.sharp and half[o.entry.dtype] then -- stored in fewer digits than it was used with: not what the rest was computed from
+    local kept = core.no_grad(function() return (value:round(o.entry.dtype) - value):abs():max():item() == 0 end)
+    if not kept then return nil end
+  end
   local theirs = getmetatable(o.entry.value) == "rwkv.tokens" and o.entry.value:tensor() or o.entry.value
   if value:size() ~= theirs:size() then return nil end
   return core.no_grad(function() return theirs:reshape(value:shape()):keep() end)
@@ -123,7 +127,7 @@ return function(q)
       right[#right + 1] = o
     end
     o.given = env.given -- what comes later is no operand of this
-    if not o.last then env.given[o.line.name] = as_given(o, value) end
+    if not o.last then env.given[o.line.name] = as_given(q, o, value) end
   end
   bar:clear()
   explain.causes(q, findings, notes, right)

@@ -38,6 +38,15 @@ local function judge_against(p, result, o)
   end
 end
 
+-- Numbers of other tokens say nothing.
+local function check_origin(p, list, theirs)
+  for _, e in ipairs(list) do
+    if e.name == "tokens" and compare.errors(p, e.name, p.tensors.tokens, e.entry) ~= 0 then
+      error(("%s: its tokens are not those of %s: it was made of another pack"):format(theirs, p.path), 0)
+    end
+  end
+end
+
 -- The half precision that all of theirs that is off is stored in, and would be right for; nil if there is none.
 local function half_of(p, list)
   local format
@@ -68,7 +77,7 @@ end
 
 -- ---- the whole ----
 
--- theirs: a path, or a list of them. options: { tol = 0, profile = "", against = "", seconds = 60, rename = "", positions = "",
+-- theirs: a path, or a list of them. options: { tol = math.huge, profile = "", against = "", seconds = 60, rename = "", positions = "",
 -- skip = "", only = "", weights = "", no_causes = false }
 function diff.compare(reference, theirs, o)
   core.backend "reference"
@@ -78,9 +87,16 @@ function diff.compare(reference, theirs, o)
   if o.against ~= "" and not arithmetics[o.against] then
     error(("--against %s: expected f32, bf16, fp16, bf16-weights or fp16-weights"):format(o.against), 0)
   end
+  if not (o.tol >= 0) then error(("--tol %g: expected 0 or more"):format(o.tol), 0) end
+  if not (o.seconds >= 0) then error(("--seconds %g: expected 0 or more"):format(o.seconds), 0) end
   if o.against ~= "" and o.profile ~= "" then error("--against and --profile exclude each other", 0) end
   if o.profile ~= "" and not tolerance.profiles[o.profile] then
     error(("--profile %s: expected f64, f32, bf16 or fp16"):format(o.profile), 0)
+  end
+  for _, format in ipairs { o.profile, (o.against:match "^%w+") } do
+    if format ~= "" and format ~= "f64" and next(p.errors) and not p.errors[format] then
+      error(("%s: %s knew no %s: the pack says nothing of it"):format(reference, p.config.version, format), 0)
+    end
   end
   local list, unknown, order, meta = theirs_of(p, paths, o)
   local other, sign = version_of(meta, order, p.config.version)
@@ -89,10 +105,14 @@ function diff.compare(reference, theirs, o)
   end
   local tol = tolerance.by(p, o.against ~= "" and o.against:match "^%w+" or o.profile, o.tol)
   local result = { reference = reference, theirs = theirs, version = p.config.version, profile = o.profile, list = list,
-    unknown = unknown, fixed = o.tol > 0 and o.tol or nil, against = o.against ~= "" and o.against or nil }
+    unknown = unknown, fixed = o.tol < math.huge and o.tol or nil, against = o.against ~= "" and o.against or nil }
   if #list == 0 then
+    if (o.only ~= "" or o.skip ~= "") and #order > 0 then
+      error(("--only and --skip leave nothing of %s; it has: %s"):format(theirs, table.concat(order, " ", 1, math.min(#order, 8))), 0)
+    end
     error(("%s has no tensor under a name of the pack; it has: %s"):format(theirs, table.concat(order, " ", 1, math.min(#order, 8))), 0)
   end
+  check_origin(p, list, theirs)
   local computed = false
   result.no_intermediates = true
   for _, e in ipairs(list) do if names.kind(e.name) == "trace" then result.no_intermediates = false end end
@@ -111,6 +131,8 @@ function diff.compare(reference, theirs, o)
   bar:clear()
   if o.against ~= "" then
     judge_against(p, result, o)
+  elseif result.first and names.kind(result.first.name) == "weight" then
+    result.no_causes = ("%s is not the pack's: what was computed with other weights says nothing"):format(result.first.theirs)
   elseif result.first and not o.no_causes then
     result.diagnosis, result.no_causes = look(p, list, tol, o)
   end
@@ -120,7 +142,7 @@ function diff.compare(reference, theirs, o)
 end
 
 function diff.command(arguments)
-  local o = options_of(arguments, { tol = 0, profile = "", rename = "", positions = "", skip = "", only = "", weights = "",
+  local o = options_of(arguments, { tol = math.huge, profile = "", rename = "", positions = "", skip = "", only = "", weights = "",
     no_causes = false, tap = "", junit = "", against = "", seconds = 60 })
   if #o < 2 then error("usage: aviary golden diff PACK THEIRS .. [OPTIONS]", 0) end
   local result = diff.compare(o[1], table.move(o, 2, #o, 1, {}), o)

@@ -160,7 +160,9 @@ local function search(q, finding)
   local first = #finding.inside > few and first_position(q, finding) or nil
   local found, singles = singles_of(q, finding, from, possible(q, finding, list, first))
   if #found > 0 then return found end
-  if finding.fits then
+  if finding.fits and finding.worst == math.huge then
+    found = {} -- theirs is NaN or infinite: two mistakes make no more of that than one
+  elseif finding.fits then
     found, finding.cut = pairs_of(q, finding, from, list, first)
   elseif #list > 0 and size_of(finding.entry) == from.clean:size() then
     found, finding.cut = exact_pairs(q, finding, from, product(list, candidates(q, finding, true)), "pairs")
@@ -205,19 +207,27 @@ function explain.causes(q, findings, notes, right)
       finding.causes = {}
     elseif not (before and known_already(q, finding, before)) then
       finding.causes = search(q, finding)
-      if #finding.causes == 0 then
-        finding.pattern = finding.fits and compare.pattern(q.p, finding.name, finding.expected, finding.entry, finding.tol)
-      end
-      if #finding.causes == 0 and not before and finding.fits then
-        finding.narrowed = narrow(q, finding, whole(q, finding), first_position(q, finding))
-      end
     end
     by_key[finding.line.key] = before or finding
   end
   choose(findings, right, function(o, list)
-    local result = try(q, o, list, whole(q, o))
+    local made = {}
+    for _, mistake in ipairs(list) do if not mistake.view then made[#made + 1] = mistake end end -- each tensor is handed over by itself
+    if #made == 0 then return false end
+    local result = try(q, o, made, whole(q, o))
     return not result.exact and not (result.idle and not o.off)
   end)
+  local narrowed = {}
+  for _, finding in ipairs(findings) do
+    if #finding.causes == 0 and finding.fits and not narrowed[finding.line.key] then
+      narrowed[finding.line.key] = true
+      finding.pattern = compare.pattern(q.p, finding.name, finding.expected, finding.entry, finding.tol)
+      if finding.worst < math.huge then finding.narrowed = narrow(q, finding, whole(q, finding), first_position(q, finding)) end
+      narrowed[finding.line.key] = finding.narrowed and #finding.narrowed > 0 and "operand" or "nothing"
+    end
+    -- Where no operand does it either, what is right may have been computed otherwise, by other code.
+    if finding.refuted and narrowed[finding.line.key] == "nothing" then finding.causes, finding.contradicted = best_of(finding.refuted), true end
+  end
   for _, note in ipairs(notes) do
     local from, found = whole(q, note), {}
     for _, mistake in ipairs(q.known) do

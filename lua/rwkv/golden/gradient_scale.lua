@@ -40,7 +40,7 @@ local function fit(p, g, weights, e)
     if not (det > 1e-9 * xx * yy) then return xx > 0 and xz / xx or 0, 0 end
     return (xz * yy - yz * xy) / det, (yz * xx - xz * xy) / det
   end)
-  if not (s > 0 and s < math.huge) or not agrees(p, g, e, s, lambda, w)
+  if not (s ~= 0 and math.abs(s) < math.huge) or not agrees(p, g, e, s, lambda, w)
     or agrees(p, g, e, s * math.max(1.1, 1 + 3 * e.result.tol.worst), lambda, w) then return nil end
   return s, lambda
 end
@@ -82,6 +82,7 @@ local norms = { 0.1, 0.2, 0.25, 0.3, 0.5, 1, 2, 3, 5, 10 }
 
 -- Why gradients have a factor that the loss does not have.
 local function gradient_factor(p, list, s, complete, near)
+  if s < 0 then return "gradient-scale", ("all gradients, but not the loss, are %.6g times the right ones"):format(s) end
   local power = math.log(s, 2)
   local whole = math.floor(power + 0.5)
   if whole >= 4 and same(2.0 ^ whole, s, near) then

@@ -152,7 +152,7 @@ end
 -- the gradients, each { name =, entry = theirs, result = { tol = } }; forward: mistakes that were found in the forward numbers.
 -- -> list of { id =, title =, explains = { names }, residual = the worst error of these with the mistake made, without = and
 --   without it, exact = whether nothing is off any more, others = { { id =, title = } } that explain the same, or nil }, in the
---   order in which they were found; each is made for the next ones.
+--   order in which they were found; each is made for the next ones. And the names of what none explains.
 function gradients.causes(p, book, weights, list, forward)
   local q = { p = p, book = book, fields = { tokens = p.tokens, targets = p.targets, weights = weights,
     known = gradients.mistakes(book, p.tokens) } }
@@ -175,9 +175,13 @@ function gradients.causes(p, book, weights, list, forward)
   q.bar:clear()
   table.move(causes, 1, #causes, #r.steps + 1)
   table.move(r.steps, 1, #r.steps, 1, causes)
-  causes[#causes + 1] = lost(r.list, r.now)
+  local without_gradient = lost(r.list, r.now)
+  causes[#causes + 1] = without_gradient
   for _, c in ipairs(causes) do c.mistake, c.r = nil, nil end
-  return causes
+  local known, left = {}, {}
+  for _, name in ipairs(without_gradient and without_gradient.explains or {}) do known[name] = true end
+  for _, e in ipairs(r.list) do if not r.now[e.name].ok and not known[e.name] then left[#left + 1] = e.name end end
+  return causes, left
 end
 
 return gradients

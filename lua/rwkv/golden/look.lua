@@ -83,6 +83,6 @@ return function(p, list, tol, o)
   end
   local d = diagnose_float(p, book, weights, parameters, list, tol, o)
   local forward = p.targets and gradients_off(list) and made(d.findings)
-  if forward then d.gradients = gradients.causes(p, book, weights, list, forward) end
+  if forward then d.gradients, d.gradients_left = gradients.causes(p, book, weights, list, forward) end
   return d
 end

@@ -10,7 +10,7 @@ local changes = {
   { "minus itself", function(x) return -x end }, { "twice itself", function(x) return x * 2 end },
   { "half of itself", function(x) return x * 0.5 end }, { "1 minus itself", function(x) return 1 - x end },
   { "its exponential", function(x) return x:exp() end }, { "its sigmoid", function(x) return x:sigmoid() end },
-  { "itself of the token before", function(x, m) return x:dim() == 3 and m.before(x) or x end },
+  { "itself of the token before", function(x, m) return x:dim() == 3 and m.before(x) or x end, of_lines = true },
   { "its transpose", function(x)
     return x:dim() == 2 and x:size(1) == x:size(2) and core.no_grad(function() return x:transpose(1, 2):keep() end) or x
   end },
@@ -68,11 +68,11 @@ return function(q, finding, all, first)
         test(line, i, other:gsub("^@", ""), { operands = { [i] = "/" .. other } })
       end
       for _, change in ipairs(name ~= "#tokens" and changes or {}) do
-        test(line, i, change[1], { f = function(m, c, ...)
+        if not (change.of_lines and name:find "^@") then test(line, i, change[1], { f = function(m, c, ...)
           local arguments = table.pack(...)
           arguments[i] = change[2](arguments[i], m)
           return line.f(m, c, table.unpack(arguments, 1, arguments.n))
-        end })
+        end }) end
       end
     end
     seen[key] = true

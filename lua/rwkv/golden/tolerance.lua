@@ -21,7 +21,7 @@ tolerance.profiles = {
 -- By what the pack says of a profile.
 function tolerance.by(p, format, fixed)
   return function(name, dtype)
-    if fixed > 0 then return { worst = fixed, rms = fixed } end
+    if fixed < math.huge then return { worst = fixed, rms = fixed } end
     local kind = format ~= "" and format or dtype == "f16" and "fp16" or tolerance.profiles[dtype] and dtype or "f64"
     local e, t = (p.errors[kind] or {})[names.short(name)], tolerance.profiles[kind]
     if names.kind(name) == "weight" then return { worst = t.least, rms = t.least } end
@@ -40,6 +40,8 @@ function tolerance.here(p, book, weights, format)
   local fields = { machine = exact, tokens = p.tokens, weight = held }
   local of = tolerance.profiles[format:match "^%w+"]
   local least = arithmetic_step[format:match "^%w+"]
+  local float
+  if format == "f32" then float = tolerance.by(p, "f32", math.huge) end
   if format:find "weights" then of = tolerance.profiles.f32 end
   return function(observation, value, env)
     local ideal = mistakes.env(book, fields, {})
@@ -47,7 +49,8 @@ function tolerance.here(p, book, weights, format)
     local true_value = formulas.value(book, ideal, observation.line)
     local name, shape = observation.name, value:shape()
     local worst, rms = compare.errors({ tokens = p.tokens }, name, { value = true_value, shape = shape }, { value = value, shape = shape })
-    return { worst = math.max(of.worst * worst, least), rms = math.max(of.rms * rms, least / 2), own = rms }
+    local all = float and float(observation.name, "f32") or { worst = 0, rms = 0 } -- sums inside a product round, too
+    return { worst = math.max(of.worst * worst, least, all.worst), rms = math.max(of.rms * rms, least / 2, all.rms), own = rms }
   end
 end
 

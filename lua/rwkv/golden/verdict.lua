@@ -5,7 +5,7 @@ local names = require "rwkv.golden.names"
 local verdict = {}
 
 local function number(x) return ("%.2e"):format(x) end
-local function short(finding) return names.short(finding.name) end
+local function short(finding) return names.short(finding.name) .. (finding.last and " (at the end)" or "") end
 
 local function list_of(words, most)
   return table.concat(words, " ", 1, math.min(#words, most)) .. (#words > most and (" and %d more"):format(#words - most) or "")
@@ -71,6 +71,7 @@ local function add_known(out, group)
   end
   out(("  explains %s"):format(list_of(tensors, 8)))
   if #group.causes > 1 then out "  the numbers given do not tell these apart" end
+  if first.contradicted then out "  with it something would be off that agrees: that was made without it" end
 end
 
 -- ---- where there is none ----
@@ -99,8 +100,12 @@ local function add_unknown(out, group, r)
       e.everywhere and e.line.layer and " (and so in all layers)" or "", operand, e.by))
   end
   local pattern = finding.pattern
-  if pattern and pattern.phrase then out("  theirs is " .. pattern.phrase) end
-  if pattern and pattern.place and pattern.place ~= "everywhere" then out("  it is off in " .. pattern.place) end
+  if pattern and pattern.phrase then out("  theirs: " .. pattern.phrase) end
+  if pattern and pattern.place and pattern.place ~= "everywhere" then out("  off: " .. pattern.place) end
+  if #inside > 12 and not r.no_intermediates then
+    out(("  %d lines lie between it and what it was computed from, %s .. %s: more of trace.* says where"):format(#inside,
+      inside[1].name, inside[#inside].name))
+  end
   if #inside > 12 and r.no_intermediates then out "  write trace.* to see where: the intermediates under the names of the pack" end
 end
 
@@ -113,7 +118,7 @@ local function add_notes(out, notes)
   end
 end
 
-local function add_gradients(out, causes)
+local function add_gradients(out, causes, left)
   for _, cause in ipairs(causes) do
     out("cause: " .. cause.title)
     out(("  [%s] with it loss and gradients are given to %s, without it they are %s apart"):format(cause.id, number(cause.residual),
@@ -121,7 +126,7 @@ local function add_gradients(out, causes)
     out(("  explains %s"):format(list_of(cause.explains, 8)))
     for _, other in ipairs(cause.others or {}) do out(("  or, as well: %s [%s]"):format(other.title, other.id)) end
   end
-  if #causes == 0 then out "cause: none of the known mistakes gives loss and gradients" end
+  if #left > 0 then out("cause: none of the known mistakes gives " .. list_of(left, 8)) end
 end
 
 -- ---- the whole ----
@@ -139,7 +144,7 @@ function verdict.add(out, r)
     if #group.causes > 0 then add_known(out, group) else add_unknown(out, group, r) end
   end
   add_notes(out, d.notes)
-  if d.gradients then add_gradients(out, d.gradients) end
+  if d.gradients then add_gradients(out, d.gradients, d.gradients_left) end
 end
 
 -- The cause of a tensor, on one line; nil if it is none of those that were found wrong.

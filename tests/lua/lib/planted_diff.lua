@@ -40,7 +40,7 @@ function planted_diff.write(path, out, dtype, pattern)
   rwkv.save_tensors(path, list)
 end
 
-local options = { tol = 0, profile = "", rename = "", skip = "", only = "", weights = "", no_causes = false, against = "", seconds = 60 }
+local options = { tol = math.huge, profile = "", rename = "", skip = "", only = "", weights = "", no_causes = false, against = "", seconds = 60 }
 
 local function ids_of(finding)
   local set = {}
