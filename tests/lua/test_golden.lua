@@ -128,6 +128,11 @@ for _, format in ipairs { "bf16", "fp16" } do
     assert(not out:find("in " .. format, 1, true), out) -- they are not stored in it: nobody can know
     local tensors, meta = rwkv.load_tensors(dir .. "/half.safetensors")
     equal(tensors[format .. ".logits"].shape, tensors.logits.shape)
+    local dtype = format == "fp16" and "f16" or format
+    rwkv.save_tensors(dir .. "/stored.safetensors", { { name = "logits", value = tensors[format .. ".logits"].value, dtype = dtype } })
+    out, status = golden "diff %D/half.safetensors %D/stored.safetensors --profile f32 --no-causes"
+    equal(status, 1)
+    has(out, ("stored in %s and within what that would cost; in float32 it is a mistake"):format(dtype))
     local worst, rms = meta["error." .. format]:match '"logits": %[(%S+), ([^%]]+)%]'
     assert(tonumber(worst) > 1e-4 and tonumber(rms) < tonumber(worst))
   end)

@@ -25,19 +25,15 @@ local function copy(map)
   return new
 end
 
-local function count(shape)
-  local n = 1
-  for _, size in ipairs(shape) do n = n * size end
-  return n
-end
-
--- What of theirs can be judged, in the order of computation: { line =, name =, item = of the list, entry =, last = whether it is the state at the end }.
-local function observed(book, list)
+-- What of theirs can be judged, in the order of computation: { line =, name =, item = of the list, entry =, last = whether it is the
+-- state at the end, stored = the half precision in which theirs stands, where an arithmetic is judged }.
+local function observed(book, list, sharp)
   local found = {}
   for _, e in ipairs(list) do
     local kind, line = names.kind(e.name), book.named[names.short(e.name)]
     if line and (kind == "trace" or kind == "state" or kind == "logits") then
-      found[#found + 1] = { line = line, name = e.name, item = e, entry = e.entry, last = kind == "state" }
+      found[#found + 1] = { line = line, name = e.name, item = e, entry = e.entry, last = kind == "state",
+        stored = sharp and half[e.entry.dtype] and e.entry.dtype or nil }
     end
   end
   table.sort(found, function(a, b)
@@ -51,13 +47,13 @@ end
 -- shapes allow it.
 local function apart(p, o, value)
   local part, shape = value, value:shape()
-  if half[o.entry.dtype] and p.against then part = core.no_grad(function() return part:round(o.entry.dtype) end) end
+  if o.stored then part = core.no_grad(function() return part:round(o.stored) end) end
   if o.last and #shape > 2 then
-    part = core.no_grad(function() return value:slice(2, -1, -1) end)
+    part = core.no_grad(function() return part:slice(2, -1, -1):keep() end)
     shape = part:shape()
     table.remove(shape, 2)
   end
-  if #o.entry.shape > #shape and count(o.entry.shape) == part:size() then shape = o.entry.shape end -- lines have 4 axes at most
+  if #o.entry.shape > #shape and o.entry.value:size() == part:size() then shape = o.entry.shape end -- lines have 4 axes at most
   local expected = { value = part, shape = shape }
   local worst, rms = compare.errors(p, o.name, expected, o.entry)
   if worst < 0 then return math.huge, math.huge, expected, false end
@@ -65,10 +61,10 @@ local function apart(p, o, value)
 end
 
 -- Theirs in the shape of the line's value, for what follows; nil where it is not all of it.
-local function as_given(q, o, value)
+local function as_given(o, value)
   if o.last or not o.fits then return nil end
-  if q.sharp and half[o.entry.dtype] then -- stored in fewer digits than it was used with: not what the rest was computed from
-    local kept = core.no_grad(function() return (value:round(o.entry.dtype) - value):abs():max():item() == 0 end)
+  if o.stored then -- stored in fewer digits than it was used with: not what the rest was computed from
+    local kept = core.no_grad(function() return (value:round(o.stored) - value):abs():max():item() == 0 end)
     if not kept then return nil end
   end
   local theirs = getmetatable(o.entry.value) == "rwkv.tokens" and o.entry.value:tensor() or o.entry.value
@@ -95,7 +91,7 @@ local function set_aside(q, book, env, finding, o)
   trial.given = copy(env.given)
   trial.given[name] = nil
   trial.values[name] = env.values[name]
-  local other = { line = o.line, name = o.name, entry = o.entry, last = o.last }
+  local other = { line = o.line, name = o.name, entry = o.entry, last = o.last, stored = o.stored }
   local value = measure(q, book, trial, other)
   if other.off then return false end
   for key in pairs(env.values) do
@@ -111,7 +107,7 @@ return function(q)
   q.fields = { machine = q.machine, tokens = q.p.tokens, weight = q.weight }
   q.apart = apart
   q.sizes = formulas.env(book, q.fields).c
-  local env, seen = mistakes.env(book, q.fields, {}), observed(book, q.list)
+  local env, seen = mistakes.env(book, q.fields, {}), observed(book, q.list, q.sharp)
   local findings, notes, right = {}, {}, {}
   local bar = progress("lines", #seen, "tensors")
   for i, o in ipairs(seen) do
@@ -127,7 +123,7 @@ return function(q)
       right[#right + 1] = o
     end
     o.given = env.given -- what comes later is no operand of this
-    if not o.last then env.given[o.line.name] = as_given(q, o, value) end
+    if not o.last then env.given[o.line.name] = as_given(o, value) end
   end
   bar:clear()
   explain.causes(q, findings, notes, right)

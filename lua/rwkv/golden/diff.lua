@@ -15,6 +15,14 @@ local diff = {}
 
 local arithmetics = { f32 = true, bf16 = true, fp16 = true, ["bf16-weights"] = true, ["fp16-weights"] = true }
 
+-- How many tensors are off, and which first.
+local function count_off(result)
+  result.first, result.off = nil, 0
+  for _, e in ipairs(result.list) do
+    if e.result.first or e.result.problem then result.first, result.off = result.first or e, result.off + 1 end
+  end
+end
+
 -- ---- against an arithmetic ----
 
 -- What the lines give from theirs, in the arithmetic, decides for all that they compute.
@@ -30,12 +38,7 @@ local function judge_against(p, result, o)
     local tol = { worst = math.min(finding.tol.worst, finding.worst / 2), rms = finding.tol.rms }
     finding.item.result = compare.tensors(p, finding.name, finding.expected, finding.entry, tol)
   end
-  result.first, result.off = nil, 0
-  for _, e in ipairs(result.list) do
-    if e.result.first or e.result.problem then
-      result.first, result.off = result.first or e, result.off + 1
-    end
-  end
+  count_off(result)
 end
 
 -- Numbers of other tokens say nothing.
@@ -55,7 +58,7 @@ local function half_of(p, list)
     if e.result.first or e.result.problem then
       if e.result.problem or dtype ~= "bf16" and dtype ~= "f16" or format and dtype ~= format then return nil end
       format = dtype
-      local tol = tolerance.by(p, "", 0)(e.name, dtype)
+      local tol = tolerance.by(p, "", math.huge)(e.name, dtype)
       if e.result.worst > tol.worst or e.result.rms > tol.rms then return nil end
     end
   end
@@ -69,10 +72,7 @@ local function pass_layout(result, note)
   local r = note.item.result
   r.first, r.problem, r.worst = nil, nil, cause.residual
   r.note = "is transposed; how a state is laid out is no mistake"
-  result.first, result.off = nil, 0
-  for _, e in ipairs(result.list) do
-    if e.result.first or e.result.problem then result.first, result.off = result.first or e, result.off + 1 end
-  end
+  count_off(result)
 end
 
 -- ---- the whole ----
@@ -124,11 +124,9 @@ function diff.compare(reference, theirs, o)
   for i, e in ipairs(list) do
     bar:update(i - 1, e.theirs)
     e.result = compare.tensors(p, e.name, p.tensors[e.name], e.entry, tol(e.name, e.entry.dtype))
-    local off = e.result.first ~= nil or e.result.problem ~= nil
-    if off and not result.first then result.first = e end
-    result.off = (result.off or 0) + (off and 1 or 0)
   end
   bar:clear()
+  count_off(result)
   if o.against ~= "" then
     judge_against(p, result, o)
   elseif result.first and names.kind(result.first.name) == "weight" then

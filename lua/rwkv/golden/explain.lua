@@ -149,12 +149,6 @@ local function singles_of(q, finding, from, list)
   return found, singles
 end
 
-local function size_of(entry)
-  local n = 1
-  for _, size in ipairs(entry.shape) do n = n * size end
-  return n
-end
-
 local function search(q, finding)
   local from, list = whole(q, finding), candidates(q, finding)
   local first = #finding.inside > few and first_position(q, finding) or nil
@@ -164,7 +158,7 @@ local function search(q, finding)
     found = {} -- theirs is NaN or infinite: two mistakes make no more of that than one
   elseif finding.fits then
     found, finding.cut = pairs_of(q, finding, from, list, first)
-  elseif #list > 0 and size_of(finding.entry) == from.clean:size() then
+  elseif #list > 0 and finding.entry.value:size() == from.clean:size() then
     found, finding.cut = exact_pairs(q, finding, from, product(list, candidates(q, finding, true)), "pairs")
   end
   if #found > 0 then return best_of(found) end

@@ -7,15 +7,9 @@ local gradients = require "rwkv.golden.gradients"
 local machine = require "rwkv.golden.machine"
 local names = require "rwkv.golden.names"
 local profile = require "rwkv.golden.profile"
+local sorted = require "rwkv.sorted"
 local tolerance = require "rwkv.golden.tolerance"
 local weights_file = require "rwkv.golden.weights_file"
-
-local function sorted_names(weights)
-  local parameters = {}
-  for name in pairs(weights) do parameters[#parameters + 1] = name end
-  table.sort(parameters)
-  return parameters
-end
 
 -- The question that diagnose answers, in an arithmetic.
 local function question(p, book, weights, parameters, list, format, tol, o)
@@ -74,11 +68,11 @@ return function(p, list, tol, o)
   elseif not book then
     return nil, ("the model has %s"):format(why)
   end
-  local parameters = sorted_names(weights)
+  local parameters = sorted(weights)
   core.backend "fast"
   if o.against ~= "" then
     local q = question(p, book, weights, parameters, list, o.against, tolerance.here(p, book, weights, o.against), o)
-    q.sharp, p.against = true, o.against
+    q.sharp = true
     return diagnose(q)
   end
   local d = diagnose_float(p, book, weights, parameters, list, tol, o)

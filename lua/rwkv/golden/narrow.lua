@@ -52,10 +52,8 @@ return function(q, finding, all, first)
     edit.only = #finding.borders > 0 and function(layer) return layer == line.layer end or nil
     local far
     for _, from in ipairs(froms) do
-      local ok, value = pcall(trial.with, q, finding, { { edits = { [line.key] = edit } } }, from)
-      if not ok and tostring(value):find "interrupted$" then error(value, 0) end
-      local wrong = not ok
-      if ok then wrong, far = off(from, value) end
+      local value, wrong = trial.value(q, finding, { { edits = { [line.key] = edit } } }, from), true
+      if value then wrong, far = off(from, value) end
       if wrong then return end
     end
     found[#found + 1] = { line = line, everywhere = not edit.only, operand = line.operands[i], by = by, residual = far }

@@ -17,8 +17,8 @@ tolerance.profiles = {
   bf16 = { default = 2e-1, worst = 3, rms = 2, least = 1e-2 },
 }
 
--- (name, dtype) -> { worst =, rms = }. Weights are only rounded.
--- By what the pack says of a profile.
+-- (name, dtype) -> { worst =, rms = }, by what the pack says of a profile; fixed: one for all, infinite if there is none. Weights are
+-- only rounded.
 function tolerance.by(p, format, fixed)
   return function(name, dtype)
     if fixed < math.huge then return { worst = fixed, rms = fixed } end

@@ -16,7 +16,7 @@ local function first_touched(q, list)
 end
 
 -- What a list of mistakes makes of a finding's line; from: { fields =, given =, values = of a run without mistakes }.
-function trial.with(q, finding, list, from)
+local function with(q, finding, list, from)
   local env, first = mistakes.env(q.book, from.fields, list), first_touched(q, list)
   env.given = from.given
   local lines = formulas.inside(q.book, env, finding.line)
@@ -33,6 +33,13 @@ function trial.with(q, finding, list, from)
   end)
 end
 
+-- The same, or nil where the mistakes cannot be made of these numbers.
+function trial.value(q, finding, list, from)
+  local ok, value = pcall(with, q, finding, list, from)
+  if not ok and tostring(value):find "interrupted$" then error(value, 0) end
+  return ok and value or nil
+end
+
 -- How much a value has changed at most, and whether that is more than rounding.
 local function change(a, b)
   if a:size() ~= b:size() or #a:shape() ~= #b:shape() then return math.huge, true end
@@ -45,9 +52,8 @@ end
 -- { mistakes, residual =, rms = how far it is from theirs, exact = whether that is within tolerance, effect = what it changes,
 --   idle = whether that is nothing }
 function trial.try(q, finding, list, from)
-  local ok, value = pcall(trial.with, q, finding, list, from)
-  if not ok and tostring(value):find "interrupted$" then error(value, 0) end
-  if not ok then return { mistakes = list, residual = math.huge, rms = math.huge, exact = false, effect = 0, idle = true } end
+  local value = trial.value(q, finding, list, from)
+  if not value then return { mistakes = list, residual = math.huge, rms = math.huge, exact = false, effect = 0, idle = true } end
   local o = from.observation
   local worst, rms = q.apart(from.p, o, value)
   local exact = worst <= finding.tol.worst and rms <= finding.tol.rms
@@ -86,7 +92,7 @@ function trial.first_position(q, finding)
   local entry = { shape = { shape[1], 1, table.unpack(shape, 3) }, dtype = finding.entry.dtype }
   entry.value = core.no_grad(function() return finding.entry.value:reshape(shape[1], T, -1):slice(2, 1, 1):keep() end)
   local from = { fields = fields, given = given, p = { tokens = tokens, config = q.p.config, tensors = q.p.tensors },
-    observation = { line = finding.line, name = finding.name, entry = entry } }
+    observation = { line = finding.line, name = finding.name, entry = entry, stored = finding.stored } }
   return start(q, finding, from)
 end
 

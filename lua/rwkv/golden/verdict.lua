@@ -55,9 +55,7 @@ end
 
 local function computed_from(finding)
   if #finding.borders == 0 then return "from the pack's weights and tokens" end
-  local list = {}
-  for i, name in ipairs(finding.borders) do list[i] = name end
-  return "from their own " .. list_of(list, 6)
+  return "from their own " .. list_of(finding.borders, 6)
 end
 
 local function add_known(out, group)
