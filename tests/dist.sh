@@ -49,7 +49,7 @@ run_all() {
       echo "[  FAILED  ] $v: golden.xml"; failed=1; }
   done
   check 'a pack is made' 0 '' aviary golden make v7 --layers 2 --no-sensitivity /one.safetensors
-  check 'and another' 0 '' aviary golden make v7 --layers 2 --seed 1 --no-sensitivity /two.safetensors
+  check 'and another' 0 '' aviary golden make v7 --layers 2 --seed 1 --tokens /one.safetensors:tokens --no-sensitivity /two.safetensors
   check 'what is off: status 1, as TAP' 1 'not ok' aviary golden diff /one.safetensors /two.safetensors --no-causes --tap -
   head -1 "$root/out" | grep -q '^TAP version 13$' || { echo '[  FAILED  ] TAP on the standard output'; failed=1; }
   check 'another version: status 2' 2 'expected numbers of v7' aviary golden diff /one.safetensors '/a b/golden/v4.safetensors'

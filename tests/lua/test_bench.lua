@@ -6,11 +6,7 @@ local tsv = require "rwkv.tsv"
 local test, equal = check.test, check.equal
 local bench = check.program .. " bench "
 
-local function contains(out, ...)
-  for _, part in ipairs { ... } do
-    assert(out:find(part, 1, true), ("expected '%s' in:\n%s"):format(part, out))
-  end
-end
+local contains = check.has
 
 local function last_line(out) return out:match "([^\n]*)\n$" end
 

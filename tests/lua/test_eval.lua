@@ -10,9 +10,7 @@ local model = evaluated.stirred("model.safetensors", 256, "v7", { 97 })
 
 local function run(words) return check.shell(("%s eval %s"):format(program, words)) end
 
-local function contains(text, ...)
-  for _, part in ipairs { ... } do assert(text:find(part, 1, true), ("expected '%s' in:\n%s"):format(part, text)) end
-end
+local contains = check.has
 
 test("each kind ends with its line of results, and its tables say what they are of", function()
   local text = evaluated.file("text.txt", ("The sky is blue. "):rep(20))

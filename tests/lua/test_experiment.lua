@@ -17,11 +17,7 @@ end
 local function numbers(out, chosen) return runs.numbers(("%s/%s/grid%s.tsv"):format(home, out, chosen or "")) end
 local same = runs.same
 
-local function has(text, ...)
-  for _, part in ipairs { ... } do
-    assert(text:find(part, 1, true), ("expected '%s' in:\n%s"):format(part, text))
-  end
-end
+local has = check.has
 
 test("every model of the figures can be made, with and without channel mixing", function()
   local models = require "experiments.models"

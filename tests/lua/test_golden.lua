@@ -17,11 +17,7 @@ local function make(...)
   assert(status == 0, out)
   return out
 end
-local function has(out, ...)
-  for _, part in ipairs { ... } do
-    if not out:find(part, 1, true) then error(("expected '%s' in:\n%s"):format(part, out), 2) end
-  end
-end
+local has = check.has
 local function read(path)
   local file <close> = assert(io.open(path, "rb"))
   return file:read "a"

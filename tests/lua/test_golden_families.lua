@@ -5,7 +5,7 @@
 local rwkv = require "rwkv"
 if rwkv.precision ~= "float64" then return end -- as test_golden.lua
 local check = require "tests.lua.lib.check"
-local edits = require "rwkv.golden.mistakes"
+local mistakes = require "rwkv.golden.mistakes"
 local models = require "tests.lua.lib.golden_models"
 local planted_diff = require "tests.lua.lib.planted_diff"
 local port = require "tests.lua.lib.port"
@@ -27,7 +27,7 @@ local unseen = { "^decay%-clamp%-005$", "^fp16%-clamped$", "^eps%-key%-norm%-1e"
 -- Mistakes of a version by their ids, without those that a pack of this size cannot show; logits: also those of handing over.
 local function ids_of(p, logits)
   local ids, seen = {}, {}
-  for _, e in ipairs(edits.of(p.version)) do
+  for _, e in ipairs(mistakes.of(p.version)) do
     local hidden = e.sees and e.sees(p.c) or e.view and not e.names and not logits
     for _, pattern in ipairs(unseen) do hidden = hidden or e.id:find(pattern) end
     if not seen[e.id] and not hidden then ids[#ids + 1], seen[e.id] = e.id, true end
@@ -35,8 +35,8 @@ local function ids_of(p, logits)
   return ids
 end
 
-local function plant(p, mistakes, pattern)
-  planted_diff.write(path, port(p.weights, p.version, p.tokens, mistakes), "f64", pattern)
+local function plant(p, ids, pattern)
+  planted_diff.write(path, port(p.weights, p.version, p.tokens, ids), "f64", pattern)
   return planted_diff.named(p, path)
 end
 
@@ -74,13 +74,13 @@ end
 local function separate(version, a, b)
   local keys, weighs = {}, false
   if a:gsub("att", "ffn") == b:gsub("att", "ffn") then return false end -- in both parts it is a mistake with a name of its own
-  for _, e in ipairs(edits.of(version)) do
+  for _, e in ipairs(mistakes.of(version)) do
     if e.id == a then
       for key in pairs(e.edits or {}) do keys[key] = true end
       weighs = weighs or e.weight ~= nil
     end
   end
-  for _, e in ipairs(edits.of(version)) do
+  for _, e in ipairs(mistakes.of(version)) do
     if e.id == a or e.id == b then
       if e.view or e.tokens then return false end
     end

@@ -6,19 +6,8 @@ local check = require "tests.lua.lib.check"
 local make = require "rwkv.golden.make"
 local test, equal, shell = check.test, check.equal, check.shell
 
-local dir = os.tmpname()
-os.remove(dir)
-rwkv.mkdir(dir)
-local function golden(command, expected)
-  local out, status = shell(check.program .. " golden " .. command:gsub("%%D", dir))
-  if status ~= (expected or 0) then error(("status %d, expected %d:\n%s"):format(status, expected or 0, out), 2) end
-  return out
-end
-local function has(out, ...)
-  for _, part in ipairs { ... } do
-    if not out:find(part, 1, true) then error(("expected '%s' in:\n%s"):format(part, out), 2) end
-  end
-end
+local dir, golden = require "tests.lua.lib.golden_command"()
+local has = check.has
 
 local function save(version, path, hooks)
   local model = rwkv.model { version = version, layers = 2, dim = 16, head_size = 8, vocab = 11, seed = 3, init = "uniform",

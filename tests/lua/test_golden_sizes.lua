@@ -3,21 +3,10 @@ local rwkv = require "rwkv"
 if rwkv.precision ~= "float64" then return end -- as test_golden.lua
 local check = require "tests.lua.lib.check"
 local sizes = require "rwkv.golden.sizes"
-local test, equal, shell = check.test, check.equal, check.shell
+local test, equal = check.test, check.equal
 
-local dir = os.tmpname()
-os.remove(dir)
-rwkv.mkdir(dir)
-local function golden(command, expected)
-  local out, status = shell(check.program .. " golden " .. command:gsub("%%D", dir))
-  if status ~= (expected or 0) then error(("status %d, expected %d:\n%s"):format(status, expected or 0, out), 2) end
-  return out
-end
-local function has(out, ...)
-  for _, part in ipairs { ... } do
-    if not out:find(part, 1, true) then error(("expected '%s' in:\n%s"):format(part, out), 2) end
-  end
-end
+local dir, golden = require "tests.lua.lib.golden_command"()
+local has = check.has
 local function make(options)
   local out = golden("make " .. options .. " --no-sensitivity --no-gradients %D/p.safetensors")
   local tensors, meta, names = rwkv.load_tensors(dir .. "/p.safetensors")

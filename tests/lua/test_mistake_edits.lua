@@ -5,37 +5,20 @@ local rwkv = require "rwkv"
 if rwkv.precision ~= "float64" then return end -- as test_golden.lua
 local core = require "rwkv.core"
 local check = require "tests.lua.lib.check"
-local edits = require "rwkv.golden.mistakes"
-local fill = require "rwkv.golden.weights"
+local mistakes = require "rwkv.golden.mistakes"
 local formulas = require "rwkv.golden.formulas"
-local machine = require "rwkv.golden.machine"
+local models = require "tests.lua.lib.golden_models"
 core.backend "reference"
-
-local function model_of(version, layers, dim, T)
-  local q = { version = version, layers = layers, dim = dim, vocab = 11, head_size = 8 }
-  if version == "v4" then q.head_size = nil end
-  if version == "v1" then q.ctx = T end
-  if version:find "^v[123]$" then q.head_qk = 4 end
-  return rwkv.model(q)
-end
 
 -- The book of a model; run(list of mistakes) -> the values with them made; the fields of its environments.
 local function made(version, layers, dim, B, T)
-  local model, rng, tokens, parameters = model_of(version, layers, dim, T), rwkv.rng(3), {}, {}
-  for b = 1, B do
-    tokens[b] = {}
-    for t = 1, T do tokens[b][t] = rng:integer(0, 10) end
-  end
-  fill(model, tokens, 0, "f32")
-  for name, p in model:parameters() do parameters[name] = p end
-  local book = formulas.of(model:config())
-  local fields = { machine = machine "f64", tokens = tokens, weight = function(name) return parameters[name] end }
-  return book, function(list) return formulas.run(book, edits.env(book, fields, list)) end, fields
+  local book, fields = models.lines(models.of(version, { layers = layers, dim = dim, heads = dim // 8, vocab = 11, len = T, batch = B }))
+  return book, function(list) return formulas.run(book, mistakes.env(book, fields, list)) end, fields
 end
 
-local function formulas_of(version) -- the others: test_edits.lua
+local function formulas_of(version) -- the others: test_mistakes_differ.lua
   local list = {}
-  for _, e in ipairs(edits.of(version)) do if e.family == "formula" then list[#list + 1] = e end end
+  for _, e in ipairs(mistakes.of(version)) do if e.family == "formula" then list[#list + 1] = e end end
   return list
 end
 
@@ -49,11 +32,11 @@ end
 local function line_of(book, fields, given, list, line)
   local others = {}
   for name, value in pairs(given) do if name ~= line.name then others[name] = value end end
-  local env = edits.env(book, { machine = fields.machine, tokens = fields.tokens, weight = fields.weight, given = others }, list)
+  local env = mistakes.env(book, { machine = fields.machine, tokens = fields.tokens, weight = fields.weight, given = others }, list)
   return core.no_grad(function() return formulas.value(book, env, line):keep() end)
 end
 
-for _, version in ipairs { "v1", "v2", "v3", "v4", "v5.0", "v5.1", "v5.2", "v6", "v6a", "v6b", "v7" } do
+for _, version in ipairs(models.versions) do
   check.test(version .. ": each known mistake is made in one token, and leaves shapes as they are", function()
     local book, run = made(version, 1, 8, 3, 1)
     local right = run {}
@@ -79,7 +62,7 @@ for _, version in ipairs { "v1", "v2", "v3", "v4", "v5.0", "v5.1", "v5.2", "v6",
   check.test(version .. ": each mistake of a formula is seen in lines, each computed from its own operands", function()
     local book, run, fields = made(version, 3, 16, 2, 4)
     local c = formulas.env(book, { tokens = { { 0 } } }).c
-    for _, mistake in ipairs(edits.of(version)) do
+    for _, mistake in ipairs(mistakes.of(version)) do
       if mistake.family == "formula" and not (mistake.sees and mistake.sees(c)) then
         local theirs, seen = run { mistake }, false
         for _, line in ipairs(book.lines) do

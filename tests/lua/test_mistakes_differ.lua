@@ -4,13 +4,12 @@ local rwkv = require "rwkv"
 if rwkv.precision ~= "float64" then return end -- as test_formulas.lua
 local core = require "rwkv.core"
 local check = require "tests.lua.lib.check"
-local edits = require "rwkv.golden.mistakes"
-local fill = require "rwkv.golden.weights"
+local mistakes = require "rwkv.golden.mistakes"
 local formulas = require "rwkv.golden.formulas"
-local machine = require "rwkv.golden.machine"
+local models = require "tests.lua.lib.golden_models"
 core.backend "reference"
 
-local versions = { "v1", "v2", "v3", "v4", "v5.0", "v5.1", "v5.2", "v6", "v6a", "v6b", "v7" }
+local versions = models.versions
 -- What these weights do not show, though the sizes would: no decay is so fast, nothing so large.
 local unseen = { ["decay-clamp-005"] = "^v[2-5]", ["fp16-clamped"] = "^v[4-7]" }
 -- Two that give the same logits by nature, and why.
@@ -28,26 +27,15 @@ local function twin(a, b)
 end
 local function of_logits(e) return ("logits"):find(e.names or "") ~= nil end
 
--- A model of these sizes, its lines, and what they are computed with.
+-- A model of these sizes: its lines, and what they are computed with.
 local function setting(version, size, format)
-  local q = { version = version, layers = size.layers, dim = size.dim, vocab = 23, head_size = size.head_size }
-  if version == "v4" then q.head_size = nil end
-  if version == "v1" then q.ctx = size.T + 3 end
-  if version:find "^v[123]$" then q.head_qk = 12 end
-  local model, rng, tokens, parameters = rwkv.model(q), rwkv.rng(3), {}, {}
-  for b = 1, size.B do
-    tokens[b] = {}
-    for t = 1, size.T do tokens[b][t] = rng:integer(0, 22) end
-  end
-  fill(model, tokens, 0, "f32")
-  for name, p in model:parameters() do parameters[name] = p end
-  return formulas.of(model:config()), { machine = machine(format or "f64"), tokens = tokens,
-    weight = function(name) return parameters[name] end }
+  return models.lines(models.of(version, { layers = size.layers, dim = size.dim, heads = size.dim // size.head_size, vocab = 23,
+    len = size.T, batch = size.B }), format)
 end
 
 -- The logits as a list, and what shape they have; sizes of the model.
 local function logits(book, fields, mistake)
-  local env = edits.env(book, fields, { mistake })
+  local env = mistakes.env(book, fields, { mistake })
   local y = formulas.run(book, env).logits
   if mistake and mistake.view and of_logits(mistake) then y = core.no_grad(function() return mistake.view(y, env.c) end) end
   local list, shape = y:reshape(-1):tolist(), table.concat(y:shape(), ",")
@@ -81,7 +69,7 @@ check.test("the page names every mistake of these families", function()
   local file <close> = assert(io.open "lua/pages/golden.md")
   local page, family = file:read "a", { assembly = true, carrying = true, ["handing over"] = true, numbers = true }
   for _, version in ipairs(versions) do
-    for _, e in ipairs(edits.of(version)) do
+    for _, e in ipairs(mistakes.of(version)) do
       assert(not family[e.family] or page:find("`" .. on_page(e.id) .. "`", 1, true), e.id .. " is not on the page")
       assert(not family[e.family] or #e.title <= 100, e.title)
     end
@@ -93,7 +81,7 @@ for _, version in ipairs(versions) do
     local deep = version == "v4" or version == "v7" -- what happens every six layers
     local book, fields = setting(version, { layers = deep and 7 or 3, dim = 8, head_size = 4, B = 2, T = 20 })
     local right, done = logits(book, fields), {}
-    for _, e in ipairs(edits.of(version)) do
+    for _, e in ipairs(mistakes.of(version)) do
       local found, shape, c = logits(book, fields, e)
       local moved, too_small = apart(found, right), e.sees and e.sees(c)
       local hidden = too_small or unseen[e.id] and version:find(unseen[e.id])
@@ -113,7 +101,7 @@ for _, version in ipairs(versions) do
     for _, at in ipairs { { 1, "f64" }, { 2, "f64" }, { 1, "bf16" } } do
       local book, fields = setting(version, { layers = 1, dim = 4, head_size = 4, B = at[1], T = 1 }, at[2])
       local right = logits(book, fields)
-      for _, e in ipairs(edits.of(version)) do
+      for _, e in ipairs(mistakes.of(version)) do
         local found, _, c = logits(book, fields, e)
         local hidden = at[2] == "f64" and e.sees and e.sees(c) -- what is rounded may be infinite
         assert(not hidden or apart(found, right) == 0, e.id .. " was said not to be seen")

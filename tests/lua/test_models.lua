@@ -11,11 +11,7 @@ local home = "runs/tests/models"
 shell("rm -rf " .. home)
 rwkv.mkdir(home)
 
-local function has(text, ...)
-  for _, part in ipairs { ... } do
-    assert(text:find(part, 1, true), ("expected '%s' in:\n%s"):format(part, text))
-  end
-end
+local has = check.has
 
 test("what cannot be a row is refused where it is added, with the nearest name", function()
   local function add(...)

@@ -4,7 +4,7 @@ local rwkv = require "rwkv"
 if rwkv.precision ~= "float64" then return end -- as test_golden.lua
 local core = require "rwkv.core"
 local check = require "tests.lua.lib.check"
-local edits = require "rwkv.golden.mistakes"
+local mistakes = require "rwkv.golden.mistakes"
 local formulas = require "rwkv.golden.formulas"
 local machine = require "rwkv.golden.machine"
 local models = require "tests.lua.lib.golden_models"
@@ -13,7 +13,7 @@ core.backend "reference"
 
 local function lines(m, list)
   local book = assert(formulas.of(m.config))
-  local env = edits.env(book, { machine = machine "f64", tokens = m.tokens, weight = function(name) return m.weights[name] end }, list)
+  local env = mistakes.env(book, { machine = machine "f64", tokens = m.tokens, weight = function(name) return m.weights[name] end }, list)
   return formulas.run(book, env), env, book
 end
 
@@ -66,7 +66,7 @@ local unseen = { ["decay-clamp-005"] = true, ["fp16-clamped"] = true, ["eps-key-
 -- The entries of each id: one mistake, made at one line or another.
 local function by_id(version, c)
   local ids, of = {}, {}
-  for _, e in ipairs(edits.of(version)) do
+  for _, e in ipairs(mistakes.of(version)) do
     if not (e.sees and e.sees(c)) then
       if not of[e.id] then ids[#ids + 1], of[e.id] = e.id, {} end
       table.insert(of[e.id], e)

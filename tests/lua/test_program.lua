@@ -4,11 +4,7 @@ local check = require "tests.lua.lib.check"
 local test, equal = check.test, check.equal
 local program = check.program
 
-local function contains(out, ...)
-  for _, part in ipairs { ... } do
-    assert(out:find(part, 1, true), ("expected '%s' in:\n%s"):format(part, out))
-  end
-end
+local contains = check.has
 
 test("-e, scripts and their arguments", function()
   local out, status = check.shell(program .. [[ -e 'print(arg[1], #arg)' x y]])

@@ -9,11 +9,7 @@ local dir = os.tmpname()
 os.remove(dir)
 rwkv.mkdir(dir)
 
-local function has(out, ...)
-  for _, part in ipairs { ... } do
-    if not out:find(part, 1, true) then error(("expected '%s' in:\n%s"):format(part, out), 2) end
-  end
-end
+local has = check.has
 
 -- Valid UTF-8 without what a terminal takes for a command; ends of lines may stand in it.
 local function harmless(text)

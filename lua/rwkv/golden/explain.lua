@@ -88,29 +88,37 @@ end
 -- Whether two could be all that is wrong: what one leaves, the other must be able to change.
 local function together(a, b) return a.residual <= 100 * b.effect or b.residual <= 100 * a.effect end
 
-local function pairs_of(q, finding, all, list, first)
-  if not first then
-    local active = {}
-    for _, mistake in ipairs(list) do
-      if not try(q, finding, { mistake }, all).idle then active[#active + 1] = mistake end
-    end
-    return exact_pairs(q, finding, all, product(active, active), "pairs")
-  end
-  -- unlike: at the first position nobody can tell what they do in all; late: do nothing there; alone: give it
-  local unlike, late, early, alone, by = {}, {}, {}, {}, {}
-  local right_at_first = q.apart(first.p, first.observation, first.clean) <= finding.tol.worst
+-- What came of each mistake at the first position, by mistake, of those that can be judged there.
+local function tried_at_first(q, finding, list, first)
+  local by = {}
   for _, mistake in ipairs(list) do
-    if mistake.view or mistake.whole or mistake.tokens then
-      unlike[#unlike + 1] = mistake
-    else
-      local s = try(q, finding, { mistake }, first)
-      by[mistake] = s
-      table.insert(s.idle and late or early, mistake)
-      if s.exact and not s.idle then alone[#alone + 1] = mistake end
-    end
+    if not (mistake.view or mistake.whole or mistake.tokens) then by[mistake] = try(q, finding, { mistake }, first) end
+  end
+  return by
+end
+
+local function right_at(q, finding, first)
+  return q.apart(first.p, first.observation, first.clean) <= finding.tol.worst
+end
+
+-- Pairs of which each does something by itself.
+local function pairs_in_full(q, finding, all, singles)
+  local active = {}
+  for _, s in ipairs(singles) do if not s.idle then active[#active + 1] = s.mistakes[1] end end
+  return exact_pairs(q, finding, all, product(active, active), "pairs")
+end
+
+-- Pairs that the first position allows. by: tried_at_first
+local function pairs_by_first(q, finding, all, list, first, by)
+  -- unlike: nobody can tell there what they do in all; late: do nothing there; alone: give it
+  local unlike, late, early, alone = {}, {}, {}, {}
+  for _, mistake in ipairs(list) do
+    local s = by[mistake]
+    table.insert(not s and unlike or s.idle and late or early, mistake)
+    if s and s.exact and not s.idle then alone[#alone + 1] = mistake end
   end
   local found, cut
-  if right_at_first then
+  if right_at(q, finding, first) then
     found, cut = exact_pairs(q, finding, all, product(late, late), "pairs")
   else
     local likely = product(alone, late)
@@ -124,13 +132,11 @@ local function pairs_of(q, finding, all, list, first)
   return found, cut
 end
 
--- What may be judged by the first position alone: those that could be the only mistake. at_first: first_position's
-local function possible(q, finding, list, at_first)
-  if not at_first then return list end
-  local right = q.apart(at_first.p, at_first.observation, at_first.clean) <= finding.tol.worst
-  local kept = {}
+-- Those that could be the only mistake, by the first position.
+local function possible(q, finding, list, first, by)
+  local right, kept = right_at(q, finding, first), {}
   for _, mistake in ipairs(list) do
-    local s = not (mistake.view or mistake.whole or mistake.tokens) and try(q, finding, { mistake }, at_first)
+    local s = by[mistake]
     if not s or s.idle and right or s.exact and not s.idle then kept[#kept + 1] = mistake end
   end
   return kept
@@ -152,14 +158,16 @@ end
 local function search(q, finding)
   local from, list = whole(q, finding), candidates(q, finding)
   local first = #finding.inside > few and first_position(q, finding) or nil
-  local found, singles = singles_of(q, finding, from, possible(q, finding, list, first))
+  local by = first and tried_at_first(q, finding, list, first)
+  local found, singles = singles_of(q, finding, from, first and possible(q, finding, list, first, by) or list)
   if #found > 0 then return found end
-  if finding.fits and finding.worst == math.huge then
-    found = {} -- theirs is NaN or infinite: two mistakes make no more of that than one
-  elseif finding.fits then
-    found, finding.cut = pairs_of(q, finding, from, list, first)
-  elseif #list > 0 and finding.entry.value:size() == from.clean:size() then
-    found, finding.cut = exact_pairs(q, finding, from, product(list, candidates(q, finding, true)), "pairs")
+  if not finding.fits then
+    local as_many = finding.entry.value:size() == from.clean:size()
+    local pairs_there = as_many and product(list, candidates(q, finding, true)) or {}
+    found, finding.cut = exact_pairs(q, finding, from, pairs_there, "pairs")
+  elseif finding.worst < math.huge then -- otherwise theirs is NaN: two mistakes make no more of that than one
+    if first then found, finding.cut = pairs_by_first(q, finding, from, list, first, by)
+    else found, finding.cut = pairs_in_full(q, finding, from, singles) end
   end
   if #found > 0 then return best_of(found) end
   if first then singles = select(2, singles_of(q, finding, from, list)) end

@@ -52,6 +52,13 @@ function check.fails(f, ...)
   end
 end
 
+-- A text must contain each of the given ones.
+function check.has(found, ...)
+  for _, part in ipairs { ... } do
+    if not found:find(part, 1, true) then error(("expected '%s' in:\n%s"):format(part, found), 2) end
+  end
+end
+
 -- The output (both streams) and the exit status of shell commands.
 function check.shell(command)
   local p = io.popen("{ " .. command .. "\n} 2>&1")
