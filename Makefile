@@ -7,7 +7,7 @@
 #
 # With BUILD=DIR nothing is written into the checkout: DIR becomes a checkout of links, in which all is built and run.
 
-PACKAGES := gcc libc6-dev make pkg-config liblua5.4-dev libcjson-dev libedit-dev libopenblas-openmp-dev libdnnl-dev \
+PACKAGES := gcc g++ libc6-dev make pkg-config liblua5.4-dev libcjson-dev libedit-dev libopenblas-openmp-dev libdnnl-dev \
             libzip-dev zlib1g-dev libpcre2-dev libutf8proc-dev libseccomp-dev libcmocka-dev gnuplot-nox lua5.4
 TEXT_PACKAGES := bible-kjv bible-kjv-text# of `make text`
 # What a build cannot do without, and where it comes from.
@@ -16,6 +16,8 @@ HEADERS := stdio.h=gcc,libc6-dev lua.h=pkg-config,liblua5.4-dev cjson/cJSON.h=li
            utf8proc.h=libutf8proc-dev seccomp.h=libseccomp-dev
 
 CC      ?= gcc
+CXX     := $(subst clang,clang++,$(subst gcc,g++,$(CC)))# for kernels of CUDA, in tests: as $(CC) is
+NVCC    ?= nvcc
 BUILD   ?= build
 PREFIX  ?= /usr/local
 SCALE   ?= # of `make demo` and of the benchmarks; each has its own without it
@@ -63,6 +65,9 @@ FLAGS_fast = -O3 $(OPENMP) -Wno-psabi -ffp-contract=fast -fno-math-errno -fno-tr
              $(if $(BLAS_DIR),-I$(SYSROOT)$(BLAS_DIR:/usr/lib/%=/usr/include/%))
 FLAGS_lua   = -O2 $(shell $(PKG_CONFIG) --cflags lua5.4 2>/dev/null) -Ilua -I$(BUILD)
 FLAGS_test := -O1 -ffp-contract=off -Itests
+# Kernels of CUDA, as the processor runs them in tests (tests/cuda), and as nvcc compiles them.
+FLAGS_host := -std=c++17 -g -O1 -fPIC -fvisibility=hidden -fno-exceptions -fno-rtti -fno-threadsafe-statics -ffp-contract=off \
+              -Wall -Wextra $(if $(WERROR),-Werror) -Wno-unused-function -Iref -Iref/cuda -Itests/cuda -MMD -MP
 
 LIBS = $(if $(BLAS_DIR),-L$(SYSROOT)$(BLAS_DIR) -Wl$(comma)-rpath$(comma)$(BLAS_DIR)) -lopenblas $(DNNL) \
        -lcjson -lzip -lz -lpcre2-8 -lutf8proc -lm -lgomp -pthread
@@ -82,6 +87,8 @@ TREE_cov    := --coverage -fprofile-update=atomic -Wl,-u,__gcov_dump
 REF   := $(wildcard ref/*.c ref/engine/*.c ref/io/*.c ref/text/*.c ref/model/*.c)
 FAST  := $(wildcard ref/fast/*.c)
 PROGRAM := $(wildcard lua/program/*.c)
+CUDA  := $(wildcard ref/cuda/*.cu)
+ON_HOST := $(CUDA:.cu=.o) $(patsubst %.cpp,%.o,$(wildcard tests/cuda/*.cpp))
 MODULE  := lua/bindings/module.c
 BINDINGS := $(filter-out $(MODULE),$(wildcard lua/bindings/*.c))
 TESTS := $(patsubst tests/%.c,%,$(wildcard tests/test_*.c))
@@ -93,7 +100,7 @@ export LC_ALL := C.UTF-8
 
 MAKEFLAGS += -j$(shell nproc) # as many at a time as there are processors
 
-.PHONY: all demo text figures golden bench bench-peers test asan coverage fuzz fuzz-all lint format install uninstall \
+.PHONY: all cuda demo text figures golden bench bench-peers test asan coverage fuzz fuzz-all lint format install uninstall \
         dist dist-test clean help deps
 all: $(WORK)/aviary $(BUILD)/f64/aviary $(BUILD)/f32/rwkv/core.so $(BUILD)/f64/rwkv/core.so $(WORK)/compile_commands.json
 
@@ -179,7 +186,7 @@ $(BUILD)/commit.h: FORCE
 
 # What is compiled with other flags than before is compiled again.
 $(BUILD)/flags: FORCE | $(READY)
-	+@mkdir -p $(BUILD); text='$(CC) $(COMMON) $(FLAGS_ref) $(FLAGS_fast) $(FLAGS_lua) $(FLAGS_test) $(SANITIZE)'; \
+	+@mkdir -p $(BUILD); text='$(CC) $(FLAGS_host) $(COMMON) $(FLAGS_ref) $(FLAGS_fast) $(FLAGS_lua) $(FLAGS_test) $(SANITIZE)'; \
 	[ "$$text" = "$$(cat $@ 2>/dev/null)" ] || echo "$$text" >$@
 
 define tree
@@ -222,6 +229,18 @@ $(BUILD)/$(1)/tests/far.so: tests/module/far_module.c tests/far.c $(BUILD)/$(1)/
 	@mkdir -p $$(@D)
 	@echo "link $$@"
 	@$$(CC) -shared $$(COMMON) $$(FLAGS_test) $$(TREE_$(1)) tests/module/far_module.c tests/far.c $(BUILD)/$(1)/librwkv.a $$(LIBS) -o $$@
+$(BUILD)/$(1)/ref/cuda/%.o: ref/cuda/%.cu $(BUILD)/flags
+	@mkdir -p $$(@D)
+	@echo "c++ $(1) $$<"
+	@$$(CXX) $$(FLAGS_host) $$(filter-out --coverage,$$(TREE_$(1))) -x c++ -c $$< -o $$@
+$(BUILD)/$(1)/tests/cuda/%.o: tests/cuda/%.cpp $(BUILD)/flags
+	@mkdir -p $$(@D)
+	@echo "c++ $(1) $$<"
+	@$$(CXX) $$(FLAGS_host) $$(filter-out --coverage,$$(TREE_$(1))) -c $$< -o $$@
+$(BUILD)/$(1)/tests/on_host.so: $$(ON_HOST:%=$(BUILD)/$(1)/%) $(BUILD)/$(1)/ref/engine/backend_layout.o
+	@echo "link $$@"
+	@$$(CC) -shared $$(TREE_$(1)) $$^ -lm -o $$@
+$(patsubst %,$(BUILD)/$(1)/tests/%,$(filter test_cuda%,$(TESTS))): $$(ON_HOST:%=$(BUILD)/$(1)/%)
 # Another Lua lacks functions of 5.4: weak, they keep it from opening the module no more, and the module says so itself.
 $(BUILD)/$(1)/rwkv/core.o: $$(patsubst %.c,$(BUILD)/$(1)/%.o,$$(MODULE) $$(BINDINGS))
 	@mkdir -p $$(@D)
@@ -231,7 +250,7 @@ $(BUILD)/$(1)/rwkv/core.so: $(BUILD)/$(1)/rwkv/core.o $(BUILD)/$(1)/librwkv.a
 	@$$(CC) -shared $$(TREE_$(1)) $$^ $$(LIBS) $$(LINK_module) -o $$@
 $(BUILD)/$(1)/tests/test_%: $(BUILD)/$(1)/tests/test_%.o $$(TEST_LIB:%.c=$(BUILD)/$(1)/%.o) $(BUILD)/$(1)/librwkv.a
 	@echo "link $$@"
-	@$$(CC) $$(TREE_$(1)) $$^ -lcmocka $$(LIBS) -o $$@
+	@$$(CC) $$(TREE_$(1)) $$(filter %.o,$$^) $$(filter %.a,$$^) -lcmocka $$(LIBS) -o $$@
 -include $$(wildcard $(BUILD)/$(1)/*/*.d $(BUILD)/$(1)/*/*/*.d $(BUILD)/torn_$(1)/*/*/*.d)
 endef
 $(foreach t,$(TREES),$(eval $(call tree,$(t))))
@@ -248,6 +267,27 @@ $(WORK)/compile_commands.json: $(BUILD)/flags $(sort $(dir $(SOURCES)))
 	{ printf '['; add '$(FLAGS_ref)' $(REF); add '$(FLAGS_fast)' $(FAST); add '$(FLAGS_lua)' $(PROGRAM) $(MODULE) $(BINDINGS); \
 	  add '$(FLAGS_test)' $(wildcard tests/*.c); printf '\n]\n'; } >$@
 
+# ---- the device ----
+
+# The backend for devices of CUDA, where nvcc is: a module for each precision, opened while the program runs. For sm_80
+# and sm_90, and as PTX for later ones. What each kernel takes is printed; one that spills registers is a mistake.
+FLAGS_cuda := -std=c++17 -O3 -Xcompiler -fPIC,-fvisibility=hidden -Iref -Iref/cuda --ptxas-options=-v \
+              -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=[sm_90,compute_90]
+define cuda
+$(BUILD)/cuda/$(1)/%.o: ref/cuda/%.cu $(BUILD)/flags
+	@mkdir -p $$(@D)
+	@echo "nvcc $(1) $$<"
+	@$$(NVCC) $$(FLAGS_cuda) $$(TREE_$(1)) -MMD -MP -c $$< -o $$@ 2>$$@.ptxas || { cat $$@.ptxas >&2; rm -f $$@; exit 1; }
+$(BUILD)/$(1)/cuda.so: $$(CUDA:ref/cuda/%.cu=$(BUILD)/cuda/$(1)/%.o) $(BUILD)/$(1)/ref/engine/backend_layout.o
+	@echo "link $$@"
+	@$$(NVCC) -shared $$^ -lcublas -o $$@
+-include $$(wildcard $(BUILD)/cuda/$(1)/*.d)
+endef
+$(foreach t,f32 f64,$(eval $(call cuda,$(t))))
+
+cuda: $(BUILD)/f32/cuda.so $(BUILD)/f64/cuda.so
+	@sh ref/cuda/resources.sh $(BUILD)/cuda
+
 $(WORK)/aviary: $(BUILD)/f32/aviary | $(LINKS)
 	@cp $(BUILD)/f32/aviary $@.new && mv $@.new $@
 
@@ -256,7 +296,7 @@ $(WORK)/aviary: $(BUILD)/f32/aviary | $(LINKS)
 # Those whose names contain one of the words of T, or all.
 named = $(if $(T),$(foreach t,$(1),$(if $(strip $(foreach w,$(T),$(findstring $(w),$(t)))),$(t))),$(1))
 tests_in = $(patsubst %,$(BUILD)/$(1)/tests/%,$(call named,$(TESTS))) $(BUILD)/$(1)/aviary $(BUILD)/torn_$(1)/aviary \
-           $(BUILD)/$(1)/tests/escape.so $(BUILD)/$(1)/tests/far.so
+           $(BUILD)/$(1)/tests/escape.so $(BUILD)/$(1)/tests/far.so $(BUILD)/$(1)/tests/on_host.so
 
 test: all $(foreach t,$(TEST_TREES),$(call tests_in,$(t)))
 	@cd $(WORK) && T='$(T)' sh tests/run.sh $(TEST_TREES:%=build/%)

@@ -4,8 +4,7 @@
 #include "engine/err.h"
 #include "fast/fast.h"
 #include "fast/shadow.h"
-#include "kernel_cases.h"
-#include "kernel_run.h"
+#include "kernel_walk.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -27,55 +26,23 @@ static const double tolerance = 1e-5;
 static Run run(const Call *c, const Backend *b, int threads)
 {
   fast_set_threads(threads);
-  Run r = run_call(c, b, usual_filling);
-  const char *fault = run_fault(&r);
-  if (fault) fail_msg("variant %d: %s", c->setting.variant, fault);
-  return r;
+  return walk_run(c, b);
 }
 
-static void compare(const Run *got, const Run *want, double allowed, const char *what)
+static void check_call(const Call *c)
 {
-  static const char *modes[] = {"plain", "extreme", "NaN"};
-  const Setting *s = &want->call->setting;
-  const char *difference = runs_differ(got, want, allowed);
-  if (difference)
-    fail_msg("%s variant %d, %s, NULL %x, NaN %d, %s: %s", op_rows[want->call->id].name, s->variant, modes[s->mode],
-             s->nulls, s->nan, what, difference);
-}
-
-/* How many operands can be NULL, and how many hold random numbers. */
-typedef struct {
-  int optional, inputs;
-} Found;
-
-static Found check_call(OpId id, Setting s)
-{
-  double loose = kernel_cases[id].loose > 0 ? kernel_cases[id].loose : 1;
-  Call c = call_new(id, s);
-  Run want = run(&c, &backend_reference, 1), one = run(&c, &backend_fast, 1);
-  compare(&one, &want, loose * tolerance, "fast against reference");
-  for (int threads = 2; s.mode != WITH_NAN && threads <= 7; threads += 5) {
-    Run many = run(&c, &backend_fast, threads);
-    compare(&many, &one, 0, threads == 2 ? "2 threads against 1" : "7 threads against 1");
+  Run want = run(c, &backend_reference, 1), one = run(c, &backend_fast, 1);
+  walk_compare(&one, &want, tolerance, "fast against reference");
+  for (int threads = 2; c->setting.mode != WITH_NAN && threads <= 7; threads += 5) {
+    Run many = run(c, &backend_fast, threads);
+    walk_compare(&many, &one, 0, threads == 2 ? "2 threads against 1" : "7 threads against 1");
     run_free(&many);
   }
   run_free(&want);
   run_free(&one);
-  call_free(&c);
-  return (Found){c.optional, c.inputs};
 }
 
-static void check_op(void **state)
-{
-  static const unsigned masks[] = {0x5555, 0xaaaa, 0xffff};
-  OpId id = *(OpId *)*state;
-  for (int v = 0, variants = call_variants(id); v < variants; v++) {
-    Found found = check_call(id, (Setting){.variant = v});
-    for (int m = 0; found.optional && m < 3; m++) check_call(id, (Setting){.variant = v, .nulls = masks[m]});
-    check_call(id, (Setting){.variant = v, .mode = EXTREME});
-    for (int i = 0; i < found.inputs; i++) check_call(id, (Setting){.variant = v, .mode = WITH_NAN, .nan = i});
-  }
-}
+static void check_op(void **state) { kernel_walk(*(OpId *)*state, check_call); }
 
 /* ---- shadow mode ---- */
 

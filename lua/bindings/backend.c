@@ -26,7 +26,10 @@ static int backend(lua_State *L) /* backend() -> name; backend("fast", "referenc
 }
 
 /* A file may bring a backend too; only the program opens one, before a script can ask. */
-static void use_module(void *path) { backend_use(backends[MODULE] = backend_open(path)); }
+static void use_module(void *path)
+{
+  backend_use(backends[MODULE] = backend_open(path, &(BackendChoice){0, "full", rwkv_fail}));
+}
 
 const char *open_backend_module(const char *path) { return rwkv_protect(use_module, (void *)path); }
 

@@ -7,6 +7,13 @@
 #include "memory.h"
 #include "share.h"
 
+typedef struct { /* what a device has done so far */
+  size_t ops, launches, reads;
+  size_t bytes, most_bytes; /* of its memory that are taken, and that ever were */
+  bool timed;               /* set to wait for every op, and to add up the time that the device takes for it */
+  double seconds;
+} BackendCounts;
+
 typedef struct {
   const char *name;
   const Memory *memory;
@@ -17,6 +24,7 @@ typedef struct {
   bool (*read_later)(const void *p); /* whether work that waits will read p as a whole, after most else is done */
   /* Threads for the host's own loops, as rwkv_share has it; NULL: none. */
   void (*share)(size_t count, ShareWork *work, const void *arg);
+  BackendCounts *counts; /* NULL: it keeps none */
 } Backend;
 
 extern const Backend backend_reference; /* the kernels k_*, at once */
@@ -25,13 +33,22 @@ const Backend *backend_now(void);
 /* From here on this one. Fails if tensors are there whose memory it cannot reach. */
 void backend_use(const Backend *b);
 
+typedef struct {
+  int device;                            /* from 0 */
+  const char *matmul;                    /* in what products round their factors: "full", "tf32", "bf16" */
+  void (*fail)(const char *format, ...); /* rwkv_fail: for what goes wrong later */
+} BackendChoice;
+
 /* The backend in a module, a shared object that exports a BackendModule called rwkv_backend_module; it stays loaded.
    Fails with what is wrong with the module, or with what keeps its device from being used. */
 typedef struct {
-  uint64_t (*layout)(void);                       /* backend_layout, as the module was built */
-  const Backend *(*open)(char *why, size_t size); /* NULL, and why: it cannot be used */
+  uint64_t (*layout)(void);                /* backend_layout, as the module was built */
+  int (*devices)(char *text, size_t size); /* a line for each; returns how many, and with 0 the text says why */
+  const Backend *(*open)(const BackendChoice *choice, char *why, size_t size); /* NULL, and why: it cannot be used */
 } BackendModule;
-const Backend *backend_open(const char *path);
+const Backend *backend_open(const char *path, const BackendChoice *choice);
+/* Its devices; fails as backend_open does if the module cannot be opened. */
+int backend_devices(const char *path, char *text, size_t size);
 uint64_t backend_layout(void); /* the same where real and the names, order and sizes of all ops are the same */
 
 /* Its memory, whichever it is: what an arena of numbers takes. backend_alloc fails through rwkv_fail, and `what` names

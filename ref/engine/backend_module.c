@@ -5,19 +5,8 @@
 
 #include <dlfcn.h>
 
-uint64_t backend_layout(void)
+static const BackendModule *open_module(const char *path)
 {
-  uint64_t h = sizeof(real) + 16 * sizeof(Backend);
-  for (int id = 0; id < OP_COUNT; id++) {
-    for (const char *c = op_rows[id].name; *c; c++) h = (h ^ (unsigned char)*c) * 0x100000001b3; /* FNV-1a */
-    h = (h ^ op_rows[id].bytes) * 0x100000001b3;
-  }
-  return h;
-}
-
-const Backend *backend_open(const char *path)
-{
-  char why[300] = "";
   void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (!module) rwkv_fail("backend %s: %s", path, dlerror());
   const BackendModule *m = dlsym(module, "rwkv_backend_module");
@@ -26,7 +15,15 @@ const Backend *backend_open(const char *path)
     rwkv_fail("backend %s: it was built for other ops than this program has, or not for " REAL_NAME
               ": build both from the same source",
               path);
-  const Backend *b = m->open(why, sizeof why);
+  return m;
+}
+
+const Backend *backend_open(const char *path, const BackendChoice *choice)
+{
+  char why[1000] = "";
+  const Backend *b = open_module(path)->open(choice, why, sizeof why);
   if (!b) rwkv_fail("backend %s: %s", path, why);
   return b;
 }
+
+int backend_devices(const char *path, char *text, size_t size) { return open_module(path)->devices(text, size); }

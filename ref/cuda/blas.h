@@ -1,0 +1,23 @@
+/* Products of matrices, by cuBLAS. */
+#ifndef AVIARY_CUDA_BLAS_H
+#define AVIARY_CUDA_BLAS_H
+
+#include "device.h"
+
+typedef struct { /* C = op(A) op(B) + (add ? C : 0), of `batch` matrices; rows one after the other */
+  real *C;       /* [M,N] */
+  const real *A; /* [M,K], or turned [K,M] */
+  const real *B; /* [K,N], or turned [N,K] */
+  size_t M, N, K;
+  bool A_is_turned, B_is_turned, add;
+  size_t batch, step_A, step_B, step_C; /* numbers from one matrix to the next; 0: one serves all. batch 0: just one */
+} Product;
+void product(const Product *p);
+
+/* In what the factors are rounded before they are multiplied; sums are in float32. float64 has only FULL. */
+typedef enum { PRODUCTS_FULL, PRODUCTS_TF32, PRODUCTS_BF16 } ProductsIn;
+extern ProductsIn products_in;
+
+void blas_open(void);
+
+#endif

@@ -1,0 +1,179 @@
+/* The device: its memory, its stream, and what every launch uses. */
+#include "device.h"
+
+#include "open.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+cudaStream_t device_stream;
+BackendCounts device_counts;
+
+/* ---- errors ---- */
+
+static void (*program_fails)(const char *format, ...);
+
+void device_fail(const char *format, ...)
+{
+  char text[400];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  if (program_fails) program_fails("backend cuda: %s", text);
+  fprintf(stderr, "backend cuda: %s\n", text);
+  exit(1);
+}
+
+void device_check(cudaError_t e, const char *what)
+{
+  if (e != cudaSuccess) device_fail("%s: %s", what, cudaGetErrorString(e));
+}
+
+/* ---- launches ---- */
+
+void device_prepare(const void *kernel, size_t shared_bytes)
+{
+  if (shared_bytes <= 48 * 1024) return;
+  device_check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared_bytes),
+               "shared memory of a kernel");
+}
+
+void device_launched(const char *kernel)
+{
+  device_counts.launches++;
+  device_check(cudaGetLastError(), kernel);
+}
+
+/* ---- scratch ---- */
+
+/* One piece of memory, from which the ops take in turn: the stream runs them one after the other. When it is too small,
+   a larger one is taken, and the old ones are given back before the next op. */
+enum { MOST_ROOMS = 32 };
+static struct {
+  unsigned char *room[MOST_ROOMS]; /* the last one is in use */
+  int rooms;
+  size_t size, used;
+} scratch;
+
+void device_begin(void)
+{
+  scratch.used = 0;
+  if (scratch.rooms < 2) return;
+  device_check(cudaStreamSynchronize(device_stream), "waiting");
+  for (int i = 0; i + 1 < scratch.rooms; i++) device_check(cudaFree(scratch.room[i]), "scratch");
+  scratch.room[0] = scratch.room[scratch.rooms - 1];
+  scratch.rooms = 1;
+}
+
+void *device_scratch(size_t bytes)
+{
+  enum { ALIGN = 256, LEAST = 16 << 20 };
+  bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
+  if (scratch.used + bytes > scratch.size) {
+    size_t size = larger(LEAST, 2 * (scratch.size + bytes));
+    void *room = NULL;
+    if (scratch.rooms == MOST_ROOMS || cudaMalloc(&room, size) != cudaSuccess)
+      device_fail("the device has no %.0f MB left for the scratch of an operation", (double)size / 1e6);
+    device_counts.bytes += size - scratch.size;
+    device_counts.most_bytes = larger(device_counts.most_bytes, device_counts.bytes);
+    scratch.room[scratch.rooms++] = (unsigned char *)room;
+    scratch.size = size, scratch.used = 0;
+  }
+  void *p = scratch.room[scratch.rooms - 1] + scratch.used;
+  scratch.used += bytes;
+  return p;
+}
+
+void *device_copy(const void *host, size_t bytes)
+{
+  void *p = device_scratch(bytes);
+  if (bytes) device_check(cudaMemcpyAsync(p, host, bytes, cudaMemcpyHostToDevice, device_stream), "copy to the device");
+  return p;
+}
+
+/* ---- memory of tensors ---- */
+
+static void *take(size_t bytes)
+{
+  void *p = NULL;
+  if (cudaMalloc(&p, larger(bytes, 1)) != cudaSuccess) {
+    cudaGetLastError(); /* it is told, and forgotten */
+    return NULL;
+  }
+  device_check(cudaMemsetAsync(p, 0, bytes, device_stream), "zeros");
+  device_counts.bytes += bytes;
+  device_counts.most_bytes = larger(device_counts.most_bytes, device_counts.bytes);
+  return p;
+}
+
+static void give(void *p, size_t bytes)
+{
+  device_check(cudaFree(p), "free");
+  device_counts.bytes -= bytes;
+}
+
+static void read(void *to, const void *from, size_t bytes)
+{
+  device_check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, device_stream), "copy from the device");
+  device_check(cudaStreamSynchronize(device_stream), "waiting");
+  device_counts.reads++;
+}
+
+static void write(void *to, const void *from, size_t bytes)
+{
+  device_check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, device_stream), "copy to the device");
+}
+
+static bool in_process(void) { return false; }
+
+const Memory device_memory = {take, give, read, write, in_process};
+
+void device_flush(void) { device_check(cudaStreamSynchronize(device_stream), "waiting"); }
+
+/* ---- opening ---- */
+
+int device_list(char *text, size_t size)
+{
+  int count = 0, driver = 0, runtime = 0;
+  cudaError_t e = cudaGetDeviceCount(&count);
+  if (e != cudaSuccess || !count) {
+    snprintf(text, size, "%s", e == cudaSuccess ? "there is no device" : cudaGetErrorString(e));
+    return 0;
+  }
+  cudaDriverGetVersion(&driver), cudaRuntimeGetVersion(&runtime);
+  size_t used = 0;
+  for (int i = 0; i < count && used < size; i++) {
+    struct cudaDeviceProp p;
+    if (cudaGetDeviceProperties(&p, i) != cudaSuccess) continue;
+    used += (size_t)snprintf(text + used, size - used,
+                             "%s%d: %s, sm_%d%d, %d multiprocessors, %.1f GiB; CUDA %d.%d, driver for %d.%d", i ? "\n" : "",
+                             i, p.name, p.major, p.minor, p.multiProcessorCount,
+                             (double)p.totalGlobalMem / (1 << 30), runtime / 1000, runtime % 1000 / 10, driver / 1000,
+                             driver % 1000 / 10);
+  }
+  return count;
+}
+
+bool device_open(const BackendChoice *choice, char *why, size_t size)
+{
+  int count = device_list(why, size);
+  struct cudaDeviceProp p;
+  if (!count) return false;
+  if (choice->device < 0 || choice->device >= count) {
+    snprintf(why, size, "device %d: there are %d, counted from 0", choice->device, count);
+    return false;
+  }
+  cudaError_t e = cudaGetDeviceProperties(&p, choice->device);
+  if (e == cudaSuccess && p.major < 8) {
+    snprintf(why, size, "device %d, %s, is too old: sm_%d%d, expected sm_80 or later", choice->device, p.name, p.major,
+             p.minor);
+    return false;
+  }
+  if (e == cudaSuccess) e = cudaSetDevice(choice->device);
+  if (e == cudaSuccess) e = cudaStreamCreate(&device_stream);
+  if (e != cudaSuccess) snprintf(why, size, "device %d: %s", choice->device, cudaGetErrorString(e));
+  program_fails = choice->fail;
+  return e == cudaSuccess;
+}

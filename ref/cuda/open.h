@@ -1,0 +1,17 @@
+/* What the backend is made of. */
+#ifndef AVIARY_CUDA_OPEN_H
+#define AVIARY_CUDA_OPEN_H
+
+#include "device.h"
+
+/* A line for each device; returns how many there are, and with 0 the text says why. */
+int device_list(char *text, size_t size);
+bool device_open(const BackendChoice *choice, char *why, size_t size); /* false, and why: it cannot be used */
+
+void device_begin(void); /* of an op: from here on scratch is taken anew */
+void device_flush(void);
+extern const Memory device_memory;
+
+extern const Backend backend_cuda;
+
+#endif
