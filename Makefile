@@ -17,7 +17,7 @@ HEADERS := stdio.h=gcc,libc6-dev lua.h=pkg-config,liblua5.4-dev cjson/cJSON.h=li
 
 CC      ?= gcc
 CXX     := $(subst clang,clang++,$(subst gcc,g++,$(CC)))# for kernels of CUDA, in tests: as $(CC) is
-NVCC    ?= nvcc
+NVCC    ?= $(or $(shell command -v nvcc),/usr/local/cuda/bin/nvcc)
 BUILD   ?= build
 PREFIX  ?= /usr/local
 SCALE   ?= # of `make demo` and of the benchmarks; each has its own without it
@@ -113,6 +113,7 @@ help:
 	@echo 'make bench-peers  the same training in turn with PyTorch (PYTHON=python3:/other/python3), decoding with'
 	@echo '                rwkv.cpp (RWKV_CPP=its library)'
 	@echo 'make golden     golden numbers of every version for other implementations, in build/golden: 160 MB'
+	@echo 'make cuda       the backend for GPUs, where nvcc is (NVCC=): build/f32/cuda.so, build/f64/cuda.so'
 	@echo 'make deps       install the packages that are missing (as root; or say which); demo, test, bench, lint do it, too'
 	@echo 'make test       all tests, in float32 and in float64 (T="wkv files": those with such a word in the name)'
 	@echo 'make asan       the same under the address, undefined and leak sanitizers'
@@ -286,7 +287,7 @@ endef
 $(foreach t,f32 f64,$(eval $(call cuda,$(t))))
 
 cuda: $(BUILD)/f32/cuda.so $(BUILD)/f64/cuda.so
-	@sh ref/cuda/resources.sh $(BUILD)/cuda
+	@LC_ALL=C sh ref/cuda/resources.sh $(BUILD)/cuda
 
 $(WORK)/aviary: $(BUILD)/f32/aviary | $(LINKS)
 	@cp $(BUILD)/f32/aviary $@.new && mv $@.new $@
@@ -337,7 +338,8 @@ fuzz-all: $(FUZZ_TARGETS:%=fuzz-%)
 # Debian 12's clang-format; another one has other ideas.
 format:
 	@$(call install,clang-format)
-	@clang-format -i $(wildcard $(addsuffix /*.[ch],ref ref/* lua/* tests tests/fuzz tests/module tests/lua/lib))
+	@clang-format -i $(wildcard $(addsuffix /*.[ch],ref ref/* lua/* tests tests/fuzz tests/module tests/lua/lib) \
+	  ref/cuda/*.cu tests/cuda/*.cpp tests/cuda/*.h)
 
 lint: $(BUILD)/deps $(BUILD)/f32/librwkv.a # luac; who calls whom
 	@BUILD='$(BUILD)' sh tests/lint.sh

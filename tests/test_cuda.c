@@ -1,6 +1,6 @@
-/* Every kernel of the device, as the processor runs it (cuda/on_host.h), against its reference twin, at the sizes and with
-   the numbers of kernel_cases.c. What comes out must not depend on the order of threads and blocks, to the bit: otherwise
-   some do not wait for each other. test_cuda_train.c has whole models. */
+/* Every kernel of the device, as the processor runs it (cuda/on_host.h), against its reference twin, at the sizes and
+   with the numbers of kernel_cases.c. What comes out must not depend on the order of threads and blocks, to the bit:
+   otherwise some do not wait for each other. test_cuda_train.c has whole models. */
 #include "cuda/on_host_backend.h"
 #include "kernel_walk.h"
 

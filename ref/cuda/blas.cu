@@ -38,12 +38,11 @@ void product(const Product *p)
   cublasComputeType_t compute = computes[products_in];
 #endif
   if (!p->M || !p->N) return;
-  check(cublasGemmStridedBatchedEx(handle, p->B_is_turned ? CUBLAS_OP_T : CUBLAS_OP_N,
-                                   p->A_is_turned ? CUBLAS_OP_T : CUBLAS_OP_N, (int)p->N, (int)p->M, (int)p->K, &one,
-                                   p->B, type, (int)(p->B_is_turned ? p->K : p->N), (long long)p->step_B, p->A, type,
-                                   (int)(p->A_is_turned ? p->M : p->K), (long long)p->step_A, p->add ? &one : &zero,
-                                   p->C, type, (int)p->N, (long long)p->step_C, (int)larger(p->batch, 1), compute,
-                                   CUBLAS_GEMM_DEFAULT),
+  check(cublasGemmStridedBatchedEx(
+            handle, p->B_is_turned ? CUBLAS_OP_T : CUBLAS_OP_N, p->A_is_turned ? CUBLAS_OP_T : CUBLAS_OP_N, (int)p->N,
+            (int)p->M, (int)p->K, &one, p->B, type, (int)(p->B_is_turned ? p->K : p->N), (long long)p->step_B, p->A,
+            type, (int)(p->A_is_turned ? p->M : p->K), (long long)p->step_A, p->add ? &one : &zero, p->C, type,
+            (int)p->N, (long long)p->step_C, (int)larger(p->batch, 1), compute, CUBLAS_GEMM_DEFAULT),
         "product");
   device_counts.launches++;
 }

@@ -1,5 +1,5 @@
-/* Sums down the columns of [rows,C], as the gradients of biases, mixes and decays are: parts of the rows first, then the
-   parts, each in a fixed order. */
+/* Sums down the columns of [rows,C], as the gradients of biases, mixes and decays are: parts of the rows first, then
+   the parts, each in a fixed order. */
 #ifndef AVIARY_CUDA_COLUMNS_H
 #define AVIARY_CUDA_COLUMNS_H
 
@@ -11,8 +11,8 @@ enum {
   COLUMN_PARTS = 64
 }; /* columns and rows of a block; parts of the rows, at most */
 
-/* part[p,c] = the sum of term(row, c) over the rows of part p. `Term` is a struct with `__device__ real operator()(size_t
-   row, size_t c) const`. */
+/* part[p,c] = the sum of term(row, c) over the rows of part p. `Term` is a struct with
+   `__device__ real operator()(size_t row, size_t c) const`. */
 template <class Term> KERNEL column_parts(real *part, Term term, size_t rows, size_t C, size_t rows_a_part)
 {
   SHARED(real, sums, [COLUMN_ROWS][COLUMN_LANES]);

@@ -111,8 +111,7 @@ static void start(unsigned i)
   block.fiber[i].at = top;
   block.fiber[i].where = READY;
   block.fiber[i].turns = 0;
-  block.fiber[i].index =
-      dim3(i % blockDim.x, i / blockDim.x % blockDim.y, i / blockDim.x / blockDim.y);
+  block.fiber[i].index = dim3(i % blockDim.x, i / blockDim.x % blockDim.y, i / blockDim.x / blockDim.y);
 }
 
 static void go_on(unsigned i)
@@ -285,9 +284,14 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
 {
   return memcpy(to, from, bytes), cudaSuccess;
 }
-cudaError_t cudaMemsetAsync(void *p, int byte, size_t bytes, cudaStream_t) { return memset(p, byte, bytes), cudaSuccess; }
+cudaError_t cudaMemsetAsync(void *p, int byte, size_t bytes, cudaStream_t)
+{
+  return memset(p, byte, bytes), cudaSuccess;
+}
 
 const char *cudaGetErrorString(cudaError_t e)
 {
-  return e == cudaSuccess ? "no error" : e == cudaErrorNoDevice ? "no CUDA-capable device is detected" : "out of memory";
+  return e == cudaSuccess         ? "no error"
+         : e == cudaErrorNoDevice ? "no CUDA-capable device is detected"
+                                  : "out of memory";
 }
