@@ -100,7 +100,7 @@ export LC_ALL := C.UTF-8
 
 MAKEFLAGS += -j$(shell nproc) # as many at a time as there are processors
 
-.PHONY: all cuda demo text figures golden bench bench-peers test asan coverage fuzz fuzz-all lint format install uninstall \
+.PHONY: all cuda test-cuda demo text figures golden bench bench-peers test asan coverage fuzz fuzz-all lint format install uninstall \
         dist dist-test clean help deps
 all: $(WORK)/aviary $(BUILD)/f64/aviary $(BUILD)/f32/rwkv/core.so $(BUILD)/f64/rwkv/core.so $(WORK)/compile_commands.json
 
@@ -117,6 +117,7 @@ help:
 	@echo 'make deps       install the packages that are missing (as root; or say which); demo, test, bench, lint do it, too'
 	@echo 'make test       all tests, in float32 and in float64 (T="wkv files": those with such a word in the name)'
 	@echo 'make asan       the same under the address, undefined and leak sanitizers'
+	@echo 'make test-cuda  what is tried on a real device: every op, training, official numbers, sanitizers; eight minutes'
 	@echo 'make coverage   the same in float32, counting the lines of C that ran'
 	@echo 'make fuzz       random programs and damaged files against the bindings, under the same (SECONDS=60 SEED=)'
 	@echo 'make fuzz-NAME  one target of libFuzzer: $(FUZZ_TARGETS) (SECONDS=60)'
@@ -272,16 +273,15 @@ $(WORK)/compile_commands.json: $(BUILD)/flags $(sort $(dir $(SOURCES)))
 
 # The backend for devices of CUDA, where nvcc is: a module for each precision, opened while the program runs. For sm_80
 # and sm_90, and as PTX for later ones. What each kernel takes is printed; one that spills registers is a mistake.
-FLAGS_cuda := -std=c++17 -O3 -Xcompiler -fPIC,-fvisibility=hidden -Iref -Iref/cuda --ptxas-options=-v \
-              -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=[sm_90,compute_90]
+FLAGS_cuda := $(shell cat ref/cuda/flags) -Iref -Iref/cuda
 define cuda
-$(BUILD)/cuda/$(1)/%.o: ref/cuda/%.cu $(BUILD)/flags
+$(BUILD)/cuda/$(1)/%.o: ref/cuda/%.cu ref/cuda/flags $(BUILD)/flags
 	@mkdir -p $$(@D)
 	@echo "nvcc $(1) $$<"
 	@$$(NVCC) $$(FLAGS_cuda) $$(TREE_$(1)) -MMD -MP -c $$< -o $$@ 2>$$@.ptxas || { cat $$@.ptxas >&2; rm -f $$@; exit 1; }
 $(BUILD)/$(1)/cuda.so: $$(CUDA:ref/cuda/%.cu=$(BUILD)/cuda/$(1)/%.o) $(BUILD)/$(1)/ref/engine/backend_layout.o
 	@echo "link $$@"
-	@$$(NVCC) -shared $$^ -lcublas -o $$@
+	@$$(NVCC) -shared $$^ -lcublas -Xlinker -rpath=$$(abspath $$(dir $$(shell command -v $$(NVCC)))../lib64) -o $$@
 -include $$(wildcard $(BUILD)/cuda/$(1)/*.d)
 endef
 $(foreach t,f32 f64,$(eval $(call cuda,$(t))))
@@ -308,6 +308,11 @@ asan: $(call tests_in,asan32) $(call tests_in,asan64) | $(LINKS)
 coverage: all $(call tests_in,cov)
 	@find $(BUILD)/cov -name '*.gcda' -delete
 	@(cd $(WORK) && T='$(T)' sh tests/run.sh build/cov); status=$$?; sh tests/coverage.sh $(BUILD)/cov; exit $$status
+
+# On a real device; without one, or without nvcc, it says so.
+test-cuda: all $(foreach t,f32 f64,$(BUILD)/$(t)/tests/test_cuda $(BUILD)/$(t)/tests/test_cuda_train)
+	@! command -v $(NVCC) >/dev/null || MAKEFLAGS= $(MAKE) -s -o all $(BUILD)/f32/cuda.so $(BUILD)/f64/cuda.so BUILD='$(BUILD)'
+	@cd $(WORK) && sh tests/test-cuda.sh build
 
 fuzz: $(BUILD)/asan32/aviary $(BUILD)/asan64/aviary | $(LINKS)
 	@cd $(WORK) && sh tests/fuzz.sh $(SECONDS) $(SEED) build/asan32 build/asan64
@@ -424,12 +429,12 @@ $(BUILD)/launcher: lua/dist/launcher.c $(BUILD)/flags
 	@echo "link $@"
 	@$(CC) -std=c11 -D_GNU_SOURCE -Os -s -static $(WARN) $< -o $@
 
-dist: all golden $(BUILD)/launcher
+dist: all golden $(BUILD)/launcher $(foreach t,f32 f64,$(BUILD)/$(t)/tests/test_cuda $(BUILD)/$(t)/tests/test_cuda_train)
 	@[ -z '$(SYSROOT)' ] || { echo 'make dist: SYSROOT is given, and only programs of this machine name their libraries' >&2; exit 1; }
 	@rm -rf $(DIST)
 	@MAKEFLAGS= $(MAKE) -s -o all install BUILD='$(BUILD)' DESTDIR=$(abspath $(DIST)) PREFIX=
 	@echo "pack $(DIST).tar.gz"
-	@sh lua/dist/archive.sh $(DIST) $(BUILD)/launcher $(PACKS:%=$(BUILD)/golden/small/%.safetensors)
+	@sh lua/dist/archive.sh $(DIST) $(BUILD)/launcher $(BUILD) $(PACKS:%=$(BUILD)/golden/small/%.safetensors)
 	@echo "The archive: $(abspath $(DIST)).tar.gz, $$(du -h $(DIST).tar.gz | cut -f 1)"
 
 dist-test: dist
