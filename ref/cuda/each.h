@@ -29,15 +29,20 @@ typedef struct {
 template <class Value> KERNEL each_pair(real *ga, real *gb, Value value, size_t n)
 {
   size_t first = blockIdx.x * (size_t)(EACH_PER * BLOCK) + threadIdx.x;
+  bool same = ga == gb;
   Pair v[EACH_PER] = {};
   for (int u = 0; u < EACH_PER; u++) {
     size_t i = first + (size_t)u * BLOCK;
-    if (i < n) v[u] = value(i);
+    if (i >= n) continue;
+    v[u] = value(i);
+    if (same) v[u].a += v[u].b;
+    if (ga) v[u].a += ga[i];
+    if (gb) v[u].b += gb[i];
   }
   for (int u = 0; u < EACH_PER; u++) {
     size_t i = first + (size_t)u * BLOCK;
-    if (i < n && ga) ga[i] += v[u].a;
-    if (i < n && gb) gb[i] += v[u].b;
+    if (i < n && ga) ga[i] = v[u].a;
+    if (i < n && gb && !same) gb[i] = v[u].b;
   }
 }
 
