@@ -288,6 +288,11 @@ cudaError_t cudaMemsetAsync(void *p, int byte, size_t bytes, cudaStream_t)
 {
   return memset(p, byte, bytes), cudaSuccess;
 }
+cudaError_t cudaMemset2DAsync(void *p, size_t row, int byte, size_t bytes, size_t rows, cudaStream_t)
+{
+  for (size_t i = 0; i < rows; i++) memset((char *)p + i * row, byte, bytes);
+  return cudaSuccess;
+}
 
 const char *cudaGetErrorString(cudaError_t e)
 {
