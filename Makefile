@@ -100,7 +100,7 @@ export LC_ALL := C.UTF-8
 
 MAKEFLAGS += -j$(shell nproc) # as many at a time as there are processors
 
-.PHONY: all cuda test-cuda demo text figures golden bench bench-peers test asan coverage fuzz fuzz-all lint format install uninstall \
+.PHONY: all cuda test-cuda cuda-faults demo text figures golden bench bench-peers test asan coverage fuzz fuzz-all lint format install uninstall \
         dist dist-test clean help deps
 all: $(WORK)/aviary $(BUILD)/f64/aviary $(BUILD)/f32/rwkv/core.so $(BUILD)/f64/rwkv/core.so $(WORK)/compile_commands.json
 
@@ -117,6 +117,7 @@ help:
 	@echo 'make deps       install the packages that are missing (as root; or say which); demo, test, bench, lint do it, too'
 	@echo 'make test       all tests, in float32 and in float64 (T="wkv files": those with such a word in the name)'
 	@echo 'make asan       the same under the address, undefined and leak sanitizers'
+	@echo 'make cuda-faults  plants faults in its kernels, which tests must find (T="a word of one")'
 	@echo 'make test-cuda  what is tried on a real device: every op, training, official numbers, sanitizers; eight minutes'
 	@echo 'make coverage   the same in float32, counting the lines of C that ran'
 	@echo 'make fuzz       random programs and damaged files against the bindings, under the same (SECONDS=60 SEED=)'
@@ -308,6 +309,12 @@ asan: $(call tests_in,asan32) $(call tests_in,asan64) | $(LINKS)
 coverage: all $(call tests_in,cov)
 	@find $(BUILD)/cov -name '*.gcda' -delete
 	@(cd $(WORK) && T='$(T)' sh tests/run.sh build/cov); status=$$?; sh tests/coverage.sh $(BUILD)/cov; exit $$status
+
+# A planted fault in a kernel of the device is found by the tests.
+cuda-faults: $(BUILD)/f32/tests/test_cuda
+	@T='$(T)' CXX='$(CXX)' FLAGS='$(FLAGS_host)' CC='$(CC)' LIBS='-lcmocka $(LIBS)' \
+	  OBJECTS='$(addprefix $(BUILD)/f32/,tests/test_cuda.o $(TEST_LIB:%.c=%.o) $(ON_HOST) librwkv.a)' \
+	  sh tests/cuda/faults.sh $(BUILD)/f32
 
 # On a real device; without one, or without nvcc, it says so.
 test-cuda: all $(foreach t,f32 f64,$(BUILD)/$(t)/tests/test_cuda $(BUILD)/$(t)/tests/test_cuda_train)
