@@ -15,6 +15,9 @@ typedef struct { /* C = op(A) op(B) + (add ? C : 0), of `batch` matrices; rows o
 } Product;
 void product(const Product *p);
 
+/* What a product is added to: the bias in each row of y [rows,out] (c_linear.cu). */
+void write_bias(real *y, const real *bias, size_t rows, size_t out);
+
 /* In what the factors are rounded before they are multiplied; sums are in float32. float64 has only FULL. */
 typedef enum { PRODUCTS_FULL, PRODUCTS_TF32, PRODUCTS_BF16 } ProductsIn;
 extern ProductsIn products_in;

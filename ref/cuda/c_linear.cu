@@ -5,19 +5,23 @@
 
 /* ---- y = x W' + bias ---- */
 
-/* y[i,o] = bias[o], y [rows,out]: a thread for each number. */
-KERNEL write_bias(Linear op)
+/* y[i,o] = bias[o]: a thread for each number. */
+KERNEL bias_rows(real *y, const real *bias, size_t n, size_t out)
 {
-  EACH(i, op.rows * op.out) op.y[i] = op.bias[i % op.out];
+  EACH(i, n) y[i] = bias[i % out];
+}
+
+void write_bias(real *y, const real *bias, size_t rows, size_t out)
+{
+  if (rows && out) LAUNCH(bias_rows, BLOCKS_FOR(rows * out), BLOCK, 0, y, bias, rows * out, out);
 }
 
 void c_linear(const Linear *op)
 {
-  size_t n = op->rows * op->out;
-  if (n && op->bias) LAUNCH(write_bias, BLOCKS_FOR(n), BLOCK, 0, *op);
   Product y = {};
   y.C = op->y, y.A = op->x, y.B = op->w, y.B_is_turned = true, y.add = op->bias != NULL;
   y.M = op->rows, y.N = op->out, y.K = op->in;
+  if (op->bias) write_bias(op->y, op->bias, op->rows, op->out);
   product(&y);
 }
 
