@@ -79,7 +79,8 @@ template <int THREADS, class Factor, int N> DEVICE void pair_chunk(Chunk<Factor,
     }
   }
   UNROLLED
-  for (int other = PARTS / 2, half = SIDE / 2; other; other /= 2, half /= 2) {
+  for (int step = 1; step < PARTS; step *= 2) {
+    const int other = PARTS / 2 / step, half = SIDE / 2 / step;
     bool upper = part & other;
     UNROLLED
     for (int n = 0; n < half; n++) {

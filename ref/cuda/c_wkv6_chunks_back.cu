@@ -79,7 +79,7 @@ template <class Factor, int N> DEVICE void values_back(Backward<Factor, N> &x, i
 }
 
 /* gr, gk, gw of a key, in the places of its r, k and decay, which nobody else reads any more. */
-template <class Factor, int N> DEVICE void key_back(Backward<Factor, N> &x, int j, acc *gu, acc *gw)
+template <class Factor, int N> DEVICE void key_back(Backward<Factor, N> &x, int j, size_t count, acc *gu, acc *gw)
 {
   real read[SIDE], E = 1, u = number(x.chunk.u, j), over = x.chunk.fade[j] * x.P[j]; /* over: what passes to the end */
   UNROLLED
@@ -99,7 +99,8 @@ template <class Factor, int N> DEVICE void key_back(Backward<Factor, N> &x, int 
     }
     real kept = E * x.Z[t][j];
     over += k * kept;
-    *gu += (acc)(r * k * own), *gw += (acc)g;
+    *gu += (acc)(r * k * own);
+    if ((size_t)t < count) *gw += (acc)g; /* the others do nothing, but G S is not 0 */
     r_t = read[t] + u * k * own;
     k_t = gk + kept + u * r * own;
     e_t = g;
@@ -133,7 +134,7 @@ template <class Factor, int N> DEVICE void start_back(Backward<Factor, N> &x, co
 }
 
 /* part [B,2,H,N]: gu and gw of each sequence, or NULL */
-template <class Factor, int N> KERNEL __launch_bounds__(4 * N, N == 64 ? 3 : 6) chunks_back(Wkv6Backward op, acc *part)
+template <class Factor, int N> KERNEL __launch_bounds__(4 * N, N == 64 ? 2 : 4) chunks_back(Wkv6Backward op, acc *part)
 {
   typedef Backward<Factor, N> Shared;
   DYNAMIC_SHARED(Shared, shared);
@@ -158,7 +159,7 @@ template <class Factor, int N> KERNEL __launch_bounds__(4 * N, N == 64 ? 3 : 6) 
     if (column < N) {
       values_back(x, column);
       fade_columns<Factor, N>(x.G, x.gradient, x.chunk.fade, x.chunk.reads, x.gy, column);
-    } else if (key >= 0 && key < N) key_back(x, key, &gu, &gw);
+    } else if (key >= 0 && key < N) key_back(x, key, f.T - from, &gu, &gw);
     __syncthreads();
     give_chunk<N>(op, x, head, from);
     __syncthreads();
