@@ -13,8 +13,10 @@ extern "C" {
 
 #ifdef __CUDACC__
 #define UNROLL _Pragma("unroll")
+#define NO_UNROLL _Pragma("unroll 1")
 #else
 #define UNROLL
+#define NO_UNROLL
 #endif
 
 struct alignas(16) Four { /* numbers that are read at once */

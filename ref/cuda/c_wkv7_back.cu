@@ -126,30 +126,36 @@ template <int P, int E, int R> KERNEL wkv7_back_rows(Wkv7Backward op, RowLaunch 
 
 /* ---- sums down columns ---- */
 
-KERNEL wkv7_back_keys(Wkv7Backward op, Slab slab, unsigned column_blocks)
+static __global__ void __launch_bounds__(COLUMNS) wkv7_back_keys(Wkv7Backward op, Slab slab, unsigned column_blocks)
 {
+  enum { AHEAD = sizeof(real) == 4 }; /* rows are loaded before they are needed, where there are registers for it */
   SHARED(real, keys, [KEYS][WKV_SEGMENT][COLUMNS]);
   SHARED(RowVectors, rows, [STAGED / AT_ONCE]);
   const Wkv7 &f = op.forward;
-  size_t T = f.T, H = f.H, N = f.N, bh = blockIdx.x / column_blocks, column0 = blockIdx.x % column_blocks * COLUMNS;
-  size_t segment = slab.first + blockIdx.y, t0 = segment * WKV_SEGMENT, step = H * N, j = column0 + threadIdx.x;
-  size_t at = ((bh / H * T + t0) * H + bh % H) * N, here = bh * slab.count + blockIdx.y;
+  unsigned N = (unsigned)f.N, column0 = blockIdx.x % column_blocks * COLUMNS, j = column0 + threadIdx.x;
+  size_t T = f.T, H = f.H, bh = blockIdx.x / column_blocks, segment = slab.first + blockIdx.y, step = H * N;
+  size_t t0 = segment * WKV_SEGMENT, at = ((bh / H * T + t0) * H + bh % H) * N, here = bh * slab.count + blockIdx.y;
   unsigned count = (unsigned)smaller(WKV_SEGMENT, T - t0);
   TokenVectors from = {{op.gy ? f.r : NULL, f.w, f.k, f.a, f.b}, NULL, step, N};
   const real *S = f.segments + (bh * pieces(T, WKV_SEGMENT) + segment) * N * N, *G = slab.G + here * N * N;
   real sum[KEYS][WKV_SEGMENT] = {};
-  RowNumbers S_next = column_load(S, 0, j, N), G_next = column_load(G, 0, j, N);
+  RowNumbers S_next, G_next;
+  if (AHEAD) S_next = column_load(S, 0, j, N), G_next = column_load(G, 0, j, N);
   keys_load(keys, &from, at, count, column0);
-  for (size_t row0 = 0; row0 < N; row0 += STAGED) {
+  NO_UNROLL
+  for (unsigned row0 = 0; row0 < N; row0 += STAGED) {
     __syncthreads();
     vector_load(rows, ROW_V, f.v + at, step, count, row0, N);
     vector_load(rows, ROW_SA, slab.sa + here * WKV_SEGMENT * N, N, count, row0, N);
     vector_load(rows, ROW_GY, op.gy ? op.gy + at : NULL, step, count, row0, N);
     vector_load(rows, ROW_GSA, slab.gsa + here * WKV_SEGMENT * N, N, count, row0, N);
     __syncthreads();
+    NO_UNROLL
     for (unsigned i = 0; i < STAGED; i += AT_ONCE) {
       RowNumbers S_now = S_next, G_now = G_next;
-      S_next = column_load(S, row0 + i + AT_ONCE, j, N), G_next = column_load(G, row0 + i + AT_ONCE, j, N);
+      unsigned next = row0 + i + (AHEAD ? AT_ONCE : 0);
+      S_next = column_load(S, next, j, N), G_next = column_load(G, next, j, N);
+      if (!AHEAD) S_now = S_next, G_now = G_next;
       column_back(sum, S_now, G_now, keys, rows[i / AT_ONCE], threadIdx.x);
     }
   }

@@ -13,11 +13,11 @@ struct alignas(AT_ONCE * sizeof(real)) RowNumbers {
 };
 
 /* What stands in row i of column j of [N,N], and in the rows after it. */
-DEVICE RowNumbers column_load(const real *from, size_t i, size_t j, size_t N)
+DEVICE RowNumbers column_load(const real *from, unsigned i, unsigned j, unsigned N)
 {
   RowNumbers got;
   UNROLL
-  for (int n = 0; n < AT_ONCE; n++) got.x[n] = i + (size_t)n < N && j < N ? from[(i + (size_t)n) * N + j] : (real)0;
+  for (unsigned n = 0; n < AT_ONCE; n++) got.x[n] = i + n < N && j < N ? from[(i + n) * N + j] : (real)0;
   return got;
 }
 
@@ -42,6 +42,7 @@ DEVICE void column_back(real (&sum)[KEYS][WKV_SEGMENT], const RowNumbers &S, con
       sum[KEY_R][t] += gy.x[n] * now.x[n];
     }
   }
+  __syncwarp(); /* from here on vectors are read once more: kept, they would take more registers than there are */
   UNROLL
   for (int t = WKV_SEGMENT - 1; t >= 0; t--) {
     const RowNumbers v = rows[ROW_V][t];
