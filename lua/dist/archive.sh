@@ -11,6 +11,7 @@ command -v dpkg-query >/dev/null || { echo 'make dist needs Debian: its packages
 rm -rf "$tree/lib/lua" "$tree/share/lua"
 strip -o "$tree/lib/aviary" "$tree/bin/aviary"
 strip -o "$tree/lib/aviary64" "$tree/libexec/aviary/aviary64"
+for m in "$tree"/libexec/aviary/cuda*.so; do [ ! -f "$m" ] || mv "$m" "$tree/lib"; done # after `make cuda`
 rm -r "$tree/libexec"
 install "$launcher" "$tree/bin/aviary"
 ln "$tree/bin/aviary" "$tree/bin/aviary64"

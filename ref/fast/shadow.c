@@ -150,4 +150,4 @@ static void nothing_waits(void) {}
 static void any_batch(size_t B, size_t T, size_t C) { backend_fast.batch(B, T, C); }
 static bool never(const void *p) { return (void)p, false; }
 
-const Backend backend_shadow = {"shadow", &memory_host, shadow_run, nothing_waits, any_batch, never, NULL, NULL};
+const Backend backend_shadow = {"shadow", &memory_host, shadow_run, nothing_waits, any_batch, never, NULL, NULL, NULL};
