@@ -105,7 +105,12 @@ extern "C" void on_host_order(OnHostOrder order);
 
 /* ---- the runtime ---- */
 
-typedef enum { cudaSuccess = 0, cudaErrorMemoryAllocation = 2, cudaErrorNoDevice = 100 } cudaError_t;
+typedef enum {
+  cudaSuccess = 0,
+  cudaErrorMemoryAllocation = 2,
+  cudaErrorInsufficientDriver = 35,
+  cudaErrorNoDevice = 100
+} cudaError_t;
 typedef struct OnHostStream *cudaStream_t;
 typedef struct OnHostEvent *cudaEvent_t;
 typedef enum { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2 } cudaMemcpyKind;
