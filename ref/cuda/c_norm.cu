@@ -51,22 +51,23 @@ template <int TEAM> KERNEL norm_gx(NormBackward op)
   TEAM_EACH(j, N, TEAM) gx[j] += scale * (g[j] * weight[j] - mean_q - less(x[j], mean) * scale * mean_qz);
 }
 
-struct GradientOfWeight {
-  const real *g, *x; /* [rows,H,N] */
-  const acc *stats;  /* [rows,H,2] */
-  size_t H, N;
-  __device__ real operator()(size_t row, size_t c) const
-  {
-    const acc *of = stats + 2 * (row * H + c / N);
-    size_t i = row * H * N + c;
-    return g[i] * (less(x[i], of[0]) * (real)of[1]);
-  }
-};
-
 struct GradientOfBias {
   const real *g; /* [rows,C] */
   size_t C;
   __device__ real operator()(size_t row, size_t c) const { return g[row * C + c]; }
+};
+
+struct GradientOfBoth { /* of the weight, and from column C on of the bias */
+  GradientOfBias bias;
+  const real *x;    /* [rows,H,N] */
+  const acc *stats; /* [rows,H,2] */
+  size_t H, N;
+  __device__ real operator()(size_t row, size_t c) const
+  {
+    if (c >= bias.C) return bias(row, c - bias.C);
+    const acc *of = stats + 2 * (row * H + c / N);
+    return bias(row, c) * (less(x[row * bias.C + c], of[0]) * (real)of[1]);
+  }
 };
 
 void c_norm_backward(const NormBackward *op)
@@ -74,9 +75,12 @@ void c_norm_backward(const NormBackward *op)
   const Norm *f = &op->forward;
   size_t groups = f->rows * f->H, C = f->H * f->N;
   if (!groups || !f->N) return;
+  GradientOfBias bias = {op->g, C};
+  GradientOfBoth both = {bias, f->x, f->stats, f->H, f->N};
+  bool together = op->gweight != op->gbias; /* they are not the same memory */
   if (op->gx) TEAM_LAUNCH(norm_gx, groups, f->N, *op);
-  if (op->gweight) add_columns(op->gweight, GradientOfWeight{op->g, f->x, f->stats, f->H, f->N}, f->rows, C);
-  if (op->gbias) add_columns(op->gbias, GradientOfBias{op->g, C}, f->rows, C);
+  if (op->gweight) add_two_columns(op->gweight, together ? op->gbias : NULL, both, f->rows, C);
+  if (op->gbias && !(op->gweight && together)) add_columns(op->gbias, bias, f->rows, C);
 }
 
 /* ---- a vector divided by its length, or by eps if that is larger ---- */

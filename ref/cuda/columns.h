@@ -28,25 +28,34 @@ template <class Term> KERNEL column_parts(real *part, Term term, size_t rows, si
   part[blockIdx.y * C + c] = sum;
 }
 
-static __global__ void column_add(real *out, const real *part, size_t parts, size_t C)
+/* Columns from C on belong to the second one. */
+static __global__ void column_add(real *out, real *second, const real *part, size_t parts, size_t C, size_t all)
 {
-  EACH(c, C) {
+  EACH(c, all) {
     real sum = 0;
-    for (size_t p = 0; p < parts; p++) sum += part[p * C + c];
-    out[c] += sum;
+    for (size_t p = 0; p < parts; p++) sum += part[p * all + c];
+    if (c < C) out[c] += sum;
+    else second[c - C] += sum;
   }
 }
 
-/* out[c] += the sum over all rows. */
-template <class Term> static void add_columns(real *out, Term term, size_t rows, size_t C)
+/* out[c] += the sum over all rows of term(row, c); and second[c], in other memory, += that of term(row, C + c), unless it
+   is NULL. */
+template <class Term> static void add_two_columns(real *out, real *second, Term term, size_t rows, size_t C)
 {
   if (!rows || !C) return;
   size_t parts = smaller(COLUMN_PARTS, pieces(rows, 4 * COLUMN_ROWS)), each = pieces(rows, parts);
+  size_t all = second ? 2 * C : C;
   parts = pieces(rows, each);
-  real *part = (real *)device_scratch(parts * C * sizeof(real));
-  dim3 blocks((unsigned)pieces(C, COLUMN_LANES), (unsigned)parts), threads(COLUMN_LANES, COLUMN_ROWS);
-  LAUNCH(column_parts<Term>, blocks, threads, 0, part, term, rows, C, each);
-  LAUNCH(column_add, BLOCKS_FOR(C), BLOCK, 0, out, part, parts, C);
+  real *part = (real *)device_scratch(parts * all * sizeof(real));
+  dim3 blocks((unsigned)pieces(all, COLUMN_LANES), (unsigned)parts), threads(COLUMN_LANES, COLUMN_ROWS);
+  LAUNCH(column_parts<Term>, blocks, threads, 0, part, term, rows, all, each);
+  LAUNCH(column_add, BLOCKS_FOR(all), BLOCK, 0, out, second, part, parts, C, all);
+}
+
+template <class Term> static void add_columns(real *out, Term term, size_t rows, size_t C)
+{
+  add_two_columns(out, (real *)NULL, term, rows, C);
 }
 
 #endif
