@@ -1,5 +1,6 @@
 -- What the benchmarks share: their options, the facts of the machine, running another program.
 local rwkv = require "rwkv"
+local arithmetic = require "rwkv.arithmetic"
 local provenance = require "rwkv.provenance"
 local nearest = require "rwkv.nearest"
 local tsv = require "rwkv.tsv"
@@ -63,6 +64,7 @@ function common.stepper(model, opt, inputs, targets)
     opt:zero_grad()
     loss:backward()
     opt:step()
+    if rwkv.device() then loss:item() end -- a device goes on by itself until somebody reads
     return rwkv.time() - start
   end
 end
@@ -113,6 +115,19 @@ function common.program()
   return arg[first]
 end
 
+-- The options of the program itself as it was called, `--backend cuda` and the like, with those in `set` as they are there.
+function common.program_options(set)
+  local first, words = 0, {}
+  while arg[first - 1] do first = first - 1 end
+  local i = first + 1
+  while i < 0 do
+    if set[arg[i]] then i = i + 1 else words[#words + 1] = arg[i] end
+    i = i + 1
+  end
+  for option, value in pairs(set) do words[#words + 1], words[#words + 2] = option, value end
+  return words
+end
+
 function common.quote(text)
   if text:find "^[%w_./:=+-]+$" then return text end
   return "'" .. text:gsub("'", "'\\''") .. "'"
@@ -151,8 +166,8 @@ function common.write(path, columns, rows, threads, command)
   for _, row in ipairs(rows) do
     row.threads, row.commit, row.cpu, row.command = row.threads or threads, provenance.commit(), cpu, row.command or command
   end
-  tsv.write(path, columns, rows, { ("%s (commit %s, %s kernels, %s; %d threads; %s)"):format(command, provenance.commit(),
-    rwkv.backend(), rwkv.precision, threads, cpu) })
+  tsv.write(path, columns, rows, { ("%s (commit %s, %s; %d threads; %s)"):format(command, provenance.commit(),
+    arithmetic.text(), threads, cpu) })
 end
 
 return common
