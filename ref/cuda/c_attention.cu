@@ -2,8 +2,6 @@
    of queries (or keys) of one head, and a tile of columns of what it writes. */
 #include "tile.h"
 
-enum { BLOCKS_AT_ONCE = sizeof(real) == 8 ? 1 : 2 }; /* on a multiprocessor, at least: so many registers a thread has */
-
 /* What a block has. */
 typedef struct {
   size_t b, h, first, tile; /* first: of its columns */
@@ -67,7 +65,7 @@ DEVICE void take_scores(Online &o, Square &s, real scale, const Seen &seen)
 }
 
 /* y_t = sum_u p_tu v_u / sum_u p_tu,  p_tu = e^{s_tu - top_t},  s_tu = q_t.k_u / sqrt N */
-static __global__ void __launch_bounds__(TILE_THREADS, BLOCKS_AT_ONCE) attention(Attention op, real scale)
+TILE_KERNEL attention(Attention op, real scale)
 {
   DYNAMIC_SHARED(real, q_room);
   real *room = q_room + TILE_ROOM, *w = room + TILE_ROOM;
@@ -135,7 +133,7 @@ DEVICE LogSum log_sum_of(acc L)
 DEVICE real probability(real s, const LogSum &L) { return exp(s - L.high - L.low); }
 
 /* Mean and excess: a block has a tile of queries of one head. */
-static __global__ void __launch_bounds__(TILE_THREADS, BLOCKS_AT_ONCE) attention_means(Back back)
+TILE_KERNEL attention_means(Back back)
 {
   DYNAMIC_SHARED(real, q_room);
   const AttentionBackward &op = back.op;
@@ -168,7 +166,7 @@ static __global__ void __launch_bounds__(TILE_THREADS, BLOCKS_AT_ONCE) attention
 }
 
 /* By queries: over the keys that they see, for gq. */
-static __global__ void __launch_bounds__(TILE_THREADS, BLOCKS_AT_ONCE) attention_queries(Back back)
+TILE_KERNEL attention_queries(Back back)
 {
   DYNAMIC_SHARED(real, q_room);
   const AttentionBackward &op = back.op;
@@ -201,7 +199,7 @@ static __global__ void __launch_bounds__(TILE_THREADS, BLOCKS_AT_ONCE) attention
 }
 
 /* By keys: over the queries that see them, for gk and gv. Rows of its squares are keys, columns queries. */
-static __global__ void __launch_bounds__(TILE_THREADS, BLOCKS_AT_ONCE) attention_keys(Back back)
+TILE_KERNEL attention_keys(Back back)
 {
   DYNAMIC_SHARED(real, k_room);
   const AttentionBackward &op = back.op;

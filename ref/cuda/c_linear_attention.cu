@@ -23,7 +23,7 @@ DEVICE Seen seen_by(const WeightedSum &op, size_t row, size_t other)
   return seen;
 }
 
-static __global__ void __launch_bounds__(TILE_THREADS) weighted_sum(WeightedSum op)
+TILE_KERNEL weighted_sum(WeightedSum op)
 {
   DYNAMIC_SHARED(real, a_room);
   real *b_room = a_room + TILE_ROOM, *w = b_room + TILE_ROOM;

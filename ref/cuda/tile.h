@@ -14,6 +14,8 @@ enum {
   TILE_ROW = TILE + 16 / sizeof(real),
   TILE_ROOM = TILE * TILE_ROW /* numbers of a tile in shared memory */
 };
+/* On a multiprocessor at least so many blocks at once: so many registers a thread has. */
+#define TILE_KERNEL static __global__ void __launch_bounds__(TILE_THREADS, sizeof(real) == 8 ? 1 : 2)
 #define TILE_BYTES(tiles) ((tiles)*TILE_ROOM * sizeof(real))
 #define TILE_X (threadIdx.x % SIDE)
 #define TILE_Y (threadIdx.x / SIDE)
