@@ -19,6 +19,7 @@
 typedef enum { FULL, TF32, BF16 } ProductsIn;
 bool wkv7_chunks(const Wkv7 *op, ProductsIn in);
 bool wkv7_chunks_backward(const Wkv7Backward *op, ProductsIn in);
+extern size_t wkv7_slab_bytes; /* ref/cuda/c_wkv7.h */
 
 typedef enum { REFERENCE, PLAIN, LOOPS, TENSOR_CORES } Way;
 typedef enum { MILD, EXTREME } Decay;
@@ -214,6 +215,25 @@ static void same_gradient(void **state)
   numbers_free(&want), numbers_free(&before);
 }
 
+/* The plain way back goes slab by slab where all that is kept would be too much: the same, bit for bit. */
+static void slabs(void **state)
+{
+  (void)state;
+  const size_t segment = 2 * 32 * 32 * sizeof(real), usual = wkv7_slab_bytes;
+  for (unsigned nulls = 0; nulls < 4; nulls++) {
+    Case c = {1, 100, 2, 32, MILD, nulls};
+    Numbers want = run(&c, PLAIN, ORDER_FORWARD, NULL);
+    for (size_t segments = 0; segments < 4; segments++) {
+      wkv7_slab_bytes = segments * segment;
+      Numbers got = run(&c, PLAIN, ORDER_BACKWARD, NULL);
+      compare(&c, &got, &want, 0, "in slabs");
+      numbers_free(&got);
+    }
+    wkv7_slab_bytes = usual;
+    numbers_free(&want);
+  }
+}
+
 static void other_sizes(void **state)
 {
   (void)state;
@@ -234,10 +254,8 @@ static int open_device(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(lengths),
-      cmocka_unit_test(left_out),
-      cmocka_unit_test(same_gradient),
-      cmocka_unit_test(other_sizes),
+      cmocka_unit_test(lengths), cmocka_unit_test(left_out),    cmocka_unit_test(same_gradient),
+      cmocka_unit_test(slabs),   cmocka_unit_test(other_sizes),
   };
   return cmocka_run_group_tests_name("wkv7 by chunks", tests, open_device, NULL);
 }

@@ -149,6 +149,8 @@ DEVICE void column_add(real *to, const real (&sum)[WKV_SEGMENT], size_t step, un
 
 /* ---- for who launches ---- */
 
+extern "C" size_t wkv7_slab_bytes; /* of kept G, at most, on the way back; less in a test */
+
 typedef struct {
   unsigned threads, rows, blocks; /* of a block; of a block; of a head */
   unsigned tokens, bytes;         /* as many as are loaded at once, and their shared memory */

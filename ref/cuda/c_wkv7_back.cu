@@ -192,15 +192,16 @@ static Back *back_for(size_t N)
   device_fail("wkv7: a head of %zu: expected 2048 at most", N);
 }
 
+size_t wkv7_slab_bytes = (size_t)256 << 20;
+
 void c_wkv7_backward(const Wkv7Backward *op)
 {
   enum { MOST_SEGMENTS = 1024 };
-  static const size_t most_bytes = (size_t)256 << 20;
   const Wkv7 *f = &op->forward;
   size_t heads = f->B * f->H, N = f->N, numbers = heads * N * N, all = pieces(f->T, WKV_SEGMENT);
   if (!numbers) return;
   if (wkv7_in_chunks(f->T) && wkv7_chunks_backward(op, products_in)) return;
-  size_t each = smaller(larger(all, 1), larger(1, smaller(MOST_SEGMENTS, most_bytes / (numbers * sizeof(real)))));
+  size_t each = smaller(larger(all, 1), larger(1, smaller(MOST_SEGMENTS, wkv7_slab_bytes / (numbers * sizeof(real)))));
   Slab slab = {};
   slab.sa = (real *)device_scratch(heads * each * WKV_SEGMENT * N * sizeof(real));
   slab.gsa = (real *)device_scratch(heads * each * WKV_SEGMENT * N * sizeof(real));
