@@ -1,6 +1,6 @@
-/* wkv6 by chunks of tokens against the reference and the plain kernel of the device. Multiplied in loops it is as exact as
-   these; with factors in bf16, of which each is off by up to 2^-9, sums of many products are off by about as much. Extreme
-   decays, nothing to forget and all to forget, must be as good as any. */
+/* wkv6 by chunks of tokens against the reference and the plain kernel of the device. Multiplied in loops it is as
+   exact as these; with factors in bf16, of which each is off by up to 2^-9, sums of many products are off by about
+   as much. Extreme decays, nothing to forget and all to forget, must be as good as any. */
 #include "cuda/on_host_backend.h"
 #include "engine/kernels.h"
 #include "engine/rng.h"

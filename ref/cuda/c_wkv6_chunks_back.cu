@@ -1,5 +1,5 @@
-/* The way back through the chunked wkv6, chunk by chunk from the last; c_wkv6_chunks.h has its letters. S is the state
-   before the chunk, as it was kept, G the gradient by the one after it. For each key j, with V_sq = v_s gy_q:
+/* The way back through the chunked wkv6, chunk by chunk from the last; c_wkv6_chunks.h has its letters. S is the
+   state before the chunk, as it was kept, G the gradient by the one after it. For each key j, with V_sq = v_s gy_q:
 
      X_q = S_j gy_q     Z_s = G_j v_s     P = S_j G_j
      gr_q = E(0,q) X_q + sum_{s<q} E(s+1,q) k_s V_sq + u k_q V_qq
@@ -8,10 +8,10 @@
      gv_s = sum_j E(s+1,16) k_s G_j + sum_{q>=s} A_qs gy_q
      G <- E(0,16) G + sum_q (E(0,q) r_q) gy_q'
 
-   gw_t is the sum over all pairs s < t < q of what the decay at t stands between: nothing is subtracted, so that nothing
-   cancels. V, X, Z, gv and G are products of tiles; the rest is done by two threads for each key, 5 instructions a pair
-   of tokens. A block has a head of a sequence and 4 N threads: half of its warps have 16 columns of G each, the others the
-   keys. It reads r, w, k, v, gy and the kept states once. */
+   gw_t is the sum over all pairs s < t < q of what the decay at t stands between: nothing is subtracted, so that
+   nothing cancels. V, X, Z, gv and G are products of tiles; the rest is done by two threads for each key, 5
+   instructions a pair of tokens. A block has a head of a sequence and 4 N threads: half of its warps have 16
+   columns of G each, the others the keys. It reads r, w, k, v, gy and the kept states once. */
 #include "c_wkv6_chunks.h"
 
 template <class Factor, int N> struct Backward {
@@ -79,9 +79,9 @@ template <class Factor, int N> DEVICE void values_back(Backward<Factor, N> &x, i
   __syncwarp();
 }
 
-/* gr, gk, gw of a key, in the places of its r, k and decay, which nobody else reads any more; by two neighbouring lanes,
-   of which one has the even q and the other the odd ones. read[q] is what r_q reads of all before t; `over`, what goes
-   from before t to beyond the chunk. */
+/* gr, gk, gw of a key, in the places of its r, k and decay, which nobody else reads any more; by two neighbouring
+   lanes, of which one has the even q and the other the odd ones. read[q] is what r_q reads of all before t; `over`,
+   what goes from before t to beyond the chunk. */
 template <class Factor, int N> DEVICE void key_back(Backward<Factor, N> &x, int pair, size_t count)
 {
   int j = pair / 2, odd = pair % 2;
