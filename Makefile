@@ -17,7 +17,7 @@ HEADERS := stdio.h=gcc,libc6-dev lua.h=pkg-config,liblua5.4-dev cjson/cJSON.h=li
 
 CC      ?= gcc
 CXX     := $(subst clang,clang++,$(subst gcc,g++,$(CC)))# for kernels of CUDA, in tests: as $(CC) is
-NVCC    ?= nvcc
+NVCC    ?= $(or $(shell command -v nvcc),/usr/local/cuda/bin/nvcc)
 BUILD   ?= build
 PREFIX  ?= /usr/local
 SCALE   ?= # of `make demo` and of the benchmarks; each has its own without it
@@ -100,7 +100,7 @@ export LC_ALL := C.UTF-8
 
 MAKEFLAGS += -j$(shell nproc) # as many at a time as there are processors
 
-.PHONY: all cuda demo text figures golden bench bench-peers test asan coverage fuzz fuzz-all lint format install uninstall \
+.PHONY: all cuda test-cuda cuda-faults demo text figures golden bench bench-peers test asan coverage fuzz fuzz-all lint format install uninstall \
         dist dist-test clean help deps
 all: $(WORK)/aviary $(BUILD)/f64/aviary $(BUILD)/f32/rwkv/core.so $(BUILD)/f64/rwkv/core.so $(WORK)/compile_commands.json
 
@@ -113,9 +113,12 @@ help:
 	@echo 'make bench-peers  the same training in turn with PyTorch (PYTHON=python3:/other/python3), decoding with'
 	@echo '                rwkv.cpp (RWKV_CPP=its library)'
 	@echo 'make golden     golden numbers of every version for other implementations, in build/golden: 160 MB'
+	@echo 'make cuda       the backend for GPUs, where nvcc is (NVCC=): build/f32/cuda.so, build/f64/cuda.so'
 	@echo 'make deps       install the packages that are missing (as root; or say which); demo, test, bench, lint do it, too'
 	@echo 'make test       all tests, in float32 and in float64 (T="wkv files": those with such a word in the name)'
 	@echo 'make asan       the same under the address, undefined and leak sanitizers'
+	@echo 'make cuda-faults  plants faults in its kernels, which tests must find (T="a word of one")'
+	@echo 'make test-cuda  what is tried on a real device: every op, training, official numbers, sanitizers; eight minutes'
 	@echo 'make coverage   the same in float32, counting the lines of C that ran'
 	@echo 'make fuzz       random programs and damaged files against the bindings, under the same (SECONDS=60 SEED=)'
 	@echo 'make fuzz-NAME  one target of libFuzzer: $(FUZZ_TARGETS) (SECONDS=60)'
@@ -271,22 +274,21 @@ $(WORK)/compile_commands.json: $(BUILD)/flags $(sort $(dir $(SOURCES)))
 
 # The backend for devices of CUDA, where nvcc is: a module for each precision, opened while the program runs. For sm_80
 # and sm_90, and as PTX for later ones. What each kernel takes is printed; one that spills registers is a mistake.
-FLAGS_cuda := -std=c++17 -O3 -Xcompiler -fPIC,-fvisibility=hidden -Iref -Iref/cuda --ptxas-options=-v \
-              -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=[sm_90,compute_90]
+FLAGS_cuda := $(shell cat ref/cuda/flags) -Iref -Iref/cuda
 define cuda
-$(BUILD)/cuda/$(1)/%.o: ref/cuda/%.cu $(BUILD)/flags
+$(BUILD)/cuda/$(1)/%.o: ref/cuda/%.cu ref/cuda/flags $(BUILD)/flags
 	@mkdir -p $$(@D)
 	@echo "nvcc $(1) $$<"
 	@$$(NVCC) $$(FLAGS_cuda) $$(TREE_$(1)) -MMD -MP -c $$< -o $$@ 2>$$@.ptxas || { cat $$@.ptxas >&2; rm -f $$@; exit 1; }
 $(BUILD)/$(1)/cuda.so: $$(CUDA:ref/cuda/%.cu=$(BUILD)/cuda/$(1)/%.o) $(BUILD)/$(1)/ref/engine/backend_layout.o
 	@echo "link $$@"
-	@$$(NVCC) -shared $$^ -lcublas -o $$@
+	@$$(NVCC) -shared $$^ -lcublas -Xlinker -rpath=$$(abspath $$(dir $$(shell command -v $$(NVCC)))../lib64) -o $$@
 -include $$(wildcard $(BUILD)/cuda/$(1)/*.d)
 endef
 $(foreach t,f32 f64,$(eval $(call cuda,$(t))))
 
 cuda: $(BUILD)/f32/cuda.so $(BUILD)/f64/cuda.so
-	@sh ref/cuda/resources.sh $(BUILD)/cuda
+	@LC_ALL=C sh ref/cuda/resources.sh $(BUILD)/cuda
 
 $(WORK)/aviary: $(BUILD)/f32/aviary | $(LINKS)
 	@cp $(BUILD)/f32/aviary $@.new && mv $@.new $@
@@ -307,6 +309,17 @@ asan: $(call tests_in,asan32) $(call tests_in,asan64) | $(LINKS)
 coverage: all $(call tests_in,cov)
 	@find $(BUILD)/cov -name '*.gcda' -delete
 	@(cd $(WORK) && T='$(T)' sh tests/run.sh build/cov); status=$$?; sh tests/coverage.sh $(BUILD)/cov; exit $$status
+
+# A planted fault in a kernel of the device is found by the tests.
+cuda-faults: $(BUILD)/f32/tests/test_cuda
+	@T='$(T)' CXX='$(CXX)' FLAGS='$(FLAGS_host)' CC='$(CC)' LIBS='-lcmocka $(LIBS)' \
+	  OBJECTS='$(addprefix $(BUILD)/f32/,tests/test_cuda.o $(TEST_LIB:%.c=%.o) $(ON_HOST) librwkv.a)' \
+	  sh tests/cuda/faults.sh $(BUILD)/f32
+
+# On a real device; without one, or without nvcc, it says so.
+test-cuda: all $(foreach t,f32 f64,$(BUILD)/$(t)/tests/test_cuda $(BUILD)/$(t)/tests/test_cuda_train)
+	@! command -v $(NVCC) >/dev/null || MAKEFLAGS= $(MAKE) -s -o all $(BUILD)/f32/cuda.so $(BUILD)/f64/cuda.so BUILD='$(BUILD)'
+	@cd $(WORK) && sh tests/test-cuda.sh build
 
 fuzz: $(BUILD)/asan32/aviary $(BUILD)/asan64/aviary | $(LINKS)
 	@cd $(WORK) && sh tests/fuzz.sh $(SECONDS) $(SEED) build/asan32 build/asan64
@@ -337,7 +350,8 @@ fuzz-all: $(FUZZ_TARGETS:%=fuzz-%)
 # Debian 12's clang-format; another one has other ideas.
 format:
 	@$(call install,clang-format)
-	@clang-format -i $(wildcard $(addsuffix /*.[ch],ref ref/* lua/* tests tests/fuzz tests/module tests/lua/lib))
+	@clang-format -i $(wildcard $(addsuffix /*.[ch],ref ref/* lua/* tests tests/fuzz tests/module tests/lua/lib) \
+	  ref/cuda/*.cu tests/cuda/*.cpp tests/cuda/*.h)
 
 lint: $(BUILD)/deps $(BUILD)/f32/librwkv.a # luac; who calls whom
 	@BUILD='$(BUILD)' sh tests/lint.sh
@@ -424,12 +438,12 @@ $(BUILD)/launcher: lua/dist/launcher.c $(BUILD)/flags
 	@echo "link $@"
 	@$(CC) -std=c11 -D_GNU_SOURCE -Os -s -static $(WARN) $< -o $@
 
-dist: all golden $(BUILD)/launcher
+dist: all golden $(BUILD)/launcher $(foreach t,f32 f64,$(BUILD)/$(t)/tests/test_cuda $(BUILD)/$(t)/tests/test_cuda_train)
 	@[ -z '$(SYSROOT)' ] || { echo 'make dist: SYSROOT is given, and only programs of this machine name their libraries' >&2; exit 1; }
 	@rm -rf $(DIST)
 	@MAKEFLAGS= $(MAKE) -s -o all install BUILD='$(BUILD)' DESTDIR=$(abspath $(DIST)) PREFIX=
 	@echo "pack $(DIST).tar.gz"
-	@sh lua/dist/archive.sh $(DIST) $(BUILD)/launcher $(PACKS:%=$(BUILD)/golden/small/%.safetensors)
+	@sh lua/dist/archive.sh $(DIST) $(BUILD)/launcher $(BUILD) $(PACKS:%=$(BUILD)/golden/small/%.safetensors)
 	@echo "The archive: $(abspath $(DIST)).tar.gz, $$(du -h $(DIST).tar.gz | cut -f 1)"
 
 dist-test: dist

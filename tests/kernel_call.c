@@ -42,7 +42,10 @@ int call_variants(OpId id)
 
 const char *call_shape(OpId id) { return sizes_of(id)->shape; }
 
-int call_way(const Call *c) { return c->setting.variant == BENCH ? BENCH : c->setting.variant / sizes_of(c->id)->rows; }
+static const size_t *large_of(OpId id) { return kernel_large[sizes_of(id) - kernel_cases]; }
+bool call_is_large(OpId id) { return large_of(id)[0] > 0; }
+
+int call_way(const Call *c) { return c->setting.variant < 0 ? BENCH : c->setting.variant / sizes_of(c->id)->rows; }
 
 static void set_sizes(Call *c)
 {
@@ -50,10 +53,10 @@ static void set_sizes(Call *c)
   OpId id = own == sizes ? c->id : forward_of(c->id);
   void *op = own == sizes ? c->op : forward_in(c->op, c->id);
   if (sizes->start) memcpy(op, sizes->start, op_rows[id].bytes);
-  for (size_t i = 0, v = (size_t)c->setting.variant; i < sizes->width; i++) {
-    size_t n = c->setting.variant == BENCH ? sizes->bench[i] : sizes->sizes[v % (size_t)sizes->rows * sizes->width + i];
-    memcpy((char *)op + sizes->at + i * sizeof n, &n, sizeof n);
-  }
+  int v = c->setting.variant;
+  const size_t *row = v == BENCH ? sizes->bench : large_of(c->id);
+  if (v >= 0 && sizes->width) row = sizes->sizes + (size_t)(v % sizes->rows) * sizes->width;
+  if (sizes->width) memcpy((char *)op + sizes->at, row, sizes->width * sizeof *row);
   if (sizes->set) sizes->set(op, call_way(c));
   if (own != sizes && own->set) own->set(c->op, call_way(c));
 }

@@ -8,7 +8,8 @@
 #include "engine/rng.h"
 
 typedef enum { PLAIN, EXTREME, WITH_NAN } Mode; /* EXTREME: many zeros, tiny and large numbers; WITH_NAN: one is NaN */
-enum { BENCH = -1 };                            /* the variant whose time is taken */
+/* Variants besides those that are counted: whose time is taken; large enough for a device. Their way is BENCH. */
+enum { BENCH = -1, LARGE = -2 };
 
 typedef struct {
   int variant;
@@ -30,6 +31,7 @@ typedef struct {
 Call call_new(OpId id, Setting s);
 void call_free(Call *c);
 int call_variants(OpId id);      /* fails the test if the op has no case */
+bool call_is_large(OpId id);     /* whether it has the variant LARGE */
 const char *call_shape(OpId id); /* of the variant BENCH, in words */
 
 bool is_output(const Operand *o);                              /* there, and written */

@@ -25,4 +25,7 @@ typedef struct {
 
 extern const KernelCase kernel_cases[OP_COUNT];
 
+/* Sizes that fill a device, of forward ops (kernel_large.c); all 0: there are none. */
+extern const size_t kernel_large[OP_COUNT][8];
+
 #endif

@@ -102,7 +102,7 @@ def wkv6_chunk(r, k, v, w, u, H, c=16):
 
 def inverse(A):
     """(I - A)^-1 of strictly lower triangular A: (I + A)(I + A^2)(I + A^4)..."""
-    X, P, m = torch.eye(A.shape[-1], dtype=A.dtype) + A, A, 2
+    X, P, m = torch.eye(A.shape[-1], dtype=A.dtype, device=A.device) + A, A, 2
     while m < A.shape[-1]:
         P = bmm(P, P)
         X = X + bmm(X, P)
@@ -137,11 +137,28 @@ def wkv7_chunk(r, w, k, v, a, b, H, c=16):
     return from_chunks(y, B, H)
 
 
+# ---- the same by kernels of flash-linear-attention, on a device ----
+
+
+def fla_wkv6(r, k, v, w, u, H):
+    from fla.ops.rwkv6 import chunk_rwkv6
+    B, T, C = k.shape
+    r, k, v, w = [x.view(B, T, H, C // H) for x in (r, k, v, w.expand(B, T, C))]
+    return chunk_rwkv6(r, k, v, w, u.view(H, C // H), scale=1.0)[0].reshape(B, T, C)
+
+
+def fla_wkv7(r, w, k, v, a, b, H):
+    from fla.ops.rwkv7 import chunk_rwkv7
+    B, T, C = k.shape
+    r, w, k, v, a, b = [x.view(B, T, H, C // H) for x in (r, w, k, v, a, b)]
+    return chunk_rwkv7(r, w, k, v, a, b, scale=1.0)[0].reshape(B, T, C)
+
+
 # ---- the model ----
 
 
 class Model:
-    """form: "loop" or "chunk"; chunk: its length; matmul: whether the loop reads its state by small matrix products."""
+    """form: "loop", "chunk" or "fla"; chunk: its length; matmul: whether the loop reads its state by small matrix products."""
 
     def __init__(self, version, p, head_size, form="loop", chunk=16, matmul=False):
         self.version, self.p, self.N = version, p, head_size
@@ -160,6 +177,8 @@ class Model:
 
     def wkv6(self, r, k, v, w, u):
         H = r.shape[-1] // self.N
+        if self.form == "fla":
+            return fla_wkv6(r, k, v, w, u, H)
         if self.form == "chunk":
             return wkv6_chunk(r, k, v, w, u, H, self.chunk)
         return wkv6_loop(r, k, v, w, u, H, self.matmul)
@@ -210,7 +229,9 @@ class Model:
         g = torch.sigmoid(xg @ p[q + "g1"]) @ p[q + "g2"]
         removed = F.normalize((k * p[q + "k_k"]).view(B, T, H, self.N), dim=-1).view(B, T, C)
         k = k * (1 + (a - 1) * p[q + "k_a"])
-        if self.form == "chunk":
+        if self.form == "fla":
+            y = fla_wkv7(r, w, k, v, -removed, removed * a, H)
+        elif self.form == "chunk":
             y = wkv7_chunk(r, w, k, v, -removed, removed * a, H, self.chunk)
         else:
             y = wkv7_loop(r, w, k, v, -removed, removed * a, H, self.matmul)

@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
-"""A training step of RWKV in PyTorch on the processor, measured.
+"""A training step of RWKV in PyTorch, measured, on the processor or on a device.
 
     python3 torch_rwkv.py --version v7 --dim 64 --seq 64 --batch 64 --form loop|chunk [--tuned]
+    python3 torch_rwkv.py --device cuda --version v7 --form chunk|fla [--compile]
     python3 torch_rwkv.py --check FILE                      compares it with Aviary (experiments/peers/check.lua)
 
 The last line: tokens_per_s=... . A step is the loss at the labelled positions, backward, AdamW, as in `aviary bench
 train`. What the code itself leaves open (small matrix products or sums in the loop, the length of a chunk) is chosen by
 trying. --tuned also sets what a user would have to know: see `tuned_environment`.
+--compile is torch.compile with CUDA graphs where there is a device; fla, the chunked kernels of flash-linear-attention.
 """
 import argparse
 import json
 import os
+import signal
 import statistics
 import struct
 import subprocess
@@ -23,7 +26,10 @@ def options():
     o.add_argument("--version", default="v7", choices=("v4", "v5.2", "v6", "v7"))
     for name, default in dict(dim=64, layers=2, vocab=8192, pairs=8, seq=64, batch=64, steps=5, threads=2).items():
         o.add_argument("--" + name, type=int, default=default)
-    o.add_argument("--form", default="loop", choices=("loop", "chunk"))
+    o.add_argument("--form", default="loop", choices=("loop", "chunk", "fla"))
+    o.add_argument("--device", default="cpu")
+    o.add_argument("--compile", action="store_true")
+    o.add_argument("--wait", type=int, default=0, help="give up if it is not ready after so many seconds")
     o.add_argument("--tuned", action="store_true")
     o.add_argument("--blas-threads", type=int, help="with --tuned: not chosen by trying")
     o.add_argument("--serve", action="store_true", help="a number on the input: that many steps; answers their seconds")
@@ -69,7 +75,8 @@ def make_step(o, torch, **choice):
     from torch_model import Model, parameters
     F = torch.nn.functional
     N = min(64, o.dim)
-    p = parameters(o.version, o.vocab, o.dim, o.layers, N)
+    p = {name: t.detach().to(o.device).requires_grad_(True)
+         for name, t in parameters(o.version, o.vocab, o.dim, o.layers, N).items()}
     model = Model(o.version, p, N, o.form, **choice)
     g = torch.Generator().manual_seed(0)
     tokens = torch.randint(o.vocab, (o.batch, o.seq), generator=g)
@@ -78,21 +85,32 @@ def make_step(o, torch, **choice):
     rows = (torch.arange(o.batch)[:, None] * o.seq + places).reshape(-1)
     tokens.view(-1)[rows] = torch.randint(o.vocab, rows.shape, generator=g)
     targets = torch.randint(o.vocab, rows.shape, generator=g)
+    tokens, rows, targets = tokens.to(o.device), rows.to(o.device), targets.to(o.device)
     decayed = [t for name, t in p.items() if name.endswith(".weight") and t.dim() >= 2]
     rest = [t for name, t in p.items() if not (name.endswith(".weight") and t.dim() >= 2)]
     groups = [dict(params=decayed, weight_decay=0.1), dict(params=rest, weight_decay=0.0)]
     setting = dict(lr=1e-3, betas=(0.9, 0.99), eps=1e-8)
     try:
-        opt = torch.optim.AdamW(groups, **setting, **(dict(fused=True) if o.tuned else {}))
+        opt = torch.optim.AdamW(groups, **setting, **(dict(fused=True) if o.tuned or o.device != "cpu" else {}))
     except (TypeError, RuntimeError):  # not in older versions, or not on the processor
         opt = torch.optim.AdamW(groups, **setting)
 
+    def loss_of(tokens, rows, targets):
+        return F.cross_entropy(model(tokens, rows), targets)
+
+    if o.compile:
+        loss_of = torch.compile(loss_of, **({} if o.device == "cpu" else dict(mode="reduce-overhead")))
+
     def step():
         start = time.perf_counter()
-        loss = F.cross_entropy(model(tokens, rows), targets)
+        if o.compile:
+            torch.compiler.cudagraph_mark_step_begin()
+        loss = loss_of(tokens, rows, targets)
         opt.zero_grad(set_to_none=True)
         loss.backward()
         opt.step()
+        if o.device != "cpu":
+            loss.item()  # a device goes on by itself until somebody reads
         return time.perf_counter() - start
 
     return step, sum(t.numel() for t in p.values())
@@ -100,8 +118,10 @@ def make_step(o, torch, **choice):
 
 def fastest_step(o, torch):
     """The fastest of what the code leaves open, warm."""
-    if o.version == "v4":
+    if o.version == "v4" or o.form == "fla":
         choices = [{}]
+    elif o.compile:  # each would be compiled
+        choices = [dict(chunk=16) if o.form == "chunk" else {}]
     elif o.form == "loop":
         choices = [dict(matmul=False), dict(matmul=True)]
     else:
@@ -109,7 +129,8 @@ def fastest_step(o, torch):
     best = None
     for choice in choices:
         step, count = make_step(o, torch, **choice)
-        step()
+        for _ in range(3 if o.compile else 1):
+            step()
         seconds = min(step() for _ in range(2)) if len(choices) > 1 else 0
         if best is None or seconds < best[0]:
             best = seconds, step, count, choice
@@ -166,23 +187,41 @@ def check(o, torch):
     return 0 if good else 1
 
 
+def give_up(why):
+    print(why, file=sys.stderr, flush=True)
+    os._exit(1)
+
+
 def main():
     o = options()
     if o.tuned and not o.check:
         become_tuned(o)
-    if o.form == "chunk" and o.version == "v4":
+    if o.form != "loop" and o.version == "v4":
         sys.exit("torch_rwkv: v4 has no chunked form")
+    if o.wait:
+        signal.signal(signal.SIGALRM, lambda *_: give_up(f"torch_rwkv: not ready after {o.wait} s"))
+        signal.alarm(o.wait)
     try:
         import torch
     except ImportError:
         sys.exit("torch_rwkv: this Python has no torch")
+    if o.device != "cpu" and not torch.cuda.is_available():
+        sys.exit("torch_rwkv: this torch finds no device")
+    if o.form == "fla":
+        try:
+            import fla  # noqa: F401
+        except ImportError:
+            sys.exit("torch_rwkv: this Python has no fla")
     torch.set_num_threads(o.threads)
     if o.check:
         sys.exit(check(o, torch))
     if o.tuned:
         torch.set_flush_denormal(True)
     step, count, choice = fastest_step(o, torch)
-    form = {"chunk": f"chunks of {choice.get('chunk')}", "loop": "loop, matmul" if choice.get("matmul") else "loop"}[o.form]
+    signal.alarm(0)
+    form = {"chunk": f"chunks of {choice.get('chunk')}", "loop": "loop, matmul" if choice.get("matmul") else "loop",
+            "fla": "kernels of fla"}[o.form]
+    form += ", compiled" if o.compile else ""
     form += f"; BLAS threads {os.environ['AVIARY_TUNED']}" if o.tuned else ""
     about = f"torch={torch.__version__} parameters={count} # {form}"
     if o.serve:

@@ -15,13 +15,15 @@
 -- aviary bench peers     training and decoding in turn with PyTorch and rwkv.cpp: `make bench-peers`
 --   [--scale quick|full|smoke] [--versions "v4 v6 v7"] [--dims "64 128"] [--lengths "64 256"] [--threads N]
 --   [--python PATH:PATH] [--check] [--out DIR]
+-- aviary --backend cuda bench device     a GPU: training steps, recurrences, text, and PyTorch in turn
+--   [--scale quick|full|smoke] [--parts "train recurrences text peers"] [--python PATH] [--out DIR]
 -- What is counted, and how to read it: aviary help bench.md
 local command = require "rwkv.command"
 local nearest = require "rwkv.nearest"
 
-local names = { "train", "decode", "prefill", "ops", "scaling", "hook", "tokenize", "all", "peers" }
+local names = { "train", "decode", "prefill", "ops", "scaling", "hook", "tokenize", "all", "peers", "device" }
 
-local name, known = arg[1], false
+local name, known = arg[1], arg[1] == "device_error"
 for _, n in ipairs(names) do known = known or n == name end
 
 command.run(known and "bench " .. name or "bench", function(arguments)

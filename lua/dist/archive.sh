@@ -1,9 +1,9 @@
 #!/bin/sh
 # make dist: makes of a folder in which Aviary is installed an archive that brings its libraries.
-#   sh lua/dist/archive.sh FOLDER LAUNCHER PACK..
+#   sh lua/dist/archive.sh FOLDER LAUNCHER BUILD PACK..
 set -e
-tree=$1 launcher=$2
-shift 2
+tree=$1 launcher=$2 build=$3
+shift 3
 
 command -v dpkg-query >/dev/null || { echo 'make dist needs Debian: its packages say whose libraries these are' >&2; exit 1; }
 
@@ -11,13 +11,22 @@ command -v dpkg-query >/dev/null || { echo 'make dist needs Debian: its packages
 rm -rf "$tree/lib/lua" "$tree/share/lua"
 strip -o "$tree/lib/aviary" "$tree/bin/aviary"
 strip -o "$tree/lib/aviary64" "$tree/libexec/aviary/aviary64"
-for m in "$tree"/libexec/aviary/cuda*.so; do [ ! -f "$m" ] || mv "$m" "$tree/lib"; done # after `make cuda`
+for m in cuda.so cuda64.so; do [ ! -f "$tree/libexec/aviary/$m" ] || strip -o "$tree/lib/$m" "$tree/libexec/aviary/$m"; done
 rm -r "$tree/libexec"
 install "$launcher" "$tree/bin/aviary"
 ln "$tree/bin/aviary" "$tree/bin/aviary64"
 
+# What tries a device: a machine that has one has none of our packages. The modules are built there if none is here.
+for t in test_cuda test_cuda_train; do
+  strip -o "$tree/lib/$t" "$build/f32/tests/$t"
+  strip -o "$tree/lib/${t}64" "$build/f64/tests/$t"
+done
+install tests/test-cuda.sh "$tree/test-cuda.sh"
+mkdir -p "$tree/golden/official"
+for w in tests/golden/*.weights.safetensors; do cp "$w" "${w%.weights.safetensors}.golden.safetensors" "$tree/golden/official"; done
+
 # What they are linked with. The dynamic loader stands there without an arrow.
-libraries=$(ldd "$tree/lib/aviary" "$tree/lib/aviary64" | awk '$2 == "=>" && $3 == "not" {print "missing: " $1 >"/dev/stderr"; exit 1}
+libraries=$(ldd "$tree"/lib/aviary* "$tree"/lib/test_* | awk '$2 == "=>" && $3 == "not" {print "missing: " $1 >"/dev/stderr"; exit 1}
   $2 == "=>" {print $3} $1 ~ /\/ld-/ {print $1}' | sort -u)
 for l in $libraries; do
   case $l in */ld-*) name=loader ;; *) name=${l##*/} ;; esac
@@ -42,7 +51,6 @@ grep -ohE '/usr/share/common-licenses/[A-Za-z0-9.-]*[A-Za-z0-9]' "$texts"/* | so
   [ ! -f "$t" ] || cp -L "$t" "$texts/"
 done
 
-mkdir "$tree/golden"
 cp "$@" "$tree/golden"
 cp lua/dist/README.md lua/dist/golden.workflow.yml LICENSE "$tree"
 chmod -R u=rwX,go=rX "$tree"

@@ -154,11 +154,10 @@ int device_list(char *text, size_t size)
   for (int i = 0; i < count && used < size; i++) {
     struct cudaDeviceProp p;
     if (cudaGetDeviceProperties(&p, i) != cudaSuccess) continue;
-    used += (size_t)snprintf(text + used, size - used,
-                             "%s%d: %s, sm_%d%d, %d multiprocessors, %.1f GiB; CUDA %d.%d, driver for %d.%d", i ? "\n" : "",
-                             i, p.name, p.major, p.minor, p.multiProcessorCount,
-                             (double)p.totalGlobalMem / (1 << 30), runtime / 1000, runtime % 1000 / 10, driver / 1000,
-                             driver % 1000 / 10);
+    used += (size_t)snprintf(
+        text + used, size - used, "%s%d: %s, sm_%d%d, %d multiprocessors, %.1f GiB; CUDA %d.%d, driver for %d.%d",
+        i ? "\n" : "", i, p.name, p.major, p.minor, p.multiProcessorCount, (double)p.totalGlobalMem / (1 << 30),
+        runtime / 1000, runtime % 1000 / 10, driver / 1000, driver % 1000 / 10);
   }
   return count;
 }

@@ -1,8 +1,7 @@
 #include "backend.h"
 
 #include "err.h"
-
-#include <string.h>
+#include "host_copy.h"
 
 /* ---- the reference ---- */
 
@@ -78,50 +77,11 @@ void *backend_alloc(size_t bytes, const char *what)
 
 /* ---- a reference kernel on any memory ---- */
 
-/* Each begins where any number may. */
-static size_t room_of(const Operand *o) { return (o->count * o->size + 63) / 64 * 64; }
-
-static bool is_moved(const Operand *o, const Memory *memory)
-{
-  return o->access == SCRATCH || (memory != &memory_host && o->data && o->access != INDEX);
-}
-
-/* The operand before this one that is the same memory: two gradients may be one, and a tensor two operands. One without
-   elements only has the address of what comes after it. */
-static const Operand *twin(const Operand *all, const Operand *o)
-{
-  for (const Operand *e = all; e < o; e++)
-    if (e->data == o->data && e->count && e->access != SCRATCH) return e;
-  return NULL;
-}
-
 void backend_fall_back(const Memory *memory, OpId id, const void *op)
 {
-  const OpRow *row = &op_rows[id];
-  Operand operand[MOST_OPERANDS];
-  _Alignas(max_align_t) char own[MOST_OP_BYTES]; /* the op, with pointers to where its operands are on the host */
-  int n = row->operands(op, operand);
-  size_t bytes = 0;
-  for (int i = 0; i < n; i++) bytes += is_moved(&operand[i], memory) ? room_of(&operand[i]) : 0;
-  if (!bytes) {
-    row->kernel(op);
-    return;
-  }
-  char *room = rwkv_alloc(bytes, 1, row->name), *next = room, *host[MOST_OPERANDS];
-  memcpy(own, op, row->bytes);
-  for (int i = 0; i < n; i++) {
-    const Operand *o = &operand[i], *e = o->access == SCRATCH ? NULL : twin(operand, o);
-    if (!is_moved(o, memory)) continue;
-    host[i] = e ? host[e - operand] : next;
-    if (!e) next += room_of(o);
-    if (!e && (o->access == READ || o->access == UPDATE)) memory->read(host[i], o->data, o->count * o->size);
-    memcpy(own + o->at, &host[i], sizeof host[i]);
-  }
-  row->kernel(own);
-  for (int i = 0; i < n; i++) {
-    const Operand *o = &operand[i];
-    if (memory != &memory_host && o->data && (o->access == WRITE || o->access == UPDATE))
-      memory->write(o->data, host[i], o->count * o->size);
-  }
-  rwkv_release(room);
+  HostCopy h;
+  host_copy_take(&h, memory, id, op);
+  op_rows[id].kernel(h.op);
+  host_copy_return(&h);
+  rwkv_release(h.room);
 }

@@ -1,6 +1,7 @@
 #include "shadow.h"
 
 #include "../engine/err.h"
+#include "../engine/host_copy.h"
 #include "fast.h"
 
 #include <math.h>
@@ -30,10 +31,9 @@ static double allowed(const Operand *o) { return tolerance * fmax(1, sqrt((doubl
 /* One op, called twice. */
 typedef struct {
   OpId id;
-  const void *op;
-  Operand operand[MOST_OPERANDS];
-  int operands;
-  char *copies; /* of each output: as it was before, then what the fast kernel made of it */
+  const Backend *watched;
+  HostCopy host; /* where the reference computes */
+  char *copies;  /* of each output: as it was before, then what the watched kernel made of it */
 } Pair;
 
 static bool is_output(const Operand *o) { return o->data && (o->access == WRITE || o->access == UPDATE); }
@@ -49,8 +49,8 @@ static void prepare(const Operand *o, const char *before)
   else memset(o->data, 0xff, o->count * o->size);
 }
 
-#define EACH_OUTPUT(p, o, at)                                                                           \
-  for (const Operand *o = (p)->operand, *end_ = o + (p)->operands; o < end_; at += 2 * room_of(o), o++) \
+#define EACH_OUTPUT(p, o, at)                                                                                     \
+  for (const Operand *o = (p)->host.operand, *end_ = o + (p)->host.operands; o < end_; at += 2 * room_of(o), o++) \
     if (is_output(o))
 
 /* ---- comparing ---- */
@@ -75,8 +75,8 @@ static double distance(double x, double y)
 static double largest_of(const Pair *p, char name)
 {
   double most = 0;
-  for (int i = 0; i < p->operands; i++) {
-    const Operand *o = &p->operand[i];
+  for (int i = 0; i < p->host.operands; i++) {
+    const Operand *o = &p->host.operand[i];
     const char *last = strrchr(o->name, '.') ? strrchr(o->name, '.') + 1 : o->name;
     if (!o->data || o->access != READ || last[0] != name || last[1]) continue;
     for (size_t j = 0; j < o->count; j++) most = fmax(most, fabs(number(o, o->data, j)));
@@ -95,13 +95,14 @@ static double largest_term(const Pair *p, const Operand *o)
 static _Noreturn void disagree(const Pair *p, const Operand *o, size_t at, double got, double want, double scale)
 {
   char sizes[300] = "";
-  for (int i = 0; i < p->operands; i++)
-    snprintf(sizes + strlen(sizes), sizeof sizes - strlen(sizes), "%s%s[%zu]", i ? " " : "", p->operand[i].name,
-             p->operand[i].count);
+  for (int i = 0; i < p->host.operands; i++)
+    snprintf(sizes + strlen(sizes), sizeof sizes - strlen(sizes), "%s%s[%zu]", i ? " " : "", p->host.operand[i].name,
+             p->host.operand[i].count);
   rwkv_release(p->copies);
-  rwkv_fail("shadow: %s: the kernels disagree in %s[%zu] of %zu: fast %.9g, reference %.9g; the largest number of %s "
+  rwkv_release(p->host.room);
+  rwkv_fail("shadow: %s: the kernels disagree in %s[%zu] of %zu: %s %.9g, reference %.9g; the largest number of %s "
             "or term of its sums is %.3g, and %.1e of it is allowed, found %.1e; operands: %s",
-            op_rows[p->id].name, o->name, at, o->count, got, want, o->name, scale, allowed(o),
+            op_rows[p->id].name, o->name, at, o->count, p->watched->name, got, want, o->name, scale, allowed(o),
             distance(got, want) / scale, sizes);
 }
 
@@ -120,34 +121,51 @@ static void compare(const Pair *p, const Operand *o, const char *fast)
 
 /* ---- the pair ---- */
 
-static void shadow_run(OpId id, const void *op)
+static void run_pair(const Backend *watched, OpId id, const void *op)
 {
-  Pair p = {.id = id, .op = op};
+  Pair p = {.id = id, .watched = watched};
+  const Memory *memory = watched->memory;
   size_t total = 0;
-  p.operands = op_rows[id].operands(op, p.operand);
-  for (int i = 0; i < p.operands; i++) total += 2 * room_of(&p.operand[i]);
+  host_copy_take(&p.host, memory, id, op);
+  for (int i = 0; i < p.host.operands; i++) total += 2 * room_of(&p.host.operand[i]);
   char *at = p.copies = rwkv_alloc(total + 1, 1, "copies for shadow mode");
   EACH_OUTPUT(&p, o, at) memcpy(at, o->data, o->count * o->size);
   at = p.copies;
   EACH_OUTPUT(&p, o, at) prepare(o, at);
-  if (shadow_watch) shadow_watch(id, op, true);
+  host_copy_return(&p.host);
 
-  backend_fast.run(id, op);
-  backend_fast.flush();
+  if (shadow_watch) shadow_watch(id, op, true);
+  watched->run(id, op);
+  watched->flush();
   if (shadow_watch) shadow_watch(id, op, false);
   at = p.copies;
-  EACH_OUTPUT(&p, o, at) memcpy(at + room_of(o), o->data, o->count * o->size);
+  EACH_OUTPUT(&p, o, at) memory->read(at + room_of(o), p.host.there[o - p.host.operand], o->count * o->size);
   at = p.copies;
   EACH_OUTPUT(&p, o, at) prepare(o, at);
 
-  backend_reference.run(id, op);
+  op_rows[id].kernel(p.host.op);
   at = p.copies;
   EACH_OUTPUT(&p, o, at) compare(&p, o, at + room_of(o));
+  host_copy_return(&p.host);
   rwkv_release(p.copies);
+  rwkv_release(p.host.room);
 }
 
 static void nothing_waits(void) {}
-static void any_batch(size_t B, size_t T, size_t C) { backend_fast.batch(B, T, C); }
 static bool never(const void *p) { return (void)p, false; }
 
-const Backend backend_shadow = {"shadow", &memory_host, shadow_run, nothing_waits, any_batch, never, NULL, NULL, NULL};
+static void run_fast(OpId id, const void *op) { run_pair(&backend_fast, id, op); }
+static void fast_batch(size_t B, size_t T, size_t C) { backend_fast.batch(B, T, C); }
+const Backend backend_shadow = {"shadow", &memory_host, run_fast, nothing_waits, fast_batch, never, NULL, NULL, NULL};
+
+static const Backend *device;
+static void run_device(OpId id, const void *op) { run_pair(device, id, op); }
+static void any_batch(size_t B, size_t T, size_t C) { (void)B, (void)T, (void)C; }
+
+const Backend *shadow_of(const Backend *b)
+{
+  static Backend shadow;
+  device = b;
+  shadow = (Backend){"shadow", b->memory, run_device, b->flush, any_batch, never, NULL, b->counts, b->device};
+  return &shadow;
+}

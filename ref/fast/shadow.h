@@ -8,6 +8,9 @@
 
 extern const Backend backend_shadow;
 
+/* The same of a device, in whose memory the tensors are. One device at a time. */
+const Backend *shadow_of(const Backend *b);
+
 /* For tests: called with each op before its fast kernel, and when that has left its results; may spoil the outputs. */
 extern void (*shadow_watch)(OpId id, const void *op, bool before);
 

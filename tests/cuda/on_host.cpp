@@ -111,8 +111,7 @@ static void start(unsigned i)
   block.fiber[i].at = top;
   block.fiber[i].where = READY;
   block.fiber[i].turns = 0;
-  block.fiber[i].index =
-      dim3(i % blockDim.x, i / blockDim.x % blockDim.y, i / blockDim.x / blockDim.y);
+  block.fiber[i].index = dim3(i % blockDim.x, i / blockDim.x % blockDim.y, i / blockDim.x / blockDim.y);
 }
 
 static void go_on(unsigned i)
@@ -294,7 +293,15 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpy
 {
   return memcpy(to, from, bytes), cudaSuccess;
 }
-cudaError_t cudaMemsetAsync(void *p, int byte, size_t bytes, cudaStream_t) { return memset(p, byte, bytes), cudaSuccess; }
+cudaError_t cudaMemsetAsync(void *p, int byte, size_t bytes, cudaStream_t)
+{
+  return memset(p, byte, bytes), cudaSuccess;
+}
+cudaError_t cudaMemset2DAsync(void *p, size_t row, int byte, size_t bytes, size_t rows, cudaStream_t)
+{
+  for (size_t i = 0; i < rows; i++) memset((char *)p + i * row, byte, bytes);
+  return cudaSuccess;
+}
 
 const char *cudaGetErrorString(cudaError_t e)
 {

@@ -1,8 +1,9 @@
 /* CUDA on the processor, as far as ref/cuda needs it: a kernel is a function, a block's threads are fibers that take
    turns, and they change at __syncthreads and at the shuffles of a warp. So every kernel is tested where there is no
-   device. It finds wrong numbers, rows, tails and signs; a barrier that not all threads reach; shared memory that is read
-   before it is written (it holds NaN at first); and, since the fibers run in several orders (on_host_order), threads that
-   do not wait for each other. It does not find what only hardware has: too many registers, limits of a device, speed. */
+   device. It finds wrong numbers, rows, tails and signs; a barrier that not all threads reach; shared memory that is
+   read before it is written (it holds NaN at first); and, since the fibers run in several orders (on_host_order),
+   threads that do not wait for each other. It does not find what only hardware has: too many registers, limits of a
+   device, speed. */
 #ifndef AVIARY_ON_HOST_H
 #define AVIARY_ON_HOST_H
 
@@ -69,7 +70,7 @@ struct double2 {
 
 /* ---- shared memory: NaN in every byte whenever a block begins ---- */
 
-extern unsigned on_host_block;      /* counts all blocks that were ever run */
+extern unsigned on_host_block; /* counts all blocks that were ever run */
 extern unsigned char *on_host_dynamic;
 template <class T> static inline void on_host_fresh(T &shared, unsigned *block)
 {
@@ -85,15 +86,17 @@ template <class T> static inline void on_host_fresh(T &shared, unsigned *block)
 
 /* ---- launching ---- */
 
-void on_host_run(dim3 blocks, dim3 threads, size_t bytes, const char *name, void (*call)(const void *), const void *arg);
+void on_host_run(dim3 blocks, dim3 threads, size_t bytes, const char *name, void (*call)(const void *),
+                 const void *arg);
 template <class F> static void on_host_launch(dim3 blocks, dim3 threads, size_t bytes, const char *name, const F &f)
 {
-  on_host_run(blocks, threads, bytes, name, [](const void *g) { (*(const F *)g)(); }, &f);
+  on_host_run(
+      blocks, threads, bytes, name, [](const void *g) { (*(const F *)g)(); }, &f);
 }
-#define LAUNCH(kernel, blocks, threads, bytes, ...)                                               \
-  do {                                                                                            \
-    on_host_launch(dim3(blocks), dim3(threads), bytes, #kernel, [&] { (kernel)(__VA_ARGS__); });  \
-    device_launched(#kernel);                                                                     \
+#define LAUNCH(kernel, blocks, threads, bytes, ...)                                              \
+  do {                                                                                           \
+    on_host_launch(dim3(blocks), dim3(threads), bytes, #kernel, [&] { (kernel)(__VA_ARGS__); }); \
+    device_launched(#kernel);                                                                    \
   } while (0)
 
 /* In which order the fibers of a block run between two barriers, and the blocks of a launch. */
@@ -129,6 +132,7 @@ cudaError_t cudaFree(void *p);
 cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total);
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t s);
 cudaError_t cudaMemsetAsync(void *p, int byte, size_t bytes, cudaStream_t s);
+cudaError_t cudaMemset2DAsync(void *p, size_t row, int byte, size_t bytes, size_t rows, cudaStream_t s);
 cudaError_t cudaStreamCreate(cudaStream_t *s);
 cudaError_t cudaStreamSynchronize(cudaStream_t s);
 cudaError_t cudaGetLastError(void);
@@ -156,6 +160,10 @@ cublasStatus_t cublasCreate(cublasHandle_t *h);
 cublasStatus_t cublasSetStream(cublasHandle_t h, cudaStream_t s);
 cublasStatus_t cublasSetWorkspace(cublasHandle_t h, void *workspace, size_t bytes);
 const char *cublasGetStatusString(cublasStatus_t s);
+cublasStatus_t cublasGemmEx(cublasHandle_t h, cublasOperation_t ta, cublasOperation_t tb, int m, int n, int k,
+                            const void *alpha, const void *A, cudaDataType type_a, int lda, const void *B,
+                            cudaDataType type_b, int ldb, const void *beta, void *C, cudaDataType type_c, int ldc,
+                            cublasComputeType_t compute, cublasGemmAlgo_t algorithm);
 cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t h, cublasOperation_t ta, cublasOperation_t tb, int m, int n,
                                           int k, const void *alpha, const void *A, cudaDataType type_a, int lda,
                                           long long step_a, const void *B, cudaDataType type_b, int ldb,

@@ -64,6 +64,7 @@ function common.stepper(model, opt, inputs, targets)
     opt:zero_grad()
     loss:backward()
     opt:step()
+    if rwkv.device() then loss:item() end -- a device goes on by itself until somebody reads
     return rwkv.time() - start
   end
 end
@@ -112,6 +113,19 @@ function common.program()
   local first = 0
   while arg[first - 1] do first = first - 1 end
   return arg[first]
+end
+
+-- The options of the program itself as it was called, `--backend cuda` and the like, with those in `set` as they are there.
+function common.program_options(set)
+  local first, words = 0, {}
+  while arg[first - 1] do first = first - 1 end
+  local i = first + 1
+  while i < 0 do
+    if set[arg[i]] then i = i + 1 else words[#words + 1] = arg[i] end
+    i = i + 1
+  end
+  for option, value in pairs(set) do words[#words + 1], words[#words + 2] = option, value end
+  return words
 end
 
 function common.quote(text)

@@ -22,27 +22,39 @@ function peer.command(python, script, ...)
   return table.concat({ python, peer.script(script), ... }, " ")
 end
 
--- The program, with what it said of itself in `facts` and `about`; nil and the reason if it did not become ready.
-function peer.start(command)
+-- The program, started; `ready` waits for it.
+function peer.begin(command)
   local pipe_name, errors = os.tmpname(), os.tmpname()
   os.remove(pipe_name)
   if not os.execute("mkfifo " .. pipe_name) then common.fail("mkfifo %s: not possible", pipe_name) end
-  local p = setmetatable({ command = command }, Peer)
+  local p = setmetatable({ command = command, errors = errors }, Peer)
   p.to = io.popen(("{ %s --serve\n} >%s 2>%s"):format(command, pipe_name, errors), "w")
   p.from = io.open(pipe_name) -- waits until the shell has opened its end
   os.remove(pipe_name)
-  local about = (p.from:read "l" or ""):match "^ready (.*)$"
+  return p
+end
+
+-- True, with what it said of itself in `facts` and `about`; false and the reason if it did not become ready.
+function Peer:ready()
+  local about = (self.from:read "l" or ""):match "^ready (.*)$"
   local why
   if about then
-    p.facts, p.about = common.fields(about), about:match "# (.*)$"
+    self.facts, self.about = common.fields(about), about:match "# (.*)$"
   else
-    p:close()
-    local file = io.open(errors)
+    self:close()
+    local file = io.open(self.errors)
     why = (file:read "a"):gsub("%s+$", ""):match "[^\n]*$"
     file:close()
   end
-  os.remove(errors)
-  return about and p or nil, why
+  os.remove(self.errors)
+  return about ~= nil, why
+end
+
+-- The program, ready; nil and the reason if it did not become so.
+function peer.start(command)
+  local p = peer.begin(command)
+  local ok, why = p:ready()
+  return ok and p or nil, why
 end
 
 -- n steps: the median of their seconds.
