@@ -412,10 +412,12 @@ bench-peers: all
 # What `help` and errors name is there after it, too: pages, notes, experiments.
 TO := $(DESTDIR)$(PREFIX)
 install: all
-	rm -rf $(TO)/share/aviary $(TO)/share/lua/5.4/rwkv
+	rm -rf $(TO)/libexec/aviary $(TO)/share/aviary $(TO)/share/lua/5.4/rwkv
 	install -d $(TO)/bin $(TO)/libexec/aviary $(TO)/share/aviary/lua/dist $(TO)/share/lua/5.4 $(TO)/lib/lua/5.4/rwkv
 	install $(WORK)/aviary $(TO)/bin/aviary
 	install $(BUILD)/f64/aviary $(TO)/libexec/aviary/aviary64
+	for t in f32/cuda.so=cuda.so f64/cuda.so=cuda64.so; do [ ! -f $(BUILD)/$${t%=*} ] || \
+	  install -m 644 $(BUILD)/$${t%=*} $(TO)/libexec/aviary/$${t#*=} || exit 1; done
 	install -m 644 $(BUILD)/f32/rwkv/core.so $(TO)/lib/lua/5.4/rwkv/core.so
 	cp -r lua/rwkv lua/commands lua/pages $(TO)/share/aviary/lua
 	cp lua/dist/golden.workflow.yml $(TO)/share/aviary/lua/dist

@@ -182,7 +182,7 @@ static void cross_entropy_values(Call *c)
   indices(c, "target", op->rows > 4 ? -1 : 0, op->V);
 }
 
-static void argmax_values(Call *c)
+static void largest_values(Call *c) /* the first of equals is asked for */
 {
   if (call_way(c) == 1) whole(c, "x");
 }
@@ -341,7 +341,8 @@ const KernelCase kernel_cases[OP_COUNT] = {
     [OP_cumsum_backward] = {.wide = 1e3},
     [OP_permute] = {SIZES(Permute, n, permutes), .shape = "[64,64,8,64] to heads",
                     .bench = {64, 8, 64, 64, 32768, 64, 512, 1}},
-    [OP_max] = {SIZES(Max, outer, cubes), .shape = "[64,64,64] over T", .bench = {64, 64, 64}},
+    [OP_max] = {SIZES(Max, outer, cubes), .ways = 2, .values = largest_values, .shape = "[64,64,64] over T",
+                .bench = {64, 64, 64}},
     [OP_gather] = {SIZES(Gather, rows, sheets), .start = &(const Gather){.count = 3}, .values = gather_values,
                    .shape = "3 of each of [4096,64]", .bench = {4096, 64}},
     [OP_softmax] = {SIZES(Softmax, rows, sheets), .shape = "[4096,64]", .bench = {4096, 64}},
@@ -350,7 +351,7 @@ const KernelCase kernel_cases[OP_COUNT] = {
     [OP_cross_entropy] = {SIZES(CrossEntropy, rows, sheets), .values = cross_entropy_values, .shape = "[512,256]",
                           .bench = {512, 256}},
     [OP_cross_entropy_backward] = {.ways = 2, .set = set_cross_entropy_backward},
-    [OP_argmax] = {SIZES(Argmax, rows, sheets), .ways = 2, .values = argmax_values, .wide = 1e3, .shape = "[512,256]",
+    [OP_argmax] = {SIZES(Argmax, rows, sheets), .ways = 2, .values = largest_values, .wide = 1e3, .shape = "[512,256]",
                    .bench = {512, 256}},
     [OP_adamw] = {SIZES(Adamw, n, long_lengths), .start = &adamw, .values = adamw_values, .wide = 1e3,
                   .shape = "262144", .bench = {262144}},

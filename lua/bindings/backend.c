@@ -1,4 +1,4 @@
-/* The backend: which one computes, with how many threads, on which machine. No other file here knows. */
+/* The backend: which one computes, with how many threads, on which machine or device. No other file here knows. */
 #include "bind.h"
 
 #include "fast/fast.h"
@@ -11,6 +11,8 @@
 static const Backend *backends[] = {&backend_reference, &backend_fast, &backend_shadow, NULL, NULL};
 enum { MODULE = 3 };
 
+static const char *products_in = "full"; /* of the module */
+
 static int backend(lua_State *L) /* backend() -> name; backend("fast", "reference", "shadow" or the module's) */
 {
   if (!lua_isnoneornil(L, 1)) {
@@ -18,20 +20,75 @@ static int backend(lua_State *L) /* backend() -> name; backend("fast", "referenc
     const Backend *const *b = backends;
     while (*b && strcmp((*b)->name, name)) b++;
     if (!*b)
-      return luaL_error(L, "backend '%s': expected reference, fast or shadow; a module is a path: ./FILE.so", name);
+      return luaL_error(L,
+                        "backend '%s': expected reference, fast or shadow; cuda and a module, ./FILE.so, are chosen "
+                        "when the program starts: --backend",
+                        name);
     backend_use(*b);
   }
   lua_pushstring(L, backend_now()->name);
   return 1;
 }
 
-/* A file may bring a backend too; only the program opens one, before a script can ask. */
-static void use_module(void *path)
+static int matmul(lua_State *L) /* matmul() -> "full", "tf32" or "bf16" */
 {
-  backend_use(backends[MODULE] = backend_open(path, &(BackendChoice){0, "full", rwkv_fail}));
+  lua_pushstring(L, backends[MODULE] && backend_now() == backends[MODULE] ? products_in : "full");
+  return 1;
 }
 
-const char *open_backend_module(const char *path) { return rwkv_protect(use_module, (void *)path); }
+bool computes_on_device(void) { return backend_now()->device != NULL; }
+
+static int device(lua_State *L) /* device() -> the name of what computes, or nil: the CPU */
+{
+  lua_pushstring(L, backend_now()->device);
+  return 1;
+}
+
+/* ---- modules ---- */
+
+static const char *path_of_cuda(void)
+{
+  const char *path = program_cuda();
+  if (!path)
+    rwkv_fail("backend cuda: beside this program is no module cuda.so for " REAL_NAME
+              "; `make cuda` builds it where nvcc is");
+  return path;
+}
+
+typedef struct {
+  const char *name;
+  BackendChoice choice;
+} Module;
+
+static void use_module(void *module)
+{
+  const Module *m = module;
+  const char *path = strchr(m->name, '/') ? m->name : path_of_cuda();
+  backend_use(backends[MODULE] = backend_open(path, &m->choice));
+  products_in = m->choice.matmul;
+}
+
+/* Only the program opens one, before a script can ask. */
+const char *open_backend_module(const char *name, int on_device, const char *in)
+{
+  return rwkv_protect(use_module, &(Module){name, {on_device, in ? in : "full", rwkv_fail}});
+}
+
+static int devices(lua_State *L) /* devices() -> a list of lines, one for each; raises why there are none */
+{
+  char text[4096] = "";
+  if (!backend_devices(path_of_cuda(), text, sizeof text)) return luaL_error(L, "backend cuda: %s", text);
+  lua_newtable(L);
+  for (const char *line = text; *line; line += *line == '\n') {
+    size_t n = strcspn(line, "\n");
+    lua_pushlstring(L, line, n);
+    lua_seti(L, -2, luaL_len(L, -2) + 1);
+    line += n;
+  }
+  return 1;
+}
+
+/* ---- the machine ---- */
 
 static int threads(lua_State *L) /* threads() -> number; threads(n) */
 {
@@ -57,6 +114,9 @@ void open_backend(lua_State *L)
 #ifndef AVIARY_DOUBLE
   backend_use(&backend_fast);
 #endif
-  add_functions(
-      L, (luaL_Reg[]){{"backend", backend}, {"threads", threads}, {"machine_rates", machine_rates}, {NULL, NULL}});
+  /* clang-format off */
+  add_functions(L, (luaL_Reg[]){{"backend", backend}, {"matmul", matmul}, {"device", device}, {"threads", threads},
+                                {"machine_rates", machine_rates}, {NULL, NULL}});
+  /* clang-format on */
+  add_private(L, (luaL_Reg[]){{"devices", devices}, {NULL, NULL}});
 }

@@ -7,6 +7,7 @@
 #ifndef AVIARY_BIND_H
 #define AVIARY_BIND_H
 
+#include "around.h"
 #include "rwkv.h"
 
 #include <lauxlib.h>
@@ -250,12 +251,12 @@ int script_output(lua_State *L);
 int script_remove(lua_State *L);
 int script_rename(lua_State *L);
 
-/* ---- what the bindings ask of the program around them; for a stock Lua module.c answers ---- */
+/* ---- the program around the bindings; what they ask of it: around.h ---- */
 
-const char *open_backend_module(const char *path); /* what is wrong with it, or NULL (backend.c) */
-void program_become_double(lua_State *L); /* runs the float64 program in its place, with the same arguments; raises */
-bool of_library(lua_State *L, const char *source); /* whether a chunk's source is a file of the library */
-void check_time(lua_State *L);                     /* ends the program if its time is over */
+/* Computes with the backend "cuda", or with that of a module at a path; matmul: NULL for what is usual. Returns what is
+   wrong with it, or NULL (backend.c). */
+const char *open_backend_module(const char *name, int device, const char *matmul);
+bool computes_on_device(void);
 
 /* From here on every binding raises: finalizers that run while Lua closes find objects half gone. */
 void bindings_close(void);

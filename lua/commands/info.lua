@@ -1,15 +1,17 @@
 -- aviary info                  the versions, side by side at one size
 -- aviary info VERSION          its parameters, and the published sizes
 -- aviary info FILE             what a model's file (or directory, or index) is, without reading its numbers; --head-size N
+-- aviary info --devices        the devices that --backend cuda finds, or why it finds none
 -- Options for the first two: --layers 12 --dim 768 --vocab 65536 --tokens 1024, and what rwkv.model takes
 local rwkv = require "rwkv"
 local command = require "rwkv.command"
+local core = require "rwkv.core"
 local published = require "rwkv.published"
 local sorted = require "rwkv.sorted"
 local visible = require "rwkv.visible"
 
 local defaults = { layers = 12, dim = 768, vocab = 65536, tokens = 1024, head_size = 0, dim_att = 0,
-  dim_ffn = 0, decay_rank = 0, iclr_rank = 0, value_rank = 0, gate_rank = 0, mix_rank = 0, head_qk = 0, ctx = 0 }
+  dim_ffn = 0, decay_rank = 0, iclr_rank = 0, value_rank = 0, gate_rank = 0, mix_rank = 0, head_qk = 0, ctx = 0, devices = false }
 local o
 
 local function grouped(n) -- 1234567 -> 1,234,567
@@ -20,7 +22,7 @@ end
 local function describe(version, sizes)
   local q = { version = version }
   for name, value in pairs(sizes) do
-    if type(name) == "string" and value ~= 0 then q[name] = value end
+    if type(name) == "string" and value and value ~= 0 then q[name] = value end
   end
   return rwkv.describe(q)
 end
@@ -99,8 +101,10 @@ end
 
 command.run("info", function(arguments)
   o = rwkv.options(arguments, defaults)
-  if o[2] then
-    error(("'%s' is one argument too many"):format(o[2]), 0)
+  if o[2] or (o.devices and o[1]) then
+    error(("'%s' is one argument too many"):format(o[2] or o[1]), 0)
+  elseif o.devices then
+    for _, device in ipairs(core.private.devices()) do print(visible.line(device)) end
   elseif not o[1] then
     print(("%d layers, dim %d, vocab %d; state after %d tokens; FLOPs of a forward pass"):format(o.layers, o.dim,
       o.vocab, o.tokens))

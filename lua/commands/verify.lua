@@ -1,6 +1,6 @@
 -- aviary verify WEIGHTS GOLDEN [--tol 1e-10] [--single] [--head-size N]
--- Compares a model with golden numbers, in float64 (--single: in float32). Exit status 0 only if
--- everything in the golden file was compared and is within the tolerance.
+-- Compares a model with golden numbers, in float64 (--single: in float32), by the reference, or on the device of
+-- --backend cuda. Exit status 0 only if everything in the golden file was compared and is within the tolerance.
 local rwkv = require "rwkv"
 local command = require "rwkv.command"
 local file = require "rwkv.file"
@@ -10,11 +10,11 @@ command.run("verify", function(arguments)
   local o = rwkv.options(arguments, { tol = 1e-10, single = false, head_size = 0 })
   if #o ~= 2 then error("usage: aviary verify WEIGHTS GOLDEN [--tol 1e-10] [--single] [--head-size N]", 0) end
   if not o.single then rwkv.need_double() end
-  rwkv.backend "reference"
+  if not rwkv.device() then rwkv.backend "reference" end
   local model = file.model(o[1], { head_size = file.head_size(o.head_size) })
   local lines = file.verify(model, o[2], o.tol)
-  print(("%s in %s, tolerance %g relative to a number or to its tensor's largest (at most 1)"):format(model,
-    rwkv.precision, o.tol))
+  print(("%s in %s%s, tolerance %g relative to a number or to its tensor's largest (at most 1)"):format(model,
+    rwkv.precision, rwkv.device() and ", on " .. rwkv.device() or "", o.tol))
   print(("%-20s %7s  %-9s %-9s  %s"):format("kind", "tensors", "absolute", "relative", "worst at"))
 
   local good, worst = #lines > 0, nil

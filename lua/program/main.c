@@ -12,65 +12,11 @@
 #include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/auxv.h>
 #include <unistd.h>
 
 static ProgramCall call;
 
 const ProgramCall *program_call(void) { return &call; }
-
-/* ---- where things are ---- */
-
-/* lua/dist/launcher.c starts the dynamic loader, which is /proc/self/exe then and has no base, and calls the program by
-   its own path. */
-const char *program_file(void) { return getauxval(AT_BASE) ? "/proc/self/exe" : call.argv[0]; }
-
-/* The directory of this program, without the last slash. */
-static void program_directory(char *out, size_t size)
-{
-  ssize_t n = readlink(program_file(), out, size - 1);
-  if (n < 0) snprintf(out, size, "%s", program_file());
-  else out[n] = 0;
-  char *slash = strrchr(out, '/');
-  if (slash) *slash = 0;
-}
-
-const char *program_home(void)
-{
-  static char home[4096];
-  char directory[3900], probe[4200];
-  const char *given = getenv("AVIARY_HOME");
-  program_directory(directory, sizeof directory);
-  const char *places[] = {"", "/..", "/../..", "/../share/aviary", "/../../share/aviary"};
-  for (int i = given ? -1 : 0; i < 5; i++) {
-    snprintf(home, sizeof home, "%s%s", i < 0 ? given : directory, i < 0 ? "" : places[i]);
-    snprintf(probe, sizeof probe, "%s/lua/rwkv/init.lua", home);
-    if (access(probe, R_OK) == 0) return home;
-  }
-  return NULL;
-}
-
-const char *program_double(void)
-{
-  static char path[4200];
-  char directory[3900];
-  program_directory(directory, sizeof directory);
-  const char *places[] = {"build/f64/aviary", "../f64/aviary", "../libexec/aviary/aviary64", "aviary64"};
-  for (int i = 0; i < 4; i++) {
-    snprintf(path, sizeof path, "%s/%s", directory, places[i]);
-    if (access(path, X_OK) == 0) return path;
-  }
-  return NULL;
-}
-
-void program_become_double(lua_State *L)
-{
-  const char *path = program_double();
-  fflush(NULL);
-  if (path) execv(path, call.argv);
-  luaL_error(L, "this needs the float64 program, which is not beside this one; `make` builds it as "
-                "build/f64/aviary");
-}
 
 /* ---- running ---- */
 
@@ -156,7 +102,7 @@ static int read_options(lua_State *L, int argc, char **argv, Options *o)
 #ifndef AVIARY_DOUBLE
       program_become_double(L);
 #endif
-    } else if (strcmp(argv[i], "--shadow") == 0) read_option(L, o, "--backend", "shadow");
+    } else if (strcmp(argv[i], "--shadow") == 0) o->backend = "shadow";
     else if (strcmp(argv[i], "--trust") == 0) o->trust = true;
     else if (!takes_value(argv[i])) {
       library_open(L, lua_gettop(L));
@@ -237,6 +183,8 @@ static int start(lua_State *L) /* (argc, argv): everything, protected */
   }
   if (o.memory > 0) memory_limit((size_t)o.memory, "--max-memory");
   bool trusted = o.trust || (i < argc && command_path(L, argv[i]));
+  lua_settop(L, core);
+  choose_backend(L, &o, trusted);
   watch_open(L, o.seconds, o.instructions);
   if (!trusted) shut_in(L, &o);
   library_open(L, core);

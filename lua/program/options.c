@@ -1,4 +1,4 @@
-/* Options of the program itself that take a value. */
+/* Options of the program itself that take a value, and the backend that they choose. */
 #include "bindings/bind.h"
 #include "program.h"
 
@@ -20,11 +20,19 @@ static double read_amount(lua_State *L, const char *option, const char *text, co
 
 bool takes_value(const char *name)
 {
-  static const char *const names[] = {"--output",           "--max-memory", "--max-seconds",
-                                      "--max-instructions", "--backend",    "--threads"};
+  static const char *const names[] = {"--output",  "--max-memory", "--max-seconds", "--max-instructions",
+                                      "--backend", "--matmul",     "--device",      "--threads"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (strcmp(name, names[i]) == 0) return true;
   return false;
+}
+
+/* rwkv.NAME(value), with rwkv.core on top of the stack. */
+static void call_core(lua_State *L, const char *option, const char *value)
+{
+  lua_getfield(L, -1, option + 2);
+  lua_pushstring(L, value);
+  lua_call(L, 1, 0);
 }
 
 void read_option(lua_State *L, Options *o, const char *name, const char *value)
@@ -33,12 +41,42 @@ void read_option(lua_State *L, Options *o, const char *name, const char *value)
   else if (strcmp(name, "--max-memory") == 0) o->memory = read_amount(L, name, value, "KMGT");
   else if (strcmp(name, "--max-seconds") == 0) o->seconds = read_amount(L, name, value, "");
   else if (strcmp(name, "--max-instructions") == 0) o->instructions = read_amount(L, name, value, "");
-  else if (strcmp(name, "--backend") == 0 && strchr(value, '/')) {
-    const char *error = open_backend_module(value);
-    if (error) luaL_error(L, "%s", error);
-  } else {
-    lua_getfield(L, -1, name + 2);
-    lua_pushstring(L, value);
-    lua_call(L, 1, 0);
+  else if (strcmp(name, "--backend") == 0) o->backend = value;
+  else if (strcmp(name, "--matmul") == 0) o->matmul = value;
+  else if (strcmp(name, "--device") == 0) o->device = value;
+  else call_core(L, name, value);
+}
+
+/* ---- the backend ---- */
+
+static int read_device(lua_State *L, const char *text)
+{
+  size_t digits = strspn(text, "0123456789");
+  if (!digits || digits > 4 || text[digits])
+    luaL_error(L, "--device: expected a whole number from 0, found '%s'", text);
+  return atoi(text);
+}
+
+/* What it chooses, a module knows and the kernels of the CPU do not. */
+static void refuse_on_cpu(lua_State *L, const char *option, const char *value)
+{
+  if (value) luaL_error(L, "%s %s: only with a device; --backend cuda chooses one", option, value);
+}
+
+void choose_backend(lua_State *L, const Options *o, bool trusted)
+{
+  const char *name = o->backend;
+  if (!name || (strcmp(name, "cuda") && !strchr(name, '/'))) {
+    refuse_on_cpu(L, "--matmul", o->matmul);
+    refuse_on_cpu(L, "--device", o->device);
+    if (name) call_core(L, "--backend", name);
+    return;
   }
+  const char *error = open_backend_module(name, o->device ? read_device(L, o->device) : 0, o->matmul);
+  if (error) luaL_error(L, "%s", error);
+  if (computes_on_device() && !trusted)
+    luaL_error(L,
+               "--backend %s: the driver of a device does more than the walls around a script let through: --trust "
+               "takes them down (aviary help sandbox.md)",
+               name);
 }

@@ -2,11 +2,16 @@
 #ifndef AVIARY_PROGRAM_H
 #define AVIARY_PROGRAM_H
 
+#include "bindings/around.h"
+
 #include <lua.h>
 #include <stdbool.h>
 #include <stdio.h>
 
 void print_version(FILE *to); /* version.c */
+
+/* ---- where things are (places.c) ---- */
+
 /* The directory that holds lua/, or NULL. */
 const char *program_home(void);
 /* What starts this program again: the file that runs, or in the archive of `make dist` the launcher. */
@@ -15,7 +20,7 @@ const char *program_double(void); /* the path of the float64 program, or NULL */
 
 typedef struct {
   bool trust, help, version;
-  const char *output;
+  const char *output, *backend, *matmul, *device; /* NULL: not given */
   double memory, seconds, instructions;
 } Options; /* limits: 0 where there is none */
 
@@ -33,6 +38,10 @@ void open_workers(lua_State *L);
 /* Whether there is an option of this name that takes a value, and reading it, with rwkv.core on top of the stack. */
 bool takes_value(const char *name);
 void read_option(lua_State *L, Options *o, const char *name, const char *value);
+
+/* The backend that the options ask for is at work from here on; with rwkv.core on top of the stack. `trusted`: no walls
+   will stand around it. */
+void choose_backend(lua_State *L, const Options *o, bool trusted);
 
 bool program_is_worker(void);
 

@@ -10,7 +10,9 @@ static const struct {
 } options[] = {
     {"--double", "compute in float64"},
     {"--backend", "fast|reference|shadow: the kernels (default: fast in float32, reference in float64),\n"
-                  "or ./FILE.so: those of a module"},
+                  "or cuda: a GPU computes; or ./FILE.so: the kernels of a module"},
+    {"--matmul", "full|tf32|bf16: in what a GPU rounds the factors of products (default: full)"},
+    {"--device", "N: which GPU, from 0 (default); `aviary info --devices` lists them"},
     {"--shadow", "both kernels for everything; stops where they disagree"},
     {"--threads", "N: for the fast kernels"},
     {"--output", "DIR: a script may write below this directory only (default: runs/)"},

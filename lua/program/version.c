@@ -117,6 +117,13 @@ static void print_processor(FILE *to)
   fprintf(to, "\nfast path  %s; products of matrices by %s\n", vectors(), products());
 }
 
+static void print_device(FILE *to)
+{
+  fprintf(to, "device     %s\n",
+          program_cuda() ? "--backend cuda is there; `aviary info --devices` lists what it finds"
+                         : "no module for CUDA; `make cuda` builds it where nvcc is");
+}
+
 void print_version(FILE *to)
 {
   fprintf(to, "aviary %s, commit %s, " REAL_NAME "\n", AVIARY_VERSION, AVIARY_COMMIT);
@@ -124,4 +131,5 @@ void print_version(FILE *to)
   print_libraries(to);
   print_gnuplot(to);
   print_processor(to);
+  print_device(to);
 }

@@ -33,13 +33,14 @@ _Noreturn static void become(char **argv, int log, pid_t parent)
   _exit(127);
 }
 
-/* spawn(list of the script's arguments, path of a log, threads) -> process id */
+/* spawn(list of the script's arguments, path of a log, threads, device or nil: as this program) -> process id */
 static int spawn(lua_State *L)
 {
   const ProgramCall *call = program_call();
   luaL_checktype(L, 1, LUA_TTABLE);
   const char *path = luaL_checkstring(L, 2);
   const char *threads = lua_pushfstring(L, "%I", luaL_checkinteger(L, 3));
+  const char *device = lua_isnoneornil(L, 4) ? NULL : lua_pushfstring(L, "%I", luaL_checkinteger(L, 4));
   lua_Integer count = list_length(L, 1);
   if (program_is_worker()) return luaL_error(L, "a worker may not start workers");
   if (call->begin == 0) return luaL_error(L, "workers need a script that they can run");
@@ -47,11 +48,15 @@ static int spawn(lua_State *L)
   if (count > MAX_ARGUMENTS) return luaL_error(L, "%I arguments, expected %d at most", count, MAX_ARGUMENTS);
   check_writable(L, path);
 
-  char **argv = lua_newuserdatauv(L, (size_t)(call->script + count + 4) * sizeof *argv, 0);
+  char **argv = lua_newuserdatauv(L, (size_t)(call->script + count + 6) * sizeof *argv, 0);
   int n = 0;
   for (int i = 0; i < call->begin; i++) argv[n++] = call->argv[i];
   argv[n++] = "--threads";
   argv[n++] = (char *)(uintptr_t)threads; /* exec does not write there */
+  if (device) {
+    argv[n++] = "--device"; /* takes the place of this program's */
+    argv[n++] = (char *)(uintptr_t)device;
+  }
   for (int i = call->begin; i <= call->script; i++) argv[n++] = call->argv[i];
   luaL_checkstack(L, (int)count + 1, "arguments of a worker");
   for (lua_Integer i = 1; i <= count; i++) { /* they stay on the stack, and so alive */

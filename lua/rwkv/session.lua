@@ -79,7 +79,7 @@ local function save(path, session)
       parts[#parts + 1] = { name = ("carried.%s.%s"):format(o.path, name), value = o.value:get(name) }
     end
   end
-  private.write_session(path, parts, { session = text, ["session.about"] = plain.encode { precision = core.precision,
+  private.write_session(path, parts, { session = text, ["session.about"] = plain.encode { precision = core.precision, matmul = core.matmul(),
     rand = place_of(private.drawing_from()), models = by_path(objects.model, function(m) return m:config() end),
     generators = by_path(objects.generator, place_of), states = by_path(objects.state, state_about),
     lengths = by_path(objects.tokens, lengths_of) } })
@@ -200,6 +200,10 @@ local function restore(path, meta, session)
   local about = about_in(meta["session.about"], saved)
   if about.precision ~= core.precision then
     error(("the session was saved in %s, this program has %s"):format(tostring(about.precision), core.precision), 0)
+  end
+  local matmul = about.matmul or "full" -- as they all were at first
+  if matmul ~= core.matmul() then
+    error(("the session was saved with products in %s, here they are in %s; `aviary --matmul` chooses"):format(matmul, core.matmul()), 0)
   end
   local _, objects = taken_apart(session)
   check_alike(saved, session, "")

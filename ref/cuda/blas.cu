@@ -1,5 +1,7 @@
 #include "blas.h"
 
+#include <limits.h>
+
 #ifdef __CUDACC__
 #include <cublas_v2.h>
 #endif
@@ -24,7 +26,24 @@ void blas_open(void)
   check(cublasSetWorkspace(handle, workspace, WORKSPACE), "workspace");
 }
 
-/* cuBLAS has columns one after the other: to it each matrix is turned, and C' = op(B)' op(A)'. */
+/* A sum of no products. */
+static void no_product(const Product *p)
+{
+  size_t row = p->row_C ? p->row_C : p->N;
+  for (size_t i = 0; !p->add && i < larger(p->batch, 1); i++)
+    device_check(
+        cudaMemset2DAsync(p->C + i * p->step_C, row * sizeof(real), 0, p->N * sizeof(real), p->M, device_stream),
+        "zeros");
+}
+
+static int as_int(size_t n)
+{
+  if (n > INT_MAX) device_fail("a product of matrices with a size of %zu, expected %d at most", n, INT_MAX);
+  return (int)n;
+}
+
+/* cuBLAS has columns one after the other: to it each matrix is turned, and C' = op(B)' op(A)'. One matrix alone is asked
+   for by the other function: that one also cuts a long K into parts. */
 void product(const Product *p)
 {
   static const real one = 1, zero = 0;
@@ -38,11 +57,23 @@ void product(const Product *p)
   cublasComputeType_t compute = computes[products_in];
 #endif
   if (!p->M || !p->N) return;
-  check(cublasGemmStridedBatchedEx(
-            handle, p->B_is_turned ? CUBLAS_OP_T : CUBLAS_OP_N, p->A_is_turned ? CUBLAS_OP_T : CUBLAS_OP_N, (int)p->N,
-            (int)p->M, (int)p->K, &one, p->B, type, (int)(p->B_is_turned ? p->K : p->N), (long long)p->step_B, p->A,
-            type, (int)(p->A_is_turned ? p->M : p->K), (long long)p->step_A, p->add ? &one : &zero, p->C, type,
-            (int)p->N, (long long)p->step_C, (int)larger(p->batch, 1), compute, CUBLAS_GEMM_DEFAULT),
-        "product");
+  if (!p->K) {
+    no_product(p);
+    return;
+  }
+  int M = as_int(p->M), N = as_int(p->N), K = as_int(p->K), row_B = p->B_is_turned ? K : N;
+  int row_A = p->row_A ? as_int(p->row_A) : p->A_is_turned ? M : K, row_C = p->row_C ? as_int(p->row_C) : N;
+  cublasOperation_t turn_A = p->A_is_turned ? CUBLAS_OP_T : CUBLAS_OP_N,
+                    turn_B = p->B_is_turned ? CUBLAS_OP_T : CUBLAS_OP_N;
+  const real *old = p->add ? &one : &zero;
+  if (p->batch > 1)
+    check(cublasGemmStridedBatchedEx(handle, turn_B, turn_A, N, M, K, &one, p->B, type, row_B, (long long)p->step_B,
+                                     p->A, type, row_A, (long long)p->step_A, old, p->C, type, row_C,
+                                     (long long)p->step_C, as_int(p->batch), compute, CUBLAS_GEMM_DEFAULT),
+          "products");
+  else
+    check(cublasGemmEx(handle, turn_B, turn_A, N, M, K, &one, p->B, type, row_B, p->A, type, row_A, old, p->C, type,
+                       row_C, compute, CUBLAS_GEMM_DEFAULT),
+          "product");
   device_counts.launches++;
 }

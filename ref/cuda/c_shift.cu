@@ -33,5 +33,5 @@ void c_shift_backward(const ShiftBackward *op)
 {
   size_t sequence = op->forward.T * op->forward.C, n = op->forward.B * sequence;
   if (!n || (!op->gx && !op->gcarry)) return;
-  LAUNCH(shift_backward, BLOCKS_FOR(n), BLOCK, 0, *op, divisor(sequence), n);
+  LAUNCH(shift_backward, BLOCKS_FOR(pieces(n, 4)), BLOCK, 0, *op, divisor(sequence), n);
 }

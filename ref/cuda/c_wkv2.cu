@@ -1,6 +1,6 @@
-/* The recurrence of RWKV-2 and RWKV-3 [v2.4], [v2.5]: a thread walks one channel of one sequence; the threads of a warp have
-   channels side by side, so they read and write rows. It reads some tokens ahead, so that it waits for memory once for
-   all of them. */
+/* The recurrence of RWKV-2 and RWKV-3 [v2.4], [v2.5]: a thread walks one channel of one sequence; the threads of a warp
+   have channels side by side, so they read and write rows. It reads some tokens ahead, so that it waits for memory once
+   for all of them. */
 #include "parts.h"
 
 enum { AHEAD = 8 }; /* tokens */

@@ -1,6 +1,6 @@
-/* The recurrence of RWKV-4 [v4.4]-[v4.6]: a thread walks one channel of one sequence; the threads of a warp have channels
-   side by side, so they read and write rows. It reads some tokens ahead, so that it waits for memory once for all of
-   them. A = a e^p, B = b e^p. */
+/* The recurrence of RWKV-4 [v4.4]-[v4.6]: a thread walks one channel of one sequence; the threads of a warp have
+   channels side by side, so they read and write rows. It reads some tokens ahead, so that it waits for memory once for
+   all of them. A = a e^p, B = b e^p. */
 #include "parts.h"
 
 enum { AHEAD = 8 }; /* tokens */

@@ -13,11 +13,13 @@ extern "C" {
 
 #ifdef __CUDACC__
 #define UNROLL _Pragma("unroll")
+#define NO_UNROLL _Pragma("unroll 1")
 #else
 #define UNROLL
+#define NO_UNROLL
 #endif
 
-struct alignas(4 * sizeof(real)) Four { /* numbers that are read at once */
+struct alignas(16) Four { /* numbers that are read at once */
   real x[4];
 };
 
@@ -77,7 +79,7 @@ DEVICE void rows_load(real (&S)[R][E], const real *from, size_t row, unsigned la
 template <int P, int E, int R>
 DEVICE void rows_store(real *to, const real (&S)[R][E], size_t row, unsigned lane, size_t N)
 {
-  bool whole = N % 4 == 0 && (size_t)to % sizeof(Four) == 0;
+  bool whole = N % 4 == 0 && (size_t)to % alignof(Four) == 0;
   UNROLL
   for (int r = 0; r < R; r++) UNROLL
   for (int e = 0; e < E; e += 4) {
@@ -87,6 +89,17 @@ DEVICE void rows_store(real *to, const real (&S)[R][E], size_t row, unsigned lan
     UNROLL
     for (int n = 0; !whole && n < 4; n++)
       if (j + (size_t)n < N) to[i * N + j + (size_t)n] = S[r][e + n];
+  }
+}
+
+template <int P, int E, int R>
+DEVICE void rows_add(real *to, const real (&S)[R][E], size_t row, unsigned lane, size_t N)
+{
+  UNROLL
+  for (int r = 0; r < R; r++) UNROLL
+  for (int e = 0; e < E; e++) {
+    size_t i = row + (size_t)r, j = column_of<P>(lane, e);
+    if (i < N && j < N) to[i * N + j] += S[r][e];
   }
 }
 

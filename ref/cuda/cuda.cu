@@ -39,15 +39,16 @@ static void run(OpId id, const void *op)
 static void any_batch(size_t B, size_t T, size_t C) { (void)B, (void)T, (void)C; }
 static bool never(const void *p) { return (void)p, false; }
 
-const Backend backend_cuda = {"cuda", &device_memory, run, device_flush, any_batch, never, NULL, &device_counts};
+const Backend backend_cuda = {"cuda", &device_memory, run,        device_flush, any_batch, never,
+                              NULL,   &device_counts, device_name};
 
 static const Backend *open_cuda(const BackendChoice *choice, char *why, size_t size)
 {
   static const char *const names[] = {"full", "tf32", "bf16"};
   int in = 0;
   while (in < 3 && strcmp(choice->matmul, names[in])) in++;
-  if (in == 3) snprintf(why, size, "products in %s: expected full, tf32 or bf16", choice->matmul);
-  else if (in && sizeof(real) == 8) snprintf(why, size, "products in %s: in float64 they are in full", choice->matmul);
+  if (in == 3) snprintf(why, size, "--matmul %s: expected full, tf32 or bf16", choice->matmul);
+  else if (in && sizeof(real) == 8) snprintf(why, size, "--matmul %s: float64 has only full", choice->matmul);
   else if (device_open(choice, why, size)) {
     products_in = (ProductsIn)in;
     blas_open();

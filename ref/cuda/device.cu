@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 cudaStream_t device_stream;
+char device_name[256];
 BackendCounts device_counts;
 
 /* ---- errors ---- */
@@ -138,11 +139,17 @@ int device_list(char *text, size_t size)
 {
   int count = 0, driver = 0, runtime = 0;
   cudaError_t e = cudaGetDeviceCount(&count);
+  cudaRuntimeGetVersion(&runtime);
+  if (e == cudaErrorInsufficientDriver) {
+    snprintf(text, size, "there is no driver of NVIDIA, or one that is too old for CUDA %d.%d", runtime / 1000,
+             runtime % 1000 / 10);
+    return 0;
+  }
   if (e != cudaSuccess || !count) {
     snprintf(text, size, "%s", e == cudaSuccess ? "there is no device" : cudaGetErrorString(e));
     return 0;
   }
-  cudaDriverGetVersion(&driver), cudaRuntimeGetVersion(&runtime);
+  cudaDriverGetVersion(&driver);
   size_t used = 0;
   for (int i = 0; i < count && used < size; i++) {
     struct cudaDeviceProp p;
@@ -161,7 +168,8 @@ bool device_open(const BackendChoice *choice, char *why, size_t size)
   struct cudaDeviceProp p;
   if (!count) return false;
   if (choice->device < 0 || choice->device >= count) {
-    snprintf(why, size, "device %d: there are %d, counted from 0", choice->device, count);
+    snprintf(why, size, "there is no device %d: there %s %d, counted from 0", choice->device, count == 1 ? "is" : "are",
+             count);
     return false;
   }
   cudaError_t e = cudaGetDeviceProperties(&p, choice->device);
@@ -174,5 +182,6 @@ bool device_open(const BackendChoice *choice, char *why, size_t size)
   if (e == cudaSuccess) e = cudaStreamCreate(&device_stream);
   if (e != cudaSuccess) snprintf(why, size, "device %d: %s", choice->device, cudaGetErrorString(e));
   program_fails = choice->fail;
+  snprintf(device_name, sizeof device_name, "%s", p.name);
   return e == cudaSuccess;
 }

@@ -7,6 +7,7 @@
 /* A line for each device; returns how many there are, and with 0 the text says why. */
 int device_list(char *text, size_t size);
 bool device_open(const BackendChoice *choice, char *why, size_t size); /* false, and why: it cannot be used */
+extern char device_name[256];                                          /* of the one that is open */
 
 void device_begin(void); /* of an op: from here on scratch is taken anew */
 void device_flush(void);

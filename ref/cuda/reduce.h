@@ -60,12 +60,13 @@ template <class Sum, class Value> KERNEL reduce_down(Sum sum, Value *part, size_
   else sum.store(k, v);
 }
 
-/* Neighbours in memory are those of r: `group` threads have one k, each every group-th r. group: 1, a warp or a block. */
+/* `group` threads have one k, each every group-th r: a warp or a block where neighbours in memory are those of r; 1 where
+   there are few r for each k, or k enough for all threads. */
 template <class Sum, class Value>
 KERNEL reduce_along(Sum sum, Value *part, size_t K, size_t R, size_t terms_a_part, unsigned group)
 {
   SHARED(Value, warps, [BLOCK / WARP]);
-  size_t k = blockIdx.x * (size_t)(BLOCK / group) + threadIdx.x / group, from = blockIdx.y * terms_a_part;
+  size_t k = blockIdx.x * (size_t)(blockDim.x / group) + threadIdx.x / group, from = blockIdx.y * terms_a_part;
   size_t to = smaller(R, from + terms_a_part);
   Value v;
   clear_value(&v);
@@ -89,10 +90,13 @@ KERNEL reduce_along(Sum sum, Value *part, size_t K, size_t R, size_t terms_a_par
 template <class Sum, class Value>
 static void reduce_parts(Sum sum, Value *part, size_t K, size_t R, size_t parts, size_t terms_a_part, bool along)
 {
-  unsigned group = terms_a_part <= 8 ? 1 : terms_a_part <= 1024 ? WARP : BLOCK;
-  dim3 blocks((unsigned)pieces(K, along ? BLOCK / group : (size_t)DOWN_LANES), (unsigned)parts);
-  dim3 down(DOWN_LANES, DOWN_ROWS);
-  if (along) LAUNCH((reduce_along<Sum, Value>), blocks, BLOCK, 0, sum, part, K, R, terms_a_part, group);
+  enum { FEW = 8, MANY = 1 << 17 };
+  bool alone = terms_a_part <= FEW || (!along && K >= MANY);
+  unsigned group = alone ? 1 : terms_a_part <= 1024 ? WARP : BLOCK;
+  unsigned threads = (unsigned)(alone ? smaller(K, BLOCK) : (size_t)BLOCK);
+  size_t ks = !alone && !along ? (size_t)DOWN_LANES : threads / group; /* of a block */
+  dim3 blocks((unsigned)pieces(K, ks), (unsigned)parts), down(DOWN_LANES, DOWN_ROWS);
+  if (alone || along) LAUNCH((reduce_along<Sum, Value>), blocks, threads, 0, sum, part, K, R, terms_a_part, group);
   else LAUNCH((reduce_down<Sum, Value>), blocks, down, 0, sum, part, K, R, terms_a_part);
 }
 
@@ -109,11 +113,11 @@ template <class Sum> struct PartsOf {
 template <class Sum> static void reduce(Sum sum, size_t K, size_t R, bool along)
 {
   typedef typename Sum::Value Value;
-  enum { LEAST = 16 * BLOCK, LEAST_DOWN = 16 * DOWN_ROWS, FILLED = 1024, NARROW = 16 };
+  enum { LEAST = 16 * BLOCK, LEAST_DOWN = 32 * DOWN_ROWS, FILLED = 1024, NARROW = 16 };
   if (!K) return;
   along = along || K < NARROW;
   size_t blocks = along ? K : pieces(K, DOWN_LANES);
-  size_t parts = smaller(pieces(R, along ? LEAST : LEAST_DOWN), pieces(FILLED, blocks));
+  size_t parts = smaller(pieces(R, along ? LEAST : LEAST_DOWN), larger(FILLED / blocks, 1));
   size_t terms = pieces(R, larger(parts, 1));
   parts = terms ? pieces(R, terms) : 1;
   if (parts == 1) return reduce_parts<Sum, Value>(sum, NULL, K, R, 1, terms, along);

@@ -25,6 +25,7 @@ typedef struct {
   /* Threads for the host's own loops, as rwkv_share has it; NULL: none. */
   void (*share)(size_t count, ShareWork *work, const void *arg);
   BackendCounts *counts; /* NULL: it keeps none */
+  const char *device;    /* the name of what it computes on, NULL: on the CPU */
 } Backend;
 
 extern const Backend backend_reference; /* the kernels k_*, at once */

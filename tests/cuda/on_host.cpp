@@ -270,8 +270,16 @@ void on_host_run(dim3 blocks, dim3 threads, size_t bytes, const char *name, void
 
 /* ---- the runtime: one device, whose memory is the process's ---- */
 
-cudaError_t cudaGetDeviceCount(int *count) { return *count = 1, cudaSuccess; }
-cudaError_t cudaSetDevice(int device) { return device ? cudaErrorNoDevice : cudaSuccess; }
+/* In the environment: how many devices there are (1), and what keeps them from being used, if it is set. */
+static const char devices[] = "ON_HOST_DEVICES", no_driver[] = "ON_HOST_NO_DRIVER", too_old[] = "ON_HOST_TOO_OLD";
+
+cudaError_t cudaGetDeviceCount(int *count)
+{
+  const char *number = getenv(devices);
+  *count = getenv(no_driver) ? 0 : number ? atoi(number) : 1;
+  return getenv(no_driver) ? cudaErrorInsufficientDriver : *count ? cudaSuccess : cudaErrorNoDevice;
+}
+cudaError_t cudaSetDevice(int) { return cudaSuccess; }
 cudaError_t cudaDriverGetVersion(int *version) { return *version = 13000, cudaSuccess; }
 cudaError_t cudaRuntimeGetVersion(int *version) { return *version = 13000, cudaSuccess; }
 cudaError_t cudaGetLastError(void) { return cudaSuccess; }
@@ -282,11 +290,12 @@ cudaError_t cudaEventCreate(cudaEvent_t *e) { return *e = NULL, cudaSuccess; }
 cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t, cudaEvent_t) { return *ms = 0, cudaSuccess; }
 
-cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int)
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int device)
 {
   *p = cudaDeviceProp();
   strcpy(p->name, "this processor, thread by thread");
-  p->major = 8, p->multiProcessorCount = 1, p->totalGlobalMem = (size_t)1 << 34;
+  if (device) snprintf(p->name, sizeof p->name, "this processor again, as device %d", device);
+  p->major = getenv(too_old) ? 7 : 8, p->multiProcessorCount = 1, p->totalGlobalMem = (size_t)1 << 34;
   return cudaSuccess;
 }
 
@@ -309,10 +318,16 @@ cudaError_t cudaMemsetAsync(void *p, int byte, size_t bytes, cudaStream_t)
 {
   return memset(p, byte, bytes), cudaSuccess;
 }
+cudaError_t cudaMemset2DAsync(void *p, size_t row, int byte, size_t bytes, size_t rows, cudaStream_t)
+{
+  for (size_t i = 0; i < rows; i++) memset((char *)p + i * row, byte, bytes);
+  return cudaSuccess;
+}
 
 const char *cudaGetErrorString(cudaError_t e)
 {
-  return e == cudaSuccess         ? "no error"
-         : e == cudaErrorNoDevice ? "no CUDA-capable device is detected"
-                                  : "out of memory";
+  return e == cudaSuccess                   ? "no error"
+         : e == cudaErrorNoDevice           ? "no CUDA-capable device is detected"
+         : e == cudaErrorInsufficientDriver ? "CUDA driver version is insufficient for CUDA runtime version"
+                                            : "out of memory";
 }

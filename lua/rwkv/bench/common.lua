@@ -1,5 +1,6 @@
 -- What the benchmarks share: their options, the facts of the machine, running another program.
 local rwkv = require "rwkv"
+local arithmetic = require "rwkv.arithmetic"
 local provenance = require "rwkv.provenance"
 local nearest = require "rwkv.nearest"
 local tsv = require "rwkv.tsv"
@@ -165,8 +166,8 @@ function common.write(path, columns, rows, threads, command)
   for _, row in ipairs(rows) do
     row.threads, row.commit, row.cpu, row.command = row.threads or threads, provenance.commit(), cpu, row.command or command
   end
-  tsv.write(path, columns, rows, { ("%s (commit %s, %s kernels, %s; %d threads; %s)"):format(command, provenance.commit(),
-    rwkv.backend(), rwkv.precision, threads, cpu) })
+  tsv.write(path, columns, rows, { ("%s (commit %s, %s; %d threads; %s)"):format(command, provenance.commit(),
+    arithmetic.text(), threads, cpu) })
 end
 
 return common

@@ -1,4 +1,5 @@
 -- Evaluation: a model, a tokenizer and data become a few numbers, and tables that say what they are of. What the kinds share.
+local arithmetic = require "rwkv.arithmetic"
 local core = require "rwkv.core"
 local digest = require "rwkv.digest"
 local file = require "rwkv.file"
@@ -72,7 +73,8 @@ local function facts_of(e, path, vocab_path, prefix, files)
   fact("command", e.command)
   fact("commit", provenance.commit(), true)
   fact("not of the commit", provenance.text() or "nothing", true)
-  fact("arithmetic", ("%s, %s kernels"):format(core.precision, core.backend()), true)
+  fact("arithmetic", ("%s, %s"):format(core.precision, arithmetic.kernels()), true)
+  if core.device() then fact("device", core.device()) end
   fact("model", ("%s, %s"):format(path, e.model))
   fact("model sha256", digest.single(path) or digest.model(e.model), true)
   fact("head size", tostring(e.model:config().head_size or "none"), true)

@@ -1,6 +1,7 @@
 -- What an experiment is given, looked at before anything is trained: its fields, its options, every configuration, the
 -- tasks; and the names of what its functions measure.
 local core = require "rwkv.core"
+local devices = require "rwkv.experiment.devices"
 local models = require "rwkv.models"
 local nearest = require "rwkv.nearest"
 local sorted = require "rwkv.sorted"
@@ -100,7 +101,7 @@ end
 -- Columns that the trainer fills. The first ones are what a test measures: `evaluate` and `final` may give them.
 local measurable = { accuracy = true, loss = true, test_loss = true }
 check.owned = { run = true, part = true, commit = true, parameters = true, state_floats = true, state_bytes = true,
-  flops = true, backend = true, precision = true, seconds = true, diverged = true, budget = true, model = true, sources = true }
+  flops = true, backend = true, matmul = true, device = true, precision = true, seconds = true, diverged = true, budget = true, model = true, sources = true }
 for name in pairs(measurable) do check.owned[name] = true end
 
 -- ---- configurations ----
@@ -157,10 +158,10 @@ end
 
 -- ---- options ----
 
-check.common = { scale = "small", set = "", jobs = 1, list = false, collect = false, fresh = false, run = "", out = "" }
+check.common = { scale = "small", set = "", jobs = 1, devices = "", list = false, collect = false, fresh = false, run = "", out = "" }
 
 -- Of these the ones that say how to go through the list and where, and decide no number, with how many words follow each.
-check.errands = { jobs = 1, list = 0, collect = 0, fresh = 0, run = 1, out = 1 }
+check.errands = { jobs = 1, devices = 1, list = 0, collect = 0, fresh = 0, run = 1, out = 1 }
 
 -- The options that every experiment has.
 function check.options(o)
@@ -170,6 +171,7 @@ function check.options(o)
     end
   end
   if not whole(1, 64).holds(o.jobs) then fail("--jobs %s: expected 1 to 64", check.shown(o.jobs)) end
+  devices.check(o.devices, o.jobs)
   if o.fresh and o.collect then fail "--fresh and --collect: one forgets what is finished, the other puts it together" end
   if o.run ~= "" and not o.run:find "^[^/]+/[^/]+$" then
     fail("--run %s: expected NAME/KEY, as --list prints it", visible.line(o.run))

@@ -169,12 +169,13 @@ function configs.labels(targets)
 end
 
 -- What a run is known by: everything that decides its numbers. That is its configuration, the code of its hooks and tasks and
--- the values that they use, the first examples, what measures it (the functions in `more`), the kernels and the precision. Not
+-- the values that they use, the first examples, what measures it (the functions in `more`), the kernels, the precision and in what products are. Not
 -- Aviary's commit, which stands in every row. instead: see fingerprint.lua.
 -- Returns { key = a file name, digest =, uncovered = list of what it cannot cover, generators = those that draw, code =, tokens = of
 -- an example, labels = how many of them are scored in the first ones }.
 function configs.identity(c, train, test, more, instead)
   local parts, tokens, targets = { core.backend(), core.precision }, nil, nil
+  if core.matmul() ~= "full" then parts[#parts + 1] = core.matmul() end
   local _, _, used = described(c, train, test, more, instead)
   draws.keep(used, function()
     tokens, targets = check.task("training", train, c)

@@ -6,6 +6,7 @@ local check = require "rwkv.experiment.check"
 local command = require "rwkv.experiment.command"
 local core = require "rwkv.core"
 local configs = require "rwkv.experiment.configs"
+local devices = require "rwkv.experiment.devices"
 local draws = require "rwkv.experiment.draws"
 local estimate = require "rwkv.experiment.estimate"
 local files = require "rwkv.experiment.files"
@@ -82,7 +83,7 @@ local function run_here(todo, finished)
   end
 end
 
-local function run_apart(todo, finished, name, arguments, jobs)
+local function run_apart(todo, finished, name, arguments, jobs, on_devices)
   local total, done, ended, failures, expected = 0, 0, 0, {}, estimate(todo, finished)
   for _, run in ipairs(todo) do total = total + run.flops / 1e9 end
   local bar = progress(name, total, "GFLOP")
@@ -103,7 +104,7 @@ local function run_apart(todo, finished, name, arguments, jobs)
     failures[#failures + 1] = run.title
     bar:say(("%s FAILED: %s"):format(run.title, message or "no result was written"))
   end
-  workers.run_all(todo, name, arguments, jobs, on)
+  workers.run_all(todo, name, arguments, jobs, on_devices, on)
   bar:finish(("%d runs"):format(ended - #failures))
   if #failures > 0 then
     command.refuse("%d of %d runs failed: %s; what is finished is kept", #failures, #todo, table.concat(failures, "; "))
@@ -213,7 +214,8 @@ end
 
 local function train(q, o, todo, finished)
   local ok, message = pcall(function()
-    if o.jobs > 1 then run_apart(todo, finished, q.name, command.words(arg), o.jobs) else run_here(todo, finished) end
+    if o.jobs == 1 then return run_here(todo, finished) end
+    run_apart(todo, finished, q.name, command.words(arg), o.jobs, devices.list(o.devices))
   end)
   if ok then return end
   if type(message) == "string" and message:find "interrupted$" then

@@ -104,6 +104,7 @@ function settings.chosen(o)
       else parts[#parts + 1] = in_name(name:gsub("_", "-") .. (value == true and "" or "=" .. text)) end
     end
   end
+  if core.matmul() ~= "full" then parts[#parts + 1] = "matmul=" .. core.matmul() end
   return shortened(table.concat(parts, "."))
 end
 

@@ -1,5 +1,6 @@
 -- The tables of an experiment: all rows, and the few that a figure shows. Each is headed by the command that made it, by the
 -- commit, and by the files that are not the commit's.
+local arithmetic = require "rwkv.arithmetic"
 local check = require "rwkv.experiment.check"
 local command = require "rwkv.experiment.command"
 local core = require "rwkv.core"
@@ -18,7 +19,7 @@ local function write(path, columns, rows, note)
     there:close()
     return say("%s stays as it is: there are no rows to put in its place", path)
   end
-  local head = { ("%s (commit %s, %s kernels, %s)"):format(command.line(), provenance.commit(), core.backend(), core.precision) }
+  local head = { ("%s (commit %s, %s)"):format(command.line(), provenance.commit(), arithmetic.text()) }
   local changed = provenance.text()
   head[#head + 1] = note
   head[#head + 1] = changed and "not of the commit: " .. changed or nil

@@ -53,6 +53,7 @@ local function row_of(run, model, seen)
     parameters = model:param_count(), state_floats = model:state_floats(T), backend = core.backend(),
     precision = core.precision, flops = training_flops(c, seen, T, run.labels) }
   row.state_bytes = 4 * row.state_floats
+  if core.device() then row.matmul, row.device = core.matmul(), core.device() end
   for name, value in pairs(c) do
     if name ~= "hooks" then row[name == "examples" and "budget" or name] = value end
   end
@@ -165,7 +166,7 @@ end
 
 local first_columns = { "label", "examples", "accuracy", "loss", "seed", "commit", "parameters", "state_floats", "state_bytes",
   "flops", "part", "test_loss", "version", "hooks" }
-local last_columns = { "backend", "precision", "sources", "seconds", "diverged", "run" }
+local last_columns = { "backend", "matmul", "device", "precision", "sources", "seconds", "diverged", "run" }
 
 -- All names in the rows, in a fixed order.
 function trial.columns(rows)

@@ -32,21 +32,23 @@ local function last_lines(path)
   return text:sub(-600)
 end
 
--- Runs them `jobs` at a time. started(run), moved(runs at work, seen), ended(run, message or nil) are told what happens.
-function workers.run_all(runs, name, arguments, jobs, on)
+-- Runs them `jobs` at a time, place by place: one on the first of the devices, one on the second, .., one on the first again; devices:
+-- a list, empty for the program's own. moved(runs at work, seen), ended(run, message or nil) are told what happens.
+function workers.run_all(runs, name, arguments, jobs, devices, on)
   if not spawn then error("--jobs: only the program aviary can start workers; use --jobs 1 in another Lua", 0) end
-  local active, count, next_run, threads = {}, 0, 1, math.max(1, core.threads() // jobs)
-  while next_run <= #runs or count > 0 do
-    while count < jobs and next_run <= #runs do
-      local run, list = runs[next_run], { table.unpack(arguments) }
+  local active, place_of, free, next_run, threads = {}, {}, {}, 1, math.max(1, core.threads() // jobs)
+  for place = jobs, 1, -1 do free[#free + 1] = place end
+  while next_run <= #runs or next(active) do
+    while #free > 0 and next_run <= #runs do
+      local run, list, place = runs[next_run], { table.unpack(arguments) }, table.remove(free)
       list[#list + 1], list[#list + 2] = "--run", name .. "/" .. run.key
-      active[spawn(list, run.path .. ".log", threads)] = run
-      count, next_run = count + 1, next_run + 1
+      local pid = spawn(list, run.path .. ".log", threads, devices[(place - 1) % math.max(#devices, 1) + 1])
+      active[pid], place_of[pid], next_run = run, place, next_run + 1
     end
     local pid, status = wait(0.5)
     if pid and active[pid] then
       local run = active[pid]
-      active[pid], count = nil, count - 1
+      active[pid], free[#free + 1] = nil, place_of[pid]
       local failed = status ~= 0 and ("exit status %d: %s"):format(status, last_lines(run.path .. ".log"))
       os.remove(run.path .. ".progress")
       if not failed then os.remove(run.path .. ".log") end

@@ -1,0 +1,192 @@
+/* The way back through the chunked wkv6, chunk by chunk from the last; c_wkv6_chunks.h has its letters. S is the state
+   before the chunk, as it was kept, G the gradient by the one after it. For each key j, with V_sq = v_s gy_q:
+
+     X_q = S_j gy_q     Z_s = G_j v_s     P = S_j G_j
+     gr_q = E(0,q) X_q + sum_{s<q} E(s+1,q) k_s V_sq + u k_q V_qq
+     gk_s = E(s+1,16) Z_s + sum_{q>s} E(s+1,q) r_q V_sq + u r_s V_ss
+     gw_t = E(0,16) P + sum_{s<t} E(s+1,16) k_s Z_s + sum_{q>t} r_q (E(0,q) X_q + sum_{s<t} E(s+1,q) k_s V_sq)
+     gv_s = sum_j E(s+1,16) k_s G_j + sum_{q>=s} A_qs gy_q
+     G <- E(0,16) G + sum_q (E(0,q) r_q) gy_q'
+
+   gw_t is the sum over all pairs s < t < q of what the decay at t stands between: nothing is subtracted, so that nothing
+   cancels. V, X, Z, gv and G are products of tiles; the rest is done by a thread for each key, 5 instructions a pair of
+   tokens. A block has a head of a sequence and 4 N threads: half of its warps have 16 columns of G each, the others the
+   keys. It reads r, w, k, v, gy and the kept states once. */
+#include "c_wkv6_chunks.h"
+
+template <class Factor, int N> struct Backward {
+  enum { REALS = STRIDE(real, N), LONG = STRIDE(Factor, N), V_LONG = STRIDE(real, SIDE) };
+  Chunk<Factor, N> chunk;
+  alignas(32) real G[N][REALS];
+  alignas(32) Factor gradient[N][LONG], state[N][LONG]; /* G, S */
+  alignas(32) Factor v[SIDE][LONG];
+  alignas(32) Factor gy[SIDE][LONG];
+  alignas(32) real X[SIDE][REALS];
+  alignas(32) real Z[SIDE][REALS];
+  alignas(32) real gv[SIDE][REALS];
+  alignas(32) real V[SIDE][V_LONG];
+  real P[N];
+};
+
+/* S, a row by 16 lanes, and P. */
+template <class Factor, int N> DEVICE void load_state(Backward<Factor, N> &x, const real *kept)
+{
+  int lane = (int)threadIdx.x % SIDE;
+  for (int j = (int)threadIdx.x / SIDE; j < N; j += 4 * N / SIDE) {
+    real sum = 0;
+    UNROLLED
+    for (int i = lane; i < N; i += SIDE) {
+      real s = kept[j * N + i];
+      factor(&x.state[j][i], s);
+      sum += s * x.G[j][i];
+    }
+    for (int other = SIDE / 2; other; other /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, other);
+    if (!lane) x.P[j] = sum;
+  }
+}
+
+/* out = A B', of N columns: a tile, by a warp */
+template <class Factor, int N, int LONG_OUT> DEVICE void product_of_rows(real *out, const Factor *A, const Factor *B)
+{
+  enum { LONG = STRIDE(Factor, N) };
+  typename TileOf<Factor>::Sums sums;
+  tile_clear(sums);
+  for (int i = 0; i < N; i += SIDE) tile_product<AS_IT_STANDS, TURNED, LONG, LONG>(sums, A + i, B + i);
+  tile_store<LONG_OUT>(out, sums);
+}
+
+/* V, X and Z: a tile of 16 keys a warp. */
+template <class Factor, int N> DEVICE void products(Backward<Factor, N> &x, int warp)
+{
+  typedef Backward<Factor, N> B;
+  int j = warp % (N / SIDE) * SIDE;
+  if (warp < N / SIDE) product_of_rows<Factor, N, B::REALS>(&x.X[0][j], &x.gy[0][0], &x.state[j][0]);
+  else product_of_rows<Factor, N, B::REALS>(&x.Z[0][j], &x.v[0][0], &x.gradient[j][0]);
+  if (!warp) product_of_rows<Factor, N, B::V_LONG>(&x.V[0][0], &x.v[0][0], &x.gy[0][0]);
+}
+
+/* gv of 16 columns, by a warp */
+template <class Factor, int N> DEVICE void values_back(Backward<Factor, N> &x, int column)
+{
+  typedef Backward<Factor, N> B;
+  typename TileOf<Factor>::Sums sums;
+  tile_clear(sums);
+  for (int j = 0; j < N; j += SIDE)
+    tile_product<AS_IT_STANDS, AS_IT_STANDS, B::LONG, B::LONG>(sums, &x.chunk.keys[0][j], &x.gradient[j][column]);
+  tile_product<TURNED, AS_IT_STANDS, Chunk<Factor, N>::SHORT, B::LONG>(sums, &x.chunk.A[0][0], &x.gy[0][column]);
+  tile_store<B::REALS>(&x.gv[0][column], sums);
+  __syncwarp();
+}
+
+/* gr, gk, gw of a key, in the places of its r, k and decay, which nobody else reads any more. */
+template <class Factor, int N> DEVICE void key_back(Backward<Factor, N> &x, int j, size_t count, acc *gu, acc *gw)
+{
+  real read[SIDE], E = 1, u = number(x.chunk.u, j), over = x.chunk.fade[j] * x.P[j]; /* over: what passes to the end */
+  UNROLLED
+  for (int q = 0; q < SIDE; q++) read[q] = E * x.X[q][j], E *= number(x.chunk.decay[q], j);
+  UNROLLED
+  for (int t = 0; t < SIDE; t++) {
+    real &r_t = number(x.chunk.r[t], j), &k_t = number(x.chunk.k[t], j), &e_t = number(x.chunk.decay[t], j);
+    real r = r_t, k = k_t, gk = 0, g = over, own = x.V[t][t];
+    E = 1;
+    UNROLLED
+    for (int q = t + 1; q < SIDE; q++) {
+      real r_q = number(x.chunk.r[q], j), pair = E * x.V[t][q];
+      g += r_q * read[q];
+      gk += r_q * pair;
+      read[q] += k * pair;
+      E *= number(x.chunk.decay[q], j);
+    }
+    real kept = E * x.Z[t][j];
+    over += k * kept;
+    *gu += (acc)(r * k * own);
+    if ((size_t)t < count) *gw += (acc)g; /* the others do nothing, but G S is not 0 */
+    r_t = read[t] + u * k * own;
+    k_t = gk + kept + u * r * own;
+    e_t = g;
+  }
+}
+
+template <int N, class Factor>
+DEVICE void give_chunk(const Wkv6Backward &op, Backward<Factor, N> &x, const Head &head, size_t from)
+{
+  const Wkv6 &f = op.forward;
+  for (int at = (int)threadIdx.x; at < SIDE * N; at += 4 * N) {
+    int n = at / N, j = at % N;
+    if (from + (size_t)n >= f.T) break;
+    size_t to = token_at(f, head, from + (size_t)n) + (size_t)j;
+    if (op.gr) op.gr[to] += number(x.chunk.r[n], j);
+    if (op.gk) op.gk[to] += number(x.chunk.k[n], j);
+    if (op.gw && f.decay_rows > 1) op.gw[to] += number(x.chunk.decay[n], j);
+    if (op.gv) op.gv[to] += x.gv[n][j];
+  }
+}
+
+template <class Factor, int N> DEVICE void start_back(Backward<Factor, N> &x, const Wkv6Backward &op, const Head &head)
+{
+  for (int at = (int)threadIdx.x; at < N * N; at += 4 * N) {
+    real g = op.gS1 ? op.gS1[head.bh * N * N + (size_t)at] : 0;
+    x.G[at / N][at % N] = g;
+    factor(&x.gradient[at / N][at % N], g);
+  }
+  if ((int)threadIdx.x < N) number(x.chunk.u, (int)threadIdx.x) = op.forward.u[head.h * N + threadIdx.x];
+  __syncthreads();
+}
+
+/* part [B,2,H,N]: gu and gw of each sequence, or NULL */
+template <class Factor, int N> KERNEL __launch_bounds__(4 * N, N == 64 ? 2 : 4) chunks_back(Wkv6Backward op, acc *part)
+{
+  typedef Backward<Factor, N> Shared;
+  DYNAMIC_SHARED(Shared, shared);
+  Shared &x = *shared;
+  const Wkv6 &f = op.forward;
+  Head head = head_of(blockIdx.x, f.H);
+  int warp = (int)threadIdx.x / WARP, column = warp * SIDE, key = (int)threadIdx.x - 2 * N;
+  acc gu = 0, gw = 0;
+  start_back(x, op, head);
+  NOT_UNROLLED
+  for (size_t s = pieces(f.T, SIDE); s-- > 0;) {
+    size_t from = s * SIDE;
+    load_chunk(x.chunk, f, head, from);
+    load_tokens<N>(f.v, f, head, from, [&](int n, int i, real v) { factor(&x.v[n][i], v); });
+    load_tokens<N>(op.gy, f, head, from, [&](int n, int i, real g) { factor(&x.gy[n][i], g); });
+    load_state(x, f.segments + kept_state(f, head, s));
+    __syncthreads();
+    products(x, warp);
+    fade_chunk(x.chunk);
+    pair_chunk<4 * N>(x.chunk);
+    __syncthreads();
+    if (column < N) {
+      values_back(x, column);
+      fade_columns<Factor, N>(x.G, x.gradient, x.chunk.fade, x.chunk.reads, x.gy, column);
+    } else if (key >= 0 && key < N) key_back(x, key, f.T - from, &gu, &gw);
+    __syncthreads();
+    give_chunk<N>(op, x, head, from);
+    __syncthreads();
+  }
+  for (int at = (int)threadIdx.x; op.gS0 && at < N * N; at += 4 * N)
+    op.gS0[head.bh * N * N + (size_t)at] += x.G[at / N][at % N];
+  if (!part || key < 0 || key >= N) return;
+  part[((head.b * 2 + 0) * f.H + head.h) * N + (size_t)key] = gu;
+  part[((head.b * 2 + 1) * f.H + head.h) * N + (size_t)key] = gw;
+}
+
+template <class Factor> static bool launch(const Wkv6Backward *op)
+{
+  const Wkv6 *f = &op->forward;
+  unsigned blocks = (unsigned)(f->B * f->H);
+  if (f->N != 64 && f->N != 32) return false;
+  acc *part = wkv6_parts(op);
+  if (f->N == 64) LAUNCH((chunks_back<Factor, 64>), blocks, 256, sizeof(Backward<Factor, 64>), *op, part);
+  else LAUNCH((chunks_back<Factor, 32>), blocks, 128, sizeof(Backward<Factor, 32>), *op, part);
+  wkv6_add_parts(op, part);
+  return true;
+}
+
+bool wkv6_chunks_backward(const Wkv6Backward *op, ProductsIn in)
+{
+#ifndef AVIARY_DOUBLE
+  if (in == PRODUCTS_BF16) return launch<__nv_bfloat16>(op);
+#endif
+  return in == PRODUCTS_FULL && launch<real>(op);
+}
