@@ -15,6 +15,13 @@ typedef struct { /* C = op(A) op(B) + (add ? C : 0), of `batch` matrices; rows o
 } Product;
 void product(const Product *p);
 
+/* Bytes for matrices that are made on the way to a product, at a time; in tests so few that some come in pieces. */
+#ifdef __CUDACC__
+enum { PRODUCT_ROOM = 64 << 20 };
+#else
+enum { PRODUCT_ROOM = 16 << 10 };
+#endif
+
 /* What a product is added to: the bias in each row of y [rows,out] (c_linear.cu). */
 void write_bias(real *y, const real *bias, size_t rows, size_t out);
 

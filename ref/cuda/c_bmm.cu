@@ -24,8 +24,7 @@ struct OfBatch {
 /* C += the sum over the batch of op(A) op(B): so many products at a time as there is room for, and their sum. */
 static void product_sum(const Product *all)
 {
-  enum { ROOM = 64 << 20 };
-  size_t n = all->M * all->N, at_once = smaller(all->batch, larger(1, ROOM / (larger(n, 1) * sizeof(real))));
+  size_t n = all->M * all->N, at_once = smaller(all->batch, larger(1, PRODUCT_ROOM / (larger(n, 1) * sizeof(real))));
   real *made = (real *)device_scratch(at_once * n * sizeof(real));
   for (size_t from = 0; from < all->batch; from += at_once) {
     Product p = *all;

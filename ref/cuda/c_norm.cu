@@ -1,5 +1,5 @@
 /* Normalisation. A team of threads (team.h) has a group. */
-#include "columns.h"
+#include "reduce.h"
 #include "team.h"
 
 /* ---- mean 0 and variance 1 in each of H groups of N: y = (x - mean) scale weight + bias ---- */
@@ -51,32 +51,43 @@ template <int TEAM> KERNEL norm_gx(NormBackward op)
   TEAM_EACH(j, N, TEAM) gx[j] += scale * (g[j] * weight[j] - mean_q - less(x[j], mean) * scale * mean_qz);
 }
 
-struct GradientOfWeight {
-  const real *g, *x; /* [rows,H,N] */
-  const acc *stats;  /* [rows,H,2] */
-  size_t H, N;
-  __device__ real operator()(size_t row, size_t c) const
+/* gweight += the sum over rows of g z, and gbias that of g: numbers k of the one, and then of the other, or of the one
+   that is there. */
+struct Gradients {
+  typedef real Value;
+  NormBackward op;
+  size_t C, weights; /* C or, without gweight, 0 */
+  __device__ real term(size_t k, size_t row) const
   {
-    const acc *of = stats + 2 * (row * H + c / N);
-    size_t i = row * H * N + c;
-    return g[i] * (less(x[i], of[0]) * (real)of[1]);
+    const Norm *f = &op.forward;
+    size_t c = k < weights ? k : k - weights;
+    real g = op.g[row * C + c];
+    if (k >= weights) return g;
+    const acc *stats = f->stats + 2 * (row * f->H + c / f->N);
+    return g * (less(f->x[row * C + c], stats[0]) * (real)stats[1]);
+  }
+  __device__ void store(size_t k, real v) const
+  {
+    if (k < weights) op.gweight[k] += v;
+    else op.gbias[k - weights] += v;
   }
 };
 
-struct GradientOfBias {
-  const real *g; /* [rows,C] */
-  size_t C;
-  __device__ real operator()(size_t row, size_t c) const { return g[row * C + c]; }
-};
+static void add_gradients(const NormBackward *op, bool weight, bool bias)
+{
+  size_t C = op->forward.H * op->forward.N, weights = weight ? C : 0;
+  reduce(Gradients{*op, C, weights}, weights + (bias ? C : 0), op->forward.rows, false);
+}
 
 void c_norm_backward(const NormBackward *op)
 {
   const Norm *f = &op->forward;
-  size_t groups = f->rows * f->H, C = f->H * f->N;
+  size_t groups = f->rows * f->H;
   if (!groups || !f->N) return;
+  bool same = op->gweight == op->gbias; /* memory: one after the other */
   if (op->gx) TEAM_LAUNCH(norm_gx, groups, f->N, *op);
-  if (op->gweight) add_columns(op->gweight, GradientOfWeight{op->g, f->x, f->stats, f->H, f->N}, f->rows, C);
-  if (op->gbias) add_columns(op->gbias, GradientOfBias{op->g, C}, f->rows, C);
+  add_gradients(op, op->gweight != NULL, op->gbias && !same);
+  if (same) add_gradients(op, false, op->gbias != NULL);
 }
 
 /* ---- a vector divided by its length, or by eps if that is larger ---- */

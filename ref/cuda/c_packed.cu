@@ -5,7 +5,7 @@
 #include "look_up.h"
 #include "stored.h"
 
-enum { FEW = 8, GROUP = 4, ROOM = 64 << 20 }; /* rows; rows that a block has; bytes */
+enum { FEW = 8, GROUP = 4 }; /* rows; those of a block */
 
 /* ---- the matrix as numbers of `real` ---- */
 
@@ -23,7 +23,7 @@ template <class T> static const real *expanded(real *to, const T *from, size_t n
 /* How many of the matrix's rows there is room for at a time. */
 static size_t rows_at_once(size_t rows, size_t size)
 {
-  return smaller(rows, larger(1, ROOM / (larger(size, 1) * sizeof(real))));
+  return smaller(rows, larger(1, PRODUCT_ROOM / (larger(size, 1) * sizeof(real))));
 }
 
 /* ---- y = x W' + bias ---- */
@@ -31,7 +31,7 @@ static size_t rows_at_once(size_t rows, size_t size)
 enum { OUTPUTS = 4 }; /* warps of a block */
 
 /* A warp has output o of ROWS rows: each lane eight inputs at a time. */
-template <class T, int ROWS> KERNEL linear_few(LinearPacked op)
+template <class T, int ROWS> KERNEL __launch_bounds__(OUTPUTS *WARP) linear_few(LinearPacked op)
 {
   size_t groups = pieces(op.rows, ROWS), first = blockIdx.x % groups * ROWS, in = op.in;
   size_t o = blockIdx.x / groups * OUTPUTS + threadIdx.x / WARP;
@@ -87,7 +87,7 @@ enum { LANES = 8, TURNS = 64, WARPS = LANES * TURNS / WARP, COLUMNS = LANES * EI
 
 /* A block has COLUMNS outputs of ROWS rows: a thread eight of them, and every TURNS-th row of M. What the threads of a
    warp have of the same columns is added first, then what the warps have. */
-template <class T, int ROWS> KERNEL matmul_few(MatmulPacked op)
+template <class T, int ROWS> KERNEL __launch_bounds__(LANES *TURNS) matmul_few(MatmulPacked op)
 {
   SHARED(real, part, [WARPS][ROWS][COLUMNS]);
   size_t groups = pieces(op.rows, ROWS), first = blockIdx.x % groups * ROWS, in = op.in, out = op.out;

@@ -13,6 +13,7 @@
    No state is divided by a decay. A slab is as large as 256 MB of kept G allow. At B 8, H 64, T 4096, N 64 in float32
    there are 4 + 5 + 11 multiply-adds for each of 8.6e9 numbers of states, and 2.1 GB of states and of G are read or written
    four times. */
+#include "c_wkv7_chunks.h"
 #include "c_wkv7_columns.h"
 
 typedef struct {
@@ -191,14 +192,16 @@ static Back *back_for(size_t N)
   device_fail("wkv7: a head of %zu: expected 2048 at most", N);
 }
 
+size_t wkv7_slab_bytes = (size_t)256 << 20;
+
 void c_wkv7_backward(const Wkv7Backward *op)
 {
   enum { MOST_SEGMENTS = 1024 };
-  static const size_t most_bytes = (size_t)256 << 20;
   const Wkv7 *f = &op->forward;
   size_t heads = f->B * f->H, N = f->N, numbers = heads * N * N, all = pieces(f->T, WKV_SEGMENT);
   if (!numbers) return;
-  size_t each = smaller(larger(all, 1), larger(1, smaller(MOST_SEGMENTS, most_bytes / (numbers * sizeof(real)))));
+  if (wkv7_in_chunks(f->T) && wkv7_chunks_backward(op, products_in)) return;
+  size_t each = smaller(larger(all, 1), larger(1, smaller(MOST_SEGMENTS, wkv7_slab_bytes / (numbers * sizeof(real)))));
   Slab slab = {};
   slab.sa = (real *)device_scratch(heads * each * WKV_SEGMENT * N * sizeof(real));
   slab.gsa = (real *)device_scratch(heads * each * WKV_SEGMENT * N * sizeof(real));

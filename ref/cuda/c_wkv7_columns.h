@@ -87,15 +87,4 @@ DEVICE void vector_load(RowVectors *rows, int n, const real *from, size_t step, 
   }
 }
 
-/* All that is there is read before anything is written: one wait for memory, not one a token. */
-DEVICE void column_add(real *to, const real (&sum)[WKV_SEGMENT], size_t step, unsigned count)
-{
-  real old[WKV_SEGMENT];
-  UNROLL
-  for (unsigned t = 0; t < WKV_SEGMENT; t++) old[t] = t < count ? to[t * step] : (real)0;
-  UNROLL
-  for (unsigned t = 0; t < WKV_SEGMENT; t++)
-    if (t < count) to[t * step] = old[t] + sum[t];
-}
-
 #endif
