@@ -52,11 +52,36 @@ static int machine_rates(lua_State *L)
   return 1;
 }
 
+static void set_count(lua_State *L, const char *name, size_t n)
+{
+  lua_pushinteger(L, (lua_Integer)n);
+  lua_setfield(L, -2, name);
+}
+
+/* backend_counts() -> {ops, launches, reads, bytes, most_bytes, seconds}: what its device has done since the program began,
+   and the memory that is taken and was at most; nil if the backend has none. backend_counts(true): from now on it waits for
+   every op, and adds up the time that the device takes for them in `seconds`; false: no more. */
+static int backend_counts(lua_State *L)
+{
+  BackendCounts *c = backend_now()->counts;
+  if (!lua_isnoneornil(L, 1)) luaL_checktype(L, 1, LUA_TBOOLEAN);
+  if (!c) return 0;
+  if (lua_isboolean(L, 1)) c->timed = lua_toboolean(L, 1);
+  lua_createtable(L, 0, 6);
+  set_count(L, "ops", c->ops), set_count(L, "launches", c->launches), set_count(L, "reads", c->reads);
+  set_count(L, "bytes", c->bytes), set_count(L, "most_bytes", c->most_bytes);
+  lua_pushnumber(L, c->seconds), lua_setfield(L, -2, "seconds");
+  return 1;
+}
+
 void open_backend(lua_State *L)
 {
 #ifndef AVIARY_DOUBLE
   backend_use(&backend_fast);
 #endif
-  add_functions(
-      L, (luaL_Reg[]){{"backend", backend}, {"threads", threads}, {"machine_rates", machine_rates}, {NULL, NULL}});
+  add_functions(L, (luaL_Reg[]){{"backend", backend},
+                                {"backend_counts", backend_counts},
+                                {"threads", threads},
+                                {"machine_rates", machine_rates},
+                                {NULL, NULL}});
 }
