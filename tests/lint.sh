@@ -32,15 +32,9 @@ layer() {
       */engine/arena.[ch] | */engine/share.[ch] | */engine/rng.[ch] | */engine/nearest.[ch]) echo 1 ;;
     */engine/tensor.h) echo 2 ;;
     */engine/kernels.h | */engine/k_*.[ch] | ref/wkv*.c) echo 3 ;;
-<<<<<<< HEAD
-    */engine/op_table.h | */engine/ops.[ch]) echo 4 ;;
+    */engine/op_table.h | */engine/ops.[ch] | */engine/host_copy.[ch]) echo 4 ;;
     */engine/backend.[ch] | */engine/backend_module.c | */engine/backend_layout.c) echo 5 ;;
     */fast/* | */cuda/*) echo 6 ;;
-=======
-    */engine/op_table.h | */engine/ops.[ch] | */engine/host_copy.[ch]) echo 4 ;;
-    */engine/backend.[ch] | */engine/backend_module.c) echo 5 ;;
-    */fast/*) echo 6 ;;
->>>>>>> 38dc1294b4fb8905789837492506d85f420d5a62
     */engine/tensor.c | */engine/expect.[ch]) echo 7 ;;
     */engine/tape.[ch] | */engine/node.h | */engine/t_*.c | */engine/optim.[ch]) echo 8 ;;
     */io/*) echo 9 ;;
