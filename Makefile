@@ -88,6 +88,7 @@ REF   := $(wildcard ref/*.c ref/engine/*.c ref/io/*.c ref/text/*.c ref/model/*.c
 FAST  := $(wildcard ref/fast/*.c)
 PROGRAM := $(wildcard lua/program/*.c)
 CUDA  := $(wildcard ref/cuda/*.cu)
+IN_MODULE := ref/engine/backend_layout.o ref/engine/k_broadcast.o# what a module takes of the library
 ON_HOST := $(CUDA:.cu=.o) $(patsubst %.cpp,%.o,$(wildcard tests/cuda/*.cpp))
 MODULE  := lua/bindings/module.c
 BINDINGS := $(filter-out $(MODULE),$(wildcard lua/bindings/*.c))
@@ -240,9 +241,9 @@ $(BUILD)/$(1)/tests/cuda/%.o: tests/cuda/%.cpp $(BUILD)/flags
 	@mkdir -p $$(@D)
 	@echo "c++ $(1) $$<"
 	@$$(CXX) $$(FLAGS_host) $$(filter-out --coverage,$$(TREE_$(1))) -c $$< -o $$@
-$(BUILD)/$(1)/tests/on_host.so: $$(ON_HOST:%=$(BUILD)/$(1)/%) $(BUILD)/$(1)/ref/engine/backend_layout.o
+$(BUILD)/$(1)/tests/on_host.so: $$(ON_HOST:%=$(BUILD)/$(1)/%) $$(IN_MODULE:%=$(BUILD)/$(1)/%)
 	@echo "link $$@"
-	@$$(CC) -shared $$(TREE_$(1)) $$^ -lm -o $$@
+	@$$(CC) -shared $$(TREE_$(1)) $$^ -lm $$(if $$(findstring -fsanitize,$$(TREE_$(1))),,-Wl,-z,defs) -o $$@
 $(patsubst %,$(BUILD)/$(1)/tests/%,$(filter test_cuda%,$(TESTS))): $$(ON_HOST:%=$(BUILD)/$(1)/%)
 # Another Lua lacks functions of 5.4: weak, they keep it from opening the module no more, and the module says so itself.
 $(BUILD)/$(1)/rwkv/core.o: $$(patsubst %.c,$(BUILD)/$(1)/%.o,$$(MODULE) $$(BINDINGS))
@@ -280,9 +281,9 @@ $(BUILD)/cuda/$(1)/%.o: ref/cuda/%.cu ref/cuda/flags $(BUILD)/flags
 	@mkdir -p $$(@D)
 	@echo "nvcc $(1) $$<"
 	@$$(NVCC) $$(FLAGS_cuda) $$(TREE_$(1)) -MMD -MP -c $$< -o $$@ 2>$$@.ptxas || { cat $$@.ptxas >&2; rm -f $$@; exit 1; }
-$(BUILD)/$(1)/cuda.so: $$(CUDA:ref/cuda/%.cu=$(BUILD)/cuda/$(1)/%.o) $(BUILD)/$(1)/ref/engine/backend_layout.o
+$(BUILD)/$(1)/cuda.so: $$(CUDA:ref/cuda/%.cu=$(BUILD)/cuda/$(1)/%.o) $$(IN_MODULE:%=$(BUILD)/$(1)/%)
 	@echo "link $$@"
-	@$$(NVCC) -shared $$^ -lcublas -Xlinker -rpath=$$(abspath $$(dir $$(shell command -v $$(NVCC)))../lib64) -o $$@
+	@$$(NVCC) -shared $$^ -lcublas -Xlinker -zdefs -Xlinker -rpath=$$(abspath $$(dir $$(shell command -v $$(NVCC)))../lib64) -o $$@
 -include $$(wildcard $(BUILD)/cuda/$(1)/*.d)
 endef
 $(foreach t,f32 f64,$(eval $(call cuda,$(t))))

@@ -65,6 +65,11 @@ scripts() {
       t=tests/lua/test_$n.lua
       asked "far_$n" && run "$tree/aviary --backend far.so $t" "$tree/aviary" --backend "./$tree/tests/far.so" --trust "$t"
     done
+    # and on a device, as the processor runs it
+    for n in model optimizer session tensor packed learn mqar; do
+      t=tests/lua/test_$n.lua
+      asked "cuda_$n" && run "$tree/aviary --backend on_host.so $t" "$tree/aviary" --backend "./$tree/tests/on_host.so" --trust "$t"
+    done
   done
 }
 

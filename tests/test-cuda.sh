@@ -64,18 +64,18 @@ step() { # NAME COMMAND..
   "$@" >"$logs/log" 2>&1
   report "$logs/log" "$name" $? $(($(date +%s) - start))
 }
-# The same in both precisions side by side: most of the time is the reference's, on the processor.
-both() { # NAME PROGRAM ARGUMENTS..
-  name=$1 start=$(date +%s) program=$2
-  shift 2
-  tool "$program" 32 "$@" >"$logs/32" 2>&1 &
-  first=$!
-  tool "$program" 64 "$@" >"$logs/64" 2>&1
-  second=$?
-  wait $first
-  report "$logs/32" "$name, float32" $? $(($(date +%s) - start))
-  report "$logs/64" "$name, float64" $second $(($(date +%s) - start))
+# Two commands side by side: most of the time is the reference's, on the processor.
+pair() { # NAME 'COMMAND' NAME 'COMMAND'
+  start=$(date +%s)
+  { eval "$2" >"$logs/one" 2>&1; echo "$? $(date +%s)" >"$logs/status"; } &
+  eval "$4" >"$logs/two" 2>&1
+  second=$? end=$(date +%s)
+  wait
+  read -r first first_end <"$logs/status"
+  report "$logs/one" "$1" "$first" $((first_end - start))
+  report "$logs/two" "$3" $second $((end - start))
 }
+both() { pair "$1, float32" "tool $2 32" "$1, float64" "tool $2 64"; }
 
 both 'every op against the reference, twice the same bits' test_cuda
 both 'training: 200 steps of every version, twice the same bits; shadow mode' test_cuda_train
@@ -87,11 +87,8 @@ done
 
 # memcheck: no access outside; racecheck: shared memory without a barrier between.
 if sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null); then
-  for kind in memcheck racecheck; do
-    watched="timeout 100 $sanitizer --tool $kind --error-exitcode 9 --target-processes all"
-    step "compute-sanitizer, $kind" tool test_cuda 32 --small
-  done
-  watched=
+  watch() { watched="timeout 150 $sanitizer --tool $1 --error-exitcode 9 --target-processes all" && tool test_cuda 32 --small; }
+  pair 'compute-sanitizer, memcheck' '(watch memcheck)' 'compute-sanitizer, racecheck' '(watch racecheck)'
 else
   echo 'SKIPPED: compute-sanitizer is not here'
 fi

@@ -44,6 +44,23 @@ static int device(lua_State *L) /* device() -> the name of what computes, or nil
   return 1;
 }
 
+/* backend_counts() -> what a device has done so far, or nil: the CPU keeps no count; backend_counts(timed): from here on it
+   waits for every op, and adds up the seconds that the device takes for it, or no more */
+static int backend_counts(lua_State *L)
+{
+  BackendCounts *c = backend_now()->counts;
+  if (!c) return 0;
+  if (!lua_isnoneornil(L, 1)) c->timed = lua_toboolean(L, 1);
+  lua_createtable(L, 0, 6);
+  lua_pushinteger(L, (lua_Integer)c->ops), lua_setfield(L, -2, "ops");
+  lua_pushinteger(L, (lua_Integer)c->launches), lua_setfield(L, -2, "launches");
+  lua_pushinteger(L, (lua_Integer)c->reads), lua_setfield(L, -2, "reads");
+  lua_pushinteger(L, (lua_Integer)c->bytes), lua_setfield(L, -2, "bytes");
+  lua_pushinteger(L, (lua_Integer)c->most_bytes), lua_setfield(L, -2, "most_bytes");
+  lua_pushnumber(L, c->seconds), lua_setfield(L, -2, "seconds");
+  return 1;
+}
+
 /* ---- modules ---- */
 
 static const char *path_of_cuda(void)
@@ -116,7 +133,7 @@ void open_backend(lua_State *L)
 #endif
   /* clang-format off */
   add_functions(L, (luaL_Reg[]){{"backend", backend}, {"matmul", matmul}, {"device", device}, {"threads", threads},
-                                {"machine_rates", machine_rates}, {NULL, NULL}});
+                                {"backend_counts", backend_counts}, {"machine_rates", machine_rates}, {NULL, NULL}});
   /* clang-format on */
   add_private(L, (luaL_Reg[]){{"devices", devices}, {NULL, NULL}});
 }

@@ -5,7 +5,7 @@
 -- Options for the first two: --layers 12 --dim 768 --vocab 65536 --tokens 1024, and what rwkv.model takes
 local rwkv = require "rwkv"
 local command = require "rwkv.command"
-local core = require "rwkv.core"
+local devices = require "rwkv.devices"
 local published = require "rwkv.published"
 local sorted = require "rwkv.sorted"
 local visible = require "rwkv.visible"
@@ -104,7 +104,7 @@ command.run("info", function(arguments)
   if o[2] or (o.devices and o[1]) then
     error(("'%s' is one argument too many"):format(o[2] or o[1]), 0)
   elseif o.devices then
-    for _, device in ipairs(core.private.devices()) do print(visible.line(device)) end
+    for _, device in ipairs(devices()) do print(visible.line(device)) end
   elseif not o[1] then
     print(("%d layers, dim %d, vocab %d; state after %d tokens; FLOPs of a forward pass"):format(o.layers, o.dim,
       o.vocab, o.tokens))

@@ -28,6 +28,10 @@ for w in tests/golden/*.weights.safetensors; do cp "$w" "${w%.weights.safetensor
 # What they are linked with. The dynamic loader stands there without an arrow.
 libraries=$(ldd "$tree"/lib/aviary* "$tree"/lib/test_* | awk '$2 == "=>" && $3 == "not" {print "missing: " $1 >"/dev/stderr"; exit 1}
   $2 == "=>" {print $3} $1 ~ /\/ld-/ {print $1}' | sort -u)
+# What CUDA's libraries want of the C library beside libc.so.6 is of the same C library.
+libc=$(printf '%s\n' $libraries | grep '/libc\.so\.6$')
+for l in librt.so.1 libpthread.so.0 libdl.so.2; do libraries="$libraries ${libc%/*}/$l"; done
+libraries=$(printf '%s\n' $libraries | sort -u)
 for l in $libraries; do
   case $l in */ld-*) name=loader ;; *) name=${l##*/} ;; esac
   install -m "$([ $name = loader ] && echo 755 || echo 644)" "$l" "$tree/lib/$name"

@@ -28,10 +28,13 @@ done <"$work/list"
 wait
 
 for n in '' 64; do
-  ${CC:-cc} -std=c11 -D_GNU_SOURCE -O2 -fPIC -fvisibility=hidden -I"$from" ${n:+-DAVIARY_DOUBLE} \
-    -c "$from/engine/backend_layout.c" -o "$work/layout.$n" || exit 1
-  set -- "$work/layout.$n"
+  set --
+  for f in backend_layout k_broadcast; do
+    ${CC:-cc} -std=c11 -D_GNU_SOURCE -O2 -fPIC -fvisibility=hidden -I"$from" ${n:+-DAVIARY_DOUBLE} \
+      -c "$from/engine/$f.c" -o "$work/$f$n.o" || exit 1
+    set -- "$@" "$work/$f$n.o"
+  done
   for f in "$from"/cuda/*.cu; do set -- "$@" "$work/$(basename "$f" .cu)${n:+.64}.o"; done
-  "$nvcc" -shared "$@" -lcublas -Xlinker "-rpath=$cuda/lib64" -o "$to/cuda$n.so.new" && mv "$to/cuda$n.so.new" "$to/cuda$n.so" || exit 1
+  "$nvcc" -shared "$@" -lcublas -Xlinker -zdefs -Xlinker "-rpath=$cuda/lib64" -o "$to/cuda$n.so.new" && mv "$to/cuda$n.so.new" "$to/cuda$n.so" || exit 1
 done
 echo "the modules: $to/cuda.so, $to/cuda64.so"

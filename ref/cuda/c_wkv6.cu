@@ -3,9 +3,9 @@
      y_t = r' (S_{t-1} + diag(u) k v')
      S_t = diag(e^w) S_{t-1} + k v'
 
-   A thread has a column i of S: it needs v_i alone, and r, k, e^w of all keys, which the block shares. It reads r, w, k,
-   v once for each 64 keys and each 64 values, writes y, and holds S in registers: 4 instructions a token and number of
-   the state. */
+   A thread has a column i of S: it needs v_i alone, and r, k, e^w of all keys, which the block shares. It reads r,
+   w, k, v once for each 64 keys and each 64 values, writes y, and holds S in registers: 4 instructions a token and
+   number of the state. */
 #include "c_wkv6_columns.h"
 
 template <int ROWS, int COLUMNS> KERNEL __launch_bounds__(COLUMNS, sizeof(real) == 4 ? 6 : 2) wkv6_forward(Wkv6 op)

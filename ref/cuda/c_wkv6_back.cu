@@ -5,12 +5,12 @@
      gk_j = sum_i (G_ji + gy_i r_j u_j) v_i      gw_j = e^w_j sum_i G_ji S_ji
      G_ji <- e^w_j G_ji + gy_i r_j
 
-   Two kernels, each with G once more. `back_columns` has a column i a thread, as the way forward, and gives gv and gS0:
-   it reads r, w, k, gy. `back_rows` has a row j in four neighbouring lanes, and gives what is a sum over i. It reads r, w,
-   k, v, gy and the kept states. States are made again from those, never divided by a decay: those of tokens 0, 4, 8, 12
-   of a segment stay in registers, and from each come the next three. Sums over tokens (gu, and gw where all have one
-   decay) are taken by sequence first, and then over the sequences in their order.
-   The one costs 4 instructions a token and number of the state, the other 11, and holds 8 numbers for each of its columns
+   Two kernels, each with G once more. `back_columns` has a column i a thread, as the way forward, and gives gv and
+   gS0: it reads r, w, k, gy. `back_rows` has a row j in four neighbouring lanes, and gives what is a sum over i. It
+   reads r, w, k, v, gy and the kept states. States are made again from those, never divided by a decay: those of
+   tokens 0, 4, 8, 12 of a segment stay in registers, and from each come the next three. Sums over tokens (gu, and
+   gw where all have one decay) are taken by sequence first, and then over the sequences in their order. The one
+   costs 4 instructions a token and number of the state, the other 11, and holds 8 numbers for each of its columns
    in registers. */
 #include "c_wkv6_columns.h"
 

@@ -30,7 +30,7 @@ DEVICE void read_columns(Forward<Factor, N> &x, const Wkv6 &op, const Head &head
   }
 }
 
-template <class Factor, int N> KERNEL __launch_bounds__(2 * N, N == 64 ? 4 : 8) chunks(Wkv6 op)
+template <class Factor, int N> KERNEL __launch_bounds__(2 * N, sizeof(real) == 8 ? 1 : N == 64 ? 4 : 8) chunks(Wkv6 op)
 {
   enum { THREADS = 2 * N };
   typedef Forward<Factor, N> Shared;

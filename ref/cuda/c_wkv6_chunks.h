@@ -4,9 +4,9 @@
      y_n = sum_j r_n E(0,n) S_j + sum_{s<=n} A_ns v_s       A_ns = sum_j r_n E(s+1,n) k_s,  A_nn = sum_j r_n u k_n
      S <- E(0,16) S + sum_s (E(s+1,16) k_s) v_s'
 
-   No E is ever divided by another: they are multiplied up, so that any decay will do, e^-inf too. A is made number by
-   number, all else are products of tiles. Tokens beyond the last have r = k = v = 0 and a decay of 1. Unlike in the plain
-   kernel, a NaN in v also reaches the tokens of its chunk before it: 0 NaN is NaN. */
+   No E is ever divided by another: they are multiplied up, so that any decay will do, e^-inf too. A is made number
+   by number, all else are products of tiles. Tokens beyond the last have r = k = v = 0 and a decay of 1. Unlike in
+   the plain kernel, a NaN in v also reaches the tokens of its chunk before it: 0 NaN is NaN. */
 #ifndef AVIARY_C_WKV6_CHUNKS_H
 #define AVIARY_C_WKV6_CHUNKS_H
 
@@ -59,8 +59,8 @@ template <class Factor, int N> DEVICE void fade_chunk(Chunk<Factor, N> &c)
     for (int n = SIDE; n-- > 0;) factor(&c.keys[n][j], number(c.k[n], j) * E), E *= number(c.decay[n], j);
 }
 
-/* A, by all THREADS: a thread has a token s and some of the keys, four side by side. The parts of a token are neighbouring
-   lanes; each step gives half of the sums to the lane that keeps them. */
+/* A, by all THREADS: a thread has a token s and some of the keys, four side by side. The parts of a token are
+   neighbouring lanes; each step gives half of the sums to the lane that keeps them. */
 template <int THREADS, class Factor, int N> DEVICE void pair_chunk(Chunk<Factor, N> &c)
 {
   enum { PARTS = THREADS / SIDE };

@@ -1,5 +1,5 @@
-/* The way back through the chunked wkv6, chunk by chunk from the last; c_wkv6_chunks.h has its letters. S is the state
-   before the chunk, as it was kept, G the gradient by the one after it. For each key j, with V_sq = v_s gy_q:
+/* The way back through the chunked wkv6, chunk by chunk from the last; c_wkv6_chunks.h has its letters. S is the
+   state before the chunk, as it was kept, G the gradient by the one after it. For each key j, with V_sq = v_s gy_q:
 
      X_q = S_j gy_q     Z_s = G_j v_s     P = S_j G_j
      gr_q = E(0,q) X_q + sum_{s<q} E(s+1,q) k_s V_sq + u k_q V_qq
@@ -8,10 +8,10 @@
      gv_s = sum_j E(s+1,16) k_s G_j + sum_{q>=s} A_qs gy_q
      G <- E(0,16) G + sum_q (E(0,q) r_q) gy_q'
 
-   gw_t is the sum over all pairs s < t < q of what the decay at t stands between: nothing is subtracted, so that nothing
-   cancels. V, X, Z, gv and G are products of tiles; the rest is done by a thread for each key, 5 instructions a pair of
-   tokens. A block has a head of a sequence and 4 N threads: half of its warps have 16 columns of G each, the others the
-   keys. It reads r, w, k, v, gy and the kept states once. */
+   gw_t is the sum over all pairs s < t < q of what the decay at t stands between: nothing is subtracted, so that
+   nothing cancels. V, X, Z, gv and G are products of tiles; the rest is done by two threads for each key, 5
+   instructions a pair of tokens. A block has a head of a sequence and 4 N threads: half of its warps have 16
+   columns of G each, the others the keys. It reads r, w, k, v, gy and the kept states once. */
 #include "c_wkv6_chunks.h"
 
 template <class Factor, int N> struct Backward {
@@ -26,6 +26,7 @@ template <class Factor, int N> struct Backward {
   alignas(32) real gv[SIDE][REALS];
   alignas(32) real V[SIDE][V_LONG];
   real P[N];
+  acc gu[N], gw[N]; /* over the chunks so far */
 };
 
 /* S, a row by 16 lanes, and P. */
@@ -78,33 +79,45 @@ template <class Factor, int N> DEVICE void values_back(Backward<Factor, N> &x, i
   __syncwarp();
 }
 
-/* gr, gk, gw of a key, in the places of its r, k and decay, which nobody else reads any more. */
-template <class Factor, int N> DEVICE void key_back(Backward<Factor, N> &x, int j, size_t count, acc *gu, acc *gw)
+/* gr, gk, gw of a key, in the places of its r, k and decay, which nobody else reads any more; by two neighbouring
+   lanes, of which one has the even q and the other the odd ones. read[q] is what r_q reads of all before t; `over`,
+   what goes from before t to beyond the chunk. */
+template <class Factor, int N> DEVICE void key_back(Backward<Factor, N> &x, int pair, size_t count)
 {
-  real read[SIDE], E = 1, u = number(x.chunk.u, j), over = x.chunk.fade[j] * x.P[j]; /* over: what passes to the end */
+  int j = pair / 2, odd = pair % 2;
+  real read[SIDE / 2], E = odd ? number(x.chunk.decay[0], j) : 1, gu = 0, gw = 0;
+  real u = number(x.chunk.u, j), over = odd ? x.chunk.fade[j] * x.P[j] : 0;
   UNROLLED
-  for (int q = 0; q < SIDE; q++) read[q] = E * x.X[q][j], E *= number(x.chunk.decay[q], j);
+  for (int i = 0; i < SIDE / 2; i++) {
+    read[i] = E * x.X[2 * i + odd][j];
+    if (i + 1 < SIDE / 2) E *= number(x.chunk.decay[2 * i + odd], j) * number(x.chunk.decay[2 * i + odd + 1], j);
+  }
   UNROLLED
   for (int t = 0; t < SIDE; t++) {
     real &r_t = number(x.chunk.r[t], j), &k_t = number(x.chunk.k[t], j), &e_t = number(x.chunk.decay[t], j);
-    real r = r_t, k = k_t, gk = 0, g = over, own = x.V[t][t];
-    E = 1;
+    real r = r_t, k = k_t, own = x.V[t][t], gk = 0, g = over;
+    E = t + 1 < SIDE && (t + 1) % 2 != odd ? number(x.chunk.decay[t + 1], j) : 1; /* E(t+1,q), and at last E(t+1,16) */
     UNROLLED
-    for (int q = t + 1; q < SIDE; q++) {
-      real r_q = number(x.chunk.r[q], j), pair = E * x.V[t][q];
-      g += r_q * read[q];
-      gk += r_q * pair;
-      read[q] += k * pair;
+    for (int i = t / 2; i < SIDE / 2; i++) {
+      int q = 2 * i + odd;
+      if (q <= t) continue;
+      real r_q = number(x.chunk.r[q], j), part = E * x.V[t][q];
+      g += r_q * read[i];
+      gk += r_q * part;
+      read[i] += k * part;
       E *= number(x.chunk.decay[q], j);
+      if (i + 1 < SIDE / 2) E *= number(x.chunk.decay[q + 1], j);
     }
-    real kept = E * x.Z[t][j];
-    over += k * kept;
-    *gu += (acc)(r * k * own);
-    if ((size_t)t < count) *gw += (acc)g; /* the others do nothing, but G S is not 0 */
-    r_t = read[t] + u * k * own;
-    k_t = gk + kept + u * r * own;
-    e_t = g;
+    if (odd) gk += E * x.Z[t][j], over += k * (E * x.Z[t][j]);
+    gk += __shfl_xor_sync(0xffffffffu, gk, 1);
+    g += __shfl_xor_sync(0xffffffffu, g, 1);
+    gu += r * k * own;
+    if ((size_t)t < count) gw += g; /* beyond the last token nothing decays, but G S is not 0 */
+    __syncwarp();                   /* both have read r_t and k_t */
+    if (t % 2 == odd) r_t = read[t / 2] + u * k * own;
+    if (!odd) k_t = gk + u * r * own, e_t = g;
   }
+  if (!odd) x.gu[j] += (acc)gu, x.gw[j] += (acc)gw;
 }
 
 template <int N, class Factor>
@@ -129,20 +142,23 @@ template <class Factor, int N> DEVICE void start_back(Backward<Factor, N> &x, co
     x.G[at / N][at % N] = g;
     factor(&x.gradient[at / N][at % N], g);
   }
-  if ((int)threadIdx.x < N) number(x.chunk.u, (int)threadIdx.x) = op.forward.u[head.h * N + threadIdx.x];
+  int j = (int)threadIdx.x;
+  if (j < N) number(x.chunk.u, j) = op.forward.u[head.h * N + (size_t)j], x.gu[j] = x.gw[j] = 0;
   __syncthreads();
 }
 
 /* part [B,2,H,N]: gu and gw of each sequence, or NULL */
-template <class Factor, int N> KERNEL __launch_bounds__(4 * N, N == 64 ? 2 : 4) chunks_back(Wkv6Backward op, acc *part)
+template <class Factor, int N>
+KERNEL __launch_bounds__(4 * N, sizeof(real) == 8 ? 1
+                                : N == 64         ? 2
+                                                  : 4) chunks_back(Wkv6Backward op, acc *part)
 {
   typedef Backward<Factor, N> Shared;
   DYNAMIC_SHARED(Shared, shared);
   Shared &x = *shared;
   const Wkv6 &f = op.forward;
   Head head = head_of(blockIdx.x, f.H);
-  int warp = (int)threadIdx.x / WARP, column = warp * SIDE, key = (int)threadIdx.x - 2 * N;
-  acc gu = 0, gw = 0;
+  int warp = (int)threadIdx.x / WARP, column = warp * SIDE, pair = (int)threadIdx.x - 2 * N;
   start_back(x, op, head);
   NOT_UNROLLED
   for (size_t s = pieces(f.T, SIDE); s-- > 0;) {
@@ -159,16 +175,16 @@ template <class Factor, int N> KERNEL __launch_bounds__(4 * N, N == 64 ? 2 : 4) 
     if (column < N) {
       values_back(x, column);
       fade_columns<Factor, N>(x.G, x.gradient, x.chunk.fade, x.chunk.reads, x.gy, column);
-    } else if (key >= 0 && key < N) key_back(x, key, f.T - from, &gu, &gw);
+    } else key_back(x, pair, f.T - from);
     __syncthreads();
-    give_chunk<N>(op, x, head, from);
-    __syncthreads();
+    give_chunk<N>(op, x, head, from); /* a thread overwrites next only what it gives here */
   }
   for (int at = (int)threadIdx.x; op.gS0 && at < N * N; at += 4 * N)
     op.gS0[head.bh * N * N + (size_t)at] += x.G[at / N][at % N];
-  if (!part || key < 0 || key >= N) return;
-  part[((head.b * 2 + 0) * f.H + head.h) * N + (size_t)key] = gu;
-  part[((head.b * 2 + 1) * f.H + head.h) * N + (size_t)key] = gw;
+  int j = (int)threadIdx.x;
+  if (!part || j >= N) return;
+  part[((head.b * 2 + 0) * f.H + head.h) * N + (size_t)j] = x.gu[j];
+  part[((head.b * 2 + 1) * f.H + head.h) * N + (size_t)j] = x.gw[j];
 }
 
 template <class Factor> static bool launch(const Wkv6Backward *op)

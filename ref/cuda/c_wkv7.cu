@@ -2,7 +2,7 @@
    them up to N = 64; a thread has R rows of E numbers in registers, P lanes a row (c_wkv7.h). The vectors of up to 16
    tokens come through shared memory, the decay as e^w; between them no thread waits for another, but for the sums of S a
    and S r over P lanes. Reads r w k v a b once for each block of rows, writes y, and the state before every segment. */
-#include "c_wkv7.h"
+#include "c_wkv7_chunks.h"
 
 template <int P, int E, int R> KERNEL wkv7_rows(Wkv7 op, RowLaunch l)
 {
@@ -49,6 +49,7 @@ void c_wkv7(const Wkv7 *op)
 {
   size_t N = op->N;
   if (!op->B || !op->H || !N) return;
+  if (wkv7_in_chunks(op->T) && wkv7_chunks(op, products_in)) return;
   WKV7_SIZES(SIZE)
   device_fail("wkv7: a head of %zu: expected 2048 at most", N);
 }

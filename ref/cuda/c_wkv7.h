@@ -136,7 +136,20 @@ DEVICE void rows_step(real (&S)[R][E], real (&sa)[R], const real *keys, const re
   }
 }
 
+/* All that is there is read before anything is written: one wait for memory, not one a token. */
+DEVICE void column_add(real *to, const real (&sum)[WKV_SEGMENT], size_t step, unsigned count)
+{
+  real old[WKV_SEGMENT];
+  UNROLL
+  for (unsigned t = 0; t < WKV_SEGMENT; t++) old[t] = t < count ? to[t * step] : (real)0;
+  UNROLL
+  for (unsigned t = 0; t < WKV_SEGMENT; t++)
+    if (t < count) to[t * step] = old[t] + sum[t];
+}
+
 /* ---- for who launches ---- */
+
+extern "C" size_t wkv7_slab_bytes; /* of kept G, at most, on the way back; less in a test */
 
 typedef struct {
   unsigned threads, rows, blocks; /* of a block; of a block; of a head */

@@ -1,6 +1,7 @@
-/* Products of 16x16 tiles by a warp, in two kinds of arithmetic, which a kernel takes as a parameter: factors are kept
-   as bf16 and multiplied on tensor cores, or as `real` and multiplied in loops. These show that the kernel is right;
-   those are fast. Tiles stand in shared memory, at multiples of 32 bytes; a row there has LONG numbers. Sums are `real`. */
+/* Products of 16x16 tiles by a warp, in two kinds of arithmetic, which a kernel takes as a parameter: factors are
+   kept as bf16 and multiplied on tensor cores, or as `real` and multiplied in loops. These show that the kernel is
+   right; those are fast. Tiles stand in shared memory, at multiples of 32 bytes; a row there has LONG numbers. Sums
+   are `real`. */
 #ifndef AVIARY_CUDA_TILE_PRODUCTS_H
 #define AVIARY_CUDA_TILE_PRODUCTS_H
 

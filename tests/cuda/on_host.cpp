@@ -179,10 +179,11 @@ static bool warp_is_here(unsigned i)
   return true;
 }
 
-static bool release_warps(void)
+/* Of the threads from .. to - 1, whole warps. */
+static bool release_warps(unsigned from, unsigned to)
 {
   bool any = false;
-  for (unsigned i = 0; i < block.count; i++) {
+  for (unsigned i = from; i < to; i++) {
     if (block.fiber[i].where != AT_WARP || !warp_is_here(i)) continue;
     unsigned base = i / LANES * LANES;
     for (unsigned lane = 0; lane < LANES && base + lane < block.count; lane++)
@@ -201,20 +202,40 @@ static bool release_barrier(void)
   return true;
 }
 
+static void run_ready(const unsigned *order, unsigned from, unsigned to)
+{
+  for (unsigned k = from; k < to; k++)
+    if (block.fiber[order[k]].where == READY) go_on(order[k]);
+}
+
+/* Until all are at a barrier or have ended: each warp as far as it goes before the next one begins, or shuffled, all side
+   by side, from shuffle to shuffle. */
+static void run_to_barrier(unsigned *order)
+{
+  bool shuffled = block.order == ORDER_SHUFFLED, backward = block.order == ORDER_BACKWARD;
+  unsigned all = block.count, warps = shuffled ? 1 : (all + LANES - 1) / LANES;
+  for (unsigned w = 0; w < warps; w++) {
+    unsigned warp = backward ? warps - 1 - w : w, from = shuffled ? 0 : warp * LANES;
+    unsigned to = shuffled || from + LANES > all ? all : from + LANES;
+    do {
+      if (shuffled) make_order(order, all);
+      /* backward, `order` has the threads from the last one on */
+      run_ready(order, backward ? all - to : from, backward ? all - from : to);
+    } while (release_warps(from, to));
+  }
+}
+
 static void run_block(void)
 {
   unsigned order[MOST_THREADS];
   make_order(order, block.count);
   for (unsigned i = 0; i < block.count; i++) start(i);
   for (;;) {
-    for (unsigned k = 0; k < block.count; k++)
-      if (block.fiber[order[k]].where == READY) go_on(order[k]);
+    run_to_barrier(order);
     unsigned done = 0;
     for (unsigned i = 0; i < block.count; i++) done += block.fiber[i].where == DONE;
     if (done == block.count) return;
-    bool warps = release_warps();
-    if (!warps && !release_barrier()) complain("threads wait for others that have ended, or are at another barrier");
-    if (block.order == ORDER_SHUFFLED) make_order(order, block.count);
+    if (!release_barrier()) complain("threads wait for others that have ended, or are at another barrier");
   }
 }
 

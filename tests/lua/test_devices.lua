@@ -87,6 +87,17 @@ place(own, tree, module)
 local aviary = program(own)
 local ask = "-e 'print(rwkv.backend(), rwkv.matmul(), rwkv.device())'"
 
+test("the module is found where it is installed", function()
+  local program_of, module_of = "bin/aviary", "cuda.so"
+  if double then program_of, module_of = "libexec/aviary/aviary64", "cuda64.so" end
+  rwkv.mkdir(home .. "/installed/bin")
+  rwkv.mkdir(home .. "/installed/libexec/aviary")
+  check.shell(("cp %s/aviary %s/installed/%s"):format(tree, home, program_of))
+  check.shell(("cp %s %s/installed/libexec/aviary/%s"):format(module, home, module_of))
+  local words = ("AVIARY_HOME=$PWD %s/installed/%s --trust --backend cuda %s"):format(home, program_of, ask)
+  equal((check.shell(words)), "cuda\tfull\t" .. name .. "\n")
+end)
+
 test("a device that cannot be used: the module says why", function()
   for environment, part in pairs { ["ON_HOST_NO_DRIVER=1"] = "there is no driver", ["ON_HOST_DEVICES=0"] = "no CUDA-capable device" } do
     refused(aviary, "--backend cuda --trust -e ''", environment, part, "cuda.so: ")

@@ -7,7 +7,7 @@ local parts = {
   train = { says = "training steps", columns = { "label", "dim", "seq", "batch", "layers", "vocab", "matmul", "tokens_per_s", "step_ms",
     "device_ms", "ops", "launches", "reads", "gflops", "product_gflops", "product_fraction", "held_mb", "parameters" } },
   recurrences = { says = "wkv6 and wkv7, forward and backward", columns = { "label", "form", "batch", "heads", "seq", "head_size",
-    "forward_ms", "both_ms", "held_mb", "output_error", "gradient_error" } },
+    "forward_ms", "both_ms", "ratio", "held_mb", "output_error", "gradient_error" } },
   text = { says = "reading and writing text", columns = { "label", "size", "dtype", "decode_tokens_per_s", "prefill_tokens_per_s",
     "weights_mb", "held_mb", "parameters" } },
   peers = { says = "PyTorch on the same device, in turn", columns = { "label", "dim", "seq", "batch", "vocab", "peer", "setting",
@@ -50,6 +50,7 @@ return function(arguments)
   if not rwkv.device() then common.fail "the CPU computes; expected `aviary --backend cuda bench device`" end
   if o.part ~= "" then
     if not parts[o.part] then common.fail("option --part: expected train, recurrences, text or peers, found '%s'", o.part) end
+    o.peers = (" " .. o.parts .. " "):find(" peers ", 1, true) ~= nil
     return require("rwkv.bench.device." .. o.part)(o)
   end
   for name in o.parts:gmatch "%S+" do
@@ -61,15 +62,19 @@ return function(arguments)
     local name, matmul = run[1], run[2]
     if (" " .. o.parts .. " "):find(" " .. name .. " ", 1, true) and (matmul == "full" or rwkv.precision == "float32") then
       local words = common.program_options { ["--matmul"] = matmul }
-      table.move({ "bench", "device", "--part", name, "--scale", o.scale, "--python", o.python, "--out", o.out }, 1, 9, #words + 1, words)
+      for _, word in ipairs { "bench", "device", "--part", name, "--parts", o.parts, "--scale", o.scale, "--python", o.python,
+        "--out", o.out } do
+        words[#words + 1] = word
+      end
       local line = common.command(table.unpack(words))
       print(("\n%s, products in %s"):format(parts[name].says, matmul))
       io.stdout:flush()
       local out, ok, found = common.run(line)
+      local why = out
       out = ok and out or found
       for text in out:gmatch "[^\n]+" do if text:find "^SKIPPED" then print(text) end end
       if not ok then
-        print(("SKIPPED: %s: it failed; `%s` says why"):format(name, line))
+        print(("SKIPPED: %s: %s"):format(line, why))
         skipped = skipped + 1
       end
       all[name] = all[name] or {}

@@ -1,5 +1,6 @@
 -- --devices 0,1: which devices the workers of an experiment share; worker i has device i of the list, and again from its begin.
 local core = require "rwkv.core"
+local found = require "rwkv.devices"
 
 local devices = {}
 
@@ -26,7 +27,7 @@ function devices.check(text, jobs)
   if not core.device() then fail(text, "the backend %s has none; --backend cuda, before the script, has", core.backend()) end
   if jobs < 2 then fail(text, "workers share devices, and there are none without --jobs; --device, before the script, chooses one") end
   if #list > jobs then fail(text, "--jobs %d leaves %d of them without work", jobs, #list - jobs) end
-  local count = #core.private.devices()
+  local count = #found()
   for _, number in ipairs(list) do
     if number >= count then fail(text, "there is no device %d: there %s %d, counted from 0", number, count == 1 and "is" or "are", count) end
   end

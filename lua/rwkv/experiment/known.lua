@@ -30,7 +30,7 @@ for name in ([[io io.open io.lines io.read io.stdin io.input io.popen io.tmpfile
   rwkv.text.command.exists rwkv.golden.pack.read rwkv.golden.theirs rwkv.golden.rename.rules rwkv.golden.diff.compare
   rwkv.golden.weights_file.describe rwkv.golden.weights_file.of rwkv.experiment.files.read rwkv.digest.file rwkv.digest.single rwkv.tokenizer rwkv.text.vocab.find
   rwkv.time rwkv.tape_bytes rwkv.machine_rates rwkv.terminal_size
-  rwkv.is_terminal rwkv.threads rwkv.backend rwkv.matmul rwkv.device rwkv.progress]]):gmatch "%S+" do
+  rwkv.is_terminal rwkv.threads rwkv.backend rwkv.matmul rwkv.device rwkv.devices rwkv.progress]]):gmatch "%S+" do
   unsteady[name] = true
 end
 

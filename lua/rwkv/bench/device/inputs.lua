@@ -17,24 +17,22 @@ local function make(name, B, H, T, N)
     x.a = normal(B, T, C):l2norm(H)
     x.b = -x.a * normal(B, T, C):sigmoid()
   end
+  for key, t in pairs(x) do x[key] = t:keep() end -- they outlive the steps
   return x
 end
 
 -- The sequence is the same in each of B, so that the host makes few numbers.
 function inputs.repeated(name, sizes)
   local B, H, T, N = table.unpack(sizes)
-  return rwkv.no_grad(function()
-    local one, x = make(name, 1, H, T, N), {}
-    for key, t in pairs(one) do
+  local x = make(name, 1, H, T, N)
+  rwkv.no_grad(function()
+    for key, t in pairs(x) do
       local shape = t:shape()
-      if key == "u" then x[key] = t
-      else
-        shape[1] = B
-        x[key] = rwkv.zeros(shape) + t
-      end
+      shape[1] = key == "u" and shape[1] or B
+      x[key] = (rwkv.zeros(shape) + t):keep()
     end
-    return x
   end)
+  return x
 end
 
 function inputs.run(name, x)
@@ -47,15 +45,16 @@ end
 function inputs.results(name, x, weights)
   for _, t in pairs(x) do t:requires_grad(true) end
   local y, S = inputs.run(name, x)
-  local results = { y = y, S1 = S }
-  ;((y * weights.y):sum() + (S * weights.S1):sum()):backward()
+  local results = { y = y:keep(), S1 = S:keep() }
+  local loss = (y * weights.y):sum() + (S * weights.S1):sum()
+  loss:backward()
   for key, t in pairs(x) do results["g" .. key] = t:grad() end
   return results
 end
 
 function inputs.save(path, name, sizes)
   local B, H, T, N = table.unpack(sizes)
-  local x = rwkv.no_grad(make, name, B, H, T, N)
+  local x = make(name, B, H, T, N)
   local rng = rwkv.rng(2, name)
   local weights = { y = rng:tensor("normal", B, T, H * N), S1 = rng:tensor("normal", B, H, N, N) }
   local list = {}
