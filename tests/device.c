@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+enum { NO_DEVICE = 3 };
+
 typedef struct {
   const char *path;
   bool lists; /* --devices */
@@ -26,7 +28,7 @@ static void open_module(void *arg)
   }
   int count = backend_devices(o->path, text, sizeof text);
   puts(text);
-  exit(count ? 0 : 1);
+  exit(count ? 0 : NO_DEVICE);
 }
 
 static _Noreturn void stop(const char *what, const char *why)

@@ -12,7 +12,7 @@ typedef struct {
 } Device;
 
 /* Reads the arguments, opens the device, and sets cmocka's filter. Ends the program where that is all that is asked for
-   (--devices: prints what there is; status 1 and why, if there is none), and where it cannot be used. */
+   (--devices: prints what there is; status 3 and why, if there is none), and where it cannot be used. */
 Device device_of(int argc, char **argv, const BackendModule *emulated);
 
 #endif

@@ -44,7 +44,10 @@ if [ -n "$modules" ] && ! tool test_cuda 32 --devices >"$logs/devices" 2>&1 && c
 fi
 for n in 32 64; do
   [ -f "$(module $n)" ] || skip "there is no module $(module $n); \`make cuda\` builds it where nvcc is"
-  tool test_cuda $n --devices >"$logs/devices" 2>&1 || skip "$(tail -1 "$logs/devices")"
+  tool test_cuda $n --devices >"$logs/devices" 2>&1
+  status=$?
+  [ $status = 3 ] || grep -q 'cannot open shared object file' "$logs/devices" && skip "$(tail -1 "$logs/devices")"
+  [ $status = 0 ] || { echo "FAILED   $(module $n): $(tail -3 "$logs/devices")"; exit 1; }
 done
 cat "$logs/devices"
 
