@@ -93,7 +93,7 @@ DEVICE void forward_head(const Steps &op, const Forward &q, real *room, size_t b
     size_t row = b * T + t;
     ahead_put(&ahead, f, room, row, h, H);
     if (op.segments && t % WKV_SEGMENT == 0)
-      save_states(f.state, f.states, room, op.segments + (bh * k_segments(T) + t / WKV_SEGMENT) * q.state);
+      save_states(f.state, f.states, room, op.segments + (bh * pieces(T, WKV_SEGMENT) + t / WKV_SEGMENT) * q.state);
     __syncthreads();
     if (t + 1 < T) ahead_fetch(&ahead, row + 1);
     run_token(f, room);

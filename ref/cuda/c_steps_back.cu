@@ -71,7 +71,7 @@ DEVICE void go_back(const Steps &op, const Backward &q, real *room, const real *
 DEVICE void backward_head(const StepsBackward &op, const Backward &q, real *room, size_t b, size_t h)
 {
   const Steps &f = op.forward;
-  size_t bh = b * f.H + h, segments = k_segments(f.T);
+  size_t bh = b * f.H + h, segments = pieces(f.T, WKV_SEGMENT);
   real *states = q.states + blockIdx.x * WKV_SEGMENT * q.state;
   acc *left = q.left + bh * q.lefts;
   load_lasting(q.again, room, h, f.H);

@@ -116,7 +116,8 @@ void c_wkv1(const Wkv1 *op)
 
      gk_u = v_u sum_{t>=u} full_tu g_t - sum_{t>=u} g_t y_t
      gv_u = k_u sum_{t>=u} full_tu g_t
-     gw[d] = sum_{t-u=d} alpha_u beta_t P_tu,  galpha_u = sum_t w[t-u] beta_t P_tu,  gbeta_t = sum_u w[t-u] alpha_u P_tu */
+     gw[d] = sum_{t-u=d} alpha_u beta_t P_tu
+     galpha_u = sum_t w[t-u] beta_t P_tu,  gbeta_t = sum_u w[t-u] alpha_u P_tu */
 
 typedef struct {
   Wkv1Backward op;

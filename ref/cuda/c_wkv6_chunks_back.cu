@@ -177,8 +177,7 @@ KERNEL __launch_bounds__(4 * N, sizeof(real) == 8 ? 1
       fade_columns<Factor, N>(x.G, x.gradient, x.chunk.fade, x.chunk.reads, x.gy, column);
     } else key_back(x, pair, f.T - from);
     __syncthreads();
-    give_chunk<N>(op, x, head, from);
-    __syncthreads();
+    give_chunk<N>(op, x, head, from); /* a thread overwrites next only what it gives here */
   }
   for (int at = (int)threadIdx.x; op.gS0 && at < N * N; at += 4 * N)
     op.gS0[head.bh * N * N + (size_t)at] += x.G[at / N][at % N];

@@ -127,6 +127,7 @@ template <int P, int E, int R> KERNEL wkv7_back_rows(Wkv7Backward op, RowLaunch 
 
 /* ---- sums down columns ---- */
 
+template <int SUMS>
 static __global__ void __launch_bounds__(COLUMNS) wkv7_back_keys(Wkv7Backward op, Slab slab, unsigned column_blocks)
 {
   enum { AHEAD = sizeof(real) == 4 }; /* rows are loaded before they are needed, where there are registers for it */
@@ -157,17 +158,17 @@ static __global__ void __launch_bounds__(COLUMNS) wkv7_back_keys(Wkv7Backward op
       unsigned next = row0 + i + (AHEAD ? AT_ONCE : 0);
       S_next = column_load(S, next, j, N), G_next = column_load(G, next, j, N);
       if (!AHEAD) S_now = S_next, G_now = G_next;
-      column_back(sum, S_now, G_now, keys, rows[i / AT_ONCE], threadIdx.x);
+      column_back<SUMS>(sum, S_now, G_now, keys, rows[i / AT_ONCE], threadIdx.x);
     }
   }
   if (j >= N) return;
   UNROLL
   for (int t = 0; t < WKV_SEGMENT; t++) sum[KEY_DECAY][t] *= keys[KEY_DECAY][t][threadIdx.x];
-  if (op.gr && op.gy) column_add(op.gr + at + j, sum[KEY_R], step, count);
-  if (op.gw) column_add(op.gw + at + j, sum[KEY_DECAY], step, count);
-  if (op.gk) column_add(op.gk + at + j, sum[KEY_K], step, count);
-  if (op.gb) column_add(op.gb + at + j, sum[KEY_B], step, count);
-  if (op.ga) column_add(op.ga + at + j, sum[KEY_A], step, count);
+  if (SUMS >> KEY_R & 1 && op.gr && op.gy) column_add(op.gr + at + j, sum[KEY_R], step, count);
+  if (SUMS >> KEY_DECAY & 1 && op.gw) column_add(op.gw + at + j, sum[KEY_DECAY], step, count);
+  if (SUMS >> KEY_K & 1 && op.gk) column_add(op.gk + at + j, sum[KEY_K], step, count);
+  if (SUMS >> KEY_B & 1 && op.gb) column_add(op.gb + at + j, sum[KEY_B], step, count);
+  if (SUMS >> KEY_A & 1 && op.ga) column_add(op.ga + at + j, sum[KEY_A], step, count);
 }
 
 /* ---- launching ---- */
@@ -180,7 +181,12 @@ template <int P, int E, int R> static void back(const Wkv7Backward *op, const Sl
   dim3 rows(heads * l.blocks, (unsigned)slab->count), columns(heads * column_blocks, (unsigned)slab->count);
   LAUNCH((wkv7_again<P, E, R>), rows, l.threads, l.bytes, *f, l, *slab);
   LAUNCH((wkv7_back_rows<P, E, R>), heads * l.blocks, l.threads, l.bytes, *op, l, *slab);
-  LAUNCH(wkv7_back_keys, columns, COLUMNS, 0, *op, *slab, column_blocks);
+#ifdef AVIARY_DOUBLE
+  LAUNCH(wkv7_back_keys<SUMS_OF_S>, columns, COLUMNS, 0, *op, *slab, column_blocks);
+  LAUNCH(wkv7_back_keys<SUMS_OF_G>, columns, COLUMNS, 0, *op, *slab, column_blocks);
+#else
+  LAUNCH(wkv7_back_keys<SUMS_OF_S | SUMS_OF_G>, columns, COLUMNS, 0, *op, *slab, column_blocks);
+#endif
 }
 
 #define SIZE(most, P, E, R) \

@@ -24,7 +24,11 @@ DEVICE RowNumbers column_load(const real *from, unsigned i, unsigned j, unsigned
 typedef real KeyNumbers[KEYS][WKV_SEGMENT][COLUMNS];
 typedef RowNumbers RowVectors[ROWS][WKV_SEGMENT]; /* of AT_ONCE rows */
 
+/* Which sums a kernel makes, a bit for each. In float64 there are not registers for all at once: it runs twice. */
+enum { SUMS_OF_S = 1 << KEY_R | 1 << KEY_DECAY | 1 << KEY_A, SUMS_OF_G = 1 << KEY_K | 1 << KEY_B };
+
 /* Rows i.. of a column: its states from the first one, then back with its G. sum: of r, w, k, a, b. */
+template <int SUMS>
 DEVICE void column_back(real (&sum)[KEYS][WKV_SEGMENT], const RowNumbers &S, const RowNumbers &G,
                         const KeyNumbers &keys, const RowVectors &rows, unsigned j)
 {
@@ -39,7 +43,7 @@ DEVICE void column_back(real (&sum)[KEYS][WKV_SEGMENT], const RowNumbers &S, con
     UNROLL
     for (int n = 0; n < AT_ONCE; n++) {
       now.x[n] = now.x[n] * w + sa.x[n] * b + v.x[n] * k;
-      sum[KEY_R][t] += gy.x[n] * now.x[n];
+      if (SUMS >> KEY_R & 1) sum[KEY_R][t] += gy.x[n] * now.x[n];
     }
   }
   __syncwarp(); /* from here on vectors are read once more: kept, they would take more registers than there are */
@@ -53,10 +57,10 @@ DEVICE void column_back(real (&sum)[KEYS][WKV_SEGMENT], const RowNumbers &S, con
     UNROLL
     for (int n = 0; n < AT_ONCE; n++) {
       g.x[n] += gy.x[n] * r;
-      sum[KEY_DECAY][t] += g.x[n] * s[t].x[n];
-      sum[KEY_K][t] += g.x[n] * v.x[n];
-      sum[KEY_B][t] += g.x[n] * sa.x[n];
-      sum[KEY_A][t] += gsa.x[n] * s[t].x[n];
+      if (SUMS >> KEY_DECAY & 1) sum[KEY_DECAY][t] += g.x[n] * s[t].x[n];
+      if (SUMS >> KEY_K & 1) sum[KEY_K][t] += g.x[n] * v.x[n];
+      if (SUMS >> KEY_B & 1) sum[KEY_B][t] += g.x[n] * sa.x[n];
+      if (SUMS >> KEY_A & 1) sum[KEY_A][t] += gsa.x[n] * s[t].x[n];
       g.x[n] = g.x[n] * w + gsa.x[n] * a;
     }
   }

@@ -26,6 +26,7 @@ typedef enum {
 } Over;
 
 enum { NO_VALUE = -1, FLOW_VALUES = 640, FLOW_CODES = 512, FLOW_OUTPUTS = 64 };
+enum { FLOW_NARROW = 8 }; /* numbers that a thread sums alone */
 enum { OF_A, OF_B, OF_C, PLUS, OPERANDS };
 
 /* A value as something else sees it: number i, j is at i row + j col. So it is repeated, or turned, without a copy. */

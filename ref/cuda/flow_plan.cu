@@ -6,9 +6,12 @@
 
 /* ---- stages ---- */
 
-/* Number n of a result is its thread n's, modulo the threads, but for sums along rows, which are a warp's, and sums down
-   columns, which begin at another thread. */
-static bool by_thread(const Code *c) { return c->over == OVER_NOTHING || c->over == OVER_BOTH; }
+/* Number n of a result is its thread n's, modulo the threads, but for sums along wide rows, which are a warp's, and sums
+   down columns, which begin at another thread. */
+static bool by_thread(const Code *c)
+{
+  return c->over == OVER_NOTHING || c->over == OVER_BOTH || (c->over == OVER_COLS && c->cols <= FLOW_NARROW);
+}
 
 /* What is given was there before the first barrier. */
 static bool is_given(const Flow *f, int value) { return f->value[value].maker == NO_VALUE; }
@@ -21,7 +24,8 @@ bool flow_reads_own(const Flow *f, const Code *c, int k)
   if (is_given(f, v.value)) return c->over == OVER_NOTHING;
   const Code *made = &f->code[f->value[v.value].maker];
   if (c->over == OVER_NOTHING) return by_thread(made);
-  return k == PLUS && (c->over == OVER_COLS ? made->over == OVER_COLS : c->over == OVER_BOTH && by_thread(made));
+  if (k != PLUS || c->over == OVER_ROWS) return false;
+  return by_thread(c) ? by_thread(made) : made->over == OVER_COLS && !by_thread(made);
 }
 
 static int stages_after(const Flow *f, const Code *c, int k) { return flow_reads_own(f, c, k) ? 0 : 1; }
@@ -64,7 +68,7 @@ static void sort_by_stage(Flow *f)
 
 static void set_threads(Flow *f)
 {
-  enum { MOST = 512 };
+  enum { MOST = 256 };
   unsigned most = 1, next = 0;
   for (int r = 0; r < f->runs; r++) {
     const Code *c = &f->code[f->order[r]];

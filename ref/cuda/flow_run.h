@@ -84,14 +84,24 @@ template <int TERM> DEVICE void each_number(const Step &q, real *room)
   }
 }
 
-/* A warp has every row that its own index is a part of, modulo the warps; its lanes share the columns. */
+template <int TERM> DEVICE real sum_row(const Step &q, const real *room, unsigned i, unsigned from, unsigned step)
+{
+  real sum = 0;
+  for (unsigned j = from; j < q.cols; j += step) sum += term<TERM>(q, room, i, j);
+  return sum;
+}
+
+/* A warp has every row that its own index is a part of, modulo the warps; its lanes share the columns. A narrow row is a
+   thread's. */
 template <int TERM> DEVICE void sum_rows(const Step &q, real *room)
 {
   unsigned lane = threadIdx.x % WARP, warps = blockDim.x / WARP;
+  if (q.cols <= FLOW_NARROW) {
+    for (unsigned i = threadIdx.x; i < q.rows; i += blockDim.x) put(q, room, i, 0, i, sum_row<TERM>(q, room, i, 0, 1));
+    return;
+  }
   for (unsigned i = threadIdx.x / WARP; i < q.rows; i += warps) {
-    real sum = 0;
-    for (unsigned j = lane; j < q.cols; j += WARP) sum += term<TERM>(q, room, i, j);
-    sum = warp_sum(sum);
+    real sum = warp_sum(sum_row<TERM>(q, room, i, lane, WARP));
     if (!lane) put(q, room, i, 0, i, sum);
   }
 }
@@ -112,13 +122,14 @@ template <int TERM> DEVICE void sum_columns(const Step &q, real *room)
   }
 }
 
-/* The first warp has all. */
+/* The first warp has all, or the first thread if they are few. */
 template <int TERM> DEVICE void sum_all(const Step &q, real *room)
 {
-  if (threadIdx.x >= WARP) return;
+  unsigned all = q.rows * q.cols, share = all <= FLOW_NARROW ? 1 : WARP;
+  if (threadIdx.x >= share) return;
   real sum = 0;
-  for (unsigned n = threadIdx.x; n < q.rows * q.cols; n += WARP) sum += term<TERM>(q, room, n / q.cols, n % q.cols);
-  sum = warp_sum(sum);
+  for (unsigned n = threadIdx.x; n < all; n += share) sum += term<TERM>(q, room, n / q.cols, n % q.cols);
+  if (share == WARP) sum = warp_sum(sum);
   if (!threadIdx.x) put(q, room, 0, 0, 0, sum);
 }
 
