@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+enum { NO_DEVICE = 3 };
+
 typedef struct {
   const char *path;
   bool lists; /* --devices */
@@ -26,7 +28,7 @@ static void open_module(void *arg)
   }
   int count = backend_devices(o->path, text, sizeof text);
   puts(text);
-  exit(count ? 0 : 1);
+  exit(count ? 0 : NO_DEVICE);
 }
 
 static _Noreturn void stop(const char *what, const char *why)
@@ -41,8 +43,10 @@ Device device_of(int argc, char **argv, const BackendModule *emulated)
   for (int i = 1; i < argc; i++) {
     if (strcmp(argv[i], "--module") == 0 && i + 1 < argc) o.path = argv[++i];
     else if (strcmp(argv[i], "--small") == 0) o.device.small = true;
+    else if (strcmp(argv[i], "--large") == 0) o.device.large = true;
     else if (strcmp(argv[i], "--devices") == 0) o.lists = true;
-    else if (argv[i][0] == '-') stop("expected [--module FILE] [--small] [--devices] [FILTER], found ", argv[i]);
+    else if (argv[i][0] == '-')
+      stop("expected [--module FILE] [--small] [--large] [--devices] [FILTER], found ", argv[i]);
     else cmocka_set_test_filter(argv[i]); /* 'cuda wkv7*' */
   }
   o.device.is_real = o.path != NULL;

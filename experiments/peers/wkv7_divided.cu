@@ -65,9 +65,16 @@ __global__ void __launch_bounds__(N)
     for (int j = 0; j < N; j++) {
       gr += S[j] * gy[j];
       S[j] = (S[j] - v[j] * k[i] - sa[j] * b[i]) * once;
-      column[j] += gy[j] * r[i], row[j] += gy[i] * r[j];
-      gw += column[j] * S[j], gk += column[j] * v[j], gbb += column[j] * sa[j];
+    }
+#pragma unroll
+    for (int j = 0; j < N; j++) {
+      row[j] += gy[i] * r[j];
       gv += row[j] * k[j], along_b += row[j] * b[j];
+    }
+#pragma unroll
+    for (int j = 0; j < N; j++) {
+      column[j] += gy[j] * r[i];
+      gw += column[j] * S[j], gk += column[j] * v[j], gbb += column[j] * sa[j];
     }
     gb[i] = along_b;
     __syncthreads();

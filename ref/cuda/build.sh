@@ -35,6 +35,7 @@ for n in '' 64; do
     set -- "$@" "$work/$f$n.o"
   done
   for f in "$from"/cuda/*.cu; do set -- "$@" "$work/$(basename "$f" .cu)${n:+.64}.o"; done
-  "$nvcc" -shared "$@" -lcublas -Xlinker -zdefs -Xlinker "-rpath=$cuda/lib64" -o "$to/cuda$n.so.new" && mv "$to/cuda$n.so.new" "$to/cuda$n.so" || exit 1
+  "$nvcc" -shared "$@" -lcublas -Xlinker -zdefs -Xlinker "-rpath=$cuda/lib64" -o "$to/cuda$n.so.new" &&
+    mv "$to/cuda$n.so.new" "$to/cuda$n.so" || exit 1
 done
 echo "the modules: $to/cuda.so, $to/cuda64.so"

@@ -1,7 +1,6 @@
 -- PyTorch on the same device, with the straightforward model of experiments/peers: as it is written, compiled, and with the
 -- kernels of fla where that is installed. All become ready side by side, which takes torch.compile its time, and then take
 -- turns within each round; the ratio is the median over rounds of the ratio within a round.
-local rwkv = require "rwkv"
 local common = require "rwkv.bench.common"
 local median = require "rwkv.statistics".median
 local peer = require "rwkv.bench.peer"
