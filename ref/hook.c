@@ -78,14 +78,10 @@ static const char *title(const Hook *h, int layer)
   return text;
 }
 
-static void out_of_range(const HookCall *c, const Tensor *t, size_t at, double x)
+static const char *title_of(const void *call)
 {
-  const Slot *s = &hook_slots[c->hook->slot];
-  char range[60] = "a finite number";
-  if (isfinite(s->low)) snprintf(range, sizeof range, "%g to %g", s->low, s->high);
-  else if (isfinite(s->high)) snprintf(range, sizeof range, "at most %g", s->high);
-  rwkv_fail("%s: returned %g at %s, expected %s", title(c->hook, c->ps->layer), x, shape_place(t->axes, t->shape, at),
-            range);
+  const HookCall *c = call;
+  return title(c->hook, c->ps->layer);
 }
 
 static void check(const HookCall *c, const Tensor *t)
@@ -100,15 +96,7 @@ static void check(const HookCall *c, const Tensor *t)
   if (!fits)
     rwkv_fail("%s: returned %s, expected %s%s%s", title(c->hook, ps->layer), tensor_shape(t), shape_text(3, full),
               s->constant ? " or " : "", s->constant ? shape_text(1, full + 2) : "");
-  real part[256];
-  for (size_t from = 0; from < t->n; from += COUNT(part)) {
-    size_t count = t->n - from < COUNT(part) ? t->n - from : COUNT(part);
-    tensor_read(t, from, count, part);
-    for (size_t i = 0; i < count; i++) {
-      double x = (double)part[i];
-      if (!(isfinite(x) && x >= s->low && x <= s->high)) out_of_range(c, t, from + i, x);
-    }
-  }
+  bounds_check(ps->tp->checks, t, s->low, s->high, title_of, c);
 }
 
 /* [] -> [width]: a recurrence wants every channel written out */

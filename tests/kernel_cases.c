@@ -82,6 +82,13 @@ static void set_steps(void *arg, int way)
   op->program = way == BENCH ? step_program(STEPS_V7, 64) : step_program(steps_ways[way].program, steps_ways[way].N);
 }
 
+static void set_bounds(void *arg, int way) /* finite ones; in a range, on one side or both */
+{
+  Bounds *op = arg;
+  op->low = way == 1 ? -1 : -(acc)INFINITY;
+  op->high = way == 1 || way == 2 ? 1 : (acc)INFINITY;
+}
+
 /* ---- numbers ---- */
 
 static real *numbers(Call *c, const char *name) { return call_operand(c, name)->data; }
@@ -270,6 +277,12 @@ static void steps_values(Call *c)
   }
 }
 
+/* Few are outside: the first one of them may be anywhere, or nowhere. */
+static void bounds_values(Call *c)
+{
+  if (!is_extreme(c)) scale(c, "x", 0.25);
+}
+
 /* ---- the table ---- */
 
 static const Adamw adamw = {
@@ -353,6 +366,8 @@ const KernelCase kernel_cases[OP_COUNT] = {
     [OP_cross_entropy_backward] = {.ways = 2, .set = set_cross_entropy_backward},
     [OP_argmax] = {SIZES(Argmax, rows, sheets), .ways = 2, .values = largest_values, .wide = 1e3, .shape = "[512,256]",
                    .bench = {512, 256}},
+    [OP_bounds] = {SIZES(Bounds, n, long_lengths), .ways = 3, .set = set_bounds, .values = bounds_values, .wide = 1e6,
+                   .shape = "262144", .bench = {262144}},
     [OP_adamw] = {SIZES(Adamw, n, long_lengths), .start = &adamw, .values = adamw_values, .wide = 1e3,
                   .shape = "262144", .bench = {262144}},
     [OP_sum_squares] = {SIZES(SumSquares, n, long_lengths), .wide = 1e6, .shape = "262144", .bench = {262144}},

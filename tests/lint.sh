@@ -23,7 +23,7 @@ grep -nE '(^|[^_[:alnum:]])(exp|exp2|expm1|log|log2|log1p|tanh|pow)[fl]?\(' ref/
   grep -vE '^[^:]*:[0-9]*:(/\*| ?\*| *//)|/\*.*(exp|log|tanh)\(' && breach 'a function of the C library in place of elementary.h (above)'
 
 # A file includes only what stands before it:
-#   num elementary packed err memory arena share rng nearest < tensor.h < kernels < table of ops < backend < fast, cuda < tensor.c expect <
+#   num elementary packed err memory arena share rng nearest < tensor.h < kernels < table of ops < backend < fast, cuda < tensor.c bounds expect <
 #   tape (t_*, node) optim < io < text < dims where init orthogonal spec <
 #   pass hook < versions variants < model < golden
 layer() {
@@ -32,16 +32,10 @@ layer() {
       */engine/arena.[ch] | */engine/share.[ch] | */engine/rng.[ch] | */engine/nearest.[ch]) echo 1 ;;
     */engine/tensor.h) echo 2 ;;
     */engine/kernels.h | */engine/k_*.[ch] | ref/wkv*.c) echo 3 ;;
-<<<<<<< HEAD
-    */engine/op_table.h | */engine/ops.[ch]) echo 4 ;;
+    */engine/op_table.h | */engine/ops.[ch] | */engine/host_copy.[ch]) echo 4 ;;
     */engine/backend.[ch] | */engine/backend_module.c | */engine/backend_layout.c) echo 5 ;;
     */fast/* | */cuda/*) echo 6 ;;
-=======
-    */engine/op_table.h | */engine/ops.[ch] | */engine/host_copy.[ch]) echo 4 ;;
-    */engine/backend.[ch] | */engine/backend_module.c) echo 5 ;;
-    */fast/*) echo 6 ;;
->>>>>>> 38dc1294b4fb8905789837492506d85f420d5a62
-    */engine/tensor.c | */engine/expect.[ch]) echo 7 ;;
+    */engine/tensor.c | */engine/bounds.[ch] | */engine/expect.[ch]) echo 7 ;;
     */engine/tape.[ch] | */engine/node.h | */engine/t_*.c | */engine/optim.[ch]) echo 8 ;;
     */io/*) echo 9 ;;
     */text/*) echo 10 ;;
@@ -82,7 +76,7 @@ nm -A -P -g $(cut -d ' ' -f 2 $BUILD/lint_layers.txt) | awk '
 [ -s $BUILD/lint.txt ] && { cat $BUILD/lint.txt; breach 'a call goes against the order of layers (above)'; }
 
 # A name that other files see says by its prefix where it is at home.
-prefixes='m|nearest|packed|storage|arena|memory|rng|rwkv|shape|tensor|expect|k|op|host|backend|f|fast|machine|pool|shadow|t|tape|node|opt|
+prefixes='m|nearest|packed|storage|arena|memory|rng|rwkv|shape|tensor|bounds|expect|k|op|host|backend|f|fast|machine|pool|shadow|t|tape|node|opt|
   file|format|mapping|archive|convert|compare|npy|pickle|torch|names|writer|output|regular|
   buffer|table|trie|double_array|ids|vocabulary|literal|utf8|nfc|words|bpe|world|chars|tokenizer|sampler|
   dims|has|init|hook|trace|mixes|global|block|channel|v[1-7]|version|

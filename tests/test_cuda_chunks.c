@@ -1,6 +1,7 @@
-/* wkv7 by chunks of tokens against the reference and the plain kernels of the device. Multiplied in loops it is as exact as
-   these; with factors in bf16, of which each is off by up to 2^-9, sums of many products are off by about as much, and the
-   triangular system passes it on. Extreme decays, nothing to forget and all to forget, must be as good as any. */
+/* wkv7 by chunks of tokens against the reference and the plain kernels of the device. Multiplied in loops it is as
+   exact as these; with factors in bf16, of which each is off by up to 2^-9, sums of many products are off by about as
+   much, and the triangular system passes it on. Extreme decays, nothing to forget and all to forget, must be as good
+   as any. */
 #include "cuda/on_host_backend.h"
 #include "engine/kernels.h"
 #include "engine/rng.h"

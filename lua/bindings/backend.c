@@ -44,23 +44,6 @@ static int device(lua_State *L) /* device() -> the name of what computes, or nil
   return 1;
 }
 
-/* backend_counts() -> what a device has done so far, or nil: the CPU keeps no count; backend_counts(timed): from here on it
-   waits for every op, and adds up the seconds that the device takes for it, or no more */
-static int backend_counts(lua_State *L)
-{
-  BackendCounts *c = backend_now()->counts;
-  if (!c) return 0;
-  if (!lua_isnoneornil(L, 1)) c->timed = lua_toboolean(L, 1);
-  lua_createtable(L, 0, 6);
-  lua_pushinteger(L, (lua_Integer)c->ops), lua_setfield(L, -2, "ops");
-  lua_pushinteger(L, (lua_Integer)c->launches), lua_setfield(L, -2, "launches");
-  lua_pushinteger(L, (lua_Integer)c->reads), lua_setfield(L, -2, "reads");
-  lua_pushinteger(L, (lua_Integer)c->bytes), lua_setfield(L, -2, "bytes");
-  lua_pushinteger(L, (lua_Integer)c->most_bytes), lua_setfield(L, -2, "most_bytes");
-  lua_pushnumber(L, c->seconds), lua_setfield(L, -2, "seconds");
-  return 1;
-}
-
 /* ---- modules ---- */
 
 static const char *path_of_cuda(void)
@@ -123,6 +106,28 @@ static int machine_rates(lua_State *L)
   lua_createtable(L, 0, 2);
   if (what != 2) lua_pushnumber(L, machine_read_bandwidth(n)), lua_setfield(L, -2, "read_bandwidth");
   if (what != 1) lua_pushnumber(L, machine_gemm_rate(n)), lua_setfield(L, -2, "gemm");
+  return 1;
+}
+
+static void set_count(lua_State *L, const char *name, size_t n)
+{
+  lua_pushinteger(L, (lua_Integer)n);
+  lua_setfield(L, -2, name);
+}
+
+/* backend_counts() -> {ops, launches, reads, bytes, most_bytes, seconds}: what its device has done since the program began,
+   and the memory that is taken and was at most; nil if the backend has none. backend_counts(true): from now on it waits for
+   every op, and adds up the time that the device takes for them in `seconds`; false: no more. */
+static int backend_counts(lua_State *L)
+{
+  BackendCounts *c = backend_now()->counts;
+  if (!lua_isnoneornil(L, 1)) luaL_checktype(L, 1, LUA_TBOOLEAN);
+  if (!c) return 0;
+  if (lua_isboolean(L, 1)) c->timed = lua_toboolean(L, 1);
+  lua_createtable(L, 0, 6);
+  set_count(L, "ops", c->ops), set_count(L, "launches", c->launches), set_count(L, "reads", c->reads);
+  set_count(L, "bytes", c->bytes), set_count(L, "most_bytes", c->most_bytes);
+  lua_pushnumber(L, c->seconds), lua_setfield(L, -2, "seconds");
   return 1;
 }
 

@@ -4,11 +4,6 @@
 #include "reduce.h"
 #include "walk.h"
 
-void c_clear(const Clear *op)
-{
-  if (op->n) device_check(cudaMemsetAsync(op->x, 0, op->n * sizeof(real), device_stream), "clear");
-}
-
 /* ---- y = f(x); gx += g df(x, y): a kernel for each function ---- */
 
 template <UnaryKind kind> struct UnaryValue {

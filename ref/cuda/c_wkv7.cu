@@ -1,7 +1,8 @@
-/* The recurrence of RWKV-7, forward (ref/wkv7.c has the formulas). A block has rows of one head of one sequence, all of
-   them up to N = 64; a thread has R rows of E numbers in registers, P lanes a row (c_wkv7.h). The vectors of up to 16
-   tokens come through shared memory, the decay as e^w; between them no thread waits for another, but for the sums of S a
-   and S r over P lanes. Reads r w k v a b once for each block of rows, writes y, and the state before every segment. */
+/* The recurrence of RWKV-7, forward (ref/wkv7.c has the formulas). A block has rows of one head of one sequence, all
+   of them up to N = 64; a thread has R rows of E numbers in registers, P lanes a row (c_wkv7.h). The vectors of up to
+   16 tokens come through shared memory, the decay as e^w; between them no thread waits for another, but for the sums
+   of S a and S r over P lanes. Reads r w k v a b once for each block of rows, writes y, and the state before every
+   segment. */
 #include "c_wkv7_chunks.h"
 
 template <int P, int E, int R> KERNEL wkv7_rows(Wkv7 op, RowLaunch l)

@@ -1,6 +1,6 @@
-/* What the kernels of wkv7 share that give a thread rows of the state: R rows, of each E numbers; P lanes of a warp have
-   the rows together. A row needs no other: S_t[i,:] = S_{t-1}[i,:] diag(e^w) + (S_{t-1} a)_i b' + v_i k', and of its
-   gradient the same is true. So the rows of a head may be on several blocks, and between tokens nobody waits. */
+/* What the kernels of wkv7 share that give a thread rows of the state: R rows, of each E numbers; P lanes of a warp
+   have the rows together. A row needs no other: S_t[i,:] = S_{t-1}[i,:] diag(e^w) + (S_{t-1} a)_i b' + v_i k', and of
+   its gradient the same is true. So the rows of a head may be on several blocks, and between tokens nobody waits. */
 #ifndef AVIARY_CUDA_WKV7_H
 #define AVIARY_CUDA_WKV7_H
 

@@ -1,18 +1,18 @@
-/* The recurrence of RWKV-7, backward. G_t is the gradient by S_t, the read-out of token t included. Three kernels, one
-   after the other for each slab of segments, from the last one on:
+/* The recurrence of RWKV-7, backward. G_t is the gradient by S_t, the read-out of token t included. Three kernels,
+   one after the other for each slab of segments, from the last one on:
 
-     wkv7_again     the states of every segment once more, from the one that was kept: S a of every token. As the forward
-                    kernel, but segments side by side: T / 16 times as many blocks.
+     wkv7_again     the states of every segment once more, from the one that was kept: S a of every token. As the
+                    forward kernel, but segments side by side: T / 16 times as many blocks.
      wkv7_back_rows G, token by token from the last one: G_{t-1} = G_t diag(e^w) + (G_t b) a', and gv = G_t k. A thread
                     has rows of G, as c_wkv7.h says. Keeps G after every segment, and G b of every token.
      wkv7_back_keys the sums down the columns, segments side by side, a thread a column j. Given S a and G b, a number
-                    (i,j) of S and G needs no other: for 4 rows at a time (1 in float64) the thread makes the 16 states of
-                    the segment anew, in registers, goes back through them with G, and adds to its 5 x 16 sums
+                    (i,j) of S and G needs no other: for 4 rows at a time (1 in float64) the thread makes the 16 states
+                    of the segment anew, in registers, goes back through them with G, and adds to its 5 x 16 sums
                       gr = S_t' gy, gw = e^w sum(G_t S_{t-1}), gk = G_t' v, gb = G_t' (S a), ga = S_{t-1}' (G b).
 
    No state is divided by a decay. A slab is as large as 256 MB of kept G allow. At B 8, H 64, T 4096, N 64 in float32
-   there are 4 + 5 + 11 multiply-adds for each of 8.6e9 numbers of states, and 2.1 GB of states and of G are read or written
-   four times. */
+   there are 4 + 5 + 11 multiply-adds for each of 8.6e9 numbers of states, and 2.1 GB of states and of G are read or
+   written four times. */
 #include "c_wkv7_chunks.h"
 #include "c_wkv7_columns.h"
 

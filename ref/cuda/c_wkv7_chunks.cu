@@ -1,6 +1,6 @@
-/* The chunked wkv7, forward: c_wkv7_chunks.h has the formulas. The state stays in shared memory, as `real` and as factors.
-   Reads r w k v a b once, writes y, and the state before every chunk. A chunk at N = 64 takes 76 products of tiles, and for
-   256 N pairs of numbers of tokens 8 multiplications. */
+/* The chunked wkv7, forward: c_wkv7_chunks.h has the formulas. The state stays in shared memory, as `real` and as
+   factors. Reads r w k v a b once, writes y, and the state before every chunk. A chunk at N = 64 takes 76 products of
+   tiles, and for 256 N pairs of numbers of tokens 8 multiplications. */
 #include "c_wkv7_chunks.h"
 
 template <class Factor, int N> struct Forward {

@@ -1,6 +1,6 @@
-/* What both ways of the chunked wkv7 share. A chunk is a segment of 16 tokens t, before which the state is S. With E(s,t)
-   = e^{w_{s+1}} .. e^{w_t}, a product of decays for each key, and E(t) that of all since the chunk began, the rows of
-   tokens are
+/* What both ways of the chunked wkv7 share. A chunk is a segment of 16 tokens t, before which the state is S. With
+   E(s,t) = e^{w_{s+1}} .. e^{w_t}, a product of decays for each key, and E(t) that of all since the chunk began, the
+   rows of tokens are
 
      A_t = a_t E(t-1)    R_t = r_t E(t)    B_s = b_s E(s,15)    K_s = k_s E(s,15)
      AB_ts = sum_j a_t E(s,t-1) b_s, AK with k_s, for s < t     RB_ts = sum_j r_t E(s,t) b_s, RK with k_s, for s <= t
@@ -9,10 +9,11 @@
 
      U = A S' + AB U + AK V, a triangular system     y = R S' + RB U + RK V     S <- S diag(E(15)) + U' B + V' K
 
-   No E is ever divided by another: they are multiplied up, so that any decay will do, e^-inf too. The four matrices of
-   pairs are made number by number and U row by row, all else are products of tiles. Tokens beyond the last have a = b = k
-   = r = v = 0 and a decay of 1. Unlike in the plain kernels, a NaN also reaches tokens of its chunk before it: 0 NaN is
-   NaN. A block has a head of a sequence and 2 N threads; a warp has 16 rows i of the state, so 16 columns of U, V, y. */
+   No E is ever divided by another: they are multiplied up, so that any decay will do, e^-inf too. The four matrices
+   of pairs are made number by number and U row by row, all else are products of tiles. Tokens beyond the last have a
+   = b = k = r = v = 0 and a decay of 1. Unlike in the plain kernels, a NaN also reaches tokens of its chunk before
+   it: 0 NaN is NaN. A block has a head of a sequence and 2 N threads; a warp has 16 rows i of the state, so 16
+   columns of U, V, y. */
 #ifndef AVIARY_CUDA_WKV7_CHUNKS_H
 #define AVIARY_CUDA_WKV7_CHUNKS_H
 

@@ -1,16 +1,17 @@
-/* The chunked wkv7, backward, from the last chunk on; c_wkv7_chunks.h has the forward formulas. With G the gradient by the
-   state after the chunk, and g before a name for its gradient:
+/* The chunked wkv7, backward, from the last chunk on; c_wkv7_chunks.h has the forward formulas. With G the gradient
+   by the state after the chunk, and g before a name for its gradient:
 
      gU = RB' gy + B G'    X = gU + AB' X, row by row from the last: the gradient by the S_{t-1} a_t
      gV = RK' gy + K G' + AK' X
      gAB = X U'   gAK = X V'   gRB = gy U'   gRK = gy V'     gA = X S   gR = gy S   gB = U G   gK = V G
      G <- G diag(E(15)) + X' A + gy' R
 
-   From these a thread has a key j: what r, w, k, a, b get of every pair of tokens s, t, each once with its E(s,t). The
-   gradient by w_u is the sum of all terms whose decay it is in, s < u <= t: they are added up, never subtracted.
+   From these a thread has a key j: what r, w, k, a, b get of every pair of tokens s, t, each once with its E(s,t).
+   The gradient by w_u is the sum of all terms whose decay it is in, s < u <= t: they are added up, never subtracted.
 
-   The state before the chunk is the one that was kept. Reads r w k v a b, gy and the states once, and all gradients once.
-   A chunk at N = 64 takes 188 products of tiles, and for 256 N pairs of numbers of tokens 25 multiplications. */
+   The state before the chunk is the one that was kept. Reads r w k v a b, gy and the states once, and all gradients
+   once. A chunk at N = 64 takes 188 products of tiles, and for 256 N pairs of numbers of tokens 25 multiplications.
+   */
 #include "c_wkv7_chunks.h"
 
 template <class Factor, int N> struct Backward {
@@ -90,9 +91,9 @@ struct Pair {
   real E, b, k, gb, gk, gw; /* E(s,t) of token s up to the one that is at hand */
 };
 
-/* All terms of a reader x, a or r, at one token: `old` x of the state before the chunk, and those of tokens s up to `last`,
-   whose gradients by RB and RK, or AB and AK, are gb and gk. Returns what x gets of the tokens. In w_s is what stands
-   before s. */
+/* All terms of a reader x, a or r, at one token: `old` x of the state before the chunk, and those of tokens s up to
+   `last`, whose gradients by RB and RK, or AB and AK, are gb and gk. Returns what x gets of the tokens. In w_s is
+   what stands before s. */
 DEVICE real read_back(Pair (&pair)[SIDE], real x, real old, const real *gb, const real *gk, int last)
 {
   real sum = 0, before = old * x;

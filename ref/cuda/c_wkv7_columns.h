@@ -1,5 +1,5 @@
-/* The sums of wkv7's backward pass down the columns of S and G, over one segment: who has a column, and what happens to 4
-   rows of it (1 in float64). c_wkv7_back.cu says what for. */
+/* The sums of wkv7's backward pass down the columns of S and G, over one segment: who has a column, and what happens
+   to 4 rows of it (1 in float64). c_wkv7_back.cu says what for. */
 #ifndef AVIARY_CUDA_WKV7_COLUMNS_H
 #define AVIARY_CUDA_WKV7_COLUMNS_H
 

@@ -30,6 +30,9 @@ static void run_timed(OpId id, const void *op)
 
 static void run(OpId id, const void *op)
 {
+  static OpId last;
+  if (id != last) device_now();
+  last = id;
   device_begin();
   device_counts.ops++;
   if (device_counts.timed) run_timed(id, op);

@@ -94,6 +94,23 @@ void *device_copy(const void *host, size_t bytes)
   return p;
 }
 
+/* ---- what is put off ---- */
+
+static void (*waits)(void);
+
+void device_later(void (*work)(void))
+{
+  if (waits != work) device_now();
+  waits = work;
+}
+
+void device_now(void)
+{
+  void (*work)(void) = waits;
+  waits = NULL;
+  if (work) work();
+}
+
 /* ---- memory of tensors ---- */
 
 static void *take(size_t bytes)
@@ -111,12 +128,14 @@ static void *take(size_t bytes)
 
 static void give(void *p, size_t bytes)
 {
+  device_now();
   device_check(cudaFree(p), "free");
   device_counts.bytes -= bytes;
 }
 
 static void read(void *to, const void *from, size_t bytes)
 {
+  device_now();
   device_check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, device_stream), "copy from the device");
   device_check(cudaStreamSynchronize(device_stream), "waiting");
   device_counts.reads++;
@@ -124,6 +143,7 @@ static void read(void *to, const void *from, size_t bytes)
 
 static void write(void *to, const void *from, size_t bytes)
 {
+  device_now();
   device_check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, device_stream), "copy to the device");
 }
 
@@ -131,7 +151,11 @@ static bool in_process(void) { return false; }
 
 const Memory device_memory = {take, give, read, write, in_process};
 
-void device_flush(void) { device_check(cudaStreamSynchronize(device_stream), "waiting"); }
+void device_flush(void)
+{
+  device_now();
+  device_check(cudaStreamSynchronize(device_stream), "waiting");
+}
 
 /* ---- opening ---- */
 

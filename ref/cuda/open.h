@@ -10,6 +10,10 @@ bool device_open(const BackendChoice *choice, char *why, size_t size); /* false,
 extern char device_name[256];                                          /* of the one that is open */
 
 void device_begin(void); /* of an op: from here on scratch is taken anew */
+/* What ops of one kind put off, to be done together (many.h): before an op of another kind runs, and before memory is
+   read, written or given back. */
+void device_later(void (*work)(void));
+void device_now(void);
 void device_flush(void);
 extern const Memory device_memory;
 

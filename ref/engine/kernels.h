@@ -12,6 +12,7 @@
 #include "k_adam.h"
 #include "k_array.h"
 #include "k_attention.h"
+#include "k_bounds.h"
 #include "k_conv.h"
 #include "k_copy.h"
 #include "k_linear.h"

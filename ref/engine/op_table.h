@@ -141,6 +141,7 @@ OP(cross_entropy, CrossEntropy, op->rows,
 OP(cross_entropy_backward, CrossEntropyBackward, F.rows,
    ADDS(glogits, 1, F.rows * F.V) READS_ALL(g, 1) READS(forward.log_sum, F.rows) READS(forward.logits, F.rows * F.V)
    INDEX(forward.target, F.rows))
+OP(bounds, Bounds, op->n, WRITES_ALL(found, 2) READS(x, op->n))
 OP(argmax, Argmax, op->rows, WRITES(best, op->rows) READS(x, op->rows * op->n))
 OP(adamw, Adamw, op->n, UPDATES(p, op->n) UPDATES(m, op->n) UPDATES(v, op->n) READS(g, op->n))
 OP(sum_squares, SumSquares, op->n, ADDS_ALL(sum, op->n, "", 1) READS(x, op->n))

@@ -10,21 +10,13 @@ Tape *tape_new(void)
 {
   Tape *tp = rwkv_alloc(1, sizeof *tp, "tape");
   tp->numbers = tensor_arena();
+  tp->checks = bounds_new();
   tp->recording = true;
   tp->generation = 1;
   return tp;
 }
 
-void tape_free(Tape *tp)
-{
-  if (!tp) return;
-  tape_reset(tp); /* whoever watches saves what it needs */
-  arena_free(&tp->arena);
-  arena_free(&tp->numbers);
-  rwkv_release(tp);
-}
-
-void tape_reset(Tape *tp)
+static void reset(Tape *tp)
 {
   backend_flush();
   for (TapeWatcher *w = tp->watchers, *next; w; w = next) {
@@ -43,6 +35,23 @@ void tape_reset(Tape *tp)
   arena_reset(&tp->numbers);
 }
 
+/* A check that fails does so when the step is over: the next one begins afresh all the same. */
+void tape_reset(Tape *tp)
+{
+  reset(tp);
+  bounds_look();
+}
+
+void tape_free(Tape *tp)
+{
+  if (!tp) return;
+  bounds_free(tp->checks);
+  reset(tp); /* whoever watches saves what it needs */
+  arena_free(&tp->arena);
+  arena_free(&tp->numbers);
+  rwkv_release(tp);
+}
+
 size_t tape_bytes(const Tape *tp) { return arena_bytes(&tp->arena) + arena_bytes(&tp->numbers); }
 
 TapeMark tape_mark(const Tape *tp) { return (TapeMark){arena_mark(&tp->arena), arena_mark(&tp->numbers)}; }
@@ -52,6 +61,7 @@ void tape_rewind(Tape *tp, TapeMark mark)
   backend_flush();
   arena_rewind(&tp->arena, mark.arena);
   arena_rewind(&tp->numbers, mark.numbers);
+  bounds_look();
 }
 
 void tape_dispose(Tape *tp, Tensor *t)
@@ -231,14 +241,13 @@ void tape_backward(Tape *tp, Tensor *loss)
   if (loss->n != 1) rwkv_fail("backward starts from a single number, not from shape %s", tensor_shape(loss));
   if (!loss->needs_grad) rwkv_fail("backward: nothing that this number depends on needs a gradient");
   if (is_spent(loss)) rwkv_fail("backward was already run on this number, or on one computed after it");
+  bounds_look();
   check_unwritten(tp, loss);
   Node start = {.tape = tp};
   real *seed = node_grad(&start, loss);
   if (!seed) rwkv_fail("backward: what this number is a view of needs no gradient any more");
-  real value;
-  backend_read(&value, seed, sizeof value);
-  value += 1;
-  backend_write(seed, &value, sizeof value);
+  const Tensor *one = tape_number(tp, 1);
+  run_affine_backward(&(AffineBackward){.gx = seed, .g = one->data, .forward = {.scale = 1, .n = 1}});
   for (Node *node = tp->last; node; node = node->prev) {
     bool reached = false;
     for (int i = 0; i < NODE_OUTPUTS && node->out[i]; i++) {

@@ -9,6 +9,7 @@
 #define AVIARY_TAPE_H
 
 #include "arena.h"
+#include "bounds.h"
 #include "kernels.h"
 #include "tensor.h"
 
@@ -28,6 +29,7 @@ struct Tape {
   Node *last;          /* the most recent operation */
   bool recording;      /* false: values only */
   uint64_t generation; /* grows with every reset: tells whether a tensor is of this step */
+  BoundsList *checks;  /* of results of hooks, that wait to be looked at */
   TapeWatcher *watchers;
   Tensor *disposed; /* see tape_dispose */
   Spare *spare;     /* memory of gradients that have been passed on */

@@ -1,5 +1,6 @@
 #include "tensor.h"
 
+#include "bounds.h"
 #include "err.h"
 #include "backend.h"
 
@@ -112,6 +113,7 @@ static void read_packed(const Tensor *t, size_t from, size_t n, real *out)
 void tensor_read(const Tensor *t, size_t from, size_t n, real *out)
 {
   check_range("read", t, from, n);
+  bounds_look();
   if (t->packed.bits) read_packed(t, from, n, out);
   else if (n) backend_read(out, t->data + from, n * sizeof *out);
 }

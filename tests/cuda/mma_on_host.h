@@ -1,7 +1,7 @@
-/* The products of a warp (nvcuda::wmma) on the processor, as far as ref/cuda needs them: 16x16x16 of bf16 and 16x16x8 of
-   tf32, with sums in float32. A fragment is what one lane holds: every 32nd element of the tile, row by row. As on the
-   device, only mma_sync lets lanes see each other's numbers: who loads what other lanes have stored must wait first. Stops
-   where an address or a leading dimension is not what the device asks for. */
+/* The products of a warp (nvcuda::wmma) on the processor, as far as ref/cuda needs them: 16x16x16 of bf16 and 16x16x8
+   of tf32, with sums in float32. A fragment is what one lane holds: every 32nd element of the tile, row by row. As on
+   the device, only mma_sync lets lanes see each other's numbers: who loads what other lanes have stored must wait
+   first. Stops where an address or a leading dimension is not what the device asks for. */
 #ifndef AVIARY_MMA_ON_HOST_H
 #define AVIARY_MMA_ON_HOST_H
 

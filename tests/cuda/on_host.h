@@ -20,6 +20,7 @@
 #define __host__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
+#define __grid_constant__
 #define KERNEL static void
 #define DEVICE static inline
 #define BOTH static inline

@@ -173,7 +173,7 @@ end
 -- ---- what is recorded ----
 
 local function grid(options, script, environment)
-  local out, status = aviary(("--trust --threads 2 %s tests/lua/lib/grid.lua --examples 128 %s"):format(options, script), environment)
+  local out, status = aviary(("--trust --threads 2 %s tests/lua/lib/grid.lua --examples 64 --seeds 1 %s"):format(options, script), environment)
   assert(status == 0, out)
   return out
 end
@@ -188,13 +188,13 @@ end
 test("rows and tables say what computed, and are kept for it alone", function()
   local out = home .. "/recorded"
   grid("--backend cuda", "--out " .. out)
-  local path = out .. "/grid.examples=128.tsv"
+  local path = out .. "/grid.examples=64.seeds=1.tsv"
   local rows = tsv.read(path)
   for _, row in ipairs(rows) do
     equal({ row.backend, row.matmul, row.device, row.precision }, { "cuda", "full", name, rwkv.precision })
   end
   has(head_of(path), ("cuda kernels, %s, on %s)"):format(rwkv.precision, name))
-  has(grid("--backend cuda", "--out " .. out), "4 of 4 runs were finished before")
+  has(grid("--backend cuda", "--out " .. out), "2 of 2 runs were finished before")
   assert(not grid("--backend reference", "--out " .. out):find "finished before")
   equal(tsv.read(path)[1].device, nil)
 end)
@@ -202,11 +202,11 @@ end)
 test("another kind of products is another run, with a table of its own", function()
   if double then return end
   local out = home .. "/products"
-  grid("--backend cuda", "--out " .. out .. " --seeds 1")
-  local said = grid("--backend cuda --matmul tf32", "--out " .. out .. " --seeds 1")
+  grid("--backend cuda", "--out " .. out)
+  local said = grid("--backend cuda --matmul tf32", "--out " .. out)
   assert(not said:find "finished before" and not said:find "goes on", said)
-  has(grid("--backend cuda --matmul tf32", "--out " .. out .. " --seeds 1"), "2 of 2 runs were finished before")
-  local full, tf32 = out .. "/grid.examples=128.seeds=1.tsv", out .. "/grid.examples=128.seeds=1.matmul=tf32.tsv"
+  has(grid("--backend cuda --matmul tf32", "--out " .. out), "2 of 2 runs were finished before")
+  local full, tf32 = out .. "/grid.examples=64.seeds=1.tsv", out .. "/grid.examples=64.seeds=1.matmul=tf32.tsv"
   has(head_of(tf32), "cuda kernels, products in tf32, float32, on ")
   equal(tsv.read(tf32)[1].matmul, "tf32")
   equal(tsv.read(full)[1].matmul, "full")
@@ -216,7 +216,7 @@ end)
 test("a run that was stopped goes on with the same kind of products alone", function()
   if double then return end
   local out = home .. "/stopped"
-  local go = ("AVIARY_HOME=$PWD %s/%s/aviary --trust --backend cuda %%s tests/lua/lib/grid.lua --examples 2048 --seeds 1 --out %s")
+  local go = ("AVIARY_HOME=$PWD %s/%s/aviary --trust --backend cuda %%s tests/lua/lib/grid.lua --examples 512 --seeds 1 --out %s")
     :format(home, own, out)
   runs.stopped_at_checkpoint(go:format "", "KILL", out)
   local other_kind = runs.stopped(go:format "--matmul bf16", "KILL", 2)
@@ -245,16 +245,16 @@ test("workers compute on the same device, or on those of a list in turn; the num
   grid("--backend cuda", "--out " .. home .. "/two --jobs 2")
   runs.same_folder(home .. "/one", home .. "/two")
   local said = grid("--backend cuda", "--out " .. home .. "/shared --jobs 2 --devices 1,0", "ON_HOST_DEVICES=2")
-  has(said, "4 runs")
-  local rows, seen = tsv.read(home .. "/shared/grid.examples=128.tsv"), {}
+  has(said, "2 runs")
+  local rows, seen = tsv.read(home .. "/shared/grid.examples=64.seeds=1.tsv"), {}
   for _, row in ipairs(rows) do
     seen[row.device] = true
     row.device, row.seconds = name, nil
   end
   assert(seen[name] and seen["this processor again, as device 1"])
-  runs.same(rows, runs.numbers(home .. "/one/grid.examples=128.tsv"))
+  runs.same(rows, runs.numbers(home .. "/one/grid.examples=64.seeds=1.tsv"))
   grid("--backend cuda --device 1", "--out " .. home .. "/second --jobs 2", "ON_HOST_DEVICES=2")
-  for _, row in ipairs(tsv.read(home .. "/second/grid.examples=128.tsv")) do equal(row.device, "this processor again, as device 1") end
+  for _, row in ipairs(tsv.read(home .. "/second/grid.examples=64.seeds=1.tsv")) do equal(row.device, "this processor again, as device 1") end
 end)
 
 test("a list of devices is checked", function()
@@ -274,7 +274,7 @@ end)
 
 test("the experiment of a figure", function()
   local out, status = aviary(('--trust --backend cuda experiments/mqar_versions.lua --scale quick --models v7 --out %s/figure '
-    .. '--set "examples=32 every=32 tests=10 batch=16 dims=64"'):format(home))
+    .. '--set "examples=8 every=8 tests=4 batch=8 dims=64"'):format(home))
   assert(status == 0, out)
   has(out, "v7")
 end)

@@ -1,0 +1,127 @@
+#include "bounds.h"
+
+#include "backend.h"
+#include "err.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { FOUND = 2, FIRST_ROOM = 256 }; /* numbers of a result; checks that there is room for at first */
+
+typedef struct {
+  double low, high;
+  int axes, shape[MAX_AXES];
+  char whose[320];
+} Check;
+
+struct BoundsList {
+  BoundsList *next;
+  Check *check;
+  acc *found; /* [room,FOUND] in the backend's memory */
+  size_t count, room;
+};
+
+static BoundsList *lists;
+
+BoundsList *bounds_new(void)
+{
+  BoundsList *list = rwkv_alloc(1, sizeof *list, "checks");
+  list->next = lists;
+  return lists = list;
+}
+
+static void give_room(BoundsList *list)
+{
+  backend_free(list->found, list->room * FOUND * sizeof *list->found);
+  rwkv_release(list->check);
+  list->found = NULL, list->check = NULL, list->room = 0;
+}
+
+void bounds_free(BoundsList *list)
+{
+  BoundsList **at = &lists;
+  while (*at != list) at = &(*at)->next;
+  *at = list->next;
+  give_room(list);
+  rwkv_release(list);
+}
+
+/* ---- what is wrong ---- */
+
+_Noreturn static void fail(const Check *c, const acc *found)
+{
+  char range[60] = "a finite number";
+  if (isfinite(c->low)) snprintf(range, sizeof range, "%g to %g", c->low, c->high);
+  else if (isfinite(c->high)) snprintf(range, sizeof range, "at most %g", c->high);
+  rwkv_fail("%s: returned %g at %s, expected %s", c->whose, (double)found[1],
+            shape_place(c->axes, c->shape, (size_t)found[0]), range);
+}
+
+static Check describe(const Tensor *t, double low, double high, BoundsTitle *whose, const void *arg)
+{
+  Check c = {.low = low, .high = high, .axes = t->axes};
+  memcpy(c.shape, t->shape, sizeof c.shape);
+  snprintf(c.whose, sizeof c.whose, "%s", whose(arg));
+  return c;
+}
+
+/* ---- later ---- */
+
+/* The first that did not hold, of a list that is empty from here on. */
+static bool look(BoundsList *list, Check *bad, acc *bad_found)
+{
+  size_t count = list->count;
+  if (!count) return false;
+  list->count = 0;
+  acc *found = rwkv_alloc(count, FOUND * sizeof *found, "results of checks");
+  backend_read(found, list->found, count * FOUND * sizeof *found);
+  size_t i = 0;
+  while (i < count && found[i * FOUND] < 0) i++;
+  if (i < count) *bad = list->check[i], memcpy(bad_found, found + i * FOUND, FOUND * sizeof *found);
+  rwkv_release(found);
+  return i < count;
+}
+
+void bounds_look(void)
+{
+  Check bad, other;
+  acc found[FOUND], other_found[FOUND];
+  bool any = false;
+  for (BoundsList *list = lists; list; list = list->next) {
+    if (!any) any = look(list, &bad, found);
+    else (void)look(list, &other, other_found);
+  }
+  if (any) fail(&bad, found);
+}
+
+/* More room than ever was needed; what was put down so far is looked at. */
+static void make_room(BoundsList *list)
+{
+  size_t room = list->room ? 2 * list->room : FIRST_ROOM;
+  bounds_look();
+  give_room(list);
+  list->check = rwkv_alloc(room, sizeof *list->check, "checks");
+  list->found = backend_alloc(room * FOUND * sizeof *list->found, "results of checks");
+  list->room = room;
+}
+
+void bounds_check(BoundsList *list, const Tensor *t, double low, double high, BoundsTitle *whose, const void *arg)
+{
+  Bounds op = {.x = t->data, .low = (acc)low, .high = (acc)high, .n = t->n};
+  acc found[FOUND];
+  if (!t->n) return;
+  if (backend_memory.in_process()) {
+    op.found = found;
+    run_bounds(&op);
+    backend_flush();
+    Check bad = found[0] >= 0 ? describe(t, low, high, whose, arg) : (Check){0};
+    if (found[0] >= 0) fail(&bad, found);
+    return;
+  }
+  if (list->count == list->room) make_room(list);
+  list->check[list->count] = describe(t, low, high, whose, arg);
+  op.found = list->found + list->count * FOUND;
+  run_bounds(&op);
+  list->count++;
+}
