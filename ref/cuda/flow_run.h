@@ -91,8 +91,8 @@ template <int TERM> DEVICE real sum_row(const Step &q, const real *room, unsigne
   return sum;
 }
 
-/* A warp has every row that its own index is a part of, modulo the warps; its lanes share the columns. A narrow row is a
-   thread's. */
+/* A warp has every row that its own index is a part of, modulo the warps; its lanes share the columns. A narrow row is
+   a thread's. */
 template <int TERM> DEVICE void sum_rows(const Step &q, real *room)
 {
   unsigned lane = threadIdx.x % WARP, warps = blockDim.x / WARP;
