@@ -21,7 +21,7 @@ Tensor *global_add_copies(Pass *ps, Tensor *logits, Tensor *q, Tensor *k, const 
   st[COPY_KEYS] = t_append(tp, st[COPY_KEYS], k);
   st[COPY_TOKENS] = t_append(tp, st[COPY_TOKENS], tokens);
   if (!position) count = ps->B * ps->T;
-  Tensor *copies = t_copy_scores(tp, q, st[COPY_KEYS], st[COPY_TOKENS], ps->T, position, count, ps->d->V);
+  Tensor *copies = t_copy_scores(tp, q, st[COPY_KEYS], st[COPY_TOKENS], ps->tokens, ps->T, position, count, ps->d->V);
   return t_add(tp, logits, t_reshape(tp, copies, logits->axes, logits->shape));
 }
 

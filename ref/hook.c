@@ -78,10 +78,21 @@ static const char *title(const Hook *h, int layer)
   return text;
 }
 
-static const char *title_of(const void *call)
+static const char *returned(const void *call)
 {
+  static char text[320];
   const HookCall *c = call;
-  return title(c->hook, c->ps->layer);
+  snprintf(text, sizeof text, "%s: returned", title(c->hook, c->ps->layer));
+  return text;
+}
+
+static void check_numbers(const HookCall *c, const Tensor *t)
+{
+  const Slot *s = &hook_slots[c->hook->slot];
+  char what[60] = "a finite number";
+  if (isfinite(s->low)) snprintf(what, sizeof what, "%g to %g", s->low, s->high);
+  else if (isfinite(s->high)) snprintf(what, sizeof what, "at most %g", s->high);
+  bounds_check(c->ps->tp->checks, t, &(BoundsRange){s->low, s->high, 0, what}, returned, c);
 }
 
 static void check(const HookCall *c, const Tensor *t)
@@ -96,7 +107,7 @@ static void check(const HookCall *c, const Tensor *t)
   if (!fits)
     rwkv_fail("%s: returned %s, expected %s%s%s", title(c->hook, ps->layer), tensor_shape(t), shape_text(3, full),
               s->constant ? " or " : "", s->constant ? shape_text(1, full + 2) : "");
-  bounds_check(ps->tp->checks, t, s->low, s->high, title_of, c);
+  check_numbers(c, t);
 }
 
 /* [] -> [width]: a recurrence wants every channel written out */

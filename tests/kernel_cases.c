@@ -87,6 +87,7 @@ static void set_bounds(void *arg, int way) /* finite ones; in a range, on one si
   Bounds *op = arg;
   op->low = way == 1 ? -1 : -(acc)INFINITY;
   op->high = way == 1 || way == 2 ? 1 : (acc)INFINITY;
+  op->rule = way == 3 ? ALSO_NAN : way == 4 ? ALSO_INFINITE : way == 5 ? ONLY_ENDS : 0;
 }
 
 /* ---- numbers ---- */
@@ -366,7 +367,7 @@ const KernelCase kernel_cases[OP_COUNT] = {
     [OP_cross_entropy_backward] = {.ways = 2, .set = set_cross_entropy_backward},
     [OP_argmax] = {SIZES(Argmax, rows, sheets), .ways = 2, .values = largest_values, .wide = 1e3, .shape = "[512,256]",
                    .bench = {512, 256}},
-    [OP_bounds] = {SIZES(Bounds, n, long_lengths), .ways = 3, .set = set_bounds, .values = bounds_values, .wide = 1e6,
+    [OP_bounds] = {SIZES(Bounds, n, lengths), .ways = 6, .set = set_bounds, .values = bounds_values, .wide = 1e6,
                    .shape = "262144", .bench = {262144}},
     [OP_adamw] = {SIZES(Adamw, n, long_lengths), .start = &adamw, .values = adamw_values, .wide = 1e3,
                   .shape = "262144", .bench = {262144}},

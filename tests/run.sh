@@ -66,7 +66,7 @@ scripts() {
       asked "far_$n" && run "$tree/aviary --backend far.so $t" "$tree/aviary" --backend "./$tree/tests/far.so" --trust "$t"
     done
     # and on a device, as the processor runs it
-    for n in model optimizer session tensor packed learn mqar; do
+    for n in model optimizer session tensor packed learn mqar device_reads; do
       t=tests/lua/test_$n.lua
       asked "cuda_$n" && run "$tree/aviary --backend on_host.so $t" "$tree/aviary" --backend "./$tree/tests/on_host.so" --trust "$t"
     done

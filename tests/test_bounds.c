@@ -20,12 +20,17 @@ enum { N = 600 };
 
 /* ---- the op ---- */
 
-static void check_found(const real *x, size_t n, double low, double high, double index, double number)
+static void check_rule(unsigned rule, const real *x, size_t n, double low, double high, double index, double number)
 {
   acc found[2];
-  k_bounds(&(Bounds){found, x, (acc)low, (acc)high, n});
+  k_bounds(&(Bounds){found, x, (acc)low, (acc)high, rule, n});
   assert_true((double)found[0] == index);
   assert_true(isnan(number) ? isnan((double)found[1]) : (double)found[1] == number);
+}
+
+static void check_found(const real *x, size_t n, double low, double high, double index, double number)
+{
+  check_rule(0, x, n, low, high, index, number);
 }
 
 static void finds_the_first(void **state)
@@ -42,6 +47,18 @@ static void finds_the_first(void **state)
   check_found(x, 0, 5, 6, -1, 0);
 }
 
+static void what_else_is_right(void **state)
+{
+  (void)state;
+  real x[] = {0, 1, 1, (real)INFINITY, (real)NAN, -(real)INFINITY, 0.5};
+  check_rule(ALSO_INFINITE, x, 7, -INFINITY, INFINITY, 4, NAN);
+  check_rule(ALSO_INFINITE, x, 7, 0, 1, 3, INFINITY);
+  check_rule(ALSO_INFINITE | ALSO_NAN, x, 7, 0, INFINITY, 5, -INFINITY);
+  check_rule(ALSO_NAN, x, 7, -INFINITY, INFINITY, 3, INFINITY);
+  check_rule(ONLY_ENDS, x, 3, 0, 1, -1, 0);
+  check_rule(ONLY_ENDS, x + 6, 1, 0, 1, 0, 0.5);
+}
+
 /* ---- checks of tensors ---- */
 
 static Tape *tp;
@@ -55,15 +72,18 @@ static Tensor *with_number(size_t at, double x)
   return t;
 }
 
-static void check_one(void *t) { bounds_check(tp->checks, t, -INFINITY, 0, whose, "it"); }
+static void check_one(void *t)
+{
+  bounds_check(tp->checks, t, &(BoundsRange){-INFINITY, 0, 0, "at most 0"}, whose, "it is");
+}
 
 static void at_once(void **state)
 {
   (void)state;
   tp = tape_new();
   check_one(with_number(3, -1));
-  expect_failure(check_one, with_number(301, 2.5), "it: returned 2.5 at [2,2], expected at most 0");
-  expect_failure(check_one, with_number(0, -(double)INFINITY), "it: returned -inf at [1,1], expected at most 0");
+  expect_failure(check_one, with_number(301, 2.5), "it is 2.5 at [2,2], expected at most 0");
+  expect_failure(check_one, with_number(0, -(double)INFINITY), "it is -inf at [1,1], expected at most 0");
   tape_free(tp);
 }
 
@@ -80,11 +100,11 @@ static void read_one(void *t)
 static void put_down(void)
 {
   check_one(with_number(0, -3));
-  bounds_check(tp->checks, with_number(299, 3), 0, 2, whose, "this");
-  bounds_check(tp->checks, with_number(1, (double)NAN), -INFINITY, INFINITY, whose, "that");
+  bounds_check(tp->checks, with_number(299, 3), &(BoundsRange){0, 2, 0, "0 to 2"}, whose, "this is");
+  check_one(with_number(1, (double)NAN));
 }
 
-static const char *const first_wrong = "this: returned 3 at [1,300], expected 0 to 2";
+static const char *const first_wrong = "this is 3 at [1,300], expected 0 to 2";
 
 static int far_away(void **state)
 {
@@ -147,7 +167,7 @@ static void many(void **state)
   Tensor *right = with_number(0, -1), *wrong = with_number(77, 1);
   for (int i = 0; i < 1000; i++) check_one(right);
   check_one(wrong);
-  expect_failure(end_step, NULL, "it: returned 1 at [1,78], expected at most 0");
+  expect_failure(end_step, NULL, "it is 1 at [1,78], expected at most 0");
 }
 
 static void of_two_tapes(void **state)
@@ -171,6 +191,7 @@ int main(void)
 #define FAR(f) cmocka_unit_test_setup_teardown(f, far_away, home_again)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(finds_the_first),
+      cmocka_unit_test(what_else_is_right),
       cmocka_unit_test(at_once),
       FAR(looked_at_when_read),
       FAR(looked_at_before_the_way_back),

@@ -15,7 +15,7 @@ static Tensor *run_copy_scores(Tape *tp, Tensor **leaf, const OpCase *c)
   int B = c->leaf[1].shape[0], U = c->leaf[1].shape[1], D = c->leaf[1].shape[2];
   Tensor *tokens = tape_tensor(tp, 2, (int[]){B, U});
   for (int i = 0; i < B * U; i++) tokens->data[i] = (real)c->index[i];
-  Tensor *y = t_copy_scores(tp, leaf[0], leaf[1], tokens, c->arg[0], c->arg[2] ? c->index + B * U : NULL,
+  Tensor *y = t_copy_scores(tp, leaf[0], leaf[1], tokens, NULL, c->arg[0], c->arg[2] ? c->index + B * U : NULL,
                             (int)leaf[0]->n / D, c->arg[1]);
   assert_int_equal(y->axes, 2);
   return y;
@@ -148,7 +148,8 @@ static Tensor *run_one_row(Tape *tp, Tensor **x, const OpCase *c)
 {
   Tensor *tokens = tape_tensor(tp, 2, (int[]){x[1]->shape[0], x[1]->axes == 3 ? x[1]->shape[1] : 2});
   for (size_t i = 0; i < tokens->n; i++) tokens->data[i] = (real)c->index[i];
-  return t_copy_scores(tp, x[0], x[1], tokens, c->arg[0], c->arg[2] ? &c->arg[2] : NULL, x[0]->shape[0], c->arg[1]);
+  return t_copy_scores(tp, x[0], x[1], tokens, NULL, c->arg[0], c->arg[2] ? &c->arg[2] : NULL, x[0]->shape[0],
+                       c->arg[1]);
 }
 
 static void refused(void **state)

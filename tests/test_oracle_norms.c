@@ -86,7 +86,7 @@ static Tensor *run_copy(Tape *tp, Tensor **leaf, const OpCase *c)
   for (int i = 0; i < COPY_B * COPY_U; i++) tokens->data[i] = (real)copy_tokens[i];
   int count = c->arg[1] ? c->arg[1] : COPY_B * c->arg[0];
   if (c->arg[1]) q = t_rows(tp, t_reshape(tp, q, 2, (int[]){-1, COPY_D}), c->index, 1, &count);
-  return t_copy_scores(tp, q, leaf[1], tokens, c->arg[0], c->arg[1] ? c->index : NULL, count, COPY_V);
+  return t_copy_scores(tp, q, leaf[1], tokens, NULL, c->arg[0], c->arg[1] ? c->index : NULL, count, COPY_V);
 }
 
 /* q of the last T positions, put where it belongs in [B,U]; the oracle's rows taken back out. */

@@ -32,8 +32,36 @@ static bool all_within(const Range *r, const real *x, size_t n)
   return !out;
 }
 
+/* ---- on a device: with the others of the step ---- */
+
+typedef struct {
+  lua_State *L;
+  const char *op, *name;
+} Whose;
+
+static const char *whose(const void *arg)
+{
+  static char text[320];
+  const Whose *q = arg;
+  luaL_where(q->L, 1);
+  snprintf(text, sizeof text, "%s%s: %s is", lua_tostring(q->L, -1), q->op, q->name);
+  lua_pop(q->L, 1);
+  return text;
+}
+
+static void check_later(lua_State *L, const char *op, const char *name, const Tensor *t, const Range *r)
+{
+  unsigned rule = ALSO_INFINITE | (r->nan ? ALSO_NAN : 0) | (r->ends ? ONLY_ENDS : 0);
+  bounds_check(step_tape_as_it_is(L)->checks, t, &(BoundsRange){r->low, r->high, rule, r->what}, whose,
+               &(Whose){L, op, name});
+}
+
 void check_range(lua_State *L, const char *op, const char *name, const Tensor *t, const Range *r)
 {
+  if (!tensor_can_see()) {
+    check_later(L, op, name, t, r);
+    return;
+  }
   real part[4 * PART];
   double farthest = 0, worst = 0;
   size_t place = 0;

@@ -12,6 +12,14 @@ DEVICE size_t block_min(size_t x)
   return x;
 }
 
+DEVICE bool is_right(const Bounds &op, acc x)
+{
+  if (x != x) return op.rule & ALSO_NAN;
+  if (!(x >= op.low && x <= op.high)) return false;
+  if (x - x != 0 && !(op.rule & ALSO_INFINITE)) return false; /* an infinity without itself is NaN */
+  return !(op.rule & ONLY_ENDS) || x == op.low || x == op.high;
+}
+
 DEVICE void tell(const Bounds &op, size_t first)
 {
   op.found[0] = first < op.n ? (acc)first : -1;
@@ -24,8 +32,7 @@ KERNEL bounds_first(Bounds op, size_t *first)
 {
   size_t mine = op.n;
   EACH(i, op.n) {
-    acc x = (acc)op.x[i];
-    if (x - x == 0 && x >= op.low && x <= op.high) continue; /* infinity and NaN are not 0 without themselves */
+    if (is_right(op, (acc)op.x[i])) continue;
     mine = i;
     break;
   }

@@ -10,9 +10,8 @@
 enum { FOUND = 2, FIRST_ROOM = 256 }; /* numbers of a result; checks that there is room for at first */
 
 typedef struct {
-  double low, high;
   int axes, shape[MAX_AXES];
-  char whose[320];
+  char whose[320], what[64];
 } Check;
 
 struct BoundsList {
@@ -51,18 +50,18 @@ void bounds_free(BoundsList *list)
 
 _Noreturn static void fail(const Check *c, const acc *found)
 {
-  char range[60] = "a finite number";
-  if (isfinite(c->low)) snprintf(range, sizeof range, "%g to %g", c->low, c->high);
-  else if (isfinite(c->high)) snprintf(range, sizeof range, "at most %g", c->high);
-  rwkv_fail("%s: returned %g at %s, expected %s", c->whose, (double)found[1],
-            shape_place(c->axes, c->shape, (size_t)found[0]), range);
+  char number[32];
+  snprintf(number, sizeof number, "%g", (double)found[1]);
+  rwkv_fail("%s %s%s%s, expected %s", c->whose, isnan(found[1]) ? "nan" : number, c->axes ? " at " : "",
+            c->axes ? shape_place(c->axes, c->shape, (size_t)found[0]) : "", c->what);
 }
 
-static Check describe(const Tensor *t, double low, double high, BoundsTitle *whose, const void *arg)
+static Check describe(const Tensor *t, const BoundsRange *r, BoundsTitle *whose, const void *arg)
 {
-  Check c = {.low = low, .high = high, .axes = t->axes};
+  Check c = {.axes = t->axes};
   memcpy(c.shape, t->shape, sizeof c.shape);
   snprintf(c.whose, sizeof c.whose, "%s", whose(arg));
+  snprintf(c.what, sizeof c.what, "%s", r->what);
   return c;
 }
 
@@ -106,21 +105,21 @@ static void make_room(BoundsList *list)
   list->room = room;
 }
 
-void bounds_check(BoundsList *list, const Tensor *t, double low, double high, BoundsTitle *whose, const void *arg)
+void bounds_check(BoundsList *list, const Tensor *t, const BoundsRange *r, BoundsTitle *whose, const void *arg)
 {
-  Bounds op = {.x = t->data, .low = (acc)low, .high = (acc)high, .n = t->n};
+  Bounds op = {.x = t->data, .low = (acc)r->low, .high = (acc)r->high, .rule = r->rule, .n = t->n};
   acc found[FOUND];
   if (!t->n) return;
   if (backend_memory.in_process()) {
     op.found = found;
     run_bounds(&op);
     backend_flush();
-    Check bad = found[0] >= 0 ? describe(t, low, high, whose, arg) : (Check){0};
+    Check bad = found[0] >= 0 ? describe(t, r, whose, arg) : (Check){0};
     if (found[0] >= 0) fail(&bad, found);
     return;
   }
   if (list->count == list->room) make_room(list);
-  list->check[list->count] = describe(t, low, high, whose, arg);
+  list->check[list->count] = describe(t, r, whose, arg);
   op.found = list->found + list->count * FOUND;
   run_bounds(&op);
   list->count++;

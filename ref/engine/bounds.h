@@ -11,9 +11,16 @@ typedef struct BoundsList BoundsList;
 BoundsList *bounds_new(void);
 void bounds_free(BoundsList *list); /* what was put down is forgotten */
 
-/* "WHOSE: returned -3 at [1,2], expected at most 0": `whose` says it, for `arg`, in a buffer of its own. */
+typedef struct {
+  double low, high;
+  unsigned rule;    /* as in k_bounds.h */
+  const char *what; /* "at most 0" */
+} BoundsRange;
+
+/* "wkv7: w is -3 at [1,2], expected at most 0": `whose` says what stands before the number, for `arg`, in a buffer of its
+   own. */
 typedef const char *BoundsTitle(const void *arg);
-void bounds_check(BoundsList *list, const Tensor *t, double low, double high, BoundsTitle *whose, const void *arg);
+void bounds_check(BoundsList *list, const Tensor *t, const BoundsRange *r, BoundsTitle *whose, const void *arg);
 
 /* Fails with the first check, of those of all lists, that was put down and did not hold; no check is left then. */
 void bounds_look(void);

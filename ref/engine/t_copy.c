@@ -12,7 +12,8 @@ static void copy_scores_backward(Node *nd)
                                                  node_flow(nd->out[0]), *(const CopyScores *)nd->op});
 }
 
-Tensor *t_copy_scores(Tape *tp, Tensor *q, Tensor *k, const Tensor *tokens, int T, const int *row, int count, int V)
+Tensor *t_copy_scores(Tape *tp, Tensor *q, Tensor *k, const Tensor *tokens, const int *now, int T, const int *row,
+                      int count, int V)
 {
   int B = k->axes == 3 ? k->shape[0] : 0, U = k->axes == 3 ? k->shape[1] : 0, D = k->axes == 3 ? k->shape[2] : 0;
   if (B < 1 || D < 1 || U < T || tokens->n != (size_t)B * (size_t)U || q->n != (size_t)count * (size_t)D)
@@ -27,9 +28,11 @@ Tensor *t_copy_scores(Tape *tp, Tensor *q, Tensor *k, const Tensor *tokens, int 
     batch[i] = at / T;
     limit[i] = U - T + at % T + 1;
   }
+  bool known = now && U == T;
   real *id = arena_alloc(&tp->arena, places * sizeof *id);
-  tensor_read(tokens, 0, places, id);
+  if (!known) tensor_read(tokens, 0, places, id);
   for (size_t i = 0; i < places; i++) {
+    if (known) id[i] = (real)now[i];
     if (!(id[i] >= 0 && id[i] < (real)V)) rwkv_fail("copy_scores: token %g, expected 0 to %d", (double)id[i], V - 1);
     token[i] = (int)id[i];
   }

@@ -149,9 +149,11 @@ Tensor *t_attention(Tape *tp, Tensor *q, Tensor *k, Tensor *v, int H, Tensor **k
 
 /* ---- attention without a softmax ---- */
 /* q [rows,D] or [B,T,D]; k [B,U,D] and tokens [B,U] of all positions so far, of which the last T are this
-   run's. row[i] (0 .. B T-1) says which position of [B,T] row i is of; NULL: all of them. A row sees the
-   positions up to its own. -> [count,V], zero but for copied tokens. */
-Tensor *t_copy_scores(Tape *tp, Tensor *q, Tensor *k, const Tensor *tokens, int T, const int *row, int count, int V);
+   run's; `now` has these on the host, or is NULL: where there are no others, tokens is not read. row[i] (0 .. B T-1)
+   says which position of [B,T] row i is of; NULL: all of them. A row sees the positions up to its own. -> [count,V],
+   zero but for copied tokens. */
+Tensor *t_copy_scores(Tape *tp, Tensor *q, Tensor *k, const Tensor *tokens, const int *now, int T, const int *row,
+                      int count, int V);
 
 /* Attention without a softmax: y_t = sum_{u <= t} (q_t.k_u) v_u. q k [B,T,D], v [B,T,C]; *keys [B,before,D] and
    *values [B,before,C] are those of the positions so far, and grow by k, v. Returns y [B,T,C]. */

@@ -340,7 +340,7 @@ local function decay(apply, params) -- a new name each time
 end
 
 local function run(hook, slot)
-  return function() return small("v7", { [slot or "decay"] = hook }):forward { 1, 2, 3 } end
+  return function() return small("v7", { [slot or "decay"] = hook }):forward({ 1, 2, 3 }):tolist() end
 end
 
 check.test("what comes back is checked", function()
