@@ -135,9 +135,20 @@ static void small(StepProgram *p, int N)
   p->y = steps_state(p, 1, N);
 }
 
+/* An operand of the token is part of the output, as it came, and becomes a state: who reads it reads on when the next
+   token's is there. */
+static void carried(StepProgram *p, int N)
+{
+  int k = steps_input(p, OF_TOKENS, 1, N), v = steps_input(p, OF_TOKENS, 1, N);
+  int S = steps_state(p, N, N), before = steps_state(p, 1, N);
+  p->after[0] = plus(p, S, mul(p, turn(p, v), before));
+  p->after[1] = k;
+  p->y = plus(p, steps_sum(p, "sum_down", p->after[0], 1), k);
+}
+
 const StepProgram *step_program(StepProgramName name, int N)
 {
-  static void (*const write[STEP_PROGRAMS])(StepProgram *, int) = {v7, v6, v4, mixed, small};
+  static void (*const write[STEP_PROGRAMS])(StepProgram *, int) = {v7, v6, v4, mixed, small, carried};
   enum { KEPT = 64 };
   static StepProgram kept[KEPT];
   static struct {

@@ -1,10 +1,10 @@
-/* Programs of steps that tests run: the recurrences of v4, v6 and v7, and two that use every instruction. */
+/* Programs of steps that tests run: the recurrences of v4, v6 and v7, one that uses every instruction, and small ones. */
 #ifndef AVIARY_STEP_PROGRAMS_H
 #define AVIARY_STEP_PROGRAMS_H
 
 #include "engine/k_steps.h"
 
-typedef enum { STEPS_V7, STEPS_V6, STEPS_V4, STEPS_MIXED, STEPS_SMALL, STEP_PROGRAMS } StepProgramName;
+typedef enum { STEPS_V7, STEPS_V6, STEPS_V4, STEPS_MIXED, STEPS_SMALL, STEPS_CARRIED, STEP_PROGRAMS } StepProgramName;
 
 /* For heads of N channels; shapes are set, so that kernels can run it. */
 const StepProgram *step_program(StepProgramName name, int N);

@@ -24,6 +24,7 @@ void blas_open(void)
   check(cublasSetStream(handle, device_stream), "stream");
   device_check(cudaMalloc(&workspace, WORKSPACE), "room for products");
   check(cublasSetWorkspace(handle, workspace, WORKSPACE), "workspace");
+  device_counts.bytes += WORKSPACE;
 }
 
 /* A sum of no products. */

@@ -79,7 +79,7 @@ void c_rows_backward(const RowsBackward *op)
   sort(s.order, end, f);
   cut(&s, end, f->rows);
   const Run *join = (const Run *)device_copy(s.join, bytes), *run = join + most_joins;
-  real *part = (real *)device_scratch((s.runs + 1) * f->C * sizeof(real));
+  real *part = (real *)device_scratch(s.parts * f->C * sizeof(real));
   dim3 threads(LANES, PARTS);
   unsigned columns = (unsigned)pieces(f->C, LANES);
   LAUNCH(add_runs, dim3((unsigned)s.runs, columns), threads, 0, op->gtable, part, op->g, (const int *)(run + most_runs),

@@ -3,7 +3,7 @@
    shared memory. N above 4 x 32 takes several turns. */
 #include "parts.h"
 
-enum { STATES = 4, THREADS = 128, SEGMENT = WKV_SEGMENT };
+enum { STATES = 4, THREADS = sizeof(real) == 8 ? 64 : 128, SEGMENT = WKV_SEGMENT };
 
 /* How threads are dealt out. Lane l of a channel has the states first + l, first + l + lanes, .. of the turn. */
 typedef struct {

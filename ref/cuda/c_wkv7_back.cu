@@ -112,7 +112,7 @@ template <int P, int E, int R> KERNEL wkv7_back_rows(Wkv7Backward op, RowLaunch 
         rows_back<P, E, R>(G, gv, gsa, keys + t * KEYS * M, gys, lane);
         UNROLL
         for (int r = 0; r < R; r++) {
-          if (lane == 0) my_gy[r] = gv[r];
+          if (lane == 0) my_gy[r] = gv[r]; /* which its lanes have read: the sums above are theirs */
           if (lane == 0 && row0 + mine + (size_t)r < N) to[r] = gsa[r];
         }
       }

@@ -214,6 +214,7 @@ template <class Factor, int N> static __global__ void __launch_bounds__(2 * N, 2
 template <class Factor, int N> static bool launch(const Wkv7Backward *op)
 {
   unsigned blocks = (unsigned)(op->forward.B * op->forward.H);
+  if (sizeof(Backward<Factor, N>) > device_most_shared) return false; /* as sm_86 and sm_89: 99 KB */
   LAUNCH((wkv7_back_by_chunks<Factor, N>), blocks, 2 * N, sizeof(Backward<Factor, N>), *op);
   return true;
 }

@@ -22,6 +22,7 @@ static void run_timed(OpId id, const void *op)
   if (!from) device_check(cudaEventCreate(&from), "event"), device_check(cudaEventCreate(&to), "event");
   device_check(cudaEventRecord(from, device_stream), "event");
   kernels[id](op);
+  device_now();
   device_check(cudaEventRecord(to, device_stream), "event");
   device_flush();
   device_check(cudaEventElapsedTime(&ms, from, to), "event");

@@ -6,10 +6,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 cudaStream_t device_stream;
 char device_name[256];
 BackendCounts device_counts;
+size_t device_most_shared;
 
 /* ---- errors ---- */
 
@@ -34,11 +36,14 @@ void device_check(cudaError_t e, const char *what)
 
 /* ---- launches ---- */
 
-void device_prepare(const void *kernel, size_t shared_bytes)
+void device_prepare(const char *name, const void *kernel, size_t shared_bytes)
 {
   if (shared_bytes <= 48 * 1024) return;
-  device_check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared_bytes),
-               "shared memory of a kernel");
+  cudaError_t e = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared_bytes);
+  if (e == cudaSuccess) return;
+  cudaGetLastError(); /* it is told, and forgotten */
+  device_fail("%s: a kernel wants %zu bytes of shared memory, and a block of this device has %zu: %s", name,
+              shared_bytes, device_most_shared, cudaGetErrorString(e));
 }
 
 void device_launched(const char *kernel)
@@ -52,45 +57,87 @@ void device_launched(const char *kernel)
 /* One piece of memory, from which the ops take in turn: the stream runs them one after the other. When it is too small,
    a larger one is taken, and the old ones are given back before the next op. */
 enum { MOST_ROOMS = 32 };
+typedef struct {
+  unsigned char *at;
+  size_t size;
+} Room;
 static struct {
-  unsigned char *room[MOST_ROOMS]; /* the last one is in use */
+  Room room[MOST_ROOMS]; /* the last one is in use */
   int rooms;
-  size_t size, used;
+  size_t used;
 } scratch;
+
+static void count_bytes(size_t more)
+{
+  device_counts.bytes += more;
+  device_counts.most_bytes = larger(device_counts.most_bytes, device_counts.bytes);
+}
+
+static bool add_room(size_t size)
+{
+  void *at = NULL;
+  if (scratch.rooms == MOST_ROOMS) return false;
+  if (cudaMalloc(&at, size) != cudaSuccess) {
+    cudaGetLastError(); /* it is told, and forgotten */
+    return false;
+  }
+  count_bytes(size);
+  scratch.room[scratch.rooms++] = Room{(unsigned char *)at, size};
+  scratch.used = 0;
+  return true;
+}
 
 void device_begin(void)
 {
   scratch.used = 0;
   if (scratch.rooms < 2) return;
   device_check(cudaStreamSynchronize(device_stream), "waiting");
-  for (int i = 0; i + 1 < scratch.rooms; i++) device_check(cudaFree(scratch.room[i]), "scratch");
-  scratch.room[0] = scratch.room[scratch.rooms - 1];
-  scratch.rooms = 1;
+  Room last = scratch.room[--scratch.rooms];
+  while (scratch.rooms) {
+    Room r = scratch.room[--scratch.rooms];
+    device_check(cudaFree(r.at), "scratch");
+    device_counts.bytes -= r.size;
+  }
+  scratch.room[scratch.rooms++] = last;
 }
 
+/* Twice what the op has asked for so far, so that the next ones find enough; just that, where there is no more. */
 void *device_scratch(size_t bytes)
 {
   enum { ALIGN = 256, LEAST = 16 << 20 };
   bytes = (bytes + ALIGN - 1) / ALIGN * ALIGN;
-  if (scratch.used + bytes > scratch.size) {
-    size_t size = larger(LEAST, 2 * (scratch.size + bytes));
-    void *room = NULL;
-    if (scratch.rooms == MOST_ROOMS || cudaMalloc(&room, size) != cudaSuccess)
-      device_fail("the device has no %.0f MB left for the scratch of an operation", (double)size / 1e6);
-    device_counts.bytes += size - scratch.size;
-    device_counts.most_bytes = larger(device_counts.most_bytes, device_counts.bytes);
-    scratch.room[scratch.rooms++] = (unsigned char *)room;
-    scratch.size = size, scratch.used = 0;
+  if (!scratch.rooms || scratch.used + bytes > scratch.room[scratch.rooms - 1].size) {
+    size_t needed = scratch.used + bytes;
+    if (!add_room(larger(LEAST, 2 * needed)) && !add_room(bytes))
+      device_fail("the device has no %.1f MB left for what an operation works with: a smaller batch needs less",
+                  (double)bytes / 1e6);
   }
-  void *p = scratch.room[scratch.rooms - 1] + scratch.used;
+  void *p = scratch.room[scratch.rooms - 1].at + scratch.used;
   scratch.used += bytes;
   return p;
+}
+
+/* ---- what the host has ---- */
+
+/* Through memory that stays where it is: what it came from may be changed or given back at once. */
+static void upload(void *to, const void *from, size_t bytes)
+{
+  enum { ROOM = 4 << 20, ALIGN = 64 };
+  static unsigned char *room;
+  static size_t used;
+  if (!bytes) return;
+  if (!room) device_check(cudaMallocHost((void **)&room, ROOM), "memory for copies");
+  bool fits = bytes <= ROOM;
+  if (fits && used + bytes > ROOM) device_check(cudaStreamSynchronize(device_stream), "waiting"), used = 0;
+  if (fits) from = memcpy(room + used, from, bytes), used += (bytes + ALIGN - 1) / ALIGN * ALIGN;
+  device_check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, device_stream), "copy to the device");
+  if (!fits) device_check(cudaStreamSynchronize(device_stream), "waiting");
 }
 
 void *device_copy(const void *host, size_t bytes)
 {
   void *p = device_scratch(bytes);
-  if (bytes) device_check(cudaMemcpyAsync(p, host, bytes, cudaMemcpyHostToDevice, device_stream), "copy to the device");
+  upload(p, host, bytes);
   return p;
 }
 
@@ -121,8 +168,7 @@ static void *take(size_t bytes)
     return NULL;
   }
   device_check(cudaMemsetAsync(p, 0, bytes, device_stream), "zeros");
-  device_counts.bytes += bytes;
-  device_counts.most_bytes = larger(device_counts.most_bytes, device_counts.bytes);
+  count_bytes(bytes);
   return p;
 }
 
@@ -144,7 +190,7 @@ static void read(void *to, const void *from, size_t bytes)
 static void write(void *to, const void *from, size_t bytes)
 {
   device_now();
-  device_check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, device_stream), "copy to the device");
+  upload(to, from, bytes);
 }
 
 static bool in_process(void) { return false; }
@@ -202,7 +248,10 @@ bool device_open(const BackendChoice *choice, char *why, size_t size)
              p.minor);
     return false;
   }
+  int shared = 0;
   if (e == cudaSuccess) e = cudaSetDevice(choice->device);
+  if (e == cudaSuccess) e = cudaDeviceGetAttribute(&shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, choice->device);
+  device_most_shared = (size_t)shared;
   if (e == cudaSuccess) e = cudaStreamCreate(&device_stream);
   if (e != cudaSuccess) snprintf(why, size, "device %d: %s", choice->device, cudaGetErrorString(e));
   program_fails = choice->fail;

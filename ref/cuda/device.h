@@ -15,13 +15,13 @@
    template stands in brackets. */
 #define LAUNCH(kernel, blocks, threads, bytes, ...)                   \
   do {                                                                \
-    device_prepare((const void *)(kernel), bytes);                    \
+    device_prepare(#kernel, (const void *)(kernel), bytes);           \
     (kernel)<<<blocks, threads, bytes, device_stream>>>(__VA_ARGS__); \
     device_launched(#kernel);                                         \
   } while (0)
 #define SHARED(type, name, sizes) __shared__ type name sizes /* SHARED(real, tile, [16][17]); */
-#define DYNAMIC_SHARED(type, name)                                       \
-  extern __shared__ __align__(16) unsigned char device_dynamic_shared[]; \
+#define DYNAMIC_SHARED(type, name)                                        \
+  extern __shared__ __align__(128) unsigned char device_dynamic_shared[]; \
   type *name = (type *)device_dynamic_shared
 #define KERNEL static __global__ void
 #define DEVICE static __device__ __forceinline__
@@ -45,11 +45,12 @@ extern "C" {
 
 extern cudaStream_t device_stream;
 
-void device_prepare(const void *kernel, size_t shared_bytes); /* before it is launched, */
-void device_launched(const char *kernel);                     /* and after: fails with what is wrong */
-void device_check(cudaError_t e, const char *what);           /* fails if it is an error */
+void device_prepare(const char *name, const void *kernel, size_t shared_bytes); /* before it is launched, */
+void device_launched(const char *kernel);           /* and after: fails with what is wrong */
+void device_check(cudaError_t e, const char *what); /* fails if it is an error */
 void device_fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 extern BackendCounts device_counts;
+extern size_t device_most_shared; /* bytes that a block can have */
 
 /* Room on the device until the op's function returns; aligned for any number. */
 void *device_scratch(size_t bytes);

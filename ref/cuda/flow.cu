@@ -69,12 +69,14 @@ int flow_own(Flow *f, View v, StepShape shape)
   return flow_add(f, flow_code(TERM_AFFINE, shape, v, flow_nothing)).value;
 }
 
-/* A copy, where what it is is looked at as something else already. */
+/* A copy, where what it is is looked at as something else already; and of an operand of the token itself, whose place the
+   next token's takes while others still read it. */
 int flow_output(Flow *f, int value, int becomes)
 {
   const Value *v = &f->value[value];
   bool other = v->state != NO_VALUE && v->state != becomes, twice = v->becomes != NO_VALUE;
-  if (becomes != NO_VALUE && (other || twice)) {
+  bool fleeting = v->maker == NO_VALUE && !v->lasts;
+  if (fleeting || (becomes != NO_VALUE && (other || twice))) {
     StepShape shape = {v->rows, v->cols};
     value = flow_add(f, flow_code(TERM_AFFINE, shape, flow_view(f, value), flow_nothing)).value;
   }
