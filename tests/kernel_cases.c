@@ -74,7 +74,7 @@ static const struct {
   int N;
 } steps_ways[] = {{STEPS_SMALL, 4}, {STEPS_V7, 1},     {STEPS_V7, 3},     {STEPS_V7, 64},   {STEPS_V6, 17},
                   {STEPS_V6, 64},   {STEPS_V6, 8},     {STEPS_V4, 5},     {STEPS_V4, 64},   {STEPS_MIXED, 1},
-                  {STEPS_MIXED, 3}, {STEPS_MIXED, 16}, {STEPS_MIXED, 20}, {STEPS_MIXED, 40}};
+                  {STEPS_MIXED, 3}, {STEPS_MIXED, 16}, {STEPS_MIXED, 20}, {STEPS_V7, 100}};
 
 static void set_steps(void *arg, int way)
 {

@@ -1,5 +1,5 @@
-/* Checks of numbers: at once where they are in the process's memory; otherwise put down, and looked at when something is
-   read, before the way back, or when the step ends. */
+/* Checks of numbers: at once where they are in the process's memory; otherwise put down, and looked at when something
+   is read, before the way back, or when the step ends. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

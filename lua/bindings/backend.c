@@ -115,9 +115,9 @@ static void set_count(lua_State *L, const char *name, size_t n)
   lua_setfield(L, -2, name);
 }
 
-/* backend_counts() -> {ops, launches, reads, bytes, most_bytes, seconds}: what its device has done since the program began,
-   and the memory that is taken and was at most; nil if the backend has none. backend_counts(true): from now on it waits for
-   every op, and adds up the time that the device takes for them in `seconds`; false: no more. */
+/* backend_counts() -> {ops, launches, reads, bytes, most_bytes, seconds}: what its device has done since the program
+   began, and the memory that is taken and was at most; nil if the backend has none. backend_counts(true): from now on
+   it waits for every op, and adds up the time that the device takes for them in `seconds`; false: no more. */
 static int backend_counts(lua_State *L)
 {
   BackendCounts *c = backend_now()->counts;

@@ -129,8 +129,9 @@ typedef struct {
 
 extern const Range log_decay, at_most_0, at_least_0, at_least_0_or_nan, any_number, zero_or_one;
 
-/* Raises, at once or on a device when numbers are read next, for the number farthest outside, or the first one there: "wkv7: w is 0.93 at [1,17,3], expected a log-decay, at most 0". To be called
-   after the op, which looks at shapes: they come first. */
+/* Raises, at once or on a device when numbers are read next, for the number farthest outside, or the first one there:
+   "wkv7: w is 0.93 at [1,17,3], expected a log-decay, at most 0". To be called after the op, which looks at shapes:
+   they come first. */
 void check_range(lua_State *L, const char *op, const char *name, const Tensor *t, const Range *r);
 double within(lua_State *L, double x, const Range *r, const char *what); /* x, finite; raises */
 double number_argument(lua_State *L, int index, double otherwise, const Range *r,

@@ -26,8 +26,8 @@ DEVICE void tell(const Bounds &op, size_t first)
   op.found[1] = first < op.n ? (acc)op.x[first] : 0;
 }
 
-/* first[block] = the first bad one of those that the block looks at, or n: a thread goes through them upwards, and stops
-   there. One block alone tells it at once. */
+/* first[block] = the first bad one of those that the block looks at, or n: a thread goes through them upwards, and
+   stops there. One block alone tells it at once. */
 KERNEL bounds_first(Bounds op, size_t *first)
 {
   size_t mine = op.n;

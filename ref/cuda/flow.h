@@ -1,5 +1,5 @@
-/* What a program of steps (k_steps.h) becomes before the device runs it: values, each made once, and the codes that make
-   them; the way back through a token is such a flow as well. flow.cu builds it, flow_back.cu adds the way back,
+/* What a program of steps (k_steps.h) becomes before the device runs it: values, each made once, and the codes that
+   make them; the way back through a token is such a flow as well. flow.cu builds it, flow_back.cu adds the way back,
    flow_simplify.cu leaves out what nobody needs and joins products with sums, flow_plan.cu says which codes wait for
    others and where values stand. flow_run.h runs it. */
 #ifndef AVIARY_CUDA_FLOW_H

@@ -1,13 +1,13 @@
-/* Which codes of a flow wait for others, and where values stand. The threads of a block share the numbers of each result:
-   what only its own thread reads needs no barrier. */
+/* Which codes of a flow wait for others, and where values stand. The threads of a block share the numbers of each
+   result: what only its own thread reads needs no barrier. */
 #include "flow.h"
 
 #include <stdlib.h>
 
 /* ---- stages ---- */
 
-/* Number n of a result is its thread n's, modulo the threads, but for sums along rows that several threads share, and sums
-   down columns, which begin at another thread. */
+/* Number n of a result is its thread n's, modulo the threads, but for sums along rows that several threads share, and
+   sums down columns, which begin at another thread. */
 static bool by_thread(const Code *c)
 {
   return c->over == OVER_NOTHING || c->over == OVER_BOTH || (c->over == OVER_COLS && flow_share(c->cols) == 1);

@@ -84,9 +84,9 @@ template <int TERM> DEVICE void each_number(const Step &q, real *room)
   }
 }
 
-/* Threads share a row, as many as flow_share says, and have the rows that their group is a part of, modulo the groups. Each
-   group begins a piece further along its row than the one before: where rows are as long as the banks are many, they read
-   from different ones. */
+/* Threads share a row, as many as flow_share says, and have the rows that their group is a part of, modulo the
+   groups. Each group begins a piece further along its row than the one before: where rows are as long as the banks
+   are many, they read from different ones. */
 template <int TERM> DEVICE void sum_rows(const Step &q, real *room)
 {
   unsigned share = flow_share(q.cols), lane = threadIdx.x % share, group = threadIdx.x / share;

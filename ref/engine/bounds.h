@@ -17,8 +17,8 @@ typedef struct {
   const char *what; /* "at most 0" */
 } BoundsRange;
 
-/* "wkv7: w is -3 at [1,2], expected at most 0": `whose` says what stands before the number, for `arg`, in a buffer of its
-   own. */
+/* "wkv7: w is -3 at [1,2], expected at most 0": `whose` says what stands before the number, for `arg`, in a buffer of
+   its own. */
 typedef const char *BoundsTitle(const void *arg);
 void bounds_check(BoundsList *list, const Tensor *t, const BoundsRange *r, BoundsTitle *whose, const void *arg);
 
