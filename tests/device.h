@@ -1,4 +1,5 @@
-/* The device that test_cuda*.c run on: the one that the processor plays (cuda/on_host.h), or a real one behind a module.
+/* The device that test_cuda*.c run on: the one that the processor plays (cuda/on_host.h), or a real one behind a
+   module.
      build/f32/tests/test_cuda --module build/f32/cuda.so [--small | --large] ['cuda wkv7*'] */
 #ifndef AVIARY_TEST_DEVICE_H
 #define AVIARY_TEST_DEVICE_H

@@ -1,5 +1,5 @@
-/* Ops that the device puts off to run them in one launch: clear, adamw and sum_squares of many sizes in a row. What comes
-   out is what they give one by one, whoever looks first, and however many there are. */
+/* Ops that the device puts off to run them in one launch: clear, adamw and sum_squares of many sizes in a row. What
+   comes out is what they give one by one, whoever looks first, and however many there are. */
 #include "cuda/on_host_backend.h"
 #include "engine/rng.h"
 

@@ -1,5 +1,5 @@
-/* Two gradients of an op may be one and the same memory, as those of x * x are: every kernel of the device must add to it
-   for both. */
+/* Two gradients of an op may be one and the same memory, as those of x * x are: every kernel of the device must add to
+   it for both. */
 #include "cuda/on_host_backend.h"
 #include "kernel_cases.h"
 #include "kernel_run.h"

@@ -1,6 +1,7 @@
-/* The device in real training, every version on associative recall; as the processor runs it, or on a real one (device.h).
-   - Steps end with the loss of the reference, and the same steps with the same bits: on the processor with the threads in
-     another order.
+/* The device in real training, every version on associative recall; as the processor runs it, or on a real one
+   (device.h).
+   - Steps end with the loss of the reference, and the same steps with the same bits: on the processor with the threads
+     in another order.
    - In shadow mode the reference runs beside every op and finds nothing; a wrong kernel is found. */
 #include "cuda/on_host_backend.h"
 #include "device.h"

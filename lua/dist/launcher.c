@@ -1,6 +1,6 @@
 /* bin/aviary and bin/aviary64 of the archive that `make dist` makes. Runs lib/NAME by the dynamic loader and with the
-   libraries beside it, so that of the system it needs the kernel alone. It is linked statically, and reads no /proc. Only
-   what is not beside it, the libraries of CUDA and the driver of a device, is looked for where systems have it. */
+   libraries beside it, so that of the system it needs the kernel alone. It is linked statically, and reads no /proc.
+   Only what is not beside it, the libraries of CUDA and the driver of a device, is looked for where systems have it. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>

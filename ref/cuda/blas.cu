@@ -42,8 +42,8 @@ static int as_int(size_t n)
   return (int)n;
 }
 
-/* cuBLAS has columns one after the other: to it each matrix is turned, and C' = op(B)' op(A)'. One matrix alone is asked
-   for by the other function: that one also cuts a long K into parts. */
+/* cuBLAS has columns one after the other: to it each matrix is turned, and C' = op(B)' op(A)'. One matrix alone is
+   asked for by the other function: that one also cuts a long K into parts. */
 void product(const Product *p)
 {
   static const real one = 1, zero = 0;

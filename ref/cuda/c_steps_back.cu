@@ -1,6 +1,6 @@
-/* The way back through programs of steps. A block takes a head from its last segment to its first: it makes the
-   states of the segment once more, and goes back through its tokens. Gradients by inputs that are the same for all
-   tokens are added up for each head, in double, and then over heads, in their order. */
+/* The way back through programs of steps. A block takes a head from its last segment to its first: it makes the states
+   of the segment once more, and goes back through its tokens. Gradients by inputs that are the same for all tokens are
+   added up for each head, in double, and then over heads, in their order. */
 #include "flow_run.h"
 
 #include <stdlib.h>

@@ -60,8 +60,8 @@ template <class Sum, class Value> KERNEL reduce_down(Sum sum, Value *part, size_
   else sum.store(k, v);
 }
 
-/* `group` threads have one k, each every group-th r: a warp or a block where neighbours in memory are those of r; 1 where
-   there are few r for each k, or k enough for all threads. */
+/* `group` threads have one k, each every group-th r: a warp or a block where neighbours in memory are those of r; 1
+   where there are few r for each k, or k enough for all threads. */
 template <class Sum, class Value>
 KERNEL reduce_along(Sum sum, Value *part, size_t K, size_t R, size_t terms_a_part, unsigned group)
 {

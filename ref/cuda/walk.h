@@ -4,9 +4,9 @@
 
 #include "device.h"
 
-/* Division by a number that only the host knows: a 64-bit division takes a device longer than reading memory, so what is
-   below 2^31 is divided by a product and a shift. With 2^shift >= by > 2^(shift-1) and
-   magic = floor(2^32 (2^shift - by) / by) + 1,  n / by = (n + floor(n magic / 2^32)) / 2^shift. */
+/* Division by a number that only the host knows: a 64-bit division takes a device longer than reading memory, so what
+   is below 2^31 is divided by a product and a shift. With 2^shift >= by > 2^(shift-1) and magic = floor(2^32 (2^shift
+   - by) / by) + 1,  n / by = (n + floor(n magic / 2^32)) / 2^shift. */
 typedef struct {
   size_t by;
   unsigned magic, shift;

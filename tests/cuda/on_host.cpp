@@ -208,8 +208,8 @@ static void run_ready(const unsigned *order, unsigned from, unsigned to)
     if (block.fiber[order[k]].where == READY) go_on(order[k]);
 }
 
-/* Until all are at a barrier or have ended: each warp as far as it goes before the next one begins, or shuffled, all side
-   by side, from shuffle to shuffle. */
+/* Until all are at a barrier or have ended: each warp as far as it goes before the next one begins; or shuffled, all of
+   them side by side, from shuffle to shuffle. */
 static void run_to_barrier(unsigned *order)
 {
   bool shuffled = block.order == ORDER_SHUFFLED, backward = block.order == ORDER_BACKWARD;
