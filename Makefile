@@ -318,8 +318,8 @@ cuda-faults: $(BUILD)/f32/tests/test_cuda
 	  sh tests/cuda/faults.sh $(BUILD)/f32
 
 # On a real device; without one, or without nvcc, it says so.
-test-cuda: all $(foreach t,f32 f64,$(BUILD)/$(t)/tests/test_cuda $(BUILD)/$(t)/tests/test_cuda_train)
-	@! command -v $(NVCC) >/dev/null || MAKEFLAGS= $(MAKE) -s -o all $(BUILD)/f32/cuda.so $(BUILD)/f64/cuda.so BUILD='$(BUILD)'
+test-cuda: all $(foreach t,f32 f64,$(BUILD)/$(t)/tests/test_cuda $(BUILD)/$(t)/tests/test_cuda_train \
+                $(if $(filter test-cuda,$(MAKECMDGOALS)),$(if $(shell command -v $(NVCC)),$(BUILD)/$(t)/cuda.so)))
 	@cd $(WORK) && sh tests/test-cuda.sh build
 
 fuzz: $(BUILD)/asan32/aviary $(BUILD)/asan64/aviary | $(LINKS)

@@ -72,9 +72,10 @@ static void set_wkv6(void *arg, int way) /* v6 with a decay for every token; v5 
 static const struct {
   StepProgramName program;
   int N;
-} steps_ways[] = {{STEPS_SMALL, 4}, {STEPS_V7, 1},     {STEPS_V7, 3},     {STEPS_V7, 64},     {STEPS_V6, 17},
-                  {STEPS_V6, 64},   {STEPS_V6, 8},     {STEPS_V4, 5},     {STEPS_V4, 64},     {STEPS_MIXED, 1},
-                  {STEPS_MIXED, 3}, {STEPS_MIXED, 16}, {STEPS_MIXED, 20}, {STEPS_CARRIED, 5}, {STEPS_CARRIED, 64}};
+} steps_ways[] = {{STEPS_SMALL, 4},  {STEPS_V7, 1},      {STEPS_V7, 3},       {STEPS_V7, 64},
+                  {STEPS_V6, 17},    {STEPS_V6, 64},     {STEPS_V6, 8},       {STEPS_V4, 5},
+                  {STEPS_V4, 64},    {STEPS_MIXED, 1},   {STEPS_MIXED, 3},    {STEPS_MIXED, 16},
+                  {STEPS_MIXED, 20}, {STEPS_CARRIED, 5}, {STEPS_CARRIED, 64}, {STEPS_V7, 100}};
 
 static void set_steps(void *arg, int way)
 {

@@ -37,6 +37,7 @@ static int matmul(lua_State *L) /* matmul() -> "full", "tf32" or "bf16" */
 }
 
 bool computes_on_device(void) { return backend_now()->device != NULL; }
+size_t device_bytes(void) { return backend_far_bytes(); }
 
 static int device(lua_State *L) /* device() -> the name of what computes, or nil: the CPU */
 {

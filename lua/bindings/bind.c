@@ -12,12 +12,12 @@ static void collect_garbage(lua_State *L)
 {
   static const size_t little = (size_t)1 << 20, much = (size_t)32 << 20;
   static size_t least;
-  size_t used = memory_used();
+  size_t used = memory_used() + device_bytes();
   if (used < least) least = used;
   size_t came = used - least;
   if (came < little || (came < memory_left() && came < (least > much ? least : much))) return;
   lua_gc(L, LUA_GCCOLLECT);
-  least = memory_used();
+  least = memory_used() + device_bytes();
 }
 
 /* Pushes the line that called the binding. For a line of the library "": the function at the library's boundary says

@@ -16,7 +16,7 @@ typedef struct {
 typedef struct {
   int *order;      /* positions, sorted by index; */
   Run *run, *join; /* runs of them, and for each row of several runs the parts that these made */
-  size_t runs, joins;
+  size_t runs, joins, parts;
 } Sorted;
 
 /* A block has LANES columns of a run, a thread every PARTS-th row of one of them. list: order, or NULL if the rows of g

@@ -26,7 +26,10 @@ typedef enum {
 } Over;
 
 enum { NO_VALUE = -1, FLOW_VALUES = 640, FLOW_CODES = 512, FLOW_OUTPUTS = 64 };
-enum { FLOW_NARROW = 8 }; /* numbers that a thread sums alone */
+/* How many threads sum along a row together: few, so that most of the work is no exchange between them. */
+enum { FLOW_NARROW = 8, FLOW_WIDE = 128 };
+BOTH unsigned flow_share(unsigned cols) { return cols <= FLOW_NARROW ? 1 : cols <= FLOW_WIDE ? 8 : WARP; }
+
 enum { OF_A, OF_B, OF_C, PLUS, OPERANDS };
 
 /* A value as something else sees it: number i, j is at i row + j col. So it is repeated, or turned, without a copy. */

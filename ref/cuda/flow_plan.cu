@@ -6,11 +6,11 @@
 
 /* ---- stages ---- */
 
-/* Number n of a result is its thread n's, modulo the threads, but for sums along wide rows, which are a warp's, and
+/* Number n of a result is its thread n's, modulo the threads, but for sums along rows that several threads share, and
    sums down columns, which begin at another thread. */
 static bool by_thread(const Code *c)
 {
-  return c->over == OVER_NOTHING || c->over == OVER_BOTH || (c->over == OVER_COLS && c->cols <= FLOW_NARROW);
+  return c->over == OVER_NOTHING || c->over == OVER_BOTH || (c->over == OVER_COLS && flow_share(c->cols) == 1);
 }
 
 /* What is given was there before the first barrier. */
@@ -25,7 +25,7 @@ bool flow_reads_own(const Flow *f, const Code *c, int k)
   const Code *made = &f->code[f->value[v.value].maker];
   if (c->over == OVER_NOTHING) return by_thread(made);
   if (k != PLUS || c->over == OVER_ROWS) return false;
-  return by_thread(c) ? by_thread(made) : made->over == OVER_COLS && !by_thread(made);
+  return by_thread(c) ? by_thread(made) : made->over == OVER_COLS && flow_share(made->cols) == flow_share(c->cols);
 }
 
 static int stages_after(const Flow *f, const Code *c, int k) { return flow_reads_own(f, c, k) ? 0 : 1; }

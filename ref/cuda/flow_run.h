@@ -84,25 +84,23 @@ template <int TERM> DEVICE void each_number(const Step &q, real *room)
   }
 }
 
-template <int TERM> DEVICE real sum_row(const Step &q, const real *room, unsigned i, unsigned from, unsigned step)
-{
-  real sum = 0;
-  for (unsigned j = from; j < q.cols; j += step) sum += term<TERM>(q, room, i, j);
-  return sum;
-}
-
-/* A warp has every row that its own index is a part of, modulo the warps; its lanes share the columns. A narrow row is
-   a thread's. */
+/* Threads share a row, as many as flow_share says, and have the rows that their group is a part of, modulo the
+   groups. Each group begins a piece further along its row than the one before: where rows are as long as the banks
+   are many, they read from different ones. */
 template <int TERM> DEVICE void sum_rows(const Step &q, real *room)
 {
-  unsigned lane = threadIdx.x % WARP, warps = blockDim.x / WARP;
-  if (q.cols <= FLOW_NARROW) {
-    for (unsigned i = threadIdx.x; i < q.rows; i += blockDim.x) put(q, room, i, 0, i, sum_row<TERM>(q, room, i, 0, 1));
-    return;
-  }
-  for (unsigned i = threadIdx.x / WARP; i < q.rows; i += warps) {
-    real sum = warp_sum(sum_row<TERM>(q, room, i, lane, WARP));
-    if (!lane) put(q, room, i, 0, i, sum);
+  unsigned share = flow_share(q.cols), lane = threadIdx.x % share, group = threadIdx.x / share;
+  unsigned groups = blockDim.x / share, count = (unsigned)pieces(q.cols, share);
+  for (unsigned from = 0; from < q.rows; from += groups) {
+    unsigned i = from + group, piece = group % count;
+    real sum = 0;
+    for (unsigned k = 0; k < count && i < q.rows; k++) {
+      unsigned j = piece * share + lane;
+      if (j < q.cols) sum += term<TERM>(q, room, i, j);
+      piece = piece + 1 < count ? piece + 1 : 0;
+    }
+    for (unsigned other = share / 2; other; other /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, (int)other);
+    if (!lane && i < q.rows) put(q, room, i, 0, i, sum);
   }
 }
 
@@ -125,7 +123,7 @@ template <int TERM> DEVICE void sum_columns(const Step &q, real *room)
 /* The first warp has all, or the first thread if they are few. */
 template <int TERM> DEVICE void sum_all(const Step &q, real *room)
 {
-  unsigned all = q.rows * q.cols, share = all <= FLOW_NARROW ? 1 : WARP;
+  unsigned all = q.rows * q.cols, share = all <= FLOW_NARROW ? 1u : (unsigned)WARP;
   if (threadIdx.x >= share) return;
   real sum = 0;
   for (unsigned n = threadIdx.x; n < all; n += share) sum += term<TERM>(q, room, n / q.cols, n % q.cols);

@@ -32,6 +32,9 @@ void backend_use(const Backend *b)
   rwkv_on_share(b->share);
 }
 
+static bool in_process(void) { return backend_at_work->memory->in_process(); }
+size_t backend_far_bytes(void) { return in_process() ? 0 : held; }
+
 static void *take(size_t bytes)
 {
   void *p = backend_at_work->memory->alloc(bytes);
@@ -63,8 +66,6 @@ void backend_write_new(void *to, const void *from, size_t bytes)
 {
   if (bytes) backend_at_work->memory->write(to, from, bytes);
 }
-
-static bool in_process(void) { return backend_at_work->memory->in_process(); }
 
 const Memory backend_memory = {take, backend_free, backend_read, backend_write, in_process};
 

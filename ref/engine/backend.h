@@ -61,6 +61,7 @@ void backend_read(void *to, const void *from, size_t bytes);
 void backend_write(void *to, const void *from, size_t bytes);
 void backend_write_new(void *to, const void *from, size_t bytes); /* to what no op has seen yet: without a wait */
 void backend_flush(void);
+size_t backend_far_bytes(void); /* taken of a device's memory, which memory_used does not count */
 
 /* Runs the reference kernel on operands that are in `memory`: brings them to the host and takes back what it writes.
    With this a backend does what it has no kernel for, after its flush. */

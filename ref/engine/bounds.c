@@ -48,12 +48,23 @@ void bounds_free(BoundsList *list)
 
 /* ---- what is wrong ---- */
 
-_Noreturn static void fail(const Check *c, const acc *found)
+static size_t failures; /* of looks */
+static char last[600];
+
+static const char *text_of(const Check *c, const acc *found)
 {
   char number[32];
   snprintf(number, sizeof number, "%g", (double)found[1]);
-  rwkv_fail("%s %s%s%s, expected %s", c->whose, isnan(found[1]) ? "nan" : number, c->axes ? " at " : "",
-            c->axes ? shape_place(c->axes, c->shape, (size_t)found[0]) : "", c->what);
+  snprintf(last, sizeof last, "%s %s%s%s, expected %s", c->whose, isnan(found[1]) ? "nan" : number,
+           c->axes ? " at " : "", c->axes ? shape_place(c->axes, c->shape, (size_t)found[0]) : "", c->what);
+  return last;
+}
+
+size_t bounds_failures(void) { return failures; }
+
+void bounds_fail_again(size_t before)
+{
+  if (failures != before) rwkv_fail("%s", last);
 }
 
 static Check describe(const Tensor *t, const BoundsRange *r, BoundsTitle *whose, const void *arg)
@@ -91,7 +102,9 @@ void bounds_look(void)
     if (!any) any = look(list, &bad, found);
     else (void)look(list, &other, other_found);
   }
-  if (any) fail(&bad, found);
+  if (!any) return;
+  failures++;
+  rwkv_fail("%s", text_of(&bad, found));
 }
 
 /* More room than ever was needed; what was put down so far is looked at. */
@@ -115,7 +128,7 @@ void bounds_check(BoundsList *list, const Tensor *t, const BoundsRange *r, Bound
     run_bounds(&op);
     backend_flush();
     Check bad = found[0] >= 0 ? describe(t, r, whose, arg) : (Check){0};
-    if (found[0] >= 0) fail(&bad, found);
+    if (found[0] >= 0) rwkv_fail("%s", text_of(&bad, found));
     return;
   }
   if (list->count == list->room) make_room(list);
