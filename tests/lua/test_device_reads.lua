@@ -87,3 +87,20 @@ check.test("so is an operand out of its range, with the line", function()
     "where: the mask is 3 at [3], expected 0 or 1")
   rwkv.end_step()
 end)
+
+-- What one hook returned is found when another one reads: that one may catch the error, and the run ends with it all the same.
+check.test("a hook cannot swallow what belongs to the run", function()
+  local hook = rwkv.hook { kind = "decay", name = "swallows", apply = function(x, _, d)
+    if d.layer == 2 then pcall(function() return x:mean():item() end) end
+    return x * 0 + (d.layer == 1 and 0.5 or -0.5)
+  end }
+  local model = rwkv.model { version = "v7", layers = 2, dim = 16, head_size = 8, vocab = 11, hooks = { decay = hook } }
+  local good, text = pcall(function()
+    local loss = model:loss(tokens, tokens)
+    loss:backward()
+    return loss:item()
+  end)
+  check.equal(good, false)
+  check.has(text, 'hook decay "swallows"', "layer 1: returned 0.5 at [1,1,1], expected at most 0")
+  rwkv.end_step()
+end)

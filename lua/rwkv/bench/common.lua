@@ -69,6 +69,9 @@ function common.stepper(model, opt, inputs, targets)
   end
 end
 
+-- Of a head: "2 threads"; on a device its kernels, the products' kind and its name instead.
+function common.computed_by(threads) return rwkv.device() and arithmetic.text() or ("%d threads"):format(threads) end
+
 -- "a=1 b=0.5" of { { "a", "%d", 1 }, { "b", "%.1f", 0.5 } }
 function common.line(fields)
   local parts = {}

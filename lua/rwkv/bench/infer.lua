@@ -41,8 +41,8 @@ end
 function infer.describe(o, model)
   local c = model:config()
   local weights = o.model ~= "" and visible.line(o.model) or "weights of " .. o.dtype
-  return ("RWKV %s, %d layers, dim %d, vocab %d, %s: %.0f MB; %d threads"):format(c.version, c.layers, c.dim, c.vocab,
-    weights, model:weight_bytes() / 1e6, o.threads)
+  return ("RWKV %s, %d layers, dim %d, vocab %d, %s: %.0f MB; %s"):format(c.version, c.layers, c.dim, c.vocab,
+    weights, model:weight_bytes() / 1e6, common.computed_by(o.threads))
 end
 
 return infer

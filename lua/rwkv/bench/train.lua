@@ -23,8 +23,8 @@ return function(arguments)
   if rwkv.is_terminal() then bar:finish() end
   local seconds = median(times)
   gemm = (gemm + common.gemm_rate(o.threads)) / 2 -- before and after: the clock of a processor changes
-  print(("RWKV %s, %d layers, dim %d, vocab %d; %d pairs as in MQAR, T %d, batch %d; %d threads; median of %d steps"):format(
-    o.version, o.layers, o.dim, o.vocab, o.pairs, o.seq, o.batch, o.threads, #times))
+  print(("RWKV %s, %d layers, dim %d, vocab %d; %d pairs as in MQAR, T %d, batch %d; %s; median of %d steps"):format(
+    o.version, o.layers, o.dim, o.vocab, o.pairs, o.seq, o.batch, common.computed_by(o.threads), #times))
   print(common.line { { "step_ms", "%.2f", 1e3 * seconds }, { "step_gflop", "%.4g", count.flops / 1e9 },
     { "sgemm_gflops", "%.1f", gemm / 1e9 }, { "parameters", "%d", count.parameters },
     { "state_floats", "%d", count.state_floats }, { "memory_mb", "%.0f", common.peak_memory() / 2 ^ 20 } })
