@@ -1,4 +1,5 @@
-/* Programs of steps that tests run: the recurrences of v4, v6 and v7, one that uses every instruction, and small ones. */
+/* Programs of steps that tests run: the recurrences of v4, v6 and v7, one that uses every instruction, and small ones.
+   */
 #ifndef AVIARY_STEP_PROGRAMS_H
 #define AVIARY_STEP_PROGRAMS_H
 

@@ -69,8 +69,8 @@ int flow_own(Flow *f, View v, StepShape shape)
   return flow_add(f, flow_code(TERM_AFFINE, shape, v, flow_nothing)).value;
 }
 
-/* A copy, where what it is is looked at as something else already; and of an operand of the token itself, whose place the
-   next token's takes while others still read it. */
+/* A copy, where what it is is looked at as something else already; and of an operand of the token itself, whose place
+   the next token's takes while others still read it. */
 int flow_output(Flow *f, int value, int becomes)
 {
   const Value *v = &f->value[value];
