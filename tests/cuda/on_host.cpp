@@ -6,6 +6,7 @@
 
 #if defined(__SANITIZE_ADDRESS__)
 #define WATCHED
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -106,6 +107,10 @@ static void fiber_main(void)
 static void start(unsigned i)
 {
   void **top = (void **)(void *)(stack_of(i) + STACK) - FRAME - 2;
+#ifdef WATCHED
+  enum { LEFT = 4096 }; /* what the last thread here was in when it ended */
+  __asan_unpoison_memory_region(stack_of(i) + STACK - LEFT, LEFT);
+#endif
   memset(top, 0, (FRAME + 2) * sizeof *top);
   top[RETURN] = (void *)fiber_main;
   block.fiber[i].at = top;
