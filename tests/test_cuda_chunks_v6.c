@@ -1,6 +1,6 @@
-/* wkv6 by chunks of tokens against the reference and the plain kernel of the device. Multiplied in loops it is as
-   exact as these; with factors in bf16, of which each is off by up to 2^-9, sums of many products are off by about
-   as much. Extreme decays, nothing to forget and all to forget, must be as good as any. */
+/* wkv6 by chunks of tokens against the reference and the plain kernel of the device. Extreme decays, nothing to forget
+   and all to forget, must be as good as any. */
+#include "chunk_checks.h"
 #include "cuda/on_host_backend.h"
 #include "engine/kernels.h"
 #include "engine/rng.h"
@@ -15,12 +15,8 @@
 #include <cmocka.h>
 
 /* ref/cuda/c_wkv6.h; memory of the device is the process's here */
-typedef enum { FULL, TF32, BF16 } ProductsIn;
 bool wkv6_chunks(const Wkv6 *op, ProductsIn in);
 bool wkv6_chunks_backward(const Wkv6Backward *op, ProductsIn in);
-
-typedef enum { REFERENCE, PLAIN, LOOPS, TENSOR_CORES } Way;
-typedef enum { MILD, EXTREME, DECAY_KINDS } Decay;
 
 /* ---- a call ---- */
 
@@ -54,12 +50,6 @@ static bool is_left_out(const Case *c, int i)
   return i >= SEGMENTS && c->nulls >> (2 + i - SEGMENTS) & 1;
 }
 
-static real extreme(Rng *rng)
-{
-  static const real some[] = {0, (real)-1e-8, -1, -30, -2000, -INFINITY};
-  return some[rng_below(rng, 6)];
-}
-
 static Numbers numbers_new(const Case *c)
 {
   Numbers n;
@@ -70,7 +60,7 @@ static Numbers numbers_new(const Case *c)
     assert_non_null(n.x[i]);
     for (size_t k = 0; k < size; k++) {
       double z = rng_normal(&rng);
-      n.x[i][k] = i == W && c->decay == EXTREME ? extreme(&rng) : i == W ? (real)-exp(z - 1) : (real)z;
+      n.x[i][k] = i == W && c->decay == EXTREME ? extreme_log_decay(&rng) : i == W ? (real)-exp(z - 1) : (real)z;
       if (i >= Y && i <= SEGMENTS) n.x[i][k] = (real)NAN;
     }
   }
@@ -118,36 +108,18 @@ static Numbers run(const Case *c, Way way, OnHostOrder order, const Numbers *kep
 
 /* ---- comparing ---- */
 
-static double square_root_of_mean(const real *x, const real *y, size_t n)
-{
-  double sum = 0;
-  for (size_t i = 0; i < n; i++)
-    sum += ((double)x[i] - (y ? (double)y[i] : 0)) * ((double)x[i] - (y ? (double)y[i] : 0));
-  return sqrt(sum / (double)n);
-}
-
-/* allowed: of the difference's RMS, in parts of the RMS; of single numbers 10 times as much; 0: bit for bit */
 static void compare(const Case *c, const Numbers *got, const Numbers *want, double allowed, const char *what)
 {
   for (int i = OUTPUTS; i < ARRAYS; i++) {
     size_t n = count(c, i);
     if (is_left_out(c, i)) continue;
-    const real *x = got->x[i], *y = want->x[i];
-    double all = square_root_of_mean(y, NULL, n), off = square_root_of_mean(x, y, n), worst = 0;
-    for (size_t k = 0; k < n; k++) worst = fmax(worst, fabs((double)x[k] - (double)y[k]));
-    bool same = memcmp(x, y, n * sizeof(real)) == 0;
-    if (allowed > 0 ? off <= allowed * all && worst <= 10 * allowed * all : same) continue;
+    Apart a = apart(got->x[i], want->x[i], n, allowed);
+    if (a.fits) continue;
     fail_msg("B %zu T %zu H %zu N %zu, %s%s, NULL %x, %s: %s is off by %g, worst %g, of %g", c->B, c->T, c->H, c->N,
              c->decay == MILD ? "mild decays" : "extreme decays", c->one_decay ? ", one for all tokens" : "", c->nulls,
-             what, names[i], off, worst, all);
+             what, names[i], a.off, a.worst, a.all);
   }
 }
-
-#ifdef AVIARY_DOUBLE
-static const double exact = 1e-13;
-#else
-static const double exact = 1e-6, in_bf16 = 1e-2;
-#endif
 
 static void check(const Case *c)
 {

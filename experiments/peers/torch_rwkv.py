@@ -192,6 +192,13 @@ def give_up(why):
     os._exit(1)
 
 
+def serve(about, step):
+    """Takes as many steps as each line of the input says, and answers with their seconds."""
+    print("ready", about, flush=True)
+    for line in sys.stdin:
+        print(*["%.9f" % step() for _ in range(int(line))], flush=True)
+
+
 def main():
     o = options()
     if o.tuned and not o.check:
@@ -225,9 +232,7 @@ def main():
     form += f"; BLAS threads {os.environ['AVIARY_TUNED']}" if o.tuned else ""
     about = f"torch={torch.__version__} parameters={count} # {form}"
     if o.serve:
-        print("ready", about, flush=True)
-        for line in sys.stdin:
-            print(*["%.9f" % step() for _ in range(int(line))], flush=True)
+        serve(about, step)
         return
     print(about)
     print("tokens_per_s=%.0f" % (o.batch * o.seq / statistics.median(step() for _ in range(o.steps))))

@@ -13,7 +13,7 @@ import statistics
 import sys
 import time
 
-from torch_rwkv import give_up
+from torch_rwkv import give_up, serve
 
 FORMS = ("divided", "fla", "chunk")
 
@@ -110,9 +110,7 @@ def main():
     signal.alarm(0)
     about = f"torch={torch.__version__} error={error:.1e} # {o.form}, {o.dtype}"
     if o.serve:
-        print("ready", about, flush=True)
-        for line in sys.stdin:
-            print(*["%.9f" % step() for _ in range(int(line))], flush=True)
+        serve(about, step)
         return
     print(about)
     print("ms=%.3f" % (1e3 * statistics.median(step() for _ in range(o.steps))))

@@ -89,5 +89,5 @@ void c_wkv2_backward(const Wkv2Backward *op)
   if (!n) return;
   real *gw_gu = (real *)device_scratch(2 * n * sizeof(real));
   LAUNCH(wkv2_backward, (unsigned)pieces(n, WARP), WARP, 0, *op, gw_gu);
-  add_parts({op->gw, gw_gu, f->B, f->C}, {op->gu, gw_gu + n, f->B, f->C}, {NULL, NULL, 0, 0});
+  add_parts({op->gw, gw_gu, f->B, f->C}, {op->gu, gw_gu + n, f->B, f->C});
 }

@@ -154,6 +154,5 @@ void c_wkv4_backward(const Wkv4Backward *op)
   if (!n) return;
   real *gw_gu = (real *)device_scratch(2 * n * sizeof(real));
   LAUNCH(wkv4_backward, (unsigned)pieces(n, WARP), WARP, 0, *op, gw_gu);
-  add_parts({f->decay_rows == 1 ? op->gw : NULL, gw_gu, f->B, f->C}, {op->gu, gw_gu + n, f->B, f->C},
-            {NULL, NULL, 0, 0});
+  add_parts({f->decay_rows == 1 ? op->gw : NULL, gw_gu, f->B, f->C}, {op->gu, gw_gu + n, f->B, f->C});
 }

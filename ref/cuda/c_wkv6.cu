@@ -18,23 +18,23 @@ template <int ROWS, int COLUMNS> KERNEL __launch_bounds__(COLUMNS, sizeof(real) 
   for (size_t j0 = 0; j0 < N; j0 += ROWS) {
     real S[ROWS];
     load_column<ROWS>(S, op.S0 + head.bh * N * N, N, j0, i);
-    NOT_UNROLLED
+    NO_UNROLL
     for (size_t from = 0; from < op.T; from += WKV_SEGMENT) {
       int count = (int)smaller(WKV_SEGMENT, op.T - from);
       real *y = op.y + token_at(op, head, from) + i;
       if (op.segments) store_column<ROWS, false>(op.segments + kept_state(op, head, from / WKV_SEGMENT), S, N, j0, i);
-      UNROLLED
+      UNROLL
       for (int n = 0; n < WKV_SEGMENT; n++)
         v[n][threadIdx.x] = i < N && n < count ? op.v[token_at(op, head, from + (size_t)n) + i] : 0;
       load_keys<ROWS, COLUMNS>(keys, op, head, from, count, j0);
-      NOT_UNROLLED
+      NO_UNROLL
       for (int n = 0; n < count; n++) {
         Four sum = {};
         real vi = v[n][threadIdx.x];
-        UNROLLED
+        UNROLL
         for (int q = 0; q < ROWS / 4; q++) {
           Four r = keys.r[n][q], k = keys.k[n][q], e = keys.decay[n][q];
-          UNROLLED
+          UNROLL
           for (int x = 0; x < 4; x++) {
             sum.x[x] += r.x[x] * S[4 * q + x];
             S[4 * q + x] = e.x[x] * S[4 * q + x] + k.x[x] * vi;

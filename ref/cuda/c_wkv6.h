@@ -3,19 +3,7 @@
 #define AVIARY_C_WKV6_H
 
 #include "blas.h"
-
-#ifdef __CUDACC__
-#define UNROLLED _Pragma("unroll") /* what stays in registers is numbered by constants */
-#define NOT_UNROLLED _Pragma("unroll 1")
-#else
-#define UNROLLED
-#define NOT_UNROLLED
-#endif
-
-/* Four numbers that are read at once. */
-struct alignas(16) Four {
-  real x[4];
-};
+#include "registers.h"
 
 /* Of a block: its sequence and head. */
 struct Head {

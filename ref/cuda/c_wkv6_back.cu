@@ -13,6 +13,7 @@
    costs 4 instructions a token and number of the state, the other 11, and holds 8 numbers for each of its columns
    in registers. */
 #include "c_wkv6_columns.h"
+#include "parts.h"
 
 template <int ROWS, int COLUMNS>
 KERNEL __launch_bounds__(COLUMNS, sizeof(real) == 4 ? 6 : 2) back_columns(Wkv6Backward op)
@@ -27,22 +28,22 @@ KERNEL __launch_bounds__(COLUMNS, sizeof(real) == 4 ? 6 : 2) back_columns(Wkv6Ba
   for (size_t j0 = 0; j0 < N; j0 += ROWS) {
     real G[ROWS];
     load_column<ROWS>(G, op.gS1 ? op.gS1 + head.bh * N * N : NULL, op.gS1 ? N : 0, j0, i);
-    NOT_UNROLLED
+    NO_UNROLL
     for (size_t s = pieces(f.T, WKV_SEGMENT); s-- > 0;) {
       size_t from = s * WKV_SEGMENT;
       int count = (int)smaller(WKV_SEGMENT, f.T - from);
-      UNROLLED
+      UNROLL
       for (int n = 0; n < WKV_SEGMENT; n++)
         gy[n][threadIdx.x] = op.gy && i < N && n < count ? op.gy[token_at(f, head, from + (size_t)n) + i] : 0;
       load_keys<ROWS, COLUMNS>(keys, f, head, from, count, j0);
-      NOT_UNROLLED
+      NO_UNROLL
       for (int n = count; n-- > 0;) {
         Four sum = {};
         real g = gy[n][threadIdx.x];
-        UNROLLED
+        UNROLL
         for (int q = 0; q < ROWS / 4; q++) {
           Four r = keys.r[n][q], k = keys.k[n][q], e = keys.decay[n][q];
-          UNROLLED
+          UNROLL
           for (int x = 0; x < 4; x++) {
             sum.x[x] += G[4 * q + x] * k.x[x];
             G[4 * q + x] = e.x[x] * G[4 * q + x] + g * r.x[x];
@@ -50,7 +51,7 @@ KERNEL __launch_bounds__(COLUMNS, sizeof(real) == 4 ? 6 : 2) back_columns(Wkv6Ba
         }
         gv[n][threadIdx.x] = (sum.x[0] + sum.x[1]) + (sum.x[2] + sum.x[3]) + g * keys.own[n];
       }
-      UNROLLED
+      UNROLL
       for (int n = 0; n < WKV_SEGMENT; n++)
         if (op.gv && i < N && n < count) op.gv[token_at(f, head, from + (size_t)n) + i] += gv[n][threadIdx.x];
       __syncthreads();
@@ -78,7 +79,7 @@ DEVICE void load_rows(RowsOf<TILE> &x, const Wkv6Backward &op, const Head &head,
   const Wkv6 &f = op.forward;
   int n = (int)threadIdx.x / TILE, c = (int)threadIdx.x % TILE;
   bool row = j0 + (size_t)c < f.N, column = i0 + (size_t)c < f.N;
-  UNROLLED
+  UNROLL
   for (int m = 0; m < WKV_SEGMENT; m += LANES) {
     size_t t = from + (size_t)(n + m), at = token_at(f, head, t);
     bool there = t < f.T;
@@ -96,10 +97,10 @@ DEVICE void load_rows(RowsOf<TILE> &x, const Wkv6Backward &op, const Head &head,
 template <int COLUMNS, int TILE> DEVICE void next_state(real *S1, const real *S, const RowsOf<TILE> &x, int n, int row)
 {
   real e = x.decay[n][row], k = x.k[n][row];
-  UNROLLED
+  UNROLL
   for (int q = 0; q < COLUMNS / 4; q++) {
     Four v = x.v[n][q * LANES + (int)threadIdx.x % LANES];
-    UNROLLED
+    UNROLL
     for (int c = 0; c < 4; c++) S1[4 * q + c] = e * S[4 * q + c] + k * v.x[c];
   }
 }
@@ -108,10 +109,10 @@ template <int COLUMNS, int TILE> DEVICE void next_state(real *S1, const real *S,
 template <int COLUMNS, int TILE> DEVICE void step_back(real *G, const real *S, RowsOf<TILE> &x, int n, int row)
 {
   real e = x.decay[n][row], r = x.r[n][row], gyS = 0, Gv = 0, GS = 0;
-  UNROLLED
+  UNROLL
   for (int q = 0; q < COLUMNS / 4; q++) {
     Four v = x.v[n][q * LANES + (int)threadIdx.x % LANES], g = x.gy[n][q * LANES + (int)threadIdx.x % LANES];
-    UNROLLED
+    UNROLL
     for (int c = 0; c < 4; c++) {
       gyS += g.x[c] * S[4 * q + c];
       Gv += G[4 * q + c] * v.x[c];
@@ -119,7 +120,7 @@ template <int COLUMNS, int TILE> DEVICE void step_back(real *G, const real *S, R
       G[4 * q + c] = e * G[4 * q + c] + g.x[c] * r;
     }
   }
-  UNROLLED
+  UNROLL
   for (int other = 1; other < LANES; other *= 2) {
     gyS += __shfl_xor_sync(0xffffffffu, gyS, other);
     Gv += __shfl_xor_sync(0xffffffffu, Gv, other);
@@ -132,21 +133,21 @@ template <int COLUMNS, int TILE> DEVICE void step_back(real *G, const real *S, R
    the last one of them at the end. */
 template <int COLUMNS, int TILE> DEVICE void segment_back(real *G, real (*ck)[COLUMNS], RowsOf<TILE> &x, int row)
 {
-  NOT_UNROLLED
+  NO_UNROLL
   for (int n = 0; n + STEPS < WKV_SEGMENT; n += STEPS) {
-    UNROLLED
+    UNROLL
     for (int c = 0; c < COLUMNS; c++) ck[0][c] = ck[1][c], ck[1][c] = ck[2][c], ck[2][c] = ck[3][c];
-    UNROLLED
+    UNROLL
     for (int m = 0; m < STEPS; m++) next_state<COLUMNS>(ck[3], ck[3], x, n + m, row);
   }
-  NOT_UNROLLED
+  NO_UNROLL
   for (int n = WKV_SEGMENT - STEPS; n >= 0; n -= STEPS) {
     real S[STEPS - 1][COLUMNS];
-    UNROLLED
+    UNROLL
     for (int m = 0; m + 1 < STEPS; m++) next_state<COLUMNS>(S[m], m ? S[m - 1] : ck[3], x, n + m, row);
-    UNROLLED
+    UNROLL
     for (int m = STEPS; m-- > 0;) step_back<COLUMNS>(G, m ? S[m - 1] : ck[3], x, n + m, row);
-    UNROLLED
+    UNROLL
     for (int c = 0; c < COLUMNS; c++) ck[3][c] = ck[2][c], ck[2][c] = ck[1][c], ck[1][c] = ck[0][c];
   }
 }
@@ -161,7 +162,7 @@ DEVICE void give_rows(const Wkv6Backward &op, const Head &head, const RowsOf<TIL
   size_t j = j0 + (size_t)row;
   if (j >= f.N) return;
   real u = f.u[head.h * f.N + j];
-  UNROLLED
+  UNROLL
   for (int m = n; m < WKV_SEGMENT; m += LANES) {
     size_t at = token_at(f, head, from + (size_t)m) + j;
     if (from + (size_t)m >= f.T) break;
@@ -176,14 +177,14 @@ DEVICE void give_rows(const Wkv6Backward &op, const Head &head, const RowsOf<TIL
 /* A lane's columns of row j of S [N,N], in the tile that begins at column i0; 0 beyond the last. */
 template <int COLUMNS> DEVICE void load_row(real *row, const real *S, size_t N, size_t j, size_t i0)
 {
-  UNROLLED
+  UNROLL
   for (int c = 0; c < COLUMNS; c++) {
     size_t i = i0 + 4 * (size_t)(c / 4 * LANES + (int)threadIdx.x % LANES) + (size_t)(c % 4);
     row[c] = S && j < N && i < N ? S[j * N + i] : 0;
   }
 }
 
-/* A block: a head of a sequence, TILE rows; all columns, TILE of them at a time, through all tokens. part [B,2,H,N]: gu
+/* A block: a head of a sequence, TILE rows; all columns, TILE of them at a time, through all tokens. part [2,B,H,N]: gu
    and gw of each sequence, or NULL. */
 template <int COLUMNS> KERNEL __launch_bounds__(COLUMNS *LANES *LANES, 1) back_rows(Wkv6Backward op, acc *part)
 {
@@ -198,7 +199,7 @@ template <int COLUMNS> KERNEL __launch_bounds__(COLUMNS *LANES *LANES, 1) back_r
   for (size_t i0 = 0; i0 < N; i0 += TILE) {
     real G[COLUMNS], ck[STEPS][COLUMNS] = {};
     load_row<COLUMNS>(G, op.gS1 ? op.gS1 + head.bh * N * N : NULL, N, j, i0);
-    NOT_UNROLLED
+    NO_UNROLL
     for (size_t s = pieces(f.T, WKV_SEGMENT); s-- > 0;) {
       load_row<COLUMNS>(ck[STEPS - 1], f.segments + kept_state(f, head, s), N, j, i0);
       load_rows<TILE>(x, op, head, s * WKV_SEGMENT, j0, i0);
@@ -215,18 +216,7 @@ template <int COLUMNS> KERNEL __launch_bounds__(COLUMNS *LANES *LANES, 1) back_r
   if (of < 2 && j0 + (size_t)at < N) {
     acc sum = 0;
     for (int n = 0; n < LANES; n++) sum += x.sums[of][n][at];
-    part[((head.b * 2 + (size_t)of) * f.H + head.h) * N + j0 + (size_t)at] = sum;
-  }
-}
-
-/* gu, gw [C] += the parts [B,2,C] of all sequences */
-KERNEL add_sequences(real *gu, real *gw, const acc *part, size_t B, size_t C)
-{
-  EACH(c, C) {
-    acc sums[2] = {0, 0};
-    for (size_t b = 0; b < B; b++) sums[0] += part[2 * b * C + c], sums[1] += part[(2 * b + 1) * C + c];
-    if (gu) gu[c] += (real)sums[0];
-    if (gw) gw[c] += (real)sums[1];
+    part[(((size_t)of * f.B + head.b) * f.H + head.h) * N + j0 + (size_t)at] = sum;
   }
 }
 
@@ -240,8 +230,8 @@ acc *wkv6_parts(const Wkv6Backward *op)
 void wkv6_add_parts(const Wkv6Backward *op, const acc *part)
 {
   const Wkv6 *f = &op->forward;
-  real *gw = f->decay_rows == 1 ? op->gw : NULL;
-  if (part) LAUNCH(add_sequences, BLOCKS_FOR(f->H * f->N), BLOCK, 0, op->gu, gw, part, f->B, f->H * f->N);
+  size_t C = f->H * f->N;
+  if (part) add_parts<acc>({op->gu, part, f->B, C}, {f->decay_rows == 1 ? op->gw : NULL, part + f->B * C, f->B, C});
 }
 
 enum { MOST_COLUMNS = sizeof(real) == 4 ? 16 : 8 }; /* of a lane */

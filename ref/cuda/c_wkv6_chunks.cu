@@ -44,7 +44,7 @@ template <class Factor, int N> KERNEL __launch_bounds__(2 * N, sizeof(real) == 8
     factor(&x.state[at / N][at % N], s);
   }
   if (me < N) number(x.chunk.u, me) = op.u[head.h * N + (size_t)me];
-  NOT_UNROLLED
+  NO_UNROLL
   for (size_t from = 0; from < op.T; from += SIDE) {
     load_chunk(x.chunk, op, head, from);
     load_tokens<N>(op.v, op, head, from, [&](int n, int i, real v) { factor(&x.v[n][i], v); });

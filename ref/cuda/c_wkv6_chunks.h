@@ -68,28 +68,28 @@ template <int THREADS, class Factor, int N> DEVICE void pair_chunk(Chunk<Factor,
   real sum[SIDE] = {};
   for (int q = part; q < N / 4; q += PARTS) {
     Four k = c.k[s][q], u = c.u[q];
-    UNROLLED
+    UNROLL
     for (int n = 0; n < SIDE; n++) {
       Four r = c.r[n][q], e = c.decay[n][q];
-      UNROLLED
+      UNROLL
       for (int x = 0; x < 4; x++) {
         if (n == s) sum[n] += r.x[x] * u.x[x] * k.x[x];
         if (n > s) sum[n] += r.x[x] * k.x[x], k.x[x] *= e.x[x];
       }
     }
   }
-  UNROLLED
+  UNROLL
   for (int step = 1; step < PARTS; step *= 2) {
     const int other = PARTS / 2 / step, half = SIDE / 2 / step;
     bool upper = part & other;
-    UNROLLED
+    UNROLL
     for (int n = 0; n < half; n++) {
       real give = upper ? sum[n] : sum[n + half], keep = upper ? sum[n + half] : sum[n];
       sum[n] = keep + __shfl_xor_sync(0xffffffffu, give, other);
     }
     if (upper) first += half;
   }
-  UNROLLED
+  UNROLL
   for (int n = 0; n < SIDE / PARTS; n++) factor(&c.A[first + n][s], sum[n]);
 }
 

@@ -35,7 +35,7 @@ template <class Factor, int N> DEVICE void load_state(Backward<Factor, N> &x, co
   int lane = (int)threadIdx.x % SIDE;
   for (int j = (int)threadIdx.x / SIDE; j < N; j += 4 * N / SIDE) {
     real sum = 0;
-    UNROLLED
+    UNROLL
     for (int i = lane; i < N; i += SIDE) {
       real s = kept[j * N + i];
       factor(&x.state[j][i], s);
@@ -87,17 +87,17 @@ template <class Factor, int N> DEVICE void key_back(Backward<Factor, N> &x, int 
   int j = pair / 2, odd = pair % 2;
   real read[SIDE / 2], E = odd ? number(x.chunk.decay[0], j) : 1, gu = 0, gw = 0;
   real u = number(x.chunk.u, j), over = odd ? x.chunk.fade[j] * x.P[j] : 0;
-  UNROLLED
+  UNROLL
   for (int i = 0; i < SIDE / 2; i++) {
     read[i] = E * x.X[2 * i + odd][j];
     if (i + 1 < SIDE / 2) E *= number(x.chunk.decay[2 * i + odd], j) * number(x.chunk.decay[2 * i + odd + 1], j);
   }
-  UNROLLED
+  UNROLL
   for (int t = 0; t < SIDE; t++) {
     real &r_t = number(x.chunk.r[t], j), &k_t = number(x.chunk.k[t], j), &e_t = number(x.chunk.decay[t], j);
     real r = r_t, k = k_t, own = x.V[t][t], gk = 0, g = over;
     E = t + 1 < SIDE && (t + 1) % 2 != odd ? number(x.chunk.decay[t + 1], j) : 1; /* E(t+1,q), and at last E(t+1,16) */
-    UNROLLED
+    UNROLL
     for (int i = t / 2; i < SIDE / 2; i++) {
       int q = 2 * i + odd;
       if (q <= t) continue;
@@ -147,7 +147,7 @@ template <class Factor, int N> DEVICE void start_back(Backward<Factor, N> &x, co
   __syncthreads();
 }
 
-/* part [B,2,H,N]: gu and gw of each sequence, or NULL */
+/* part [2,B,H,N]: gu and gw of each sequence, or NULL */
 template <class Factor, int N>
 KERNEL __launch_bounds__(4 * N, sizeof(real) == 8 ? 1
                                 : N == 64         ? 2
@@ -160,7 +160,7 @@ KERNEL __launch_bounds__(4 * N, sizeof(real) == 8 ? 1
   Head head = head_of(blockIdx.x, f.H);
   int warp = (int)threadIdx.x / WARP, column = warp * SIDE, pair = (int)threadIdx.x - 2 * N;
   start_back(x, op, head);
-  NOT_UNROLLED
+  NO_UNROLL
   for (size_t s = pieces(f.T, SIDE); s-- > 0;) {
     size_t from = s * SIDE;
     load_chunk(x.chunk, f, head, from);
@@ -183,8 +183,8 @@ KERNEL __launch_bounds__(4 * N, sizeof(real) == 8 ? 1
     op.gS0[head.bh * N * N + (size_t)at] += x.G[at / N][at % N];
   int j = (int)threadIdx.x;
   if (!part || j >= N) return;
-  part[((head.b * 2 + 0) * f.H + head.h) * N + (size_t)j] = x.gu[j];
-  part[((head.b * 2 + 1) * f.H + head.h) * N + (size_t)j] = x.gw[j];
+  part[(head.b * f.H + head.h) * N + (size_t)j] = x.gu[j];
+  part[((f.B + head.b) * f.H + head.h) * N + (size_t)j] = x.gw[j];
 }
 
 template <class Factor> static bool launch(const Wkv6Backward *op)

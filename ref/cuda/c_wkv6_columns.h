@@ -36,13 +36,13 @@ DEVICE void load_keys(Keys<ROWS> &keys, const Wkv6 &op, const Head &head, size_t
 /* Rows j0.. of a column of S [N,N]: to registers (0 beyond the last row), and from them. */
 template <int ROWS> DEVICE void load_column(real *column, const real *S, size_t N, size_t j0, size_t i)
 {
-  UNROLLED
+  UNROLL
   for (int j = 0; j < ROWS; j++) column[j] = i < N && j0 + (size_t)j < N ? S[(j0 + (size_t)j) * N + i] : 0;
 }
 template <int ROWS, bool ADD> DEVICE void store_column(real *S, const real *column, size_t N, size_t j0, size_t i)
 {
   if (i >= N) return;
-  UNROLLED
+  UNROLL
   for (int j = 0; j < ROWS; j++) {
     if (j0 + (size_t)j >= N) continue;
     real *to = S + (j0 + (size_t)j) * N + i;

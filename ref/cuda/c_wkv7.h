@@ -4,24 +4,12 @@
 #ifndef AVIARY_CUDA_WKV7_H
 #define AVIARY_CUDA_WKV7_H
 
-#include "device.h"
+#include "registers.h"
 
 extern "C" {
 #include "../engine/k_segments.h"
 #include "../engine/k_wkv.h"
 }
-
-#ifdef __CUDACC__
-#define UNROLL _Pragma("unroll")
-#define NO_UNROLL _Pragma("unroll 1")
-#else
-#define UNROLL
-#define NO_UNROLL
-#endif
-
-struct alignas(16) Four { /* numbers that are read at once */
-  real x[4];
-};
 
 /* Vectors of some tokens in shared memory: over keys M numbers each, 0 beyond N, and one over the block's rows. */
 enum { KEY_R, KEY_DECAY, KEY_K, KEY_A, KEY_B, KEYS };

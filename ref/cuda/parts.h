@@ -4,32 +4,32 @@
 
 #include "device.h"
 
-typedef struct { /* out[i] += the sum over p of part[p n + i]; or out is NULL */
+template <class T> struct Parts { /* out[i] += the sum over p of part[p n + i]; or out is NULL */
   real *out;
-  const real *part;
+  const T *part;
   size_t parts, n;
-} Parts;
+};
 
-DEVICE void add_parts_of(const Parts &s, size_t i)
+template <class T> DEVICE void add_parts_of(const Parts<T> &s, size_t i)
 {
   if (!s.out || i >= s.n) return;
-  real sum = 0;
+  T sum = 0;
   for (size_t p = 0; p < s.parts; p++) sum += s.part[p * s.n + i];
-  s.out[i] += sum;
+  s.out[i] += (real)sum;
 }
 
 /* Number i of all three is one thread's: they may be the same memory. */
-static __global__ void parts_kernel(Parts a, Parts b, Parts c, size_t most)
+template <class T> KERNEL parts_kernel(Parts<T> a, Parts<T> b, Parts<T> c, size_t most)
 {
   EACH(i, most) {
     add_parts_of(a, i), add_parts_of(b, i), add_parts_of(c, i);
   }
 }
 
-static inline void add_parts(Parts a, Parts b, Parts c)
+template <class T = real> static inline void add_parts(Parts<T> a, Parts<T> b, Parts<T> c = {})
 {
   size_t most = larger(a.out ? a.n : 0, larger(b.out ? b.n : 0, c.out ? c.n : 0));
-  if (most) LAUNCH(parts_kernel, BLOCKS_FOR(most), BLOCK, 0, a, b, c, most);
+  if (most) LAUNCH(parts_kernel<T>, BLOCKS_FOR(most), BLOCK, 0, a, b, c, most);
 }
 
 #endif

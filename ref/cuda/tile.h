@@ -5,7 +5,7 @@
 #ifndef AVIARY_CUDA_TILE_H
 #define AVIARY_CUDA_TILE_H
 
-#include "device.h"
+#include "registers.h"
 
 enum {
   TILE = sizeof(real) == 8 ? 32 : 64,
@@ -19,10 +19,6 @@ enum {
 #define TILE_BYTES(tiles) ((tiles)*TILE_ROOM * sizeof(real))
 #define TILE_X (threadIdx.x % SIDE)
 #define TILE_Y (threadIdx.x / SIDE)
-
-struct alignas(16) Four {
-  real at[4];
-};
 
 typedef struct {
   real at[4][4]; /* [row][column] */
@@ -58,7 +54,7 @@ DEVICE void tile_products(Square &s, const real *a, const real *b, unsigned widt
       for (int j = 0; j < 4; j++) q[j] = *(const Four *)(b + (TILE_X + SIDE * j) * TILE_ROW + k);
       for (int i = 0; i < 4; i++)
         for (int j = 0; j < 4; j++)
-          for (int e = 0; e < 4; e++) part.at[i][j] += p[i].at[e] * q[j].at[e];
+          for (int e = 0; e < 4; e++) part.at[i][j] += p[i].x[e] * q[j].x[e];
     }
     for (int i = 0; i < 4; i++)
       for (int j = 0; j < 4; j++) s.at[i][j] += part.at[i][j];
@@ -105,7 +101,7 @@ DEVICE void tile_add_seen(Square &sum, const real *w, const real *x, unsigned co
     for (int i = 0; i < 4; i++)
       for (int e = 0; e < 4; e++)
         if (ALL || tile_sees(seen, i, (int)(u + e)))
-          for (int c = 0; c < 4; c++) sum.at[i][c] += p[i].at[e] * q[e].at[c];
+          for (int c = 0; c < 4; c++) sum.at[i][c] += p[i].x[e] * q[e].x[c];
   }
 }
 

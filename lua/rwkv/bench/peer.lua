@@ -72,4 +72,33 @@ function Peer:close()
   self.from:close()
 end
 
+-- Our own training step and the peers take turns: in each of scale.rounds rounds all have about scale.turn seconds, at most
+-- q.most steps; q.tries steps say how many that is. The peers end then. Returns our tokens a second and for each peer {
+-- theirs = its tokens a second, ratio = the median over rounds of the ratio within a round }.
+function peer.take_turns(step, count, peers, scale, q)
+  for _ = 1, 3 do step() end
+  local own = { steps = function(_, n)
+    local times = {}
+    for i = 1, n do times[i] = step() end
+    return median(times)
+  end }
+  local all, rounds, results = { own, table.unpack(peers) }, {}, {}
+  for i, p in ipairs(all) do
+    p.turn, rounds[i] = math.max(1, math.min(q.most, math.ceil(scale.turn / p:steps(q.tries)))), {}
+  end
+  for round = 1, scale.rounds do
+    for i, p in ipairs(all) do rounds[i][round] = p:steps(p.turn) end
+  end
+  for i, p in ipairs(peers) do
+    p:close()
+    if p.facts.parameters ~= count.parameters then
+      common.fail("%s has %s parameters, this program %d", p.command, p.facts.parameters, count.parameters)
+    end
+    local ratios = {}
+    for round = 1, scale.rounds do ratios[round] = rounds[i + 1][round] / rounds[1][round] end
+    results[i] = { theirs = count.tokens / median(rounds[i + 1]), ratio = median(ratios) }
+  end
+  return count.tokens / median(rounds[1]), results
+end
+
 return peer

@@ -65,32 +65,12 @@ local function measure(q, pythons, scale, absent)
     end
   end
   local step, count = trainer(q)
-  for _ = 1, 3 do step() end
-  local own = { steps = function(_, n)
-    local times = {}
-    for i = 1, n do times[i] = step() end
-    return median(times)
-  end }
-  local all, rounds = { own, table.unpack(peers) }, {}
-  for i, p in ipairs(all) do
-    local seconds = p:steps(1)
-    p.turn = math.max(1, math.min(50, math.ceil(scale.turn / seconds)))
-    rounds[i] = {}
-  end
-  for round = 1, scale.rounds do
-    for i, p in ipairs(all) do rounds[i][round] = p:steps(p.turn) end
-  end
-  local rows, ours = {}, count.tokens / median(rounds[1])
+  local ours, results = peer.take_turns(step, count, peers, scale, { most = 50, tries = 1 })
+  local rows = {}
   for i, p in ipairs(peers) do
-    p:close()
-    if p.facts.parameters ~= count.parameters then
-      common.fail("%s has %s parameters, this program %d", p.command, p.facts.parameters, count.parameters)
-    end
-    local ratios = {}
-    for round = 1, scale.rounds do ratios[round] = rounds[i + 1][round] / rounds[1][round] end
     rows[i] = { label = q.version, dim = q.dim, seq = q.seq, batch = q.batch, pairs = q.pairs, layers = q.layers, vocab = q.vocab,
       peer = "torch " .. tostring(p.facts.torch):gsub("%+.*", ""), setting = p.tuned and "tuned" or "as it is", form = p.about, ours = ours,
-      theirs = count.tokens / median(rounds[i + 1]), ratio = median(ratios), rounds = scale.rounds,
+      theirs = results[i].theirs, ratio = results[i].ratio, rounds = scale.rounds,
       parameters = count.parameters, state_floats = count.state_floats, threads = q.threads, command = p.command }
   end
   if #peers == 0 then

@@ -5,8 +5,6 @@ local median = require "rwkv.statistics".median
 
 local counts = {}
 
-function counts.read() return core.backend_counts() end
-
 -- What a step needs: ops, launches, reads; and the seconds that the device takes for its ops, each waited for.
 function counts.of_step(step)
   local before = core.backend_counts()

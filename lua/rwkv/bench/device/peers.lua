@@ -2,7 +2,6 @@
 -- kernels of fla where that is installed. All become ready side by side, which takes torch.compile its time, and then take
 -- turns within each round; the ratio is the median over rounds of the ratio within a round.
 local common = require "rwkv.bench.common"
-local median = require "rwkv.statistics".median
 local peer = require "rwkv.bench.peer"
 local trainer = require "rwkv.bench.trainer"
 
@@ -46,28 +45,12 @@ end
 
 local function measure(scale, q, peers)
   local step, count = trainer(q)
-  for _ = 1, 3 do step() end
-  local own = { steps = function(_, n)
-    local times = {}
-    for i = 1, n do times[i] = step() end
-    return median(times)
-  end }
-  local all, rounds = { own, table.unpack(peers) }, {}
-  for i, p in ipairs(all) do p.turn, rounds[i] = math.max(1, math.min(100, math.ceil(scale.turn / p:steps(2)))), {} end
-  for round = 1, scale.rounds do
-    for i, p in ipairs(all) do rounds[i][round] = p:steps(p.turn) end
-  end
+  local ours, results = peer.take_turns(step, count, peers, scale, { most = 100, tries = 2 })
   for i, p in ipairs(peers) do
-    p:close()
-    if p.facts.parameters ~= count.parameters then
-      common.fail("%s has %s parameters, this program %d", p.command, p.facts.parameters, count.parameters)
-    end
-    local ratios = {}
-    for round = 1, scale.rounds do ratios[round] = rounds[i + 1][round] / rounds[1][round] end
     print(common.line { { "label", "%s", q.version }, { "dim", "%d", q.dim }, { "seq", "%d", q.seq }, { "batch", "%d", q.batch },
       { "vocab", "%d", q.vocab }, { "peer", '"torch %s"', p.facts.torch }, { "setting", "%s", p.setting }, { "form", '"%s"', p.about },
-      { "ours", "%.0f", count.tokens / median(rounds[1]) }, { "theirs", "%.0f", count.tokens / median(rounds[i + 1]) },
-      { "ratio", "%.2f", median(ratios) }, { "rounds", "%d", scale.rounds } })
+      { "ours", "%.0f", ours }, { "theirs", "%.0f", results[i].theirs }, { "ratio", "%.2f", results[i].ratio },
+      { "rounds", "%d", scale.rounds } })
     io.stdout:flush()
   end
 end

@@ -60,7 +60,7 @@ local function measure(name, sizes, runs)
     y:sum():backward()
     wait(x.k:grad())
   end
-  return of_forward, counts.seconds(both, runs), counts.read().bytes, both
+  return of_forward, counts.seconds(both, runs), rwkv.backend_counts().bytes, both
 end
 
 -- Every output and gradient goes to the float64 program, which computes them by the reference.

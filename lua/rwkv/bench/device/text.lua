@@ -34,7 +34,7 @@ local function measure(scale, size, version, dtype)
   local reading = prefill(model, scale.prefill)
   print(common.line { { "label", "%s", version }, { "size", "%s", size }, { "dtype", "%s", dtype },
     { "decode_tokens_per_s", "%.1f", decode(model, scale.tokens) }, { "prefill_tokens_per_s", "%.0f", reading },
-    { "weights_mb", "%.0f", model:weight_bytes() / 2 ^ 20 }, { "held_mb", "%.0f", counts.read().bytes / 2 ^ 20 },
+    { "weights_mb", "%.0f", model:weight_bytes() / 2 ^ 20 }, { "held_mb", "%.0f", rwkv.backend_counts().bytes / 2 ^ 20 },
     { "parameters", "%d", model:param_count() } })
   io.stdout:flush()
 end

@@ -18,7 +18,7 @@ local function timed(o, scale, rate)
   for _ = 1, 3 do step() end
   local times, start = {}, rwkv.time()
   repeat times[#times + 1] = step() until #times >= 3 and rwkv.time() - start > scale.seconds
-  local held = counts.read().bytes
+  local held = rwkv.backend_counts().bytes
   local of = counts.of_step(step)
   local seconds = median(times)
   print(common.line { { "label", "%s", o.version }, { "dim", "%d", o.dim }, { "seq", "%d", o.seq }, { "batch", "%d", o.batch },
