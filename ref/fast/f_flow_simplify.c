@@ -1,8 +1,10 @@
-/* Products of a column and a row need not be made: what is done with them is done with the column and the row. c
-   d are columns, r s rows, A is a matrix, x anything.
+/* Products of a column and a row need not be made: what is done with them is done with the column and the row. c, d
+   are columns, r, s rows, A is a matrix, x anything.
 
-   x (c r') = (x c) r' or c (x r)'        the sum of c r' along rows = c sum(r), down columns = sum(c) r (c r') (d
-   s') = (c d) (r s)'           the sum of x (A + c r') = the sum of x A + that of x (c r')
+     x (c r') = (x c) r' or c (x r)'
+     (c r') (d s') = (c d) (r s)'
+     the sum of c r' along rows = c sum(r), down columns = sum(c) r
+     the sum of x (A + c r') = the sum of x A + that of x (c r')
 
    The last one only where A + c r' is used for nothing but such sums: so it is never made. */
 #include "f_flow.h"

@@ -41,6 +41,28 @@ local function rows_of(out)
   return rows
 end
 
+-- Adds the rows of a part with such products; false if its program failed.
+local function run_part(o, name, matmul, all)
+  local words = common.program_options { ["--matmul"] = matmul }
+  for _, word in ipairs { "bench", "device", "--part", name, "--parts", o.parts, "--scale", o.scale, "--python", o.python,
+    "--out", o.out } do
+    words[#words + 1] = word
+  end
+  local line = common.command(table.unpack(words))
+  print(("\n%s, products in %s"):format(parts[name].says, matmul))
+  io.stdout:flush()
+  local why, ok, found = common.run(line)
+  local out = ok and why or found
+  for text in out:gmatch "[^\n]+" do if text:find "^SKIPPED" then print(text) end end
+  if not ok then print(("SKIPPED: %s: %s"):format(line, why)) end
+  for _, row in ipairs(rows_of(out)) do
+    row.command = line
+    all[#all + 1] = row
+    print(shown(row, parts[name].columns))
+  end
+  return ok
+end
+
 return function(arguments)
   local o = common.options(arguments, { scale = "quick", out = "runs/bench", parts = "train recurrences text peers", part = "",
     python = os.getenv "PYTHON" or "python3" })
@@ -61,28 +83,8 @@ return function(arguments)
   for _, run in ipairs(runs) do
     local name, matmul = run[1], run[2]
     if (" " .. o.parts .. " "):find(" " .. name .. " ", 1, true) and (matmul == "full" or rwkv.precision == "float32") then
-      local words = common.program_options { ["--matmul"] = matmul }
-      for _, word in ipairs { "bench", "device", "--part", name, "--parts", o.parts, "--scale", o.scale, "--python", o.python,
-        "--out", o.out } do
-        words[#words + 1] = word
-      end
-      local line = common.command(table.unpack(words))
-      print(("\n%s, products in %s"):format(parts[name].says, matmul))
-      io.stdout:flush()
-      local out, ok, found = common.run(line)
-      local why = out
-      out = ok and out or found
-      for text in out:gmatch "[^\n]+" do if text:find "^SKIPPED" then print(text) end end
-      if not ok then
-        print(("SKIPPED: %s: %s"):format(line, why))
-        skipped = skipped + 1
-      end
       all[name] = all[name] or {}
-      for _, row in ipairs(rows_of(out)) do
-        row.command = line
-        table.insert(all[name], row)
-        print(shown(row, parts[name].columns))
-      end
+      if not run_part(o, name, matmul, all[name]) then skipped = skipped + 1 end
     end
   end
   for name, rows in pairs(all) do
