@@ -88,7 +88,7 @@ double machine_gemm_rate(int threads)
   fast_set_threads(threads);
   for (int i = 0; i <= PRODUCTS; i++) { /* the first one warms up */
     double start = seconds_now();
-    f_matmul(&(Matmul){x + 2 * n, x, x + n, SIZE, SIZE, SIZE});
+    f_matmul(&(Matmul){x + 2 * n, x, x + n, SIZE, SIZE, SIZE, backend_factors()});
     backend_flush();
     rates[i] = 2.0 * SIZE * (double)n / (seconds_now() - start);
   }
