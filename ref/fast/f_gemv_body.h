@@ -81,10 +81,11 @@ INLINE void add_rows(const Gemv *q, Storage s, size_t c, int K, size_t from, siz
 {
   size_t in = q->in, out = q->out, size = s == STORED_F32 ? 4 : 2, j = from;
   const char *m = (const char *)q->w.bits + c * out * size;
+  size_t ahead = K == 1 ? AHEAD : (size_t)K * out * size; /* a single row is read on and on */
   for (; j + LANES <= to; j += LANES) {
     Vec w[4];
     for (int k = 0; k < K; k++) {
-      __builtin_prefetch(m + ((size_t)(k + K) * out + j) * size);
+      __builtin_prefetch(m + ((size_t)k * out + j) * size + ahead, 0, CACHE);
       w[k] = load(m, s, (size_t)k * out + j);
     }
     for (size_t i = 0; i < q->rows; i++) {
@@ -102,7 +103,8 @@ INLINE void matmul_as(const Gemv *q, Storage s, size_t from, size_t to)
 {
   size_t c = 0;
   for (size_t i = 0; i < q->rows; i++) memset(q->y + i * q->out + from, 0, (to - from) * sizeof(float));
-  for (; c + 4 <= q->in; c += 4) add_rows(q, s, c, 4, from, to);
+  bool alone = q->rows == 1 && s == STORED_F32; /* then a row of M at a time comes faster */
+  for (; !alone && c + 4 <= q->in; c += 4) add_rows(q, s, c, 4, from, to);
   for (; c < q->in; c++) add_rows(q, s, c, 1, from, to);
 }
 
