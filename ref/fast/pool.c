@@ -12,7 +12,12 @@ typedef struct {
   size_t end;
 } Share;
 
-enum { LOOKS = 4000 }; /* before a thread goes to sleep: some 50 to 100 microseconds */
+enum {
+  LOOKS = 4000,   /* before a thread goes to sleep: some 50 to 100 microseconds */
+  LINE = 64,      /* bytes that one request brings, */
+  AT_ONCE = 16,   /* requests before the next look, */
+  AHEAD = 1 << 19 /* and bytes that a thread asks for at most: half of a usual second cache */
+};
 static const unsigned closed = 1u << 31;
 
 static struct {
@@ -22,6 +27,7 @@ static struct {
   Share share[POOL_MOST];
   _Alignas(64) atomic_uint round;  /* loops so far */
   _Alignas(64) atomic_uint inside; /* threads that look for work in this loop; `closed` once there is none left */
+  _Alignas(64) atomic_size_t expected, expected_bytes; /* where that stands */
   atomic_int asleep;
   int threads; /* that exist, without the first */
   pthread_mutex_t lock;
@@ -58,17 +64,47 @@ static void sleep_until_after(unsigned seen)
   pthread_mutex_unlock(&pool.lock);
 }
 
+typedef struct {
+  int id, team;               /* as it was in the last loop */
+  size_t expected, next, end; /* of what is expected, the part that this thread is still to ask for */
+} Helper;
+
+static void ask_ahead(Helper *h)
+{
+  size_t at = atomic_load_explicit(&pool.expected, memory_order_relaxed), most = AHEAD;
+  if (h->expected != at) {
+    size_t share = atomic_load_explicit(&pool.expected_bytes, memory_order_relaxed) / (size_t)h->team;
+    h->expected = at;
+    h->next = at + share * (size_t)h->id;
+    h->end = h->next + (share < most ? share : most);
+  }
+  for (int i = 0; i < AT_ONCE && h->next < h->end; i++, h->next += LINE)
+    __builtin_prefetch((const void *)h->next, 0, 2);
+}
+
+static unsigned loop_after(unsigned seen, Helper *h)
+{
+  for (int i = 0; i < LOOKS && atomic_load_explicit(&pool.round, memory_order_acquire) == seen; i++) {
+    ask_ahead(h);
+    look_again();
+  }
+  if (atomic_load(&pool.round) == seen) sleep_until_after(seen);
+  return atomic_load(&pool.round);
+}
+
 static void *helper(void *arg)
 {
   int id = (int)(size_t)arg;
   unsigned seen = 0;
+  Helper h = {.id = id, .team = id + 1};
   for (;;) {
-    for (int i = 0; i < LOOKS && atomic_load_explicit(&pool.round, memory_order_acquire) == seen; i++) look_again();
-    sleep_until_after(seen);
-    seen = atomic_load(&pool.round);
+    seen = loop_after(seen, &h);
     /* Whoever is counted here before the loop is closed has a loop to work on: the next one is not set up before the
        count is back at 0. */
-    if (!(atomic_fetch_add(&pool.inside, 1) & closed) && id < pool.team) take_part(id);
+    if (!(atomic_fetch_add(&pool.inside, 1) & closed) && id < pool.team) {
+      h.team = pool.team;
+      take_part(id);
+    }
     atomic_fetch_sub(&pool.inside, 1);
   }
   return NULL;
@@ -81,6 +117,12 @@ static void start_threads(int wanted)
     if (pthread_create(&t, NULL, helper, (void *)(size_t)(pool.threads + 1)) != 0) return; /* fewer will do */
     pthread_detach(t);
   }
+}
+
+void pool_expect(const void *at, size_t bytes)
+{
+  atomic_store_explicit(&pool.expected_bytes, bytes, memory_order_relaxed);
+  atomic_store_explicit(&pool.expected, (size_t)at, memory_order_relaxed);
 }
 
 void pool_run(int team, size_t count, void (*work)(const void *arg, size_t i), const void *arg)
