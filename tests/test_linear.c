@@ -12,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-static Tensor *run_linear(Tape *tp, Tensor **leaf, const OpCase *c)
+static Tensor *make_linear(Tape *tp, Tensor **leaf, const OpCase *c)
 {
   return c->leaves == 3 ? t_linear_bias(tp, leaf[0], leaf[1], leaf[2]) : t_linear(tp, leaf[0], leaf[1]);
 }
@@ -26,7 +26,7 @@ static void want_linear(double *y, double *const *x, const OpCase *c)
   }
 }
 
-static Tensor *run_matmul(Tape *tp, Tensor **leaf, const OpCase *c) { return (void)c, t_matmul(tp, leaf[0], leaf[1]); }
+static Tensor *make_matmul(Tape *tp, Tensor **leaf, const OpCase *c) { return (void)c, t_matmul(tp, leaf[0], leaf[1]); }
 
 static void want_matmul(double *y, double *const *x, const OpCase *c)
 {
@@ -35,7 +35,7 @@ static void want_matmul(double *y, double *const *x, const OpCase *c)
     for (size_t j = 0; j < in; j++) y[i] += x[0][i / out * in + j] * x[1][j * out + i % out];
 }
 
-static Tensor *run_rows(Tape *tp, Tensor **leaf, const OpCase *c)
+static Tensor *make_rows(Tape *tp, Tensor **leaf, const OpCase *c)
 {
   return t_rows(tp, leaf[0], c->index, c->arg[0], c->arg + 1);
 }
@@ -52,23 +52,23 @@ static void linear_maps(void **state)
   (void)state;
   static const int index[] = {3, 0, 3, 3, 1, 0}; /* 2 is never looked up, 3 thrice */
   static const OpCase cases[] = {
-      {"linear of a vector", run_linear, want_linear, NULL, 2, {SHAPE(5), SHAPE(3, 5)}},
-      {"linear of rows", run_linear, want_linear, NULL, 2, {SHAPE(3, 17), SHAPE(5, 17)}},
-      {"linear [B,T,C]", run_linear, want_linear, NULL, 2, {SHAPE(2, 3, 5), SHAPE(17, 5)}},
-      {"linear, 4 axes", run_linear, want_linear, NULL, 2, {SHAPE(2, 1, 3, 5), SHAPE(5, 5)}},
-      {"linear 1 to 1", run_linear, want_linear, NULL, 2, {SHAPE(4, 1), SHAPE(1, 1)}},
-      {"linear 1 to 3", run_linear, want_linear, NULL, 2, {SHAPE(1, 1), SHAPE(3, 1)}},
-      {"linear with bias", run_linear, want_linear, NULL, 3, {SHAPE(2, 3, 5), SHAPE(3, 5), SHAPE(3)}},
-      {"linear of a vector with bias", run_linear, want_linear, NULL, 3, {SHAPE(17), SHAPE(1, 17), SHAPE(1)}},
-      {"matmul of a vector", run_matmul, want_matmul, NULL, 2, {SHAPE(5), SHAPE(5, 3)}},
-      {"matmul of rows", run_matmul, want_matmul, NULL, 2, {SHAPE(3, 17), SHAPE(17, 5)}},
-      {"matmul [B,T,C]", run_matmul, want_matmul, NULL, 2, {SHAPE(2, 3, 5), SHAPE(5, 17)}},
-      {"matmul, 4 axes", run_matmul, want_matmul, NULL, 2, {SHAPE(2, 1, 3, 5), SHAPE(5, 5)}},
-      {"matmul 1 to 1", run_matmul, want_matmul, NULL, 2, {SHAPE(1), SHAPE(1, 1)}},
-      {"row", run_rows, want_rows, NULL, 1, {SHAPE(4, 5)}, {0}, .index = index},
-      {"rows [6]", run_rows, want_rows, NULL, 1, {SHAPE(4, 5)}, {1, 6}, .index = index},
-      {"rows [2,3]", run_rows, want_rows, NULL, 1, {SHAPE(4, 1)}, {2, 2, 3}, .index = index},
-      {"rows [1,3,2]", run_rows, want_rows, NULL, 1, {SHAPE(4, 17)}, {3, 1, 3, 2}, .index = index},
+      {"linear of a vector", make_linear, want_linear, NULL, 2, {SHAPE(5), SHAPE(3, 5)}},
+      {"linear of rows", make_linear, want_linear, NULL, 2, {SHAPE(3, 17), SHAPE(5, 17)}},
+      {"linear [B,T,C]", make_linear, want_linear, NULL, 2, {SHAPE(2, 3, 5), SHAPE(17, 5)}},
+      {"linear, 4 axes", make_linear, want_linear, NULL, 2, {SHAPE(2, 1, 3, 5), SHAPE(5, 5)}},
+      {"linear 1 to 1", make_linear, want_linear, NULL, 2, {SHAPE(4, 1), SHAPE(1, 1)}},
+      {"linear 1 to 3", make_linear, want_linear, NULL, 2, {SHAPE(1, 1), SHAPE(3, 1)}},
+      {"linear with bias", make_linear, want_linear, NULL, 3, {SHAPE(2, 3, 5), SHAPE(3, 5), SHAPE(3)}},
+      {"linear of a vector with bias", make_linear, want_linear, NULL, 3, {SHAPE(17), SHAPE(1, 17), SHAPE(1)}},
+      {"matmul of a vector", make_matmul, want_matmul, NULL, 2, {SHAPE(5), SHAPE(5, 3)}},
+      {"matmul of rows", make_matmul, want_matmul, NULL, 2, {SHAPE(3, 17), SHAPE(17, 5)}},
+      {"matmul [B,T,C]", make_matmul, want_matmul, NULL, 2, {SHAPE(2, 3, 5), SHAPE(5, 17)}},
+      {"matmul, 4 axes", make_matmul, want_matmul, NULL, 2, {SHAPE(2, 1, 3, 5), SHAPE(5, 5)}},
+      {"matmul 1 to 1", make_matmul, want_matmul, NULL, 2, {SHAPE(1), SHAPE(1, 1)}},
+      {"row", make_rows, want_rows, NULL, 1, {SHAPE(4, 5)}, {0}, .index = index},
+      {"rows [6]", make_rows, want_rows, NULL, 1, {SHAPE(4, 5)}, {1, 6}, .index = index},
+      {"rows [2,3]", make_rows, want_rows, NULL, 1, {SHAPE(4, 1)}, {2, 2, 3}, .index = index},
+      {"rows [1,3,2]", make_rows, want_rows, NULL, 1, {SHAPE(4, 17)}, {3, 1, 3, 2}, .index = index},
   };
   check_all(cases, COUNT_OF(cases));
 }
@@ -203,23 +203,23 @@ static void refused(void **state)
   static const int low[] = {0, 2, -1}, high[] = {4, 0, 0};
   static const Refusal refusals[] = {
       {"linear: x [2,3] does not fit a weight [3,2] [out,in]",
-       {.run = run_linear, .leaves = 2, .leaf = {SHAPE(2, 3), SHAPE(3, 2)}}},
-      {"linear: x [] does not fit a weight [1,1]", {.run = run_linear, .leaves = 2, .leaf = {SCALAR, SHAPE(1, 1)}}},
-      {"linear: x [3] does not fit a weight [3]", {.run = run_linear, .leaves = 2, .leaf = {SHAPE(3), SHAPE(3)}}},
+       {.run = make_linear, .leaves = 2, .leaf = {SHAPE(2, 3), SHAPE(3, 2)}}},
+      {"linear: x [] does not fit a weight [1,1]", {.run = make_linear, .leaves = 2, .leaf = {SCALAR, SHAPE(1, 1)}}},
+      {"linear: x [3] does not fit a weight [3]", {.run = make_linear, .leaves = 2, .leaf = {SHAPE(3), SHAPE(3)}}},
       {"linear: bias [3] does not fit a weight [2,3] [out,in]",
-       {.run = run_linear, .leaves = 3, .leaf = {SHAPE(3), SHAPE(2, 3), SHAPE(3)}}},
+       {.run = make_linear, .leaves = 3, .leaf = {SHAPE(3), SHAPE(2, 3), SHAPE(3)}}},
       {"matmul: x [2,3] does not fit a matrix [2,3] [in,out]",
-       {.run = run_matmul, .leaves = 2, .leaf = {SHAPE(2, 3), SHAPE(2, 3)}}},
+       {.run = make_matmul, .leaves = 2, .leaf = {SHAPE(2, 3), SHAPE(2, 3)}}},
       {"matmul: x [3] does not fit a matrix [3,1,1]",
-       {.run = run_matmul, .leaves = 2, .leaf = {SHAPE(3), SHAPE(3, 1, 1)}}},
+       {.run = make_matmul, .leaves = 2, .leaf = {SHAPE(3), SHAPE(3, 1, 1)}}},
       {"rows: the table is [rows,C], not [4]",
-       {.run = run_rows, .leaves = 1, .leaf = {SHAPE(4)}, .arg = {1, 3}, .index = low}},
+       {.run = make_rows, .leaves = 1, .leaf = {SHAPE(4)}, .arg = {1, 3}, .index = low}},
       {"rows: index -1 at [3], expected 0 to 3",
-       {.run = run_rows, .leaves = 1, .leaf = {SHAPE(4, 2)}, .arg = {1, 3}, .index = low}},
+       {.run = make_rows, .leaves = 1, .leaf = {SHAPE(4, 2)}, .arg = {1, 3}, .index = low}},
       {"rows: index 4 at [1], expected 0 to 3",
-       {.run = run_rows, .leaves = 1, .leaf = {SHAPE(4, 2)}, .arg = {1, 3}, .index = high}},
+       {.run = make_rows, .leaves = 1, .leaf = {SHAPE(4, 2)}, .arg = {1, 3}, .index = high}},
       {"rows: an index of shape [1,1,1,1] has too many axes",
-       {.run = run_rows, .leaves = 1, .leaf = {SHAPE(4, 2)}, .arg = {4, 1, 1, 1, 1}, .index = low}},
+       {.run = make_rows, .leaves = 1, .leaf = {SHAPE(4, 2)}, .arg = {4, 1, 1, 1, 1}, .index = low}},
   };
   check_refusals(refusals, COUNT_OF(refusals));
 }

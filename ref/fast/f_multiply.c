@@ -13,9 +13,7 @@
 
 static void alone(void)
 {
-  static _Thread_local bool told;
-  if (!told) omp_set_num_threads(1);
-  told = true;
+  if (omp_get_max_threads() > 1) omp_set_num_threads(1);
 }
 #endif
 

@@ -8,12 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Whoever calls oneDNN has a thread of its own: none is to start others in it. */
+/* Whoever calls oneDNN has a thread of its own: none is to start others in it. A thread of OpenMP's forgets at the end of
+   a loop what it was told in it. */
 static void alone(void)
 {
-  static _Thread_local bool told;
-  if (!told) omp_set_num_threads(1);
-  told = true;
+  if (omp_get_max_threads() > 1) omp_set_num_threads(1);
 }
 
 /* ---- kernels, each with the memory objects of one thread ---- */
