@@ -69,6 +69,8 @@ INLINE void forward_head(const Wkv6 *q, size_t bh, size_t N)
       size_t i = 0;
       for (; i + TILE_MOST * LANES <= N; i += TILE_MOST * LANES)
         keys_forward(S + j * N, y, r + j, ew + j, k + j, v, i, TILE_MOST, count, step, N);
+      for (; i + 2 * LANES <= N; i += 2 * LANES)
+        keys_forward(S + j * N, y, r + j, ew + j, k + j, v, i, 2, count, step, N);
       for (; i < N; i += LANES) keys_forward(S + j * N, y, r + j, ew + j, k + j, v, i, 1, count, step, N);
     }
   }
@@ -79,6 +81,7 @@ static void wkv6_forward(const void *arg, size_t from, size_t to)
   const Wkv6 *q = arg;
   for (size_t bh = from; bh < to; bh++) {
     if (q->N == 64) forward_head(q, bh, 64);
+    else if (q->N == 32) forward_head(q, bh, 32);
     else forward_head(q, bh, q->N);
   }
 }
@@ -173,6 +176,7 @@ INLINE void backward_segment(const Backward *q, real *G, acc *gu, acc *gw, const
       const real *ew = ws.ew + n * N + j0, *k = f->k + at + j0;
 #define BACK(tile) keys_back(G + j0 * N, along, sum.gv, gy, BEFORE(n), r, ew, k, f->v + at, i, tile, block, N)
       for (; i + TILE_MOST * LANES <= N; i += TILE_MOST * LANES) BACK(TILE_MOST);
+      for (; i + 2 * LANES <= N; i += 2 * LANES) BACK(2);
       for (; i < N; i += LANES) BACK(1);
 #undef BACK
       for (size_t j = 0; j < block; j += 4) {
@@ -211,6 +215,7 @@ static void wkv6_backward(const void *arg, size_t from, size_t to)
   const Backward *q = arg;
   for (size_t bh = from; bh < to; bh++) {
     if (q->op.forward.N == 64) backward_head(q, bh, 64);
+    else if (q->op.forward.N == 32) backward_head(q, bh, 32);
     else backward_head(q, bh, q->op.forward.N);
   }
 }

@@ -5,9 +5,6 @@
 #define first_sa AT_WIDTH(first_sa)
 #define forward_head AT_WIDTH(forward_head)
 #define wkv7_forward AT_WIDTH(wkv7_forward)
-#define states_again AT_WIDTH(states_again)
-#define along_rows AT_WIDTH(along_rows)
-#define down_columns AT_WIDTH(down_columns)
 #define rows_back AT_WIDTH(rows_back)
 #define give_gradients AT_WIDTH(give_gradients)
 #define add_to AT_WIDTH(add_to)
@@ -17,8 +14,6 @@
 
 #define FOUR(i) _Pragma("GCC unroll 4") for (size_t i = 0; i < 4; i++)
 #define EACH(j) _Pragma("GCC unroll 4") for (size_t j = 0; j < N; j += LANES)
-
-#define TILE_MOST (LANES * REAL_SIZE == 64 ? 4 : 2) /* for 32 and for 16 registers */
 
 /* sa = S a, of four rows */
 INLINE void first_sa(real *sa, const real *S, const real *a, size_t N)
@@ -82,58 +77,64 @@ static void wkv7_forward(const void *arg, size_t from, size_t to)
   const Wkv7 *q = arg;
   for (size_t bh = from; bh < to; bh++) {
     if (q->N == 64) forward_head(q, bh, 64);
+    else if (q->N == 32) forward_head(q, bh, 32);
     else forward_head(q, bh, q->N);
   }
 }
 
-/* ---- backward: the formulas of k_wkv7_backward, both directions of the state in one walk ---- */
+/* ---- backward: the formulas of k_wkv7_backward ---- */
 
-/* y = S1 r, then along four rows: gs, gradient by (S a)_i, and gv */
-INLINE void along_rows(real *G, real *gs, real *gv, const real *gy, const Token *x, size_t N)
+/* Four rows a segment back, both ways of the state in one walk. Along a row: gs, gradient by (S a)_i, and gv; down the
+   columns, on top of the rows before: the other sums. G goes back through y = S1 r and S1 = S diag(e^w) + (S a) b' + v k',
+   and stays in registers. */
+INLINE void rows_back(const Backward *q, Workspace *ws, real *G, const real *S, size_t start, size_t count, size_t i0,
+                      size_t block, size_t N)
 {
-  Vec h[4], s[4] = {0}, v[4] = {0};
-  FOUR(i) h[i] = vec_of(gy[i]);
-  EACH(j) {
-    Vec r = vec_load(x->r + j), b = vec_load(x->b + j), k = vec_load(x->k + j);
-    FOUR(i) {
-      Vec g = vec_load(G + i * N + j) + h[i] * r;
-      vec_store(G + i * N + j, g);
-      s[i] += g * b;
-      v[i] += g * k;
+  static const real zeros[N_MAX]; /* no gradient by y: neither it nor r may do anything */
+  const Wkv7 *f = &q->op.forward;
+  Vec g[4][N_MAX / LANES], zero = {0};
+  FOUR(i)
+    EACH(j) g[i][j / LANES] = vec_load(G + (i0 + i) * N + j);
+  for (size_t n = count; n-- > 0;) {
+    size_t at = start + n * f->H * N;
+    Token x = TOKEN(f, at, ws->ew + n * N);
+    Columns sum = columns(ws->sums + n * SUMS_OF_TOKEN * N, N);
+    const real *before = n ? ws->states + ((n - 1) * block + i0 % block) * N : S + i0 * N;
+    const real *r = q->op.gy ? x.r : zeros, *gy = q->op.gy ? q->op.gy + at + i0 : zeros;
+    const real *v = x.v + i0, *sa = ws->sa + n * N + i0;
+    real gs[4];
+    Vec sum_b[4] = {0}, sum_k[4] = {0};
+    EACH(j) {
+      Vec rj = vec_load(r + j), b = vec_load(x.b + j), k = vec_load(x.k + j);
+      FOUR(i) {
+        Vec *gi = &g[i][j / LANES];
+        *gi += gy[i] * rj;
+        sum_b[i] += *gi * b;
+        sum_k[i] += *gi * k;
+      }
     }
-  }
-  vec_sums_4(gs, s);
-  vec_sums_4(gv, v);
-}
-
-/* Down `tile` vectors of columns from j0, over a block of rows; and G back through S1 = S diag(e^w) + (S a) b' + v k'.
-   The sums stay in registers. */
-INLINE void down_columns(real *G, Columns *sum, const real *S, const real *gy, const real *gs, const real *v,
-                         const real *sa, const Token *x, size_t j0, size_t tile, size_t block, size_t N)
-{
-  Vec gyS[TILE_MOST], gsS[TILE_MOST], GS[TILE_MOST], Gv[TILE_MOST], Gsa[TILE_MOST];
-#define EACH_VECTOR(c) _Pragma("GCC unroll 4") for (size_t c = 0, j = j0; c < tile; c++, j += LANES)
-  EACH_VECTOR(c) {
-    gyS[c] = vec_load(sum->gyS + j), gsS[c] = vec_load(sum->gsS + j), GS[c] = vec_load(sum->GS + j);
-    Gv[c] = vec_load(sum->Gv + j), Gsa[c] = vec_load(sum->Gsa + j);
-  }
-  for (size_t i = 0; i < block; i++) {
-    Vec hi = vec_of(gy[i]), si = vec_of(gs[i]), vi = vec_of(v[i]), zi = vec_of(sa[i]);
-    EACH_VECTOR(c) {
-      Vec g = vec_load(G + i * N + j), t = vec_load(S + i * N + j);
-      gyS[c] += hi * t;
-      gsS[c] += si * t;
-      GS[c] += g * t;
-      Gv[c] += g * vi;
-      Gsa[c] += g * zi;
-      vec_store(G + i * N + j, g * vec_load(x->ew + j) + si * vec_load(x->a + j));
+    vec_sums_4(gs, sum_b);
+    vec_sums_4(sum.gv + i0, sum_k);
+#define SO_FAR(x) (i0 ? vec_load(x + j) : zero)
+    EACH(j) {
+      Vec gyS = SO_FAR(sum.gyS), gsS = SO_FAR(sum.gsS), GS = SO_FAR(sum.GS), Gv = SO_FAR(sum.Gv), Gsa = SO_FAR(sum.Gsa);
+      Vec ew = vec_load(x.ew + j), a = vec_load(x.a + j);
+      FOUR(i) {
+        Vec *gi = &g[i][j / LANES], s = vec_load(before + i * N + j);
+        gyS += gy[i] * s;
+        gsS += gs[i] * s;
+        GS += *gi * s;
+        Gv += *gi * v[i];
+        Gsa += *gi * sa[i];
+        *gi = *gi * ew + gs[i] * a;
+      }
+      vec_store(sum.gyS + j, gyS), vec_store(sum.gsS + j, gsS), vec_store(sum.GS + j, GS);
+      vec_store(sum.Gv + j, Gv), vec_store(sum.Gsa + j, Gsa);
     }
+#undef SO_FAR
   }
-  EACH_VECTOR(c) {
-    vec_store(sum->gyS + j, gyS[c]), vec_store(sum->gsS + j, gsS[c]), vec_store(sum->GS + j, GS[c]);
-    vec_store(sum->Gv + j, Gv[c]), vec_store(sum->Gsa + j, Gsa[c]);
-  }
-#undef EACH_VECTOR
+  FOUR(i)
+    EACH(j) vec_store(G + (i0 + i) * N + j, g[i][j / LANES]);
 }
 
 INLINE void add_to(bool add, real *out, size_t at, const real *in, size_t N)
@@ -167,12 +168,10 @@ INLINE void give_gradients(const Backward *q, size_t at, Columns *sum, const rea
 
 INLINE void backward_segment(const Backward *q, real *G, const real *S, size_t start, size_t count, size_t N)
 {
-  static const real zeros[N_MAX]; /* no gradient by y: neither it nor r may do anything */
   Workspace ws;
   const Wkv7 *f = &q->op.forward;
   size_t step = f->H * N, block = N % BLOCK ? 4 : BLOCK;
   decays(ws.ew, f->w + start, count, step, N);
-  memset(ws.sums, 0, count * SUMS_OF_TOKEN * N * sizeof *ws.sums);
   for (size_t i0 = 0; i0 < N; i0 += block) {
     for (size_t i = i0; i < i0 + block; i += 4) first_sa(ws.sa + i, S + i * N, f->a + start, N);
     for (size_t n = 0; n + 1 < count; n++) { /* the states of this segment once more */
@@ -183,21 +182,7 @@ INLINE void backward_segment(const Backward *q, real *G, const real *S, size_t s
       for (size_t i = 0; i < block; i += 4)
         step_rows(after + i * N, NULL, sa + N + i, before + i * N, sa + i, &x, x.a + step, false, i0 + i, N);
     }
-    for (size_t n = count; n-- > 0;) {
-      size_t at = start + n * step;
-      Token x = TOKEN(f, at, ws.ew + n * N);
-      Columns sum = columns(ws.sums + n * SUMS_OF_TOKEN * N, N);
-      const real *before = n ? ws.states + (n - 1) * block * N : S + i0 * N, *gy = q->op.gy ? q->op.gy + at : zeros;
-      real gs[BLOCK];
-      if (!q->op.gy) x.r = zeros;
-      for (size_t i = 0; i < block; i += 4) along_rows(G + (i0 + i) * N, gs + i, sum.gv + i0 + i, gy + i0 + i, &x, N);
-      size_t j = 0;
-#define DOWN(tile) \
-  down_columns(G + i0 * N, &sum, before, gy + i0, gs, x.v + i0, ws.sa + n * N + i0, &x, j, tile, block, N)
-      for (; j + TILE_MOST * LANES <= N; j += TILE_MOST * LANES) DOWN(TILE_MOST);
-      for (; j < N; j += LANES) DOWN(1);
-#undef DOWN
-    }
+    for (size_t i = i0; i < i0 + block; i += 4) rows_back(q, &ws, G, S, start, count, i, block, N);
   }
   for (size_t n = 0; n < count; n++) {
     size_t at = start + n * step;
@@ -228,10 +213,10 @@ static void wkv7_backward(const void *arg, size_t from, size_t to)
   const Backward *q = arg;
   for (size_t bh = from; bh < to; bh++) {
     if (q->op.forward.N == 64) backward_head(q, bh, 64);
+    else if (q->op.forward.N == 32) backward_head(q, bh, 32);
     else backward_head(q, bh, q->op.forward.N);
   }
 }
 
-#undef TILE_MOST
 #undef FOUR
 #undef EACH
