@@ -34,6 +34,7 @@ command.run(known and "golden " .. kind or "golden", function(arguments)
     error(("%susage: aviary golden make|diff ...; `aviary help golden` explains them"):format(
       kind and ("there is no '%s'%s "):format(kind, nearest.hint(kind, sorted(kinds))) or ""), 0)
   end
+  if rwkv.matmul() ~= "full" then error(("packs are made and compared with products in full; leave --matmul %s out"):format(rwkv.matmul()), 0) end
   if rwkv.device() then error(("the CPU alone makes and compares packs; leave --backend %s out"):format(rwkv.backend()), 0) end
   rwkv.need_double()
   return require(kinds[kind]).command(table.move(arguments, 2, #arguments, 1, {}))

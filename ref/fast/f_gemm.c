@@ -86,21 +86,65 @@ static void some_rows(const void *arg, size_t from, size_t to)
   tiles(&q, 0, 1);
 }
 
-void fast_product(OpId id, const void *op, Product q, bool rows)
+void fast_product(OpId id, const void *op, Product q)
 {
   if (!q.M || !q.N || (q.add && !q.K)) return;
-  if (rows && q.add && fast_overwrite(q.c)) q.add = false;
-  if (!rows) q.tile_m = smaller(q.M, larger(STRIPE, smaller(pieces(q.M, 4), 4 * STRIPE)));
+  if (q.add && fast_overwrite(q.c)) q.add = false;
   if (q.M * q.N * q.K < 4 * LIGHT) q.tile_m = q.M, q.tile_n = q.N; /* too small to share */
-  bool thin = rows && q.M < THIN * fast_tile_count(); /* in a tile: all of B would be read for hardly any rows */
-  When when = rows && !thin ? fast_when(id, op) : fast_when_whole(id, op);
+  bool thin = q.M < THIN * fast_tile_count(); /* in a tile: all of B would be read for hardly any rows */
+  When when = thin ? fast_when_whole(id, op) : fast_when(id, op);
   if (when == TILED) { /* nothing that waits writes B, as it is read as a whole */
     Gemm all = part_of(&q, 0, q.M, 0, q.N, 0, q.K, false);
     q.b_laid_out = fast_lay_out(&all);
+    fast_put(when, q.M, 1, some_rows, &q, sizeof q);
+  } else fast_put(when, pieces(q.M, q.tile_m) * pieces(q.N, q.tile_n), 1, tiles, &q, sizeof q);
+}
+
+/* ---- gradients of weights ---- */
+
+typedef struct {
+  Product q;
+  real *part; /* [tiles,M,N] */
+  size_t tiles;
+} Parts;
+
+/* A tile's part of the sum, over its rows of the batch. */
+static void part_of_sum(const void *arg, size_t from, size_t to)
+{
+  Product q = ((const Parts *)arg)->q;
+  q.c = ((const Parts *)arg)->part + from / (to - from) * q.M * q.N;
+  gemm(&q, 0, q.M, 0, q.N, from, to - from, false);
+}
+
+JOB static void add_parts(const void *arg, size_t from, size_t to)
+{
+  enum { AT_ONCE = 256 };
+  const Parts *p = arg;
+  for (size_t j0 = from; j0 < to; j0 += AT_ONCE) {
+    acc sum[AT_ONCE] = {0};
+    size_t n = smaller(AT_ONCE, to - j0);
+    for (size_t i = 0; i < p->tiles; i++)
+      for (size_t j = 0; j < n; j++) sum[j] += (acc)p->part[i * p->q.M * p->q.N + j0 + j];
+    for (size_t j = 0; j < n; j++) p->q.c[j0 + j] += (real)sum[j];
   }
-  if (when == TILED) fast_put(when, q.M, 1, some_rows, &q, sizeof q);
-  else if (!rows) fast_put(when, pieces(q.M, q.tile_m), 1, stripes, &q, sizeof q);
-  else fast_put(when, pieces(q.M, q.tile_m) * pieces(q.N, q.tile_n), 1, tiles, &q, sizeof q);
+}
+
+/* Tile by tile, where what is multiplied is in the cache, if the parts of the sum are much less than that. */
+static bool pays_by_tiles(const Product *q) { return 4 * fast_tile_count() * q->M * q->N <= q->K * (q->M + q->N); }
+
+void fast_weight_product(OpId id, const void *op, Product q)
+{
+  if (!q.M || !q.N || !q.K) return;
+  q.tile_m = smaller(q.M, larger(STRIPE, smaller(pieces(q.M, 4), 4 * STRIPE)));
+  if (q.M * q.N * q.K < 4 * LIGHT) q.tile_m = q.M, q.tile_n = q.N; /* too small to share */
+  When when = pays_by_tiles(&q) ? fast_when(id, op) : fast_when_whole(id, op);
+  if (when != TILED) {
+    fast_put(when, pieces(q.M, q.tile_m), 1, stripes, &q, sizeof q);
+    return;
+  }
+  Parts parts = {q, fast_memory(fast_tile_count() * q.M * q.N * sizeof(real)), fast_tile_count()};
+  fast_put(TILED, q.K, 1, part_of_sum, &parts, sizeof parts);
+  fast_put(AFTER, q.M * q.N, HEAVY, add_parts, &parts, sizeof parts);
 }
 
 void fast_product_here(const Product *q) { gemm(q, 0, q->M, 0, q->N, 0, q->K, q->add); }

@@ -19,9 +19,10 @@ typedef struct {
    gradient of weights are, which is small, with a long inner axis. */
 enum { ROWS_M = 256, ROWS_N = 512, WEIGHT_N = 512 };
 
-/* A product as an op, or as the one gradient that is left in it. rows: C and A belong to the batch, row by row;
-   otherwise the batch is summed over. */
-void fast_product(OpId id, const void *op, Product q, bool rows);
+/* A product as an op, or as the one gradient that is left in it: C and A belong to the batch, row by row; */
+void fast_product(OpId id, const void *op, Product q);
+/* the batch, K, is summed over, and added to C. */
+void fast_weight_product(OpId id, const void *op, Product q);
 /* At once, in this thread. */
 void fast_product_here(const Product *q);
 

@@ -19,7 +19,7 @@ void f_linear(const Linear *q)
   Product y = {.c = q->y, .a = q->x, .b = q->w, .bias = q->bias, .M = q->rows, .N = q->out, .K = q->in,
                .a_row = q->in, .a_col = 1, .b_row = 1, .b_col = q->in, .factors = q->factors, .tile_m = ROWS_M, .tile_n = ROWS_N};
   if (is_gemv(q->rows, q->in) && q->factors == FACTORS_FULL) fast_gemv_linear(OP_linear, q, &gemv);
-  else fast_product(OP_linear, q, y, true);
+  else fast_product(OP_linear, q, y);
 }
 
 void f_linear_backward(const LinearBackward *op)
@@ -32,8 +32,8 @@ void f_linear_backward(const LinearBackward *op)
                 .b_row = in, .b_col = 1, .add = true, .factors = f->factors, .tile_n = WEIGHT_N};
   LinearBackward x = *op, w = *op, bias = *op; /* each with one of the gradients */
   x.gw = x.gbias = w.gx = w.gbias = bias.gx = bias.gw = NULL;
-  if (op->gx) fast_product(OP_linear_backward, &x, gx, true);
-  if (op->gw) fast_product(OP_linear_backward, &w, gw, false);
+  if (op->gx) fast_product(OP_linear_backward, &x, gx);
+  if (op->gw) fast_weight_product(OP_linear_backward, &w, gw);
   if (op->gbias)
     fast_columns(OP_linear_backward, &bias, (real *[SUMS]){op->gbias}, rows, out, bias_columns, &bias, sizeof bias);
 }
@@ -44,7 +44,7 @@ void f_matmul(const Matmul *q)
   Product y = {.c = q->y, .a = q->x, .b = q->m, .M = q->rows, .N = q->out, .K = q->in, .a_row = q->in, .a_col = 1,
                .b_row = q->out, .b_col = 1, .factors = q->factors, .tile_m = ROWS_M, .tile_n = ROWS_N};
   if (is_gemv(q->rows, q->in) && q->factors == FACTORS_FULL) fast_gemv_matmul(OP_matmul, q, &gemv);
-  else fast_product(OP_matmul, q, y, true);
+  else fast_product(OP_matmul, q, y);
 }
 
 void f_matmul_backward(const MatmulBackward *op)
@@ -57,8 +57,8 @@ void f_matmul_backward(const MatmulBackward *op)
                 .b_row = out, .b_col = 1, .add = true, .factors = f->factors, .tile_n = WEIGHT_N};
   MatmulBackward x = *op, m = *op; /* each with one of the gradients */
   x.gm = m.gx = NULL;
-  if (op->gx) fast_product(OP_matmul_backward, &x, gx, true);
-  if (op->gm) fast_product(OP_matmul_backward, &m, gm, false);
+  if (op->gx) fast_product(OP_matmul_backward, &x, gx);
+  if (op->gm) fast_weight_product(OP_matmul_backward, &m, gm);
 }
 
 /* ---- table look-up ---- */

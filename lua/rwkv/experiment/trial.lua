@@ -53,7 +53,8 @@ local function row_of(run, model, seen)
     parameters = model:param_count(), state_floats = model:state_floats(T), backend = core.backend(),
     precision = core.precision, flops = training_flops(c, seen, T, run.labels) }
   row.state_bytes = 4 * row.state_floats
-  if core.device() then row.matmul, row.device = core.matmul(), core.device() end
+  row.device = core.device()
+  if row.device or core.matmul() ~= "full" then row.matmul = core.matmul() end
   for name, value in pairs(c) do
     if name ~= "hooks" then row[name == "examples" and "budget" or name] = value end
   end
