@@ -112,7 +112,7 @@ help:
 	@echo 'make figures    draw every figure that has data (SCALE=quick, small, paper: compute them first)'
 	@echo 'make bench      training, decoding, every operation, scaling: tables and plots in runs/bench (SCALE=quick, full)'
 	@echo 'make bench-peers  the same training in turn with PyTorch (PYTHON=python3:/other/python3), decoding with'
-	@echo '                rwkv.cpp (RWKV_CPP=its library)'
+	@echo '                rwkv.cpp (RWKV_CPP=its library) and llama.cpp (LLAMA_BENCH=its program llama-bench)'
 	@echo 'make golden     golden numbers of every version for other implementations, in build/golden: 160 MB'
 	@echo 'make cuda       the backend for GPUs, where nvcc is (NVCC=): build/f32/cuda.so, build/f64/cuda.so'
 	@echo 'make deps       install the packages that are missing (as root; or say which); demo, test, bench, lint do it, too'

@@ -12,7 +12,7 @@
 -- aviary bench tokenize  text as token ids: bytes a second, in turn with what Python has
 --   --vocab FILE --text FILE [--rounds 7] [--peer] [--python python3]
 -- aviary bench all       the above at many sizes: `make bench` [--scale quick|full|smoke] [--threads N] [--out DIR]
--- aviary bench peers     training and decoding in turn with PyTorch and rwkv.cpp: `make bench-peers`
+-- aviary bench peers     training in turn with PyTorch, decoding with rwkv.cpp and llama.cpp: `make bench-peers`
 --   [--scale quick|full|smoke] [--versions "v4 v6 v7"] [--dims "64 128"] [--lengths "64 256"] [--threads N]
 --   [--python PATH:PATH] [--check] [--out DIR]
 -- aviary --backend cuda bench device     a GPU: training steps, recurrences, text, and PyTorch in turn

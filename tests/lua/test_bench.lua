@@ -133,9 +133,31 @@ test("bench peers without PyTorch says so", function()
   with_directory(function(directory)
     local out, status = check.shell(("%speers --scale smoke --threads 1 --python /nowhere/python --out %s"):format(bench, directory))
     equal(status, 0)
-    contains(out, "absent", "rwkv.cpp is absent")
+    contains(out, "absent", "rwkv.cpp is absent", "llama.cpp is absent")
     assert(last_line(out):match "^sizes=%d+ least_ratio=%S+ least_ratio_tuned=%S+$", out)
     equal(rows_of(directory .. "/bench_peers.tsv", 1)[1].peer, "absent")
+  end)
+end)
+
+test("decoding stands beside llama.cpp's own benchmark, whose path the user gives", function()
+  with_directory(function(directory)
+    local program = directory .. "/llama-bench" -- in its place one that takes 2 ms a token and looks at the model
+    rwkv.write_file(program, [[#!/bin/sh
+[ "$(head -c 4 "$2")" = GGUF ] || { echo "no model: $2" >&2; exit 1; }
+echo '[{"avg_ns": 128000000}]'
+]])
+    assert(os.execute("chmod +x " .. program))
+    local call = "LLAMA_BENCH=%s %speers --scale smoke --threads 1 --python %s --out %s"
+    local out, status = check.shell(call:format(program, bench, "python3", directory))
+    equal(status, 0)
+    contains(out, "decode v7 bf16, 1 thread: aviary", "llama.cpp 500.0 tokens/s")
+    local rows = rows_of(directory .. "/bench_peers_decode.tsv", 3)
+    equal(rows[1].peer, "llama.cpp")
+    equal(rows[3].dtype, "bf16")
+    contains(rows[2].command, "llama_cpp.py --version v7 --size tiny --dtype f16 --threads 1")
+    out, status = check.shell(call:format("/nowhere/llama-bench", bench, "/nowhere/python", directory))
+    equal(status, 0)
+    contains(out, "decode v7 f32, 1 thread: llama.cpp: skipped: ", "/nowhere/python")
   end)
 end)
 

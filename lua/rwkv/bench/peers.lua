@@ -1,8 +1,8 @@
--- aviary bench peers: what a user would choose instead, in the same run and in turn: PyTorch for training, rwkv.cpp for
--- decoding. PyTorch stands in the table as a user gets it and tuned, each with the faster of its two forms.
+-- aviary bench peers: what a user would choose instead, in the same run and in turn: PyTorch for training, rwkv.cpp and
+-- llama.cpp for decoding. PyTorch stands in the table as a user gets it and tuned, each with the faster of its two forms.
 local rwkv = require "rwkv"
 local common = require "rwkv.bench.common"
-local median = require "rwkv.statistics".median
+local decode_peers = require "rwkv.bench.decode_peers"
 local peer = require "rwkv.bench.peer"
 local trainer = require "rwkv.bench.trainer"
 
@@ -117,43 +117,6 @@ local function training(o, scale, command)
   return rows
 end
 
--- Decoding beside rwkv.cpp: the same sizes, in turn.
-local function decoding(o, scale, command)
-  if not os.getenv "RWKV_CPP" or not package.searchpath("rwkv.bench.decode", package.path) then
-    print "decode: rwkv.cpp is absent (RWKV_CPP=the path of its library)"
-    return
-  end
-  local rows = {}
-  for _, version in ipairs { "v4", "v7" } do
-    for _, dtype in ipairs { "f32", "f16" } do
-      local options = ("--version %s --size %s --dtype %s --threads 1"):format(version, scale.size, dtype)
-      local own = common.command "bench" .. " decode " .. options .. " -n 64"
-      local p, problem = peer.start(peer.command(split(o.python)[1], "rwkv_cpp.py", options))
-      local rates, ratios = { {}, {} }, {}
-      for round = 1, p and scale.rounds or 0 do
-        local out, ok = common.run(own)
-        rates[1][round] = ok and common.fields(out).tokens_per_s or common.fail("%s: %s", own, out)
-        rates[2][round] = 1 / p:steps(64)
-        ratios[round] = rates[1][round] / rates[2][round]
-      end
-      if p then
-        p:close()
-        local row = { label = version, size = scale.size, dtype = dtype, peer = "rwkv.cpp", ours = median(rates[1]),
-          theirs = median(rates[2]), ratio = median(ratios), rounds = scale.rounds, threads = 1,
-          command = p.command }
-        rows[#rows + 1] = row
-        print(("decode %s %s %s   aviary %.1f   rwkv.cpp %.1f tokens/s   %.2f times"):format(version, scale.size, dtype, row.ours,
-          row.theirs, row.ratio))
-      else
-        print(("decode %s %s %s: skipped: %s"):format(version, scale.size, dtype, problem))
-      end
-    end
-  end
-  if #rows > 0 then
-    common.write(o.out .. "/bench_peers_decode.tsv", { "label", "size", "dtype", "peer", "ours", "theirs", "ratio", "rounds" }, rows, 1, command)
-  end
-end
-
 -- Whether the peers compute the same: logits, loss and every gradient in float64.
 local function check(o)
   local good, file = true, os.tmpname()
@@ -204,7 +167,7 @@ return function(arguments)
   if o.check then return check(o) end
   local command = common.command("bench", "peers", table.unpack(arguments))
   local rows, best = training(o, scale, command), {}
-  decoding(o, scale, command)
+  decode_peers(o, scale, split(o.python)[1], command)
   for _, setting in ipairs { "as it is", "tuned" } do
     best[setting] = math.huge
     for _, r in ipairs(rows) do
