@@ -2,6 +2,7 @@
 -- decoding. PyTorch stands in the table as a user gets it and tuned, each with the faster of its two forms.
 local rwkv = require "rwkv"
 local common = require "rwkv.bench.common"
+local others = require "rwkv.bench.others"
 local median = require "rwkv.statistics".median
 local peer = require "rwkv.bench.peer"
 local trainer = require "rwkv.bench.trainer"
@@ -47,7 +48,7 @@ local function faster(python, q, tuned)
 end
 
 -- One size: rows, one for each peer; all take a turn in every round.
-local function measure(q, pythons, scale, absent)
+local function measure(q, pythons, scale, absent, tries)
   local peers = {}
   for _, python in ipairs(pythons) do
     for _, tuned in ipairs { false, true } do
@@ -65,7 +66,7 @@ local function measure(q, pythons, scale, absent)
     end
   end
   local step, count = trainer(q)
-  local ours, results = peer.take_turns(step, count, peers, scale, { most = 50, tries = 1 })
+  local quiet, ours, results = peer.take_turns(step, count, peers, scale, { most = 50, first = 1, tries = tries })
   local rows = {}
   for i, p in ipairs(peers) do
     rows[i] = { label = q.version, dim = q.dim, seq = q.seq, batch = q.batch, pairs = q.pairs, layers = q.layers, vocab = q.vocab,
@@ -78,6 +79,7 @@ local function measure(q, pythons, scale, absent)
       peer = "absent", ours = ours, rounds = scale.rounds, parameters = count.parameters, state_floats = count.state_floats,
       threads = q.threads }
   end
+  for _, row in ipairs(rows) do row.others, row.tries = quiet.others, quiet.tries end
   return rows
 end
 
@@ -85,6 +87,7 @@ local function print_row(r)
   print(("%-4s d=%-4d T=%-4d aviary %8.0f   %s"):format(r.label, r.dim, r.seq, r.ours, r.ratio
     and ("%-12s %-9s %8.0f tokens/s   %5.2f times   (%s)"):format(r.peer, r.setting, r.theirs, r.ratio, r.form)
     or "PyTorch is absent"))
+  if others.disturbed(r) then print("     " .. others.words(r)) end
   io.stdout:flush()
 end
 
@@ -104,7 +107,7 @@ local function training(o, scale, command)
   local bar = rwkv.progress("peers", #jobs, "sizes")
   for i, q in ipairs(jobs) do
     bar:update(i - 1, ("%s d=%d T=%d"):format(q.version, q.dim, q.seq))
-    local new = measure(q, split(o.python), scale, absent)
+    local new = measure(q, split(o.python), scale, absent, o.tries)
     collectgarbage()
     if rwkv.is_terminal() then io.stderr:write "\r\27[K" end
     for _, row in ipairs(new) do
@@ -117,6 +120,18 @@ local function training(o, scale, command)
   return rows
 end
 
+-- Rates of both, { ours, theirs }, and their ratios, by round. Ours is a program of its own, told once not to repeat itself.
+local function decode_in_turn(own, p, rounds)
+  local rates, ratios = { {}, {} }, {}
+  for round = 1, rounds do
+    local out, ok = common.run(own)
+    rates[1][round] = ok and common.fields(out).tokens_per_s or common.fail("%s: %s", own, out)
+    rates[2][round] = 1 / p:steps(64)
+    ratios[round] = rates[1][round] / rates[2][round]
+  end
+  return rates, ratios
+end
+
 -- Decoding beside rwkv.cpp: the same sizes, in turn.
 local function decoding(o, scale, command)
   if not os.getenv "RWKV_CPP" or not package.searchpath("rwkv.bench.decode", package.path) then
@@ -127,23 +142,18 @@ local function decoding(o, scale, command)
   for _, version in ipairs { "v4", "v7" } do
     for _, dtype in ipairs { "f32", "f16" } do
       local options = ("--version %s --size %s --dtype %s --threads 1"):format(version, scale.size, dtype)
-      local own = common.command "bench" .. " decode " .. options .. " -n 64"
+      local own = common.command "bench" .. " decode " .. options .. " -n 64 --tries 1"
       local p, problem = peer.start(peer.command(split(o.python)[1], "rwkv_cpp.py", options))
-      local rates, ratios = { {}, {} }, {}
-      for round = 1, p and scale.rounds or 0 do
-        local out, ok = common.run(own)
-        rates[1][round] = ok and common.fields(out).tokens_per_s or common.fail("%s: %s", own, out)
-        rates[2][round] = 1 / p:steps(64)
-        ratios[round] = rates[1][round] / rates[2][round]
-      end
       if p then
+        local quiet, rates, ratios = others.measure(o.tries, function() return decode_in_turn(own, p, scale.rounds) end)
         p:close()
         local row = { label = version, size = scale.size, dtype = dtype, peer = "rwkv.cpp", ours = median(rates[1]),
           theirs = median(rates[2]), ratio = median(ratios), rounds = scale.rounds, threads = 1,
-          command = p.command }
+          others = quiet.others, tries = quiet.tries, command = p.command }
         rows[#rows + 1] = row
         print(("decode %s %s %s   aviary %.1f   rwkv.cpp %.1f tokens/s   %.2f times"):format(version, scale.size, dtype, row.ours,
           row.theirs, row.ratio))
+        if others.disturbed(row) then print("     " .. others.words(row)) end
       else
         print(("decode %s %s %s: skipped: %s"):format(version, scale.size, dtype, problem))
       end
@@ -189,7 +199,7 @@ local function numbers(o, name)
 end
 
 return function(arguments)
-  local o = common.options(arguments, { scale = "quick", threads = rwkv.threads(), out = "runs/bench",
+  local o = common.options(arguments, { scale = "quick", threads = rwkv.threads(), out = "runs/bench", tries = others.most,
     python = os.getenv "PYTHON" or "python3", check = false, versions = "", dims = "", lengths = "" })
   local scale = scales[o.scale] or common.fail("option --scale: expected smoke, quick or full, found '%s'", o.scale)
   if o.versions ~= "" then scale.versions = o.versions end
