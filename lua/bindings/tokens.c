@@ -18,7 +18,7 @@ static int *make_ragged(Tokens *t) { return t->length = t->id + (size_t)t->B * (
 
 static int length_of(const Tokens *t, int b) { return t->length ? t->length[b] : t->T; }
 
-/* The list on top of the stack, of so many entries. It is gone through once, as this is a good part of making a batch. */
+/* The list on top of the stack, of so many entries. It is gone through once: this is a good part of making a batch. */
 static void read_row(lua_State *L, int *out, lua_Integer count, const char *what, lua_Integer row)
 {
   lua_Integer found = 0;

@@ -17,6 +17,7 @@
 --   [--python PATH:PATH] [--check] [--out DIR]
 -- aviary --backend cuda bench device     a GPU: training steps, recurrences, text, and PyTorch in turn
 --   [--scale quick|full|smoke] [--parts "train recurrences text peers"] [--python PATH] [--out DIR]
+-- While other programs take more than 5 % of the processors' time a row is measured again: [--tries 3] at most, of any benchmark.
 -- What is counted, and how to read it: aviary help bench.md
 local command = require "rwkv.command"
 local nearest = require "rwkv.nearest"

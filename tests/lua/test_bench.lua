@@ -23,7 +23,7 @@ local function rows_of(path, count)
   local rows = assert(tsv.read(path), path)
   assert(#rows >= count, path)
   for _, row in ipairs(rows) do
-    for _, name in ipairs { "label", "threads", "commit", "cpu", "command" } do assert(row[name] and row[name] ~= "", name) end
+    for _, name in ipairs { "label", "tries", "threads", "commit", "cpu", "command" } do assert(row[name] and row[name] ~= "", name) end
   end
   return rows
 end
@@ -34,7 +34,7 @@ for _, version in ipairs { "v1", "v4", "v5.2", "v6", "v7" } do
       .. "--warmup 1 --threads 1 --version " .. version)
     equal(status, 0)
     assert(last_line(out):match "^tokens_per_s=%d+ gflops=[%d.]+ sgemm_fraction=[%d.]+$", out)
-    contains(out, "state_floats=", "parameters=", "sgemm_gflops=", "median of 2")
+    contains(out, "state_floats=", "parameters=", "sgemm_gflops=", "median of 2", "tries=")
   end)
 end
 
@@ -102,15 +102,22 @@ test("bench scaling", function()
 end)
 
 local slow = rwkv.precision ~= "float32" or check.program:find "asan"
-if not slow then test("bench ops", function()
-  local out, status = check.shell(bench .. "ops --threads 1")
-  if out:find("build/f32/tests/test_fast", 1, true) and status == 1 then -- not built here
-    print "SKIPPED: bench ops: test_fast is not beside this program"
-    return
-  end
-  equal(status, 0)
-  contains(out, "wkv7_backward")
-  assert(last_line(out):match "^ops=%d+ median_ratio=[%d.]+$", out)
+if not slow then test("bench all, bench ops among it", function()
+  with_directory(function(directory)
+    local out, status = check.shell(("%sall --scale smoke --threads 1 --tries 1 --out %s"):format(bench, directory))
+    equal(status, 0)
+    local built = not out:find("build/f32/tests/test_fast", 1, true)
+    if built then
+      contains(out, "wkv7_backward")
+      assert(out:match "\nops=%d+ median_ratio=[%d.]+\n", out)
+    else
+      print "SKIPPED: bench ops: test_fast is not beside this program"
+    end
+    equal(last_line(out), ("measured=%d skipped=%d"):format(built and 7 or 6, built and 0 or 1))
+    for _, name in ipairs { "train", "decode", "prefill", "scaling", built and "ops" or nil } do
+      rows_of(("%s/bench_%s.tsv"):format(directory, name), 1)
+    end
+  end)
 end) end
 
 test("bench tokenize", function()
@@ -177,7 +184,7 @@ test("what is wrong with a call is said", function()
     { "train --nix 2", "--nix", "--dim" }, { "train --dim", "--dim" }, { "train --dim x", "--dim", "'x'" },
     { "train --dim 0", "--dim", "at least 1", "0" }, { "train --dim 1.5", "--dim", "1.5" },
     { "train --version v9", "'v9'", "v5.2" }, { "train --pairs 99", "99 pairs" }, { "train extra", "'extra'" },
-    { "train --threads 1000", "--threads", "256" }, { "train --seconds -1", "--seconds" }, { "train --dim 65", "65" },
+    { "train --threads 1000", "--threads", "256" }, { "train --seconds -1", "--seconds" }, { "decode --tries 0", "--tries", "at least 1" }, { "train --dim 65", "65" },
     { "scaling --versions v9", "'v9'" }, { "scaling --from 8 --to 4", "--from" }, { "scaling --versions ''", "--versions" },
     { "all --scale big", "'big'", "quick" }, { "peers --scale big", "'big'" }, { "ops --what", "--what" }, { "peers --versions v1", "'v1'", "v5.2" }, { "peers --dims 'a b'", "--dims", "'a'" },
     { "scaling --versions v4 --modes fly", "'fly'" },

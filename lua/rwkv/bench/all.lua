@@ -2,24 +2,27 @@
 -- measurement is a program of its own, whose command stands in its row. `make bench` draws the files.
 local rwkv = require "rwkv"
 local common = require "rwkv.bench.common"
+local others = require "rwkv.bench.others"
 
 -- full: about half an hour on two cores; quick: five minutes; smoke: seconds, to see that everything runs.
 local scales = {
-  smoke = { train = { { "v7", { 32 }, { 16 } } }, seconds = 0.1, decode = { "f32" }, size = "tiny", scaling = { "--from", 16, "--to", 64,
-    "--piece", 16 } },
+  smoke = { train = { { "v7", { 32 }, { 16 } } }, seconds = 0.1, decode = { "f32" }, size = "tiny", scaling = { "--from", "16", "--to", "64",
+    "--piece", "16" } },
   quick = { train = { { "v1 v2 v3", { 64 }, { 64 } }, { "v4 v5.2 v6 v7", { 64, 256 }, { 64, 256 } } }, seconds = 2,
-    decode = { "f32", "bf16" }, size = "0.1b", scaling = { "--to", 16384, "--seconds", 4 } },
+    decode = { "f32", "bf16" }, size = "0.1b", scaling = { "--to", "16384", "--seconds", "4" } },
   full = { train = { { "v1 v2 v3 v5.0 v5.1", { 64, 256 }, { 64, 256 } },
     { "v4 v5.2 v6 v7", { 64, 128, 256, 512 }, { 64, 256, 512 } } }, seconds = 6, decode = { "f32", "bf16", "f16" }, size = "0.1b",
-    scaling = { "--to", 65536, "--seconds", 20 } },
+    scaling = { "--to", "65536", "--seconds", "20" } },
 }
 
 -- About 4096 tokens in a batch, and at least 4 sequences.
 local function batch(seq) return math.max(4, 4096 // seq) end
 
-local function jobs_of(scale, threads)
+local function jobs_of(scale, threads, tries)
   local jobs = {}
-  local function add(kind, fields, ...) jobs[#jobs + 1] = { kind = kind, fields = fields, command = { "bench", kind, ... } } end
+  local function add(kind, fields, ...)
+    jobs[#jobs + 1] = { kind = kind, fields = fields, command = { "bench", kind, "--tries", tries, ... } }
+  end
   for _, group in ipairs(scale.train) do
     for version in group[1]:gmatch "%S+" do
       for _, dim in ipairs(group[2]) do
@@ -59,16 +62,16 @@ end
 local function print_row(f)
   local of = f.sgemm_fraction and ("%5.1f %% of sgemm"):format(100 * f.sgemm_fraction)
     or f.bandwidth_fraction and ("%5.1f %% of the bandwidth"):format(100 * f.bandwidth_fraction) or ""
-  print(("%-36s %10.0f tokens/s  %s"):format(shown(f), f.tokens_per_s, of))
+  print(("%-36s %10.0f tokens/s  %s%s"):format(shown(f), f.tokens_per_s, of, others.disturbed(f) and "; " .. others.words(f) or ""))
   io.stdout:flush()
 end
 
 return function(arguments)
-  local o = common.options(arguments, { scale = "quick", threads = rwkv.threads(), out = "runs/bench" })
+  local o = common.options(arguments, { scale = "quick", threads = rwkv.threads(), out = "runs/bench", tries = others.most })
   local scale = scales[o.scale] or common.fail("option --scale: expected smoke, quick or full, found '%s'", o.scale)
   local command = common.command("bench", "all", table.unpack(arguments))
   local rows, skipped = { train = {}, decode = {}, prefill = {} }, {}
-  local jobs = jobs_of(scale, o.threads)
+  local jobs = jobs_of(scale, o.threads, o.tries)
   local bar = rwkv.progress("bench", #jobs, "runs")
   for i, job in ipairs(jobs) do
     local f = job.fields
@@ -92,7 +95,7 @@ return function(arguments)
   end
   for _, name in ipairs { "scaling", "ops" } do
     print(("\n%s"):format(name))
-    local ok, message = pcall(require("rwkv.bench." .. name), { "--threads", tostring(o.threads), "--tsv",
+    local ok, message = pcall(require("rwkv.bench." .. name), { "--threads", tostring(o.threads), "--tries", tostring(o.tries), "--tsv",
       ("%s/bench_%s.tsv"):format(o.out, name), table.unpack(name == "scaling" and scale.scaling or {}) })
     if not ok then
       if getmetatable(message) ~= common.Failure then error(message, 0) end

@@ -3,6 +3,7 @@ local rwkv = require "rwkv"
 local arithmetic = require "rwkv.arithmetic"
 local provenance = require "rwkv.provenance"
 local nearest = require "rwkv.nearest"
+local others = require "rwkv.bench.others"
 local tsv = require "rwkv.tsv"
 
 local common = {}
@@ -77,6 +78,12 @@ function common.line(fields)
   local parts = {}
   for i, f in ipairs(fields) do parts[i] = ("%s=" .. f[2]):format(f[1], f[3]) end
   return table.concat(parts, " ")
+end
+
+-- How quiet it was while a row was measured: a line of fields, and one of words where it was disturbed.
+function common.say_others(row)
+  print(common.line(others.fields(row)))
+  if others.disturbed(row) then print(others.words(row)) end
 end
 
 -- The fields of such lines in a text: names and numbers.
@@ -159,12 +166,12 @@ end
 
 -- ---- tables ----
 
--- A file of rows, each of which also says on what it was measured and how; `command` where a row has none of its own.
+-- A file of rows, each of which also says on what it was measured, how, and what share of the machine others took meanwhile; `command` where a row has none of its own.
 function common.write(path, columns, rows, threads, command)
   local directory = path:match "^(.+)/[^/]*$"
   if directory then rwkv.mkdir(directory) end
   columns = { table.unpack(columns) }
-  for _, name in ipairs { "threads", "commit", "cpu", "command" } do columns[#columns + 1] = name end
+  for _, name in ipairs { "others", "tries", "threads", "commit", "cpu", "command" } do columns[#columns + 1] = name end
   local cpu = common.cpu()
   for _, row in ipairs(rows) do
     row.threads, row.commit, row.cpu, row.command = row.threads or threads, provenance.commit(), cpu, row.command or command

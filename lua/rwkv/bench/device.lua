@@ -2,6 +2,7 @@
 -- Each part is a program of its own, so that it has the device's memory, and the products that it wants, to itself.
 local rwkv = require "rwkv"
 local common = require "rwkv.bench.common"
+local others = require "rwkv.bench.others"
 
 local parts = {
   train = { says = "training steps", columns = { "label", "dim", "seq", "batch", "layers", "vocab", "matmul", "tokens_per_s", "step_ms",
@@ -45,7 +46,7 @@ end
 local function run_part(o, name, matmul, all)
   local words = common.program_options { ["--matmul"] = matmul }
   for _, word in ipairs { "bench", "device", "--part", name, "--parts", o.parts, "--scale", o.scale, "--python", o.python,
-    "--out", o.out } do
+    "--out", o.out, "--tries", o.tries } do
     words[#words + 1] = word
   end
   local line = common.command(table.unpack(words))
@@ -65,7 +66,7 @@ end
 
 return function(arguments)
   local o = common.options(arguments, { scale = "quick", out = "runs/bench", parts = "train recurrences text peers", part = "",
-    python = os.getenv "PYTHON" or "python3" })
+    python = os.getenv "PYTHON" or "python3", tries = others.most })
   if not ({ smoke = true, quick = true, full = true })[o.scale] then
     common.fail("option --scale: expected smoke, quick or full, found '%s'", o.scale)
   end

@@ -3,6 +3,7 @@
 -- overhead=...%; of a recurrence also what reading a text costs.
 local rwkv = require "rwkv"
 local common = require "rwkv.bench.common"
+local others = require "rwkv.bench.others"
 local median = require "rwkv.statistics".median
 
 local function low_rank(d, init)
@@ -64,22 +65,25 @@ local function subject(o, hooks)
 end
 
 -- Medians of both, and of the ratios of neighbours; neither is always the first.
-local function in_turn(name, own, lua, steps_of)
-  local times, ratios = { {}, {} }, {}
+local function in_turn(name, own, lua, steps_of, tries)
   local bar = rwkv.progress(name, steps_of + 2, "steps")
-  for step = 1, steps_of + 2 do
-    local a, b
-    if step % 2 == 0 then a, b = own(), lua() else b, a = lua(), own() end
-    if step > 2 then times[1][#times[1] + 1], times[2][#times[2] + 1], ratios[#ratios + 1] = a, b, b / a end
-    bar:update(step)
-  end
+  local quiet, times, ratios = others.measure(tries, function()
+    local both, parts = { {}, {} }, {}
+    for step = 1, steps_of + 2 do
+      local a, b
+      if step % 2 == 0 then a, b = own(), lua() else b, a = lua(), own() end
+      if step > 2 then both[1][#both[1] + 1], both[2][#both[2] + 1], parts[#parts + 1] = a, b, b / a end
+      bar:update(step)
+    end
+    return both, parts
+  end)
   if rwkv.is_terminal() then bar:finish() end
-  return 1e3 * median(times[1]), 1e3 * median(times[2]), median(ratios)
+  return quiet, 1e3 * median(times[1]), 1e3 * median(times[2]), median(ratios)
 end
 
 return function(arguments)
   local o = common.options(arguments, { version = "v7", slot = "decay", dim = 128, head_size = 64, seq = 256, batch = 16,
-    layers = 2, vocab = 256, steps = 30, threads = rwkv.threads() })
+    layers = 2, vocab = 256, steps = 30, threads = rwkv.threads(), tries = others.most })
   local forms = slots[o.slot] or common.fail("option --slot: expected decay or recurrence, found '%s'", o.slot)
   local form = forms[o.version]
   if not form then
@@ -90,12 +94,15 @@ return function(arguments)
   end
   form.kind, form.name = o.slot, "in-lua"
   local own, lua = subject(o), subject(o, { [o.slot] = rwkv.hook(form) })
-  local a, b, ratio = in_turn("hook", own.train, lua.train, o.steps)
+  local quiet, a, b, ratio = in_turn("hook", own.train, lua.train, o.steps, o.tries)
   print(("%s, dim %d, T %d, batch %d, %d layers: a step %.1f ms, with its %s in Lua %.1f ms (medians of %d)"):format(
     o.version, o.dim, o.seq, o.batch, o.layers, a, o.slot, b, o.steps))
+  common.say_others(quiet)
   if o.slot == "recurrence" then
-    local c, d, reading = in_turn("read", own.read, lua.read, o.steps)
+    local c, d, reading
+    quiet, c, d, reading = in_turn("read", own.read, lua.read, o.steps, o.tries)
     print(("reading %.1f ms, with its recurrence in Lua %.1f ms: overhead %.2f%%"):format(c, d, 100 * (reading - 1)))
+    common.say_others(quiet)
   end
   print(("overhead=%.2f%%"):format(100 * (ratio - 1)))
 end

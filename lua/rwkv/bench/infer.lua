@@ -1,6 +1,7 @@
 -- What `bench decode` and `bench prefill` share: a model of random weights of a usual size, kept as --dtype says.
 local rwkv = require "rwkv"
 local common = require "rwkv.bench.common"
+local others = require "rwkv.bench.others"
 local visible = require "rwkv.visible"
 
 local infer = {}
@@ -12,7 +13,7 @@ local sizes = { ["0.1b"] = { 12, 768, 65536 }, ["0.4b"] = { 24, 1024, 65536 }, [
 function infer.options(arguments, n)
   local list = {}
   for i, word in ipairs(arguments) do list[i] = word == "-n" and "--n" or word end
-  local o = common.options(list, { version = "v7", size = "0.1b", dtype = "f32", model = "", threads = 1, n = n })
+  local o = common.options(list, { version = "v7", size = "0.1b", dtype = "f32", model = "", threads = 1, n = n, tries = others.most })
   if not sizes[o.size] then common.fail("option --size: expected 0.1b, 0.4b, 1.5b or tiny, found '%s'", o.size) end
   if o.dtype ~= "f32" and o.dtype ~= "bf16" and o.dtype ~= "f16" then
     common.fail("option --dtype: expected f32, bf16 or f16, found '%s'", o.dtype)

@@ -2,6 +2,7 @@
 -- which compares them, tests/test_fast.c: it knows all of them.
 local rwkv = require "rwkv"
 local common = require "rwkv.bench.common"
+local others = require "rwkv.bench.others"
 local median = require "rwkv.statistics".median
 
 local function find_test()
@@ -17,17 +18,18 @@ local function find_test()
 end
 
 return function(arguments)
-  local o = common.options(arguments, { threads = rwkv.threads(), tsv = "" })
+  local o = common.options(arguments, { threads = rwkv.threads(), tries = others.most, tsv = "" })
   local command = common.quote(find_test()) .. " --bench " .. o.threads
   io.stderr:write "ops        half a minute\n"
-  local out, ok = common.run(command)
+  local quiet, out, ok = others.measure(o.tries, function() return common.run(command) end)
   if not ok then common.fail("%s: %s", command, out) end
   io.write(out)
   local rows, ratios = {}, {}
   for line in out:gmatch "[^\n]+" do
     local op, shape, ref, fast = line:match "^(%S+)%s+(.-)%s+([%d.]+)%s+([%d.]+)%s+[%d.]+$"
     if op then
-      rows[#rows + 1] = { label = op, shape = shape, ref_us = tonumber(ref), fast_us = tonumber(fast), ratio = ref / fast }
+      rows[#rows + 1] = { label = op, shape = shape, ref_us = tonumber(ref), fast_us = tonumber(fast), ratio = ref / fast,
+        others = quiet.others, tries = quiet.tries }
       ratios[#ratios + 1] = ref / fast
     end
   end
@@ -35,5 +37,6 @@ return function(arguments)
   if o.tsv ~= "" then
     common.write(o.tsv, { "label", "shape", "ref_us", "fast_us", "ratio" }, rows, o.threads, command)
   end
+  common.say_others(quiet)
   print(common.line { { "ops", "%d", #rows }, { "median_ratio", "%.2f", median(ratios) } })
 end

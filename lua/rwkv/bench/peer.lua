@@ -2,6 +2,7 @@
 -- with a number that it reads it takes so many steps and answers with their seconds.
 --   local p, why = peer.start(command);  p:steps(3);  p:close()
 local common = require "rwkv.bench.common"
+local others = require "rwkv.bench.others"
 local median = require "rwkv.statistics".median
 
 local Peer = {}
@@ -73,8 +74,8 @@ function Peer:close()
 end
 
 -- Our own training step and the peers take turns: in each of scale.rounds rounds all have about scale.turn seconds, at most
--- q.most steps; q.tries steps say how many that is. The peers end then. Returns our tokens a second and for each peer {
--- theirs = its tokens a second, ratio = the median over rounds of the ratio within a round }.
+-- q.most steps; q.first steps say how many that is. The peers end then. Returns how quiet it was (others.lua, q.tries at most), our
+-- tokens a second and for each peer { theirs = its tokens a second, ratio = the median over rounds of the ratio within a round }.
 function peer.take_turns(step, count, peers, scale, q)
   for _ = 1, 3 do step() end
   local own = { steps = function(_, n)
@@ -82,13 +83,16 @@ function peer.take_turns(step, count, peers, scale, q)
     for i = 1, n do times[i] = step() end
     return median(times)
   end }
-  local all, rounds, results = { own, table.unpack(peers) }, {}, {}
-  for i, p in ipairs(all) do
-    p.turn, rounds[i] = math.max(1, math.min(q.most, math.ceil(scale.turn / p:steps(q.tries)))), {}
-  end
-  for round = 1, scale.rounds do
-    for i, p in ipairs(all) do rounds[i][round] = p:steps(p.turn) end
-  end
+  local all, results = { own, table.unpack(peers) }, {}
+  for _, p in ipairs(all) do p.turn = math.max(1, math.min(q.most, math.ceil(scale.turn / p:steps(q.first)))) end
+  local quiet, rounds = others.measure(q.tries, function()
+    local times = {}
+    for i = 1, #all do times[i] = {} end
+    for round = 1, scale.rounds do
+      for i, p in ipairs(all) do times[i][round] = p:steps(p.turn) end
+    end
+    return times
+  end)
   for i, p in ipairs(peers) do
     p:close()
     if p.facts.parameters ~= count.parameters then
@@ -98,7 +102,7 @@ function peer.take_turns(step, count, peers, scale, q)
     for round = 1, scale.rounds do ratios[round] = rounds[i + 1][round] / rounds[1][round] end
     results[i] = { theirs = count.tokens / median(rounds[i + 1]), ratio = median(ratios) }
   end
-  return count.tokens / median(rounds[1]), results
+  return quiet, count.tokens / median(rounds[1]), results
 end
 
 return peer

@@ -3,6 +3,7 @@
 local rwkv = require "rwkv"
 local common = require "rwkv.bench.common"
 local decode_peers = require "rwkv.bench.decode_peers"
+local others = require "rwkv.bench.others"
 local peer = require "rwkv.bench.peer"
 local trainer = require "rwkv.bench.trainer"
 
@@ -47,7 +48,7 @@ local function faster(python, q, tuned)
 end
 
 -- One size: rows, one for each peer; all take a turn in every round.
-local function measure(q, pythons, scale, absent)
+local function measure(q, pythons, scale, absent, tries)
   local peers = {}
   for _, python in ipairs(pythons) do
     for _, tuned in ipairs { false, true } do
@@ -65,7 +66,7 @@ local function measure(q, pythons, scale, absent)
     end
   end
   local step, count = trainer(q)
-  local ours, results = peer.take_turns(step, count, peers, scale, { most = 50, tries = 1 })
+  local quiet, ours, results = peer.take_turns(step, count, peers, scale, { most = 50, first = 1, tries = tries })
   local rows = {}
   for i, p in ipairs(peers) do
     rows[i] = { label = q.version, dim = q.dim, seq = q.seq, batch = q.batch, pairs = q.pairs, layers = q.layers, vocab = q.vocab,
@@ -78,6 +79,7 @@ local function measure(q, pythons, scale, absent)
       peer = "absent", ours = ours, rounds = scale.rounds, parameters = count.parameters, state_floats = count.state_floats,
       threads = q.threads }
   end
+  for _, row in ipairs(rows) do row.others, row.tries = quiet.others, quiet.tries end
   return rows
 end
 
@@ -85,6 +87,7 @@ local function print_row(r)
   print(("%-4s d=%-4d T=%-4d aviary %8.0f   %s"):format(r.label, r.dim, r.seq, r.ours, r.ratio
     and ("%-12s %-9s %8.0f tokens/s   %5.2f times   (%s)"):format(r.peer, r.setting, r.theirs, r.ratio, r.form)
     or "PyTorch is absent"))
+  if others.disturbed(r) then print("     " .. others.words(r)) end
   io.stdout:flush()
 end
 
@@ -104,7 +107,7 @@ local function training(o, scale, command)
   local bar = rwkv.progress("peers", #jobs, "sizes")
   for i, q in ipairs(jobs) do
     bar:update(i - 1, ("%s d=%d T=%d"):format(q.version, q.dim, q.seq))
-    local new = measure(q, split(o.python), scale, absent)
+    local new = measure(q, split(o.python), scale, absent, o.tries)
     collectgarbage()
     if rwkv.is_terminal() then io.stderr:write "\r\27[K" end
     for _, row in ipairs(new) do
@@ -152,7 +155,7 @@ local function numbers(o, name)
 end
 
 return function(arguments)
-  local o = common.options(arguments, { scale = "quick", threads = rwkv.threads(), out = "runs/bench",
+  local o = common.options(arguments, { scale = "quick", threads = rwkv.threads(), out = "runs/bench", tries = others.most,
     python = os.getenv "PYTHON" or "python3", check = false, versions = "", dims = "", lengths = "" })
   local scale = scales[o.scale] or common.fail("option --scale: expected smoke, quick or full, found '%s'", o.scale)
   if o.versions ~= "" then scale.versions = o.versions end

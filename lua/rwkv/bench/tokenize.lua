@@ -2,6 +2,7 @@
 -- vocabulary the Rust crate behind pyrwkv-tokenizer, for BPE Hugging Face's tokenizers. The ids have to be equal.
 local rwkv = require "rwkv"
 local common = require "rwkv.bench.common"
+local others = require "rwkv.bench.others"
 local peer = require "rwkv.bench.peer"
 local median = require "rwkv.statistics".median
 
@@ -28,26 +29,29 @@ local function start(o, tokenizer, ids)
 end
 
 return function(arguments)
-  local o = common.options(arguments, { vocab = "", text = "", rounds = 7, peer = false,
+  local o = common.options(arguments, { vocab = "", text = "", rounds = 7, peer = false, tries = others.most,
     python = os.getenv "PYTHON" or "python3" })
   if o.vocab == "" or o.text == "" then common.fail "expected --vocab FILE and --text FILE" end
   local before = common.memory_now()
   local tokenizer, text = open(o.vocab), read(o.text)
   if text == "" then common.fail("option --text: %s is empty", o.text) end
   local held = common.memory_now() - before - #text
-  local ids, times, ratios = os.tmpname(), { {}, {} }, {}
+  local ids = os.tmpname()
   local p = o.peer and start(o, tokenizer, ids)
-  local count
-  for round = 1, o.rounds do
-    local began = rwkv.time()
-    local tokens = tokenizer:tokens(text)
-    times[1][round] = rwkv.time() - began
-    count = tokens:shape()[2]
-    if p then
-      times[2][round] = p:steps(1)
-      ratios[round] = times[2][round] / times[1][round]
+  local quiet, times, ratios, count = others.measure(o.tries, function()
+    local both, parts, n = { {}, {} }, {}, nil
+    for round = 1, o.rounds do
+      local began = rwkv.time()
+      local tokens = tokenizer:tokens(text)
+      both[1][round] = rwkv.time() - began
+      n = tokens:shape()[2]
+      if p then
+        both[2][round] = p:steps(1)
+        parts[round] = both[2][round] / both[1][round]
+      end
     end
-  end
+    return both, parts, n
+  end)
   if p then
     p:close()
     local same = read(ids) == table.concat(tokenizer:encode(text), " ")
@@ -57,6 +61,7 @@ return function(arguments)
     if not same then common.fail "the peer finds other ids" end
   end
   print(("%s: %d bytes, %d ids, median of %d runs"):format(tokenizer, #text, count, o.rounds))
+  common.say_others(quiet)
   local fields = { { "mb_per_s", "%.1f", #text / median(times[1]) / 1e6 },
     { "best_mb_per_s", "%.1f", #text / math.min(table.unpack(times[1])) / 1e6 }, { "vocab_mb", "%.1f", held / 2 ^ 20 },
     { "memory_mb", "%.0f", common.peak_memory() / 2 ^ 20 } }

@@ -2,6 +2,7 @@
 -- kernels of fla where that is installed. All become ready side by side, which takes torch.compile its time, and then take
 -- turns within each round; the ratio is the median over rounds of the ratio within a round.
 local common = require "rwkv.bench.common"
+local others = require "rwkv.bench.others"
 local peer = require "rwkv.bench.peer"
 local trainer = require "rwkv.bench.trainer"
 
@@ -43,14 +44,14 @@ local function ready(q, peers)
   return here
 end
 
-local function measure(scale, q, peers)
+local function measure(scale, q, peers, tries)
   local step, count = trainer(q)
-  local ours, results = peer.take_turns(step, count, peers, scale, { most = 100, tries = 2 })
+  local quiet, ours, results = peer.take_turns(step, count, peers, scale, { most = 100, first = 2, tries = tries })
   for i, p in ipairs(peers) do
     print(common.line { { "label", "%s", q.version }, { "dim", "%d", q.dim }, { "seq", "%d", q.seq }, { "batch", "%d", q.batch },
       { "vocab", "%d", q.vocab }, { "peer", '"torch %s"', p.facts.torch }, { "setting", "%s", p.setting }, { "form", '"%s"', p.about },
       { "ours", "%.0f", ours }, { "theirs", "%.0f", results[i].theirs }, { "ratio", "%.2f", results[i].ratio },
-      { "rounds", "%d", scale.rounds } })
+      { "rounds", "%d", scale.rounds }, table.unpack(others.fields(quiet)) })
     io.stdout:flush()
   end
 end
@@ -66,7 +67,7 @@ return function(o)
   for i, job in ipairs(jobs) do
     io.stderr:write(("peers  %s d=%d T=%d, size %d of %d\n"):format(job.q.version, job.q.dim, job.q.seq, i, #jobs))
     local here = ready(job.q, job.peers)
-    if #here > 0 then measure(scale, job.q, here) end
+    if #here > 0 then measure(scale, job.q, here, o.tries) end
     collectgarbage()
     collectgarbage()
   end

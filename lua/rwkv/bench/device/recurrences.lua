@@ -5,6 +5,7 @@ local rwkv = require "rwkv"
 local common = require "rwkv.bench.common"
 local counts = require "rwkv.bench.device.counts"
 local inputs = require "rwkv.bench.device.inputs"
+local others = require "rwkv.bench.others"
 local median = require "rwkv.statistics".median
 local peer = require "rwkv.bench.peer"
 
@@ -28,39 +29,49 @@ local function begin(o, scale)
 end
 
 -- In every round each runs once; ours is measured anew, as it stands beside theirs.
-local function in_turn(peers, both, scale)
+local function in_turn(peers, both, scale, tries)
   local here = {}
   for _, p in ipairs(peers) do
     local ok, why = p:ready()
-    if ok then here[#here + 1], p.times = p, {} else print(("SKIPPED: wkv7, %s: %s"):format(p.form, why)) end
+    if ok then here[#here + 1] = p else print(("SKIPPED: wkv7, %s: %s"):format(p.form, why)) end
   end
-  local own = {}
-  for round = 1, #here > 0 and scale.rounds or 0 do
-    own[round] = counts.seconds(both, 1)
-    for _, p in ipairs(here) do p.times[round] = p:steps(1) end
-  end
+  if #here == 0 then return end
+  local quiet, times = others.measure(tries, function()
+    local all = { [0] = {} } -- ours, and theirs
+    for i = 1, #here do all[i] = {} end
+    for round = 1, scale.rounds do
+      all[0][round] = counts.seconds(both, 1)
+      for i, p in ipairs(here) do all[i][round] = p:steps(1) end
+    end
+    return all
+  end)
   local B, H, T, N = table.unpack(scale.time)
-  for _, p in ipairs(here) do
+  for i, p in ipairs(here) do
     p:close()
     local ratios = {}
-    for round = 1, scale.rounds do ratios[round] = p.times[round] / own[round] end
+    for round = 1, scale.rounds do ratios[round] = times[i][round] / times[0][round] end
     print(common.line { { "label", "%s", "wkv7" }, { "form", "torch_%s", p.form }, { "batch", "%d", B }, { "heads", "%d", H },
-      { "seq", "%d", T }, { "head_size", "%d", N }, { "both_ms", "%.3f", 1e3 * median(p.times) }, { "ratio", "%.2f", median(ratios) } })
+      { "seq", "%d", T }, { "head_size", "%d", N }, { "both_ms", "%.3f", 1e3 * median(times[i]) }, { "ratio", "%.2f", median(ratios) },
+      table.unpack(others.fields(quiet)) })
   end
 end
 
-local function measure(name, sizes, runs)
+local function measure(name, sizes, runs, tries)
   local x = inputs.repeated(name, sizes)
   local function forward() return (inputs.run(name, x)) end
   local function wait(y) return y:slice(1, 1, 1):slice(2, -1, -1):sum():item() end
-  local of_forward = counts.seconds(function() rwkv.no_grad(function() wait(forward()) end) end, runs)
-  for _, t in pairs(x) do t:requires_grad(true) end
   local function both()
     local y = forward()
     y:sum():backward()
     wait(x.k:grad())
   end
-  return of_forward, counts.seconds(both, runs), rwkv.backend_counts().bytes, both
+  local quiet, of_forward, seconds = others.measure(tries, function()
+    for _, t in pairs(x) do t:requires_grad(false) end
+    local forward_seconds = counts.seconds(function() rwkv.no_grad(function() wait(forward()) end) end, runs)
+    for _, t in pairs(x) do t:requires_grad(true) end
+    return forward_seconds, counts.seconds(both, runs)
+  end)
+  return quiet, of_forward, seconds, rwkv.backend_counts().bytes, both
 end
 
 -- Every output and gradient goes to the float64 program, which computes them by the reference.
@@ -83,13 +94,14 @@ return function(o)
     io.stderr:write(("recurrences  %s\n"):format(name))
     local peers = name == "wkv7" and begin(o, scale) or {}
     local error_of = errors(o, name, scale.error)
-    local of_forward, seconds, held, both = measure(name, scale.time, scale.runs)
+    local quiet, of_forward, seconds, held, both = measure(name, scale.time, scale.runs, o.tries)
     local B, H, T, N = table.unpack(scale.time)
     print(common.line { { "label", "%s", name }, { "form", "%s", rwkv.matmul() == "bf16" and "chunks_bf16" or "plain" },
       { "batch", "%d", B }, { "heads", "%d", H }, { "seq", "%d", T }, { "head_size", "%d", N },
       { "forward_ms", "%.3f", 1e3 * of_forward }, { "both_ms", "%.3f", 1e3 * seconds }, { "held_mb", "%.1f", held / 2 ^ 20 },
-      { "output_error", "%.2e", error_of.output_error }, { "gradient_error", "%.2e", error_of.gradient_error } })
-    in_turn(peers, both, scale)
+      { "output_error", "%.2e", error_of.output_error }, { "gradient_error", "%.2e", error_of.gradient_error },
+      table.unpack(others.fields(quiet)) })
+    in_turn(peers, both, scale, o.tries)
     io.stdout:flush()
     collectgarbage()
     collectgarbage()

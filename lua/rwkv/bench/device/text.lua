@@ -2,6 +2,7 @@
 -- has them. Random weights of the published sizes: the time does not depend on what they are.
 local rwkv = require "rwkv"
 local common = require "rwkv.bench.common"
+local others = require "rwkv.bench.others"
 local counts = require "rwkv.bench.device.counts"
 local infer = require "rwkv.bench.infer"
 local median = require "rwkv.statistics".median
@@ -29,13 +30,13 @@ local function prefill(model, n)
   end, 3)
 end
 
-local function measure(scale, size, version, dtype)
+local function measure(scale, size, version, dtype, tries)
   local model = infer.model { model = "", size = size, version = version, dtype = dtype }
-  local reading = prefill(model, scale.prefill)
+  local quiet, reading, writing = others.measure(tries, function() return prefill(model, scale.prefill), decode(model, scale.tokens) end)
   print(common.line { { "label", "%s", version }, { "size", "%s", size }, { "dtype", "%s", dtype },
-    { "decode_tokens_per_s", "%.1f", decode(model, scale.tokens) }, { "prefill_tokens_per_s", "%.0f", reading },
+    { "decode_tokens_per_s", "%.1f", writing }, { "prefill_tokens_per_s", "%.0f", reading },
     { "weights_mb", "%.0f", model:weight_bytes() / 2 ^ 20 }, { "held_mb", "%.0f", rwkv.backend_counts().bytes / 2 ^ 20 },
-    { "parameters", "%d", model:param_count() } })
+    { "parameters", "%d", model:param_count() }, table.unpack(others.fields(quiet)) })
   io.stdout:flush()
 end
 
@@ -45,7 +46,7 @@ return function(o)
     for _, version in ipairs(scale.versions) do
       for _, dtype in ipairs { "f32", "bf16" } do
         io.stderr:write(("text  %s %s %s\n"):format(version, size, dtype))
-        measure(scale, size, version, dtype)
+        measure(scale, size, version, dtype, o.tries)
         collectgarbage()
         collectgarbage()
       end

@@ -2,6 +2,7 @@
 -- the two are far apart, the program that puts the ops on its stream is what one waits for.
 local rwkv = require "rwkv"
 local common = require "rwkv.bench.common"
+local others = require "rwkv.bench.others"
 local counts = require "rwkv.bench.device.counts"
 local median = require "rwkv.statistics".median
 local trainer = require "rwkv.bench.trainer"
@@ -13,11 +14,14 @@ local scales = {
     product = 8192 },
 }
 
-local function timed(o, scale, rate)
+local function timed(o, scale, rate, tries)
   local step, count = trainer(o)
   for _ = 1, 3 do step() end
-  local times, start = {}, rwkv.time()
-  repeat times[#times + 1] = step() until #times >= 3 and rwkv.time() - start > scale.seconds
+  local quiet, times = others.measure(tries, function()
+    local list, start = {}, rwkv.time()
+    repeat list[#list + 1] = step() until #list >= 3 and rwkv.time() - start > scale.seconds
+    return list
+  end)
   local held = rwkv.backend_counts().bytes
   local of = counts.of_step(step)
   local seconds = median(times)
@@ -27,7 +31,7 @@ local function timed(o, scale, rate)
     { "device_ms", "%.3f", 1e3 * of.seconds }, { "ops", "%d", of.ops }, { "launches", "%d", of.launches }, { "reads", "%d", of.reads },
     { "gflops", "%.1f", count.flops / seconds / 1e9 }, { "product_gflops", "%.0f", rate / 1e9 },
     { "product_fraction", "%.4f", count.flops / seconds / rate }, { "held_mb", "%.1f", held / 2 ^ 20 },
-    { "parameters", "%d", count.parameters } })
+    { "parameters", "%d", count.parameters }, table.unpack(others.fields(quiet)) })
   io.stdout:flush()
 end
 
@@ -47,7 +51,7 @@ return function(o)
   local rate, bar = counts.product_rate(scale.product), rwkv.progress("train", #sizes, "sizes")
   for i, size in ipairs(sizes) do
     bar:update(i - 1, ("%s d=%d T=%d"):format(size.version, size.dim, size.seq))
-    timed(size, scale, rate)
+    timed(size, scale, rate, o.tries)
     collectgarbage()
     collectgarbage()
   end
