@@ -3,23 +3,35 @@
 
 #include <math.h>
 
+/* Groups that are taken together, so that they wait side by side for their sums, roots and quotients. */
+enum { TOGETHER = 16 };
+
 JOB static void norm(const void *arg, size_t from, size_t to)
 {
   const Norm *q = arg;
   size_t N = q->N;
-  for (size_t i = from; i < to; i++) /* i: row * H + head */ {
-    const real *x = q->x + i * N, *weight = q->weight + i % q->H * N, *bias = q->bias + i % q->H * N;
-    real *restrict y = q->y + i * N;
-    acc mean = 0, variance = 0;
-    SIMD_SUM(mean)
-    for (size_t j = 0; j < N; j++) mean += (acc)x[j];
-    mean /= (acc)N;
-    SIMD_SUM(variance)
-    for (size_t j = 0; j < N; j++) variance += ((acc)x[j] - mean) * ((acc)x[j] - mean);
-    acc scale = 1 / sqrt(variance / (acc)N + q->eps);
-    for (size_t j = 0; j < N; j++) y[j] = (real)(((acc)x[j] - mean) * scale) * weight[j] + bias[j];
-    q->stats[i * 2] = mean;
-    q->stats[i * 2 + 1] = scale;
+  for (size_t first = from, end; first < to; first = end) { /* i: row * H + head */
+    end = smaller(to, first + TOGETHER);
+    for (size_t i = first; i < end; i++) {
+      const real *x = q->x + i * N;
+      acc sum = 0;
+      SIMD_SUM(sum)
+      for (size_t j = 0; j < N; j++) sum += (acc)x[j];
+      q->stats[i * 2] = sum / (acc)N;
+    }
+    for (size_t i = first; i < end; i++) {
+      const real *x = q->x + i * N;
+      acc mean = q->stats[i * 2], square = 0;
+      SIMD_SUM(square)
+      for (size_t j = 0; j < N; j++) square += ((acc)x[j] - mean) * ((acc)x[j] - mean);
+      q->stats[i * 2 + 1] = 1 / sqrt(square / (acc)N + q->eps);
+    }
+    for (size_t i = first; i < end; i++) {
+      const real *x = q->x + i * N, *weight = q->weight + i % q->H * N, *bias = q->bias + i % q->H * N;
+      real *restrict y = q->y + i * N;
+      acc mean = q->stats[i * 2], scale = q->stats[i * 2 + 1];
+      for (size_t j = 0; j < N; j++) y[j] = (real)(((acc)x[j] - mean) * scale) * weight[j] + bias[j];
+    }
   }
 }
 
