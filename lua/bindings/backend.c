@@ -3,6 +3,7 @@
 
 #include "fast/fast.h"
 #include "fast/machine.h"
+#include "fast/pool.h"
 #include "fast/shadow.h"
 
 #include <string.h>
@@ -98,6 +99,8 @@ static int threads(lua_State *L) /* threads() -> number; threads(n) */
   return 1;
 }
 
+const char *threading(void) { return pool_threading(); }
+
 /* machine_rates(threads, what) -> {read_bandwidth = bytes a second, gemm = operations a second}; what: "both", "read"
    or "gemm" */
 static int machine_rates(lua_State *L)
@@ -137,6 +140,8 @@ void open_backend(lua_State *L)
 #ifndef AVIARY_DOUBLE
   backend_use(&backend_fast);
 #endif
+  lua_pushstring(L, threading());
+  lua_setfield(L, -2, "threading");
   /* clang-format off */
   add_functions(L, (luaL_Reg[]){{"backend", backend}, {"matmul", matmul}, {"device", device}, {"threads", threads},
                                 {"backend_counts", backend_counts}, {"machine_rates", machine_rates}, {NULL, NULL}});

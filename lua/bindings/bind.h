@@ -258,7 +258,8 @@ int script_rename(lua_State *L);
    wrong with it, or NULL (backend.c). */
 const char *open_backend_module(const char *name, int device, const char *matmul);
 bool computes_on_device(void);
-size_t device_bytes(void); /* that its tensors take; memory_used counts the host's alone */
+const char *threading(void); /* whose threads share a loop: "pthreads" or "openmp" */
+size_t device_bytes(void);   /* that its tensors take; memory_used counts the host's alone */
 
 /* From here on every binding raises: finalizers that run while Lua closes find objects half gone. */
 void bindings_close(void);

@@ -19,11 +19,10 @@
 #include <cblas.h>
 #endif
 
+/* A thread of OpenMP's forgets at the end of a loop what it was told in it. */
 static void alone(void)
 {
-  static _Thread_local bool told;
-  if (!told) omp_set_num_threads(1);
-  told = true;
+  if (omp_get_max_threads() > 1) omp_set_num_threads(1);
 }
 
 #ifdef ONEDNN
