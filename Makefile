@@ -106,7 +106,7 @@ export LC_ALL := C.UTF-8
 
 MAKEFLAGS += -j$(shell nproc) # as many at a time as there are processors
 
-.PHONY: all cuda test-cuda cuda-faults demo text figures golden bench bench-peers test asan coverage fuzz fuzz-all lint format install uninstall \
+.PHONY: all cuda test-cuda cuda-faults demo text figures golden bench bench-peers bench-threads test asan coverage fuzz fuzz-all lint format install uninstall \
         dist dist-test clean help deps
 all: $(WORK)/aviary $(BUILD)/f64/aviary $(BUILD)/f32/rwkv/core.so $(BUILD)/f64/rwkv/core.so $(WORK)/compile_commands.json
 
@@ -118,6 +118,7 @@ help:
 	@echo 'make bench      training, decoding, every operation, scaling: tables and plots in runs/bench (SCALE=quick, full)'
 	@echo 'make bench-peers  the same training in turn with PyTorch (PYTHON=python3:/other/python3), decoding with'
 	@echo '                rwkv.cpp (RWKV_CPP=its library)'
+	@echo 'make bench-threads  our own threads in turn with those of OpenMP, on an idle and on a busy machine'
 	@echo 'make golden     golden numbers of every version for other implementations, in build/golden: 160 MB'
 	@echo 'make cuda       the backend for GPUs, where nvcc is (NVCC=): build/f32/cuda.so, build/f64/cuda.so'
 	@echo 'make deps       install the packages that are missing (as root; or say which); demo, test, bench, lint do it, too'
@@ -142,7 +143,7 @@ help:
 # ---- packages ----
 
 # Building installs nothing, it says what is missing. What needs more than a build brings it first.
-INSTALLING := deps demo text figures bench bench-peers test asan fuzz coverage lint format
+INSTALLING := deps demo text figures bench bench-peers bench-threads test asan fuzz coverage lint format
 READY := $(BUILD)/$(if $(filter $(INSTALLING),$(MAKECMDGOALS)),deps,headers)
 
 # $(call install,PACKAGES) installs what is missing of them. Without root it says what to type.
@@ -426,6 +427,11 @@ bench-peers: all
 	@cd $(WORK) && ./aviary bench peers --scale $(or $(SCALE),quick) --python '$(PYTHON)' --out $(BENCH)
 	@cd $(WORK) && gnuplot -e "out='$(BENCH)/bench_peers'" plots/bench_peers.gp
 	@echo "Table and picture: $(BENCH)/bench_peers.tsv, .png"
+
+# With each kind of threads, whatever THREADS is.
+bench-threads: all $(THREADING:%=$(BUILD)/f32/aviary.%)
+	@cd $(WORK) && ./aviary bench threads --scale $(or $(SCALE),quick) --out $(BENCH)
+	@echo "Table: $(BENCH)/bench_threads.tsv"
 
 # What `help` and errors name is there after it, too: pages, notes, experiments.
 TO := $(DESTDIR)$(PREFIX)
