@@ -5,8 +5,9 @@ local test, equal = check.test, check.equal
 
 -- What a script prints that a program runs, with the environment and options given.
 local function run(threading, script, environment, options)
-  local out, status = check.shell(("env -u OMP_NUM_THREADS -u OMP_PROC_BIND -u OMP_PLACES -u OMP_THREAD_LIMIT %s %s.%s %s -e %s"):format(
-    environment or "", check.program, threading, options or "--trust", "'" .. script:gsub("'", "'\\''") .. "'"))
+  local command = "env -u OMP_NUM_THREADS -u OMP_PROC_BIND -u OMP_PLACES -u OMP_THREAD_LIMIT %s %s.%s --backend fast %s -e '%s'"
+  local out, status = check.shell(command:format(environment or "", check.program, threading, options or "--trust",
+    script:gsub("'", "'\\''")))
   equal(status, 0)
   return out
 end
