@@ -3,9 +3,11 @@
 
 #include "fast/fast.h"
 #include "fast/machine.h"
+#include "fast/places.h"
 #include "fast/pool.h"
 #include "fast/shadow.h"
 
+#include <omp.h>
 #include <string.h>
 
 /* And at the end the one of a module, if the program has opened one. */
@@ -100,6 +102,12 @@ static int threads(lua_State *L) /* threads() -> number; threads(n) */
 }
 
 const char *threading(void) { return pool_threading(); }
+
+void free_first_thread(void)
+{
+  cpu_set_t all;
+  if (places_set(0, omp_get_num_places(), &all)) sched_setaffinity(0, sizeof all, &all);
+}
 
 /* machine_rates(threads, what) -> {read_bandwidth = bytes a second, gemm = operations a second}; what: "both", "read"
    or "gemm" */

@@ -54,8 +54,7 @@ const Backend backend_fast = {"fast",          &memory_host, fast_run, fast_flus
 void fast_set_threads(int n) { threads = n < 1 ? 1 : n > POOL_MOST ? POOL_MOST : n; }
 
 /* As many as OpenMP's variables say, for clusters do; but no more than the processors that this process may run on:
-   they would only wait for each other. (This thread's own affinity does not say how many these are: under OMP_PROC_BIND
-   OpenMP has tied it to one of them.) */
+   they would only wait for each other. (OpenMP knows how many these are also where it has tied this thread to one.) */
 static int usual_threads(void)
 {
   int limit = omp_get_thread_limit(), there = omp_get_num_procs(), wanted = omp_get_max_threads();

@@ -1,5 +1,6 @@
 /* Threads of our own. They wait for the next loop: for a short while by looking, then asleep. A loop never waits for a
    thread that has not begun, so on a busy machine it costs no more than one thread. */
+#include "places.h"
 #include "pool.h"
 #include "pool_team.h"
 
@@ -58,21 +59,13 @@ static void *helper(void *arg)
   return NULL;
 }
 
-/* The processors of thread `id`. Where OMP_PLACES or OMP_PROC_BIND say so, OpenMP, which the libraries for products
-   bring, has tied the first thread to a place, and the others would begin there, too: each gets the place after. */
+/* Where OpenMP has places, thread `id` gets one of its own, as a thread of OpenMP's would. */
 static void choose_place(pthread_attr_t *attr, int id)
 {
-  int places = omp_get_num_places(), bind = omp_get_proc_bind(), processors[CPU_SETSIZE];
-  if (places < 1 || bind == omp_proc_bind_false || bind == omp_proc_bind_master) return;
-  int first = omp_get_place_num(), place = ((first < 0 ? 0 : first) + id) % places;
-  int n = omp_get_place_num_procs(place);
-  if (n < 1 || n > CPU_SETSIZE) return;
-  omp_get_place_proc_ids(place, processors);
+  int places = omp_get_num_places(), bind = omp_get_proc_bind();
   cpu_set_t set;
-  CPU_ZERO(&set);
-  for (int i = 0; i < n; i++)
-    if (processors[i] < CPU_SETSIZE) CPU_SET(processors[i], &set);
-  pthread_attr_setaffinity_np(attr, sizeof set, &set);
+  if (places < 1 || bind == omp_proc_bind_false || bind == omp_proc_bind_master) return;
+  if (places_set(id % places, 1, &set)) pthread_attr_setaffinity_np(attr, sizeof set, &set);
 }
 
 static void start_threads(int wanted)
