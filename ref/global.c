@@ -10,7 +10,7 @@ Tensor *global_embed(Pass *ps)
   return x;
 }
 
-Tensor *global_add_copies(Pass *ps, Tensor *logits, Tensor *q, Tensor *k, const int *position, int count)
+Tensor *global_copies(Pass *ps, Tensor *q, Tensor *k, const int *position, int count)
 {
   Tape *tp = ps->tp;
   Tensor *tokens = tape_tensor(tp, 2, (int[]){ps->B, ps->T});
@@ -21,11 +21,10 @@ Tensor *global_add_copies(Pass *ps, Tensor *logits, Tensor *q, Tensor *k, const 
   st[COPY_KEYS] = t_append(tp, st[COPY_KEYS], k);
   st[COPY_TOKENS] = t_append(tp, st[COPY_TOKENS], tokens);
   if (!position) count = ps->B * ps->T;
-  Tensor *copies = t_copy_scores(tp, q, st[COPY_KEYS], st[COPY_TOKENS], ps->tokens, ps->T, position, count, ps->d->V);
-  return t_add(tp, logits, t_reshape(tp, copies, logits->axes, logits->shape));
+  return t_copy_scores(tp, q, st[COPY_KEYS], st[COPY_TOKENS], ps->tokens, ps->T, position, count, ps->d->V);
 }
 
-Tensor *global_logits(Pass *ps, Tensor *x, const int *position, int count)
+Head global_head(Pass *ps, Tensor *x, const int *position, int count)
 {
   const Global *p = ps->global;
   Tape *tp = ps->tp;
@@ -33,8 +32,9 @@ Tensor *global_logits(Pass *ps, Tensor *x, const int *position, int count)
   TRACE_GLOBAL(ps, "ln_out.y", y);
   Tensor *flat = t_reshape(tp, y, 2, (int[]){ps->B * ps->T, ps->d->C});
   Tensor *at = position ? t_rows(tp, flat, position, 1, &count) : y; /* [count,C] or [B,T,C] */
-  Tensor *logits = t_linear(tp, at, p->head ? p->head : p->emb);
-  if (!p->head_q) return logits;
+  Head head = {at, p->head ? p->head : p->emb, NULL};
+  if (!p->head_q) return head;
   Tensor *k = t_linear(tp, y, p->head_k), *q = t_linear(tp, at, p->head_q);
-  return global_add_copies(ps, logits, q, k, position, count); /* [v2.7] */
+  head.copies = global_copies(ps, q, k, position, count); /* [v2.7] */
+  return head;
 }

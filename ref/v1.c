@@ -145,7 +145,7 @@ static Tensor *embed(Pass *ps)
   return x;
 }
 
-static Tensor *logits(Pass *ps, Tensor *x, const int *position, int count)
+static Head head(Pass *ps, Tensor *x, const int *position, int count)
 {
   const V1Global *p = ps->global;
   Tape *tp = ps->tp;
@@ -159,7 +159,7 @@ static Tensor *logits(Pass *ps, Tensor *x, const int *position, int count)
     scaled = t_rows(tp, t_reshape(tp, scaled, 2, flat), position, 1, &count);
   }
   Tensor *q = t_linear_bias(tp, y, p->head_q, p->head_q_b);
-  return global_add_copies(ps, t_linear(tp, scaled, p->head ? p->head : p->emb), q, k, position, count); /* [v1.7] */
+  return (Head){scaled, p->head ? p->head : p->emb, global_copies(ps, q, k, position, count)}; /* [v1.7] */
 }
 
 static void complete(Dims *d)
@@ -187,6 +187,6 @@ const Version version_v1 = {
     .own = {[HOOK_SHIFT] = "half", [HOOK_FFN_SHIFT] = "half", [HOOK_TIME_MIX] = "v1", [HOOK_CHANNEL_MIX] = "mish",
             [HOOK_TIME_OUT] = "none", [HOOK_CHANNEL_OUT] = "none"},
     .streams = "x", .ffn_streams = "x",
-    .complete = complete, .mixing_flops = mixing_flops, .embed = embed, .run = run, .logits = logits,
+    .complete = complete, .mixing_flops = mixing_flops, .embed = embed, .run = run, .head = head,
 };
 /* clang-format on */

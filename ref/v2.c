@@ -128,6 +128,6 @@ const Version version_v2 = {
     .own = {[HOOK_SHIFT] = "lerp", [HOOK_FFN_SHIFT] = "lerp", [HOOK_TIME_MIX] = "v2", [HOOK_CHANNEL_MIX] = "gated",
             [HOOK_TIME_OUT] = "none", [HOOK_CHANNEL_OUT] = "none"},
     .streams = "x", .ffn_streams = "x",
-    .complete = complete, .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits,
+    .complete = complete, .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .head = global_head,
 };
 /* clang-format on */

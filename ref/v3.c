@@ -113,6 +113,6 @@ const Version version_v3 = {
     .own = {[HOOK_SHIFT] = "lerp", [HOOK_FFN_SHIFT] = "lerp", [HOOK_TIME_MIX] = "v3", [HOOK_CHANNEL_MIX] = "gated",
             [HOOK_TIME_OUT] = "none", [HOOK_CHANNEL_OUT] = "none", [HOOK_EMBED_NORM] = "layer"},
     .streams = "k v r", .ffn_streams = "k r",
-    .complete = complete, .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits,
+    .complete = complete, .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .head = global_head,
 };
 /* clang-format on */

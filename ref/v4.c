@@ -144,6 +144,6 @@ const Version version_v4 = {
             [HOOK_CHANNEL_MIX] = "gated", [HOOK_TIME_OUT] = "none", [HOOK_CHANNEL_OUT] = "none",
             [HOOK_EMBED_NORM] = "layer"},
     .streams = "k v r", .ffn_streams = "k r", .recurrence = "w u k v",
-    .complete = complete, .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits,
+    .complete = complete, .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .head = global_head,
 };
 /* clang-format on */

@@ -223,7 +223,7 @@ static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 5.0
            [HOOK_NORM] = norm_, [HOOK_TIME_MIX] = name_, [HOOK_CHANNEL_MIX] = "gated",                   \
            [HOOK_TIME_OUT] = "none", [HOOK_CHANNEL_OUT] = "none", [HOOK_EMBED_NORM] = "layer"},          \
    .streams = streams_, .ffn_streams = "k r", .recurrence = "r w k v u",                                 \
-   .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits}
+   .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .head = global_head}
 /* clang-format on */
 
 /* clang-format off */

@@ -207,6 +207,6 @@ const Version version_v7 = {
             [HOOK_TIME_MIX] = "v7", [HOOK_CHANNEL_MIX] = "relu2",
             [HOOK_TIME_OUT] = "none", [HOOK_CHANNEL_OUT] = "none", [HOOK_EMBED_NORM] = "layer"},
     .streams = "r w k v a g", .ffn_streams = "k", .recurrence = "r w k v a b", .rounds_decay = true,
-    .complete = complete, .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .logits = global_logits,
+    .complete = complete, .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .head = global_head,
 };
 /* clang-format on */

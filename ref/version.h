@@ -35,6 +35,13 @@ typedef struct {
 #define STATE_LIST(list) {list, COUNT(list)}
 /* clang-format on */
 
+/* logits = x w' + copies */
+typedef struct {
+  Tensor *x;      /* [count,C] or [B,T,C] */
+  Tensor *w;      /* [V,C] */
+  Tensor *copies; /* [count,V], or NULL */
+} Head;
+
 typedef struct {
   const char *name;                  /* "v7" */
   const char *title;                 /* "RWKV-7 Goose" */
@@ -50,8 +57,8 @@ typedef struct {
   Tensor *(*embed)(Pass *ps);                        /* tokens -> [B,T,C] */
   /* One block: x [B,T,C] -> [B,T,C]. state[i] as listed in `state`, before -> after. */
   Tensor *(*run)(Pass *ps, const void *block, Tensor *x, Tensor **state);
-  /* Logits of x [B,T,C] at `count` positions, each 0 .. B T-1, or at all of them (NULL): [count,V] or [B,T,V]. */
-  Tensor *(*logits)(Pass *ps, Tensor *x, const int *position, int count);
+  /* What gives the logits of x [B,T,C] at `count` positions, each 0 .. B T-1, or at all of them (NULL). */
+  Head (*head)(Pass *ps, Tensor *x, const int *position, int count);
 } Version;
 
 extern const Version version_v1, version_v2, version_v3, version_v4, version_v5_0, version_v5_1, version_v5_2,
@@ -88,11 +95,11 @@ enum { COPY_KEYS, COPY_TOKENS };
 /* clang-format on */
 
 Tensor *global_embed(Pass *ps);
-Tensor *global_logits(Pass *ps, Tensor *x, const int *position, int count);
+Head global_head(Pass *ps, Tensor *x, const int *position, int count);
 
-/* The copy head: to the logits of a position adds, for each position u up to it, (q.k_u)/Q on token_u.
-   q [count,Q] and k [B,T,Q] are made from the same [B,T,C]. -> [count,V] or [B,T,V] as `logits`. */
-Tensor *global_add_copies(Pass *ps, Tensor *logits, Tensor *q, Tensor *k, const int *position, int count);
+/* The copy head: gives a position, for each position u up to it, (q.k_u)/Q on token_u. q [count,Q] and k [B,T,Q] are
+   made from the same [B,T,C]. -> [count,V] */
+Tensor *global_copies(Pass *ps, Tensor *q, Tensor *k, const int *position, int count);
 
 /* ---- mixes of a token with the one before, from v2 on (mixes.c) ---- */
 

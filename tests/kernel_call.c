@@ -47,6 +47,13 @@ bool call_is_large(OpId id) { return large_of(id)[0] > 0; }
 
 int call_way(const Call *c) { return c->setting.variant < 0 ? BENCH : c->setting.variant / sizes_of(c->id)->rows; }
 
+bool call_is_rounded(const Call *c)
+{
+  const KernelCase *own = &kernel_cases[c->id], *sizes = sizes_of(c->id);
+  int from = own->rounded ? own->rounded : sizes->rounded;
+  return from && call_way(c) != BENCH && call_way(c) >= from;
+}
+
 static void set_sizes(Call *c)
 {
   const KernelCase *own = &kernel_cases[c->id], *sizes = sizes_of(c->id);

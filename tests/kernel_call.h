@@ -41,6 +41,7 @@ void call_point(char *op, const Operand *o, const void *data); /* sets the opera
 
 Operand *call_operand(Call *c, const char *name); /* fails the test if there is none */
 void call_leave_out(Call *c, const char *name);
-int call_way(const Call *c); /* which of the case's ways; BENCH */
+int call_way(const Call *c);
+bool call_is_rounded(const Call *c); /* its factors are in bfloat16 */ /* which of the case's ways; BENCH */
 
 #endif

@@ -30,8 +30,24 @@ static void set_lerp(void *arg, int way)
 }
 
 static Storage storage(int way) { return way == BENCH ? STORED_BF16 : (Storage)(way % STORAGE_COUNT); }
-static void set_linear_packed(void *op, int way) { ((LinearPacked *)op)->w.storage = storage(way); }
-static void set_matmul_packed(void *op, int way) { ((MatmulPacked *)op)->m.storage = storage(way); }
+/* Each way with factors in full, then all of them with factors in bfloat16. */
+static Factors factors(int way, int ways) { return way == BENCH || way < ways ? FACTORS_FULL : FACTORS_BF16; }
+static void set_linear(void *op, int way) { ((Linear *)op)->factors = factors(way, 2); }
+static void set_linear_backward(void *op, int way) { ((LinearBackward *)op)->forward.factors = factors(way, 1); }
+static void set_matmul(void *op, int way) { ((Matmul *)op)->factors = factors(way, 1); }
+static void set_head_loss(void *op, int way) { ((HeadLoss *)op)->factors = factors(way, 1); }
+static void set_head_loss_backward(void *op, int way) { ((HeadLossBackward *)op)->l2wrap = way == 1 ? 1e-2 : 0; }
+
+static void set_linear_packed(void *op, int way)
+{
+  ((LinearPacked *)op)->w.storage = storage(way);
+  ((LinearPacked *)op)->factors = factors(way, 2 * STORAGE_COUNT);
+}
+static void set_matmul_packed(void *op, int way)
+{
+  ((MatmulPacked *)op)->m.storage = storage(way);
+  ((MatmulPacked *)op)->factors = factors(way, STORAGE_COUNT);
+}
 static void set_rows_packed(void *op, int way) { ((RowsPacked *)op)->table.storage = storage(way); }
 
 static void set_norm(void *op, int way)
@@ -154,7 +170,7 @@ static void choose_values(Call *c) { whole(c, "mask"); }
 
 static void linear_values(Call *c)
 {
-  if (call_way(c) < 1) call_leave_out(c, "bias");
+  if (call_way(c) % 2 == 0) call_leave_out(c, "bias");
 }
 
 static void linear_backward_values(Call *c)
@@ -164,7 +180,7 @@ static void linear_backward_values(Call *c)
 
 static void linear_packed_values(Call *c)
 {
-  if (call_way(c) < STORAGE_COUNT) call_leave_out(c, "bias");
+  if (call_way(c) / STORAGE_COUNT % 2 == 0) call_leave_out(c, "bias");
 }
 
 static void rows_values(Call *c) { indices(c, "index", 0, 50); }
@@ -188,6 +204,12 @@ static void cross_entropy_values(Call *c)
 {
   const CrossEntropy *op = (const void *)c->op;
   scale(c, "logits", 3);
+  indices(c, "target", op->rows > 4 ? -1 : 0, op->V);
+}
+
+static void head_loss_values(Call *c)
+{
+  const HeadLoss *op = (const void *)c->op;
   indices(c, "target", op->rows > 4 ? -1 : 0, op->V);
 }
 
@@ -321,18 +343,20 @@ const KernelCase kernel_cases[OP_COUNT] = {
     [OP_lerp] = {SIZES(Lerp, rows, spaced), .ways = 3, .set = set_lerp, .wide = 1e3, .shape = "[64,64,64], mu [64]",
                  .bench = {4096, 1, 64}},
     [OP_lerp_backward] = {.wide = 1e3},
-    [OP_linear] = {SIZES(Linear, rows, maps), .ways = 2, .values = linear_values, .shape = "[4096,64] [64,64]",
+    [OP_linear] = {SIZES(Linear, rows, maps), .ways = 4, .set = set_linear, .rounded = 2, .values = linear_values,
+                   .shape = "[4096,64] [64,64]", .bench = {4096, 64, 64}},
+    [OP_linear_backward] = {.ways = 2, .set = set_linear_backward, .rounded = 1, .values = linear_backward_values},
+    [OP_matmul] = {SIZES(Matmul, rows, maps), .ways = 2, .set = set_matmul, .rounded = 1, .shape = "[4096,64] [64,64]",
                    .bench = {4096, 64, 64}},
-    [OP_linear_backward] = {.ways = 1, .values = linear_backward_values},
-    [OP_matmul] = {SIZES(Matmul, rows, maps), .shape = "[4096,64] [64,64]", .bench = {4096, 64, 64}},
     [OP_rows] = {SIZES(Rows, count, lookups), .values = rows_values, .wide = 1e6, .shape = "4096 of [50,64]",
                  .bench = {4096, 50, 64}},
     [OP_rows_backward] = {.wide = 1e3},
-    [OP_linear_packed] = {SIZES(LinearPacked, rows, maps), .ways = 2 * STORAGE_COUNT, .set = set_linear_packed,
-                          .values = linear_packed_values, .wide = 1e3, .shape = "[1,768] [768,768] bf16",
-                          .bench = {1, 768, 768}},
-    [OP_matmul_packed] = {SIZES(MatmulPacked, rows, maps), .ways = STORAGE_COUNT, .set = set_matmul_packed, .wide = 1e3,
+    [OP_linear_packed] = {SIZES(LinearPacked, rows, maps), .ways = 4 * STORAGE_COUNT, .set = set_linear_packed,
+                          .rounded = 2 * STORAGE_COUNT, .values = linear_packed_values, .wide = 1e3,
                           .shape = "[1,768] [768,768] bf16", .bench = {1, 768, 768}},
+    [OP_matmul_packed] = {SIZES(MatmulPacked, rows, maps), .ways = 2 * STORAGE_COUNT, .set = set_matmul_packed,
+                          .rounded = STORAGE_COUNT, .wide = 1e3, .shape = "[1,768] [768,768] bf16",
+                          .bench = {1, 768, 768}},
     [OP_rows_packed] = {SIZES(RowsPacked, count, lookups), .ways = STORAGE_COUNT, .set = set_rows_packed,
                         .values = rows_values, .wide = 1e3, .shape = "4096 of [50,64] bf16", .bench = {4096, 50, 64}},
     [OP_norm] = {SIZES(Norm, rows, spaced), .ways = 2, .start = &(const Norm){.eps = 1e-5}, .set = set_norm,
@@ -366,6 +390,10 @@ const KernelCase kernel_cases[OP_COUNT] = {
     [OP_cross_entropy] = {SIZES(CrossEntropy, rows, sheets), .values = cross_entropy_values, .shape = "[512,256]",
                           .bench = {512, 256}},
     [OP_cross_entropy_backward] = {.ways = 2, .set = set_cross_entropy_backward},
+    [OP_head_loss] = {SIZES(HeadLoss, rows, maps), .ways = 2, .set = set_head_loss, .rounded = 1,
+                      .values = head_loss_values, .optional = "gx gw", .wide = 5, .loose = 3,
+                      .shape = "[512,64] [8192,64]", .bench = {512, 64, 8192}},
+    [OP_head_loss_backward] = {.ways = 2, .set = set_head_loss_backward},
     [OP_argmax] = {SIZES(Argmax, rows, sheets), .ways = 2, .values = largest_values, .wide = 1e3, .shape = "[512,256]",
                    .bench = {512, 256}},
     [OP_bounds] = {SIZES(Bounds, n, lengths), .ways = 6, .set = set_bounds, .values = bounds_values, .wide = 1e6,

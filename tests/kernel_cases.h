@@ -15,6 +15,7 @@ typedef struct {
   const void *start;              /* the struct before its sizes are put in; NULL: zeros */
   int ways;                       /* each row of sizes comes in so many; 0: in one, or in those of the forward op */
   void (*set)(void *op, int way); /* what else the struct has */
+  int rounded;                    /* from this way on factors are in bfloat16; 0: never */
   void (*values)(Call *c);        /* changes numbers, where not any will do, and leaves operands out */
   const char *optional;           /* operands that can be NULL, besides gradients: "gy gS1" */
   double wide;                    /* EXTREME: the largest numbers; 0: 100 */

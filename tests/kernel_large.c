@@ -16,6 +16,7 @@ const size_t kernel_large[OP_COUNT][8] = {
     [OP_softmax] = {8192, 1000},                   /* rows n */
     [OP_bmm] = {64, 130, 200, 64, 8320, 12800},    /* batch M K N a_step b_step */
     [OP_cross_entropy] = {100, 65536},             /* rows V */
+    [OP_head_loss] = {64, 128, 16384},             /* rows C V */
     [OP_argmax] = {100, 65536},                    /* rows n */
     [OP_adamw] = {8000001},                        /* n */
     [OP_sum_squares] = {8000001},                  /* n */

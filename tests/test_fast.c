@@ -91,7 +91,7 @@ static void check_shadow(void **state)
     for (int i = 0; i < c.operands; i++) {
       const Operand *o = &c.operand[i];
       char wanted[100];
-      if (!is_output(o)) continue;
+      if (!is_output(o) || (o->type == OF_INT && o->terms > 1)) continue; /* the latter may be either of two */
       snprintf(wanted, sizeof wanted, "shadow: %s: the kernels disagree in %s[%zu]", op_rows[id].name, o->name,
                o->count - 1);
       failure = shadow_failure(&c, i);

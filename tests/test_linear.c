@@ -7,7 +7,9 @@
 #include <cmocka.h>
 
 #include "op_case.h"
+#include "engine/backend.h"
 
+#include <math.h>
 #include <string.h>
 
 static Tensor *run_linear(Tape *tp, Tensor **leaf, const OpCase *c)
@@ -140,6 +142,61 @@ static void packed_maps(void **state)
 
 /* ---- what it refuses ---- */
 
+/* ---- factors in bfloat16 ---- */
+
+/* To a significand of 8 bits, the even one of two. */
+static double bf16(double x)
+{
+  int e;
+  double m = frexp(x, &e); /* 0.5 <= |m| < 1 */
+  return ldexp(nearbyint(ldexp(m, 8)), e - 8);
+}
+
+enum { ROWS = 19, IN = 35, OUT = 18, ALL = ROWS * OUT + ROWS * IN + OUT * IN };
+
+/* y, gx and gw of y = x w', by maps as they are made here. */
+static void rounded_map(double *out, Tensor *x, Tensor *w, bool turned)
+{
+  Tape *tp = tape_new();
+  zero_grads((Tensor *[]){x, w}, 2);
+  Tensor *y = turned ? t_matmul(tp, x, w) : t_linear(tp, x, w);
+  for (size_t i = 0; i < y->n; i++) *out++ = y->data[i];
+  tape_backward(tp, t_sum_all(tp, t_mul(tp, y, y)));
+  for (size_t i = 0; i < x->n; i++) *out++ = x->grad[i];
+  for (size_t i = 0; i < w->n; i++) *out++ = w->grad[i];
+  tape_free(tp);
+}
+
+/* Every factor is rounded, that of the way back too; nothing else is. */
+static void factors_in_bfloat16(void **state)
+{
+  (void)state;
+  Rng rng = rng_new(8, 1);
+  assert_true(bf16(1 + 3.0 / 256) == 1 + 4.0 / 256 && bf16(1 + 1.0 / 256) == 1 && packed_bf16(1 + 3.0 / 256) > 1.015);
+  for (int turned = 0; turned < 2; turned++) {
+    Tensor *x = random_leaf(2, (int[]){ROWS, IN}, &rng, 1, true);
+    Tensor *w = random_leaf(2, turned ? (int[]){IN, OUT} : (int[]){OUT, IN}, &rng, 1, true);
+    double got[ALL], want[ALL] = {0}, *y = want, *gx = y + ROWS * OUT, *gw = gx + ROWS * IN;
+    backend_round_factors(FACTORS_BF16);
+    rounded_map(got, x, w, turned);
+    backend_round_factors(FACTORS_FULL);
+    for (int i = 0; i < ROWS; i++)
+      for (int o = 0; o < OUT; o++) {
+        for (int c = 0; c < IN; c++)
+          y[i * OUT + o] += bf16(x->data[i * IN + c]) * bf16(w->data[turned ? c * OUT + o : o * IN + c]);
+        double g = bf16(2 * (double)(real)got[i * OUT + o]);
+        for (int c = 0; c < IN; c++) {
+          int at = turned ? c * OUT + o : o * IN + c;
+          gx[i * IN + c] += g * bf16(w->data[at]);
+          gw[at] += g * bf16(x->data[i * IN + c]);
+        }
+      }
+    check_close_double("factors in bfloat16", got, want, ALL, VALUE_TOL);
+    tensor_free(x);
+    tensor_free(w);
+  }
+}
+
 static void refused(void **state)
 {
   (void)state;
@@ -170,9 +227,8 @@ static void refused(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(linear_maps),
-      cmocka_unit_test(linear_over_nothing),
-      cmocka_unit_test(packed_maps),
+      cmocka_unit_test(linear_maps), cmocka_unit_test(linear_over_nothing),
+      cmocka_unit_test(packed_maps), cmocka_unit_test(factors_in_bfloat16),
       cmocka_unit_test(refused),
   };
   return cmocka_run_group_tests_name("linear", tests, NULL, NULL);

@@ -41,6 +41,71 @@ static void cross_entropy(void **state)
   check_all(cases, COUNT_OF(cases));
 }
 
+static Tensor *run_head_loss(Tape *tp, Tensor **leaf, const OpCase *c)
+{
+  return t_head_loss(tp, leaf[0], leaf[1], c->index, 0, NULL);
+}
+
+static void want_head_loss(double *y, double *const *x, const OpCase *c)
+{
+  size_t V = (size_t)c->leaf[1].shape[0], C = (size_t)c->leaf[1].shape[1], scored = 0;
+  for (size_t i = 0; i < count_of(&c->leaf[0]) / C; i++) {
+    double sum = 0, own = 0;
+    if (c->index[i] < 0) continue;
+    for (size_t j = 0; j < V; j++) {
+      double logit = 0;
+      for (size_t k = 0; k < C; k++) logit += x[0][i * C + k] * x[1][j * C + k];
+      sum += exp(logit);
+      if (j == (size_t)c->index[i]) own = logit;
+    }
+    y[0] += log(sum) - own;
+    scored++;
+  }
+  y[0] /= (double)scored;
+}
+
+static void head_loss(void **state)
+{
+  (void)state;
+  static const OpCase cases[] = {
+      {"head_loss", run_head_loss, want_head_loss, NULL, 2, {SHAPE(6, 3), SHAPE(5, 3)}, .index = targets},
+      {"head_loss [B,T,C]", run_head_loss, want_head_loss, NULL, 2, {SHAPE(2, 3, 4), SHAPE(9, 4)}, .index = targets},
+      {"head_loss, one channel", run_head_loss, want_head_loss, NULL, 2, {SHAPE(1, 1), SHAPE(3, 1)}, .index = targets},
+  };
+  check_all(cases, COUNT_OF(cases));
+}
+
+/* It gives what the loss of the logits gives, gradients and l2wrap too, whatever flows in. */
+static void head_loss_is_the_loss_of_the_logits(void **state)
+{
+  (void)state;
+  enum { R = 6, C = 7, V = 11 };
+  static const double l2wraps[] = {0, 0.125}, incoming[] = {1, 3};
+  Rng rng = rng_new(5, 1);
+  Tensor *leaf[] = {random_leaf(2, (int[]){R, C}, &rng, 1, true), random_leaf(2, (int[]){V, C}, &rng, 1, true)};
+  for (int i = 0; i < 4; i++) {
+    double want[(R + V) * C], got[(R + V) * C], loss[2];
+    int best[2][R];
+    for (int fused = 0; fused < 2; fused++) {
+      Tape *tp = tape_new();
+      zero_grads(leaf, 2);
+      Tensor *logits = t_linear(tp, leaf[0], leaf[1]), *y;
+      if (fused) y = t_head_loss(tp, leaf[0], leaf[1], targets, l2wraps[i / 2], best[1]);
+      else y = t_cross_entropy(tp, logits, targets, l2wraps[i / 2]), t_argmax(tp, logits, best[0]);
+      loss[fused] = y->data[0];
+      tape_backward(tp, t_affine(tp, y, incoming[i % 2], 0));
+      for (int k = 0; k < R * C; k++) (fused ? got : want)[k] = leaf[0]->grad[k];
+      for (int k = 0; k < V * C; k++) (fused ? got : want)[R * C + k] = leaf[1]->grad[k];
+      tape_free(tp);
+    }
+    check_close_double("loss", loss, loss + 1, 1, VALUE_TOL);
+    check_close_double("gradients", got, want, (R + V) * C, VALUE_TOL);
+    assert_memory_equal(best[0], best[1], sizeof best[0]);
+  }
+  tensor_free(leaf[0]);
+  tensor_free(leaf[1]);
+}
+
 /* The loss; the gradient by the logits is left in x. */
 static double loss_and_gradient(Tensor *x, const int *target, double l2wrap, double scale)
 {
@@ -133,6 +198,14 @@ static void refused(void **state)
        {.run = run_cross_entropy, .leaves = 1, .leaf = {SCALAR}, .index = too_large}},
       {"cross_entropy: logits are [..,V], not [3,0]",
        {.run = run_cross_entropy, .leaves = 1, .leaf = {SHAPE(3, 0)}, .index = too_large}},
+      {"head_loss: target 3 at row 2, expected at most 2",
+       {.run = run_head_loss, .leaves = 2, .leaf = {SHAPE(3, 2), SHAPE(3, 2)}, .index = too_large}},
+      {"head_loss: x [3,2] does not fit a head [3,4] [V,C]",
+       {.run = run_head_loss, .leaves = 2, .leaf = {SHAPE(3, 2), SHAPE(3, 4)}, .index = targets}},
+      {"head_loss: x [3,2] does not fit a head [2] [V,C]",
+       {.run = run_head_loss, .leaves = 2, .leaf = {SHAPE(3, 2), SHAPE(2)}, .index = targets}},
+      {"head_loss: x [] does not fit a head [0,2] [V,C]",
+       {.run = run_head_loss, .leaves = 2, .leaf = {SCALAR, SHAPE(0, 2)}, .index = targets}},
   };
   check_refusals(refusals, COUNT_OF(refusals));
 }
@@ -141,6 +214,8 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(cross_entropy),
+      cmocka_unit_test(head_loss),
+      cmocka_unit_test(head_loss_is_the_loss_of_the_logits),
       cmocka_unit_test(nothing_scored),
       cmocka_unit_test(huge_logits),
       cmocka_unit_test(l2wrap_changes_the_gradient_only),

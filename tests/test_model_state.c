@@ -321,14 +321,21 @@ static void run_badly(void *arg)
   model_logits(c->tp, c->m, TOKENS(tokens, B, T), c->s);
 }
 
+/* The ones before it have run when it is used. */
+static Tensor *last_matrix(Model *m)
+{
+  Tensor *last = NULL;
+  for (int i = 0; i < m->count; i++)
+    if (m->params[i].t->axes == 2 && strstr(m->params[i].name, ".weight")) last = m->params[i].t;
+  return last;
+}
+
 static void run_that_fails(void **state)
 {
   (void)state;
   FOR_VERSIONS(v) {
     Model *m = small_model(v, 0);
-    Tensor *last = NULL; /* a matrix of the last layer: the ones before it have run by then */
-    for (int i = 0; i < m->count; i++)
-      if (m->params[i].t->axes == 2 && strstr(m->params[i].name, ".weight")) last = m->params[i].t;
+    Tensor *last = last_matrix(m);
     int axes = last->axes;
     Call c = {tape_new(), m, state_new(m, B)};
     last->axes = 4;
@@ -345,15 +352,94 @@ static void run_that_fails(void **state)
   }
 }
 
+/* A run that is not recorded writes some of the state where it stands next: nobody may see the difference. */
+static void same_without_recording(void **state)
+{
+  (void)state;
+  FOR_VERSIONS(v) {
+    Model *m = small_model(v, 0);
+    State *s = state_new(m, B), *expected = state_new(m, B);
+    Tape *tp = tape_new();
+    for (int round = 0; round < 4; round++) {
+      tp->recording = true;
+      model_logits(tp, m, TOKENS(tokens, B, T), expected);
+      state_detach(expected);
+      tp->recording = round == 2; /* in between a run that keeps what it began with for the way back */
+      model_logits(tp, m, TOKENS(tokens, B, T), s);
+      if (round == 2) tape_reset(tp);
+      if (!same_states(s, expected)) fail_msg("%s: round %d", v->name, round);
+    }
+    state_free(s), state_free(expected);
+    tape_free(tp);
+    model_free(m);
+  }
+}
+
+static void unchanged_by_a_failure(void **state)
+{
+  (void)state;
+  FOR_VERSIONS(v) {
+    Model *m = small_model(v, 0);
+    Call c = {tape_new(), m, after_tokens(m)};
+    State *before = state_copy(c.s);
+    Tensor *last = last_matrix(m);
+    int axes = last->axes;
+    c.tp->recording = false;
+    for (int again = 0; again < 2; again++) {
+      last->axes = 4;
+      const char *message = rwkv_protect(run_badly, &c);
+      last->axes = axes;
+      if (!message) fail_msg("%s: nothing failed", v->name);
+      if (!same_states(c.s, before)) fail_msg("%s: the state has changed", v->name);
+    }
+    run_badly(&c);
+    model_logits(c.tp, m, TOKENS(tokens, B, T), before);
+    assert_true(same_states(c.s, before));
+    state_free(c.s), state_free(before);
+    tape_free(c.tp);
+    model_free(m);
+  }
+}
+
+/* A state that is carried on twice: one of the two would otherwise be written over. */
+static void one_heir(void **state)
+{
+  (void)state;
+  Tape *tp = tape_new();
+  int rows[] = {1, 1, 4}, matrices[] = {1, 1, 4, 4};
+  Tensor *S = tensor_new(4, matrices), *heir = tensor_new(4, matrices), *x = tape_zeros(tp, 3, rows);
+  Tensor *recorded = S, *first = S, *second = S;
+  S->heir = heir;
+  t_wkv7(tp, x, x, x, x, x, x, &recorded);
+  assert_ptr_not_equal(recorded, heir);
+  S->heir = heir;
+  tp->recording = false;
+  t_wkv7(tp, x, x, x, x, x, x, &first);
+  t_wkv7(tp, x, x, x, x, x, x, &second);
+  assert_ptr_equal(first, heir);
+  assert_ptr_not_equal(second, heir);
+  tape_free(tp);
+  tensor_free(S), tensor_free(heir);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(starts_as_specified),     cmocka_unit_test(names),
-      cmocka_unit_test(unknown_names),           cmocka_unit_test(batch_of_none),
-      cmocka_unit_test(copies_are_independent),  cmocka_unit_test(copy_of_an_attached_state),
-      cmocka_unit_test(values_outlive_the_step), cmocka_unit_test(detached),
-      cmocka_unit_test(watchers_are_unlinked),   cmocka_unit_test(moves_to_another_tape),
-      cmocka_unit_test(run_that_fails),          cmocka_unit_test(tape_is_freed_first),
+      cmocka_unit_test(starts_as_specified),
+      cmocka_unit_test(names),
+      cmocka_unit_test(unknown_names),
+      cmocka_unit_test(batch_of_none),
+      cmocka_unit_test(copies_are_independent),
+      cmocka_unit_test(copy_of_an_attached_state),
+      cmocka_unit_test(values_outlive_the_step),
+      cmocka_unit_test(detached),
+      cmocka_unit_test(watchers_are_unlinked),
+      cmocka_unit_test(moves_to_another_tape),
+      cmocka_unit_test(run_that_fails),
+      cmocka_unit_test(tape_is_freed_first),
+      cmocka_unit_test(same_without_recording),
+      cmocka_unit_test(unchanged_by_a_failure),
+      cmocka_unit_test(one_heir),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -192,6 +192,24 @@ static void every_item_once(void **state)
   }
 }
 
+/* What is expected need not come, nor be memory at all. */
+static void expected_in_vain(void **state)
+{
+  static char memory[1 << 16];
+  const struct {
+    const void *at;
+    size_t bytes;
+  } expected[] = {{NULL, 0}, {memory, sizeof memory}, {memory, (size_t)-1}, {(void *)64, 1 << 20}, {memory + 1, 1}};
+  (void)state;
+  for (size_t round = 0; round < 500; round++) {
+    size_t i = round % (sizeof expected / sizeof *expected);
+    for (size_t k = 0; k < ITEMS; k++) atomic_store(&visits[k], 0);
+    pool_expect(expected[i].at, expected[i].bytes);
+    pool_run(1 + (int)round % 9, ITEMS, visit, NULL);
+    for (size_t k = 0; k < ITEMS; k++) assert_int_equal(atomic_load(&visits[k]), 1);
+  }
+}
+
 int main(void)
 {
 #define VERSION(name_)                                                  \
@@ -200,6 +218,7 @@ int main(void)
   }
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_item_once),
+      cmocka_unit_test(expected_in_vain),
       cmocka_unit_test(random_programs),
       VERSION("v1"),
       VERSION("v2"),

@@ -22,42 +22,16 @@ local function check(condition, ...)
   if not condition then error("mqar: " .. string.format(...), 0) end
 end
 
--- count different integers from low .. high, in the order drawn
-local function distinct(rng, count, low, high)
-  local seen, list = {}, {}
-  while #list < count do
-    local x = rng:integer(low, high)
-    if not seen[x] then
-      seen[x] = true
-      list[#list + 1] = x
-    end
-  end
-  return list
-end
-
--- The order in which slots come when drawn one by one with these weights, without replacement:
--- ascending order of exponential waiting times with the weights as rates.
-local function weighted_order(rng, weights)
-  local time, slots = {}, {}
-  for j, w in ipairs(weights) do
-    time[j] = -math.log(1 - rng:uniform()) / w
-    slots[j] = j
-  end
-  table.sort(slots, function(a, b) return time[a] < time[b] end)
-  return slots
-end
-
 -- One example: inputs and targets, each a list of T numbers; a target is -100 where nothing is asked.
 function Task:example(index)
   local rng = rwkv.rng(self.seed, index)
   local K, T = self.pairs, self.seq
   local context = 2 * K * self.passes
-  local keys = distinct(rng, K, 1, self.vocab // 2 - 1)
-  local values = distinct(rng, K, self.vocab // 2, self.vocab - 1)
-  local slots = weighted_order(rng, self.weights)
+  local keys = rng:distinct(K, 1, self.vocab // 2 - 1)
+  local values = rng:distinct(K, self.vocab // 2, self.vocab - 1)
+  local slots = rng:order(self.weights)
 
-  local inputs, targets = {}, {}
-  for t = 1, T do inputs[t], targets[t] = 0, -100 end
+  local inputs, targets = { table.unpack(self.filler) }, { table.unpack(self.unasked) }
   for pass = 0, self.passes - 1 do
     for i = 1, K do
       inputs[2 * (pass * K + i) - 1] = keys[i]
@@ -93,7 +67,8 @@ function mqar.new(o)
   check(K >= 1 and K < V // 2, "pairs must be 1 to %d for vocab %d, found %s", V // 2 - 1, V, K)
   check(2 * K * P + 2 * K <= T, "%d pairs shown %d times and asked once need a seq of %d, found %d", K, P,
     2 * K * P + 2 * K, T)
-  task.weights = {}
+  task.filler, task.unasked, task.weights = {}, {}, {}
+  for t = 1, T do task.filler[t], task.unasked[t] = 0, -100 end
   for j = 1, (T - 2 * K * P) // 2 do task.weights[j] = j ^ (task.power - 1) end
   return task
 end

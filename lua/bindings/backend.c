@@ -14,7 +14,7 @@
 static const Backend *backends[] = {&backend_reference, &backend_fast, &backend_shadow, NULL, NULL};
 enum { MODULE = 3 };
 
-static const char *products_in = "full"; /* of the module */
+static const char *products_in = "full"; /* as --matmul says */
 
 static int backend(lua_State *L) /* backend() -> name; backend("fast", "reference", "shadow" or the module's) */
 {
@@ -35,7 +35,8 @@ static int backend(lua_State *L) /* backend() -> name; backend("fast", "referenc
 
 static int matmul(lua_State *L) /* matmul() -> "full", "tf32" or "bf16" */
 {
-  lua_pushstring(L, backends[MODULE] && backend_now() == backends[MODULE] ? products_in : "full");
+  bool elsewhere = strcmp(products_in, "tf32") == 0 && backend_now() != backends[MODULE];
+  lua_pushstring(L, elsewhere ? "full" : products_in);
   return 1;
 }
 
@@ -70,6 +71,16 @@ static void use_module(void *module)
   const char *path = strchr(m->name, '/') ? m->name : path_of_cuda();
   backend_use(backends[MODULE] = backend_open(path, &m->choice));
   products_in = m->choice.matmul;
+  if (strcmp(products_in, "bf16") == 0) backend_round_factors(FACTORS_BF16);
+}
+
+const char *round_factors(const char *in)
+{
+  if (strcmp(in, "tf32") == 0) return "only with a device; --backend cuda chooses one";
+  if (strcmp(in, "full") && strcmp(in, "bf16")) return "expected full or bf16, and with a device tf32";
+  if (strcmp(in, "bf16") == 0) backend_round_factors(FACTORS_BF16);
+  products_in = in;
+  return NULL;
 }
 
 /* Only the program opens one, before a script can ask. */

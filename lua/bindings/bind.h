@@ -257,6 +257,8 @@ int script_rename(lua_State *L);
 /* Computes with the backend "cuda", or with that of a module at a path; matmul: NULL for what is usual. Returns what is
    wrong with it, or NULL (backend.c). */
 const char *open_backend_module(const char *name, int device, const char *matmul);
+/* In what linear maps round their factors on the CPU, "full" or "bf16". Returns what is wrong, or NULL. */
+const char *round_factors(const char *in);
 bool computes_on_device(void);
 const char *threading(void); /* whose threads share a loop: "pthreads" or "openmp" */
 /* Under OMP_PROC_BIND and OMP_PLACES the first thread of a process is tied to one processor before main() begins, and

@@ -23,6 +23,7 @@ static const char *const calls[] = {
     "rwkv.attention(q, k, v, heads, keys, values)", "rwkv.sampler(options)", "rwkv.versions()", "rwkv.end_step()",
     "rwkv.tape_bytes()", "rwkv.time()", "rwkv.matmul()", "rwkv.device()", "rng:uniform(low, high)",
     "rng:normal(mean, deviation)", "rng:integer(low, high)", "rng:shuffle(list)", "rng:count(n)",
+    "rng:distinct(count, low, high)", "rng:order(weights)",
     "sampler:pick(logits, row)", "sampler:saw(id)", "sampler:memory()", "tokens:tolist()", "tokens:shape()",
     "tokens:size()", "tokens:lengths()", "tokens:tensor()", "tokens:rows(first, last)", "rwkv.tokens(list)",
     "rwkv.hook(definition)", "rwkv.model(design)", "rwkv.describe(design)", "rwkv.load(path, options)",

@@ -2,6 +2,8 @@
 #include "bind.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 static const char class[] = "rwkv.rng";
 
@@ -62,6 +64,68 @@ static int shuffle(lua_State *L) /* r:shuffle(list) -> list, in place */
   return 1;
 }
 
+enum { MANY = 1 << 24 }; /* what a list is drawn from */
+
+/* r:distinct(count, low, high) -> a list: what calls of r:integer(low, high) give, without what came before */
+static int distinct(lua_State *L)
+{
+  Rng *r = check_rng(L, 1);
+  lua_Integer low = luaL_checkinteger(L, 3), high = luaL_checkinteger(L, 4);
+  uint64_t n = (uint64_t)high - (uint64_t)low + 1;
+  if (high < low || n - 1 >= MANY)
+    return luaL_error(L, "distinct: from %I to %I, expected a range of 1 to %d numbers", low, high, MANY);
+  int count = int_argument(L, 2, 0, (int)n, "distinct: the count");
+  lua_createtable(L, count, 0);
+  unsigned char *there = lua_newuserdatauv(L, (size_t)n, 0);
+  memset(there, 0, (size_t)n);
+  for (int i = 1; i <= count;) {
+    uint64_t x = rng_below(r, n);
+    if (there[x]) continue;
+    there[x] = 1;
+    lua_pushinteger(L, low + (lua_Integer)x);
+    lua_rawseti(L, -3, i++);
+  }
+  lua_pop(L, 1);
+  return 1;
+}
+
+typedef struct {
+  double time;
+  int place;
+} Arrival;
+
+static int earlier(const void *a, const void *b)
+{
+  const Arrival *x = a, *y = b;
+  return x->time < y->time ? -1 : x->time > y->time ? 1 : x->place - y->place;
+}
+
+/* r:order(weights) -> 1 .. n in the order in which they come when drawn one by one, without replacement: that of
+   exponential waiting times with the weights as rates. */
+static int order(lua_State *L)
+{
+  Rng *r = check_rng(L, 1);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_Integer n = list_length(L, 2);
+  if (n > MANY) return luaL_error(L, "order: %I weights, expected at most %d", n, MANY);
+  Arrival *at = lua_newuserdatauv(L, (size_t)n * sizeof *at, 0);
+  for (int i = 0; i < n; i++) {
+    lua_rawgeti(L, 2, i + 1);
+    double weight = lua_tonumber(L, -1);
+    if (lua_type(L, -1) != LUA_TNUMBER || !(weight > 0 && isfinite(weight)))
+      return luaL_error(L, "order: weight %d is %s, expected a finite number above 0", i + 1, value_text(L, -1));
+    lua_pop(L, 1);
+    at[i] = (Arrival){-log(1 - rng_uniform(r)) / weight, i + 1};
+  }
+  qsort(at, (size_t)n, sizeof *at, earlier);
+  lua_createtable(L, (int)n, 0);
+  for (int i = 0; i < n; i++) {
+    lua_pushinteger(L, at[i].place);
+    lua_rawseti(L, -2, i + 1);
+  }
+  return 1;
+}
+
 /* r:tensor("normal" or "uniform", shape...): mean 0, deviation 1; or in [0,1) */
 static int tensor(lua_State *L)
 {
@@ -104,7 +168,7 @@ void open_rng(lua_State *L)
   /* clang-format off */
   add_class(L, class,
             (luaL_Reg[]){{"uniform", uniform}, {"normal", normal}, {"integer", integer}, {"shuffle", shuffle},
-                         {"tensor", tensor}, {"count", count}, {NULL, NULL}},
+                         {"distinct", distinct}, {"order", order}, {"tensor", tensor}, {"count", count}, {NULL, NULL}},
             NULL);
   /* clang-format on */
   add_functions(L, (luaL_Reg[]){{"rng", make}, {NULL, NULL}});

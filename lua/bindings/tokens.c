@@ -18,27 +18,34 @@ static int *make_ragged(Tokens *t) { return t->length = t->id + (size_t)t->B * (
 
 static int length_of(const Tokens *t, int b) { return t->length ? t->length[b] : t->T; }
 
-static void read_row(lua_State *L, int table, int *out, lua_Integer count, const char *what, lua_Integer row)
+/* The list on top of the stack, of so many entries. It is gone through once, as this is a good part of making a batch. */
+static void read_row(lua_State *L, int *out, lua_Integer count, const char *what, lua_Integer row)
 {
-  for (lua_Integer i = 1; i <= count; i++) {
+  lua_Integer found = 0;
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1), found++) {
     int whole;
-    lua_rawgeti(L, table, i);
-    lua_Integer id = lua_tointegerx(L, -1, &whole);
+    lua_Integer at = lua_isinteger(L, -2) ? lua_tointeger(L, -2) : 0, id = lua_tointegerx(L, -1, &whole);
+    if (at < 1 || at > count) check_list(L, -3, what);
     if (!whole || id < -2147483647 || id > 2147483647)
       luaL_error(L, "%s: %s at sequence %I, position %I, expected a whole number of 32 bits", what, value_text(L, -1),
-                 row, i);
-    out[i - 1] = (int)id;
-    lua_pop(L, 1);
+                 row, at);
+    out[at - 1] = (int)id;
   }
+  for (lua_Integer i = 1; found < count; i++, lua_pop(L, 1))
+    if (lua_rawgeti(L, -1, i) == LUA_TNIL)
+      luaL_error(L, "%s: nil at sequence %I, position %I, expected a whole number of 32 bits", what, row, i);
 }
 
 /* The entries of sequence b (from 1) of the list at index. */
 static lua_Integer row_length(lua_State *L, int index, lua_Integer b, const char *what)
 {
   if (lua_rawgeti(L, index, b) != LUA_TTABLE) luaL_error(L, "%s: sequence %I is not a list", what, b);
-  lua_Integer n = check_list(L, -1, what);
+  lua_Integer n = list_length(L, -1);
+  if (n < 1) {
+    check_list(L, -1, what);
+    luaL_error(L, "%s: sequence %I is empty, expected at least one entry", what, b);
+  }
   lua_pop(L, 1);
-  if (n < 1) luaL_error(L, "%s: sequence %I is empty, expected at least one entry", what, b);
   return n;
 }
 
@@ -58,7 +65,7 @@ static Tokens *read_rows(lua_State *L, int index, const char *what)
     lua_rawgeti(L, index, b);
     lua_Integer n = list_length(L, -1);
     if (!equal) t->length[b - 1] = (int)n;
-    read_row(L, lua_gettop(L), t->id + (b - 1) * T, n, what, b);
+    read_row(L, t->id + (b - 1) * T, n, what, b);
     lua_pop(L, 1);
   }
   return t;
@@ -77,7 +84,9 @@ const Tokens *check_sequences(lua_State *L, int index, const char *what)
   if (nested) t = read_rows(L, index, what);
   else {
     t = new_tokens(L, 1, check_list(L, index, what), what);
-    read_row(L, index, t->id, t->T, what, 1);
+    lua_pushvalue(L, index);
+    read_row(L, t->id, t->T, what, 1);
+    lua_pop(L, 1);
   }
   lua_replace(L, index);
   return t;

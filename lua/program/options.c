@@ -57,18 +57,13 @@ static int read_device(lua_State *L, const char *text)
   return atoi(text);
 }
 
-/* What it chooses, a module knows and the kernels of the CPU do not. */
-static void refuse_on_cpu(lua_State *L, const char *option, const char *value)
-{
-  if (value) luaL_error(L, "%s %s: only with a device; --backend cuda chooses one", option, value);
-}
-
 void choose_backend(lua_State *L, const Options *o, bool trusted)
 {
   const char *name = o->backend;
   if (!name || (strcmp(name, "cuda") && !strchr(name, '/'))) {
-    refuse_on_cpu(L, "--matmul", o->matmul);
-    refuse_on_cpu(L, "--device", o->device);
+    const char *error = o->matmul ? round_factors(o->matmul) : NULL;
+    if (error) luaL_error(L, "--matmul %s: %s", o->matmul, error);
+    if (o->device) luaL_error(L, "--device %s: only with a device; --backend cuda chooses one", o->device);
     if (name) call_core(L, "--backend", name);
     return;
   }

@@ -33,6 +33,16 @@ _Noreturn static void become(char **argv, int log, pid_t parent)
   _exit(127);
 }
 
+/* may_spawn() -> whether workers can be started without being asked for: a limit of memory is that of one process */
+static int may_spawn(lua_State *L)
+{
+  const ProgramCall *call = program_call();
+  bool limited = false;
+  for (int i = 1; i < call->begin; i++) limited |= strncmp(call->argv[i], "--max-memory", strlen("--max-memory")) == 0;
+  lua_pushboolean(L, call->begin > 0 && !limited && !program_is_worker());
+  return 1;
+}
+
 /* spawn(list of the script's arguments, path of a log, threads, device or nil: as this program) -> process id */
 static int spawn(lua_State *L)
 {
@@ -106,5 +116,5 @@ static int wait_worker(lua_State *L)
 
 void open_workers(lua_State *L)
 {
-  add_private(L, (luaL_Reg[]){{"spawn", spawn}, {"wait_worker", wait_worker}, {NULL, NULL}});
+  add_private(L, (luaL_Reg[]){{"may_spawn", may_spawn}, {"spawn", spawn}, {"wait_worker", wait_worker}, {NULL, NULL}});
 }

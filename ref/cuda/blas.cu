@@ -55,7 +55,7 @@ void product(const Product *p)
   static const cublasComputeType_t computes[] = {CUBLAS_COMPUTE_32F, CUBLAS_COMPUTE_32F_FAST_TF32,
                                                  CUBLAS_COMPUTE_32F_FAST_16BF};
   cudaDataType type = CUDA_R_32F;
-  cublasComputeType_t compute = computes[products_in];
+  cublasComputeType_t compute = computes[p->factors == FACTORS_BF16 ? PRODUCTS_BF16 : products_in];
 #endif
   if (!p->M || !p->N) return;
   if (!p->K) {

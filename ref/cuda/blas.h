@@ -11,6 +11,7 @@ typedef struct { /* C = op(A) op(B) + (add ? C : 0), of `batch` matrices; rows o
   size_t M, N, K;
   bool A_is_turned, B_is_turned, add;
   size_t batch, step_A, step_B, step_C; /* numbers from one matrix to the next; 0: one serves all. batch 0: just one */
+  Factors factors;
   size_t row_A, row_C; /* numbers from one row to the next, of parts of larger matrices; 0: no such part */
 } Product;
 void product(const Product *p);
@@ -25,7 +26,8 @@ enum { PRODUCT_ROOM = 16 << 10 };
 /* What a product is added to: the bias in each row of y [rows,out] (c_linear.cu). */
 void write_bias(real *y, const real *bias, size_t rows, size_t out);
 
-/* In what the factors are rounded before they are multiplied; sums are in float32. float64 has only FULL. */
+/* In what the factors of all products are rounded before they are multiplied, where Product does not say so; sums are in
+   float32. float64 has only FULL. */
 typedef enum { PRODUCTS_FULL, PRODUCTS_TF32, PRODUCTS_BF16 } ProductsIn;
 extern ProductsIn products_in;
 

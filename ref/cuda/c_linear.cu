@@ -19,6 +19,7 @@ void write_bias(real *y, const real *bias, size_t rows, size_t out)
 void c_linear(const Linear *op)
 {
   Product y = {};
+  y.factors = op->factors;
   y.C = op->y, y.A = op->x, y.B = op->w, y.B_is_turned = true, y.add = op->bias != NULL;
   y.M = op->rows, y.N = op->out, y.K = op->in;
   if (op->bias) write_bias(op->y, op->bias, op->rows, op->out);
@@ -35,6 +36,7 @@ void c_linear_backward(const LinearBackward *op)
 {
   const Linear *f = &op->forward;
   Product gx = {}, gw = {};
+  gx.factors = gw.factors = f->factors;
   gx.C = op->gx, gx.A = op->g, gx.B = f->w, gx.add = true; /* gx = g W */
   gx.M = f->rows, gx.N = f->in, gx.K = f->out;
   if (op->gx) product(&gx);
@@ -49,6 +51,7 @@ void c_linear_backward(const LinearBackward *op)
 void c_matmul(const Matmul *op)
 {
   Product y = {};
+  y.factors = op->factors;
   y.C = op->y, y.A = op->x, y.B = op->m, y.M = op->rows, y.N = op->out, y.K = op->in;
   product(&y);
 }
@@ -57,6 +60,7 @@ void c_matmul_backward(const MatmulBackward *op)
 {
   const Matmul *f = &op->forward;
   Product gx = {}, gm = {};
+  gx.factors = gm.factors = f->factors;
   gx.C = op->gx, gx.A = op->g, gx.B = f->m, gx.B_is_turned = true, gx.add = true; /* gx = g M' */
   gx.M = f->rows, gx.N = f->in, gx.K = f->out;
   if (op->gx) product(&gx);

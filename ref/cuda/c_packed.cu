@@ -59,6 +59,7 @@ template <class T> static void linear_many(const LinearPacked *op)
   if (op->bias) write_bias(op->y, op->bias, op->rows, out);
   for (size_t o = 0; o < out; o += at_once) {
     Product y = {};
+    y.factors = op->factors;
     y.C = op->y + o, y.row_C = out, y.A = op->x, y.B_is_turned = true, y.add = op->bias != NULL;
     y.M = op->rows, y.N = smaller(at_once, out - o), y.K = in;
     y.B = expanded(room, (const T *)op->w.bits + o * in, y.N * in);
@@ -69,7 +70,8 @@ template <class T> static void linear_many(const LinearPacked *op)
 template <class T> static void linear(const LinearPacked *op)
 {
   unsigned blocks = (unsigned)pieces(op->out, OUTPUTS);
-  if (op->rows == 1) LAUNCH((linear_few<T, 1>), blocks, OUTPUTS * WARP, 0, *op);
+  if (op->factors != FACTORS_FULL && op->in) linear_many<T>(op);
+  else if (op->rows == 1) LAUNCH((linear_few<T, 1>), blocks, OUTPUTS * WARP, 0, *op);
   else if (op->rows <= FEW || !op->in)
     LAUNCH((linear_few<T, GROUP>), blocks * pieces(op->rows, GROUP), OUTPUTS * WARP, 0, *op);
   else linear_many<T>(op);
@@ -120,6 +122,7 @@ template <class T> static void matmul_many(const MatmulPacked *op)
   real *room = (real *)device_scratch(at_once * out * sizeof(real));
   for (size_t c = 0; c < in; c += at_once) {
     Product y = {};
+    y.factors = op->factors;
     y.C = op->y, y.A = op->x + c, y.row_A = in, y.add = c > 0;
     y.M = op->rows, y.N = out, y.K = smaller(at_once, in - c);
     y.B = expanded(room, (const T *)op->m.bits + c * out, y.K * out);
@@ -130,7 +133,8 @@ template <class T> static void matmul_many(const MatmulPacked *op)
 template <class T> static void matmul(const MatmulPacked *op)
 {
   unsigned blocks = (unsigned)pieces(op->out, COLUMNS);
-  if (op->rows == 1) LAUNCH((matmul_few<T, 1>), blocks, LANES * TURNS, 0, *op);
+  if (op->factors != FACTORS_FULL && op->in) matmul_many<T>(op);
+  else if (op->rows == 1) LAUNCH((matmul_few<T, 1>), blocks, LANES * TURNS, 0, *op);
   else if (op->rows <= FEW || !op->in)
     LAUNCH((matmul_few<T, GROUP>), blocks * pieces(op->rows, GROUP), LANES * TURNS, 0, *op);
   else matmul_many<T>(op);

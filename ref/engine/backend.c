@@ -13,6 +13,13 @@ static bool never(const void *p) { return (void)p, false; }
 const Backend backend_reference = {"reference", &memory_host, reference_run, nothing_waits, any_batch,
                                    never,       NULL,         NULL,          NULL};
 
+/* ---- how linear maps multiply ---- */
+
+static Factors factors;
+
+void backend_round_factors(Factors as) { factors = as; }
+Factors backend_factors(void) { return factors; }
+
 /* ---- the one at work ---- */
 
 const Backend *backend_at_work = &backend_reference;

@@ -52,6 +52,10 @@ const Backend *backend_open(const char *path, const BackendChoice *choice);
 int backend_devices(const char *path, char *text, size_t size);
 uint64_t backend_layout(void); /* the same where real and the names, order and sizes of all ops are the same */
 
+/* In what linear maps round their factors from here on, at first FACTORS_FULL. */
+void backend_round_factors(Factors as);
+Factors backend_factors(void);
+
 /* Its memory, whichever it is: what an arena of numbers takes. backend_alloc fails through rwkv_fail, and `what` names
    it. What waits is done before memory is read, written or given back. */
 extern const Memory backend_memory;

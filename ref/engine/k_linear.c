@@ -4,10 +4,11 @@
 void k_linear(const Linear *op)
 {
   size_t in = op->in, out = op->out;
+  Factors as = op->factors;
   for (size_t i = 0; i < op->rows; i++)
     for (size_t o = 0; o < out; o++) {
       acc sum = op->bias ? op->bias[o] : 0;
-      for (size_t c = 0; c < in; c++) sum += (acc)op->x[i * in + c] * (acc)op->w[o * in + c];
+      for (size_t c = 0; c < in; c++) sum += factor(as, op->x[i * in + c]) * factor(as, op->w[o * in + c]);
       op->y[i * out + o] = (real)sum;
     }
 }
@@ -16,16 +17,17 @@ void k_linear_backward(const LinearBackward *op)
 {
   const Linear *f = &op->forward;
   size_t rows = f->rows, in = f->in, out = f->out;
+  Factors as = f->factors;
   for (size_t i = 0; op->gx && i < rows; i++) /* gx = g W */
     for (size_t c = 0; c < in; c++) {
       acc sum = 0;
-      for (size_t o = 0; o < out; o++) sum += (acc)op->g[i * out + o] * (acc)f->w[o * in + c];
+      for (size_t o = 0; o < out; o++) sum += factor(as, op->g[i * out + o]) * factor(as, f->w[o * in + c]);
       op->gx[i * in + c] += (real)sum;
     }
   for (size_t o = 0; op->gw && o < out; o++) /* gW = g' x */
     for (size_t c = 0; c < in; c++) {
       acc sum = 0;
-      for (size_t i = 0; i < rows; i++) sum += (acc)op->g[i * out + o] * (acc)f->x[i * in + c];
+      for (size_t i = 0; i < rows; i++) sum += factor(as, op->g[i * out + o]) * factor(as, f->x[i * in + c]);
       op->gw[o * in + c] += (real)sum;
     }
   for (size_t o = 0; op->gbias && o < out; o++) {
@@ -38,10 +40,11 @@ void k_linear_backward(const LinearBackward *op)
 void k_matmul(const Matmul *op)
 {
   size_t in = op->in, out = op->out;
+  Factors as = op->factors;
   for (size_t i = 0; i < op->rows; i++)
     for (size_t o = 0; o < out; o++) {
       acc sum = 0;
-      for (size_t c = 0; c < in; c++) sum += (acc)op->x[i * in + c] * (acc)op->m[c * out + o];
+      for (size_t c = 0; c < in; c++) sum += factor(as, op->x[i * in + c]) * factor(as, op->m[c * out + o]);
       op->y[i * out + o] = (real)sum;
     }
 }
@@ -50,16 +53,17 @@ void k_matmul_backward(const MatmulBackward *op)
 {
   const Matmul *f = &op->forward;
   size_t rows = f->rows, in = f->in, out = f->out;
+  Factors as = f->factors;
   for (size_t i = 0; op->gx && i < rows; i++) /* gx = g M' */
     for (size_t c = 0; c < in; c++) {
       acc sum = 0;
-      for (size_t o = 0; o < out; o++) sum += (acc)op->g[i * out + o] * (acc)f->m[c * out + o];
+      for (size_t o = 0; o < out; o++) sum += factor(as, op->g[i * out + o]) * factor(as, f->m[c * out + o]);
       op->gx[i * in + c] += (real)sum;
     }
   for (size_t c = 0; op->gm && c < in; c++) /* gM = x' g */
     for (size_t o = 0; o < out; o++) {
       acc sum = 0;
-      for (size_t i = 0; i < rows; i++) sum += (acc)f->x[i * in + c] * (acc)op->g[i * out + o];
+      for (size_t i = 0; i < rows; i++) sum += factor(as, f->x[i * in + c]) * factor(as, op->g[i * out + o]);
       op->gm[c * out + o] += (real)sum;
     }
 }

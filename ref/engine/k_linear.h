@@ -2,7 +2,7 @@
 #ifndef AVIARY_K_LINEAR_H
 #define AVIARY_K_LINEAR_H
 
-#include "num.h"
+#include "packed.h"
 
 typedef struct {    /* y = x W' (+ bias) */
   real *y;          /* [rows,out] */
@@ -10,6 +10,7 @@ typedef struct {    /* y = x W' (+ bias) */
   const real *w;    /* [out,in] */
   const real *bias; /* [out], or NULL */
   size_t rows, in, out;
+  Factors factors; /* of what is multiplied: x, w, and on the way back g */
 } Linear;
 typedef struct {
   real *gx, *gw, *gbias;
@@ -24,6 +25,7 @@ typedef struct { /* y = x M */
   const real *x; /* [rows,in] */
   const real *m; /* [in,out] */
   size_t rows, in, out;
+  Factors factors;
 } Matmul;
 typedef struct {
   real *gx, *gm;

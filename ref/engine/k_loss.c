@@ -1,6 +1,7 @@
 /* Softmax cross-entropy over the scored rows, and the largest entry of a row. */
 #include "k_loss.h"
 #include "elementary.h"
+#include "memory.h"
 
 #include <math.h>
 
@@ -52,6 +53,65 @@ void k_cross_entropy_backward(const CrossEntropyBackward *op)
       size_t m = largest(x, V);
       gx[m] += (real)(op->l2wrap * (acc)x[m] / (acc)scored);
     }
+  }
+}
+
+/* g = a row's logits, then d loss / d logits. Returns the row's loss, 0 if it is not scored. */
+static acc head_row(const HeadLoss *op, size_t i, acc *g, size_t scored)
+{
+  size_t C = op->C, V = op->V, best = 0;
+  acc sum = 0;
+  for (size_t j = 0; j < V; j++) {
+    g[j] = 0;
+    for (size_t c = 0; c < C; c++)
+      g[j] += factor(op->factors, op->x[i * C + c]) * factor(op->factors, op->w[j * C + c]);
+    if (g[j] > g[best]) best = j;
+  }
+  acc top = g[best];
+  op->best[i] = (int)best, op->largest[i] = (real)top;
+  for (size_t j = 0; j < V; j++) sum += m_exp(g[j] - top);
+  acc log_sum = top + m_log(sum), loss = op->target[i] < 0 ? 0 : log_sum - g[op->target[i]];
+  for (size_t j = 0; j < V; j++)
+    g[j] = op->target[i] < 0 ? 0 : (m_exp(g[j] - log_sum) - ((size_t)op->target[i] == j)) / (acc)scored;
+  return loss;
+}
+
+void k_head_loss(const HeadLoss *op)
+{
+  size_t rows = op->rows, C = op->C, V = op->V, scored = count_scored(op->target, rows);
+  acc total = 0, *g = rwkv_alloc(rows * V, sizeof *g, "logits"); /* [rows,V] */
+  for (size_t i = 0; i < rows; i++) total += head_row(op, i, g + i * V, scored);
+  op->loss[0] = (real)(scored ? total / (acc)scored : 0);
+  for (size_t i = 0; op->gx && i < rows; i++) /* gx = g W */
+    for (size_t c = 0; c < C; c++) {
+      acc sum = 0;
+      for (size_t j = 0; j < V; j++) sum += factor(op->factors, g[i * V + j]) * factor(op->factors, op->w[j * C + c]);
+      op->gx[i * C + c] = (real)sum;
+    }
+  for (size_t j = 0; op->gw && j < V; j++) /* gW = g' x */
+    for (size_t c = 0; c < C; c++) {
+      acc sum = 0;
+      for (size_t i = 0; i < rows; i++)
+        sum += factor(op->factors, g[i * V + j]) * factor(op->factors, op->x[i * C + c]);
+      op->gw[j * C + c] = (real)sum;
+    }
+  rwkv_release(g);
+}
+
+void k_head_loss_backward(const HeadLossBackward *op)
+{
+  const HeadLoss *f = &op->forward;
+  size_t rows = f->rows, C = f->C, scored = count_scored(f->target, rows);
+  acc g = op->g[0];
+  for (size_t i = 0; op->gx && i < rows * C; i++) op->gx[i] += (real)(g * (acc)f->gx[i]);
+  for (size_t i = 0; op->gw && i < f->V * C; i++) op->gw[i] += (real)(g * (acc)f->gw[i]);
+  for (size_t i = 0; op->l2wrap > 0 && i < rows; i++) {
+    if (f->target[i] < 0) continue;
+    acc by = op->l2wrap * (acc)f->largest[i] /
+             (acc)scored; /* as the official trainers have it: whatever flows in as g */
+    size_t row = (size_t)f->best[i] * C;
+    for (size_t c = 0; op->gx && c < C; c++) op->gx[i * C + c] += (real)(by * (acc)f->w[row + c]);
+    for (size_t c = 0; op->gw && c < C; c++) op->gw[row + c] += (real)(by * (acc)f->x[i * C + c]);
   }
 }
 

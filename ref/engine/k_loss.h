@@ -2,7 +2,7 @@
 #ifndef AVIARY_K_LOSS_H
 #define AVIARY_K_LOSS_H
 
-#include "num.h"
+#include "packed.h"
 
 /* loss = mean over the scored rows of -log softmax(logits)[target]; a row with target < 0 is not scored. No scored row:
    loss 0. */
@@ -22,6 +22,30 @@ typedef struct {
 } CrossEntropyBackward;
 void k_cross_entropy(const CrossEntropy *op);
 void k_cross_entropy_backward(const CrossEntropyBackward *op);
+
+/* The head and its loss in one, so that no logits need be kept: loss as above, of logits = x W'; and, where they are not
+   NULL, gx and gw, d loss / d x and d loss / d W. W' and the gradient by the logits are factors of products like x. */
+typedef struct {
+  real *loss;    /* [1] */
+  int *best;     /* [rows] the index of each row's largest logit, the first one where several are equal */
+  real *largest; /* [rows] that logit */
+  real *gx;      /* [rows,C] */
+  real *gw;      /* [V,C] */
+  const real *x; /* [rows,C] */
+  const real *w; /* [V,C] */
+  const int *target;
+  size_t rows, C, V;
+  Factors factors;
+} HeadLoss;
+/* l2wrap as above, by the logits that are there: it adds l2wrap m / scored times row `best` of W, and x to that of gw. */
+typedef struct {
+  real *gx, *gw;
+  const real *g; /* [1] */
+  acc l2wrap;
+  HeadLoss forward;
+} HeadLossBackward;
+void k_head_loss(const HeadLoss *op);
+void k_head_loss_backward(const HeadLossBackward *op);
 
 typedef struct { /* the index of the largest of each row; the first one where several are equal */
   int *best;     /* [rows] */

@@ -4,10 +4,12 @@
 void k_linear_packed(const LinearPacked *op)
 {
   size_t in = op->in, out = op->out;
+  Factors as = op->factors;
   for (size_t i = 0; i < op->rows; i++)
     for (size_t o = 0; o < out; o++) {
       acc sum = op->bias ? op->bias[o] : 0;
-      for (size_t c = 0; c < in; c++) sum += (acc)op->x[i * in + c] * packed_number(op->w, o * in + c);
+      for (size_t c = 0; c < in; c++)
+        sum += factor(as, op->x[i * in + c]) * factor(as, packed_number(op->w, o * in + c));
       op->y[i * out + o] = (real)sum;
     }
 }
@@ -15,10 +17,12 @@ void k_linear_packed(const LinearPacked *op)
 void k_matmul_packed(const MatmulPacked *op)
 {
   size_t in = op->in, out = op->out;
+  Factors as = op->factors;
   for (size_t i = 0; i < op->rows; i++)
     for (size_t o = 0; o < out; o++) {
       acc sum = 0;
-      for (size_t c = 0; c < in; c++) sum += (acc)op->x[i * in + c] * packed_number(op->m, c * out + o);
+      for (size_t c = 0; c < in; c++)
+        sum += factor(as, op->x[i * in + c]) * factor(as, packed_number(op->m, c * out + o));
       op->y[i * out + o] = (real)sum;
     }
 }

@@ -10,6 +10,7 @@ typedef struct {
   Packed w;
   const real *bias;
   size_t rows, in, out;
+  Factors factors;
 } LinearPacked;
 void k_linear_packed(const LinearPacked *op);
 
@@ -18,6 +19,7 @@ typedef struct {
   const real *x;
   Packed m;
   size_t rows, in, out;
+  Factors factors;
 } MatmulPacked;
 void k_matmul_packed(const MatmulPacked *op);
 

@@ -38,6 +38,8 @@ real *node_flow(const Tensor *t);
 /* Memory until the step ends: a copy on the host, and room for numbers with the backend, of contents undefined. */
 void *node_keep(Tape *tp, const void *from, size_t bytes);
 void *node_numbers(Tape *tp, size_t count, size_t size);
+/* What an op gives as the state after S: S's heir, to the first that asks, or a tensor of the tape. */
+Tensor *node_state_after(Tape *tp, Tensor *S);
 
 #define NODE(tp, backward, n_in, n_out, ...) \
   node_new(tp, backward, n_in, (Tensor *[]){__VA_ARGS__}, n_out, (Tensor *[]){__VA_ARGS__} + (n_in))

@@ -5,6 +5,8 @@
      READS(x, n)           reads x, of which each part of the op has its own
      WRITES(y, n)          overwrites y
      SUMS(y, terms, n)     the same; each number is a sum of so many products
+                           (an index: it is found by comparing such sums, and may be either of two that are equal
+                           but for rounding)
      UPDATES(p, n)         reads and writes p, or writes only some of it
      ADDS(gx, terms, n)    adds sums of so many products to gx
      PACKED(w, n)          reads a matrix that is kept in fewer bits; each part has all of it
@@ -141,6 +143,13 @@ OP(cross_entropy, CrossEntropy, op->rows,
 OP(cross_entropy_backward, CrossEntropyBackward, F.rows,
    ADDS(glogits, 1, F.rows * F.V) READS_ALL(g, 1) READS(forward.log_sum, F.rows) READS(forward.logits, F.rows * F.V)
    INDEX(forward.target, F.rows))
+OP(head_loss, HeadLoss, op->rows,
+   WRITES_ALL(loss, 1) SUMS(best, op->C, op->rows) SUMS(largest, op->C, op->rows) SUMS(gx, op->V, op->rows * op->C)
+   SUMS_ALL(gw, op->rows, op->V * op->C) READS(x, op->rows * op->C) READS_ALL(w, op->V * op->C) INDEX(target, op->rows))
+OP(head_loss_backward, HeadLossBackward, F.rows,
+   ADDS(gx, 2, F.rows * F.C) ADDS_ALL(gw, F.rows + 1, "", F.V * F.C) READS_ALL(g, 1) READS(forward.best, F.rows)
+   READS(forward.largest, F.rows) READS(forward.gx, F.rows * F.C) READS_ALL(forward.gw, F.V * F.C)
+   READS(forward.x, F.rows * F.C) READS_ALL(forward.w, F.V * F.C) INDEX(forward.target, F.rows))
 OP(bounds, Bounds, op->n, WRITES_ALL(found, 2) READS(x, op->n))
 OP(argmax, Argmax, op->rows, WRITES(best, op->rows) READS(x, op->rows * op->n))
 OP(adamw, Adamw, op->n, UPDATES(p, op->n) UPDATES(m, op->n) UPDATES(v, op->n) READS(g, op->n))

@@ -33,6 +33,7 @@
 #define WRITES(x, n) OPERAND(x, WRITE, true, n, 1, "")
 #define WRITES_ALL(x, n) OPERAND(x, WRITE, false, n, 1, "")
 #define SUMS(x, terms, n) OPERAND(x, WRITE, true, n, terms, "")
+#define SUMS_ALL(x, terms, n) OPERAND(x, WRITE, false, n, terms, "")
 #define UPDATES(x, n) OPERAND(x, UPDATE, true, n, 1, "")
 #define ADDS(x, terms, n) OPERAND(x, UPDATE, true, n, terms, "")
 #define ADDS_ALL(x, terms, of, n) OPERAND(x, UPDATE, false, n, terms, of)

@@ -63,6 +63,12 @@ static double rounded(double x, Storage storage)
   return (x + shift) - shift;
 }
 
+acc packed_bf16(acc x)
+{
+  double y = rounded((double)x, STORED_BF16);
+  return (acc)(fabs(y) >= 2 * power_of_2(formats[STORED_BF16].highest) ? copysign(INFINITY, y) : y);
+}
+
 static uint16_t half_bits(float x) /* a number that float16 has, or one that is not finite */
 {
   uint32_t bits = bits_of(x), sign = bits >> 16 & 0x8000, size = bits & 0x7fffffff;

@@ -39,8 +39,9 @@ static Tensor *linear(Tape *tp, Tensor *x, Tensor *w, Tensor *bias)
   size_t in = (size_t)w->shape[1], out = (size_t)w->shape[0], rows = shape_count(x->axes - 1, x->shape);
   if (w->packed.bits) values_only(tp, "linear", bias && bias->needs_grad ? bias : x, w);
   Tensor *y = new_last_axis(tp, x, w->shape[0]);
-  Linear op = {y->data, x->data, w->data, bias ? bias->data : NULL, rows, in, out};
-  if (y->n && w->packed.bits) run_linear_packed(&(LinearPacked){op.y, op.x, w->packed, op.bias, rows, in, out});
+  Linear op = {y->data, x->data, w->data, bias ? bias->data : NULL, rows, in, out, backend_factors()};
+  if (y->n && w->packed.bits)
+    run_linear_packed(&(LinearPacked){op.y, op.x, w->packed, op.bias, rows, in, out, op.factors});
   else if (y->n) run_linear(&op);
   if (w->packed.bits) return y;
   Node *nd = bias ? NODE(tp, linear_backward, 3, 1, x, w, bias, y) : NODE(tp, linear_backward, 2, 1, x, w, y);
@@ -64,8 +65,8 @@ Tensor *t_matmul(Tape *tp, Tensor *x, Tensor *m)
   size_t in = (size_t)m->shape[0], out = (size_t)m->shape[1], rows = shape_count(x->axes - 1, x->shape);
   if (m->packed.bits) values_only(tp, "matmul", x, m);
   Tensor *y = new_last_axis(tp, x, m->shape[1]);
-  Matmul op = {y->data, x->data, m->data, rows, in, out};
-  if (y->n && m->packed.bits) run_matmul_packed(&(MatmulPacked){op.y, op.x, m->packed, rows, in, out});
+  Matmul op = {y->data, x->data, m->data, rows, in, out, backend_factors()};
+  if (y->n && m->packed.bits) run_matmul_packed(&(MatmulPacked){op.y, op.x, m->packed, rows, in, out, op.factors});
   else if (y->n) run_matmul(&op);
   if (m->packed.bits) return y;
   Node *nd = NODE(tp, matmul_backward, 2, 1, x, m, y);

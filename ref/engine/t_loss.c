@@ -15,6 +15,12 @@ static void cross_entropy_backward(Node *nd)
   if (g) run_cross_entropy_backward(&(CrossEntropyBackward){g, node_flow(nd->out[0]), loss->l2wrap, loss->op});
 }
 
+static void check_targets(const char *op, const int *target, size_t rows, int V)
+{
+  for (size_t i = 0; i < rows; i++)
+    if (target[i] >= V) rwkv_fail("%s: target %d at row %zu, expected at most %d", op, target[i], i + 1, V - 1);
+}
+
 /* The op on checked arguments; its loss is a new tensor. */
 static CrossEntropy cross_entropy(Tape *tp, const Tensor *logits, const int *target, Tensor **loss)
 {
@@ -22,8 +28,7 @@ static CrossEntropy cross_entropy(Tape *tp, const Tensor *logits, const int *tar
     rwkv_fail("cross_entropy: logits are [..,V], not %s", tensor_shape(logits));
   int V = logits->shape[logits->axes - 1];
   size_t rows = logits->n / (size_t)V;
-  for (size_t i = 0; i < rows; i++)
-    if (target[i] >= V) rwkv_fail("cross_entropy: target %d at row %zu, expected at most %d", target[i], i + 1, V - 1);
+  check_targets("cross_entropy", target, rows, V);
   *loss = tape_tensor(tp, 0, NULL);
   acc *log_sum = node_numbers(tp, rows, sizeof *log_sum);
   CrossEntropy op = {(*loss)->data, log_sum, logits->data, target, rows, (size_t)V};
@@ -37,6 +42,50 @@ Tensor *t_cross_entropy(Tape *tp, Tensor *logits, const int *target, double l2wr
   Loss saved = {cross_entropy(tp, logits, target, &loss), l2wrap};
   Node *nd = NODE(tp, cross_entropy_backward, 1, 1, logits, loss);
   if (nd) saved.op.target = node_keep(tp, target, saved.op.rows * sizeof *target);
+  NODE_SAVE(nd, saved);
+  return loss;
+}
+
+typedef struct {
+  HeadLoss op;
+  acc l2wrap;
+} Head;
+
+static void head_loss_backward(Node *nd)
+{
+  const Head *head = nd->op;
+  run_head_loss_backward(&(HeadLossBackward){node_grad(nd, nd->in[0]), node_grad(nd, nd->in[1]), node_flow(nd->out[0]),
+                                             head->l2wrap, head->op});
+}
+
+/* Where a gradient will be asked for, room for it. */
+static real *gradient_room(Tape *tp, const Tensor *t)
+{
+  return tp->recording && t->needs_grad ? node_numbers(tp, t->n, sizeof(real)) : NULL;
+}
+
+Tensor *t_head_loss(Tape *tp, Tensor *x, Tensor *w, const int *target, double l2wrap, int *best)
+{
+  if (w->axes != 2 || w->packed.bits || w->shape[0] < 1 || x->axes < 1 || x->shape[x->axes - 1] != w->shape[1])
+    rwkv_fail("head_loss: x %s does not fit a head %s [V,C]", tensor_shape(x), tensor_shape(w));
+  size_t C = (size_t)w->shape[1], V = (size_t)w->shape[0], rows = shape_count(x->axes - 1, x->shape);
+  check_targets("head_loss", target, rows, w->shape[0]);
+  Tensor *loss = tape_tensor(tp, 0, NULL);
+  HeadLoss op = {.loss = loss->data,
+                 .x = x->data,
+                 .w = w->data,
+                 .target = target,
+                 .rows = rows,
+                 .C = C,
+                 .V = V,
+                 .factors = backend_factors()};
+  op.best = node_numbers(tp, rows, sizeof *op.best), op.largest = node_numbers(tp, rows, sizeof *op.largest);
+  op.gx = gradient_room(tp, x), op.gw = gradient_room(tp, w);
+  run_head_loss(&op);
+  if (best) backend_read(best, op.best, rows * sizeof *best);
+  Head saved = {op, l2wrap};
+  Node *nd = NODE(tp, head_loss_backward, 2, 1, x, w, loss);
+  if (nd) saved.op.target = node_keep(tp, target, rows * sizeof *target);
   NODE_SAVE(nd, saved);
   return loss;
 }

@@ -38,6 +38,7 @@ Tensor *t_reshape(Tape *tp, Tensor *x, int axes, const int *shape)
   Tensor *y = arena_alloc(&tp->arena, sizeof *y);
   *y = *x;
   y->grad = NULL;
+  y->heir = NULL;
   y->base = x;
   y->axes = axes;
   memcpy(y->shape, full, sizeof full);

@@ -155,7 +155,7 @@ Tensor *t_wkv6(Tape *tp, Tensor *r, Tensor *w, Tensor *k, Tensor *v, Tensor *u, 
   expect_same("wkv6", "v", v, "k", k);
   expect_count("wkv6", "u", u, z.H * z.N);
   size_t decay_rows = decay_rows_of("wkv6", w, k);
-  Tensor *y = tape_tensor(tp, 3, k->shape), *S1 = tape_tensor(tp, 4, (*S)->shape);
+  Tensor *y = tape_tensor(tp, 3, k->shape), *S1 = node_state_after(tp, *S);
   Wkv6 op = {.y = y->data, .S1 = S1->data, .r = r->data, .w = w->data, .k = k->data, .v = v->data, .u = u->data,
              .S0 = (*S)->data, .B = (size_t)z.B, .T = (size_t)z.T, .H = (size_t)z.H, .N = (size_t)z.N,
              .decay_rows = decay_rows};
@@ -187,7 +187,7 @@ Tensor *t_wkv7(Tape *tp, Tensor *r, Tensor *w, Tensor *k, Tensor *v, Tensor *a, 
   expect_same("wkv7", "v", v, "k", k);
   expect_same("wkv7", "a", a, "k", k);
   expect_same("wkv7", "b", b, "k", k);
-  Tensor *y = tape_tensor(tp, 3, k->shape), *S1 = tape_tensor(tp, 4, (*S)->shape);
+  Tensor *y = tape_tensor(tp, 3, k->shape), *S1 = node_state_after(tp, *S);
   Wkv7 op = {.y = y->data, .S1 = S1->data, .r = r->data, .w = w->data, .k = k->data, .v = v->data, .a = a->data,
              .b = b->data, .S0 = (*S)->data, .B = (size_t)z.B, .T = (size_t)z.T, .H = (size_t)z.H, .N = (size_t)z.N};
   Node *nd = NODE(tp, wkv7_backward, 7, 2, r, w, k, v, a, b, *S, y, S1);

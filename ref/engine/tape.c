@@ -198,6 +198,13 @@ void *node_numbers(Tape *tp, size_t count, size_t size)
   return arena_alloc(&tp->numbers, count * size);
 }
 
+Tensor *node_state_after(Tape *tp, Tensor *S)
+{
+  Tensor *heir = tp->recording ? NULL : S->heir;
+  S->heir = NULL;
+  return heir ? heir : tape_tensor(tp, S->axes, S->shape);
+}
+
 real *node_flow(const Tensor *t)
 {
   while (t->base) t = t->base;

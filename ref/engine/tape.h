@@ -164,6 +164,10 @@ Tensor *t_linear_attention(Tape *tp, Tensor *q, Tensor *k, Tensor *v, Tensor **k
    l2wrap: 0, or 1e-4 as the official trainers from v4 on have it; it changes the gradient only. */
 Tensor *t_cross_entropy(Tape *tp, Tensor *logits, const int *target, double l2wrap);
 
+/* The same of logits = x w' that nobody else needs, x [..,C], w [V,C]: they are never there as a whole. best: NULL, or
+   the index of each row's largest logit, the first one of several. */
+Tensor *t_head_loss(Tape *tp, Tensor *x, Tensor *w, const int *target, double l2wrap, int *best);
+
 /* log_p[i] = log softmax(logits)[target[i]] of row i of logits [..,V], in nats, in double; target >= 0. No gradient. */
 void t_log_likelihood(Tape *tp, const Tensor *logits, const int *target, double *log_p);
 

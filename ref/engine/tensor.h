@@ -14,6 +14,7 @@ struct Tensor {
   Packed packed; /* the numbers of a matrix that is only read: t_linear, t_matmul and t_rows take it */
   Tensor *base;  /* not NULL: this is `base` under another shape, with the same data and gradient */
   Tensor *next;  /* in a list of the tape */
+  Tensor *heir;  /* of a state, outside of a recording: where the op that carries it on may put what follows it */
   size_t n;      /* number of elements */
   int axes;      /* 0 (a scalar) .. MAX_AXES */
   int shape[MAX_AXES];

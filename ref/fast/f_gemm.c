@@ -1,75 +1,54 @@
-/* Products of matrices: all of them through one C (+)= A B, cut into tiles of C that a library computes, each in one
-   thread. The tiles, and the pieces of long sums, depend on the sizes alone: so does the result, not on the threads.
-
-   The library is oneDNN for float32: it makes kernels for the processor it finds and for the shape asked for, and is
-   1.1 to 1.5 times as fast as OpenBLAS on the small products of a training step (BLIS: slower than both). It has no
-   float64; there it is OpenBLAS, which also stands in where oneDNN is not built. Both start threads of their own in
-   every thread that has not told OpenMP otherwise. */
+/* Products of matrices: all of them through one C (+)= A B, cut into tiles of C, each of them multiplied in one thread
+   (f_multiply.c). The tiles, and the pieces of long sums, depend on the sizes alone: so does the result, not on the
+   threads. */
 #include "f_gemm.h"
 
-#include <omp.h>
 #include <string.h>
 
-#if !defined(AVIARY_DOUBLE) && __has_include(<dnnl.h>)
-#include <dnnl.h>
-#include <pthread.h>
-#include <signal.h>
-#define ONEDNN
-#else
-#include <cblas.h>
-#endif
-
-/* A thread of OpenMP's forgets at the end of a loop what it was told in it. */
-static void alone(void)
-{
-  if (omp_get_max_threads() > 1) omp_set_num_threads(1);
-}
-
-#ifdef ONEDNN
-/* oneDNN's kernels for AVX-512 use the stack pointer as one register more (seen in 2.6). A handler of a signal would
-   write its frame wherever that points, into the heap: no signal comes before the kernel is done. */
-static void sgemm(char a_as, char b_as, size_t m, size_t n, size_t k, const real *a, size_t lda, const real *b,
-                  size_t ldb, bool add, real *c, size_t ldc)
-{
-  sigset_t all, before;
-  sigfillset(&all);
-  sigdelset(&all, SIGBUS), sigdelset(&all, SIGSEGV); /* faults, blocked, would end the process without a word */
-  pthread_sigmask(SIG_BLOCK, &all, &before);
-  dnnl_sgemm(a_as, b_as, (dnnl_dim_t)m, (dnnl_dim_t)n, (dnnl_dim_t)k, 1, a, (dnnl_dim_t)lda, b, (dnnl_dim_t)ldb, add, c,
-             (dnnl_dim_t)ldc);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-#endif
-
 /* Rows i0 .. and columns j0 .. of C, the part of the sums from k0 on. */
+static Gemm part_of(const Product *q, size_t i0, size_t m, size_t j0, size_t n, size_t k0, size_t k, bool add)
+{
+  Gemm g = {.c = q->c + i0 * q->N + j0,
+            .a = q->a + i0 * q->a_row + k0 * q->a_col,
+            .b = q->b + j0 * q->b_col + k0 * q->b_row,
+            .m = m,
+            .n = n,
+            .k = k,
+            .c_step = q->N,
+            .add = add,
+            .a_turned = q->a_col != 1,
+            .b_turned = q->b_col != 1,
+            .factors = q->factors};
+  /* of a single row or column the distance to the next means nothing, but BLAS wants one that could be */
+  g.a_step = larger(g.a_turned ? q->a_col : q->a_row, g.a_turned ? m : k);
+  g.b_step = larger(g.b_turned ? q->b_col : q->b_row, g.b_turned ? k : n);
+  return g;
+}
+
 static void gemm(const Product *q, size_t i0, size_t m, size_t j0, size_t n, size_t k0, size_t k, bool add)
 {
-  bool a_flat = q->a_col == 1, b_flat = q->b_col == 1; /* rows stand together; otherwise columns do */
-  const real *a = q->a + i0 * q->a_row + k0 * q->a_col, *b = q->b + j0 * q->b_col + k0 * q->b_row;
-  real *c = q->c + i0 * q->N + j0;
-  /* of a single row or column the distance to the next means nothing, but BLAS wants one that could be */
-  size_t lda = larger(a_flat ? q->a_row : q->a_col, a_flat ? k : m);
-  size_t ldb = larger(b_flat ? q->b_row : q->b_col, b_flat ? n : k);
-  alone();
-#ifdef ONEDNN
-  sgemm(a_flat ? 'N' : 'T', b_flat ? 'N' : 'T', m, n, k, a, lda, b, ldb, add, c, q->N);
-#else
-#ifdef AVIARY_DOUBLE
-  cblas_dgemm(
-#else
-  cblas_sgemm(
-#endif
-      CblasRowMajor, a_flat ? CblasNoTrans : CblasTrans, b_flat ? CblasNoTrans : CblasTrans, (int)m, (int)n, (int)k, 1,
-      a, (int)lda, b, (int)ldb, add, c, (int)q->N);
-#endif
+  Gemm g = part_of(q, i0, m, j0, n, k0, k, add);
+  if (n == q->N && k == q->K) g.b_laid_out = q->b_laid_out;
+  fast_multiply(&g);
 }
 
 enum { STRIPE = 128, INNER = 128, THIN = 48 };
 
 void fast_gemm(real *c, size_t c_row, const real *a, size_t a_row, const real *b, size_t b_row, size_t b_col, size_t m,
-               size_t n, size_t k, bool add)
+               size_t n, size_t k, bool add, Factors factors)
 {
-  gemm(&(Product){c, a, b, NULL, m, c_row, k, a_row, 1, b_row, b_col, add, m, n}, 0, m, 0, n, 0, k, add);
+  Product q = {.c = c,
+               .a = a,
+               .b = b,
+               .M = m,
+               .N = c_row,
+               .K = k,
+               .a_row = a_row,
+               .a_col = 1,
+               .b_row = b_row,
+               .b_col = b_col,
+               .factors = factors};
+  gemm(&q, 0, m, 0, n, 0, k, add);
 }
 
 static void tiles(const void *arg, size_t from, size_t to)
@@ -115,6 +94,10 @@ void fast_product(OpId id, const void *op, Product q, bool rows)
   if (q.M * q.N * q.K < 4 * LIGHT) q.tile_m = q.M, q.tile_n = q.N; /* too small to share */
   bool thin = rows && q.M < THIN * fast_tile_count(); /* in a tile: all of B would be read for hardly any rows */
   When when = rows && !thin ? fast_when(id, op) : fast_when_whole(id, op);
+  if (when == TILED) { /* nothing that waits writes B, as it is read as a whole */
+    Gemm all = part_of(&q, 0, q.M, 0, q.N, 0, q.K, false);
+    q.b_laid_out = fast_lay_out(&all);
+  }
   if (when == TILED) fast_put(when, q.M, 1, some_rows, &q, sizeof q);
   else if (!rows) fast_put(when, pieces(q.M, q.tile_m), 1, stripes, &q, sizeof q);
   else fast_put(when, pieces(q.M, q.tile_m) * pieces(q.N, q.tile_n), 1, tiles, &q, sizeof q);

@@ -2,7 +2,7 @@
 #ifndef AVIARY_FAST_GEMM_H
 #define AVIARY_FAST_GEMM_H
 
-#include "f_job.h"
+#include "f_multiply.h"
 
 typedef struct {
   real *c;           /* [M,N], rows N apart */
@@ -10,7 +10,9 @@ typedef struct {
   const real *bias;  /* [N] or NULL: what C starts from when add is false */
   size_t M, N, K, a_row, a_col, b_row, b_col;
   bool add;
+  Factors factors;
   size_t tile_m, tile_n;
+  const void *b_laid_out; /* for all tiles */
 } Product;
 
 /* Tiles of C for many rows, which cut the usual powers of two into equal numbers of parts; and how wide those of a
@@ -26,6 +28,6 @@ void fast_product_here(const Product *q);
 /* The same for plain memory: C [m,n] (+)= A [m,k] B [k,n], element (i,k) of A at a[i a_row + k], (k,j) of B at
    b[k b_row + j b_col], where b_row or b_col is 1. */
 void fast_gemm(real *c, size_t c_row, const real *a, size_t a_row, const real *b, size_t b_row, size_t b_col, size_t m,
-               size_t n, size_t k, bool add);
+               size_t n, size_t k, bool add, Factors factors);
 
 #endif

@@ -1,7 +1,12 @@
 /* What f_gemv.c, f_gemv_v3.c and f_gemv_v4.c have in common. Each says before: VECTOR, the bytes of a vector;
    UNPACK_BF16 and UNPACK_F16, a vector of floats from as many halves at p; GEMV_CODE, the name of the result. */
 typedef float Vec __attribute__((vector_size(VECTOR), aligned(4), may_alias));
-enum { LANES = VECTOR / 4, AHEAD = 2048 }; /* bytes from what is read to what is asked for */
+enum {
+  LANES = VECTOR / 4,
+  AHEAD = 1024,                   /* bytes from what is read to what is asked for: */
+  CACHE = 2,                      /* into the second one, as the first has too few places for lines on their way */
+  TOGETHER = VECTOR < 64 ? 4 : 2, /* vectors of a row: more, and fewer rows are read while a sum comes to its end */
+};
 
 INLINE Vec load(const char *w, Storage s, size_t i)
 {
@@ -34,7 +39,8 @@ INLINE void dots(const Gemv *q, Storage s, size_t o, size_t i, int R, int U, boo
   const float *x = q->x + i * in;
   Vec sum[8][4] = {0};
   for (; c + (size_t)U * LANES <= in; c += (size_t)U * LANES) {
-    for (size_t b = 0; first && b < (size_t)U * LANES * size; b += 64) __builtin_prefetch(w + c * size + b + AHEAD);
+    for (size_t b = 0; first && b < (size_t)U * LANES * size; b += 64)
+      __builtin_prefetch(w + c * size + b + AHEAD, 0, CACHE);
     for (int u = 0; u < U; u++) {
       Vec a = load(w, s, c + (size_t)u * LANES);
       for (int r = 0; r < R; r++) sum[r][u] += a * *(const Vec *)(x + (size_t)r * in + c + (size_t)u * LANES);
@@ -57,9 +63,9 @@ INLINE void linear_as(const Gemv *q, Storage s, size_t from, size_t to)
   for (size_t o = from; o < to; o++) {
     size_t i = 0;
     for (; i + 8 <= q->rows; i += 8) dots(q, s, o, i, 8, 2, i == 0);
-    for (; i + 4 <= q->rows; i += 4) dots(q, s, o, i, 4, 4, i == 0);
-    for (; i + 2 <= q->rows; i += 2) dots(q, s, o, i, 2, 4, i == 0);
-    for (; i < q->rows; i++) dots(q, s, o, i, 1, 4, i == 0);
+    for (; i + 4 <= q->rows; i += 4) dots(q, s, o, i, 4, TOGETHER, i == 0);
+    for (; i + 2 <= q->rows; i += 2) dots(q, s, o, i, 2, TOGETHER, i == 0);
+    for (; i < q->rows; i++) dots(q, s, o, i, 1, TOGETHER, i == 0);
   }
 }
 
@@ -75,10 +81,11 @@ INLINE void add_rows(const Gemv *q, Storage s, size_t c, int K, size_t from, siz
 {
   size_t in = q->in, out = q->out, size = s == STORED_F32 ? 4 : 2, j = from;
   const char *m = (const char *)q->w.bits + c * out * size;
+  size_t ahead = K == 1 ? AHEAD : (size_t)K * out * size; /* a single row is read on and on */
   for (; j + LANES <= to; j += LANES) {
     Vec w[4];
     for (int k = 0; k < K; k++) {
-      __builtin_prefetch(m + ((size_t)(k + K) * out + j) * size);
+      __builtin_prefetch(m + ((size_t)k * out + j) * size + ahead, 0, CACHE);
       w[k] = load(m, s, (size_t)k * out + j);
     }
     for (size_t i = 0; i < q->rows; i++) {
@@ -96,7 +103,8 @@ INLINE void matmul_as(const Gemv *q, Storage s, size_t from, size_t to)
 {
   size_t c = 0;
   for (size_t i = 0; i < q->rows; i++) memset(q->y + i * q->out + from, 0, (to - from) * sizeof(float));
-  for (; c + 4 <= q->in; c += 4) add_rows(q, s, c, 4, from, to);
+  bool alone = q->rows == 1 && s == STORED_F32; /* then a row of M at a time comes faster */
+  for (; !alone && c + 4 <= q->in; c += 4) add_rows(q, s, c, 4, from, to);
   for (; c < q->in; c++) add_rows(q, s, c, 1, from, to);
 }
 

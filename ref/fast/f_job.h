@@ -68,7 +68,8 @@ size_t fast_tile_count(void);
    NULL: false. */
 bool fast_overwrite(const void *at);
 #define OLD(add, x) ((add) ? (x) : 0)
-void *fast_memory(size_t bytes); /* until what waits has run */
+void *fast_memory(size_t bytes);        /* until what waits has run */
+void *fast_little_memory(size_t bytes); /* the same; NULL if there is much already */
 void *fast_keep(const void *from, size_t bytes);
 
 void fast_flush(void);

@@ -17,8 +17,8 @@ void f_linear(const Linear *q)
 {
   Gemv gemv = {q->y, q->x, q->bias, {q->w, STORED_F32}, q->rows, q->in, q->out};
   Product y = {.c = q->y, .a = q->x, .b = q->w, .bias = q->bias, .M = q->rows, .N = q->out, .K = q->in,
-               .a_row = q->in, .a_col = 1, .b_row = 1, .b_col = q->in, .tile_m = ROWS_M, .tile_n = ROWS_N};
-  if (is_gemv(q->rows, q->in)) fast_gemv_linear(OP_linear, q, &gemv);
+               .a_row = q->in, .a_col = 1, .b_row = 1, .b_col = q->in, .factors = q->factors, .tile_m = ROWS_M, .tile_n = ROWS_N};
+  if (is_gemv(q->rows, q->in) && q->factors == FACTORS_FULL) fast_gemv_linear(OP_linear, q, &gemv);
   else fast_product(OP_linear, q, y, true);
 }
 
@@ -27,9 +27,9 @@ void f_linear_backward(const LinearBackward *op)
   const Linear *f = &op->forward;
   size_t rows = f->rows, in = f->in, out = f->out;
   Product gx = {.c = op->gx, .a = op->g, .b = f->w, .M = rows, .N = in, .K = out, .a_row = out, .a_col = 1,
-                .b_row = in, .b_col = 1, .add = true, .tile_m = ROWS_M, .tile_n = ROWS_N};
+                .b_row = in, .b_col = 1, .add = true, .factors = f->factors, .tile_m = ROWS_M, .tile_n = ROWS_N};
   Product gw = {.c = op->gw, .a = op->g, .b = f->x, .M = out, .N = in, .K = rows, .a_row = 1, .a_col = out,
-                .b_row = in, .b_col = 1, .add = true, .tile_n = WEIGHT_N};
+                .b_row = in, .b_col = 1, .add = true, .factors = f->factors, .tile_n = WEIGHT_N};
   LinearBackward x = *op, w = *op, bias = *op; /* each with one of the gradients */
   x.gw = x.gbias = w.gx = w.gbias = bias.gx = bias.gw = NULL;
   if (op->gx) fast_product(OP_linear_backward, &x, gx, true);
@@ -42,8 +42,8 @@ void f_matmul(const Matmul *q)
 {
   Gemv gemv = {q->y, q->x, NULL, {q->m, STORED_F32}, q->rows, q->in, q->out};
   Product y = {.c = q->y, .a = q->x, .b = q->m, .M = q->rows, .N = q->out, .K = q->in, .a_row = q->in, .a_col = 1,
-               .b_row = q->out, .b_col = 1, .tile_m = ROWS_M, .tile_n = ROWS_N};
-  if (is_gemv(q->rows, q->in)) fast_gemv_matmul(OP_matmul, q, &gemv);
+               .b_row = q->out, .b_col = 1, .factors = q->factors, .tile_m = ROWS_M, .tile_n = ROWS_N};
+  if (is_gemv(q->rows, q->in) && q->factors == FACTORS_FULL) fast_gemv_matmul(OP_matmul, q, &gemv);
   else fast_product(OP_matmul, q, y, true);
 }
 
@@ -52,9 +52,9 @@ void f_matmul_backward(const MatmulBackward *op)
   const Matmul *f = &op->forward;
   size_t rows = f->rows, in = f->in, out = f->out;
   Product gx = {.c = op->gx, .a = op->g, .b = f->m, .M = rows, .N = in, .K = out, .a_row = out, .a_col = 1,
-                .b_row = 1, .b_col = out, .add = true, .tile_m = ROWS_M, .tile_n = ROWS_N};
+                .b_row = 1, .b_col = out, .add = true, .factors = f->factors, .tile_m = ROWS_M, .tile_n = ROWS_N};
   Product gm = {.c = op->gm, .a = f->x, .b = op->g, .M = in, .N = out, .K = rows, .a_row = 1, .a_col = in,
-                .b_row = out, .b_col = 1, .add = true, .tile_n = WEIGHT_N};
+                .b_row = out, .b_col = 1, .add = true, .factors = f->factors, .tile_n = WEIGHT_N};
   MatmulBackward x = *op, m = *op; /* each with one of the gradients */
   x.gm = m.gx = NULL;
   if (op->gx) fast_product(OP_matmul_backward, &x, gx, true);

@@ -1,7 +1,49 @@
 /* Softmax cross-entropy over the scored rows, and the largest entry of a row. */
+#include "f_loss.h"
+
 #include "f_math.h"
 
 enum { BLOCK = 512 };
+
+/* ---- the largest of a row ---- */
+
+/* Of a row whose numbers are finite: the block that it is in, then its place there. */
+JOB size_t fast_largest(const real *x, size_t n)
+{
+  real best = x[0], all = 0; /* x - x is 0, or NaN where x is no finite number */
+  size_t at = 0;
+  for (size_t j0 = 0; j0 < n; j0 += BLOCK) {
+    real top = x[j0];
+    size_t end = smaller(n, j0 + BLOCK);
+    PRAGMA(omp simd reduction(max : top) reduction(+ : all))
+    for (size_t j = j0; j < end; j++) {
+      top = x[j] > top ? x[j] : top;
+      all += x[j] - x[j];
+    }
+    if (top > best) best = top, at = j0;
+  }
+  if (all != 0) { /* only the order of the comparisons tells */
+    int first;
+    k_argmax(&(Argmax){&first, x, 1, n});
+    return (size_t)first;
+  }
+  while (x[at] != best) at++;
+  return at;
+}
+
+static void best_of_rows(const void *arg, size_t from, size_t to)
+{
+  const Argmax *q = arg;
+  for (size_t i = from; i < to; i++) q->best[i] = (int)fast_largest(q->x + i * q->n, q->n);
+}
+
+void f_argmax(const Argmax *q)
+{
+  fast_flush();
+  fast_for(q->rows, pieces(LIGHT, at_least_1(q->n)), best_of_rows, q);
+}
+
+/* ---- cross-entropy ---- */
 
 static size_t count_scored(const int *target, size_t rows)
 {
@@ -54,8 +96,6 @@ typedef struct {
   bool add;   /* otherwise there is nothing to be added to */
 } LossBack;
 
-static void largest(const void *arg, size_t from, size_t to);
-
 JOB static void loss_back(const void *arg, size_t from, size_t to)
 {
   const LossBack *q = arg;
@@ -77,8 +117,7 @@ JOB static void loss_back(const void *arg, size_t from, size_t to)
       for (size_t j = 0; j < V; j++) gx[j] = g * fast_exp(EXACTLY(x[j] - top) - rest);
     gx[f->target[i]] -= g;
     if (q->op.l2wrap > 0) {
-      int m;
-      largest(&(Argmax){&m, x, 1, V}, 0, 1);
+      size_t m = fast_largest(x, V);
       gx[m] += (real)(q->op.l2wrap / q->scored * (acc)x[m]);
     }
   }
@@ -91,32 +130,4 @@ void f_cross_entropy_backward(const CrossEntropyBackward *op)
   When when = fast_when(OP_cross_entropy_backward, op);
   if (when != NOW) q.op.forward.target = fast_keep(f->target, f->rows * sizeof *f->target);
   fast_put(when, f->rows, pieces(HEAVY, f->V), loss_back, &q, sizeof q);
-}
-
-/* ---- argmax ---- */
-
-JOB static void largest(const void *arg, size_t from, size_t to)
-{
-  const Argmax *q = arg;
-  for (size_t i = from; i < to; i++) {
-    const real *x = q->x + i * q->n;
-    size_t j = 0;
-    real top = x[0], all = 0; /* x - x is 0, or NaN where x is no finite number */
-    PRAGMA(omp simd reduction(max : top) reduction(+ : all))
-    for (size_t c = 0; c < q->n; c++) {
-      top = x[c] > top ? x[c] : top;
-      all += x[c] - x[c];
-    }
-    if (all != 0) k_argmax(&(Argmax){q->best + i, x, 1, q->n}); /* only the order of the comparisons tells */
-    else {
-      while (x[j] != top) j++;
-      q->best[i] = (int)j;
-    }
-  }
-}
-
-void f_argmax(const Argmax *q)
-{
-  fast_flush();
-  fast_for(q->rows, pieces(LIGHT, at_least_1(q->n)), largest, q);
 }

@@ -25,7 +25,7 @@ static int by_size(const void *a, const void *b)
 /* ---- reading ---- */
 
 typedef uint64_t Words __attribute__((vector_size(64))); /* a cache line */
-enum { BLOCK = 1 << 20, BLOCKS = 256, PASSES = 10, LINES = BLOCK / sizeof(Words), AHEAD = 2048 / sizeof(Words) };
+enum { BLOCK = 1 << 20, BLOCKS = 256, PASSES = 10, LINES = BLOCK / sizeof(Words), AHEAD = 1024 / sizeof(Words) };
 
 typedef struct {
   const Words *lines; /* 256 MiB */
@@ -37,7 +37,7 @@ INLINE void sum_of(Words *sum, const Words *x, bool ask_ahead)
 {
   Words a = {0}, b = {0}, c = {0}, d = {0}; /* apart, or each would wait for the one before */
   for (size_t i = 0; i < LINES; i += 4) {
-    for (size_t j = 0; ask_ahead && j < 4; j++) __builtin_prefetch(x + i + j + AHEAD);
+    for (size_t j = 0; ask_ahead && j < 4; j++) __builtin_prefetch(x + i + j + AHEAD, 0, 2);
     a += x[i], b += x[i + 1], c += x[i + 2], d += x[i + 3];
   }
   *sum = (a + b) + (c + d);
@@ -88,7 +88,7 @@ double machine_gemm_rate(int threads)
   fast_set_threads(threads);
   for (int i = 0; i <= PRODUCTS; i++) { /* the first one warms up */
     double start = seconds_now();
-    f_matmul(&(Matmul){x + 2 * n, x, x + n, SIZE, SIZE, SIZE});
+    f_matmul(&(Matmul){x + 2 * n, x, x + n, SIZE, SIZE, SIZE, backend_factors()});
     backend_flush();
     rates[i] = 2.0 * SIZE * (double)n / (seconds_now() - start);
   }

@@ -8,6 +8,8 @@
 
 const char *pool_threading(void) { return "openmp"; }
 
+void pool_expect(const void *at, size_t bytes) { (void)at, (void)bytes; }
+
 void pool_team(int size, void (*part)(int member))
 {
 #pragma omp parallel num_threads(size)

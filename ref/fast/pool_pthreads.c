@@ -9,7 +9,12 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-enum { LOOKS = 4000 }; /* before a thread goes to sleep: some 50 to 100 microseconds */
+enum {
+  LOOKS = 4000,   /* before a thread goes to sleep: some 50 to 100 microseconds */
+  LINE = 64,      /* bytes that one request brings, */
+  AT_ONCE = 16,   /* requests before the next look, */
+  AHEAD = 1 << 19 /* and bytes that a thread asks for at most: half of a usual second cache */
+};
 static const unsigned closed = 1u << 31;
 
 static struct {
@@ -17,6 +22,7 @@ static struct {
   int size;
   _Alignas(64) atomic_uint round;  /* loops so far */
   _Alignas(64) atomic_uint inside; /* threads that look for work in this loop; `closed` once there is none left */
+  _Alignas(64) atomic_size_t expected, expected_bytes; /* what pool_expect was told */
   atomic_int asleep;
   int threads; /* that exist, without the first */
   pthread_mutex_t lock;
@@ -43,17 +49,47 @@ static void sleep_until_after(unsigned seen)
   pthread_mutex_unlock(&team.lock);
 }
 
+typedef struct {
+  int id, team;               /* as it was in the last loop */
+  size_t expected, next, end; /* of what is expected, the part that this thread is still to ask for */
+} Helper;
+
+static void ask_ahead(Helper *h)
+{
+  size_t at = atomic_load_explicit(&team.expected, memory_order_relaxed), most = AHEAD;
+  if (h->expected != at) {
+    size_t share = atomic_load_explicit(&team.expected_bytes, memory_order_relaxed) / (size_t)h->team;
+    h->expected = at;
+    h->next = at + share * (size_t)h->id;
+    h->end = h->next + (share < most ? share : most);
+  }
+  for (int i = 0; i < AT_ONCE && h->next < h->end; i++, h->next += LINE)
+    __builtin_prefetch((const void *)h->next, 0, 2);
+}
+
+static unsigned loop_after(unsigned seen, Helper *h)
+{
+  for (int i = 0; i < LOOKS && atomic_load_explicit(&team.round, memory_order_acquire) == seen; i++) {
+    ask_ahead(h);
+    look_again();
+  }
+  if (atomic_load(&team.round) == seen) sleep_until_after(seen);
+  return atomic_load(&team.round);
+}
+
 static void *helper(void *arg)
 {
   int id = (int)(size_t)arg;
   unsigned seen = 0;
+  Helper h = {.id = id, .team = id + 1};
   for (;;) {
-    for (int i = 0; i < LOOKS && atomic_load_explicit(&team.round, memory_order_acquire) == seen; i++) look_again();
-    sleep_until_after(seen);
-    seen = atomic_load(&team.round);
+    seen = loop_after(seen, &h);
     /* Whoever is counted here before the loop is closed has a loop to work on: the next one is not set up before the
        count is back at 0. */
-    if (!(atomic_fetch_add(&team.inside, 1) & closed) && id < team.size) team.part(id);
+    if (!(atomic_fetch_add(&team.inside, 1) & closed) && id < team.size) {
+      h.team = team.size;
+      team.part(id);
+    }
     atomic_fetch_sub(&team.inside, 1);
   }
   return NULL;
@@ -80,6 +116,12 @@ static void start_threads(int wanted)
     pthread_attr_destroy(&attr);
     if (failed) return; /* fewer will do */
   }
+}
+
+void pool_expect(const void *at, size_t bytes)
+{
+  atomic_store_explicit(&team.expected_bytes, bytes, memory_order_relaxed);
+  atomic_store_explicit(&team.expected, (size_t)at, memory_order_relaxed);
 }
 
 void pool_team(int size, void (*part)(int member))

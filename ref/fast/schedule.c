@@ -33,7 +33,7 @@ typedef struct {
   size_t zeros;                   /* 1 + the place in the list that clears it, if nobody has used it since */
 } Seen;
 
-enum { MOST = 4096, SLOTS = 4 * MOST, TILE_NUMBERS = 16384 };
+enum { MOST = 4096, SLOTS = 4 * MOST, TILE_NUMBERS = 16384, MUCH = 64 << 20 };
 
 static struct {
   size_t tiles;   /* 0 or 1: nothing waits */
@@ -42,6 +42,7 @@ static struct {
   Waiting tiled[MOST], after[MOST];
   size_t tiled_count, after_count, seen_count;
   Arena memory;
+  size_t little; /* bytes of fast_little_memory that are taken */
   unsigned round;
   Seen seen[SLOTS];
 } schedule = {.round = 1, .numbers = TILE_NUMBERS};
@@ -91,6 +92,7 @@ void fast_flush(void)
   if (schedule.tiled_count) pool_run(fast_threads(), schedule.tiles, run_tile, NULL);
   for (Waiting *w = schedule.after, *end = w + schedule.after_count; w < end;) w = run_group(w, end);
   schedule.tiled_count = schedule.after_count = schedule.seen_count = 0;
+  schedule.little = 0;
   schedule.round++;
   arena_reset(&schedule.memory);
   schedule.running = false;
@@ -234,6 +236,13 @@ When fast_when(OpId id, const void *op) { return is_free(false) ? NOW : when_of(
 When fast_when_whole(OpId id, const void *op) { return is_free(true) ? NOW : when_of(id, op, true); }
 
 void *fast_memory(size_t bytes) { return arena_alloc(&schedule.memory, bytes); }
+
+void *fast_little_memory(size_t bytes)
+{
+  if (bytes > MUCH - schedule.little) return NULL;
+  schedule.little += bytes;
+  return fast_memory(bytes);
+}
 
 void *fast_keep(const void *from, size_t bytes)
 {

@@ -115,6 +115,7 @@ static void compare(const Pair *p, const Operand *o, const char *fast)
     if (isfinite(want)) scale = fmax(scale, fabs(want));
     if (d > worst) worst = d, at = i;
   }
+  if (o->type == OF_INT && o->terms > 1) return; /* found among sums, which are compared */
   if (o->type == OF_INT ? worst > 0 : !(worst <= allowed(o) * scale))
     disagree(p, o, at, number(o, fast, at), number(o, o->data, at), scale);
 }

@@ -108,16 +108,25 @@ static void zero_grads(Model *m)
   for (int i = 0; i < m->count; i++) tensor_clear_grad(m->params[i].t);
 }
 
-static void run_sequence(Run *r, double l2wrap)
+static void begin_anew(Run *r)
 {
   state_free(r->sequence);
   r->sequence = NULL; /* should the next line fail */
   r->sequence = state_new(r->m, r->B);
+}
+
+/* The logits, and then the loss as training has it, which makes none. */
+static void run_sequence(Run *r, double l2wrap)
+{
+  const Batch *batch = TOKENS(r->tokens, r->B, r->T);
+  begin_anew(r);
   zero_grads(r->m);
-  r->tp->recording = true;
-  r->logits = model_logits(r->tp, r->m, TOKENS(r->tokens, r->B, r->T), r->sequence);
+  r->tp->recording = false;
+  r->logits = model_logits(r->tp, r->m, batch, r->sequence);
   if (!r->targets) return;
-  r->loss = t_cross_entropy(r->tp, r->logits, r->targets, l2wrap);
+  begin_anew(r);
+  r->tp->recording = true;
+  r->loss = model_loss(r->tp, r->m, batch, r->targets, r->sequence, &(LossOptions){.l2wrap = l2wrap}, NULL);
   tape_backward(r->tp, r->loss);
 }
 

@@ -139,6 +139,8 @@ typedef struct {
   int B, count;
   int64_t *seen; /* [B] tokens that each sequence has run through */
   Tensor **own, **now;
+  Tensor **heir; /* where own[i] stands after a run that is not recorded; NULL before the first, or if it is copied */
+  bool heirs;    /* they have been made */
 } State;
 
 State *state_new(const Model *m, int B); /* as before the first token */

@@ -144,13 +144,15 @@ static int wanted_in(const Run *r, const Stretch *s, const int *wanted, int *pos
   return n;
 }
 
-static Tensor *run_stretches(Run *r, const Stretches *all, const Wanted *w, int axes, const int *shape)
+static Head run_stretches(Run *r, const Stretches *all, const Wanted *w, int axes, const int *shape)
 {
   Arena *arena = &r->tp->arena;
   Gathered *gathered = r->trace ? gather_new(r->tp, r->batch, all, r->trace) : NULL;
   int n = r->batch->B * r->batch->T, rows = 0;
   int *wanted = arena_alloc(arena, (size_t)n * sizeof *wanted), *place = arena_alloc(arena, (size_t)n * sizeof *place);
-  Tensor **piece = arena_alloc(arena, (size_t)all->count * sizeof *piece);
+  Tensor **x = arena_alloc(arena, (size_t)all->count * sizeof *x);
+  Tensor **copies = arena_alloc(arena, (size_t)all->count * sizeof *copies);
+  Head head = {0};
   for (int i = 0; i < n; i++) wanted[i] = w->position ? -1 : i, place[i] = -1;
   for (int i = 0; w->position && i < w->count; i++) wanted[w->position[i]] = i;
   for (int i = 0; i < all->count; i++) {
@@ -160,40 +162,56 @@ static Tensor *run_stretches(Run *r, const Stretches *all, const Wanted *w, int 
     Tensor **state = stretch_state(r->tp, r->m, s, r->state);
     Pass ps = pass_of(r, s, state);
     if (gathered) ps.trace = gather_stretch(gathered, i);
-    piece[i] = r->m->version->logits(&ps, run_blocks(&ps, r->m), position, count);
+    head = r->m->version->head(&ps, run_blocks(&ps, r->m), position, count);
+    x[i] = head.x, copies[i] = head.copies;
     stretch_keep_state(r->tp, r->m, s, state, r->state);
     rows += count;
   }
   stretches_trim_state(r->tp, r->m, all, r->batch->B, r->state);
   if (gathered) gather_show(gathered);
-  return stretches_join(r->tp, piece, all->count, place, axes, shape);
+  head.x = stretches_join(r->tp, x, all->count, place, axes, shape);
+  if (head.copies) head.copies = stretches_join(r->tp, copies, all->count, place, axes, shape);
+  return head;
 }
 
-/* Logits of the positions that are asked for: [count,V], or [B,T,V] with zeros where a sequence has ended. */
-static Tensor *run(Run *r, const Wanted *w)
+/* What gives the logits of the positions that are asked for: x [count,C], or [B,T,C] with zeros where a sequence has
+   ended. */
+static Head run(Run *r, const Wanted *w)
 {
   const Batch *b = r->batch;
   State *st = r->st;
   const Stretches all = stretches_of(r->tp, r->m, b, st);
-  Tensor *logits;
+  Head head;
   if (is_whole(&all, b)) {
     Pass ps = pass_of(r, all.list, r->state);
-    logits = r->m->version->logits(&ps, run_blocks(&ps, r->m), w->position, w->count);
-  } else logits = run_stretches(r, &all, w, w->position ? 1 : 2, w->position ? &w->count : (int[]){b->B, b->T});
+    head = r->m->version->head(&ps, run_blocks(&ps, r->m), w->position, w->count);
+  } else head = run_stretches(r, &all, w, w->position ? 1 : 2, w->position ? &w->count : (int[]){b->B, b->T});
   if (r->m->file) file_check(r->m->file);
   memcpy(st->now, r->state, (size_t)st->count * sizeof *r->state);
   memcpy(st->seen, all.seen, (size_t)st->B * sizeof *st->seen);
   if (!r->tp->recording) state_detach(st);
-  return logits;
+  return head;
 }
 
-/* ---- what is made of the logits ---- */
+/* ---- logits, and what is made of them ---- */
+
+static Tensor *logits_of(Tape *tp, const Head *h)
+{
+  Tensor *logits = t_linear(tp, h->x, h->w);
+  return h->copies ? t_add(tp, logits, t_reshape(tp, h->copies, logits->axes, logits->shape)) : logits;
+}
+
+static Tensor *run_to_logits(Run *r, const Wanted *w)
+{
+  Head h = run(r, w);
+  return logits_of(r->tp, &h);
+}
 
 Tensor *model_trace(Tape *tp, Model *m, const Batch *batch, State *st, Trace *trace)
 {
   Run r = begin(tp, m, batch, st);
   r.trace = trace;
-  return run(&r, &(Wanted){NULL, 0});
+  return run_to_logits(&r, &(Wanted){NULL, 0});
 }
 
 Tensor *model_logits(Tape *tp, Model *m, const Batch *batch, State *st) { return model_trace(tp, m, batch, st, NULL); }
@@ -219,7 +237,7 @@ Tensor *model_hidden(Tape *tp, Model *m, const Batch *batch, State *st, int laye
   if (layer > 0) snprintf(name, sizeof name, "blocks.%d.out.x", layer - 1);
   Run r = begin(tp, m, batch, st);
   r.trace = &hidden.trace;
-  run(&r, &(Wanted){&(int){0}, 1}); /* as few logits as can be */
+  run(&r, &(Wanted){&(int){0}, 1}); /* as few positions as can be */
   return hidden.t;
 }
 
@@ -233,12 +251,12 @@ int *model_last_positions(Tape *tp, const Batch *b)
 Tensor *model_logits_last(Tape *tp, Model *m, const Batch *b, State *st)
 {
   Run r = begin(tp, m, b, st);
-  Tensor *logits = run(&r, &(Wanted){model_last_positions(tp, b), b->B}); /* [B,V] */
+  Tensor *logits = run_to_logits(&r, &(Wanted){model_last_positions(tp, b), b->B}); /* [B,V] */
   return t_reshape(tp, logits, 3, (int[]){b->B, 1, m->d.V});
 }
 
-/* The logits of the positions whose target is >= 0, [scored,V] or all of [B,T,V], and their targets. */
-static Tensor *scored_logits(Run *r, const int *targets, int **target, int *scored)
+/* Of the positions whose target is >= 0, or of all of [B,T]; and their targets. */
+static Head run_to_scored(Run *r, const int *targets, int **target, int *scored)
 {
   const Batch *b = r->batch;
   int n = b->B * b->T, count = 0;
@@ -256,11 +274,13 @@ static Tensor *scored_logits(Run *r, const int *targets, int **target, int *scor
   return run(r, &(Wanted){count < n ? row : NULL, count});
 }
 
-static const int *best_of(Tape *tp, const Tensor *logits, int rows)
+/* Their loss, and where best is not NULL the largest logits' indices. */
+static Tensor *loss_of(Tape *tp, const Head *h, const int *target, double l2wrap, int *best)
 {
-  int *best = arena_alloc(&tp->arena, (size_t)rows * sizeof *best);
-  t_argmax(tp, logits, best);
-  return best;
+  if (!h->copies && !h->w->packed.bits) return t_head_loss(tp, h->x, h->w, target, l2wrap, best);
+  Tensor *logits = logits_of(tp, h);
+  if (best) t_argmax(tp, logits, best);
+  return t_cross_entropy(tp, logits, target, l2wrap);
 }
 
 Tensor *model_loss(Tape *tp, Model *m, const Batch *batch, const int *targets, State *st, const LossOptions *o,
@@ -268,12 +288,12 @@ Tensor *model_loss(Tape *tp, Model *m, const Batch *batch, const int *targets, S
 {
   Run r = begin(tp, m, batch, st);
   int *target, scored;
-  Tensor *logits = scored_logits(&r, targets, &target, &scored);
+  Head h = run_to_scored(&r, targets, &target, &scored);
   double part = o && o->total ? (double)scored / o->total : 1;
-  Tensor *loss = t_cross_entropy(tp, logits, target, o ? part * o->l2wrap : 0);
+  int *best = score ? arena_alloc(&tp->arena, (size_t)scored * sizeof *best) : NULL;
+  Tensor *loss = loss_of(tp, &h, target, o ? part * o->l2wrap : 0, best);
   if (part != 1) loss = t_affine(tp, loss, part, 0);
   if (score) {
-    const int *best = best_of(tp, logits, scored);
     *score = (Score){.scored = scored};
     for (int i = 0; i < scored; i++) score->correct += best[i] == target[i];
   }
@@ -285,9 +305,11 @@ int model_log_likelihood(Tape *tp, Model *m, const Batch *batch, const int *targ
 {
   Run r = begin(tp, m, batch, st);
   int *target, scored;
-  Tensor *logits = scored_logits(&r, targets, &target, &scored);
+  Head h = run_to_scored(&r, targets, &target, &scored);
+  Tensor *logits = logits_of(tp, &h);
   t_log_likelihood(tp, logits, target, log_p);
-  const int *best = best_of(tp, logits, scored);
+  int *best = arena_alloc(&tp->arena, (size_t)scored * sizeof *best);
+  t_argmax(tp, logits, best);
   for (int i = 0; i < scored; i++) greedy[i] = best[i] == target[i];
   return scored;
 }

@@ -25,8 +25,9 @@ static State *state_empty(const Version *v, const Dims *d, int B)
   s->d = *d, s->B = B, s->count = layout_states(v, d);
   s->own = rwkv_try_alloc((size_t)s->count + 1, sizeof *s->own);
   s->now = rwkv_try_alloc((size_t)s->count + 1, sizeof *s->now);
+  s->heir = rwkv_try_alloc((size_t)s->count + 1, sizeof *s->heir);
   s->seen = rwkv_try_alloc((size_t)B, sizeof *s->seen);
-  if (!s->own || !s->now || !s->seen) {
+  if (!s->own || !s->now || !s->heir || !s->seen) {
     state_free(s);
     memory_fail((size_t)d->L * sizeof *s->own, "a state");
   }
@@ -129,11 +130,39 @@ static void check_free(const State *s)
   if (s->held) rwkv_fail("this state is at work in the run that called the hook; use a copy of it");
 }
 
+static bool has_hooks(const Dims *d, int layer)
+{
+  for (HookSlot slot = 0; slot < HOOK_SLOTS; slot++)
+    if (dims_hook(d, slot, layer)) return true;
+  return false;
+}
+
+/* Matrices of layers without hooks, which might show them to a script that looks at them later. */
+static void make_heirs(State *s)
+{
+  for (int i = 0; i < s->count; i++) {
+    LayoutState p = layout_state(s->version, &s->d, i);
+    bool matrices = p.layer >= 0 && p.there && !layout_grows(&p) && s->own[i]->axes == MAX_AXES;
+    if (matrices && !s->heir[i] && !has_hooks(&s->d, p.layer)) s->heir[i] = tensor_new(MAX_AXES, s->own[i]->shape);
+  }
+  s->heirs = true;
+}
+
+/* What a run that is not recorded makes of these entries is written where they stand next: a copy at its end would be a
+   tenth of a token's time. A run that fails has changed nothing. */
+static void lend_heirs(State *s)
+{
+  if (!s->heirs) make_heirs(s);
+  for (int i = 0; i < s->count; i++)
+    if (s->now[i] == s->own[i]) s->own[i]->heir = s->heir[i];
+}
+
 void state_attach(State *s, Tape *tp)
 {
   check_free(s);
   if (s->tape == tp) return;
   state_detach(s);
+  if (!tp->recording) lend_heirs(s);
   s->tape = tp;
   s->watcher.next = tp->watchers;
   tp->watchers = &s->watcher;
@@ -146,6 +175,11 @@ static void keep_values(State *s, int i, bool tape_ends)
   Tensor *old = s->own[i];
   bool needed = s->recorded && !tape_ends;
   if (s->now[i] == old && !needed) return;
+  if (s->now[i] == s->heir[i] && !needed) {
+    tensor_wrote(s->now[i]);
+    s->own[i] = s->now[i], s->heir[i] = old;
+    return;
+  }
   if (needed || !tensor_same_shape(s->now[i], old)) {
     s->own[i] = tensor_new(s->now[i]->axes, s->now[i]->shape);
     if (needed) tape_dispose(s->tape, old);
@@ -220,7 +254,9 @@ void state_free(State *s)
   if (!s) return;
   leave_tape(s);
   for (int i = 0; s->own && i < s->count; i++) tensor_free(s->own[i]);
+  for (int i = 0; s->heir && i < s->count; i++) tensor_free(s->heir[i]);
   rwkv_release(s->own);
+  rwkv_release(s->heir);
   rwkv_release(s->now);
   rwkv_release(s->seen);
   rwkv_release(s);

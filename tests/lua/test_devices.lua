@@ -55,11 +55,14 @@ end)
 test("what only a device has, the CPU refuses", function()
   for _, backend in ipairs { "", "--backend reference", "--shadow" } do
     refused(alone, backend .. " --matmul tf32 -e ''", "", "--matmul tf32: only with a device", "--backend cuda")
-    refused(alone, backend .. " --matmul full -e ''", "", "--matmul full: only with a device")
+    refused(alone, backend .. " --matmul fp8 -e ''", "", "--matmul fp8: expected full or bf16, and with a device tf32")
     refused(alone, backend .. " --device 1 -e ''", "", "--device 1: only with a device")
   end
   refused(alone, "experiments/mqar_demo.lua --scale smoke --jobs 2 --devices 0", "", "--devices 0: the backend", "--backend cuda")
   refused(alone, "--matmul", "", "--matmul needs a value")
+  for _, backend in ipairs { "", "--backend reference", "--shadow" } do
+    equal((alone(backend .. " --matmul bf16 -e 'print(rwkv.matmul())'")), "bf16\n")
+  end
   equal((alone "-e 'print(rwkv.matmul(), rwkv.device())'"), "full\tnil\n")
   check.fails(function() rwkv.backend "cuda" end, "cuda", "--backend")
 end)

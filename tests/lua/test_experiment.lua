@@ -134,7 +134,7 @@ test("what is wrong is named", function()
   fails(ask { configs = { c } }, "training task is a nil")
   c.lr = { 1 }
   fails(ask { configs = { c } }, "lr is a table")
-  fails(function() rwkv.experiment.options({ "--jobs", "0" }) end, "--jobs 0", "1 to 64")
+  fails(function() rwkv.experiment.options({ "--jobs", "65" }) end, "--jobs 65", "1 to 64")
   local options = rwkv.experiment.options
   fails(function() rwkv.experiment.scale(options { "--scale", "tiny" }, { small = {} }) end, "tiny", "small")
   local function set(text) return rwkv.experiment.scale(options { "--set", text }, { small = { n = 1, lr = { 1, 2 }, to = { {} } } }) end

@@ -441,8 +441,8 @@ test("methods on anything else", function()
     assert(type(o) ~= "userdata" or o == io.stdout or type(getmetatable(o)) == "string" )
     for _, name in ipairs { "forward", "loss", "state", "param", "parameters", "config", "param_count", "copy",
       "detach", "get", "set", "names", "step", "rate", "restore", "item", "tolist", "grad", "exp", "linear", "rows",
-      "shape", "uniform", "shuffle", "count", "tensor", "keep", "requires_grad", "expand", "eq", "cumsum", "flatten",
-      "squeeze", "unsqueeze", "split", "chunk", "min", "std", "norm", "masked_fill", "tril", "dim", "t" } do
+      "shape", "uniform", "shuffle", "distinct", "order", "count", "tensor", "keep", "requires_grad", "expand", "eq", "cumsum",
+      "flatten", "squeeze", "unsqueeze", "split", "chunk", "min", "std", "norm", "masked_fill", "tril", "dim", "t" } do
       local ok, f = pcall(function() return o[name] end)
       if ok and type(f) == "function" and o ~= io.stdout then methods[#methods + 1] = f end
     end

@@ -158,7 +158,7 @@ end
 
 -- ---- options ----
 
-check.common = { scale = "small", set = "", jobs = 1, devices = "", list = false, collect = false, fresh = false, run = "", out = "" }
+check.common = { scale = "small", set = "", jobs = 0, devices = "", list = false, collect = false, fresh = false, run = "", out = "" }
 
 -- Of these the ones that say how to go through the list and where, and decide no number, with how many words follow each.
 check.errands = { jobs = 1, devices = 1, list = 0, collect = 0, fresh = 0, run = 1, out = 1 }
@@ -170,7 +170,7 @@ function check.options(o)
       fail("options: %s is %s, expected what rwkv.experiment.options returns", name, check.shown(o[name]))
     end
   end
-  if not whole(1, 64).holds(o.jobs) then fail("--jobs %s: expected 1 to 64", check.shown(o.jobs)) end
+  if not whole(0, 64).holds(o.jobs) then fail("--jobs %s: expected 1 to 64", check.shown(o.jobs)) end
   devices.check(o.devices, o.jobs)
   if o.fresh and o.collect then fail "--fresh and --collect: one forgets what is finished, the other puts it together" end
   if o.run ~= "" and not o.run:find "^[^/]+/[^/]+$" then

@@ -1,6 +1,7 @@
 -- Experiments: many models, each trained from its configuration, one result file each, a table of all. What is finished
 -- is not run again, what was stopped goes on, several can run at a time, here or on other machines. See
 -- lua/pages/experiments.md.
+local at_a_time = require "rwkv.experiment.at_a_time"
 local at_caller = require "rwkv.at_caller"
 local check = require "rwkv.experiment.check"
 local command = require "rwkv.experiment.command"
@@ -104,7 +105,7 @@ local function run_apart(todo, finished, name, arguments, jobs, on_devices)
     failures[#failures + 1] = run.title
     bar:say(("%s FAILED: %s"):format(run.title, message or "no result was written"))
   end
-  workers.run_all(todo, name, arguments, jobs, on_devices, on)
+  workers.run_all(at_a_time.in_order(todo), name, arguments, jobs, on_devices, on)
   bar:finish(("%d runs"):format(ended - #failures))
   if #failures > 0 then
     command.refuse("%d of %d runs failed: %s; what is finished is kept", #failures, #todo, table.concat(failures, "; "))
@@ -212,10 +213,23 @@ local function sort_out(q, o, out, runs)
   return todo, finished
 end
 
+-- How many runs are made at a time; said if it is not what was asked for.
+local function jobs_of(q, o, todo)
+  if o.jobs > 0 then return o.jobs end
+  if core.device() or not workers.may_begin() then return 1 end
+  local jobs = at_a_time.choose(q, todo, core.threads(), os.clock())
+  if jobs > 1 then
+    say("%s: the models are small: %d runs at a time, each in a process of its own (--jobs 1: one after the other, in this one)",
+      q.name, jobs)
+  end
+  return jobs
+end
+
 local function train(q, o, todo, finished)
   local ok, message = pcall(function()
-    if o.jobs == 1 then return run_here(todo, finished) end
-    run_apart(todo, finished, q.name, command.words(arg), o.jobs, devices.list(o.devices))
+    local jobs = jobs_of(q, o, todo)
+    if jobs == 1 then return run_here(todo, finished) end
+    run_apart(todo, finished, q.name, command.words(arg), jobs, devices.list(o.devices))
   end)
   if ok then return end
   if type(message) == "string" and message:find "interrupted$" then

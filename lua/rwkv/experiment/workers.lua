@@ -2,9 +2,12 @@
 -- and `--run NAME/KEY`. A worker writes how far it is to PATH.progress, what it says to PATH.log, its result as any run.
 local core = require "rwkv.core"
 
-local spawn, wait = core.private.spawn, core.private.wait_worker
+local spawn, wait, may_spawn = core.private.spawn, core.private.wait_worker, core.private.may_spawn
 
 local workers = {}
+
+-- Whether workers can be started without being asked for.
+function workers.may_begin() return may_spawn and may_spawn() or false end
 
 -- The bar of a worker: a file, rewritten now and then.
 function workers.reporter(path)

@@ -37,6 +37,7 @@ local calls = {
   function() return rwkv.describe { version = "v6", layers = 1, dim = 64, vocab = 9 } end,
   function() return rwkv.write_file(path .. "2", ("x"):rep(100)) end,
   function() return rwkv.rng(1):tensor("normal", 50), rwkv.rng(1):shuffle { 1, 2, 3 } end,
+  function() return rwkv.rng(1):distinct(3, 1, 90), rwkv.rng(1):order { 1, 2, 3 } end,
 }
 
 local ballast = {}

@@ -1,0 +1,217 @@
+/* The head with its loss. The logits of a few positions are made, become the gradient by them, and give gx, while they
+   are in the cache. Those of a stretch of positions stay until they have given their part of gw. W is taken in panels of
+   its rows. All sums depend on the sizes alone. */
+#include "f_loss.h"
+#include "f_math.h"
+#include "f_multiply.h"
+
+enum {
+  ROWS = 32,                /* positions at a time: 1 MiB of logits at V = 8192 */
+  STRETCH_BYTES = 16 << 20, /* of logits that stay, */
+  STRETCH_ROWS = 128,       /* of so many positions at least */
+  PANEL_LEAST = 64,
+  PANEL_MOST = 512,
+  EXPS = 512 /* numbers whose sum is taken in `real` */
+};
+
+typedef struct {
+  HeadLoss op;
+  size_t panel, panels;    /* rows of W in a panel */
+  const void **down, **up; /* [panels] laid out for x W', and for g W */
+  real *g;                 /* [rows of a stretch,V] logits, then the gradient by them */
+  acc *loss;               /* [rows] */
+  acc scored;              /* at least 1 */
+  size_t first, rows;      /* of the stretch */
+} Head;
+
+/* A row's logits become exp(x - largest) / (sum scored), less 1 / scored at the target; zeros, if
+   there is none. Returns the row's loss. */
+JOB static acc row_back(real *restrict x, size_t V, size_t best, int target, acc scored)
+{
+  if (target < 0) {
+    for (size_t j = 0; j < V; j++) x[j] = 0;
+    return 0;
+  }
+  real top = x[best], goal = x[target];
+  acc sum = 0;
+  for (size_t j0 = 0; j0 < V; j0 += EXPS) { /* a block in `real`: 1e-7 of a sum of positive numbers */
+    real part = 0;
+    size_t end = smaller(V, j0 + EXPS);
+    SIMD_SUM(part)
+    for (size_t j = j0; j < end; j++) {
+      x[j] = fast_exp(x[j] - top);
+      part += x[j];
+    }
+    sum += (acc)part;
+  }
+  real by = (real)(1 / (sum * scored));
+  for (size_t j = 0; j < V; j++) x[j] *= by;
+  x[target] -= (real)(1 / scored);
+  return (acc)top + log(sum) - (acc)goal;
+}
+
+/* Panel p of W as a factor, [C,n] where it is turned. */
+static Gemm with_panel(const Head *q, size_t p, bool turned)
+{
+  size_t j0 = p * q->panel, n = smaller(q->panel, q->op.V - j0);
+  Gemm g = {.b = q->op.w + j0 * q->op.C, .b_step = q->op.C, .b_turned = turned, .factors = q->op.factors};
+  g.n = turned ? n : q->op.C, g.k = turned ? q->op.C : n;
+  return g;
+}
+
+/* Positions from .. to-1 of the stretch. */
+static void some_rows(const void *arg, size_t from, size_t to)
+{
+  const Head *q = arg;
+  const HeadLoss *op = &q->op;
+  size_t V = op->V, C = op->C, first = q->first + from;
+  real *logits = q->g + from * V;
+  for (size_t p = 0; p < q->panels; p++) {
+    Gemm y = with_panel(q, p, true);
+    y.a = op->x + first * C, y.a_step = C, y.m = to - from, y.c = logits + p * q->panel, y.c_step = V;
+    y.b_laid_out = q->down[p];
+    fast_multiply(&y);
+  }
+  for (size_t i = 0; i < to - from; i++) {
+    real *x = logits + i * V;
+    size_t best = fast_largest(x, V);
+    op->best[first + i] = (int)best, op->largest[first + i] = x[best];
+    q->loss[first + i] = row_back(x, V, best, op->target[first + i], q->scored);
+  }
+  for (size_t p = 0; op->gx && p < q->panels; p++) {
+    Gemm gx = with_panel(q, p, false);
+    gx.a = logits + p * q->panel, gx.a_step = V, gx.m = to - from, gx.c = op->gx + first * C, gx.c_step = C;
+    gx.add = p > 0, gx.b_laid_out = q->up[p];
+    fast_multiply(&gx);
+  }
+}
+
+/* gw += g' x over the stretch, of panels from .. to-1 */
+static void some_weights(const void *arg, size_t from, size_t to)
+{
+  const Head *q = arg;
+  const HeadLoss *op = &q->op;
+  for (size_t p = from; p < to; p++) {
+    size_t j0 = p * q->panel;
+    Gemm gw = {.a = q->g + j0,
+               .a_step = op->V,
+               .a_turned = true,
+               .b = op->x + q->first * op->C,
+               .b_step = op->C,
+               .m = smaller(q->panel, op->V - j0),
+               .n = op->C,
+               .k = q->rows,
+               .c = op->gw + j0 * op->C,
+               .c_step = op->C,
+               .add = q->first > 0,
+               .factors = op->factors};
+    fast_multiply(&gw);
+  }
+}
+
+static const void **lay_out(const Head *q, bool turned)
+{
+  const void **list = fast_memory(q->panels * sizeof *list);
+  for (size_t p = 0; p < q->panels; p++) {
+    Gemm g = with_panel(q, p, turned);
+    list[p] = fast_lay_out(&g);
+  }
+  return list;
+}
+
+void f_head_loss(const HeadLoss *op)
+{
+  size_t rows = op->rows, V = op->V, scored = 0;
+  Head q = {.op = *op};
+  if (!op->C || !rows) {
+    fast_reference(OP_head_loss, op);
+    return;
+  }
+  fast_flush();
+  for (size_t i = 0; i < rows; i++) scored += op->target[i] >= 0;
+  size_t stretch = smaller(rows, larger(STRETCH_ROWS, STRETCH_BYTES / (V * sizeof(real)) / ROWS * ROWS));
+  q.panel = smaller(PANEL_MOST, larger(PANEL_LEAST, V / 8 / 16 * 16)), q.panels = pieces(V, q.panel);
+  q.scored = (acc)at_least_1(scored);
+  q.down = lay_out(&q, true), q.up = lay_out(&q, false);
+  q.g = fast_memory(stretch * V * sizeof *q.g), q.loss = fast_memory(rows * sizeof *q.loss);
+  for (q.first = 0; q.first < rows; q.first += stretch) {
+    q.rows = smaller(stretch, rows - q.first);
+    fast_for(q.rows, ROWS, some_rows, &q);
+    if (op->gw) fast_for(q.panels, 1, some_weights, &q);
+  }
+  acc total = 0;
+  for (size_t i = 0; i < rows; i++) total += q.loss[i];
+  op->loss[0] = (real)(scored ? total / (acc)scored : 0);
+}
+
+/* ---- backward ---- */
+
+typedef struct {
+  HeadLossBackward op;
+  acc scored;
+  bool add;
+} Back;
+
+/* l2wrap's part by the largest logit of position i */
+static real by_largest(const Back *q, size_t i)
+{
+  const HeadLoss *f = &q->op.forward;
+  return f->target[i] < 0 ? 0 : (real)(q->op.l2wrap * (acc)f->largest[i] / q->scored);
+}
+
+JOB static void rows_back(const void *arg, size_t from, size_t to)
+{
+  const Back *q = arg;
+  const HeadLoss *f = &q->op.forward;
+  real g = q->op.g[0];
+  for (size_t i = from; i < to; i++) {
+    real *restrict gx = q->op.gx + i * f->C;
+    const real *restrict fgx = f->gx + i * f->C, *restrict w = f->w + (size_t)f->best[i] * f->C;
+    real by = q->op.l2wrap > 0 ? by_largest(q, i) : 0;
+    for (size_t c = 0; c < f->C; c++) gx[c] = OLD(q->add, gx[c]) + g * fgx[c];
+    for (size_t c = 0; by != 0 && c < f->C; c++) gx[c] += by * w[c];
+  }
+}
+
+JOB static void weights_back(const void *arg, size_t from, size_t to)
+{
+  const Back *q = arg;
+  real *restrict gw = q->op.gw, g = q->op.g[0];
+  const real *restrict fgw = q->op.forward.gw;
+  SIMD
+  for (size_t i = from; i < to; i++) gw[i] += g * fgw[i];
+}
+
+/* Rows of gw may meet, so each sum over the positions stays in one thread: columns from .. to-1. */
+static void largest_back(const void *arg, size_t from, size_t to)
+{
+  const Back *q = arg;
+  const HeadLoss *f = &q->op.forward;
+  for (size_t i = 0; i < f->rows; i++) {
+    real by = by_largest(q, i);
+    for (size_t c = from; c < to; c++) q->op.gw[(size_t)f->best[i] * f->C + c] += by * f->x[i * f->C + c];
+  }
+}
+
+void f_head_loss_backward(const HeadLossBackward *op)
+{
+  const HeadLoss *f = &op->forward;
+  size_t scored = 0;
+  for (size_t i = 0; i < f->rows; i++) scored += f->target[i] >= 0;
+  Back q = {*op, (acc)at_least_1(scored), true};
+  HeadLossBackward x = *op, w = *op; /* each with one of the gradients */
+  x.gw = w.gx = NULL;
+  if (op->gx) {
+    q.add = !fast_overwrite(op->gx);
+    When when = fast_when(OP_head_loss_backward, &x);
+    if (when != NOW) q.op.forward.target = fast_keep(f->target, f->rows * sizeof *f->target);
+    fast_put(when, f->rows, pieces(LIGHT, at_least_1(f->C)), rows_back, &q, sizeof q);
+  }
+  if (!op->gw) return;
+  When when = fast_when_whole(OP_head_loss_backward, &w);
+  fast_put(when, f->V * f->C, LIGHT, weights_back, &q, sizeof q);
+  if (!(op->l2wrap > 0)) return;
+  When after = fast_when_whole(OP_head_loss_backward, &w);
+  if (after != NOW) q.op.forward.target = fast_keep(f->target, f->rows * sizeof *f->target);
+  fast_put(after, f->C, pieces(f->C, 16), largest_back, &q, sizeof q);
+}
