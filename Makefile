@@ -23,11 +23,16 @@ PREFIX  ?= /usr/local
 SCALE   ?= # of `make demo` and of the benchmarks; each has its own without it
 SECONDS ?= 60
 TEST_TREES ?= f32 f64
-THREADS ?= $(shell nproc)
 PYTHON  ?= python3
 BENCH   ?= runs/bench
 T       ?= # of `make test`: the tests whose names contain it
 WERROR  ?= # 1: a warning is an error, as in CI
+THREADS := pthreads# whose threads share a loop: ref/fast/pool_pthreads.c, or openmp: pool_openmp.c
+
+# clang's own OpenMP cannot live in the sandbox, and a process has one: OpenBLAS and oneDNN bring that of gcc.
+THREADING := pthreads $(if $(findstring clang,$(CC)),,openmp)
+$(if $(filter $(THREADS),$(THREADING)),,$(error THREADS=$(THREADS): expected pthreads or, with gcc, openmp. How many \
+  threads there are is said by OMP_NUM_THREADS, or --threads of the program))
 
 # Where programs run, and where ./aviary and runs/ are.
 override BUILD := $(BUILD:%/=%)
@@ -57,7 +62,6 @@ WARN    := -Wall -Wextra $(if $(WERROR),-Werror) -Wpedantic -Wshadow -Wvla -Wstr
 # Position-independent, so that the program and the module for a stock Lua are linked from the same objects and give the
 # same numbers; hidden names keep calls direct and inlining possible all the same.
 COMMON  := -std=c11 -D_GNU_SOURCE -g -fPIC -fvisibility=hidden $(WARN) -Iref -MMD -MP
-# One OpenMP in a process, the one that OpenBLAS and oneDNN bring; clang's own cannot live in the sandbox.
 OPENMP := $(if $(findstring clang,$(CC)),-fopenmp-simd,-fopenmp)
 # The reference: no fused multiply-add, no fast math. The fast path says by pragmas where sums may be reordered.
 FLAGS_ref  := -O2 -ffp-contract=off
@@ -86,6 +90,7 @@ TREE_cov    := --coverage -fprofile-update=atomic -Wl,-u,__gcov_dump
 
 REF   := $(wildcard ref/*.c ref/engine/*.c ref/io/*.c ref/text/*.c ref/model/*.c)
 FAST  := $(wildcard ref/fast/*.c)
+OTHER_THREADS := $(filter-out ref/fast/pool_$(THREADS).c,ref/fast/pool_pthreads.c ref/fast/pool_openmp.c)
 PROGRAM := $(wildcard lua/program/*.c)
 CUDA  := $(wildcard ref/cuda/*.cu)
 IN_MODULE := ref/engine/backend_layout.o ref/engine/k_broadcast.o# what a module takes of the library
@@ -101,7 +106,7 @@ export LC_ALL := C.UTF-8
 
 MAKEFLAGS += -j$(shell nproc) # as many at a time as there are processors
 
-.PHONY: all cuda test-cuda cuda-faults demo text figures golden bench bench-peers test asan coverage fuzz fuzz-all lint format install uninstall \
+.PHONY: all cuda test-cuda cuda-faults demo text figures golden bench bench-peers bench-threads test asan coverage fuzz fuzz-all lint format install uninstall \
         dist dist-test clean help deps
 all: $(WORK)/aviary $(BUILD)/f64/aviary $(BUILD)/f32/rwkv/core.so $(BUILD)/f64/rwkv/core.so $(WORK)/compile_commands.json
 
@@ -113,6 +118,7 @@ help:
 	@echo 'make bench      training, decoding, every operation, scaling: tables and plots in runs/bench (SCALE=quick, full)'
 	@echo 'make bench-peers  the same training in turn with PyTorch (PYTHON=python3:/other/python3), decoding with'
 	@echo '                rwkv.cpp (RWKV_CPP=its library) and llama.cpp (LLAMA_BENCH=its program llama-bench)'
+	@echo 'make bench-threads  our own threads in turn with those of OpenMP, on an idle and on a busy machine'
 	@echo 'make golden     golden numbers of every version for other implementations, in build/golden: 160 MB'
 	@echo 'make cuda       the backend for GPUs, where nvcc is (NVCC=): build/f32/cuda.so, build/f64/cuda.so'
 	@echo 'make deps       install the packages that are missing (as root; or say which); demo, test, bench, lint do it, too'
@@ -131,12 +137,13 @@ help:
 	@echo 'make dist-test  unpacks it into an empty root and runs it there'
 	@echo 'make compile_commands.json  for clangd; a plain make does it, too'
 	@echo 'make clean      remove build/ and ./aviary; results in runs/ stay'
+	@echo 'make THREADS=openmp ..  any of these with OpenMP threads; without it they are our own (aviary help bench.md)'
 	@echo 'make BUILD=DIR ..  any of these in DIR instead: ./aviary, tests and runs/ are there, nothing is written here'
 
 # ---- packages ----
 
 # Building installs nothing, it says what is missing. What needs more than a build brings it first.
-INSTALLING := deps demo text figures bench bench-peers test asan fuzz coverage lint format
+INSTALLING := deps demo text figures bench bench-peers bench-threads test asan fuzz coverage lint format
 READY := $(BUILD)/$(if $(filter $(INSTALLING),$(MAKECMDGOALS)),deps,headers)
 
 # $(call install,PACKAGES) installs what is missing of them. Without root it says what to type.
@@ -193,8 +200,12 @@ $(BUILD)/flags: FORCE | $(READY)
 	+@mkdir -p $(BUILD); text='$(CC) $(FLAGS_host) $(COMMON) $(FLAGS_ref) $(FLAGS_fast) $(FLAGS_lua) $(FLAGS_test) $(SANITIZE)'; \
 	[ "$$text" = "$$(cat $@ 2>/dev/null)" ] || echo "$$text" >$@
 
+# With other threads only what has them is linked again.
+$(BUILD)/threads: FORCE | $(READY)
+	+@mkdir -p $(BUILD); [ '$(THREADS)' = "$$(cat $@ 2>/dev/null)" ] || echo '$(THREADS)' >$@
+
 define tree
-OBJ_$(1) := $$(REF:%.c=$(BUILD)/$(1)/%.o) $$(FAST:%.c=$(BUILD)/$(1)/%.o)
+OBJ_$(1) := $$(REF:%.c=$(BUILD)/$(1)/%.o) $$(patsubst %.c,$(BUILD)/$(1)/%.o,$$(filter-out $(OTHER_THREADS),$$(FAST)))
 $(BUILD)/$(1)/ref/fast/%.o: ref/fast/%.c $(BUILD)/flags
 	@mkdir -p $$(@D)
 	@echo "cc $(1) $$<"
@@ -211,9 +222,15 @@ $(BUILD)/$(1)/tests/%.o: tests/%.c $(BUILD)/flags
 	@mkdir -p $$(@D)
 	@echo "cc $(1) $$<"
 	@$$(CC) $$(COMMON) $$(FLAGS_test) $$(TREE_$(1)) -c $$< -o $$@
-$(BUILD)/$(1)/librwkv.a: $$(OBJ_$(1))
+$(BUILD)/$(1)/librwkv.a: $$(OBJ_$(1)) $(BUILD)/threads
 	@rm -f $$@
-	@$$(AR) rcs $$@ $$^
+	@$$(AR) rcs $$@ $$(filter %.o,$$^)
+# With each kind of threads: what stands before the library is not taken from it.
+$(THREADING:%=$(BUILD)/$(1)/aviary.%): $(BUILD)/$(1)/aviary.%: $(BUILD)/$(1)/ref/fast/pool_%.o \
+        $$(patsubst %.c,$(BUILD)/$(1)/%.o,$$(PROGRAM) $$(BINDINGS)) $(BUILD)/$(1)/librwkv.a
+	@echo "link $$@"
+	@$$(CC) $$(TREE_$(1)) $$^ $$(LIBS_lua) $$(LIBS) -o $$@
+$(THREADING:%=$(BUILD)/$(1)/tests/test_pool_%): $(BUILD)/$(1)/tests/test_%: $(BUILD)/$(1)/ref/fast/%.o
 $(BUILD)/$(1)/aviary: $$(patsubst %.c,$(BUILD)/$(1)/%.o,$$(PROGRAM) $$(BINDINGS)) $(BUILD)/$(1)/librwkv.a
 	@echo "link $$@"
 	@$$(CC) $$(TREE_$(1)) $$^ $$(LIBS_lua) $$(LIBS) -o $$@
@@ -299,6 +316,7 @@ $(WORK)/aviary: $(BUILD)/f32/aviary | $(LINKS)
 # Those whose names contain one of the words of T, or all.
 named = $(if $(T),$(foreach t,$(1),$(if $(strip $(foreach w,$(T),$(findstring $(w),$(t)))),$(t))),$(1))
 tests_in = $(patsubst %,$(BUILD)/$(1)/tests/%,$(call named,$(TESTS))) $(BUILD)/$(1)/aviary $(BUILD)/torn_$(1)/aviary \
+           $(THREADING:%=$(BUILD)/$(1)/aviary.%) \
            $(BUILD)/$(1)/tests/escape.so $(BUILD)/$(1)/tests/far.so $(BUILD)/$(1)/tests/on_host.so
 
 test: all $(foreach t,$(TEST_TREES),$(call tests_in,$(t)))
@@ -354,7 +372,7 @@ format:
 	@clang-format -i $(wildcard $(addsuffix /*.[ch],ref ref/* lua/* tests tests/fuzz tests/module tests/lua/lib) \
 	  ref/cuda/*.cu tests/cuda/*.cpp tests/cuda/*.h)
 
-lint: $(BUILD)/deps $(BUILD)/f32/librwkv.a # luac; who calls whom
+lint: $(BUILD)/deps $(BUILD)/f32/librwkv.a $(OTHER_THREADS:%.c=$(BUILD)/f32/%.o) # luac; who calls whom
 	@BUILD='$(BUILD)' sh tests/lint.sh
 
 # What a table has in its name when SCALE is not the usual one.
@@ -385,7 +403,7 @@ FIGURES := mqar_versions mqar_state mqar_decay mqar_gating mqar_init longctx_los
 
 figures: all $(if $(SCALE),text)
 	@cd $(WORK) && for f in $(if $(SCALE),$(FIGURES)); do echo "== $$f"; \
-	  ./aviary experiments/$$f.lua --scale $(SCALE) --jobs $(THREADS) || exit 1; done
+	  ./aviary experiments/$$f.lua --scale $(SCALE) --jobs $(shell nproc) || exit 1; done
 	@cd $(WORK) && for f in $(FIGURES); do for out in runs/$$f/$$f$(CHOSEN) plots/$$f; do if [ -f $$out.figure.tsv ]; then \
 	  gnuplot -e "out='$$out'" plots/$$f.gp || exit 1; echo "$(abspath $(WORK))/$$out.png"; break; fi; done; done
 
@@ -400,15 +418,20 @@ golden: all
 
 # The tables, and a picture of each that is there.
 bench: all $(BUILD)/f32/tests/test_fast
-	@cd $(WORK) && ./aviary bench all --scale $(or $(SCALE),quick) --threads $(THREADS) --out $(BENCH)
+	@cd $(WORK) && ./aviary bench all --scale $(or $(SCALE),quick) --out $(BENCH)
 	@cd $(WORK) && for t in bench_train bench_scaling bench_decode; do [ ! -f $(BENCH)/$$t.tsv ] || \
 	  gnuplot -e "out='$(BENCH)/$$t'" plots/$$t.gp || exit 1; done
 	@echo "Tables and pictures: $(BENCH)"
 
 bench-peers: all
-	@cd $(WORK) && ./aviary bench peers --scale $(or $(SCALE),quick) --threads $(THREADS) --python '$(PYTHON)' --out $(BENCH)
+	@cd $(WORK) && ./aviary bench peers --scale $(or $(SCALE),quick) --python '$(PYTHON)' --out $(BENCH)
 	@cd $(WORK) && gnuplot -e "out='$(BENCH)/bench_peers'" plots/bench_peers.gp
 	@echo "Table and picture: $(BENCH)/bench_peers.tsv, .png"
+
+# With each kind of threads, whatever THREADS is.
+bench-threads: all $(THREADING:%=$(BUILD)/f32/aviary.%)
+	@cd $(WORK) && ./aviary bench threads --scale $(or $(SCALE),quick) --out $(BENCH)
+	@echo "Table: $(BENCH)/bench_threads.tsv"
 
 # What `help` and errors name is there after it, too: pages, notes, experiments.
 TO := $(DESTDIR)$(PREFIX)

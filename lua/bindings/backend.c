@@ -3,8 +3,11 @@
 
 #include "fast/fast.h"
 #include "fast/machine.h"
+#include "fast/places.h"
+#include "fast/pool.h"
 #include "fast/shadow.h"
 
+#include <omp.h>
 #include <string.h>
 
 /* And at the end the one of a module, if the program has opened one. */
@@ -109,6 +112,14 @@ static int threads(lua_State *L) /* threads() -> number; threads(n) */
   return 1;
 }
 
+const char *threading(void) { return pool_threading(); }
+
+void free_first_thread(void)
+{
+  cpu_set_t all;
+  if (places_set(0, omp_get_num_places(), &all)) sched_setaffinity(0, sizeof all, &all);
+}
+
 /* machine_rates(threads, what) -> {read_bandwidth = bytes a second, gemm = operations a second}; what: "both", "read"
    or "gemm" */
 static int machine_rates(lua_State *L)
@@ -148,6 +159,8 @@ void open_backend(lua_State *L)
 #ifndef AVIARY_DOUBLE
   backend_use(&backend_fast);
 #endif
+  lua_pushstring(L, threading());
+  lua_setfield(L, -2, "threading");
   /* clang-format off */
   add_functions(L, (luaL_Reg[]){{"backend", backend}, {"matmul", matmul}, {"device", device}, {"threads", threads},
                                 {"backend_counts", backend_counts}, {"machine_rates", machine_rates}, {NULL, NULL}});

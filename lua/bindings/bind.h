@@ -260,7 +260,11 @@ const char *open_backend_module(const char *name, int device, const char *matmul
 /* In what linear maps round their factors on the CPU, "full" or "bf16". Returns what is wrong, or NULL. */
 const char *round_factors(const char *in);
 bool computes_on_device(void);
-size_t device_bytes(void); /* that its tensors take; memory_used counts the host's alone */
+const char *threading(void); /* whose threads share a loop: "pthreads" or "openmp" */
+/* Under OMP_PROC_BIND and OMP_PLACES the first thread of a process is tied to one processor before main() begins, and
+   every process that it starts would be tied there, too. From here on it is not; OpenMP ties the other threads. */
+void free_first_thread(void);
+size_t device_bytes(void);   /* that its tensors take; memory_used counts the host's alone */
 
 /* From here on every binding raises: finalizers that run while Lua closes find objects half gone. */
 void bindings_close(void);

@@ -11,6 +11,8 @@
 --   [--version v7] [--slot decay|recurrence] [--dim 128] [--head-size 64] [--seq 256] [--batch 16] [--steps 30]
 -- aviary bench tokenize  text as token ids: bytes a second, in turn with what Python has
 --   --vocab FILE --text FILE [--rounds 7] [--peer] [--python python3]
+-- aviary bench threads   our own threads in turn with those of OpenMP, on an idle and on a busy machine: `make bench-threads`
+--   [--scale quick|full|smoke] [--programs "PTHREADS OPENMP"] [--threads N] [--out DIR]
 -- aviary bench all       the above at many sizes: `make bench` [--scale quick|full|smoke] [--threads N] [--out DIR]
 -- aviary bench peers     training in turn with PyTorch, decoding with rwkv.cpp and llama.cpp: `make bench-peers`
 --   [--scale quick|full|smoke] [--versions "v4 v6 v7"] [--dims "64 128"] [--lengths "64 256"] [--threads N]
@@ -22,7 +24,7 @@
 local command = require "rwkv.command"
 local nearest = require "rwkv.nearest"
 
-local names = { "train", "decode", "prefill", "ops", "scaling", "hook", "tokenize", "all", "peers", "device" }
+local names = { "train", "decode", "prefill", "ops", "scaling", "hook", "tokenize", "threads", "all", "peers", "device" }
 
 local name, known = arg[1], arg[1] == "device_error"
 for _, n in ipairs(names) do known = known or n == name end

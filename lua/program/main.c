@@ -212,6 +212,7 @@ int main(int argc, char **argv)
 {
   call.argv = argv;
   if (!process_open()) return 1;
+  free_first_thread();
   memory_limit((size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE), "this machine's; --max-memory");
   lua_State *L = luaL_newstate();
   if (!L) return fprintf(stderr, "aviary: out of memory\n"), 1;

@@ -20,6 +20,7 @@
 #endif
 
 char *openblas_get_config(void); /* "OpenBLAS 0.3.21 ..."; its header stands where ref/fast alone looks */
+const char *threading(void);     /* of bind.h, which has a Tokenizer as libedit has one */
 
 #ifdef __clang__
 #define COMPILER "clang " __clang_version__
@@ -114,7 +115,7 @@ static void print_processor(FILE *to)
   fprintf(to, "processor  %s:", name[0] ? name : "no name");
   for (size_t i = 0; i < sizeof features / sizeof *features; i++)
     if (has_word(flags, features[i].flag)) fprintf(to, " %s", features[i].name);
-  fprintf(to, "\nfast path  %s; products of matrices by %s\n", vectors(), products());
+  fprintf(to, "\nfast path  %s; products of matrices by %s; threads by %s\n", vectors(), products(), threading());
 }
 
 static void print_device(FILE *to)

@@ -80,10 +80,14 @@ static int spawn(lua_State *L)
   fflush(NULL);
   signal(SIGCHLD, SIG_DFL); /* ignored, children would end unseen */
   setenv(mark, "1", 1);
+  const char *bind = lua_pushstring(L, getenv("OMP_PROC_BIND")); /* a copy, or NULL */
+  setenv("OMP_PROC_BIND", "false", 1);                           /* workers would all take the same places */
   pid_t parent = getpid(), child = fork();
   if (child == 0) become(argv, log, parent);
-  unsetenv(mark);
   error = errno;
+  unsetenv(mark);
+  if (bind) setenv("OMP_PROC_BIND", bind, 1);
+  else unsetenv("OMP_PROC_BIND");
   close(log);
   if (child < 0) return luaL_error(L, "a worker cannot be started: %s", strerror(error));
   worker[at_work++] = child;

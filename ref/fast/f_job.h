@@ -2,8 +2,8 @@
    bounds depend on the sizes alone, never on the number of threads: so the results do not either.
 
    A job is compiled once for each generation of processors and chosen when the program starts (JOB).
-   Threads are in pool.c and nowhere else; `omp simd` is all that is used of OpenMP, so that a product of matrices can
-   run in any of them. */
+   Threads are in pool*.c and nowhere else; `omp simd` is all that is used of OpenMP elsewhere, so that a product of
+   matrices can run in any of them. */
 #ifndef AVIARY_FAST_JOB_H
 #define AVIARY_FAST_JOB_H
 

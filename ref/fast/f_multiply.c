@@ -13,7 +13,7 @@
 
 static void alone(void)
 {
-  if (omp_get_max_threads() > 1) omp_set_num_threads(1);
+  if (omp_get_max_threads() > 1) omp_set_num_threads(1); /* a thread of OpenMP's forgets it at the end of a loop */
 }
 #endif
 

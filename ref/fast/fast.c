@@ -3,8 +3,7 @@
 #include "f_job.h"
 #include "pool.h"
 
-#include <sched.h>
-#include <stdlib.h>
+#include <omp.h>
 
 static int threads; /* 0: not chosen yet */
 
@@ -54,20 +53,18 @@ const Backend backend_fast = {"fast",          &memory_host, fast_run, fast_flus
 
 void fast_set_threads(int n) { threads = n < 1 ? 1 : n > POOL_MOST ? POOL_MOST : n; }
 
-/* Those that this process may run on. */
-static int processors(void)
+/* As many as OpenMP's variables say, for clusters do; but no more than the processors that this process may run on:
+   they would only wait for each other. (OpenMP knows how many these are also where it has tied this thread to one.) */
+static int usual_threads(void)
 {
-  cpu_set_t set;
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+  int limit = omp_get_thread_limit(), there = omp_get_num_procs(), wanted = omp_get_max_threads();
+  if (wanted > limit) wanted = limit;
+  return wanted < there ? wanted : there;
 }
 
 int fast_threads(void)
 {
-  if (!threads) { /* OMP_NUM_THREADS is heard, but more threads than processors only wait for each other */
-    const char *text = getenv("OMP_NUM_THREADS");
-    int wanted = text ? atoi(text) : 0, there = processors();
-    fast_set_threads(wanted > 0 && wanted < there ? wanted : there);
-  }
+  if (!threads) fast_set_threads(usual_threads());
   return threads;
 }
 

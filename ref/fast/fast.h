@@ -6,8 +6,8 @@
 
 extern const Backend backend_fast;
 
-/* Threads that the fast kernels use: 1 to 256; at first as many as there are processors. Results do not
-   depend on it. */
+/* Threads that the fast kernels use: 1 to 256; at first as many as there are processors, or fewer if OMP_NUM_THREADS or
+   OMP_THREAD_LIMIT say so. Results do not depend on it. */
 void fast_set_threads(int n);
 int fast_threads(void);
 /* Cuts a batch into tiles of about so many numbers a tensor, or, with 0, of as many as fit a cache. Tests make them

@@ -168,6 +168,24 @@ echo '[{"avg_ns": 128000000}]'
   end)
 end)
 
+local kinds = { check.program .. ".pthreads", check.program .. ".openmp" }
+if io.open(kinds[1]) and io.open(kinds[2]) then test("bench threads", function()
+  with_directory(function(directory)
+    local function run(a, b) return check.shell(("%sthreads --scale smoke --threads 2 --programs '%s %s' --out %s"):format(bench, a, b, directory)) end
+    local out, status = run(kinds[1], kinds[2])
+    equal(status, 0)
+    assert(last_line(out):match "^idle=[%d.]+ busy=[%d.]+$", out)
+    local rows = rows_of(directory .. "/bench_threads.tsv", 6) -- alone and with one process beside, three settings
+    equal({ rows[1].threading, rows[2].threading, rows[3].policy }, { "pthreads", "openmp", "OMP_WAIT_POLICY=passive" })
+    contains(rows[3].command, "OMP_WAIT_POLICY=passive " .. kinds[2] .. " bench train")
+    for other, why in pairs { [kinds[1]] = "found 'pthreads pthreads'", ["/nowhere/aviary"] = "/nowhere/aviary" } do
+      out, status = run(kinds[1], other)
+      equal(status, 1)
+      contains(out, "--programs", why)
+    end
+  end)
+end) else print "SKIPPED: bench threads: the programs with each kind of threads are not built" end
+
 test("peers: PyTorch computes the same, where it is installed", function()
   local out, status = check.shell(bench .. "peers --check --python python3")
   equal(status, 0)

@@ -1,0 +1,3 @@
+#include "pool_checks.h"
+
+int main(void) { return check_pool("pthreads"); }
