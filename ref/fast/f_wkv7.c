@@ -5,7 +5,8 @@
 
 enum {
   N_MAX = 1024 / REAL_SIZE, /* of what stands on the stack; larger heads stay with the reference */
-  BLOCK = 8                 /* rows of the state taken through a segment: 32 KiB of states at N = 64 in float */
+  BLOCK = 8,                /* rows of the state taken through a segment: 32 KiB of states at N = 64 in float */
+  ROWS_AHEAD = 8            /* from those that a single token is at to those that are asked for */
 };
 
 typedef struct {

@@ -4,6 +4,7 @@
 #define step_rows AT_WIDTH(step_rows)
 #define first_sa AT_WIDTH(first_sa)
 #define forward_head AT_WIDTH(forward_head)
+#define token_head AT_WIDTH(token_head)
 #define wkv7_forward AT_WIDTH(wkv7_forward)
 #define rows_back AT_WIDTH(rows_back)
 #define give_gradients AT_WIDTH(give_gradients)
@@ -72,11 +73,33 @@ INLINE void forward_head(const Wkv7 *q, size_t bh, size_t N)
   }
 }
 
+/* A single token, whose time is that of bringing the states: those of the next rows are asked for meanwhile. */
+INLINE void token_head(const Wkv7 *q, size_t bh, size_t N)
+{
+  real ew[N_MAX];
+  const real *S = q->S0 + bh * N * N, *a = q->a + bh * N;
+  real *S1 = q->S1 + bh * N * N;
+  Token x = TOKEN(q, bh * N, ew);
+  decays(ew, q->w + bh * N, 1, N, N);
+  for (size_t i = 0; i < N; i += 4) {
+    real sa[4], next_sa[4];
+    for (size_t j = 0; j < 4 * N; j += 64 / REAL_SIZE) {
+      __builtin_prefetch(S + (i + ROWS_AHEAD) * N + j, 0, 2);
+      __builtin_prefetch(S1 + (i + ROWS_AHEAD) * N + j, 1, 2);
+    }
+    first_sa(sa, S + i * N, a, N);
+    step_rows(S1 + i * N, q->y + bh * N, next_sa, S + i * N, sa, &x, a, true, i, N);
+  }
+}
+
 static void wkv7_forward(const void *arg, size_t from, size_t to)
 {
   const Wkv7 *q = arg;
   for (size_t bh = from; bh < to; bh++) {
-    if (q->N == 64) forward_head(q, bh, 64);
+    bool token = q->T == 1 && !q->segments;
+    if (token && q->N == 64) token_head(q, bh, 64);
+    else if (token) token_head(q, bh, q->N);
+    else if (q->N == 64) forward_head(q, bh, 64);
     else if (q->N == 32) forward_head(q, bh, 32);
     else forward_head(q, bh, q->N);
   }

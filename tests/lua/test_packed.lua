@@ -26,6 +26,25 @@ local function saved(model)
   return path
 end
 
+test("token after token: the same bits for 1, 2 and 7 threads", function()
+  rwkv.backend "fast"
+  local threads = rwkv.threads()
+  for _, version in ipairs { "v4", "v5.2", "v6", "v7" } do
+    local model = rwkv.model { version = version, layers = 2, dim = 192, head_size = 64, vocab = 1500, init = "uniform", seed = 1 }
+    for _, kind in ipairs { "f32", "bf16", "f16" } do
+      local packed, first = model:pack(kind), nil
+      for _, n in ipairs { 1, 2, 7 } do
+        rwkv.threads(n)
+        local state, last = packed:state(1), nil
+        for t = 1, 8 do last = rwkv.no_grad(function() return (packed:forward({ { 37 * t } }, state)) end):tolist() end
+        first = first or last
+        equal(last, first)
+      end
+    end
+  end
+  rwkv.threads(threads)
+end)
+
 for _, backend in ipairs { "reference", "fast" } do
   rwkv.backend(backend)
   for _, version in ipairs(rwkv.versions()) do
