@@ -19,9 +19,10 @@ typedef struct {
   void (*values)(Call *c);        /* changes numbers, where not any will do, and leaves operands out */
   const char *optional;           /* operands that can be NULL, besides gradients: "gy gS1" */
   double wide;                    /* EXTREME: the largest numbers; 0: 100 */
-  double loose;      /* multiple of the usual tolerance, for long chains of rounding and cancellation; 0: 1 */
-  const char *shape; /* when times are taken; */
-  size_t bench[8];   /* the same as sizes */
+  double loose;         /* multiple of the usual tolerance, for long chains of rounding and cancellation; 0: 1 */
+  double loose_rounded; /* the same with factors in bfloat16, one of which may fall to either side; 0: as loose */
+  const char *shape;    /* when times are taken; */
+  size_t bench[8];      /* the same as sizes */
 } KernelCase;
 
 extern const KernelCase kernel_cases[OP_COUNT];

@@ -45,7 +45,8 @@ void walk_compare(const Run *got, const Run *want, double allowed, const char *w
 {
   static const char *modes[] = {"plain", "extreme", "NaN"};
   const Setting *s = &want->call->setting;
-  double loose = kernel_cases[want->call->id].loose > 0 ? kernel_cases[want->call->id].loose : 1;
+  const KernelCase *k = &kernel_cases[want->call->id];
+  double loose = k->loose_rounded > 0 && call_is_rounded(want->call) ? k->loose_rounded : k->loose > 0 ? k->loose : 1;
   const char *difference = runs_differ(got, want, loose * allowed);
   if (difference)
     fail_msg("%s variant %d, %s, NULL %x, NaN %d, %s: %s", op_rows[want->call->id].name, s->variant, modes[s->mode],
