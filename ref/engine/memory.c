@@ -78,10 +78,44 @@ void memory_fail(size_t bytes, const char *format, ...)
 
 enum { LARGE = 1 << 20 }; /* bytes from which on memory is whole pages, as a block of an arena has to be */
 
+/* Of what is given back a little is kept for who next wants as much: new pages cost more than what a small training step
+   does with them (the states of a batch come and go with every step). One thread alone takes and gives. */
+enum { KEPT = 8, KEPT_BYTES = 16 << 20 };
+static struct {
+  void *p;
+  size_t bytes;
+} kept[KEPT];
+
+static void *take_kept(size_t bytes)
+{
+  for (int i = 0; i < KEPT; i++)
+    if (kept[i].p && kept[i].bytes == bytes) {
+      void *p = kept[i].p;
+      kept[i].p = NULL;
+      return memset(p, 0, bytes);
+    }
+  return NULL;
+}
+
+static bool keep(void *p, size_t bytes)
+{
+#ifdef AVIARY_POISON
+  return (void)p, (void)bytes, false; /* what is used after it is given back shows */
+#endif
+  for (int i = 0; i < KEPT && bytes <= KEPT_BYTES; i++)
+    if (!kept[i].p) {
+      kept[i].p = p, kept[i].bytes = bytes;
+      return true;
+    }
+  return false;
+}
+
 static void *host_alloc(size_t bytes)
 {
   if (bytes < LARGE) return rwkv_try_alloc(bytes, 1);
   if (!memory_take(bytes)) return NULL;
+  void *again = take_kept(bytes);
+  if (again) return again;
   void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) return memory_give(bytes), NULL;
 #ifdef MADV_HUGEPAGE
@@ -95,7 +129,7 @@ static void host_free(void *p, size_t bytes)
   if (bytes < LARGE) {
     rwkv_release(p);
   } else if (p) {
-    munmap(p, bytes);
+    if (!keep(p, bytes)) munmap(p, bytes);
     memory_give(bytes);
   }
 }

@@ -5,49 +5,53 @@
 #include "f_math.h"
 #include "f_multiply.h"
 
+#include <string.h>
+
 enum {
   ROWS = 32,                /* positions at a time: 1 MiB of logits at V = 8192 */
   STRETCH_BYTES = 16 << 20, /* of logits that stay, */
   STRETCH_ROWS = 128,       /* of so many positions at least */
   PANEL_LEAST = 64,
-  PANEL_MOST = 512,
-  EXPS = 512 /* numbers whose sum is taken in `real` */
+  PANEL_MOST = 512
 };
 
 typedef struct {
   HeadLoss op;
   size_t panel, panels;    /* rows of W in a panel */
   const void **down, **up; /* [panels] laid out for x W', and for g W */
+  real *top;               /* [rows of a stretch,panels] the largest logit up to a panel */
   real *g;                 /* [rows of a stretch,V] logits, then the gradient by them */
   acc *loss;               /* [rows] */
   acc scored;              /* at least 1 */
   size_t first, rows;      /* of the stretch */
 } Head;
 
-/* A row's logits become exp(x - largest) / (sum scored), less 1 / scored at the target; zeros, if
-   there is none. Returns the row's loss. */
-JOB static acc row_back(real *restrict x, size_t V, size_t best, int target, acc scored)
+/* What is known of a row after some panels: its largest logit and where, and the sum of exp(logit - largest). */
+typedef struct {
+  real largest;
+  size_t best;
+  acc sum;
+} Row;
+
+/* A panel's logits x [n], from column j0 on, become exp(x - largest so far), and the row is told. */
+JOB static void take_panel(Row *row, real *restrict x, size_t j0, size_t n)
 {
-  if (target < 0) {
-    for (size_t j = 0; j < V; j++) x[j] = 0;
-    return 0;
+  if (!j0) *row = (Row){.largest = x[0]};
+  size_t at;
+  real before = row->largest, sum = 0;
+  if (fast_larger(x, n, &row->largest, &at)) row->best = j0 + at;
+  real top = row->largest;
+  SIMD_SUM(sum)
+  for (size_t j = 0; j < n; j++) {
+    x[j] = fast_exp(x[j] - top);
+    sum += x[j];
   }
-  real top = x[best], goal = x[target];
-  acc sum = 0;
-  for (size_t j0 = 0; j0 < V; j0 += EXPS) { /* a block in `real`: 1e-7 of a sum of positive numbers */
-    real part = 0;
-    size_t end = smaller(V, j0 + EXPS);
-    SIMD_SUM(part)
-    for (size_t j = j0; j < end; j++) {
-      x[j] = fast_exp(x[j] - top);
-      part += x[j];
-    }
-    sum += (acc)part;
-  }
-  real by = (real)(1 / (sum * scored));
-  for (size_t j = 0; j < V; j++) x[j] *= by;
-  x[target] -= (real)(1 / scored);
-  return (acc)top + log(sum) - (acc)goal;
+  row->sum = row->sum * exp((acc)before - (acc)top) + (acc)sum;
+}
+
+JOB static void scale(real *restrict x, size_t n, real by)
+{
+  for (size_t j = 0; j < n; j++) x[j] *= by;
 }
 
 /* Panel p of W as a factor, [C,n] where it is turned. */
@@ -59,28 +63,58 @@ static Gemm with_panel(const Head *q, size_t p, bool turned)
   return g;
 }
 
+/* Of `rows` positions of the stretch: their logits, panel by panel; top [rows,panels], goal [rows] the target's logit. */
+static void exponentials(const Head *q, Row *row, real *top, real *goal, size_t from, size_t rows)
+{
+  size_t V = q->op.V, C = q->op.C, first = q->first + from;
+  real *g = q->g + from * V;
+  for (size_t p = 0; p < q->panels; p++) {
+    Gemm y = with_panel(q, p, true);
+    size_t j0 = p * q->panel;
+    y.a = q->op.x + first * C, y.a_step = C, y.m = rows, y.c = g + j0, y.c_step = V, y.b_laid_out = q->down[p];
+    fast_multiply(&y);
+    for (size_t i = 0; i < rows; i++) {
+      size_t target = (size_t)q->op.target[first + i]; /* where there is none, beyond all columns */
+      if (target - j0 < y.n) goal[i] = g[i * V + target];
+      take_panel(&row[i], g + i * V + j0, j0, y.n);
+      top[i * q->panels + p] = row[i].largest;
+    }
+  }
+}
+
+/* Panel p of g, from exponentials to the gradient by the logits: softmax / scored, less 1 / scored at the target; zeros
+   where there is none. */
+static void panel_back(const Head *q, const Row *row, const real *top, size_t p, size_t from, size_t rows)
+{
+  size_t V = q->op.V, j0 = p * q->panel, n = smaller(q->panel, V - j0);
+  for (size_t i = 0; i < rows; i++) {
+    real *x = q->g + (from + i) * V + j0;
+    int target = q->op.target[q->first + from + i];
+    acc by = exp((acc)top[i * q->panels + p] - (acc)row[i].largest) / (row[i].sum * q->scored);
+    if (target < 0) memset(x, 0, n * sizeof *x);
+    else scale(x, n, (real)by);
+    if (target >= 0 && (size_t)target - j0 < n) x[(size_t)target - j0] -= (real)(1 / q->scored);
+  }
+}
+
 /* Positions from .. to-1 of the stretch. */
 static void some_rows(const void *arg, size_t from, size_t to)
 {
   const Head *q = arg;
   const HeadLoss *op = &q->op;
-  size_t V = op->V, C = op->C, first = q->first + from;
-  real *logits = q->g + from * V;
-  for (size_t p = 0; p < q->panels; p++) {
-    Gemm y = with_panel(q, p, true);
-    y.a = op->x + first * C, y.a_step = C, y.m = to - from, y.c = logits + p * q->panel, y.c_step = V;
-    y.b_laid_out = q->down[p];
-    fast_multiply(&y);
+  size_t V = op->V, C = op->C, first = q->first + from, rows = to - from;
+  Row row[ROWS];
+  real goal[ROWS] = {0}, *top = q->top + from * q->panels;
+  exponentials(q, row, top, goal, from, rows);
+  for (size_t i = 0; i < rows; i++) {
+    op->best[first + i] = (int)row[i].best, op->largest[first + i] = row[i].largest;
+    q->loss[first + i] = op->target[first + i] < 0 ? 0 : (acc)row[i].largest + log(row[i].sum) - (acc)goal[i];
   }
-  for (size_t i = 0; i < to - from; i++) {
-    real *x = logits + i * V;
-    size_t best = fast_largest(x, V);
-    op->best[first + i] = (int)best, op->largest[first + i] = x[best];
-    q->loss[first + i] = row_back(x, V, best, op->target[first + i], q->scored);
-  }
-  for (size_t p = 0; op->gx && p < q->panels; p++) {
+  for (size_t p = 0; (op->gx || op->gw) && p < q->panels; p++) {
+    panel_back(q, row, top, p, from, rows);
+    if (!op->gx) continue;
     Gemm gx = with_panel(q, p, false);
-    gx.a = logits + p * q->panel, gx.a_step = V, gx.m = to - from, gx.c = op->gx + first * C, gx.c_step = C;
+    gx.a = q->g + from * V + p * q->panel, gx.a_step = V, gx.m = rows, gx.c = op->gx + first * C, gx.c_step = C;
     gx.add = p > 0, gx.b_laid_out = q->up[p];
     fast_multiply(&gx);
   }
@@ -133,6 +167,7 @@ void f_head_loss(const HeadLoss *op)
   q.panel = smaller(PANEL_MOST, larger(PANEL_LEAST, V / 8 / 16 * 16)), q.panels = pieces(V, q.panel);
   q.scored = (acc)at_least_1(scored);
   q.down = lay_out(&q, true), q.up = lay_out(&q, false);
+  q.top = fast_memory(stretch * q.panels * sizeof *q.top);
   q.g = fast_memory(stretch * V * sizeof *q.g), q.loss = fast_memory(rows * sizeof *q.loss);
   for (q.first = 0; q.first < rows; q.first += stretch) {
     q.rows = smaller(stretch, rows - q.first);

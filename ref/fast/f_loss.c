@@ -7,11 +7,11 @@ enum { BLOCK = 512 };
 
 /* ---- the largest of a row ---- */
 
-/* Of a row whose numbers are finite: the block that it is in, then its place there. */
-JOB size_t fast_largest(const real *x, size_t n)
+/* Where all are finite: the block that it is in, then its place there. */
+JOB bool fast_larger(const real *x, size_t n, real *largest, size_t *at)
 {
-  real best = x[0], all = 0; /* x - x is 0, or NaN where x is no finite number */
-  size_t at = 0;
+  real best = *largest, all = 0; /* x - x is 0, or NaN where x is no finite number */
+  size_t block = n;
   for (size_t j0 = 0; j0 < n; j0 += BLOCK) {
     real top = x[j0];
     size_t end = smaller(n, j0 + BLOCK);
@@ -20,14 +20,23 @@ JOB size_t fast_largest(const real *x, size_t n)
       top = x[j] > top ? x[j] : top;
       all += x[j] - x[j];
     }
-    if (top > best) best = top, at = j0;
+    if (top > best) best = top, block = j0;
   }
   if (all != 0) { /* only the order of the comparisons tells */
-    int first;
-    k_argmax(&(Argmax){&first, x, 1, n});
-    return (size_t)first;
+    best = *largest, block = n;
+    for (size_t j = 0; j < n; j++)
+      if (x[j] > best) best = x[j], block = j;
   }
-  while (x[at] != best) at++;
+  if (block == n) return false;
+  while (x[block] != best) block++;
+  return *largest = best, *at = block, true;
+}
+
+size_t fast_largest(const real *x, size_t n)
+{
+  real largest = x[0];
+  size_t at = 0;
+  fast_larger(x, n, &largest, &at);
   return at;
 }
 
