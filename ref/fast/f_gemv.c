@@ -2,6 +2,7 @@
 #include "f_gemv.h"
 
 #include "f_math.h"
+#include "f_round.h"
 #include "pool.h"
 
 #include <string.h>
@@ -85,17 +86,31 @@ enum { PIECE = 1 << 15 }; /* bytes of the matrix in a piece */
 static void linear_piece(const void *arg, size_t from, size_t to) { code()->linear(arg, from, to); }
 static void matmul_piece(const void *arg, size_t from, size_t to) { code()->matmul(arg, from, to); }
 
+/* The work, where it waits for nothing or x need not be rounded. */
+static void put(OpId id, const void *op, const Gemv *q, size_t grain, Job *job)
+{
+  Gemv g = *q;
+  expect_next(q);
+#ifndef AVIARY_DOUBLE
+  if (q->factors != FACTORS_FULL) {
+    fast_flush();
+    real *x = fast_memory(q->rows * q->in * sizeof *x);
+    fast_round_in_real(x, q->x, q->in, q->rows, q->in);
+    g.x = x;
+  }
+#endif
+  fast_put(fast_when_whole(id, op), q->out, grain, job, &g, sizeof g);
+}
+
 void fast_gemv_linear(OpId id, const void *op, const Gemv *q)
 {
   size_t row = at_least_1(q->in * storage_size(q->w.storage));
-  expect_next(q);
-  fast_put(fast_when_whole(id, op), q->out, pieces(PIECE, row), linear_piece, q, sizeof *q);
+  put(id, op, q, pieces(PIECE, row), linear_piece);
 }
 
 void fast_gemv_matmul(OpId id, const void *op, const Gemv *q)
 {
   size_t column = at_least_1(q->in * storage_size(q->w.storage));
   size_t grain = pieces(pieces(PIECE, column), 64) * 64; /* in whole cache lines */
-  expect_next(q);
-  fast_put(fast_when_whole(id, op), q->out, grain, matmul_piece, q, sizeof *q);
+  put(id, op, q, grain, matmul_piece);
 }

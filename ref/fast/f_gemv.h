@@ -12,6 +12,7 @@ typedef struct {
   const real *x, *bias;
   Packed w;
   size_t rows, in, out;
+  Factors factors; /* FACTORS_BF16: x is rounded already, w is as it is read */
 } Gemv;
 
 #if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) && !defined(AVIARY_DOUBLE)

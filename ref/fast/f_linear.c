@@ -15,10 +15,10 @@ JOB static void bias_columns(const void *arg, acc (*sum)[TILE], size_t row0, siz
 
 void f_linear(const Linear *q)
 {
-  Gemv gemv = {q->y, q->x, q->bias, {q->w, STORED_F32}, q->rows, q->in, q->out};
+  Gemv gemv = {q->y, q->x, q->bias, {q->w, STORED_F32}, q->rows, q->in, q->out, q->factors};
   Product y = {.c = q->y, .a = q->x, .b = q->w, .bias = q->bias, .M = q->rows, .N = q->out, .K = q->in,
                .a_row = q->in, .a_col = 1, .b_row = 1, .b_col = q->in, .factors = q->factors, .tile_m = ROWS_M, .tile_n = ROWS_N};
-  if (is_gemv(q->rows, q->in) && q->factors == FACTORS_FULL) fast_gemv_linear(OP_linear, q, &gemv);
+  if (is_gemv(q->rows, q->in)) fast_gemv_linear(OP_linear, q, &gemv);
   else fast_product(OP_linear, q, y);
 }
 
@@ -40,10 +40,10 @@ void f_linear_backward(const LinearBackward *op)
 
 void f_matmul(const Matmul *q)
 {
-  Gemv gemv = {q->y, q->x, NULL, {q->m, STORED_F32}, q->rows, q->in, q->out};
+  Gemv gemv = {q->y, q->x, NULL, {q->m, STORED_F32}, q->rows, q->in, q->out, q->factors};
   Product y = {.c = q->y, .a = q->x, .b = q->m, .M = q->rows, .N = q->out, .K = q->in, .a_row = q->in, .a_col = 1,
                .b_row = q->out, .b_col = 1, .factors = q->factors, .tile_m = ROWS_M, .tile_n = ROWS_N};
-  if (is_gemv(q->rows, q->in) && q->factors == FACTORS_FULL) fast_gemv_matmul(OP_matmul, q, &gemv);
+  if (is_gemv(q->rows, q->in)) fast_gemv_matmul(OP_matmul, q, &gemv);
   else fast_product(OP_matmul, q, y);
 }
 

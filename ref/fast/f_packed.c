@@ -10,7 +10,6 @@ enum { ROWS = 512, OUTPUTS = 128, INNER = 512 }; /* a panel is 256 KiB of floats
 typedef struct {
   Gemv gemv;
   bool transposed; /* W [out,in]; otherwise M [in,out] */
-  Factors factors;
 } Many;
 
 /* The sums of one tile of y, from inner index k0 on, over K of them. */
@@ -22,7 +21,7 @@ static void add_panel(const Many *m, real *panel, size_t i0, size_t rows, size_t
   else
     for (size_t k = 0; k < K; k++) fast_gemv_unpack(panel + k * n, q->w, (k0 + k) * q->out + j0, n);
   fast_gemm(q->y + i0 * q->out + j0, q->out, q->x + i0 * q->in + k0, q->in, panel, m->transposed ? 1 : n,
-            m->transposed ? K : 1, rows, n, K, k0 || q->bias, m->factors);
+            m->transposed ? K : 1, rows, n, K, k0 || q->bias, q->factors);
 }
 
 static void tiles(const void *arg, size_t from, size_t to)
@@ -47,17 +46,17 @@ static void many(OpId id, const void *op, const Many *m)
 
 void f_linear_packed(const LinearPacked *q)
 {
-  Many m = {{q->y, q->x, q->bias, q->w, q->rows, q->in, q->out}, true, q->factors};
+  Many m = {{q->y, q->x, q->bias, q->w, q->rows, q->in, q->out, q->factors}, true};
   if (!q->in) fast_reference(OP_linear_packed, q);
-  else if (is_gemv(q->rows, q->in) && q->factors == FACTORS_FULL) fast_gemv_linear(OP_linear_packed, q, &m.gemv);
+  else if (is_gemv(q->rows, q->in)) fast_gemv_linear(OP_linear_packed, q, &m.gemv);
   else many(OP_linear_packed, q, &m);
 }
 
 void f_matmul_packed(const MatmulPacked *q)
 {
-  Many m = {{q->y, q->x, NULL, q->m, q->rows, q->in, q->out}, false, q->factors};
+  Many m = {{q->y, q->x, NULL, q->m, q->rows, q->in, q->out, q->factors}, false};
   if (!q->in) fast_reference(OP_matmul_packed, q);
-  else if (is_gemv(q->rows, q->in) && q->factors == FACTORS_FULL) fast_gemv_matmul(OP_matmul_packed, q, &m.gemv);
+  else if (is_gemv(q->rows, q->in)) fast_gemv_matmul(OP_matmul_packed, q, &m.gemv);
   else many(OP_matmul_packed, q, &m);
 }
 
