@@ -57,7 +57,7 @@ local function command_of(setting, work, o, scale)
   if setting.policy ~= AS_IT_IS then words[2] = setting.policy end
   for _, word in ipairs { setting.program, "bench", table.unpack(work.words) } do words[#words + 1] = common.quote(tostring(word)) end
   if work.words[1] == "train" then words[#words + 1] = "--seconds " .. scale.seconds end
-  words[#words + 1] = "--threads " .. o.threads
+  words[#words + 1] = "--tries 1 --threads " .. o.threads -- on a busy machine others run, and are to
   return table.concat(words, " ")
 end
 
