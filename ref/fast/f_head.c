@@ -20,7 +20,7 @@ typedef struct {
   size_t panel, panels;    /* rows of W in a panel */
   const void **down, **up; /* [panels] laid out for x W', and for g W */
   real *top;               /* [rows of a stretch,panels] the largest logit up to a panel */
-  real *g;                 /* [rows of a stretch,V] logits, then the gradient by them */
+  real *g;                 /* of each panel [rows of a stretch,n], dense: logits, then the gradient by them */
   acc *loss;               /* [rows] */
   acc scored;              /* at least 1 */
   size_t first, rows;      /* of the stretch */
@@ -54,6 +54,13 @@ JOB static void scale(real *restrict x, size_t n, real by)
   for (size_t j = 0; j < n; j++) x[j] *= by;
 }
 
+/* Panel p of g from row i of the stretch on; its rows are dense. */
+static real *panel_of(const Head *q, size_t p, size_t i)
+{
+  size_t j0 = p * q->panel;
+  return q->g + j0 * q->rows + i * smaller(q->panel, q->op.V - j0);
+}
+
 /* Panel p of W as a factor, [C,n] where it is turned. */
 static Gemm with_panel(const Head *q, size_t p, bool turned)
 {
@@ -66,17 +73,17 @@ static Gemm with_panel(const Head *q, size_t p, bool turned)
 /* Of `rows` positions of the stretch: their logits, panel by panel; top [rows,panels], goal [rows] the target's logit. */
 static void exponentials(const Head *q, Row *row, real *top, real *goal, size_t from, size_t rows)
 {
-  size_t V = q->op.V, C = q->op.C, first = q->first + from;
-  real *g = q->g + from * V;
+  size_t C = q->op.C, first = q->first + from;
   for (size_t p = 0; p < q->panels; p++) {
     Gemm y = with_panel(q, p, true);
     size_t j0 = p * q->panel;
-    y.a = q->op.x + first * C, y.a_step = C, y.m = rows, y.c = g + j0, y.c_step = V, y.b_laid_out = q->down[p];
+    real *g = panel_of(q, p, from);
+    y.a = q->op.x + first * C, y.a_step = C, y.m = rows, y.c = g, y.c_step = y.n, y.b_laid_out = q->down[p];
     fast_multiply(&y);
     for (size_t i = 0; i < rows; i++) {
       size_t target = (size_t)q->op.target[first + i]; /* where there is none, beyond all columns */
-      if (target - j0 < y.n) goal[i] = g[i * V + target];
-      take_panel(&row[i], g + i * V + j0, j0, y.n);
+      if (target - j0 < y.n) goal[i] = g[i * y.n + target - j0];
+      take_panel(&row[i], g + i * y.n, j0, y.n);
       top[i * q->panels + p] = row[i].largest;
     }
   }
@@ -86,9 +93,9 @@ static void exponentials(const Head *q, Row *row, real *top, real *goal, size_t 
    where there is none. */
 static void panel_back(const Head *q, const Row *row, const real *top, size_t p, size_t from, size_t rows)
 {
-  size_t V = q->op.V, j0 = p * q->panel, n = smaller(q->panel, V - j0);
+  size_t j0 = p * q->panel, n = smaller(q->panel, q->op.V - j0);
   for (size_t i = 0; i < rows; i++) {
-    real *x = q->g + (from + i) * V + j0;
+    real *x = panel_of(q, p, from + i);
     int target = q->op.target[q->first + from + i];
     acc by = exp((acc)top[i * q->panels + p] - (acc)row[i].largest) / (row[i].sum * q->scored);
     if (target < 0) memset(x, 0, n * sizeof *x);
@@ -102,7 +109,7 @@ static void some_rows(const void *arg, size_t from, size_t to)
 {
   const Head *q = arg;
   const HeadLoss *op = &q->op;
-  size_t V = op->V, C = op->C, first = q->first + from, rows = to - from;
+  size_t C = op->C, first = q->first + from, rows = to - from;
   Row row[ROWS];
   real goal[ROWS] = {0}, *top = q->top + from * q->panels;
   exponentials(q, row, top, goal, from, rows);
@@ -114,7 +121,7 @@ static void some_rows(const void *arg, size_t from, size_t to)
     panel_back(q, row, top, p, from, rows);
     if (!op->gx) continue;
     Gemm gx = with_panel(q, p, false);
-    gx.a = q->g + from * V + p * q->panel, gx.a_step = V, gx.m = rows, gx.c = op->gx + first * C, gx.c_step = C;
+    gx.a = panel_of(q, p, from), gx.a_step = gx.k, gx.m = rows, gx.c = op->gx + first * C, gx.c_step = C;
     gx.add = p > 0, gx.b_laid_out = q->up[p];
     fast_multiply(&gx);
   }
@@ -126,19 +133,17 @@ static void some_weights(const void *arg, size_t from, size_t to)
   const Head *q = arg;
   const HeadLoss *op = &q->op;
   for (size_t p = from; p < to; p++) {
-    size_t j0 = p * q->panel;
-    Gemm gw = {.a = q->g + j0,
-               .a_step = op->V,
+    Gemm gw = {.a = panel_of(q, p, 0),
                .a_turned = true,
                .b = op->x + q->first * op->C,
                .b_step = op->C,
-               .m = smaller(q->panel, op->V - j0),
                .n = op->C,
                .k = q->rows,
-               .c = op->gw + j0 * op->C,
+               .c = op->gw + p * q->panel * op->C,
                .c_step = op->C,
                .add = q->first > 0,
                .factors = op->factors};
+    gw.m = gw.a_step = smaller(q->panel, op->V - p * q->panel);
     fast_multiply(&gw);
   }
 }

@@ -7,6 +7,8 @@
 #include "f_onednn.h"
 #include "f_round.h"
 
+#include <string.h>
+
 #ifndef ONEDNN
 #include <cblas.h>
 #include <omp.h>
@@ -33,66 +35,96 @@ static void multiply_any(const Gemm *q)
 #endif
 }
 
-/* oneDNN makes a kernel for a number of rows: these are multiples of LEAST_M, and what is left goes the general way. */
-enum { BLOCK_M = 256, LEAST_M = 16 };
-
-static void multiply_block(const Gemm *q)
-{
-  if (q->m < LEAST_M || !onednn_gemm(q, q->a, q->b_laid_out ? q->b_laid_out : q->b)) multiply_any(q);
-}
-
-/* ---- factors rounded to bfloat16 ---- */
-
-enum { PIECE = 512, ROOM = BLOCK_M * PIECE }; /* numbers of A on the stack of the thread */
-
-/* A matrix [rows,n], which may be turned, in rows as they stand. */
-#define ROUND(round, to, m, step, turned, rows, n) \
-  ((turned) ? round(to, m, step, n, rows) : round(to, m, step, rows, n))
-
-#ifdef ONEDNN
-static bool in_bfloat16(const Gemm *q)
-{
-  uint16_t a[ROOM], b[PIECE * PIECE];
-  Gemm g = *q;
-  if (q->m < LEAST_M) return false;
-  ROUND(fast_round, a, q->a, q->a_step, q->a_turned, q->m, q->k);
-  g.a_step = q->a_turned ? q->m : q->k;
-  if (q->b_laid_out) return onednn_gemm(&g, a, q->b_laid_out);
-  ROUND(fast_round, b, q->b, q->b_step, q->b_turned, q->k, q->n);
-  g.b_step = q->b_turned ? q->k : q->n;
-  return onednn_gemm(&g, a, b);
-}
-#else
-static bool in_bfloat16(const Gemm *q) { return (void)q, false; }
-#endif
-
-/* Where there are no products of bfloat16: of the same numbers, in `real`. */
-static void in_real(const Gemm *q)
-{
-  real a[ROOM], b[PIECE * PIECE];
-  Gemm g = *q;
-  ROUND(fast_round_in_real, a, q->a, q->a_step, q->a_turned, q->m, q->k);
-  ROUND(fast_round_in_real, b, q->b, q->b_step, q->b_turned, q->k, q->n);
-  g.a = a, g.b = b, g.a_step = q->a_turned ? q->m : q->k, g.b_step = q->b_turned ? q->k : q->n;
-  g.factors = FACTORS_FULL;
-  multiply_block(&g);
-}
+/* oneDNN makes a kernel for a number of rows: these are multiples of LEAST_M, and what is left goes the general way. Its
+   kernels take dense matrices only; others go through them in pieces, copied, or rounded on the way. */
+enum {
+  BLOCK_M = 256,
+  LEAST_M = 16,
+  PIECE = 2048 / REAL_SIZE,
+  ROOM = BLOCK_M * PIECE
+}; /* 2 MiB on the thread's stack */
 
 static const real *at(const real *m, bool turned, size_t step, size_t i, size_t j)
 {
   return m + (turned ? j * step + i : i * step + j);
 }
 
-static void multiply_rounded(const Gemm *q)
+static bool a_is_dense(const Gemm *q) { return q->a_step == (q->a_turned ? q->m : q->k); }
+static bool b_is_dense(const Gemm *q) { return q->b_laid_out || q->b_step == (q->b_turned ? q->k : q->n); }
+static bool c_is_dense(const Gemm *q) { return q->c_step == q->n; }
+
+/* ---- one piece: m <= BLOCK_M, k and n <= PIECE, or with b_laid_out m k <= ROOM ---- */
+
+typedef enum { AS_IT_IS, IN_BFLOAT16, ROUNDED } Form; /* of factors; ROUNDED: to bfloat16, but in `real` */
+
+/* A matrix [rows,n] whose rows lie `step` apart, made dense. */
+static void make_dense(void *to, Form form, const real *x, size_t step, size_t rows, size_t n)
 {
-  if (q->b_laid_out && q->m * q->k <= ROOM && in_bfloat16(q)) return;
+  if (form == AS_IT_IS)
+    for (size_t i = 0; i < rows; i++) memcpy((real *)to + i * n, x + i * step, n * sizeof *x);
+  else if (form == ROUNDED) fast_round_in_real(to, x, step, rows, n);
+#ifdef ONEDNN
+  else fast_round(to, x, step, rows, n);
+#endif
+}
+
+static void give(const Gemm *q, const real *c)
+{
+  for (size_t i = 0; i < q->m; i++) {
+    real *restrict to = q->c + i * q->c_step;
+    if (q->add) fast_add(to, c + i * q->n, q->n);
+    else memcpy(to, c + i * q->n, q->n * sizeof *c);
+  }
+}
+
+/* False, with nothing done, if there is no kernel for bfloat16. */
+static bool multiply_piece(const Gemm *q, Form form)
+{
+  real a[ROOM], b[PIECE * PIECE], c[ROOM];
+  Gemm g = *q;
+  if (form != AS_IT_IS || !a_is_dense(q)) {
+    g.a_step = q->a_turned ? q->m : q->k;
+    make_dense(a, form, q->a, q->a_step, q->a_turned ? q->k : q->m, g.a_step);
+    g.a = a;
+  }
+  if (!q->b_laid_out && (form != AS_IT_IS || !b_is_dense(q))) {
+    g.b_step = q->b_turned ? q->k : q->n;
+    make_dense(b, form, q->b, q->b_step, q->b_turned ? q->n : q->k, g.b_step);
+    g.b = b;
+  }
+  if (!c_is_dense(q)) g.c = c, g.c_step = q->n, g.add = false;
+  if (form != IN_BFLOAT16) g.factors = FACTORS_FULL;
+  bool done = q->m >= LEAST_M && onednn_gemm(&g, g.a, q->b_laid_out ? q->b_laid_out : g.b);
+  if (!done && form == IN_BFLOAT16) return false;
+  if (!done) multiply_any(&g);
+  if (g.c == c) give(q, c);
+  return true;
+}
+
+static void multiply_pieces(const Gemm *q)
+{
+  bool full = q->factors == FACTORS_FULL;
   for (size_t k0 = 0; k0 < q->k; k0 += PIECE)
     for (size_t j0 = 0; j0 < q->n; j0 += PIECE) {
       Gemm g = *q;
       g.k = smaller(PIECE, q->k - k0), g.n = smaller(PIECE, q->n - j0), g.add = q->add || k0, g.b_laid_out = NULL;
       g.a = at(q->a, q->a_turned, q->a_step, 0, k0), g.b = at(q->b, q->b_turned, q->b_step, k0, j0), g.c = q->c + j0;
-      if (!in_bfloat16(&g)) in_real(&g);
+      if (!multiply_piece(&g, full ? AS_IT_IS : IN_BFLOAT16)) multiply_piece(&g, ROUNDED);
     }
+}
+
+static void multiply_full(const Gemm *q)
+{
+  bool dense = a_is_dense(q) && b_is_dense(q) && c_is_dense(q);
+  if (q->m < LEAST_M || !onednn_is_fast()) multiply_any(q);
+  else if (!dense) multiply_pieces(q);
+  else if (!onednn_gemm(q, q->a, q->b_laid_out ? q->b_laid_out : q->b)) multiply_any(q);
+}
+
+static void multiply_rounded(const Gemm *q)
+{
+  bool at_once = q->b_laid_out && q->m >= LEAST_M && q->m * q->k <= ROOM && c_is_dense(q);
+  if (!at_once || !multiply_piece(q, IN_BFLOAT16)) multiply_pieces(q);
 }
 
 /* ---- any number of rows ---- */
@@ -112,7 +144,7 @@ void fast_multiply(const Gemm *q)
     if (m > LEAST_M) m -= m % LEAST_M;
     Gemm part = *q;
     part.a = at(q->a, q->a_turned, q->a_step, i, 0), part.c = q->c + i * q->c_step, part.m = m;
-    if (q->factors == FACTORS_FULL) multiply_block(&part);
+    if (q->factors == FACTORS_FULL) multiply_full(&part);
     else multiply_rounded(&part);
   }
 }

@@ -225,6 +225,13 @@ static bool run(Kernel *q, int first)
          dnnl_primitive_execute(q->kernel, mine.stream, ARGUMENTS - first, q->argument + first) == dnnl_success;
 }
 
+bool onednn_is_fast(void)
+{
+  static int is;
+  if (!is) is = (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core ? 1 : -1;
+  return is > 0;
+}
+
 bool onednn_gemm(const Gemm *q, const void *a, const void *b)
 {
   Kernel *kernel = kernel_for(q, false);
