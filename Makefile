@@ -31,7 +31,7 @@ THREADS := pthreads# whose threads share a loop: ref/fast/pool_pthreads.c, or op
 
 # clang's own OpenMP cannot live in the sandbox, and a process has one: OpenBLAS and oneDNN bring that of gcc.
 THREADING := pthreads $(if $(findstring clang,$(CC)),,openmp)
-$(if $(filter $(THREADS),$(THREADING)),,$(error THREADS=$(THREADS): expected pthreads or, with gcc, openmp. How many \
+$(if $(and $(filter 1,$(words $(THREADS))),$(filter $(THREADS),$(THREADING))),,$(error THREADS=$(THREADS): expected pthreads or, with gcc, openmp. How many \
   threads there are is said by OMP_NUM_THREADS, or --threads of the program))
 
 # Where programs run, and where ./aviary and runs/ are.

@@ -76,7 +76,7 @@ nm -A -P -g $(cut -d ' ' -f 2 $BUILD/lint_layers.txt) | awk '
 [ -s $BUILD/lint.txt ] && { cat $BUILD/lint.txt; breach 'a call goes against the order of layers (above)'; }
 
 # A name that other files see says by its prefix where it is at home.
-prefixes='m|nearest|packed|storage|arena|memory|rng|rwkv|shape|tensor|bounds|expect|k|op|host|backend|f|fast|machine|places|pool|shadow|t|tape|node|opt|
+prefixes='m|nearest|onednn|packed|storage|arena|memory|rng|rwkv|shape|tensor|bounds|expect|k|op|host|backend|f|fast|machine|places|pool|shadow|t|tape|node|opt|
   file|format|mapping|archive|convert|compare|npy|pickle|torch|names|writer|output|regular|
   buffer|table|trie|double_array|ids|vocabulary|literal|utf8|nfc|words|bpe|world|chars|tokenizer|sampler|
   dims|has|init|hook|trace|mixes|global|block|channel|v[1-7]|version|

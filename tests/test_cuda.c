@@ -37,7 +37,7 @@ static void check_again(const Call *c, const Run *first, OnHostOrder order, cons
 
 static void check_call(const Call *c)
 {
-  if (sizeof(real) == sizeof(double) && call_is_rounded(c)) return; /* a device has no such products */
+  if (sizeof(real) == sizeof(double) && call_is_rounded(c)) return;     /* a device has no such products */
   double allowed = c->setting.variant < 0 ? 50 * tolerance : tolerance; /* BENCH, LARGE: many roundings in a row */
   Run want = walk_run(c, &backend_reference), forward = run(c, ORDER_FORWARD);
   walk_compare(&forward, &want, allowed, "device against reference");

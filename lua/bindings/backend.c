@@ -78,7 +78,7 @@ const char *round_factors(const char *in)
 {
   if (strcmp(in, "tf32") == 0) return "only with a device; --backend cuda chooses one";
   if (strcmp(in, "full") && strcmp(in, "bf16")) return "expected full or bf16, and with a device tf32";
-  if (strcmp(in, "bf16") == 0) backend_round_factors(FACTORS_BF16);
+  backend_round_factors(strcmp(in, "bf16") == 0 ? FACTORS_BF16 : FACTORS_FULL);
   products_in = in;
   return NULL;
 }

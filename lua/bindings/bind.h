@@ -264,7 +264,7 @@ const char *threading(void); /* whose threads share a loop: "pthreads" or "openm
 /* Under OMP_PROC_BIND and OMP_PLACES the first thread of a process is tied to one processor before main() begins, and
    every process that it starts would be tied there, too. From here on it is not; OpenMP ties the other threads. */
 void free_first_thread(void);
-size_t device_bytes(void);   /* that its tensors take; memory_used counts the host's alone */
+size_t device_bytes(void); /* that its tensors take; memory_used counts the host's alone */
 
 /* From here on every binding raises: finalizers that run while Lua closes find objects half gone. */
 void bindings_close(void);

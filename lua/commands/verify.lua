@@ -10,6 +10,9 @@ command.run("verify", function(arguments)
   local o = rwkv.options(arguments, { tol = 1e-10, single = false, head_size = 0 })
   if #o ~= 2 then error("usage: aviary verify WEIGHTS GOLDEN [--tol 1e-10] [--single] [--head-size N]", 0) end
   if not o.single then rwkv.need_double() end
+  if rwkv.matmul() ~= "full" and not rwkv.device() then
+    error(("golden numbers are of products in full; leave --matmul %s out"):format(rwkv.matmul()), 0)
+  end
   if not rwkv.device() then rwkv.backend "reference" end
   local model = file.model(o[1], { head_size = file.head_size(o.head_size) })
   local lines = file.verify(model, o[2], o.tol)

@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* Lua's deepest recursion through C takes 500, and so do the kernels; with sanitizers it takes 1200
+/* Lua's deepest recursion through C takes 500, the kernels 800; with sanitizers it takes 1200
    (tests/lua/lib/deep.lua). */
 #ifdef __SANITIZE_ADDRESS__
 enum { STACK_KB = 3072 };

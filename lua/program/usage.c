@@ -11,7 +11,7 @@ static const struct {
     {"--double", "compute in float64"},
     {"--backend", "fast|reference|shadow: the kernels (default: fast in float32, reference in float64),\n"
                   "or cuda: a GPU computes; or ./FILE.so: the kernels of a module"},
-    {"--matmul", "full|tf32|bf16: in what a GPU rounds the factors of products (default: full)"},
+    {"--matmul", "full|bf16: in what factors of products are rounded (default: full); a GPU has tf32, too"},
     {"--device", "N: which GPU, from 0 (default); `aviary info --devices` lists them"},
     {"--shadow", "both kernels for everything; stops where they disagree"},
     {"--threads", "N: for the fast kernels"},

@@ -26,8 +26,8 @@ enum { PRODUCT_ROOM = 16 << 10 };
 /* What a product is added to: the bias in each row of y [rows,out] (c_linear.cu). */
 void write_bias(real *y, const real *bias, size_t rows, size_t out);
 
-/* In what the factors of all products are rounded before they are multiplied, where Product does not say so; sums are in
-   float32. float64 has only FULL. */
+/* In what the factors of all products are rounded before they are multiplied, where Product does not say so; sums are
+   in float32. float64 has only FULL. */
 typedef enum { PRODUCTS_FULL, PRODUCTS_TF32, PRODUCTS_BF16 } ProductsIn;
 extern ProductsIn products_in;
 

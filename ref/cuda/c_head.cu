@@ -10,8 +10,8 @@ static size_t count_scored(const HeadLoss *op)
   return n;
 }
 
-/* Positions first .. first + n - 1: g [n,V] their logits, then (softmax - 1 at the target) / scored, or zeros where there is
-   no target. loss: of each position. A team has a row. */
+/* Positions first .. first + n - 1: g [n,V] their logits, then (softmax - 1 at the target) / scored, or zeros where
+   there is no target. loss: of each position. A team has a row. */
 template <int TEAM>
 KERNEL head_rows(HeadLoss op, real *g, acc *loss, const int *target, size_t first, size_t n, acc scored)
 {

@@ -23,8 +23,9 @@ typedef struct {
 void k_cross_entropy(const CrossEntropy *op);
 void k_cross_entropy_backward(const CrossEntropyBackward *op);
 
-/* The head and its loss in one, so that no logits need be kept: loss as above, of logits = x W'; and, where they are not
-   NULL, gx and gw, d loss / d x and d loss / d W. W' and the gradient by the logits are factors of products like x. */
+/* The head and its loss in one, so that no logits need be kept: loss as above, of logits = x W'; and, where they are
+   not NULL, gx and gw, d loss / d x and d loss / d W. W' and the gradient by the logits are factors of products like
+   x. */
 typedef struct {
   real *loss;    /* [1] */
   int *best;     /* [rows] the index of each row's largest logit, the first one where several are equal */
@@ -37,7 +38,8 @@ typedef struct {
   size_t rows, C, V;
   Factors factors;
 } HeadLoss;
-/* l2wrap as above, by the logits that are there: it adds l2wrap m / scored times row `best` of W, and x to that of gw. */
+/* l2wrap as above, by the logits that are there: it adds l2wrap m / scored times row `best` of W, and x to that of gw.
+   */
 typedef struct {
   real *gx, *gw;
   const real *g; /* [1] */

@@ -78,9 +78,9 @@ void memory_fail(size_t bytes, const char *format, ...)
 
 enum { LARGE = 1 << 20 }; /* bytes from which on memory is whole pages, as a block of an arena has to be */
 
-/* Of what is given back a little is kept for who next wants as much: new pages cost more than what a small training step
-   does with them (the states of a batch come and go with every step). One thread alone takes and gives. */
-enum { KEPT = 8, KEPT_BYTES = 16 << 20 };
+/* Of what is given back a little is kept for who next wants as much: new pages cost more than what a small training
+   step does with them (the states of a batch come and go with every step). One thread alone takes and gives. */
+enum { KEPT = 8, KEPT_BYTES = 8 << 20 };
 static struct {
   void *p;
   size_t bytes;
@@ -102,12 +102,12 @@ static bool keep(void *p, size_t bytes)
 #ifdef AVIARY_POISON
   return (void)p, (void)bytes, false; /* what is used after it is given back shows */
 #endif
-  for (int i = 0; i < KEPT && bytes <= KEPT_BYTES; i++)
-    if (!kept[i].p) {
-      kept[i].p = p, kept[i].bytes = bytes;
-      return true;
-    }
-  return false;
+  static int oldest;
+  if (bytes > KEPT_BYTES) return false;
+  if (kept[oldest].p) munmap(kept[oldest].p, kept[oldest].bytes);
+  kept[oldest].p = p, kept[oldest].bytes = bytes;
+  oldest = (oldest + 1) % KEPT;
+  return true;
 }
 
 static void *host_alloc(size_t bytes)

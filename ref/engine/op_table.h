@@ -143,12 +143,13 @@ OP(cross_entropy, CrossEntropy, op->rows,
 OP(cross_entropy_backward, CrossEntropyBackward, F.rows,
    ADDS(glogits, 1, F.rows * F.V) READS_ALL(g, 1) READS(forward.log_sum, F.rows) READS(forward.logits, F.rows * F.V)
    INDEX(forward.target, F.rows))
-/* The gradient by the logits is a factor, too: in bfloat16 one near the middle falls to either side, which is as much as
-   the rounding of so many terms. */
+/* The gradient by the logits is a factor, too: in bfloat16 one near the middle falls to either side, which is as much
+   as the rounding of so many terms. */
 #define SOME_FALL(terms) (op->factors == FACTORS_FULL ? (terms) : (size_t)1 << 29)
 OP(head_loss, HeadLoss, op->rows,
-   WRITES_ALL(loss, 1) SUMS(best, op->C, op->rows) SUMS(largest, op->C, op->rows) SUMS(gx, SOME_FALL(op->V), op->rows * op->C)
-   SUMS_ALL(gw, SOME_FALL(op->rows), op->V * op->C) READS(x, op->rows * op->C) READS_ALL(w, op->V * op->C) INDEX(target, op->rows))
+   WRITES_ALL(loss, 1) SUMS(best, op->C, op->rows) SUMS(largest, op->C, op->rows)
+   SUMS(gx, SOME_FALL(op->V), op->rows * op->C) SUMS_ALL(gw, SOME_FALL(op->rows), op->V * op->C)
+   READS(x, op->rows * op->C) READS_ALL(w, op->V * op->C) INDEX(target, op->rows))
 OP(head_loss_backward, HeadLossBackward, F.rows,
    ADDS(gx, 2, F.rows * F.C) ADDS_ALL(gw, F.rows + 1, "", F.V * F.C) READS_ALL(g, 1) READS(forward.best, F.rows)
    READS(forward.largest, F.rows) READS(forward.gx, F.rows * F.C) READS_ALL(forward.gw, F.V * F.C)

@@ -19,8 +19,8 @@ acc packed_number(Packed p, size_t i); /* exactly the number that is stored */
 
 acc packed_half(uint16_t bits); /* of float16 */
 
-/* In what the factors of products are rounded before they are multiplied, to the nearest, to the even one of two: not at
-   all, or in bfloat16. */
+/* In what the factors of products are rounded before they are multiplied, to the nearest, to the even one of two: not
+   at all, or in bfloat16. */
 typedef enum { FACTORS_FULL, FACTORS_BF16 } Factors;
 acc packed_bf16(acc x);
 static inline acc factor(Factors as, acc x) { return as == FACTORS_FULL ? x : packed_bf16(x); }

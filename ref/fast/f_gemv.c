@@ -86,20 +86,21 @@ enum { PIECE = 1 << 15 }; /* bytes of the matrix in a piece */
 static void linear_piece(const void *arg, size_t from, size_t to) { code()->linear(arg, from, to); }
 static void matmul_piece(const void *arg, size_t from, size_t to) { code()->matmul(arg, from, to); }
 
-/* The work, where it waits for nothing or x need not be rounded. */
 static void put(OpId id, const void *op, const Gemv *q, size_t grain, Job *job)
 {
-  Gemv g = *q;
   expect_next(q);
-#ifndef AVIARY_DOUBLE
-  if (q->factors != FACTORS_FULL) {
-    fast_flush();
-    real *x = fast_memory(q->rows * q->in * sizeof *x);
-    fast_round_in_real(x, q->x, q->in, q->rows, q->in);
-    g.x = x;
+  if (q->factors == FACTORS_FULL) {
+    fast_put(fast_when_whole(id, op), q->out, grain, job, q, sizeof *q);
+    return;
   }
+#ifndef AVIARY_DOUBLE
+  Gemv g = *q;
+  fast_flush(); /* x is rounded once for all pieces */
+  real *x = fast_memory(q->rows * q->in * sizeof *x);
+  fast_round_in_real(x, q->x, q->in, q->rows, q->in);
+  g.x = x;
+  fast_put(NOW, q->out, grain, job, &g, sizeof g);
 #endif
-  fast_put(fast_when_whole(id, op), q->out, grain, job, &g, sizeof g);
 }
 
 void fast_gemv_linear(OpId id, const void *op, const Gemv *q)

@@ -1,6 +1,6 @@
 /* The head with its loss. The logits of a few positions are made, become the gradient by them, and give gx, while they
-   are in the cache. Those of a stretch of positions stay until they have given their part of gw. W is taken in panels of
-   its rows. All sums depend on the sizes alone. */
+   are in the cache. Those of a stretch of positions stay until they have given their part of gw. W is taken in panels
+   of its rows. All sums depend on the sizes alone. */
 #include "f_loss.h"
 #include "f_math.h"
 #include "f_multiply.h"
@@ -70,7 +70,8 @@ static Gemm with_panel(const Head *q, size_t p, bool turned)
   return g;
 }
 
-/* Of `rows` positions of the stretch: their logits, panel by panel; top [rows,panels], goal [rows] the target's logit. */
+/* Of `rows` positions of the stretch: their logits, panel by panel; top [rows,panels], goal [rows] the target's logit.
+   */
 static void exponentials(const Head *q, Row *row, real *top, real *goal, size_t from, size_t rows)
 {
   size_t C = q->op.C, first = q->first + from;

@@ -17,7 +17,8 @@ void f_linear(const Linear *q)
 {
   Gemv gemv = {q->y, q->x, q->bias, {q->w, STORED_F32}, q->rows, q->in, q->out, q->factors};
   Product y = {.c = q->y, .a = q->x, .b = q->w, .bias = q->bias, .M = q->rows, .N = q->out, .K = q->in,
-               .a_row = q->in, .a_col = 1, .b_row = 1, .b_col = q->in, .factors = q->factors, .tile_m = ROWS_M, .tile_n = ROWS_N};
+               .a_row = q->in, .a_col = 1, .b_row = 1, .b_col = q->in,
+               .factors = q->factors, .tile_m = ROWS_M, .tile_n = ROWS_N};
   if (is_gemv(q->rows, q->in)) fast_gemv_linear(OP_linear, q, &gemv);
   else fast_product(OP_linear, q, y);
 }

@@ -4,8 +4,8 @@
 
 #include "f_job.h"
 
-/* If there is one among n > 0 numbers that is larger, the largest and the first place where it is. A number that is none
-   is not, nor is anything larger than it. */
+/* If there is one among n > 0 numbers that is larger, the largest and the first place where it is. A number that is
+   none is not, nor is anything larger than it. */
 bool fast_larger(const real *x, size_t n, real *largest, size_t *at);
 /* The place of the largest, as k_argmax has it. */
 size_t fast_largest(const real *x, size_t n);

@@ -1,7 +1,7 @@
-/* The library is oneDNN for float32 (f_onednn.c): it makes kernels for the processor it finds and for the shape asked for,
-   and is faster than OpenBLAS on the small products of a training step (BLIS: slower than both). It has no float64;
-   there it is OpenBLAS, which also stands in where oneDNN is not built. Both start threads of their own in every thread
-   that has not told OpenMP otherwise. */
+/* The library is oneDNN for float32 (f_onednn.c): it makes kernels for the processor it finds and for the shape asked
+   for, and is faster than OpenBLAS on the small products of a training step (BLIS: slower than both). It has no
+   float64; there it is OpenBLAS, which also stands in where oneDNN is not built. Both start threads of their own in
+   every thread that has not told OpenMP otherwise. */
 #include "f_multiply.h"
 
 #include "f_onednn.h"
@@ -15,6 +15,7 @@
 
 static void alone(void)
 {
+  fast_threads();                                        /* how many the program has is asked before */
   if (omp_get_max_threads() > 1) omp_set_num_threads(1); /* a thread of OpenMP's forgets it at the end of a loop */
 }
 #endif
@@ -35,8 +36,8 @@ static void multiply_any(const Gemm *q)
 #endif
 }
 
-/* oneDNN makes a kernel for a number of rows: these are multiples of LEAST_M, and what is left goes the general way. Its
-   kernels take dense matrices only; others go through them in pieces, copied, or rounded on the way. */
+/* oneDNN makes a kernel for a number of rows: these are multiples of LEAST_M, and what is left goes the general way.
+   Its kernels take dense matrices only; others go through them in pieces, copied, or rounded on the way. */
 enum {
   BLOCK_M = 256,
   LEAST_M = 16,
@@ -77,8 +78,7 @@ static void give(const Gemm *q, const real *c)
   }
 }
 
-/* False, with nothing done, if there is no kernel for bfloat16. */
-static bool multiply_piece(const Gemm *q, Form form)
+static void multiply_piece(const Gemm *q, Form form)
 {
   real a[ROOM], b[PIECE * PIECE], c[ROOM];
   Gemm g = *q;
@@ -95,21 +95,20 @@ static bool multiply_piece(const Gemm *q, Form form)
   if (!c_is_dense(q)) g.c = c, g.c_step = q->n, g.add = false;
   if (form != IN_BFLOAT16) g.factors = FACTORS_FULL;
   bool done = q->m >= LEAST_M && onednn_gemm(&g, g.a, q->b_laid_out ? q->b_laid_out : g.b);
-  if (!done && form == IN_BFLOAT16) return false;
-  if (!done) multiply_any(&g);
-  if (g.c == c) give(q, c);
-  return true;
+  if (!done && form == IN_BFLOAT16) multiply_piece(q, ROUNDED); /* no kernel for this shape */
+  else if (!done) multiply_any(&g);
+  if ((done || form != IN_BFLOAT16) && g.c == c) give(q, c);
 }
 
 static void multiply_pieces(const Gemm *q)
 {
-  bool full = q->factors == FACTORS_FULL;
+  Form half = onednn_has_bfloat16() && q->m >= LEAST_M ? IN_BFLOAT16 : ROUNDED;
   for (size_t k0 = 0; k0 < q->k; k0 += PIECE)
     for (size_t j0 = 0; j0 < q->n; j0 += PIECE) {
       Gemm g = *q;
       g.k = smaller(PIECE, q->k - k0), g.n = smaller(PIECE, q->n - j0), g.add = q->add || k0, g.b_laid_out = NULL;
       g.a = at(q->a, q->a_turned, q->a_step, 0, k0), g.b = at(q->b, q->b_turned, q->b_step, k0, j0), g.c = q->c + j0;
-      if (!multiply_piece(&g, full ? AS_IT_IS : IN_BFLOAT16)) multiply_piece(&g, ROUNDED);
+      multiply_piece(&g, q->factors == FACTORS_FULL ? AS_IT_IS : half);
     }
 }
 
@@ -124,7 +123,8 @@ static void multiply_full(const Gemm *q)
 static void multiply_rounded(const Gemm *q)
 {
   bool at_once = q->b_laid_out && q->m >= LEAST_M && q->m * q->k <= ROOM && c_is_dense(q);
-  if (!at_once || !multiply_piece(q, IN_BFLOAT16)) multiply_pieces(q);
+  if (at_once) multiply_piece(q, IN_BFLOAT16);
+  else multiply_pieces(q);
 }
 
 /* ---- any number of rows ---- */

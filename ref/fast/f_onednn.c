@@ -5,13 +5,13 @@
 #include <omp.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 
-/* Whoever calls oneDNN has a thread of its own: none is to start others in it. A thread of OpenMP's forgets at the end of
-   a loop what it was told in it. */
+/* Whoever calls oneDNN has a thread of its own: none is to start others in it. A thread of OpenMP's forgets at the end
+   of a loop what it was told in it. */
 static void alone(void)
 {
+  fast_threads(); /* how many the program has is asked before */
   if (omp_get_max_threads() > 1) omp_set_num_threads(1);
 }
 
@@ -23,24 +23,22 @@ typedef struct { /* what a kernel is made for; all of it is compared */
   char unused[2];
 } Shape;
 
-enum { A, B, C, ROOM, ARGUMENTS };
+enum { A, B, C, ARGUMENTS };
 
 typedef struct {
   Shape shape;
   bool tried;
   dnnl_primitive_t kernel; /* NULL: there is none for this shape */
   dnnl_exec_arg_t argument[ARGUMENTS];
-  size_t scratch, laid_out; /* bytes that it works in; that it lays B out in */
+  size_t laid_out; /* bytes that it lays B out in */
 } Kernel;
 
-enum { KERNELS = 512 }; /* places for a thread's kernels: a power of two */
+enum { KERNELS = 256 }; /* places for a thread's kernels, of which half are used: a power of two */
 
 static _Thread_local struct {
-  Kernel *kernel; /* [KERNELS] */
+  Kernel kernel[KERNELS];
   size_t count;
   dnnl_stream_t stream;
-  void *scratch;
-  size_t scratch_bytes;
 } mine;
 
 static dnnl_engine_t engine;
@@ -55,10 +53,9 @@ static bool ready(void)
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   pthread_once(&once, open_engine);
   alone();
-  if (!mine.kernel) mine.kernel = calloc(KERNELS, sizeof *mine.kernel);
   if (engine && !mine.stream && dnnl_stream_create(&mine.stream, engine, dnnl_stream_default_flags) != dnnl_success)
     mine.stream = NULL;
-  return mine.kernel && mine.stream;
+  return mine.stream != NULL;
 }
 
 static void forget(Kernel *q)
@@ -102,8 +99,7 @@ static dnnl_primitive_desc_t product(const Layout *a, const Layout *b, const Lay
   dnnl_post_ops_t after = NULL;
   dnnl_primitive_desc_t made = NULL;
   bool good = dnnl_matmul_desc_init(&wish, a, b, NULL, c) == dnnl_success &&
-              dnnl_primitive_attr_create(&how) == dnnl_success &&
-              dnnl_primitive_attr_set_scratchpad_mode(how, dnnl_scratchpad_mode_user) == dnnl_success;
+              dnnl_primitive_attr_create(&how) == dnnl_success;
   if (good && add)
     good = dnnl_post_ops_create(&after) == dnnl_success && dnnl_post_ops_append_sum(after, 1) == dnnl_success &&
            dnnl_primitive_attr_set_post_ops(how, after) == dnnl_success;
@@ -145,13 +141,6 @@ static bool add_argument(Kernel *q, int i, int as, const Layout *l)
   return dnnl_memory_create(&q->argument[i].memory, l, engine, DNNL_MEMORY_NONE) == dnnl_success;
 }
 
-static bool finish(Kernel *q, dnnl_primitive_desc_t d)
-{
-  const Layout *scratch = dnnl_primitive_desc_query_md(d, dnnl_query_scratchpad_md, 0);
-  q->scratch = dnnl_memory_desc_get_size(scratch);
-  return add_argument(q, ROOM, DNNL_ARG_SCRATCHPAD, scratch) && dnnl_primitive_create(&q->kernel, d) == dnnl_success;
-}
-
 static bool make_product(Kernel *q)
 {
   const Shape *s = &q->shape;
@@ -165,7 +154,7 @@ static bool make_product(Kernel *q)
   dnnl_primitive_desc_t d = product(&a, &b, &c, s->add);
   if (!d) return false;
   bool good = is_good(d, factors) && add_argument(q, A, DNNL_ARG_SRC, &a) && add_argument(q, B, DNNL_ARG_WEIGHTS, &b) &&
-              add_argument(q, C, DNNL_ARG_DST, &c) && finish(q, d);
+              add_argument(q, C, DNNL_ARG_DST, &c) && dnnl_primitive_create(&q->kernel, d) == dnnl_success;
   dnnl_primitive_desc_destroy(d);
   return good;
 }
@@ -178,9 +167,9 @@ static bool make_lay_out(Kernel *q)
   dnnl_primitive_desc_t d = NULL;
   bool good = matrix(&from, s->k, s->n, s->b_step, s->b_turned, FACTORS_FULL) &&
               laid_out(&to, s->n, s->k, (Factors)s->factors) && dnnl_primitive_attr_create(&how) == dnnl_success &&
-              dnnl_primitive_attr_set_scratchpad_mode(how, dnnl_scratchpad_mode_user) == dnnl_success &&
               dnnl_reorder_primitive_desc_create(&d, &from, engine, &to, engine, how) == dnnl_success &&
-              add_argument(q, B, DNNL_ARG_FROM, &from) && add_argument(q, C, DNNL_ARG_TO, &to) && finish(q, d);
+              add_argument(q, B, DNNL_ARG_FROM, &from) && add_argument(q, C, DNNL_ARG_TO, &to) &&
+              dnnl_primitive_create(&q->kernel, d) == dnnl_success;
   q->laid_out = dnnl_memory_desc_get_size(&to);
   if (d) dnnl_primitive_desc_destroy(d);
   if (how) dnnl_primitive_attr_destroy(how);
@@ -215,22 +204,12 @@ static bool set(Kernel *q, int i, const void *numbers)
 
 static bool run(Kernel *q, int first)
 {
-  if (q->scratch > mine.scratch_bytes) {
-    free(mine.scratch);
-    mine.scratch = aligned_alloc(64, (q->scratch + 63) / 64 * 64);
-    mine.scratch_bytes = mine.scratch ? q->scratch : 0;
-    if (!mine.scratch) return false;
-  }
-  return set(q, ROOM, mine.scratch) &&
-         dnnl_primitive_execute(q->kernel, mine.stream, ARGUMENTS - first, q->argument + first) == dnnl_success;
+  return dnnl_primitive_execute(q->kernel, mine.stream, ARGUMENTS - first, q->argument + first) == dnnl_success;
 }
 
-bool onednn_is_fast(void)
-{
-  static int is;
-  if (!is) is = (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core) == dnnl_cpu_isa_avx512_core ? 1 : -1;
-  return is > 0;
-}
+static bool processor_has(dnnl_cpu_isa_t isa) { return (dnnl_get_effective_cpu_isa() & isa) == isa; }
+bool onednn_is_fast(void) { return processor_has(dnnl_cpu_isa_avx512_core); }
+bool onednn_has_bfloat16(void) { return processor_has(dnnl_cpu_isa_avx512_core_bf16); }
 
 bool onednn_gemm(const Gemm *q, const void *a, const void *b)
 {

@@ -108,8 +108,8 @@ static void wkv7_forward(const void *arg, size_t from, size_t to)
 /* ---- backward: the formulas of k_wkv7_backward ---- */
 
 /* Four rows a segment back, both ways of the state in one walk. Along a row: gs, gradient by (S a)_i, and gv; down the
-   columns, on top of the rows before: the other sums. G goes back through y = S1 r and S1 = S diag(e^w) + (S a) b' + v k',
-   and stays in registers. */
+   columns, on top of the rows before: the other sums. G goes back through y = S1 r and S1 = S diag(e^w) + (S a) b' + v
+   k', and stays in registers. */
 INLINE void rows_back(const Backward *q, Workspace *ws, real *G, const real *S, size_t start, size_t count, size_t i0,
                       size_t block, size_t N)
 {

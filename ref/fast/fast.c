@@ -14,7 +14,8 @@ static int threads; /* 0: not chosen yet */
   X(lerp_backward) X(linear) X(linear_backward) X(matmul) X(matmul_backward) X(rows) X(rows_backward)         \
   X(linear_packed) X(matmul_packed) X(rows_packed) X(norm) X(norm_backward) X(l2norm) X(l2norm_backward)      \
   X(shift) X(shift_backward) X(slice) X(slice_add) X(unslice) X(unslice_add) X(sum) X(sum_backward)           \
-  X(bmm) X(bmm_backward) X(cross_entropy) X(cross_entropy_backward) X(head_loss) X(head_loss_backward) X(argmax) X(adamw) X(sum_squares)         \
+  X(bmm) X(bmm_backward) X(cross_entropy) X(cross_entropy_backward) X(head_loss) X(head_loss_backward)        \
+  X(argmax) X(adamw) X(sum_squares)                                                                            \
   X(copy_scores) X(copy_scores_backward) X(linear_attention) X(linear_attention_backward) X(attention)        \
   X(attention_backward) X(wkv1) X(wkv1_backward) X(wkv2) X(wkv2_backward) X(wkv4) X(wkv4_backward) X(wkv6)    \
   X(wkv6_backward) X(wkv7) X(wkv7_backward) X(selective_scan) X(selective_scan_backward) \

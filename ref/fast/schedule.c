@@ -215,7 +215,7 @@ static bool is_free(bool whole)
 {
   if (schedule.running) return true;
   if (schedule.tiled_count || schedule.after_count) return false;
-  if (schedule.memory.current) arena_reset(&schedule.memory);
+  if (schedule.memory.current) arena_reset(&schedule.memory), schedule.little = 0;
   return whole || schedule.tiles < 2;
 }
 

@@ -70,8 +70,10 @@ function common.stepper(model, opt, inputs, targets)
   end
 end
 
--- Of a head: "2 threads"; on a device its kernels, the products' kind and its name instead.
-function common.computed_by(threads) return rwkv.device() and arithmetic.text() or ("%d threads"):format(threads) end
+-- Of a head: "fast kernels, products in bf16, float32, 2 threads"; on a device its name in place of the threads.
+function common.computed_by(threads)
+  return rwkv.device() and arithmetic.text() or ("%s, %d threads"):format(arithmetic.text(), threads)
+end
 
 -- "a=1 b=0.5" of { { "a", "%d", 1 }, { "b", "%.1f", 0.5 } }
 function common.line(fields)
@@ -157,9 +159,10 @@ function common.run(command)
   return (said:gsub("%s+$", ""):match "[^\n]*$"), false, out
 end
 
--- "aviary bench train --dim 64": the program itself, with options in their order.
+-- "aviary --matmul bf16 bench train --dim 64": the program itself as it was called, with options in their order.
 function common.command(...)
   local words = { common.program() }
+  for _, word in ipairs(common.program_options {}) do words[#words + 1] = common.quote(word) end
   for _, word in ipairs { ... } do words[#words + 1] = common.quote(tostring(word)) end
   return table.concat(words, " ")
 end

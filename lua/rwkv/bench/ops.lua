@@ -19,6 +19,7 @@ end
 
 return function(arguments)
   local o = common.options(arguments, { threads = rwkv.threads(), tries = others.most, tsv = "" })
+  if rwkv.matmul() ~= "full" then common.fail("the table is of products in full; leave --matmul %s out", rwkv.matmul()) end
   local command = common.quote(find_test()) .. " --bench " .. o.threads
   io.stderr:write "ops        half a minute\n"
   local quiet, out, ok = others.measure(o.tries, function() return common.run(command) end)
