@@ -37,13 +37,8 @@ static void multiply_any(const Gemm *q)
 }
 
 /* oneDNN makes a kernel for a number of rows: these are multiples of LEAST_M, and what is left goes the general way.
-   Its kernels take dense matrices only; others go through them in pieces, copied, or rounded on the way. */
-enum {
-  BLOCK_M = 256,
-  LEAST_M = 16,
-  PIECE = 2048 / REAL_SIZE,
-  ROOM = BLOCK_M * PIECE
-}; /* 2 MiB on the thread's stack */
+   Its kernels take dense matrices only, which factors that are rounded become on the way. */
+enum { BLOCK_M = 256, LEAST_M = 16, PIECE = 1024 / REAL_SIZE, ROOM = BLOCK_M * PIECE }; /* 640 KiB on the stack */
 
 static const real *at(const real *m, bool turned, size_t step, size_t i, size_t j)
 {
@@ -56,14 +51,12 @@ static bool c_is_dense(const Gemm *q) { return q->c_step == q->n; }
 
 /* ---- one piece: m <= BLOCK_M, k and n <= PIECE, or with b_laid_out m k <= ROOM ---- */
 
-typedef enum { AS_IT_IS, IN_BFLOAT16, ROUNDED } Form; /* of factors; ROUNDED: to bfloat16, but in `real` */
+typedef enum { IN_BFLOAT16, ROUNDED } Form; /* of factors; ROUNDED: to bfloat16, but in `real` */
 
 /* A matrix [rows,n] whose rows lie `step` apart, made dense. */
 static void make_dense(void *to, Form form, const real *x, size_t step, size_t rows, size_t n)
 {
-  if (form == AS_IT_IS)
-    for (size_t i = 0; i < rows; i++) memcpy((real *)to + i * n, x + i * step, n * sizeof *x);
-  else if (form == ROUNDED) fast_round_in_real(to, x, step, rows, n);
+  if (form == ROUNDED) fast_round_in_real(to, x, step, rows, n);
 #ifdef ONEDNN
   else fast_round(to, x, step, rows, n);
 #endif
@@ -82,22 +75,18 @@ static void multiply_piece(const Gemm *q, Form form)
 {
   real a[ROOM], b[PIECE * PIECE], c[ROOM];
   Gemm g = *q;
-  if (form != AS_IT_IS || !a_is_dense(q)) {
-    g.a_step = q->a_turned ? q->m : q->k;
-    make_dense(a, form, q->a, q->a_step, q->a_turned ? q->k : q->m, g.a_step);
-    g.a = a;
-  }
-  if (!q->b_laid_out && (form != AS_IT_IS || !b_is_dense(q))) {
-    g.b_step = q->b_turned ? q->k : q->n;
+  g.a_step = q->a_turned ? q->m : q->k, g.a = a;
+  make_dense(a, form, q->a, q->a_step, q->a_turned ? q->k : q->m, g.a_step);
+  if (!q->b_laid_out) {
+    g.b_step = q->b_turned ? q->k : q->n, g.b = b;
     make_dense(b, form, q->b, q->b_step, q->b_turned ? q->n : q->k, g.b_step);
-    g.b = b;
   }
   if (!c_is_dense(q)) g.c = c, g.c_step = q->n, g.add = false;
-  if (form != IN_BFLOAT16) g.factors = FACTORS_FULL;
+  if (form == ROUNDED) g.factors = FACTORS_FULL;
   bool done = q->m >= LEAST_M && onednn_gemm(&g, g.a, q->b_laid_out ? q->b_laid_out : g.b);
   if (!done && form == IN_BFLOAT16) multiply_piece(q, ROUNDED); /* no kernel for this shape */
   else if (!done) multiply_any(&g);
-  if ((done || form != IN_BFLOAT16) && g.c == c) give(q, c);
+  if ((done || form == ROUNDED) && g.c == c) give(q, c);
 }
 
 static void multiply_pieces(const Gemm *q)
@@ -108,16 +97,14 @@ static void multiply_pieces(const Gemm *q)
       Gemm g = *q;
       g.k = smaller(PIECE, q->k - k0), g.n = smaller(PIECE, q->n - j0), g.add = q->add || k0, g.b_laid_out = NULL;
       g.a = at(q->a, q->a_turned, q->a_step, 0, k0), g.b = at(q->b, q->b_turned, q->b_step, k0, j0), g.c = q->c + j0;
-      multiply_piece(&g, q->factors == FACTORS_FULL ? AS_IT_IS : half);
+      multiply_piece(&g, half);
     }
 }
 
 static void multiply_full(const Gemm *q)
 {
   bool dense = a_is_dense(q) && b_is_dense(q) && c_is_dense(q);
-  if (q->m < LEAST_M || !onednn_is_fast()) multiply_any(q);
-  else if (!dense) multiply_pieces(q);
-  else if (!onednn_gemm(q, q->a, q->b_laid_out ? q->b_laid_out : q->b)) multiply_any(q);
+  if (!dense || q->m < LEAST_M || !onednn_gemm(q, q->a, q->b_laid_out ? q->b_laid_out : q->b)) multiply_any(q);
 }
 
 static void multiply_rounded(const Gemm *q)

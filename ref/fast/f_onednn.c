@@ -207,9 +207,10 @@ static bool run(Kernel *q, int first)
   return dnnl_primitive_execute(q->kernel, mine.stream, ARGUMENTS - first, q->argument + first) == dnnl_success;
 }
 
-static bool processor_has(dnnl_cpu_isa_t isa) { return (dnnl_get_effective_cpu_isa() & isa) == isa; }
-bool onednn_is_fast(void) { return processor_has(dnnl_cpu_isa_avx512_core); }
-bool onednn_has_bfloat16(void) { return processor_has(dnnl_cpu_isa_avx512_core_bf16); }
+bool onednn_has_bfloat16(void)
+{
+  return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
+}
 
 bool onednn_gemm(const Gemm *q, const void *a, const void *b)
 {

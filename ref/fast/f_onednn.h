@@ -8,9 +8,7 @@
 #if !defined(AVIARY_DOUBLE) && __has_include(<dnnl.h>)
 #define ONEDNN
 
-/* Whether this processor has kernels that are faster than the BLAS: one with AVX-512. */
-bool onednn_is_fast(void);
-bool onednn_has_bfloat16(void); /* and for bfloat16 */
+bool onednn_has_bfloat16(void); /* whether this processor has kernels for it */
 /* C (+)= A B of dense matrices. False, with nothing done, where there is no kernel that would be faster than the BLAS.
    a, b: the factors, in bfloat16 if q->factors says so; b as q->b_laid_out if that is not NULL. */
 bool onednn_gemm(const Gemm *q, const void *a, const void *b);
@@ -19,7 +17,6 @@ void onednn_sgemm(const Gemm *q); /* of any shape; its b as it stands */
 size_t onednn_laid_out_bytes(const Gemm *q);
 bool onednn_lay_out(void *to, const Gemm *q);
 #else
-static inline bool onednn_is_fast(void) { return false; }
 static inline bool onednn_has_bfloat16(void) { return false; }
 static inline bool onednn_gemm(const Gemm *q, const void *a, const void *b) { return (void)q, (void)a, (void)b, false; }
 static inline size_t onednn_laid_out_bytes(const Gemm *q) { return (void)q, 0; }
