@@ -278,7 +278,7 @@ static void unusable_files(void **state)
   verify_fails(m, &(Edit){.shorten = "tokens"}, "20 targets for 19 tokens");
   verify_fails(m, &(Edit){.token = "tokens", .token_value = 61}, "tokens: 61");
   verify_fails(m, &(Edit){.token = "tokens", .token_value = -1}, "tokens: -1");
-  verify_fails(m, &(Edit){.token = "targets", .token_value = 61}, "target 61");
+  verify_fails(m, &(Edit){.token = "targets", .token_value = 61}, "targets: 61 at sequence 1, position 1");
   verify_fails(m, &(Edit){.rename = "logits_gpt", .as = "tokens_", .drop = "tokens"}, "\"tokens\"");
   Verify v = verify_edited(m, &(Edit){.drop = NULL}); /* the failures have left the model as it was */
   assert_false(fails(v.lines, v.count, NULL));
