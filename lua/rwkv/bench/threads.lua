@@ -65,7 +65,7 @@ end
 local function measure(work, beside, settings, o, scale, tell)
   local rows = {}
   for i, s in ipairs(settings) do
-    rows[i] = { label = work.label, beside = beside, threading = s.threading, policy = s.policy, rounds = scale.rounds,
+    rows[i] = { label = work.label, beside = beside, threading = s.threading, policy = s.policy, rounds = scale.rounds, tries = 1,
       command = command_of(s, work, o, scale), rates = {}, ratios = {} }
   end
   local stop = compute_beside(beside)
