@@ -98,10 +98,10 @@ static void gradients_may_be_left_out(void **state)
     Pair none = {NULL, NULL, 0};
     Pair gx = without & 1 ? none : pair(ROWS * IN), gw = without & 2 ? none : pair(OUT * IN),
          gbias = without & 4 ? none : pair(OUT), g = pair(ROWS * OUT), x = pair(ROWS * IN), w = pair(OUT * IN);
-#define BACKWARD(at)                                                        \
-  &(LinearBackward)                                                         \
-  {                                                                         \
-    gx.at, gw.at, gbias.at, g.at, { NULL, x.at, w.at, NULL, ROWS, IN, OUT } \
+#define BACKWARD(at)                                                                      \
+  &(LinearBackward)                                                                       \
+  {                                                                                       \
+    gx.at, gw.at, gbias.at, g.at, { NULL, x.at, w.at, NULL, ROWS, IN, OUT, FACTORS_FULL } \
   }
     check_falls_back(OP_linear_backward, BACKWARD(near), BACKWARD(far));
     free_pairs(NULL);
@@ -115,10 +115,10 @@ static void an_empty_operand_may_have_anothers_address(void **state)
   (void)state;
   enum { ROWS = 3, OUT = 5 };
   Pair gbias = pair(OUT), g = pair(ROWS * OUT);
-#define EMPTY(at)                                                                \
-  &(LinearBackward)                                                              \
-  {                                                                              \
-    gbias.at, gbias.at, gbias.at, g.at, { NULL, g.at, g.at, NULL, ROWS, 0, OUT } \
+#define EMPTY(at)                                                                              \
+  &(LinearBackward)                                                                            \
+  {                                                                                            \
+    gbias.at, gbias.at, gbias.at, g.at, { NULL, g.at, g.at, NULL, ROWS, 0, OUT, FACTORS_FULL } \
   }
   check_falls_back(OP_linear_backward, EMPTY(near), EMPTY(far));
 }

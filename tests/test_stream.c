@@ -39,9 +39,9 @@ static void one_step(Numbers *m, Rng *rng)
   case 2: run_binary(&(Binary){y, x, z, same, B_ADD}); break;
   case 3: run_binary(&(Binary){y, x, c, row, B_MUL}); break;
   case 4: run_binary_backward(&(BinaryBackward){y, c2, x, {NULL, z, c, row, B_MUL}}); break;
-  case 5: run_linear(&(Linear){y, x, w, NULL, R, C, C}); break;
-  case 6: run_linear_backward(&(LinearBackward){y, w2, c, x, {NULL, z, w, NULL, R, C, C}}); break;
-  case 7: run_matmul_backward(&(MatmulBackward){NULL, w2, x, {NULL, z, w, R, C, C}}); break;
+  case 5: run_linear(&(Linear){y, x, w, NULL, R, C, C, FACTORS_FULL}); break;
+  case 6: run_linear_backward(&(LinearBackward){y, w2, c, x, {NULL, z, w, NULL, R, C, C, FACTORS_FULL}}); break;
+  case 7: run_matmul_backward(&(MatmulBackward){NULL, w2, x, {NULL, z, w, R, C, C, FACTORS_FULL}}); break;
   case 8: run_lerp(&(Lerp){y, x, z, c, R, 1, C}); break;
   case 9: run_lerp_backward(&(LerpBackward){y, NULL, c2, x, {NULL, z, z, c, R, 1, C}}); break;
   case 10: run_shift(&(Shift){y, x, z, B, T, C}); break;

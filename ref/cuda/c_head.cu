@@ -3,13 +3,6 @@
 #include "blas.h"
 #include "largest.h"
 
-static size_t count_scored(const HeadLoss *op)
-{
-  size_t n = 0;
-  for (size_t i = 0; i < op->rows; i++) n += op->target[i] >= 0;
-  return n;
-}
-
 /* Positions first .. first + n - 1: g [n,V] their logits, then (softmax - 1 at the target) / scored, or zeros where
    there is no target. loss: of each position. A team has a row. */
 template <int TEAM>
@@ -40,7 +33,7 @@ KERNEL mean_of(real *mean, const acc *loss, size_t rows, size_t scored)
 
 void c_head_loss(const HeadLoss *op)
 {
-  size_t rows = op->rows, C = op->C, V = op->V, scored = count_scored(op);
+  size_t rows = op->rows, C = op->C, V = op->V, scored = k_scored(op->target, rows);
   size_t most = smaller(rows, larger(1, PRODUCT_ROOM / (V * sizeof(real))));
   const int *target = device_index(op->target, rows);
   acc *loss = (acc *)device_scratch(rows * sizeof *loss);
@@ -99,7 +92,7 @@ void c_head_loss_backward(const HeadLossBackward *op)
   const HeadLoss *f = &op->forward;
   if (!f->rows || !f->C) return;
   const int *target = device_index(f->target, f->rows);
-  acc scored = (acc)larger(count_scored(f), 1);
+  acc scored = (acc)larger(k_scored(f->target, f->rows), 1);
   if (op->gx) LAUNCH(head_back, BLOCKS_FOR(f->rows * f->C), BLOCK, 0, *op, target, scored);
   if (!op->gw) return;
   LAUNCH(weights_back, BLOCKS_FOR(f->V * f->C), BLOCK, 0, *op);

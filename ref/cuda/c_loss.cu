@@ -3,13 +3,6 @@
 
 #include <limits.h>
 
-static size_t count_scored(const CrossEntropy *op)
-{
-  size_t n = 0;
-  for (size_t i = 0; i < op->rows; i++) n += op->target[i] >= 0;
-  return n;
-}
-
 template <int TEAM> KERNEL argmax(Argmax op)
 {
   size_t row = TEAM_ROW(TEAM);
@@ -60,7 +53,7 @@ void c_cross_entropy(const CrossEntropy *op)
   const int *target = device_index(op->target, op->rows);
   size_t threads = smaller(MOST, larger(1, pieces(op->rows, WARP)) * WARP);
   if (op->rows) TEAM_LAUNCH(log_sums, op->rows, op->V, *op);
-  LAUNCH(mean_loss, 1, (unsigned)threads, 0, *op, target, count_scored(op));
+  LAUNCH(mean_loss, 1, (unsigned)threads, 0, *op, target, k_scored(op->target, op->rows));
 }
 
 /* glogits += g (softmax - 1 at the target) / scored, of scored rows; with l2wrap, that much of the largest is added to
@@ -82,7 +75,7 @@ template <int TEAM> KERNEL cross_entropy_back(CrossEntropyBackward op, const int
 void c_cross_entropy_backward(const CrossEntropyBackward *op)
 {
   const CrossEntropy *f = &op->forward;
-  size_t scored = count_scored(f);
+  size_t scored = k_scored(f->target, f->rows);
   if (!scored) return;
   const int *target = device_index(f->target, f->rows);
   TEAM_LAUNCH(cross_entropy_back, f->rows, f->V, *op, target, (acc)scored);

@@ -8,7 +8,8 @@ void k_linear(const Linear *op)
   for (size_t i = 0; i < op->rows; i++)
     for (size_t o = 0; o < out; o++) {
       acc sum = op->bias ? op->bias[o] : 0;
-      for (size_t c = 0; c < in; c++) sum += factor(as, op->x[i * in + c]) * factor(as, op->w[o * in + c]);
+      for (size_t c = 0; c < in; c++)
+        sum += packed_factor(as, op->x[i * in + c]) * packed_factor(as, op->w[o * in + c]);
       op->y[i * out + o] = (real)sum;
     }
 }
@@ -21,13 +22,15 @@ void k_linear_backward(const LinearBackward *op)
   for (size_t i = 0; op->gx && i < rows; i++) /* gx = g W */
     for (size_t c = 0; c < in; c++) {
       acc sum = 0;
-      for (size_t o = 0; o < out; o++) sum += factor(as, op->g[i * out + o]) * factor(as, f->w[o * in + c]);
+      for (size_t o = 0; o < out; o++)
+        sum += packed_factor(as, op->g[i * out + o]) * packed_factor(as, f->w[o * in + c]);
       op->gx[i * in + c] += (real)sum;
     }
   for (size_t o = 0; op->gw && o < out; o++) /* gW = g' x */
     for (size_t c = 0; c < in; c++) {
       acc sum = 0;
-      for (size_t i = 0; i < rows; i++) sum += factor(as, op->g[i * out + o]) * factor(as, f->x[i * in + c]);
+      for (size_t i = 0; i < rows; i++)
+        sum += packed_factor(as, op->g[i * out + o]) * packed_factor(as, f->x[i * in + c]);
       op->gw[o * in + c] += (real)sum;
     }
   for (size_t o = 0; op->gbias && o < out; o++) {
@@ -44,7 +47,8 @@ void k_matmul(const Matmul *op)
   for (size_t i = 0; i < op->rows; i++)
     for (size_t o = 0; o < out; o++) {
       acc sum = 0;
-      for (size_t c = 0; c < in; c++) sum += factor(as, op->x[i * in + c]) * factor(as, op->m[c * out + o]);
+      for (size_t c = 0; c < in; c++)
+        sum += packed_factor(as, op->x[i * in + c]) * packed_factor(as, op->m[c * out + o]);
       op->y[i * out + o] = (real)sum;
     }
 }
@@ -57,13 +61,15 @@ void k_matmul_backward(const MatmulBackward *op)
   for (size_t i = 0; op->gx && i < rows; i++) /* gx = g M' */
     for (size_t c = 0; c < in; c++) {
       acc sum = 0;
-      for (size_t o = 0; o < out; o++) sum += factor(as, op->g[i * out + o]) * factor(as, f->m[c * out + o]);
+      for (size_t o = 0; o < out; o++)
+        sum += packed_factor(as, op->g[i * out + o]) * packed_factor(as, f->m[c * out + o]);
       op->gx[i * in + c] += (real)sum;
     }
   for (size_t c = 0; op->gm && c < in; c++) /* gM = x' g */
     for (size_t o = 0; o < out; o++) {
       acc sum = 0;
-      for (size_t i = 0; i < rows; i++) sum += factor(as, f->x[i * in + c]) * factor(as, op->g[i * out + o]);
+      for (size_t i = 0; i < rows; i++)
+        sum += packed_factor(as, f->x[i * in + c]) * packed_factor(as, op->g[i * out + o]);
       op->gm[c * out + o] += (real)sum;
     }
 }

@@ -5,13 +5,6 @@
 
 #include <math.h>
 
-static size_t count_scored(const int *target, size_t rows)
-{
-  size_t n = 0;
-  for (size_t i = 0; i < rows; i++) n += target[i] >= 0;
-  return n;
-}
-
 static size_t largest(const real *x, size_t n)
 {
   size_t best = 0;
@@ -23,7 +16,7 @@ static size_t largest(const real *x, size_t n)
 void k_cross_entropy(const CrossEntropy *op)
 {
   size_t rows = op->rows, V = op->V;
-  size_t scored = count_scored(op->target, rows);
+  size_t scored = k_scored(op->target, rows);
   acc total = 0;
   for (size_t i = 0; i < rows; i++) {
     const real *x = op->logits + i * V;
@@ -39,7 +32,7 @@ void k_cross_entropy_backward(const CrossEntropyBackward *op)
 {
   const CrossEntropy *f = &op->forward;
   size_t rows = f->rows, V = f->V;
-  size_t scored = count_scored(f->target, rows);
+  size_t scored = k_scored(f->target, rows);
   acc g = op->g[0];
   for (size_t i = 0; i < rows; i++) {
     if (f->target[i] < 0) continue;
@@ -64,7 +57,7 @@ static acc head_row(const HeadLoss *op, size_t i, acc *g, size_t scored)
   for (size_t j = 0; j < V; j++) {
     g[j] = 0;
     for (size_t c = 0; c < C; c++)
-      g[j] += factor(op->factors, op->x[i * C + c]) * factor(op->factors, op->w[j * C + c]);
+      g[j] += packed_factor(op->factors, op->x[i * C + c]) * packed_factor(op->factors, op->w[j * C + c]);
     if (g[j] > g[best]) best = j;
   }
   acc top = g[best];
@@ -78,21 +71,22 @@ static acc head_row(const HeadLoss *op, size_t i, acc *g, size_t scored)
 
 void k_head_loss(const HeadLoss *op)
 {
-  size_t rows = op->rows, C = op->C, V = op->V, scored = count_scored(op->target, rows);
+  size_t rows = op->rows, C = op->C, V = op->V, scored = k_scored(op->target, rows);
   acc total = 0, *g = rwkv_alloc(rows * V, sizeof *g, "logits"); /* [rows,V] */
   for (size_t i = 0; i < rows; i++) total += head_row(op, i, g + i * V, scored);
   op->loss[0] = (real)(scored ? total / (acc)scored : 0);
   for (size_t i = 0; op->gx && i < rows; i++) /* gx = g W */
     for (size_t c = 0; c < C; c++) {
       acc sum = 0;
-      for (size_t j = 0; j < V; j++) sum += factor(op->factors, g[i * V + j]) * factor(op->factors, op->w[j * C + c]);
+      for (size_t j = 0; j < V; j++)
+        sum += packed_factor(op->factors, g[i * V + j]) * packed_factor(op->factors, op->w[j * C + c]);
       op->gx[i * C + c] = (real)sum;
     }
   for (size_t j = 0; op->gw && j < V; j++) /* gW = g' x */
     for (size_t c = 0; c < C; c++) {
       acc sum = 0;
       for (size_t i = 0; i < rows; i++)
-        sum += factor(op->factors, g[i * V + j]) * factor(op->factors, op->x[i * C + c]);
+        sum += packed_factor(op->factors, g[i * V + j]) * packed_factor(op->factors, op->x[i * C + c]);
       op->gw[j * C + c] = (real)sum;
     }
   rwkv_release(g);
@@ -101,14 +95,13 @@ void k_head_loss(const HeadLoss *op)
 void k_head_loss_backward(const HeadLossBackward *op)
 {
   const HeadLoss *f = &op->forward;
-  size_t rows = f->rows, C = f->C, scored = count_scored(f->target, rows);
+  size_t rows = f->rows, C = f->C, scored = k_scored(f->target, rows);
   acc g = op->g[0];
   for (size_t i = 0; op->gx && i < rows * C; i++) op->gx[i] += (real)(g * (acc)f->gx[i]);
   for (size_t i = 0; op->gw && i < f->V * C; i++) op->gw[i] += (real)(g * (acc)f->gw[i]);
-  for (size_t i = 0; op->l2wrap > 0 && i < rows; i++) {
+  for (size_t i = 0; op->l2wrap > 0 && i < rows; i++) { /* as the official trainers have it: whatever flows in as g */
     if (f->target[i] < 0) continue;
-    acc by = op->l2wrap * (acc)f->largest[i] /
-             (acc)scored; /* as the official trainers have it: whatever flows in as g */
+    acc by = op->l2wrap * (acc)f->largest[i] / (acc)scored;
     size_t row = (size_t)f->best[i] * C;
     for (size_t c = 0; op->gx && c < C; c++) op->gx[i * C + c] += (real)(by * (acc)f->w[row + c]);
     for (size_t c = 0; op->gw && c < C; c++) op->gw[row + c] += (real)(by * (acc)f->x[i * C + c]);

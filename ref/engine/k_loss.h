@@ -13,6 +13,13 @@ typedef struct {
   const int *target;  /* [rows], < V */
   size_t rows, V;
 } CrossEntropy;
+/* How many rows are scored. */
+static inline size_t k_scored(const int *target, size_t rows)
+{
+  size_t n = 0;
+  for (size_t i = 0; i < rows; i++) n += target[i] >= 0;
+  return n;
+}
 /* l2wrap > 0 also adds, at each scored row's largest logit m, l2wrap * m / scored (SPEC: L2Wrap) */
 typedef struct {
   real *glogits;
@@ -38,8 +45,7 @@ typedef struct {
   size_t rows, C, V;
   Factors factors;
 } HeadLoss;
-/* l2wrap as above, by the logits that are there: it adds l2wrap m / scored times row `best` of W, and x to that of gw.
-   */
+/* l2wrap as above: it adds l2wrap m / scored times row `best` of W to gx, and times x to that row of gw. */
 typedef struct {
   real *gx, *gw;
   const real *g; /* [1] */

@@ -9,7 +9,7 @@ void k_linear_packed(const LinearPacked *op)
     for (size_t o = 0; o < out; o++) {
       acc sum = op->bias ? op->bias[o] : 0;
       for (size_t c = 0; c < in; c++)
-        sum += factor(as, op->x[i * in + c]) * factor(as, packed_number(op->w, o * in + c));
+        sum += packed_factor(as, op->x[i * in + c]) * packed_factor(as, packed_number(op->w, o * in + c));
       op->y[i * out + o] = (real)sum;
     }
 }
@@ -22,7 +22,7 @@ void k_matmul_packed(const MatmulPacked *op)
     for (size_t o = 0; o < out; o++) {
       acc sum = 0;
       for (size_t c = 0; c < in; c++)
-        sum += factor(as, op->x[i * in + c]) * factor(as, packed_number(op->m, c * out + o));
+        sum += packed_factor(as, op->x[i * in + c]) * packed_factor(as, packed_number(op->m, c * out + o));
       op->y[i * out + o] = (real)sum;
     }
 }

@@ -23,7 +23,7 @@ acc packed_half(uint16_t bits); /* of float16 */
    at all, or in bfloat16. */
 typedef enum { FACTORS_FULL, FACTORS_BF16 } Factors;
 acc packed_bf16(acc x);
-static inline acc factor(Factors as, acc x) { return as == FACTORS_FULL ? x : packed_bf16(x); }
+static inline acc packed_factor(Factors as, acc x) { return as == FACTORS_FULL ? x : packed_bf16(x); }
 
 /* The n numbers x in `out`, each rounded to the nearest one that there is, to the even one of two. Returns the index of
    the first finite number that is too large for the format, n if there is none. */

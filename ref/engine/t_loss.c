@@ -3,16 +3,11 @@
 #include "err.h"
 #include "node.h"
 
-typedef struct {
-  CrossEntropy op;
-  acc l2wrap;
-} Loss;
-
 static void cross_entropy_backward(Node *nd)
 {
-  const Loss *loss = nd->op;
-  real *g = node_grad(nd, nd->in[0]);
-  if (g) run_cross_entropy_backward(&(CrossEntropyBackward){g, node_flow(nd->out[0]), loss->l2wrap, loss->op});
+  CrossEntropyBackward op = *(const CrossEntropyBackward *)nd->op;
+  op.glogits = node_grad(nd, nd->in[0]), op.g = node_flow(nd->out[0]);
+  if (op.glogits) run_cross_entropy_backward(&op);
 }
 
 static void check_targets(const char *op, const int *target, size_t rows, int V)
@@ -39,23 +34,18 @@ static CrossEntropy cross_entropy(Tape *tp, const Tensor *logits, const int *tar
 Tensor *t_cross_entropy(Tape *tp, Tensor *logits, const int *target, double l2wrap)
 {
   Tensor *loss;
-  Loss saved = {cross_entropy(tp, logits, target, &loss), l2wrap};
+  CrossEntropyBackward saved = {.l2wrap = l2wrap, .forward = cross_entropy(tp, logits, target, &loss)};
   Node *nd = NODE(tp, cross_entropy_backward, 1, 1, logits, loss);
-  if (nd) saved.op.target = node_keep(tp, target, saved.op.rows * sizeof *target);
+  if (nd) saved.forward.target = node_keep(tp, target, saved.forward.rows * sizeof *target);
   NODE_SAVE(nd, saved);
   return loss;
 }
 
-typedef struct {
-  HeadLoss op;
-  acc l2wrap;
-} Head;
-
 static void head_loss_backward(Node *nd)
 {
-  const Head *head = nd->op;
-  run_head_loss_backward(&(HeadLossBackward){node_grad(nd, nd->in[0]), node_grad(nd, nd->in[1]), node_flow(nd->out[0]),
-                                             head->l2wrap, head->op});
+  HeadLossBackward op = *(const HeadLossBackward *)nd->op;
+  op.gx = node_grad(nd, nd->in[0]), op.gw = node_grad(nd, nd->in[1]), op.g = node_flow(nd->out[0]);
+  run_head_loss_backward(&op);
 }
 
 /* Where a gradient will be asked for, room for it. */
@@ -83,9 +73,9 @@ Tensor *t_head_loss(Tape *tp, Tensor *x, Tensor *w, const int *target, double l2
   op.gx = gradient_room(tp, x), op.gw = gradient_room(tp, w);
   run_head_loss(&op);
   if (best) backend_read(best, op.best, rows * sizeof *best);
-  Head saved = {op, l2wrap};
+  HeadLossBackward saved = {.l2wrap = l2wrap, .forward = op};
   Node *nd = NODE(tp, head_loss_backward, 2, 1, x, w, loss);
-  if (nd) saved.op.target = node_keep(tp, target, rows * sizeof *target);
+  if (nd) saved.forward.target = node_keep(tp, target, rows * sizeof *target);
   NODE_SAVE(nd, saved);
   return loss;
 }

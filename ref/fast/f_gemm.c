@@ -34,23 +34,6 @@ static void gemm(const Product *q, size_t i0, size_t m, size_t j0, size_t n, siz
 
 enum { STRIPE = 128, INNER = 128, THIN = 48 };
 
-void fast_gemm(real *c, size_t c_row, const real *a, size_t a_row, const real *b, size_t b_row, size_t b_col, size_t m,
-               size_t n, size_t k, bool add, Factors factors)
-{
-  Product q = {.c = c,
-               .a = a,
-               .b = b,
-               .M = m,
-               .N = c_row,
-               .K = k,
-               .a_row = a_row,
-               .a_col = 1,
-               .b_row = b_row,
-               .b_col = b_col,
-               .factors = factors};
-  gemm(&q, 0, m, 0, n, 0, k, add);
-}
-
 static void tiles(const void *arg, size_t from, size_t to)
 {
   const Product *q = arg;

@@ -26,9 +26,4 @@ void fast_weight_product(OpId id, const void *op, Product q);
 /* At once, in this thread. */
 void fast_product_here(const Product *q);
 
-/* The same for plain memory: C [m,n] (+)= A [m,k] B [k,n], element (i,k) of A at a[i a_row + k], (k,j) of B at
-   b[k b_row + j b_col], where b_row or b_col is 1. */
-void fast_gemm(real *c, size_t c_row, const real *a, size_t a_row, const real *b, size_t b_row, size_t b_col, size_t m,
-               size_t n, size_t k, bool add, Factors factors);
-
 #endif

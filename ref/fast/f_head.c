@@ -70,8 +70,7 @@ static Gemm with_panel(const Head *q, size_t p, bool turned)
   return g;
 }
 
-/* Of `rows` positions of the stretch: their logits, panel by panel; top [rows,panels], goal [rows] the target's logit.
-   */
+/* The logits of `rows` positions of the stretch, panel by panel; top [rows,panels]; goal [rows]: the target's logit. */
 static void exponentials(const Head *q, Row *row, real *top, real *goal, size_t from, size_t rows)
 {
   size_t C = q->op.C, first = q->first + from;
@@ -161,14 +160,13 @@ static const void **lay_out(const Head *q, bool turned)
 
 void f_head_loss(const HeadLoss *op)
 {
-  size_t rows = op->rows, V = op->V, scored = 0;
+  size_t rows = op->rows, V = op->V, scored = k_scored(op->target, rows);
   Head q = {.op = *op};
   if (!op->C || !rows) {
     fast_reference(OP_head_loss, op);
     return;
   }
   fast_flush();
-  for (size_t i = 0; i < rows; i++) scored += op->target[i] >= 0;
   size_t stretch = smaller(rows, larger(STRETCH_ROWS, STRETCH_BYTES / (V * sizeof(real)) / ROWS * ROWS));
   q.panel = smaller(PANEL_MOST, larger(PANEL_LEAST, V / 8 / 16 * 16)), q.panels = pieces(V, q.panel);
   q.scored = (acc)at_least_1(scored);
@@ -237,9 +235,7 @@ static void largest_back(const void *arg, size_t from, size_t to)
 void f_head_loss_backward(const HeadLossBackward *op)
 {
   const HeadLoss *f = &op->forward;
-  size_t scored = 0;
-  for (size_t i = 0; i < f->rows; i++) scored += f->target[i] >= 0;
-  Back q = {*op, (acc)at_least_1(scored), true};
+  Back q = {*op, (acc)at_least_1(k_scored(f->target, f->rows)), true};
   HeadLossBackward x = *op, w = *op; /* each with one of the gradients */
   x.gw = w.gx = NULL;
   if (op->gx) {

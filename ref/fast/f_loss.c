@@ -54,13 +54,6 @@ void f_argmax(const Argmax *q)
 
 /* ---- cross-entropy ---- */
 
-static size_t count_scored(const int *target, size_t rows)
-{
-  size_t n = 0;
-  for (size_t i = 0; i < rows; i++) n += target[i] >= 0;
-  return n;
-}
-
 /* Of a row without NaN. */
 INLINE real top_of(const real *x, size_t n)
 {
@@ -92,7 +85,7 @@ void f_cross_entropy(const CrossEntropy *q)
 {
   fast_flush();
   fast_for(q->rows, pieces(HEAVY, q->V), log_sums, q);
-  size_t scored = count_scored(q->target, q->rows);
+  size_t scored = k_scored(q->target, q->rows);
   acc total = 0;
   for (size_t i = 0; i < q->rows; i++)
     if (q->target[i] >= 0) total += q->log_sum[i] - (acc)q->logits[i * q->V + (size_t)q->target[i]];
@@ -135,7 +128,7 @@ JOB static void loss_back(const void *arg, size_t from, size_t to)
 void f_cross_entropy_backward(const CrossEntropyBackward *op)
 {
   const CrossEntropy *f = &op->forward;
-  LossBack q = {*op, (acc)at_least_1(count_scored(f->target, f->rows)), !fast_overwrite(op->glogits)};
+  LossBack q = {*op, (acc)at_least_1(k_scored(f->target, f->rows)), !fast_overwrite(op->glogits)};
   When when = fast_when(OP_cross_entropy_backward, op);
   if (when != NOW) q.op.forward.target = fast_keep(f->target, f->rows * sizeof *f->target);
   fast_put(when, f->rows, pieces(HEAVY, f->V), loss_back, &q, sizeof q);

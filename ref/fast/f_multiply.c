@@ -7,25 +7,24 @@
 #include "f_onednn.h"
 #include "f_round.h"
 
+#include <omp.h>
 #include <string.h>
-
 #ifndef ONEDNN
 #include <cblas.h>
-#include <omp.h>
+#endif
 
+/* A thread of OpenMP's forgets it at the end of a loop. */
 static void alone(void)
 {
-  fast_threads();                                        /* how many the program has is asked before */
-  if (omp_get_max_threads() > 1) omp_set_num_threads(1); /* a thread of OpenMP's forgets it at the end of a loop */
+  fast_threads(); /* how many the program has is asked before */
+  if (omp_get_max_threads() > 1) omp_set_num_threads(1);
 }
-#endif
 
 static void multiply_any(const Gemm *q)
 {
 #ifdef ONEDNN
   onednn_sgemm(q);
 #else
-  alone();
 #ifdef AVIARY_DOUBLE
   cblas_dgemm(
 #else
@@ -125,6 +124,7 @@ static size_t most_rows(const Gemm *q)
 
 void fast_multiply(const Gemm *q)
 {
+  alone();
   size_t most = most_rows(q);
   for (size_t i = 0, m; i < q->m; i += m) {
     m = smaller(q->m - i, most);
@@ -138,7 +138,8 @@ void fast_multiply(const Gemm *q)
 
 const void *fast_lay_out(const Gemm *q)
 {
-  if (q->factors == FACTORS_FULL && !q->b_turned) return NULL; /* the kernels read it as it stands */
+  if (!b_is_dense(q) || (q->factors == FACTORS_FULL && !q->b_turned)) return NULL; /* they read it as it stands */
+  alone();
   size_t bytes = onednn_laid_out_bytes(q);
   void *to = bytes ? fast_little_memory(bytes) : NULL;
   return to && onednn_lay_out(to, q) ? to : NULL;

@@ -2,23 +2,14 @@
 
 #ifdef ONEDNN
 #include <dnnl.h>
-#include <omp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
 
-/* Whoever calls oneDNN has a thread of its own: none is to start others in it. A thread of OpenMP's forgets at the end
-   of a loop what it was told in it. */
-static void alone(void)
-{
-  fast_threads(); /* how many the program has is asked before */
-  if (omp_get_max_threads() > 1) omp_set_num_threads(1);
-}
-
 /* ---- kernels, each with the memory objects of one thread ---- */
 
 typedef struct { /* what a kernel is made for; all of it is compared */
-  size_t m, n, k, c_step, a_step, b_step;
+  size_t m, n, k;
   char a_turned, b_turned, add, b_laid_out, factors, lays_out;
   char unused[2];
 } Shape;
@@ -52,7 +43,6 @@ static bool ready(void)
 {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   pthread_once(&once, open_engine);
-  alone();
   if (engine && !mine.stream && dnnl_stream_create(&mine.stream, engine, dnnl_stream_default_flags) != dnnl_success)
     mine.stream = NULL;
   return mine.stream != NULL;
@@ -85,11 +75,12 @@ static Kernel *place_of(const Shape *s)
 
 typedef dnnl_memory_desc_t Layout;
 
-static bool matrix(Layout *l, size_t rows, size_t columns, size_t step, bool turned, Factors as)
+/* A dense matrix. */
+static bool matrix(Layout *l, size_t rows, size_t columns, bool turned, Factors as)
 {
-  dnnl_dims_t size = {(dnnl_dim_t)rows, (dnnl_dim_t)columns}, steps = {(dnnl_dim_t)step, 1};
-  if (turned) steps[0] = 1, steps[1] = (dnnl_dim_t)step;
-  return dnnl_memory_desc_init_by_strides(l, 2, size, as == FACTORS_BF16 ? dnnl_bf16 : dnnl_f32, steps) == dnnl_success;
+  dnnl_dims_t size = {(dnnl_dim_t)rows, (dnnl_dim_t)columns};
+  return dnnl_memory_desc_init_by_tag(l, 2, size, as == FACTORS_BF16 ? dnnl_bf16 : dnnl_f32,
+                                      turned ? dnnl_ba : dnnl_ab) == dnnl_success;
 }
 
 static dnnl_primitive_desc_t product(const Layout *a, const Layout *b, const Layout *c, bool add)
@@ -124,7 +115,7 @@ static bool laid_out(Layout *l, size_t n, size_t k, Factors factors)
   Layout a, b, c;
   dnnl_dims_t size = {(dnnl_dim_t)k, (dnnl_dim_t)n};
   dnnl_data_type_t type = factors == FACTORS_BF16 ? dnnl_bf16 : dnnl_f32;
-  if (!matrix(&a, ROWS, k, k, false, factors) || !matrix(&c, ROWS, n, n, false, FACTORS_FULL) ||
+  if (!matrix(&a, ROWS, k, false, factors) || !matrix(&c, ROWS, n, false, FACTORS_FULL) ||
       dnnl_memory_desc_init_by_tag(&b, 2, size, type, dnnl_format_tag_any) != dnnl_success)
     return false;
   dnnl_primitive_desc_t d = product(&a, &b, &c, false);
@@ -146,11 +137,8 @@ static bool make_product(Kernel *q)
   const Shape *s = &q->shape;
   Factors factors = (Factors)s->factors;
   Layout a, b, c;
-  if (!matrix(&a, s->m, s->k, s->a_step, s->a_turned, factors) ||
-      !matrix(&c, s->m, s->n, s->c_step, false, FACTORS_FULL))
-    return false;
-  if (!(s->b_laid_out ? laid_out(&b, s->n, s->k, factors) : matrix(&b, s->k, s->n, s->b_step, s->b_turned, factors)))
-    return false;
+  if (!matrix(&a, s->m, s->k, s->a_turned, factors) || !matrix(&c, s->m, s->n, false, FACTORS_FULL)) return false;
+  if (!(s->b_laid_out ? laid_out(&b, s->n, s->k, factors) : matrix(&b, s->k, s->n, s->b_turned, factors))) return false;
   dnnl_primitive_desc_t d = product(&a, &b, &c, s->add);
   if (!d) return false;
   bool good = is_good(d, factors) && add_argument(q, A, DNNL_ARG_SRC, &a) && add_argument(q, B, DNNL_ARG_WEIGHTS, &b) &&
@@ -165,12 +153,12 @@ static bool make_lay_out(Kernel *q)
   Layout from, to;
   dnnl_primitive_attr_t how = NULL;
   dnnl_primitive_desc_t d = NULL;
-  bool good = matrix(&from, s->k, s->n, s->b_step, s->b_turned, FACTORS_FULL) &&
-              laid_out(&to, s->n, s->k, (Factors)s->factors) && dnnl_primitive_attr_create(&how) == dnnl_success &&
+  bool good = matrix(&from, s->k, s->n, s->b_turned, FACTORS_FULL) && laid_out(&to, s->n, s->k, (Factors)s->factors) &&
+              dnnl_primitive_attr_create(&how) == dnnl_success &&
               dnnl_reorder_primitive_desc_create(&d, &from, engine, &to, engine, how) == dnnl_success &&
               add_argument(q, B, DNNL_ARG_FROM, &from) && add_argument(q, C, DNNL_ARG_TO, &to) &&
               dnnl_primitive_create(&q->kernel, d) == dnnl_success;
-  q->laid_out = dnnl_memory_desc_get_size(&to);
+  if (good) q->laid_out = dnnl_memory_desc_get_size(&to);
   if (d) dnnl_primitive_desc_destroy(d);
   if (how) dnnl_primitive_attr_destroy(how);
   return good;
@@ -180,9 +168,9 @@ static Kernel *kernel_for(const Gemm *q, bool lays_out)
 {
   if (!ready()) return NULL;
   Shape s = {.n = q->n, .k = q->k, .factors = (char)q->factors, .lays_out = lays_out};
-  if (!lays_out) s.m = q->m, s.c_step = q->c_step, s.a_step = q->a_step, s.a_turned = q->a_turned, s.add = q->add;
+  if (!lays_out) s.m = q->m, s.a_turned = q->a_turned, s.add = q->add;
   if (q->b_laid_out && !lays_out) s.b_laid_out = true;
-  else s.b_step = q->b_step, s.b_turned = q->b_turned;
+  else s.b_turned = q->b_turned;
   Kernel *kernel = place_of(&s);
   if (!kernel->tried) {
     *kernel = (Kernel){.shape = s, .tried = true};
@@ -235,7 +223,6 @@ bool onednn_lay_out(void *to, const Gemm *q)
 void onednn_sgemm(const Gemm *q)
 {
   sigset_t all, before;
-  alone();
   sigfillset(&all);
   sigdelset(&all, SIGBUS), sigdelset(&all, SIGSEGV); /* faults, blocked, would end the process without a word */
   pthread_sigmask(SIG_BLOCK, &all, &before);

@@ -1,7 +1,7 @@
 /* Linear maps with a matrix that is kept in fewer bits. A few rows: the matrix is read once, as it stands (f_gemv.c).
    Many rows: a panel of it at a time becomes `real` in the cache, and goes through the product of matrices. */
-#include "f_gemm.h"
 #include "f_gemv.h"
+#include "f_multiply.h"
 
 #include <string.h>
 
@@ -20,8 +20,10 @@ static void add_panel(const Many *m, real *panel, size_t i0, size_t rows, size_t
     for (size_t j = 0; j < n; j++) fast_gemv_unpack(panel + j * K, q->w, (j0 + j) * q->in + k0, K);
   else
     for (size_t k = 0; k < K; k++) fast_gemv_unpack(panel + k * n, q->w, (k0 + k) * q->out + j0, n);
-  fast_gemm(q->y + i0 * q->out + j0, q->out, q->x + i0 * q->in + k0, q->in, panel, m->transposed ? 1 : n,
-            m->transposed ? K : 1, rows, n, K, k0 || q->bias, q->factors);
+  Gemm g = {.c = q->y + i0 * q->out + j0, .a = q->x + i0 * q->in + k0, .b = panel, .m = rows, .n = n, .k = K};
+  g.c_step = q->out, g.a_step = q->in, g.b_step = m->transposed ? K : n, g.b_turned = m->transposed;
+  g.add = k0 || q->bias, g.factors = q->factors;
+  fast_multiply(&g);
 }
 
 static void tiles(const void *arg, size_t from, size_t to)

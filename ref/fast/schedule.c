@@ -85,6 +85,12 @@ static Waiting *run_group(Waiting *w, const Waiting *end)
   return next;
 }
 
+static void forget_memory(void)
+{
+  arena_reset(&schedule.memory);
+  schedule.little = 0;
+}
+
 void fast_flush(void)
 {
   if (schedule.running || (!schedule.tiled_count && !schedule.after_count)) return;
@@ -92,9 +98,8 @@ void fast_flush(void)
   if (schedule.tiled_count) pool_run(fast_threads(), schedule.tiles, run_tile, NULL);
   for (Waiting *w = schedule.after, *end = w + schedule.after_count; w < end;) w = run_group(w, end);
   schedule.tiled_count = schedule.after_count = schedule.seen_count = 0;
-  schedule.little = 0;
   schedule.round++;
-  arena_reset(&schedule.memory);
+  forget_memory();
   schedule.running = false;
 }
 
@@ -215,7 +220,7 @@ static bool is_free(bool whole)
 {
   if (schedule.running) return true;
   if (schedule.tiled_count || schedule.after_count) return false;
-  if (schedule.memory.current) arena_reset(&schedule.memory), schedule.little = 0;
+  if (schedule.memory.current) forget_memory();
   return whole || schedule.tiles < 2;
 }
 

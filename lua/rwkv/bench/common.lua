@@ -160,10 +160,13 @@ function common.run(command)
 end
 
 -- "aviary --matmul bf16 bench train --dim 64": the program itself as it was called, with options in their order.
-function common.command(...)
-  local words = { common.program() }
-  for _, word in ipairs(common.program_options {}) do words[#words + 1] = common.quote(word) end
-  for _, word in ipairs { ... } do words[#words + 1] = common.quote(tostring(word)) end
+function common.command(...) return common.command_with({}, ...) end
+
+-- The same, with the program's options in `set` as they are there.
+function common.command_with(set, ...)
+  local words = { common.program(), table.unpack(common.program_options(set)) }
+  for _, word in ipairs { ... } do words[#words + 1] = word end
+  for i, word in ipairs(words) do words[i] = common.quote(tostring(word)) end
   return table.concat(words, " ")
 end
 

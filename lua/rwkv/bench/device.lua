@@ -44,12 +44,8 @@ end
 
 -- Adds the rows of a part with such products; false if its program failed.
 local function run_part(o, name, matmul, all)
-  local words = common.program_options { ["--matmul"] = matmul }
-  for _, word in ipairs { "bench", "device", "--part", name, "--parts", o.parts, "--scale", o.scale, "--python", o.python,
-    "--out", o.out, "--tries", o.tries } do
-    words[#words + 1] = word
-  end
-  local line = common.command(table.unpack(words))
+  local line = common.command_with({ ["--matmul"] = matmul }, "bench", "device", "--part", name, "--parts", o.parts, "--scale", o.scale,
+    "--python", o.python, "--out", o.out, "--tries", o.tries)
   print(("\n%s, products in %s"):format(parts[name].says, matmul))
   io.stdout:flush()
   local why, ok, found = common.run(line)
