@@ -33,6 +33,7 @@ static Run run_same(const Call *c, const Backend *b, int first, int second)
 
 static void check_pair(const Call *c, int first, int second)
 {
+  if (sizeof(real) == sizeof(double) && call_is_rounded(c)) return; /* a device has no such products */
   Run want = run_same(c, &backend_reference, first, second), got = run_same(c, &backend_cuda, first, second);
   double loose = kernel_cases[c->id].loose > 0 ? kernel_cases[c->id].loose : 1;
   const char *difference = runs_differ(&got, &want, loose * tolerance);

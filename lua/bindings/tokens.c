@@ -31,7 +31,8 @@ static void read_row(lua_State *L, int *out, lua_Integer count, const char *what
                  row, at);
     out[at - 1] = (int)id;
   }
-  for (lua_Integer i = 1; found < count; i++, lua_pop(L, 1))
+  if (found == count) return;
+  for (lua_Integer i = 1; i <= count; i++, lua_pop(L, 1))
     if (lua_rawgeti(L, -1, i) == LUA_TNIL)
       luaL_error(L, "%s: nil at sequence %I, position %I, expected a whole number of 32 bits", what, row, i);
 }

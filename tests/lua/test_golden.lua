@@ -29,7 +29,7 @@ end
 -- machine to machine.
 local sums = {
   ["v1"] = "26833a00d2ccb2d1cc3d3decc0a2aab198fbad0e73abe057524f552e4137745f",
-  ["v2"] = "f4df5951a8ddbb3e65ce36ccff7d9efc60d526438d5c81d4237ff746a28dfe69",
+  ["v2"] = "844af2791aa36de178417159b95b8033349fb54f390474d5ef1a68c5494b5237",
   ["v3"] = "fc9e4bf100ffad311a0144233ce4336c21483d9f539d36bdf67956ebb17facb6",
   ["v4"] = "788513dd52cc86a164983f80c51e1defffde005a4a5de233123cd08aedcc3f2d",
   ["v5.0"] = "d855f41db7f1f157fb12fd7a75ef3fba5016ac2609bb5df1f4b7c87d5ac18621",
