@@ -9,12 +9,13 @@ local mqar = require "experiments.tasks.mqar"
 local o = models.options(arg, { models = "", seeds = 0 })
 local published = { 1e-4, 4.6e-4, 2.2e-3, 1e-2 } -- Zoology's learning rates, of which the best counts
 local s = rwkv.experiment.scale(o, {
-  quick = { models = "v4 v5.2 v6 v7 attention", lengths = { 64 }, dims = { 64 }, lr = { 2.2e-3 }, seeds = 1, batch = 64,
-    examples = 50000, every = 5000, tests = 500 },
-  small = { models = "v4 v5.2 v6 v7", lengths = { 64, 128 }, dims = { 64, 128 }, lr = published, seeds = 2,
-    batch = 64, examples = 50000, every = 5000, tests = 1000 },
+  quick = { models = "v4 v5.2 v6 v7 attention", lengths = { 64 }, dims = { 64 }, lr = { 2.2e-3 }, lr_of_vectors = { 1e-2 },
+    seeds = 1, batch = 64, examples = 50000, every = 5000, tests = 500 },
+  small = { models = "v4 v5.2 v6 v7", lengths = { 64, 128, 256 }, dims = { 64, 128 }, lr = { 2.2e-3 }, lr_of_vectors = { 1e-2 },
+    seeds = 3, batch = 64, examples = 200000, every = 10000, tests = 1000 },
   paper = { models = "v1 v2 v3 v4 v5.0 v5.1 v5.2 v6 v7 attention mamba linear_attention", lengths = { 64, 128, 256, 512 },
-    dims = { 64, 128, 256, 512 }, lr = published, seeds = 1, batch = 512, examples = 6400000, every = 100000, tests = 3000 },
+    dims = { 64, 128, 256, 512 }, lr = published, lr_of_vectors = published, seeds = 1, batch = 512, examples = 6400000,
+    every = 100000, tests = 3000 },
 })
 local lengths, tasks = { [64] = { pairs = 4 }, [128] = { pairs = 8 }, [256] = { pairs = 16 }, [512] = { pairs = 64 } }, {}
 for i, seq in ipairs(s.lengths) do
@@ -25,11 +26,21 @@ if o.scale == "paper" then -- smaller batches where the sequences are longer
   for _, t in ipairs(tasks) do t.batch = ({ [256] = 256, [512] = 128 })[t.seq] end
 end
 
+-- The versions before v5 keep a vector a layer, the others a matrix a head: each kind has rates of its own.
+local function rates(label) return label:find "^v[1-4]$" and s.lr_of_vectors or s.lr end
+
+local compared = {}
+for _, m in ipairs(models.pick(o.models ~= "" and o.models or s.models, { channel_mix = "none" })) do
+  for _, lr in ipairs(rates(m.label)) do
+    compared[#compared + 1] = { label = m.label, version = m.version, hooks = m.hooks, lr = lr }
+  end
+end
+
 local note = ("MQAR as in Zoology's Figure 2: V=8192, filler 0, 2 layers without channel mixing, tied embedding; batch %d, "
-  .. "%d examples (published: 64 epochs of 100000), best of %d learning rates"):format(s.batch, s.examples, #s.lr)
+  .. "%d examples at most (published: 64 epochs of 100000), lr %s, of v1 to v4 %s"):format(s.batch, s.examples,
+  table.concat(s.lr, ", "), table.concat(s.lr_of_vectors, ", "))
 local rows, path = rwkv.experiment.run { name = "mqar_versions", options = o, keep_models = false,
-  configs = rwkv.product({ { "task", tasks }, { "dim", s.dims }, { "lr", s.lr },
-    { "model", models.pick(o.models ~= "" and o.models or s.models, { channel_mix = "none" }) },
+  configs = rwkv.product({ { "task", tasks }, { "dim", s.dims }, { "model", compared },
     { "seed", rwkv.seeds(o.seeds > 0 and o.seeds or s.seeds) } },
     { layers = 2, head_size = 64, vocab = 8192, tied = 1, filler = "zero", set = 100000, beta2 = 0.999, weight_decay = 0.1,
       decay_all = true, schedule = "cosine", batch = s.batch, examples = s.examples, every = s.every, tests = s.tests }),
@@ -38,5 +49,6 @@ local rows, path = rwkv.experiment.run { name = "mqar_versions", options = o, ke
   note = note }
 
 local best = rwkv.best(rows, { over = "lr", by = { "label", "seq", "dim" } })
-rwkv.experiment.figure(path, { "label", "seq", "dim", "mean", "low", "high", "runs", "lr", "parameters",
-  "state_floats", "state_bytes", "commit" }, rwkv.summary(best, { by = { "label", "seq", "dim" }, keep = { "lr" } }), note)
+rwkv.experiment.figure(path, { "label", "seq", "dim", "median", "low", "high", "runs", "seed", "value", "lr", "parameters",
+  "state_floats", "state_bytes", "commit" },
+  rwkv.summary(best, { by = { "label", "seq", "dim" }, keep = { "lr" }, each = true }), note)

@@ -52,6 +52,10 @@ test("products, seeds, the best of a sweep", function()
   equal({ #s, s[1].mean, s[1].low, s[1].high, s[1].runs, s[1].lr }, { 1, .65, .6, .7, 2, 2 }, 1e-12)
   s = rwkv.summary(rows, { by = { "label", "lr" }, part = "final", value = "bits", also = { "bits", "none" } })
   equal({ #s, s[3].mean, s[3].low, s[3].high, s[3].bits, s[3].none == nil }, { 3, 11, 10, 12, 11, true })
+  for i, y in ipairs { .5, .1, .9 } do rows[i] = { part = "curve", label = "b", run = i, seed = 10 - i, accuracy = y } end
+  s = rwkv.summary({ rows[1], rows[2], rows[3] }, { by = { "label" }, each = true })
+  equal({ #s, s[1].median, s[1].seed == nil, s[2].seed, s[2].value, s[4].label, s[4].value, s[4].mean == nil },
+    { 4, .5, true, 9, .5, "b", .9, true })
 end)
 
 test("a table is read as it was written: empty cells, numbers, commits that look like numbers", function()

@@ -253,6 +253,7 @@ test("the best, and summaries: missing columns, text and nan", function()
   best = rwkv.best({ row(true, .5), row("x", .75), row(2, .25) }, { over = "lr", by = { "label" } })
   equal({ #best, best[1].lr }, { 1, "x" })
   local s = rwkv.summary({ row(1, 0 / 0), row(2, .5) }, { by = { "label" } })[1]
+  equal(s.median ~= s.median, true)
   assert(s.mean ~= s.mean and s.low ~= s.low and s.runs == 2)
   equal(#rwkv.summary({ row(1, 1), row(1.0, 1), row("1", 1) }, { by = { "lr" } }), 2)
   fails(function() rwkv.best({ row(1, 1) }, { over = "lr" }) end, "test_experiment_wrong.lua:", "best: by is missing")

@@ -63,14 +63,19 @@ local function group_of(row, by)
   return table.concat(parts, " ")
 end
 
--- Mean, lowest, highest and number of a column in the last rows of runs; nothing where there are no numbers.
-local function over_runs(what, last, name)
-  local numbers = {}
+-- A column in the last rows of runs, where it has numbers, and these rows.
+local function numbers_of(what, last, name)
+  local numbers, rows = {}, {}
   for _, run in ipairs(sorted(last)) do
-    if last[run][name] ~= nil then numbers[#numbers + 1] = number_in(what, last[run], name) end
+    if last[run][name] ~= nil then
+      numbers[#numbers + 1], rows[#rows + 1] = number_in(what, last[run], name), last[run]
+    end
   end
-  return statistics.summary(numbers)
+  return numbers, rows
 end
+
+-- Mean, lowest, highest and number of them; nothing where there are none.
+local function over_runs(what, last, name) return statistics.summary((numbers_of(what, last, name))) end
 
 -- best(rows, { over = "lr", by = { "label", "dim" }, value = "accuracy", lowest = false }) -> the rows of the runs with the
 -- best value of `over`, for every group of rows that agree in `by`: where the mean over runs (seeds) of the last value of
@@ -105,12 +110,14 @@ results.best = at_caller(function(rows, q)
   return chosen
 end)
 
--- summary(rows, { by = { "label", "dim" }, value = "accuracy", part = "curve", also = { "loss" }, keep = { "lr" } }) -> a row for
--- every group of runs that agree in `by`: mean, low and high over its runs of the last value of their curves (or, with part =
--- "final", of what was measured at the end), runs how many there are; parameters and state as counted; of the columns in
--- `also` the mean, if there are numbers; those in `keep` as they are in the first.
+-- summary(rows, { by = { "label", "dim" }, value = "accuracy", part = "curve", also = { "loss" }, keep = { "lr" }, each = false })
+-- -> a row for every group of runs that agree in `by`: mean, median, low and high over its runs of the last value of their
+-- curves (or, with part = "final", of what was measured at the end), runs how many there are; parameters and state as counted;
+-- of the columns in `also` the mean, if there are numbers; those in `keep` as they are in the first. With each = true a row for
+-- every run follows, which has its seed and its value in place of these.
 results.summary = at_caller(function(rows, q)
-  check_options("summary", q, { by = "list", value = "text", part = "text", also = "list", keep = "list" }, { "by" })
+  check_options("summary", q, { by = "list", value = "text", part = "text", also = "list", keep = "list", each = "boolean" },
+    { "by" })
   local value, groups, order = q.value or "accuracy", {}, {}
   for _, row in ipairs(rows_of("summary", rows, q.part or "curve")) do
     local id = group_of(row, q.by)
@@ -122,14 +129,20 @@ results.summary = at_caller(function(rows, q)
     g.last[row.run] = row
   end
   local list = {}
-  for i, g in ipairs(order) do
-    local r = {}
-    r.mean, r.low, r.high, r.runs = over_runs("summary", g.last, value)
-    for _, name in ipairs(q.also or {}) do r[name] = over_runs("summary", g.last, name) end
+  local function add(row, first)
     for _, names in ipairs { q.by, q.keep or {}, { "parameters", "state_floats", "state_bytes", "commit" } } do
-      for _, name in ipairs(names) do r[name] = g.first[name] end
+      for _, name in ipairs(names) do row[name] = first[name] end
     end
-    list[i] = r
+    list[#list + 1] = row
+  end
+  for _, g in ipairs(order) do
+    local numbers, rows_with = numbers_of("summary", g.last, value)
+    local r = {}
+    r.mean, r.low, r.high, r.runs = statistics.summary(numbers)
+    r.median = r.mean and (r.mean == r.mean and statistics.median(numbers) or r.mean)
+    for _, name in ipairs(q.also or {}) do r[name] = over_runs("summary", g.last, name) end
+    add(r, g.first)
+    for i, number in ipairs(q.each and numbers or {}) do add({ seed = rows_with[i].seed, value = number }, rows_with[i]) end
   end
   return list
 end)
