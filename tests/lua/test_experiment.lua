@@ -55,7 +55,7 @@ test("products, seeds, the best of a sweep", function()
   for i, y in ipairs { .5, .1, .9 } do rows[i] = { part = "curve", label = "b", run = i, seed = 10 - i, accuracy = y } end
   s = rwkv.summary({ rows[1], rows[2], rows[3] }, { by = { "label" }, each = true })
   equal({ #s, s[1].median, s[1].seed == nil, s[2].seed, s[2].value, s[4].label, s[4].value, s[4].mean == nil },
-    { 4, .5, true, 9, .5, "b", .9, true })
+    { 4, .5, true, 7, .9, "b", .5, true })
 end)
 
 test("a table is read as it was written: empty cells, numbers, commits that look like numbers", function()

@@ -142,7 +142,12 @@ results.summary = at_caller(function(rows, q)
     r.median = r.mean and (r.mean == r.mean and statistics.median(numbers) or r.mean)
     for _, name in ipairs(q.also or {}) do r[name] = over_runs("summary", g.last, name) end
     add(r, g.first)
-    for i, number in ipairs(q.each and numbers or {}) do add({ seed = rows_with[i].seed, value = number }, rows_with[i]) end
+    if q.each then
+      local seeds = {}
+      for i, number in ipairs(numbers) do seeds[i] = { number = number, row = rows_with[i] } end
+      table.sort(seeds, function(a, b) return (tonumber(a.row.seed) or 0) < (tonumber(b.row.seed) or 0) end)
+      for _, x in ipairs(seeds) do add({ seed = x.row.seed, value = x.number }, x.row) end
+    end
   end
   return list
 end)
