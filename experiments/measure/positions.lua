@@ -26,6 +26,43 @@ function positions.losses(model, rows, piece)
   return losses
 end
 
+-- The same losses, but each after the last tokens alone: between context/2 and `context` of them, from an empty state. [p] of a p up
+-- to context/2 is the loss after all p. context: an even number.
+function positions.within(model, rows, context)
+  local half, losses = context // 2, {}
+  for b, row in ipairs(rows) do
+    local length, starts = #row - 1, {}
+    for start = 0, length - 1, half do starts[#starts + 1] = start end
+    losses[b] = {}
+    for first = 1, #starts, 64 do
+      local windows, from, last = {}, {}, math.min(first + 63, #starts)
+      for i = first, last do
+        from[#from + 1] = math.max(0, starts[i] - half)
+        windows[#windows + 1] = table.move(row, from[#from] + 1, math.min(starts[i] + half, length) + 1, 1, {})
+      end
+      for i, l in ipairs(positions.ragged(model, windows)) do
+        for p = starts[first + i - 1] - from[i] + 1, #l do losses[b][from[i] + p] = l[p] end
+      end
+    end
+  end
+  return losses
+end
+
+-- The losses of rows of any lengths, each from an empty state.
+function positions.ragged(model, rows)
+  local inputs, targets, losses = {}, {}, {}
+  for b, row in ipairs(rows) do
+    inputs[b], targets[b] = table.move(row, 1, #row - 1, 1, {}), table.move(row, 2, #row, 1, {})
+  end
+  local at, found = 0, model:log_likelihood(inputs, targets)
+  for b, row in ipairs(rows) do
+    losses[b] = {}
+    for p = 1, #row - 1 do losses[b][p] = -found[at + p] end
+    at = at + #row - 1
+  end
+  return losses
+end
+
 -- The last positions of at most `bins` intervals of 1 .. length, as long as the logarithm has it.
 function positions.edges(length, bins)
   local edges = {}

@@ -130,6 +130,21 @@ test("the loss at every position is the model's own, in pieces as in one", funct
   end
 end)
 
+test("the loss after the last tokens alone is that of a text that begins there", function()
+  local model = rwkv.model { version = "v6", layers = 2, dim = 16, head_size = 8, vocab = 256, seed = 3 }
+  local rows, half = { bytes(0, 68), bytes(500, 68) }, 8
+  local found, all = positions.within(model, rows, 2 * half), positions.losses(model, rows, 10)
+  for b, row in ipairs(rows) do
+    equal(#found[b], 67)
+    for p = 1, 67 do
+      local from = math.max(0, (p - 1) // half * half - half)
+      local alone = positions.losses(model, { table.move(row, from + 1, p + 1, 1, {}) }, 50)[1]
+      equal(found[b][p], alone[p - from], tight)
+      if p <= 2 * half then equal(found[b][p], all[b][p], tight) end
+    end
+  end
+end)
+
 test("intervals: every position once, their mean the mean, the error that of independent texts", function()
   local edges = positions.edges(24576, 24)
   equal({ edges[1], edges[#edges] }, { 1, 24576 })
