@@ -106,7 +106,7 @@ export LC_ALL := C.UTF-8
 
 MAKEFLAGS += -j$(shell nproc) # as many at a time as there are processors
 
-.PHONY: all cuda test-cuda cuda-faults demo text figures golden bench bench-peers bench-threads test asan coverage fuzz fuzz-all lint format install uninstall \
+.PHONY: all cuda test-cuda cuda-faults demo text figures gallery golden bench bench-peers bench-threads test asan coverage fuzz fuzz-all lint format install uninstall \
         dist dist-test clean help deps
 all: $(WORK)/aviary $(BUILD)/f64/aviary $(BUILD)/f32/rwkv/core.so $(BUILD)/f64/rwkv/core.so $(WORK)/compile_commands.json
 
@@ -115,6 +115,7 @@ help:
 	@echo 'make demo       train RWKV versions on MQAR and draw the result (SCALE=smoke: in seconds)'
 	@echo 'make text       the King James Bible as build/bible.txt, which experiments on text read'
 	@echo 'make figures    draw every figure that has data (SCALE=quick, small, paper: compute them first)'
+	@echo 'make gallery    one page with all figures, their verdicts and their data: build/gallery/index.html'
 	@echo 'make bench      training, decoding, every operation, scaling: tables and plots in runs/bench (SCALE=quick, full)'
 	@echo 'make bench-peers  the same training in turn with PyTorch (PYTHON=python3:/other/python3), decoding with'
 	@echo '                rwkv.cpp (RWKV_CPP=its library) and llama.cpp (LLAMA_BENCH=its program llama-bench)'
@@ -406,6 +407,11 @@ figures: all $(if $(SCALE),text)
 	  ./aviary experiments/$$f.lua --scale $(SCALE) --jobs $(shell nproc) || exit 1; done
 	@cd $(WORK) && for f in $(FIGURES); do for out in runs/$$f/$$f$(CHOSEN) plots/$$f; do if [ -f $$out.figure.tsv ]; then \
 	  gnuplot -e "out='$$out'" plots/$$f.gp || exit 1; echo "$(abspath $(WORK))/$$out.png"; break; fi; done; done
+
+# One page with all of them, and beside it what it links to.
+gallery: $(WORK)/aviary
+	@cd $(WORK) && rm -rf build/gallery && ./aviary --output build/gallery plots/gallery.lua plots/*.png >/dev/null
+	@echo "The page: $(abspath $(BUILD))/gallery/index.html"
 
 PACKS := v1 v2 v3 v4 v5.0 v5.1 v5.2 v6 v7
 # The standard pack of each version; small/: the same to be read; deep/: eight small layers.

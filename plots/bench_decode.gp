@@ -5,7 +5,9 @@ load ARG0[1:strlen(ARG0) - strlen("bench_decode.gp")]."common.gp"
 file = out.".tsv"
 eval read("$decode")
 eval cells("decoded", "$decode", "label")
-made = made_by($decode[1], $decode[2])
+eval largest_of("threads", "$decode", "threads", 1, "1")
+made = made_by($decode[1], $decode[2]).said("Above the bars: which part of the memory's read bandwidth (left) and of the machine's rate of matrix products ".\
+  "in float32 (right) that is. One measurement each, of one machine, on as many threads as the title says; random weights.")
 file = folder(out)."bench_prefill.tsv"
 eval read("$prefill")
 eval cells("prefilled", "$prefill", "label")
@@ -13,9 +15,9 @@ eval cells("prefilled", "$prefill", "label")
 do for [format in kinds("png svg")] {
   eval picture(format, 1200, 520)
   set output out.".".format
-  set multiplot layout 1,2 title "A model of 0.1B parameters on one thread" font ",16" offset 0,-0.3 \
-    margins 0.07,0.985,0.2,0.8 spacing 0.09
-  eval "set label 1 made at screen 0.02,0.05 ".small_print
+  set multiplot layout 1,2 title sprintf("Models of 0.1B parameters on %s", threads == 1 ? "one thread" : sprintf("%d threads", threads)) font ",16" offset 0,-0.3 \
+    margins 0.07,0.985,0.24,0.8 spacing 0.09
+  eval "set label 1 made at screen 0.02,0.1 ".small_print
   set yrange [0:*]
   set boxwidth 0.7
   set xtics noenhanced
@@ -23,7 +25,7 @@ do for [format in kinds("png svg")] {
   do for [i = 1:2] {
     table = i == 1 ? "$decode" : "$prefill"
     stats table using (0) nooutput
-    set title i == 1 ? "decode, and its part of the read bandwidth" : "prefill of 512 tokens, and its part of the sgemm rate"
+    set title i == 1 ? "writing token by token" : "reading a text of 512 tokens at once"
     set xrange [-0.6:STATS_records - 0.4]
     plot for [v in (i == 1 ? decoded : prefilled)] table using 0:(strcol("label") eq v ? column("tokens_per_s") : NaN):xtic(drawn(strcol("label"))." ".drawn(strcol("dtype"))) \
       with boxes lc rgb colour(v) notitle, \

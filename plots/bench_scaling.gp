@@ -5,7 +5,9 @@ load ARG0[1:strlen(ARG0) - strlen("bench_scaling.gp")]."common.gp"
 file = out.".tsv"
 eval read("$data")
 eval cells("versions", "$data", "label")
-made = made_by($data[1], $data[2])
+made = made_by($data[1], $data[2]).said("Not repeated, of one machine. It shows how time and memory grow with the text; attention is softmax attention with its cache, ".\
+  "in the place of RWKV-7's time mixing; faster forms of it are not measured.")
+eval largest("longest", "T", 256)
 row(v, m, what) = strcol("label") eq v && strcol("mode") eq m ? column(what) : NaN
 title_of(m) = m eq "train" ? "Training: forward and backward over T tokens" : "Reading in pieces of 256, the state carried on"
 eval cells("dims", "$data", "dim")
@@ -14,10 +16,10 @@ do for [format in kinds("png svg")] {
   eval picture(format, 1400, 820)
   set output out.".".format
   set multiplot layout 2,2 title "One sequence of T tokens, 2 layers of width ".drawn(word(dims, 1)) noenhanced \
-    font ",16" offset 0,-0.3 margins 0.07,0.985,0.13,0.88 spacing 0.075,0.09
-  eval "set label 1 made at screen 0.02,0.035 ".small_print
+    font ",16" offset 0,-0.3 margins 0.07,0.985,0.15,0.88 spacing 0.075,0.09
+  eval "set label 1 made at screen 0.02,0.058 ".small_print
   set logscale xy
-  set xrange [180:100000]
+  set xrange [180:1.4 * longest]
   set xtics ("256" 256, "1k" 1024, "4k" 4096, "16k" 16384, "65k" 65536)
   set key top left
   do for [m in "train read"] {
@@ -33,6 +35,7 @@ do for [format in kinds("png svg")] {
   set title ""
   do for [m in "train read"] {
     set ylabel m eq "train" ? "memory of the step, MB" : "memory of the program, MB" offset 0.5,0
+    set format y "%.0s%c"
     set xlabel "T, tokens" offset 0,0.4
     set yrange [4:20000]
     plot for [v in versions] $data using (column("T")):(row(v, m, "memory_mb")) \

@@ -19,20 +19,44 @@ set grid ytics lc rgb "#e4e4e4" lt 1 lw 0.7
 set key top left Left reverse samplen 2 spacing 1.2 noopaque noenhanced
 set style fill solid 0.9 noborder
 
-# One colour, dash and point a model, the same in every figure.
-style_versions = "v1 v2 v3 v4 v5.0 v5.1 v5.2 v6 v6a v6b v7 v7-doubled v7-no-bonus attention linear_attention retnet gla deltanet deltanet_negative gated_deltanet mamba"
-style_colours = "#999999 #bbbbbb #777777 #0072B2 #56B4E9 #56B4E9 #56B4E9 #009E73 #009E73 #009E73 #D55E00 #E69F00 #8c3d00 #303030 #808080 #808080 #b0b0b0 #CC79A7 #CC79A7 #882255 #6a5acd"
-style_points = "1 2 3 5 6 8 7 9 10 11 13 12 13 4 1 2 3 5 4 6 8"
-style_dashes = "3 4 2 1 3 4 1 1 3 4 1 1 2 1 3 4 2 1 4 1 2"
-style_index(v) = sum [i = 1:words(style_versions)] (word(style_versions, i) eq v ? i : 0)
+# One colour, point and dash a model, the same in every figure.
+looks = "\
+  v1                 #999999  1  3 \
+  v2                 #c9b18b  2  4 \
+  v3                 #7a6a4f  3  2 \
+  v4                 #0072B2  5  1 \
+  v5.0               #1b2a6b  6  3 \
+  v5.1               #a99bd6  8  4 \
+  v5.2               #56B4E9  7  1 \
+  v6                 #009E73  9  1 \
+  v6a                #7ccba2 10  3 \
+  v6b                #0b5d3b 11  4 \
+  v7                 #D55E00 13  1 \
+  v7-doubled         #E69F00 12  1 \
+  v7-no-bonus        #8c3d00 13  2 \
+  attention          #303030  4  1 \
+  linear_attention   #808080  1  3 \
+  retnet             #a6a14e  2  4 \
+  gla                #86b300  3  2 \
+  deltanet           #CC79A7  5  1 \
+  deltanet_negative  #d81b60  4  4 \
+  gated_deltanet     #882255  6  1 \
+  deltaproduct       #7a1fa2  9  1 \
+  mamba              #6a5acd  8  2 \
+  hybrid-first       #b83280  7  4 \
+  hybrid-middle      #8a6d00  5  2 \
+  hybrid-last        #4338ca 13  3 \
+  hybrid-nope        #0f9d9d  9  2"
+place_of(v) = sum [i = 1:words(looks) / 4] (word(looks, 4 * i - 3) eq v ? 4 * i - 3 : 0)
 # Others, as models of one's own, in the order in which a figure first asks for them: no two look alike.
 own_colours = "#AA3377 #B8860B #332288 #44AA99 #EE3377 #661100 #999933 #0000CC"
 own_points = "7 5 13 9 11 4 6 12 8"
 own_models = ""
 own(v) = (own_models = with(own_models, v), place(own_models, v))
-colour(v) = style_index(v) ? word(style_colours, style_index(v)) : one_of(own_colours, own(v))
-point(v) = int(style_index(v) ? word(style_points, style_index(v)) : one_of(own_points, own(v)))
-dash(v) = style_index(v) ? int(word(style_dashes, style_index(v))) : 1 + (own(v) - 1) / words(own_colours) % 4
+look(v, k) = word(looks, place_of(v) + k)
+colour(v) = place_of(v) ? look(v, 1) : one_of(own_colours, own(v))
+point(v) = int(place_of(v) ? look(v, 2) : one_of(own_points, own(v)))
+dash(v) = place_of(v) ? int(look(v, 3)) : 1 + (own(v) - 1) / words(own_colours) % 4
 
 # eval picture("png", 1400, 620): a terminal for each kind of file, the same size in all
 picture(format, width, height) = format eq "png" ? sprintf("set terminal pngcairo size %d,%d font 'sans,12'", width, height) : \

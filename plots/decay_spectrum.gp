@@ -4,10 +4,12 @@ if (!exists("out")) out = "runs/decay_spectrum/decay_spectrum"
 load ARG0[1:strlen(ARG0) - strlen("decay_spectrum.gp")]."common.gp"
 file = out.".figure.tsv"
 eval read("$data")
-made = made_by($data[1], $data[2])."\nCircles: part below 0.1, median, part above 0.9 of layers 0, 6 and 11, from the initialisation as RWKV-4's code has it [C]. ". \
-  "Grey line: RWKV-7's lower bound exp(-e^{-1/2}) [T]"
 eval cells("versions", "$data", "label")
 n = words(versions)
+eval cells_where("tried", "$data", "seed", "strcol('part') eq 'trained'")
+made = made_by($data[1], $data[2]).said("Circles: part below .1, median and part above .9 of layers 0, 6 and 11, computed from the official code of RWKV-4. ". \
+  "Grey line: RWKV-7's lower bound exp(-e^{-1/2}), from its paper. Below: each line one seed of ".sprintf("%d", words(tried)).\
+  ". It proves the initial values; so short a training says little of large models.")
 # What stands in the second line between the first "d=" and the ";" after it
 width = comment($data[2])
 width = strstrt(width, "d=") ? width[strstrt(width, "d=") + 2:*] : ""
@@ -48,7 +50,7 @@ do for [format in kinds("png svg pdf")] {
   set output out.".".format
   set multiplot layout 2,n title "What a channel keeps from one token to the next, e^w, layer by layer" font ",16" offset 0,-0.3 \
     margins 0.055,0.985,0.165,0.885 spacing 0.03,0.1
-  eval "set label 1 made at screen 0.02,0.06 ".small_print
+  eval "set label 1 made at screen 0.02,0.068 ".small_print
   set xrange [0:1]
   set xtics 0.25
   set format x "%g"

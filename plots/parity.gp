@@ -6,7 +6,9 @@ file = out.".figure.tsv"
 eval read("$data")
 file = here."published/parity.tsv"
 eval read("$published")
-made = made_by($data[1], $data[2])."\nThick: the best of the seeds, as published. Thin and dots: their mean; strokes: from the worst to the best"
+eval largest("runs", "runs", 1)
+made = made_by($data[1], $data[2]).said("Thick lines and bars: the best of ".seeds(runs).", as published. Thin and dots: their mean; strokes: from the worst to the best. ".\
+  "A best seed at 1 proves that training can find such weights, not that it finds them each time. Published: recalled from arXiv:2411.12537.")
 eval cells("models", "$data", "label")
 eval cells_where("wide", "$data", "label", "strcol('start') eq 'wide'")
 eval cells_where("official", "$data", "label", "strcol('start') eq 'official'")
@@ -20,7 +22,7 @@ do for [format in kinds("png svg pdf")] {
   eval picture(format, 1500, 680)
   set output out.".".format
   set multiplot layout 1,3 title "Parity of bits: trained on 3 to 40, asked in longer texts" font ",16" offset 0,-0.3
-  eval "set label 1 made at screen 0.02,0.07 ".small_print
+  eval "set label 1 made at screen 0.02,0.12 ".small_print
   set bmargin at screen 0.29; set tmargin at screen 0.86
   set yrange [-0.2:1.08]
   set ytics 0.2
@@ -28,7 +30,7 @@ do for [format in kinds("png svg pdf")] {
   set logscale x 2
   set xtics (4, 8, 16, 32, 64, 128, 256)
   set xlabel "length, bits" offset 0,0.4
-  set key at screen 0.63,0.72 right top vertical Left reverse samplen 2
+  set key at screen 0.385,0.72 left top vertical Left reverse samplen 2
   do for [k = 1:2] {
     start = k == 1 ? "wide" : "official"
     set lmargin at screen (k == 1 ? 0.06 : 0.37); set rmargin at screen (k == 1 ? 0.335 : 0.645)

@@ -4,7 +4,8 @@ if (!exists("out")) out = "runs/state_norm/state_norm"
 load ARG0[1:strlen(ARG0) - strlen("state_norm.gp")]."common.gp"
 file = out.".figure.tsv"
 eval read("$data")
-made = made_by($data[1], $data[2])."\nThin: single layers. Grey: entries of large models, arXiv:2503.14456, section 4.1 [T]"
+made = made_by($data[1], $data[2]).said("Thick: median over heads, streams and seeds; bands: 10 to 90 %; thin: single layers. Grey: what arXiv:2503.14456 (section 4.1) ".\
+  "says of large models. It shows the ratio of the versions; sizes grow with models and training, and are those of small ones.")
 eval cells("versions", "$data", "label")
 eval cells_where("layers", "$data", "layer", "strcol('layer') ne 'all'")
 eval largest("trained", "trained", 1)
@@ -15,8 +16,8 @@ do for [format in kinds("png svg pdf")] {
   eval picture(format, 1500, 640)
   set output out.".".format
   set multiplot layout 1,3 title "Matrix states while a long text is read" font ",16" offset 0,-0.3 \
-    margins 0.06,0.985,0.23,0.86 spacing 0.055
-  eval "set label 1 made at screen 0.02,0.075 ".small_print
+    margins 0.06,0.985,0.245,0.86 spacing 0.055
+  eval "set label 1 made at screen 0.02,0.095 ".small_print
   set style fill transparent solid 0.13 noborder
   set logscale x 2
   set xrange [1:*]
@@ -32,8 +33,8 @@ do for [format in kinds("png svg pdf")] {
     if (q == 0) { set yrange [0.02:200] }
     if (q == 1) {
       set yrange [0.2:5000]
-      set label 3 "v6: thousands [T]" at graph 0.02, first 2300 font ",10" textcolor rgb "#808080"
-      set label 4 "v7: about 1 [T]" at graph 0.72, first 0.72 font ",10" textcolor rgb "#808080"
+      set label 3 "v6, large models: thousands" at graph 0.02, first 2300 font ",10" textcolor rgb "#808080"
+      set label 4 "v7, large models: about 1" at graph 0.5, first 0.72 font ",10" textcolor rgb "#808080"
       set arrow 2 from graph 0, first 1 to graph 1, first 1 nohead lc rgb "#cccccc" lw 2 back
       set arrow 3 from graph 0, first 1000 to graph 0, first 5000 nohead lc rgb "#b0b0b0" lw 6 back
     }

@@ -31,15 +31,20 @@ place(list, cell) = sum [i = 1:words(list)] (word(list, i) eq cell ? i : 0)
 
 # eval largest("far", "position", 1): the largest number of a column of $data, or the one given; of some of its rows.
 largest(name, column, least) = largest_where(name, column, least, "1")
-largest_where(name, column, least, condition) = sprintf( \
-  "%s = %g; stats $data using (%s ? (%s = larger(%s, column('%s')), 0) : 0) nooutput", \
-  name, least, condition, name, name, column)
+largest_where(name, column, least, condition) = largest_of(name, "$data", column, least, condition)
+largest_of(name, table, column, least, condition) = sprintf( \
+  "%s = %g; stats %s using (%s ? (%s = larger(%s, column('%s')), 0) : 0) nooutput", \
+  name, least, table, condition, name, name, column)
 larger(x, y) = y > x && y < 1e300 ? y : x
 
 # How a table was made: the first two lines of it, if they are comments. There is room for three lines of 150 letters: of the
 # first, a command, what is too long is left out in the middle; the second takes two.
 made_by(one, two) = shortened(comment(one)).(comment(two) eq "" ? "" : "\n".wrapped(comment(two), 2))
 comment(s) = s[1:2] eq "#\004" ? shown(s[3:*]) : ""
-shortened(s) = strlen(s) <= 150 ? s : s[1:85]." … ".s[strlen(s) - 61:*]
+shortened(s) = strlen(s) <= 150 ? s : s[1:147 - strlen(tail(s))]." … ".tail(s)
+tail(s) = (end = strstrt(s, "(commit "), end > strlen(s) - 120 ? s[end:*] : s[strlen(s) - 61:*])
 wrapped(s, n) = n == 1 && strlen(s) > 150 ? s[1:149]."…" : strlen(s) <= 150 ? s : s[1:width_of(s)]."\n".wrapped(s[width_of(s) + 1:*], n - 1)
+# What follows in the small print: how many seeds, what the picture proves and what not. Two lines.
+said(s) = "\n".wrapped(s, 2)
+seeds(n) = n == 1 ? "one seed" : sprintf("%g seeds", n)
 width_of(s) = (end = 150, sum [i = 1:150] (s[i:i] eq " " ? (end = i) : 0), end)

@@ -155,7 +155,7 @@ done >$BUILD/lint.txt
 
 # What .luacheckrc says.
 if command -v luacheck >/dev/null; then
-  luacheck --no-color --codes -q lua experiments tests >$BUILD/lint.txt || { cat $BUILD/lint.txt; breach 'luacheck (above)'; }
+  luacheck --no-color --codes -q lua experiments plots tests >$BUILD/lint.txt || { cat $BUILD/lint.txt; breach 'luacheck (above)'; }
 else
   echo 'lint: luacheck is not installed (Debian: apt-get install lua-check): variables of Lua are not looked at'
 fi

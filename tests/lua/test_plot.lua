@@ -108,13 +108,13 @@ test("the look is that of plots/common.gp", function()
     if script:find(line .. "\n", 1, true) then same = same + 1 end
   end
   assert(same >= 4, script)
-  local colours, versions = {}, {}
-  for c in common:match 'style_colours = "(.-)"':gmatch "%S+" do colours[#colours + 1] = c end
-  for v in common:match 'style_versions = "(.-)"':gmatch "%S+" do versions[#versions + 1] = v end
-  for i, v in ipairs(versions) do
-    script = script_of { series = { { y = { 1, 2 }, label = v } } }
-    assert(script:find(colours[i], 1, true), v)
+  local n = 0
+  for v, colour, point, dash in common:match 'looks = "(.-)"':gmatch "(%S+) +(#%x+) +(%d+) +(%d+)" do
+    script = script_of { series = { { y = { 1, 2 }, label = v } }, kind = "linespoints", file = directory .. "/a.png" }
+    for _, part in ipairs { colour, "pt " .. point .. " ", "dt " .. dash .. " " } do assert(script:find(part, 1, true), v .. ": " .. part) end
+    n = n + 1
   end
+  assert(n >= 20)
   script = script_of { series = { { y = { 1, 2 }, label = "mine" }, { y = { 1, 2 }, label = "v4" } } }
   local mine, v4 = script:match "lc rgb '(#%x+)' title \"mine\"", script:match "lc rgb '(#%x+)' title \"v4\""
   assert(mine ~= v4, script)

@@ -18,13 +18,14 @@ local colours = { "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F0
 local points = { 7, 13, 9, 5, 6, 11, 12, 4 }
 -- A series named after a model looks as it does in the figures of plots/: colour, point, dash.
 local versions = {
-  v1 = { "#999999", 1, 3 }, v2 = { "#bbbbbb", 2, 4 }, v3 = { "#777777", 3, 2 }, v4 = { "#0072B2", 5, 1 },
-  ["v5.0"] = { "#56B4E9", 6, 3 }, ["v5.1"] = { "#56B4E9", 8, 4 }, ["v5.2"] = { "#56B4E9", 7, 1 },
-  v6 = { "#009E73", 9, 1 }, v6a = { "#009E73", 10, 3 }, v6b = { "#009E73", 11, 4 }, v7 = { "#D55E00", 13, 1 },
-  ["v7-doubled"] = { "#E69F00", 12, 1 }, ["v7-no-bonus"] = { "#8c3d00", 13, 2 },
-  attention = { "#303030", 4, 1 }, linear_attention = { "#808080", 1, 3 }, retnet = { "#808080", 2, 4 },
-  gla = { "#b0b0b0", 3, 2 }, deltanet = { "#CC79A7", 5, 1 }, deltanet_negative = { "#CC79A7", 4, 4 },
-  gated_deltanet = { "#882255", 6, 1 }, mamba = { "#6a5acd", 8, 2 },
+  v1 = { "#999999", 1, 3 }, v2 = { "#c9b18b", 2, 4 }, v3 = { "#7a6a4f", 3, 2 }, v4 = { "#0072B2", 5, 1 },
+  ["v5.0"] = { "#1b2a6b", 6, 3 }, ["v5.1"] = { "#a99bd6", 8, 4 }, ["v5.2"] = { "#56B4E9", 7, 1 }, v6 = { "#009E73", 9, 1 },
+  v6a = { "#7ccba2", 10, 3 }, v6b = { "#0b5d3b", 11, 4 }, v7 = { "#D55E00", 13, 1 }, ["v7-doubled"] = { "#E69F00", 12, 1 },
+  ["v7-no-bonus"] = { "#8c3d00", 13, 2 }, attention = { "#303030", 4, 1 }, linear_attention = { "#808080", 1, 3 },
+  retnet = { "#a6a14e", 2, 4 }, gla = { "#86b300", 3, 2 }, deltanet = { "#CC79A7", 5, 1 },
+  deltanet_negative = { "#d81b60", 4, 4 }, gated_deltanet = { "#882255", 6, 1 }, deltaproduct = { "#7a1fa2", 9, 1 },
+  mamba = { "#6a5acd", 8, 2 }, ["hybrid-first"] = { "#b83280", 7, 4 }, ["hybrid-middle"] = { "#8a6d00", 5, 2 },
+  ["hybrid-last"] = { "#4338ca", 13, 3 }, ["hybrid-nope"] = { "#0f9d9d", 9, 2 },
 }
 -- Heat maps: from light to dark; for values of both signs blue and orange away from white at 0.
 local one_sided = "set palette defined (0 '#f5f7f2', 0.3 '#a8d5ec', 0.65 '#0072B2', 1 '#00263d')"
