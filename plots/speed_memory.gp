@@ -14,7 +14,8 @@ row(part, v, pass, what) = strcol("part") eq part && strcol("label") eq v && str
 in_tensors = 1e9 / (8.0 * 16384 * 4096 * 2)
 
 # What the key says of a model: its exponent, and from where on it is faster than attention (0: from the first length on).
-found(v, pass, what) = largest_where("number", what, -1, sprintf("strcol('part') eq 'growth' && strcol('label') eq '%s' && strcol('pass') eq '%s'", v, pass))
+found(v, pass, what) = largest_where("number", what, -1, \
+  sprintf("strcol('part') eq 'growth' && strcol('label') eq '%s' && strcol('pass') eq '%s'", v, pass))
 said(v) = sprintf("%s: T^%.2f%s", drawn(v), exponent, crossing > 0 ? sprintf(", from %.0f tokens on", crossing) : \
   crossing == 0 ? ", from the first length on" : "")
 array entries[2 * n]
