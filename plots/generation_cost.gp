@@ -43,7 +43,7 @@ do for [format in kinds("png svg pdf")] {
     set format x "%.0f"
     if (k == 1) { set xtics longest / 4 } else { set logscale x 4; set xtics autofreq }
     unset key
-    if (k == 2) { set key bottom right Left reverse samplen 2 }
+    if (k == 2) { set key bottom right Left reverse samplen 2 font ",10" width -6 }
     if (k == 3) { set key top left Left reverse samplen 2 }
     if (k < 3) {
       plot for [t = 1:int(tries < 20 ? tries : 20)] for [i = 1:n + m] $data \
