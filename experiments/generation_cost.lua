@@ -86,6 +86,6 @@ end
 
 local path = rwkv.experiment.path(o, "generation_cost")
 rwkv.experiment.figure(path, { "label", "cache", "part", "tokens", "try", "seconds", "state_bytes", "exponent", "parameters" }, rows,
-  ("%d layers of width %d, V=%d, one sequence, greedy, one thread; seconds %s, median of %d tries; others took %.0f %% of the machine"):format(
-    s.layers, s.dim, s.vocab, costs.clock, s.tries, 100 * (share or 0)))
+  ("%d layers of width %d, V=%d, one sequence, greedy, one thread; seconds %s, median of %d tries; others took %.0f %% of the machine")
+    :format(s.layers, s.dim, s.vocab, costs.clock, s.tries, 100 * (share or 0)))
 print((path:gsub("tsv$", "figure.tsv")))

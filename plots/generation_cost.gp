@@ -29,14 +29,17 @@ do for [format in kinds("png svg pdf")] {
   set output out.".".format
   set multiplot layout 1,3 title "Generating a text: a straight line against a curve" font ",16" offset 0,-0.3
   eval "set label 1 made at screen 0.02,0.115 ".small_print
-  eval "set label 2 'Thick: the median of the tries, thin: each. Exponents: least squares over the second half of the tokens. Without cache: ".\
-    "a pass over the whole text for every token.\nProves the shapes, for small models on a CPU; where lines cross depends on width and machine. ".\
-    "Published (A100, 3B, to 1000 tokens): RWKV-4 straight to 10-15 s,\ntransformers curved to 45-65 s.' at screen 0.02,0.055 ".small_print
+  eval "set label 2 'Thick: the median of the tries, thin: each. Exponents: least squares over the second half of the tokens. ".\
+    "Without cache: a pass over the whole text for every token.\n".\
+    "Proves the shapes, for small models on a CPU; where lines cross depends on width and machine. ".\
+    "Published (A100, 3B, to 1000 tokens): RWKV-4 straight to 10-15 s,\ntransformers curved to 45-65 s.' at screen 0.02,0.055 ".\
+    small_print
   set bmargin at screen 0.25; set tmargin at screen 0.86
   set xlabel "T, tokens generated" offset 0,0.4
   do for [k = 1:3] {
     set lmargin at screen (k == 1 ? 0.05 : k == 2 ? 0.385 : 0.735); set rmargin at screen (k == 1 ? 0.335 : k == 2 ? 0.67 : 0.985)
-    set title k == 1 ? "seconds since the first token" : k == 2 ? "the same, logarithmic" : "memory that is carried from token to token" offset 0,-0.6
+    set title k == 1 ? "seconds since the first token" : k == 2 ? "the same, logarithmic" : "memory carried from token to token" \
+      offset 0,-0.6
     set ylabel k == 3 ? "bytes" : k == 1 ? "seconds" : ""
     if (k > 1) { set logscale xy; set format y "10^{%T}" }
     if (k == 3) { set yrange [100:*] }

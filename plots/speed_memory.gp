@@ -34,9 +34,11 @@ do for [format in kinds("png svg pdf")] {
   set output out.".".format
   set multiplot layout 1,3 title "What reads a sequence, alone: time and memory against its length" font ",16" offset 0,-0.3
   eval "set label 1 made at screen 0.02,0.115 ".small_print
-  eval "set label 2 'Dots: each try; lines: their median. v4, v6, v7: their recurrences; mamba: selective scan; exponents: least squares, upper half of the lengths. ".\
-    "Proves how the kernels here grow\nand where they cross; not what those of a GPU do, nor whole layers, whose linear maps cost as T. Published on an A100, 16384 tokens: ".\
-    "attention about 800 ms, Mamba 250, Finch 185; crossing about 4000.' at screen 0.02,0.045 ".small_print
+  eval "set label 2 'Dots: each try; lines: their median. v4, v6, v7: their recurrences; mamba: selective scan. ".\
+    "Exponents: least squares, upper half of the lengths.\n".\
+    "Proves how the kernels here grow and where they cross; not what those of a GPU do, nor whole layers, whose linear maps cost as T.\n".\
+    "Published on an A100, 16384 tokens: attention about 800 ms, Mamba 250, Finch 185; crossing about 4000.' at screen 0.02,0.05 ".\
+    small_print
   set bmargin at screen 0.25; set tmargin at screen 0.86
   set logscale xy
   set format x "%.0f"

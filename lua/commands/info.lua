@@ -44,7 +44,8 @@ end
 
 -- ---- released models ----
 
-local counts = { { "parameters", "parameters" }, { "stored", "with unused" }, { "products", "FLOPs in products" }, { "state_floats", "state" } }
+local counts = { { "parameters", "parameters" }, { "stored", "with unused" }, { "products", "FLOPs in products" },
+  { "state_floats", "state" } }
 
 local function print_published(version, p)
   print(("\npublished sizes; in brackets as published (%s)"):format(p.source))
@@ -61,7 +62,8 @@ local function print_published(version, p)
   end
   print "\nformulas; D dim, L layers, V vocab"
   for _, f in ipairs(p.formulas) do
-    print(("  %-14s %s%s %s (%s)"):format(f[1], f[2], (" "):rep(50 - utf8.len(f[2])), published_sizes.wrong(version, p, f) or "counts every size above", f[4]))
+    local verdict = published_sizes.wrong(version, p, f) or "counts every size above"
+    print(("  %-14s %s%s %s (%s)"):format(f[1], f[2], (" "):rep(50 - utf8.len(f[2])), verdict, f[4]))
   end
   if p.density then
     print(("  %-14s %.4f [%s] bits a number of the matrix states, %d pairs, %.2f %% recalled (%s)"):format("MQAR",
