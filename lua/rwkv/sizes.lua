@@ -1,5 +1,5 @@
 -- What is counted of released models, to be held against what was published of them (published.lua).
-local describe = require "rwkv.core".private.describe
+local describe = require "rwkv.models".describe
 
 local sizes = {}
 
