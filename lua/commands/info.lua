@@ -7,6 +7,7 @@ local rwkv = require "rwkv"
 local command = require "rwkv.command"
 local devices = require "rwkv.devices"
 local published = require "rwkv.published"
+local published_sizes = require "rwkv.sizes"
 local sorted = require "rwkv.sorted"
 local visible = require "rwkv.visible"
 
@@ -39,6 +40,35 @@ end
 
 local function is_version(name)
   for _, v in ipairs(rwkv.versions()) do if v == name then return true end end
+end
+
+-- ---- released models ----
+
+local counts = { { "parameters", "parameters" }, { "stored", "with unused" }, { "products", "FLOPs in products" },
+  { "state_floats", "state" } }
+
+local function print_published(version, p)
+  print(("\npublished sizes; in brackets as published (%s)"):format(p.source))
+  for _, size in ipairs(p.sizes) do
+    local m, found = size.model, published_sizes.count(version, size)
+    local parts = { ("%-6s L %2d  dim %4d  vocab %d"):format(size[1], m.layers, m.dim, m.vocab) }
+    for _, c in ipairs(counts) do
+      local n, text = found[c[1]], size[c[1]]
+      if n and not (c[1] == "stored" and n == found.parameters) then
+        parts[#parts + 1] = ("%s %s%s"):format(c[2], grouped(n), text and (" [%s]"):format(text) or "")
+      end
+    end
+    print(table.concat(parts, "  "))
+  end
+  print "\nformulas; D dim, L layers, V vocab"
+  for _, f in ipairs(p.formulas) do
+    local verdict = published_sizes.wrong(version, p, f) or "counts every size above"
+    print(("  %-14s %s%s %s (%s)"):format(f[1], f[2], (" "):rep(50 - utf8.len(f[2])), verdict, f[4]))
+  end
+  if p.density then
+    print(("  %-14s %.4f [%s] bits a number of the matrix states, %d pairs, %.2f %% recalled (%s)"):format("MQAR",
+      published_sizes.density(version, p.density), p.density.published, p.density.pairs, 100 * p.density.accuracy, p.density.source))
+  end
 end
 
 -- ---- files ----
@@ -113,14 +143,7 @@ command.run("info", function(arguments)
     local v = o[1]
     print(("%d layers, dim %d, vocab %d; state after %d tokens"):format(o.layers, o.dim, o.vocab, o.tokens))
     print_table { v }
-    if published[v] then
-      print "\npublished sizes"
-      for _, size in ipairs(published[v]) do
-        local d = describe(v, size)
-        print(("%-6s L %2d  dim %4d  vocab %d  parameters %s (with unused %s)  state %s"):format(size[1], size.layers,
-          size.dim, size.vocab, grouped(d.parameters), grouped(d.parameters + d.unused), grouped(d.state_floats)))
-      end
-    end
+    if published[v] then print_published(v, published[v]) end
     print "\nhook slots (aviary help hooks.md): what a hook is given -> what it returns; * the version's own, then the built-in ones"
     for _, s in ipairs(rwkv.hook_slots(v)) do
       local names = { "*" .. s.own }

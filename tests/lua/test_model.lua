@@ -225,24 +225,49 @@ for _, version in ipairs(rwkv.versions()) do
   end)
 end
 
-test("published sizes: parameters, state, arithmetic", function()
-  local published = require "rwkv.published"
-  -- Table 2 of arXiv:2305.13048: parameters, and FLOPs per token, which are 2 (V D + 13 D^2 L)
-  local millions = { 169.342464, 430.397440, 1515.106304, 2984.627200, 7392.649216, 14148.597760 }
-  for i, size in ipairs(published.v4) do
-    local V, D, L = size.vocab, size.dim, size.layers
-    local d = rwkv.describe { version = "v4", layers = L, dim = D, vocab = V }
-    equal(d.parameters, math.tointeger(2 * V * D + 13 * D * D * L + D * (11 * L + 4)))
-    equal(d.parameters / 1e6, millions[i], 1e-9)
-    equal(d.state_floats, 5 * D * L)
-    equal(d.flops_per_token, 2 * (V * D + 13 * D * D * L) + 22 * D * L) -- and what the recurrence costs
+test("published sizes: parameters, FLOPs, state, and the papers' formulas, are what is counted", function()
+  local published, sizes = require "rwkv.published", require "rwkv.sizes"
+  local compared = 0
+  for version, p in pairs(published) do
+    for _, size in ipairs(p.sizes) do
+      local found = sizes.count(version, size)
+      for name, text in pairs(size) do
+        if found[name] then
+          assert(sizes.agrees(text, found[name]), ("%s %s: %s %s, published %s"):format(version, size[1], name, found[name], text))
+          compared = compared + 1
+        end
+      end
+    end
+    for _, formula in ipairs(p.formulas) do
+      equal(sizes.wrong(version, p, formula), nil)
+      compared = compared + 1
+    end
   end
-  local goose = rwkv.describe { version = "v7", layers = 24, dim = 1024, vocab = 65536, decay_rank = 64, iclr_rank = 64,
-    value_rank = 32, gate_rank = 128 }
-  equal(goose.parameters, 450767872)
-  equal(goose.parameters + goose.unused, 450834432)
-  equal(goose.state_floats, 1622016)
-  equal(rwkv.describe { version = "v6", layers = 24, dim = 1024, vocab = 65536 }.state_floats, 66 * 1024 * 24)
+  equal(compared, 24)
+  assert(sizes.agrees(published.v7.density.published, sizes.density("v7", published.v7.density)))
+end)
+
+test("published sizes: what is not the same is seen", function()
+  local published, sizes = require "rwkv.published", require "rwkv.sizes"
+  assert(sizes.agrees("1.693e8", 169342464) and not sizes.agrees("1.694e8", 169342464) and not sizes.agrees("1.6930e8", 169342464))
+  assert(sizes.agrees("450834432", 450834432) and not sizes.agrees("450834432", 450834433))
+  assert(sizes.agrees("0.547", 0.5466) and not sizes.agrees("0.547", 0.5476))
+  local formula = { "state_floats", "4DL", function(m) return 4 * m.dim * m.layers end, "in exact arithmetic" }
+  equal(sizes.wrong("v4", published.v4, formula), "is wrong for 169M: 36864, counted are 46080")
+end)
+
+test("FLOPs of a token in a layer: two for each number of its maps, and what the recurrence costs", function()
+  for version, recurrence in pairs { v4 = 22, ["v5.2"] = 5 * 8, v6 = 5 * 8, v7 = 9 * 8 } do -- a channel, heads of 8
+    local sizes, maps = { version = version, layers = 2, dim = 16, head_size = 8, vocab = 20 }, 0
+    for name, t in rwkv.model(sizes):parameters() do
+      local shape = t:shape()
+      local vector = #shape < 2 or shape[#shape - 1] == 1 or name:find "r_k$" or name:find "faaaa$" or name:find "decay$"
+      if name:find "^blocks%.1%." and not vector then maps = maps + t:size() end
+    end
+    local two = rwkv.describe(sizes).flops_per_token
+    sizes.layers = 3
+    equal(rwkv.describe(sizes).flops_per_token - two, 2 * maps + recurrence * 16)
+  end
 end)
 
 test("what is counted is what is there", function()
