@@ -14,7 +14,7 @@ local function question(d) return d.vocab - 1 end
 local function where(d, token) return d.tokens:tensor():eq(token):unsqueeze(3) end
 
 local function silent(kind)
-  return rwkv.hook { kind = kind, name = "silent_answers", apply = function(y, p, d) return y * (1 - where(d, question(d))) end }
+  return rwkv.hook { kind = kind, name = "silent_answers", apply = function(y, _, d) return y * (1 - where(d, question(d))) end }
 end
 local time_out, channel_out = silent "time_out", silent "channel_out"
 
