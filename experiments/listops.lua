@@ -11,12 +11,13 @@ local listops = require "experiments.tasks.listops"
 local o = models.options(arg, { models = "", seeds = 0 })
 local s = rwkv.experiment.scale(o, {
   quick = { models = "v4 v7 attention", low = 4, high = 16, depth = 3, arguments = 5, layers = 2, dim = 32, head_size = 16,
-    lr = { 5e-3 }, lr_of_vectors = { 1e-2 }, seeds = 1, batch = 32, examples = 12800, every = 3200, tests = 500 },
+    lr = { 5e-3 }, lr_of_vectors = { 1e-2 }, lr_of_attention = { 2e-3 }, seeds = 1, batch = 32, examples = 12800, every = 3200, tests = 500 },
   small = { models = "v4 v6 v7 attention", low = 8, high = 24, depth = 3, arguments = 5, layers = 2, dim = 64, head_size = 32,
-    lr = { 3e-3 }, lr_of_vectors = { 5e-3 }, seeds = 2, batch = 32, examples = 72000, every = 6000, tests = 1000 },
+    lr = { 3e-3 }, lr_of_vectors = { 5e-3 }, lr_of_attention = { 1e-3 }, seeds = 2, batch = 32, examples = 72000, every = 6000,
+    tests = 1000 },
   paper = { models = "v4 v5.2 v6 v7 attention mamba deltanet", low = 500, high = 2000, depth = 10, arguments = 10, layers = 6, dim = 512,
-    head_size = 64, lr = { 3e-4, 1e-3 }, lr_of_vectors = { 3e-4, 1e-3 }, seeds = 3, batch = 32, examples = 960000, every = 48000,
-    tests = 2000 },
+    head_size = 64, lr = { 3e-4, 1e-3 }, lr_of_vectors = { 3e-4, 1e-3 }, lr_of_attention = { 3e-4, 1e-3 }, seeds = 3, batch = 32,
+    examples = 960000, every = 48000, tests = 2000 },
 })
 
 -- Accuracy by the number of lists: of 1, 2, .. lists, and in the last row of all that have as many or more.
@@ -42,16 +43,20 @@ local function by_lists(model, task, count)
   return rows
 end
 
-local compared = {} -- the versions before v5 keep a vector a layer, the others a matrix a head: each kind has rates of its own
+-- The versions before v5 keep a vector a layer, the others a matrix a head, attention all tokens: each kind has rates of its own.
+local function rates_of(label)
+  return label:find "^v[1-4]$" and s.lr_of_vectors or label == "attention" and s.lr_of_attention or s.lr
+end
+local compared = {}
 for _, m in ipairs(models.pick(o.models ~= "" and o.models or s.models)) do
-  for _, lr in ipairs(m.label:find "^v[1-4]$" and s.lr_of_vectors or s.lr) do
+  for _, lr in ipairs(rates_of(m.label)) do
     compared[#compared + 1] = { label = m.label, version = m.version, hooks = m.hooks, lr = lr }
   end
 end
 
 local note = ("ListOps: %d to %d tokens, lists up to %d deep with up to %d arguments; %d layers, d=%d, heads of %d, batch %d, %d "
-  .. "examples, lr %s, of v1 to v4 %s"):format(s.low, s.high, s.depth, s.arguments, s.layers, s.dim, s.head_size, s.batch, s.examples,
-  table.concat(s.lr, ", "), table.concat(s.lr_of_vectors, ", "))
+  .. "examples, lr %s, of v1 to v4 %s, of attention %s"):format(s.low, s.high, s.depth, s.arguments, s.layers, s.dim, s.head_size, s.batch, s.examples,
+  table.concat(s.lr, ", "), table.concat(s.lr_of_vectors, ", "), table.concat(s.lr_of_attention, ", "))
 local rows, path = rwkv.experiment.run { name = "listops", options = o, keep_models = false,
   configs = rwkv.product({ { "model", compared }, { "seed", rwkv.seeds(o.seeds > 0 and o.seeds or s.seeds) } },
     { low = s.low, high = s.high, seq = s.high, depth = s.depth, arguments = s.arguments, vocab = listops.vocab, layers = s.layers,
@@ -69,10 +74,14 @@ for _, row in ipairs(rwkv.summary(best, { by = { "label", "lists" }, part = "fin
   row.measured = "lists"
   drawn[#drawn + 1] = row
 end
+-- Guesses, in the test and in one as the Long Range Arena draws it.
 local _, test = listops.of { low = s.low, high = s.high, depth = s.depth, arguments = s.arguments, seed = 0, set = 96000 }
-local whole, by_operator = listops.guesses(test, s.tests)
-for _, guess in ipairs { { "most frequent value", whole }, { "most frequent value of the outermost operator", by_operator } } do
-  drawn[#drawn + 1] = { label = guess[1], measured = "guess", median = guess[2], commit = drawn[1].commit }
+local arena = listops.new { low = 501, high = 1999, depth = 10, arguments = 10, seed = 7 }
+for _, t in ipairs { { "guess", test, s.tests }, { "guess in the arena", arena, 2000 } } do
+  local value, by_operator = listops.guesses(t[2], t[3])
+  for _, guess in ipairs { { "most frequent value", value }, { "the same by outermost operator", by_operator } } do
+    drawn[#drawn + 1] = { label = guess[1], measured = t[1], count = t[3], median = guess[2], commit = drawn[1].commit }
+  end
 end
 rwkv.experiment.figure(path, { "label", "measured", "examples", "lists", "count", "median", "low", "high", "runs", "seed", "value",
   "lr", "parameters", "state_floats", "commit" }, drawn, note)
