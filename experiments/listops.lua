@@ -11,7 +11,8 @@ local listops = require "experiments.tasks.listops"
 local o = models.options(arg, { models = "", seeds = 0 })
 local s = rwkv.experiment.scale(o, {
   quick = { models = "v4 v7 attention", low = 4, high = 16, depth = 3, arguments = 5, layers = 2, dim = 32, head_size = 16,
-    lr = { 5e-3 }, lr_of_vectors = { 1e-2 }, lr_of_attention = { 2e-3 }, seeds = 1, batch = 32, examples = 12800, every = 3200, tests = 500 },
+    lr = { 5e-3 }, lr_of_vectors = { 1e-2 }, lr_of_attention = { 2e-3 }, seeds = 1, batch = 32, examples = 12800, every = 3200,
+    tests = 500 },
   small = { models = "v4 v6 v7 attention", low = 8, high = 24, depth = 3, arguments = 5, layers = 2, dim = 64, head_size = 32,
     lr = { 3e-3 }, lr_of_vectors = { 5e-3 }, lr_of_attention = { 1e-3 }, seeds = 2, batch = 32, examples = 72000, every = 6000,
     tests = 1000 },
@@ -55,8 +56,8 @@ for _, m in ipairs(models.pick(o.models ~= "" and o.models or s.models)) do
 end
 
 local note = ("ListOps: %d to %d tokens, lists up to %d deep with up to %d arguments; %d layers, d=%d, heads of %d, batch %d, %d "
-  .. "examples, lr %s, of v1 to v4 %s, of attention %s"):format(s.low, s.high, s.depth, s.arguments, s.layers, s.dim, s.head_size, s.batch, s.examples,
-  table.concat(s.lr, ", "), table.concat(s.lr_of_vectors, ", "), table.concat(s.lr_of_attention, ", "))
+  .. "examples, lr %s, of v1 to v4 %s, of attention %s"):format(s.low, s.high, s.depth, s.arguments, s.layers,
+  s.dim, s.head_size, s.batch, s.examples, table.concat(s.lr, ", "), table.concat(s.lr_of_vectors, ", "), table.concat(s.lr_of_attention, ", "))
 local rows, path = rwkv.experiment.run { name = "listops", options = o, keep_models = false,
   configs = rwkv.product({ { "model", compared }, { "seed", rwkv.seeds(o.seeds > 0 and o.seeds or s.seeds) } },
     { low = s.low, high = s.high, seq = s.high, depth = s.depth, arguments = s.arguments, vocab = listops.vocab, layers = s.layers,
