@@ -57,7 +57,8 @@ end
 
 local note = ("ListOps: %d to %d tokens, lists up to %d deep with up to %d arguments; %d layers, d=%d, heads of %d, batch %d, %d "
   .. "examples, lr %s, of v1 to v4 %s, of attention %s"):format(s.low, s.high, s.depth, s.arguments, s.layers,
-  s.dim, s.head_size, s.batch, s.examples, table.concat(s.lr, ", "), table.concat(s.lr_of_vectors, ", "), table.concat(s.lr_of_attention, ", "))
+  s.dim, s.head_size, s.batch, s.examples, table.concat(s.lr, ", "),
+  table.concat(s.lr_of_vectors, ", "), table.concat(s.lr_of_attention, ", "))
 local rows, path = rwkv.experiment.run { name = "listops", options = o, keep_models = false,
   configs = rwkv.product({ { "model", compared }, { "seed", rwkv.seeds(o.seeds > 0 and o.seeds or s.seeds) } },
     { low = s.low, high = s.high, seq = s.high, depth = s.depth, arguments = s.arguments, vocab = listops.vocab, layers = s.layers,
