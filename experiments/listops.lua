@@ -79,9 +79,9 @@ end
 -- Guesses, in the test and in one as the Long Range Arena draws it.
 local _, test = listops.of { low = s.low, high = s.high, depth = s.depth, arguments = s.arguments, seed = 0, set = 96000 }
 local arena = listops.new { low = 501, high = 1999, depth = 10, arguments = 10, seed = 7 }
-for _, t in ipairs { { "guess", test, s.tests }, { "guess in the arena", arena, 2000 } } do
+for _, t in ipairs { { "guess", test, s.tests }, { "arena", arena, 2000 } } do
   local value, by_operator = listops.guesses(t[2], t[3])
-  for _, guess in ipairs { { "most frequent value", value }, { "the same by outermost operator", by_operator } } do
+  for _, guess in ipairs { { "guess: most frequent value", value }, { "guess: the same by outermost operator", by_operator } } do
     drawn[#drawn + 1] = { label = guess[1], measured = t[1], count = t[3], median = guess[2], commit = drawn[1].commit }
   end
 end
