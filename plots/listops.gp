@@ -16,9 +16,10 @@ enough = 20 # answers that a point of the second panel rests on, at least
 of(v, what) = strcol("label") eq v && strcol("measured") eq what
 x(v, what, name) = of(v, what) && (what ne "lists" || column("count") >= enough) ? column(name) : NaN
 aside(i) = 0.09 * (i - (words(models) + 1) / 2.0) # models stand side by side
-note = sprintf("Line: the median of %d seed%s; dots: each seed. One learning rate a kind of model. A sequence has one answer; grey lines are guesses that need not look inside. ", \
-  seeds, seeds == 1 ? "" : "s")."This\nshows who learns to look inside short lists, not the Long Range Arena, whose expressions are 50 times as long: there the published "\
-  ."Transformer has just what the guess by the outermost\noperator has (ours, of 2,000 expressions drawn in the same way)."
+note = sprintf("Lines: the median of %d seed%s; dots: each seed (in the second panel from %d answers on). One learning rate a kind of model. "\
+  ."Dashed and dotted: guesses that look at\nno more than the first token. It shows who learns to look inside short lists, not what happens in the Long Range "\
+  ."Arena, at 500 to 2,000 tokens. There the published\nTransformer has what the guess by the outermost operator has (dotted at the right: 2,000 expressions "\
+  ."drawn in the same way, the guess made on themselves).", seeds, seeds == 1 ? "" : "s", enough)
 
 do for [format in kinds("png svg pdf")] {
   eval picture(format, 1400, 640)
@@ -37,7 +38,7 @@ do for [format in kinds("png svg pdf")] {
   set ylabel "accuracy, held out"
   set key top left Left reverse samplen 2
   plot for [i = 1:words(guesses)] v = word(guesses, i) $data using (x(v, "guess", "median") * 0):(column("median")):(far / 1000):(0) \
-      with vectors nohead lw 1.4 dt i + 1 lc rgb "#909090" title drawn(v), \
+      with vectors nohead lw 1.4 dt i + 1 lc rgb "#707070" title drawn(v), \
     for [v in models] $data using (x(v, "curve", "examples") / 1000):(column("value")) with points pt 6 ps 0.7 lc rgb colour(v) notitle, \
     for [v in models] $data using (x(v, "curve", "examples") / 1000):(column("median")) \
       with linespoints lw 2.2 pt point(v) ps 1 dt dash(v) lc rgb colour(v) title drawn(v)
@@ -59,9 +60,9 @@ do for [format in kinds("png svg pdf")] {
   set xrange [-0.6:2.6]
   set xtics () rotate by -35 left noenhanced font ",10" scale 0
   set boxwidth 0.6
-  plot for [i = 1:words(guesses)] v = word(guesses, i) $data using (x(v, "arena", "median") * 0 - 0.6):(column("median")):(3.2):(0) \
-      with vectors nohead lw 1.4 dt i + 1 lc rgb "#909090", \
-    $published using 0:(column("accuracy")):xtic(drawn(strcol("label"))) with boxes lc rgb "#d0d0d0"
+  plot $published using 0:(column("accuracy")):xtic(drawn(strcol("label"))) with boxes lc rgb "#d0d0d0", \
+    for [i = 1:words(guesses)] v = word(guesses, i) $data using (x(v, "arena", "median") * 0 - 0.6):(column("median")):(3.2):(0) \
+      with vectors nohead lw 1.4 dt i + 1 lc rgb "#707070"
   unset multiplot
   set xtics norotate
 }
