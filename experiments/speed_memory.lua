@@ -20,7 +20,7 @@ local o = rwkv.experiment.options(arg)
 local s = rwkv.experiment.scale(o, {
   smoke = { batch = 1, dim = 32, head_size = 16, from = 16, to = 128, tries = 2, limit = 1., memory = 1. },
   quick = { batch = 1, dim = 256, head_size = 64, from = 64, to = 8192, tries = 3, limit = 0.5, memory = 4. },
-  small = { batch = 1, dim = 512, head_size = 64, from = 64, to = 65536, tries = 5, limit = 4.5, memory = 12. },
+  small = { batch = 1, dim = 512, head_size = 64, from = 64, to = 65536, tries = 5, limit = 5., memory = 12. },
   paper = { batch = 8, dim = 4096, head_size = 64, from = 512, to = 16384, tries = 5, limit = 60., memory = 100. },
 })
 if s.dim % s.head_size ~= 0 then error(("dim %d: expected a multiple of head_size %d"):format(s.dim, s.head_size), 0) end
@@ -38,7 +38,7 @@ end
 
 local width, held = math.min(s.dim, 1024), 0
 each(function(label, pass)
-  local tensors = ops.numbers(label, pass, width, math.min(s.head_size, width))
+  local tensors = ops.numbers(label, pass, width, math.min(s.head_size, width), 16)
   rows[#rows + 1] = { label = label, part = "memory", pass = pass, tensors = tensors }
   held = held + tensors
 end)

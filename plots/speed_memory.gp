@@ -9,6 +9,7 @@ eval read("$published")
 made = made_by($data[1], $data[2])
 eval cells("models", "$data", "label")
 n = words(models)
+eval largest("longest", "T", 1)
 row(part, v, pass, what) = strcol("part") eq part && strcol("label") eq v && strcol("pass") eq pass ? column(what) : NaN
 # In units of one tensor: a number a token and channel. Published are GB of bfloat16 at batch 8, 16384 tokens, width 4096.
 in_tensors = 1e9 / (8.0 * 16384 * 4096 * 2)
@@ -43,7 +44,7 @@ do for [format in kinds("png svg pdf")] {
   set logscale xy
   set format x "%.0f"
   set format y "10^{%T}"
-  set xrange [*:*] noextend
+  set xrange [*:1.05 * longest] noextend
   set key bottom right Left reverse samplen 2 font ",10" title "growth; faster than attention" left font ",10" width -4
   set xlabel "T, tokens" offset 0,0.4
   do for [k = 1:2] {

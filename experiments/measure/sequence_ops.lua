@@ -58,11 +58,11 @@ function ops.seconds(name, pass, x)
   return costs.seconds(function() return pass_of[pass](ops.run[name], x) end)
 end
 
--- Numbers that a pass holds at once for each token and channel of the width, inputs and their gradients included. From two short
--- lengths, so that what does not grow is not in it; few enough tokens to fit costs.numbers.
-function ops.numbers(name, pass, C, N)
-  local function count(T)
-    local x, copies = ops.inputs(1, T, C, N), {}
+-- Numbers that a pass holds at once for each token and channel of the width, inputs and their gradients included. From T tokens and
+-- twice as many, so that what does not grow is not in it; few enough to fit costs.numbers.
+function ops.numbers(name, pass, C, N, T)
+  local function count(tokens)
+    local x, copies = ops.inputs(1, tokens, C, N), {}
     for key, value in pairs(x) do
       if pass == "forward" and key ~= "H" then value:requires_grad(false) end -- nothing is kept for the way back
       copies[key] = value
@@ -73,7 +73,7 @@ function ops.numbers(name, pass, C, N)
       if pass == "both" then y:sum():backward() end
     end)
   end
-  return (count(32) - count(16)) / 16 / C
+  return (count(2 * T) - count(T)) / T / C
 end
 
 return ops

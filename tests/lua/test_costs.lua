@@ -52,17 +52,20 @@ end)
 
 -- By hand: the operands and the result, each with its gradient; and what is kept for the way back, for a token and channel: v4 three
 -- numbers, v6 and v7 a state [H,64,64] every 16 tokens, so 64 / 16; attention a float64 a head; the scan a state [2C,16] every 16.
-local C, N = 512, 64
-local by_hand = {
-  v4 = { 3, 3 * 2 + 3 }, v6 = { 5, 5 * 2 + N / 16 }, v7 = { 7, 7 * 2 + N / 16 },
-  attention = { 4, 4 * 2 + 8 / (tonumber(rwkv.precision:match "%d+") / 8) / N },
-  mamba = { 3 * 2 + 2 * 16 / C, 2 * (3 * 2 + 2 * 16 / C) + 2 * 16 / 16 },
-}
-test("the memory of the ops is what follows from the shapes by hand", function()
-  for _, name in ipairs(ops.names) do
-    for i, pass in ipairs(ops.passes) do
-      local counted = ops.numbers(name, pass, C, N)
-      assert(math.abs(counted - by_hand[name][i]) < 0.07, ("%s %s: counted %g, by hand %g"):format(name, pass, counted, by_hand[name][i]))
+local function by_hand(C, N)
+  return { v4 = { 3, 3 * 2 + 3 }, v6 = { 5, 5 * 2 + N / 16 }, v7 = { 7, 7 * 2 + N / 16 },
+    attention = { 4, 4 * 2 + 8 / (tonumber(rwkv.precision:match "%d+") / 8) / N },
+    mamba = { 3 * 2 + 2 * 16 / C, 2 * (3 * 2 + 2 * 16 / C) + 2 * 16 / 16 } }
+end
+test("the memory of the ops is what follows from the shapes by hand, at short lengths and at longer ones", function()
+  for _, case in ipairs { { C = 512, N = 64, T = 16 }, { C = 64, N = 32, T = 128 } } do
+    local expected = by_hand(case.C, case.N)
+    for _, name in ipairs(ops.names) do
+      for i, pass in ipairs(ops.passes) do
+        local counted = ops.numbers(name, pass, case.C, case.N, case.T)
+        assert(math.abs(counted - expected[name][i]) < 0.07,
+          ("%s %s, width %d: counted %g, by hand %g"):format(name, pass, case.C, counted, expected[name][i]))
+      end
     end
   end
 end)
