@@ -50,7 +50,8 @@ local tasks = {
     end },
   mqar = { value = "examples", goal = true, measured = "MQAR examples until 90 % are recalled",
     settings = function(s)
-      return { seq = 64, pairs = 8, filler = "zero", batch = 64, lr = s.mqar_lr, examples = s.mqar_examples, every = 512, tests = 200 }
+      return { seq = 64, pairs = 8, filler = "zero", head_size = math.min(64, s.dim), batch = 64, lr = s.mqar_lr, schedule = "constant",
+        examples = s.mqar_examples, every = 512, tests = 200 }
     end },
 }
 local function recalled(row) return row.accuracy > 0.9 end
@@ -141,9 +142,9 @@ arms.columns = { "panel", "measured", "version", "label", "median", "low", "high
 local function settings_text(s, panels)
   local words, on = { ("%d layers, d=%d, heads of %d"):format(s.layers, s.dim, s.head_size) }, {}
   for _, panel in ipairs(panels) do on[panel.task or "text"] = true end
-  if on.text then words[2] = ("%.2g MB of text, T=%d, batch %d, lr %g"):format(s.examples * s.seq / 1e6, s.seq, s.batch, s.lr) end
+  if on.text then words[2] = ("%.2g MB of text, T=%d, batch %d, lr %g, cosine"):format(s.examples * s.seq / 1e6, s.seq, s.batch, s.lr) end
   if on.mqar then
-    words[#words + 1] = ("MQAR: T=64, K=8, V=256, batch 64, lr %g, at most %d examples"):format(s.mqar_lr, s.mqar_examples)
+    words[#words + 1] = ("MQAR: T=64, K=8, V=256, heads of 64, batch 64, lr %g, at most %d examples"):format(s.mqar_lr, s.mqar_examples)
   end
   return table.concat(words, "; ")
 end
@@ -154,7 +155,7 @@ function arms.run(q)
   for _, panel in ipairs(q.panels) do
     table.move(configs_of(s, panel, starts, parts), 1, s.seeds * #panel.arms, #configs + 1, configs)
   end
-  local note = ("%s. %s; AdamW, weight decay .1, clip 1, cosine; %d %s"):format(q.note, settings_text(s, q.panels), s.seeds,
+  local note = ("%s. %s; AdamW, weight decay .1, clip 1; %d %s"):format(q.note, settings_text(s, q.panels), s.seeds,
     s.seeds == 1 and "seed" or "seeds")
   local rows, path = rwkv.experiment.run { name = q.name, options = q.options, configs = configs, keep_models = false, note = note,
     title = function(c) return ("%s, %s, seed %d"):format(c.panel, c.label, c.seed) end,
