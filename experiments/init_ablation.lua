@@ -9,7 +9,7 @@ local initial = require "experiments.measure.initial"
 local models = require "experiments.models"
 
 local o = rwkv.experiment.options(arg, { text = "" })
-local s = rwkv.experiment.scale(o, arms.scales { quick = { examples = 600 } })
+local s = rwkv.experiment.scale(o, arms.scales { quick = { examples = 600 }, small = { examples = 4000 } })
 
 local one_mix = rwkv.hook { kind = "shift", name = "one-mix", params = function(d) return { mu = { d.C, init = "lerp" } } end,
   apply = function(x, prev, p, d)

@@ -12,7 +12,11 @@ local arms = require "experiments.measure.arms"
 local initial = require "experiments.measure.initial"
 
 local o = rwkv.experiment.options(arg, { text = "" })
-local s = rwkv.experiment.scale(o, arms.scales { quick = { examples = 300, mqar_examples = 640 } })
+local s = rwkv.experiment.scale(o, arms.scales {
+  quick = { examples = 300, words_examples = 80, words_lr = 1e-3, words_vocab = 4096, mqar_examples = 640, mqar_lr = 3e-3 },
+  small = { words_examples = 2400, words_lr = 1e-3, words_vocab = 4096, mqar_examples = 20000, mqar_lr = 3e-3 },
+  paper = { words_examples = 96000, words_lr = 6e-4, words_vocab = 32768, mqar_examples = 200000, mqar_lr = 3e-3 },
+})
 
 -- ---- the differences ----
 
@@ -41,13 +45,14 @@ local starts = {
 }
 
 local by_head = "eps of the group norm 1e-5 × head size" -- with heads of 64 it is the official one
+local single_rate = "w0 at the single rate"
 local list = {
   { label = "official" },
   { label = "constructors' embedding, head, ffn key", start = "constructors" },
   { label = "all matrices N(0, 0.02²), mixes 1/2", start = "naive" },
   { label = "fla's start until April 2025", start = "fla 2025" },
   { label = "removal key starts at 0 (k_k = 0)", start = "no removal" },
-  { label = "w0 at the single rate", hooks = { decay = decay("single-rate", 1, official) } },
+  { label = single_rate, hooks = { decay = decay("single-rate", 1, official) } },
   { label = "weight decay on everything", decay_all = true },
   { label = "eps of Adam 1e-8", eps = 1e-8 },
   { label = "low ranks as in fla: 64 64 16 128", decay_rank = 64, iclr_rank = 64, value_rank = 16, gate_rank = 128 },
@@ -59,14 +64,16 @@ local list = {
   { label = "no norm of the embedding (ln0)", hooks = { embed_norm = "none" } },
 }
 
-local on_recall = {}
+local on_recall, with_words = {}, {}
 for _, arm in ipairs(list) do
   if arm.label ~= by_head then on_recall[#on_recall + 1] = arm end
+  if arm.label == "official" or arm.start or arm.label == single_rate then with_words[#with_words + 1] = arm end
 end
 
 arms.run { name = "port_gap", options = o, scale = s, starts = starts,
   note = "RWKV-7, one difference of public ports in each arm; eps of Adam 1e-18",
   panels = {
-    { panel = "text", version = "v7", arms = list, settings = { eps = 1e-18 } },
+    { panel = "text: bytes", version = "v7", arms = list, settings = { eps = 1e-18 } },
+    { panel = ("text: %d words"):format(s.words_vocab), task = "words", version = "v7", arms = with_words, settings = { eps = 1e-18 } },
     { panel = "recall (MQAR)", task = "mqar", version = "v7", arms = on_recall, settings = { eps = 1e-18 } },
   } }

@@ -5,13 +5,14 @@
 --     arms.run { name = "ddlerp", options = o, scale = s, note = "RWKV-6", panels = {
 --       { panel = "RWKV-6 on text", version = "v6", arms = { { label = "full" }, { label = "none", hooks = { shift = "lerp" } } } } } }
 -- An arm has a label and what it has otherwise than the panel: fields of a configuration, hooks, or start = "name" of one of the
--- functions in `starts`, which change the fresh model; `settings` of a panel are for all its arms. Without a task a panel is on text
--- and measures the loss at the end; with task = "mqar", the examples until more than 90 % are recalled (which ends a run; the
--- budget where they are not).
+-- functions in `starts`, which change the fresh model; `settings` of a panel are for all its arms. Without a task a panel is on text,
+-- byte by byte, and measures the loss at the end; with task = "words" word by word; with task = "mqar" it measures the examples until
+-- more than 90 % are recalled (which ends a run; the budget where they are not).
 -- Writes NAME.tsv, all tests of all runs, and NAME.figure.tsv, which plots/loss_arms.gp draws.
 local rwkv = require "rwkv"
 local mqar = require "experiments.tasks.mqar"
 local text = require "experiments.tasks.text"
+local words = require "experiments.tasks.words"
 local nearest = require "rwkv.nearest"
 local sorted = require "rwkv.sorted"
 local statistics = require "rwkv.statistics"
@@ -19,15 +20,13 @@ local statistics = require "rwkv.statistics"
 local arms = {}
 
 local scales = {
-  quick = { layers = 2, dim = 64, head_size = 32, seq = 128, batch = 8, examples = 800, lr = 4e-3, tests = 100, seeds = 1,
-    mqar_examples = 1600, mqar_lr = 3e-3 },
-  small = { layers = 2, dim = 64, head_size = 32, seq = 128, batch = 8, examples = 6400, lr = 4e-3, tests = 400, seeds = 3,
-    mqar_examples = 20000, mqar_lr = 3e-3 },
-  paper = { layers = 6, dim = 768, head_size = 64, seq = 512, batch = 16, examples = 3125000, lr = 6e-4, tests = 500, seeds = 1,
-    mqar_examples = 200000, mqar_lr = 3e-3 },
+  quick = { layers = 2, dim = 64, head_size = 32, seq = 128, batch = 8, examples = 800, lr = 4e-3, tests = 100, seeds = 1 },
+  small = { layers = 2, dim = 64, head_size = 32, seq = 128, batch = 8, examples = 6400, lr = 4e-3, tests = 400, seeds = 3 },
+  paper = { layers = 6, dim = 768, head_size = 64, seq = 512, batch = 16, examples = 3125000, lr = 6e-4, tests = 500, seeds = 1 },
 }
 
--- scales { quick = { examples = 400 }, .. }: for rwkv.experiment.scale, with these values in place of the usual ones.
+-- scales { quick = { examples = 400 }, .. }: for rwkv.experiment.scale, with these values in place of the usual ones. Panels with
+-- words need words_examples, words_lr and words_vocab, those with recall mqar_examples and mqar_lr.
 function arms.scales(other)
   local all = {}
   for name, usual in pairs(scales) do
@@ -39,13 +38,18 @@ function arms.scales(other)
   return all
 end
 
--- ---- the two tasks ----
+-- ---- the tasks ----
+
+local function of_text(s, lr, examples)
+  return { lr = lr, seq = s.seq, batch = s.batch, examples = examples, every = math.max(1, examples // 4), tests = s.tests }
+end
 
 local tasks = {
-  text = { value = "test_loss", measured = "test loss, nats a byte",
-    settings = function(s, parts)
-      local c = { lr = s.lr, seq = s.seq, batch = s.batch, examples = s.examples, every = math.max(1, s.examples // 4), tests = s.tests }
-      for name, value in pairs(parts) do c[name] = value end
+  text = { value = "test_loss", measured = "test loss, nats a byte", settings = function(s) return of_text(s, s.lr, s.examples) end },
+  words = { value = "test_loss", measured = "test loss, nats a word",
+    settings = function(s)
+      local c = of_text(s, s.words_lr, s.words_examples)
+      c.vocab = s.words_vocab
       return c
     end },
   mqar = { value = "examples", goal = true, measured = "MQAR examples until 90 % are recalled",
@@ -71,7 +75,7 @@ local function configs_of(s, panel, starts, parts)
   for _, seed in ipairs(rwkv.seeds(s.seeds)) do -- outermost: of what is stopped there are whole seeds
     for _, arm in ipairs(panel.arms) do
       local c = { seed = seed }
-      for _, from in ipairs { common, tasks[task].settings(s, parts), panel.settings or {}, arm } do
+      for _, from in ipairs { common, task ~= "mqar" and parts or {}, tasks[task].settings(s), panel.settings or {}, arm } do
         for name, value in pairs(from) do c[name] = value end
       end
       list[#list + 1] = c
@@ -140,26 +144,33 @@ arms.columns = { "panel", "measured", "version", "label", "median", "low", "high
   "difference_low", "difference_high", "seed", "value", "parameters", "commit" }
 
 local function settings_text(s, panels)
-  local words, on = { ("%d layers, d=%d, heads of %d"):format(s.layers, s.dim, s.head_size) }, {}
+  local list, on = { ("%d layers, d=%d, heads of %d"):format(s.layers, s.dim, s.head_size) }, {}
   for _, panel in ipairs(panels) do on[panel.task or "text"] = true end
-  if on.text then words[2] = ("%.2g MB of text, T=%d, batch %d, lr %g, cosine"):format(s.examples * s.seq / 1e6, s.seq, s.batch, s.lr) end
-  if on.mqar then
-    words[#words + 1] = ("MQAR: T=64, K=8, V=256, heads of 64, batch 64, lr %g, at most %d examples"):format(s.mqar_lr, s.mqar_examples)
+  if on.text then list[2] = ("%.2g MB of text, T=%d, batch %d, lr %g, cosine"):format(s.examples * s.seq / 1e6, s.seq, s.batch, s.lr) end
+  if on.words then
+    list[#list + 1] = ("words: V=%d, %d windows, lr %g, cosine"):format(s.words_vocab, s.words_examples, s.words_lr)
   end
-  return table.concat(words, "; ")
+  if on.mqar then
+    list[#list + 1] = ("MQAR: T=64, K=8, V=256, heads of 64, batch 64, lr %g, at most %d examples"):format(s.mqar_lr, s.mqar_examples)
+  end
+  return table.concat(list, "; ")
 end
 
 function arms.run(q)
   local s, starts, configs = q.scale, q.starts or {}, {}
-  local parts = text.default(q.options.text)
+  local parts, read = text.default(q.options.text), nil
   for _, panel in ipairs(q.panels) do
+    if panel.task == "words" then read = words.read(parts, s.words_vocab) end
     table.move(configs_of(s, panel, starts, parts), 1, s.seeds * #panel.arms, #configs + 1, configs)
   end
   local note = ("%s. %s; AdamW, weight decay .1, clip 1; %d %s"):format(q.note, settings_text(s, q.panels), s.seeds,
     s.seeds == 1 and "seed" or "seeds")
   local rows, path = rwkv.experiment.run { name = q.name, options = q.options, configs = configs, keep_models = false, note = note,
     title = function(c) return ("%s, %s, seed %d"):format(c.panel, c.label, c.seed) end,
-    task = function(c) return (c.task == "mqar" and mqar or text).of(c) end,
+    task = function(c)
+      if c.task == "words" then return words.of(c, read) end
+      return (c.task == "mqar" and mqar or text).of(c)
+    end,
     stop = function(row, c) return c.task == "mqar" and recalled(row) end,
     prepare = function(model, c)
       if c.start ~= "official" then starts[c.start](model, c) end
