@@ -11,7 +11,7 @@ file = out.".figure.tsv"
 eval read("$data")
 published = exists("table")
 if (published) file = here."published/".table
-eval read("$published")
+eval read("$published") # without a table our own once more, of which nothing is drawn
 made = made_by($data[1], $data[2])
 eval cells("panels", "$data", "panel")
 eval cells("labels", "$data", "label")
@@ -26,10 +26,12 @@ first(p) = of(p) && strcol("label") eq word(labels, 1)
 number(x) = abs(x) >= 100 ? sprintf("%+.0f", x) : abs(x) < 0.0005 ? "0.000" : sprintf("%+.3f", x)
 absolute(x) = abs(x) >= 100 ? sprintf("%.0f", x) : sprintf("%.3f", x)
 # What stands at the right of an arm.
-cost(p) = column("reached") < column("runs") ? sprintf("%.0f of %.0f within %.0f", column("reached"), column("runs"), column("budget")) : \
+cost(p) = column("median") != column("median") ? "diverged" : \
+  column("reached") < column("runs") ? sprintf("%.0f of %.0f within %.0f", column("reached"), column("runs"), column("budget")) : \
   first(p) ? absolute(column("median")) : column("runs") == 1 ? number(column("difference")) : \
   sprintf("%s  (%s to %s)", number(column("difference")), number(column("difference_low")), number(column("difference_high")))
-summary(p) = of(p) && finite(column("median")) == column("median")
+arm(p) = of(p) && finite(column("runs")) == column("runs")
+summary(p) = arm(p) && finite(column("median")) == column("median")
 
 gap = 215 # pixels for the numbers beside a panel
 wide = 300
@@ -42,12 +44,12 @@ do for [format in kinds("png svg pdf")] {
   eval "set label 1 made at screen 0.02,".sprintf("%.4f", 98 / tall)." ".small_print
   eval "set label 2 proves at screen 0.02,".sprintf("%.4f", 40 / tall)." ".small_print
   set tmargin at screen 1 - 72 / tall; set bmargin at screen 165 / tall
-  set yrange [-m - 0.6:-0.4]
   set grid x noy lc rgb "#e4e4e4" lt 1 lw 0.7
   do for [i = 1:n] {
     p = word(panels, i)
     set lmargin at screen (375 + (i - 1) * (wide + gap)) / whole
     set rmargin at screen (375 + (i - 1) * (wide + gap) + wide) / whole
+    set autoscale
     base = 0; low = 1e300; high = -1e300; what = ""; version = ""
     stats $data using (of(p) ? (low = smaller(low, column("value")), \
       high = larger(high, column("value")), what = strcol("measured"), version = strcol("version"), 0) : 0) nooutput
@@ -58,6 +60,7 @@ do for [format in kinds("png svg pdf")] {
     if (high <= low) { high = low + 1 }
     right = high + 0.06 * (high - low)
     set xrange [low - 0.06 * (high - low):right]
+    set yrange [-m - 0.6:-0.4]
     edge(x) = finite(x > high ? high + 0.04 * (high - low) : x)
     set title drawn(p) noenhanced offset 0,-0.4
     set xlabel drawn(what) noenhanced offset 0,0.3
@@ -68,13 +71,13 @@ do for [format in kinds("png svg pdf")] {
     plot for [k = 1:m] "+" using (low - 1e9):(-k):ytic(named(k)) every ::0::0 with dots notitle, \
       $data using (of(p) ? edge(column("value")) : NaN):(row(strcol("label"))):(column("value") > high ? "▸" : "") \
         with labels textcolor rgb colour(version) notitle, \
-      $data using (summary(p) ? edge(column("median")) : NaN):(row(strcol("label")) - 0.33):(0):(0.66) \
+      $data using (summary(p) && column("median") <= high ? column("median") : NaN):(row(strcol("label")) - 0.33):(0):(0.66) \
         with vectors nohead lw 3 lc rgb "#404040" notitle, \
-      for [k = 1:m] $data using (of(p) && row(strcol("label")) == -k && column("value") <= high ? finite(column("value")) : NaN):(-k) \
+      $data using (of(p) && column("value") <= high ? finite(column("value")) : NaN):(row(strcol("label"))) \
         with points pt 7 ps 0.9 lc rgb colour(version) notitle, \
       $published using (published && i == 1 ? edge(base + column("difference")) : NaN):(row(strcol("label"))) \
         with points pt 12 ps 1.6 lw 1.4 lc rgb "#9090c0" notitle, \
-      $data using (summary(p) ? right : NaN):(row(strcol("label"))):(cost(p)) \
+      $data using (arm(p) ? right : NaN):(row(strcol("label"))):(cost(p)) \
         with labels left offset 0.7,0 font ",10" noenhanced notitle
     unset arrow 1
     unset label

@@ -146,7 +146,7 @@ local written = home .. "/text.txt"
 text.invent(written, 40000)
 
 local function figure_of(name, set)
-  local command = ("%s --threads 1 --trust experiments/%s.lua --scale quick --text %s --out %s/%s --jobs 1 --set \"%s\""):format(
+  local command = ("%s --threads 1 --trust experiments/%s.lua --scale small --text %s --out %s/%s --jobs 1 --set \"%s\""):format(
     check.program, name, written, home, name, set)
   local out, status = shell(command)
   if status ~= 0 then error(out) end
@@ -163,10 +163,10 @@ local function arms_of(rows)
   return list
 end
 
-for name, count in pairs { ddlerp = 3, v7_ablation = 5, init_ablation = 14, port_gap = 21 } do
+for name, count in pairs { ddlerp = 3, v7_ablation = 5, init_ablation = 14, port_gap = 35 } do
   test(("experiments/%s.lua: every arm trains, the first of a panel costs nothing"):format(name), function()
     local set = "dim=32 head_size=16 examples=16 batch=8 tests=4 seq=16 seeds=1"
-    local list, panels = arms_of(figure_of(name, set .. (name == "port_gap" and " words_examples=16 words_vocab=100" or ""))), {}
+    local list, panels = arms_of(figure_of(name, set .. (name == "port_gap" and " words_examples=16 words_vocab=100 mqar_examples=64" or ""))), {}
     equal(#list, count)
     for _, row in ipairs(list) do
       assert(row.median > 0 and row.median < 1e4, row.label)
