@@ -4,7 +4,8 @@
 #   heading   the title
 #   proves    lines of the small print: what the figure proves, what was published
 #   limits    for each panel how far its axis goes at most, in parts of the first arm's median; what is beyond stands at the edge
-#   table     (may be missing) a table of published differences, label and difference: hollow diamonds
+#   table     (may be missing) a table of published losses by label: hollow diamonds in the first panel, as far from our first
+#             arm's median, in parts of it, as they are from theirs
 # Reads out.figure.tsv, writes out.png, .svg, .pdf.
 load ARG0[1:strlen(ARG0) - strlen("loss_arms.gp")]."common.gp"
 file = out.".figure.tsv"
@@ -25,16 +26,20 @@ row(cell) = -place(labels, cell)
 first(p) = of(p) && strcol("label") eq word(labels, 1)
 number(x) = abs(x) >= 100 ? sprintf("%+.0f", x) : abs(x) < 0.0005 ? "0.000" : sprintf("%+.3f", x)
 absolute(x) = abs(x) >= 100 ? sprintf("%.0f", x) : sprintf("%.3f", x)
+step(x) = (m10 = 10 ** floor(log10(x)), x < 1.5 * m10 ? m10 : x < 3.5 * m10 ? 2 * m10 : x < 7.5 * m10 ? 5 * m10 : 10 * m10)
 # What stands at the right of an arm.
 cost(p) = column("median") != column("median") ? "diverged" : \
   column("reached") < column("runs") ? sprintf("%.0f of %.0f within %.0f", column("reached"), column("runs"), column("budget")) : \
   first(p) ? absolute(column("median")) : column("runs") == 1 ? number(column("difference")) : \
   sprintf("%s  (%s to %s)", number(column("difference")), number(column("difference_low")), number(column("difference_high")))
 arm(p) = of(p) && finite(column("runs")) == column("runs")
+theirs = 0 # the published loss of the first arm
+if (published) stats $published using (strcol("label") eq word(labels, 1) ? (theirs = column("loss"), 0) : 0) nooutput
+there(loss) = published && theirs > 0 ? finite(base * loss / theirs) : NaN
 summary(p) = arm(p) && finite(column("median")) == column("median")
 
 gap = 215 # pixels for the numbers beside a panel
-wide = 300
+wide = n == 1 ? 480 : 300
 whole = 390.0 + n * (wide + gap)
 tall = 245.0 + 30 * m
 do for [format in kinds("png svg pdf")] {
@@ -54,10 +59,15 @@ do for [format in kinds("png svg pdf")] {
     stats $data using (of(p) ? (low = smaller(low, column("value")), \
       high = larger(high, column("value")), what = strcol("measured"), version = strcol("version"), 0) : 0) nooutput
     stats $data using (first(p) && finite(column("median")) == column("median") ? (base = column("median"), 0) : 0) nooutput
+    if (published && i == 1) {
+      stats $published using (place(labels, strcol("label")) ? (low = smaller(low, there(column("loss"))), \
+        high = larger(high, there(column("loss"))), 0) : 0) nooutput
+    }
     top = i <= words(limits) ? base * (1 + word(limits, i)) : high
     if (high < low) { low = base; high = base }
     if (high > top && top > low) { high = top }
     if (high <= low) { high = low + 1 }
+    set xtics step((high - low) / 3.5)
     right = high + 0.06 * (high - low)
     set xrange [low - 0.06 * (high - low):right]
     set yrange [-m - 0.6:-0.4]
@@ -75,7 +85,7 @@ do for [format in kinds("png svg pdf")] {
         with vectors nohead lw 3 lc rgb "#404040" notitle, \
       $data using (of(p) && column("value") <= high ? finite(column("value")) : NaN):(row(strcol("label"))) \
         with points pt 7 ps 0.9 lc rgb colour(version) notitle, \
-      $published using (published && i == 1 ? edge(base + column("difference")) : NaN):(row(strcol("label"))) \
+      $published using (published && i == 1 ? edge(there(column("loss"))) : NaN):(row(strcol("label"))) \
         with points pt 12 ps 1.6 lw 1.4 lc rgb "#9090c0" notitle, \
       $data using (arm(p) ? right : NaN):(row(strcol("label"))):(cost(p)) \
         with labels left offset 0.7,0 font ",10" noenhanced notitle

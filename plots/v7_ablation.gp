@@ -2,8 +2,8 @@
 #   gnuplot -e "out='runs/v7_ablation/v7_ablation'" plots/v7_ablation.gp
 if (!exists("out")) out = "runs/v7_ablation/v7_ablation"
 heading = "What the parts of RWKV-7 are worth on text"
-proves = "Diamonds: published differences (arXiv:2503.14456 appendix K, validation loss, nats a token, as recalled), from our first arm's ".\
-  "median on. Bar: median.\nProves what the parts are worth at this size and length of training; not that they are worth the same in ".\
+proves = "Points: seeds; bar: their median. Diamonds: published (arXiv:2503.14456 appendix K, as recalled), as many percent above our ".\
+  "first arm's median.\nProves what the parts are worth at this size and length of training; not that they are worth the same in ".\
   "large models."
 limits = "1"
 table = "v7_ablation.tsv"
