@@ -4,6 +4,7 @@
 -- Writes below runs/mqar_init: mqar_init.tsv, all curves, and mqar_init.figure.tsv, their means over seeds, which
 -- plots/mqar_init.gp draws.
 local rwkv = require "rwkv"
+local initial = require "experiments.measure.initial"
 local models = require "experiments.models"
 local mqar = require "experiments.tasks.mqar"
 
@@ -13,16 +14,6 @@ local s = rwkv.experiment.scale(o, {
   small = { seeds = 2, examples = 20000, every = 2000, tests = 500 },
   paper = { seeds = 5, examples = 100000, every = 10000, tests = 3000 },
 })
-
--- What many a port starts from: every matrix N(0, 0.02), every mix one half, everything else as it is (norms 1 and 0).
-local function naive(model)
-  local rng = rwkv.rng(model:config().layers, 99)
-  for name, t in model:parameters() do
-    local shape = t:shape()
-    if name:find "%.x_" or name:find "time_mix" or name:find "time_maa_[xwkvrg]$" then t:set(0.5)
-    elseif #shape == 2 and shape[1] > 1 and not name:find "time_" then t:set(rng:tensor("normal", shape) * 0.02) end
-  end
-end
 
 local ways, configs = {
   { label = "official" },
@@ -46,7 +37,7 @@ local rows, path = rwkv.experiment.run { name = "mqar_init", options = o, keep_m
     { dim = 64, head_size = 64, vocab = 256, seq = 64, pairs = 8, filler = "zero", start = "official", lr = 3e-3, warmup = 10,
       batch = 64, examples = s.examples, every = s.every, tests = s.tests }),
   task = mqar.of,
-  prepare = function(model, c) if c.start == "naive" then naive(model) end end,
+  prepare = function(model, c) if c.start == "naive" then initial.naive(model, rwkv.rng(c.layers, 99)) end end,
   note = note }
 
 rwkv.experiment.figure(path, { "label", "examples", "mean", "low", "high", "runs", "parameters", "state_floats", "commit" },

@@ -12,12 +12,13 @@ local words = {}
 for i = 1, 60000 do words[i] = ("%x"):format(i * 2654435761 % 65536) end
 rwkv.write_file(text, table.concat(words, " "))
 
-local options = { longctx_loss = "--text " .. text }
+local options = {}
+for _, name in ipairs { "longctx_loss", "ddlerp", "v7_ablation", "init_ablation", "port_gap" } do options[name] = "--text " .. text end
 for _, name in ipairs { "decay_spectrum", "state_norm" } do
   options[name] = ("--text %s --trained %s/trained"):format(text, home)
 end
 
-for path in shell("grep -lE 'experiment\\.run|small\\.train' experiments/*.lua"):gmatch "[^\n]+" do
+for path in shell("grep -lE 'experiment\\.run|small\\.train|arms\\.run' experiments/*.lua"):gmatch "[^\n]+" do
   test(path .. ": keys cover everything, and are the same in every process", function()
     local name = path:match "([^/]+)%.lua$"
     local command = ("%s --trust %s --scale quick --list --out %s/%s %s"):format(check.program, path, home, name, options[name] or "")
