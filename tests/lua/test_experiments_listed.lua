@@ -12,8 +12,9 @@ local words = {}
 for i = 1, 60000 do words[i] = ("%x"):format(i * 2654435761 % 65536) end
 rwkv.write_file(text, table.concat(words, " "))
 
-local options = { longctx_loss = "--text " .. text }
-for _, name in ipairs { "decay_spectrum", "state_norm" } do
+local options = {}
+for _, name in ipairs { "first_token", "longctx_loss", "loss_by_version", "small_init" } do options[name] = "--text " .. text end
+for _, name in ipairs { "decay_spectrum", "parameter_stats", "state_norm" } do
   options[name] = ("--text %s --trained %s/trained"):format(text, home)
 end
 
