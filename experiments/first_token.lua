@@ -3,8 +3,9 @@
 -- depend on what is put first.
 --   make text; aviary experiments/first_token.lua [--scale quick|small|paper] [--text FILE] [--models "v4 v7 mine"]
 -- Writes below runs/first_token: first_token.tsv, and first_token.figure.tsv, which plots/first_token.gp draws: each run and the
--- medians. The leading token is one of its own (256); a model that was trained without it gets one that it knows, the end of a line
--- in text and filler in recall. Predicted: the first positions are better with one leading token, little changes with the second.
+-- medians, of losses as differences. The leading token is one of its own (256); a model that was trained without it gets one that it
+-- knows, the end of a line in text and filler in recall. Predicted: the first positions are better with one leading token, and little
+-- changes with the second.
 local rwkv = require "rwkv"
 local leading = require "experiments.tasks.leading"
 local models = require "experiments.models"
@@ -15,12 +16,12 @@ local text = require "experiments.tasks.text"
 
 local o = models.options(arg, { models = "v4 v7 attention", text = "" })
 local s = rwkv.experiment.scale(o, {
-  quick = { layers = 2, dim = 32, head_size = 16, seeds = 1, bytes = 60000, windows = 1000, pairs = 4, recall_examples = 3200,
-    questions = 200 },
-  small = { layers = 2, dim = 64, head_size = 32, seeds = 3, bytes = 300000, windows = 4000, pairs = 8, recall_examples = 14400,
-    questions = 1000 },
-  paper = { layers = 12, dim = 768, head_size = 64, seeds = 3, bytes = 100000000, windows = 20000, pairs = 16,
-    recall_examples = 100000, questions = 5000 },
+  quick = { layers = 2, dim = 64, head_size = 32, seeds = 1, bytes = 60000, windows = 1000, recall_seq = 32, pairs = 4,
+    recall_examples = 9600, questions = 200 },
+  small = { layers = 2, dim = 64, head_size = 32, seeds = 3, bytes = 300000, windows = 4000, recall_seq = 64, pairs = 8,
+    recall_examples = 14400, questions = 1000 },
+  paper = { layers = 12, dim = 768, head_size = 64, seeds = 3, bytes = 100000000, windows = 20000, recall_seq = 128,
+    pairs = 16, recall_examples = 100000, questions = 5000 },
 })
 local LEAD, most, first_bytes = 256, 2, 16
 local known = { loss = 10, recall = 0 } -- the end of a line; filler
@@ -81,8 +82,8 @@ local common = { layers = s.layers, dim = s.dim, vocab = LEAD + 1, warmup = 20, 
   tests = 100 }
 local of_text = { measured = "loss", head_size = s.head_size, seq = 64, batch = 32, carry = 0, lr = 4e-3, windows = s.windows,
   examples = s.bytes // (64 * 32) * 32 }
-local of_recall = { measured = "recall", head_size = s.dim, seq = 64, batch = 64, pairs = s.pairs, lr = 3e-3, questions = s.questions,
-  examples = s.recall_examples }
+local of_recall = { measured = "recall", head_size = s.dim, seq = s.recall_seq, batch = 64, pairs = s.pairs, lr = 3e-3,
+  questions = s.questions, examples = s.recall_examples }
 local function configs_of(names, settings, more)
   for _, fields in ipairs { common, more } do
     for name, value in pairs(fields) do settings[name] = value end
@@ -103,6 +104,16 @@ local rows, path = rwkv.experiment.run { name = "first_token", options = o, keep
   title = function(c) return ("%s, %s, %d leading"):format(c.label, c.measured, c.leading) end,
   note = note }
 
-rwkv.experiment.figure(path, { "label", "measured", "leading", "tested", "place", "median", "low", "high", "runs", "seed", "value",
-  "parameters", "commit" }, rwkv.summary(rows, { by = { "label", "measured", "leading", "tested", "place" }, part = "final",
-  value = "found", each = true }), note)
+-- What is drawn: of losses how they differ from those of the same seed without leading tokens, as that is little beside what positions
+-- differ by; recall as it is.
+local bare = {}
+local function of(row) return ("%s %s %d %d"):format(row.label, row.measured, row.seed, row.place) end
+for _, row in ipairs(rows) do
+  if row.part == "final" and row.leading == 0 and row.tested == 0 then bare[of(row)] = row.found end
+end
+for _, row in ipairs(rows) do
+  if row.part == "final" then row.drawn = row.measured == "loss" and row.found - bare[of(row)] or row.found end
+end
+rwkv.experiment.figure(path, { "label", "measured", "leading", "tested", "place", "found", "median", "low", "high", "runs", "seed",
+  "value", "parameters", "commit" }, rwkv.summary(rows, { by = { "label", "measured", "leading", "tested", "place" }, part = "final",
+  value = "drawn", also = { "found" }, each = true }), note)
