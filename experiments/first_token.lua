@@ -4,8 +4,8 @@
 --   make text; aviary experiments/first_token.lua [--scale quick|small|paper] [--text FILE] [--models "v4 v7 mine"]
 -- Writes below runs/first_token: first_token.tsv, and first_token.figure.tsv, which plots/first_token.gp draws: each run and the
 -- medians, of losses as differences. The leading token is one of its own (256); a model that was trained without it gets one that it
--- knows, the end of a line in text and filler in recall. Predicted: the first positions are better with one leading token, and little
--- changes with the second.
+-- knows: in text the end of a line, before windows that begin with one; in recall filler. Predicted: the first positions are better
+-- with one leading token, and little changes with the second.
 local rwkv = require "rwkv"
 local leading = require "experiments.tasks.leading"
 local models = require "experiments.models"
@@ -18,7 +18,7 @@ local o = models.options(arg, { models = "v4 v7 attention", text = "" })
 local s = rwkv.experiment.scale(o, {
   quick = { layers = 2, dim = 64, head_size = 32, seeds = 1, bytes = 60000, windows = 1000, recall_seq = 32, pairs = 4,
     recall_examples = 9600, questions = 200 },
-  small = { layers = 2, dim = 64, head_size = 32, seeds = 3, bytes = 300000, windows = 4000, recall_seq = 64, pairs = 8,
+  small = { layers = 2, dim = 64, head_size = 32, seeds = 3, bytes = 300000, windows = 3000, recall_seq = 64, pairs = 8,
     recall_examples = 14400, questions = 1000 },
   paper = { layers = 12, dim = 768, head_size = 64, seeds = 3, bytes = 100000000, windows = 20000, recall_seq = 128,
     pairs = 16, recall_examples = 100000, questions = 5000 },
@@ -33,31 +33,41 @@ local function lead_of(c, count)
   return lead
 end
 
--- Mean loss at the first bytes of windows after `lead`, by position.
-local function first_losses(model, task, lead, windows)
+-- Mean loss at the first bytes of windows of a text after `lead`, by position; starts: where the windows begin.
+local function first_losses(model, task, starts, lead)
   local sums, at_once = {}, 250
   for p = 1, first_bytes do sums[p] = 0 end
-  for first = 1, windows, at_once do
+  for first = 1, #starts, at_once do
     local rows = {}
-    for i = first, math.min(first + at_once - 1, windows) do
-      rows[#rows + 1] = leading.row(lead, task:bytes(task:offset(i), first_bytes + 1))
+    for i = first, math.min(first + at_once - 1, #starts) do
+      rows[#rows + 1] = leading.row(lead, task:bytes(starts[i], first_bytes + 1))
     end
     for _, l in ipairs(positions.losses(model, rows, #rows[1])) do
       for p = 1, first_bytes do sums[p] = sums[p] + l[#lead + p] end
     end
   end
-  for p = 1, first_bytes do sums[p] = sums[p] / windows end
+  for p = 1, first_bytes do sums[p] = sums[p] / #starts end
   return sums
 end
 
--- A row for each of the first bytes of windows, or of the pairs in the order in which they were shown.
+-- A row for each of the first bytes of windows, or of the pairs in the order in which they were shown. Windows begin anywhere; where the
+-- end of a line is in front, at starts of lines, where it belongs.
 local function measure(model, test, c)
   local rows = {}
+  local function add(begin, tested, found)
+    for place, x in ipairs(found) do rows[#rows + 1] = { begin = begin, tested = tested, place = place, found = x } end
+  end
+  local task, anywhere = test.task, {}
+  for i = 1, c.windows or 0 do anywhere[i] = task:offset(i) end
+  local lines = c.windows and task.document:stretches(c.windows, first_bytes + 1)
   for tested = 0, most do
     local lead = lead_of(c, tested)
-    local found = c.measured == "loss" and first_losses(model, test.task, lead, c.windows)
-      or recall.by_pair(model, test.task, lead, c.questions, 100)
-    for place, x in ipairs(found) do rows[#rows + 1] = { tested = tested, place = place, found = x } end
+    if c.measured == "recall" then
+      add("anywhere", tested, recall.by_pair(model, task, lead, c.questions, 100))
+    else
+      if c.leading > 0 or tested == 0 then add("anywhere", tested, first_losses(model, task, anywhere, lead)) end
+      if c.leading == 0 then add("line", tested, first_losses(model, task.document, lines, lead)) end
+    end
   end
   return rows
 end
@@ -107,13 +117,14 @@ local rows, path = rwkv.experiment.run { name = "first_token", options = o, keep
 -- What is drawn: of losses how they differ from those of the same seed without leading tokens, as that is little beside what positions
 -- differ by; recall as it is.
 local bare = {}
-local function of(row) return ("%s %s %d %d"):format(row.label, row.measured, row.seed, row.place) end
+local function of(row) return ("%s %s %s %d %d"):format(row.label, row.measured, row.begin, row.seed, row.place) end
 for _, row in ipairs(rows) do
   if row.part == "final" and row.leading == 0 and row.tested == 0 then bare[of(row)] = row.found end
 end
 for _, row in ipairs(rows) do
   if row.part == "final" then row.drawn = row.measured == "loss" and row.found - bare[of(row)] or row.found end
 end
-rwkv.experiment.figure(path, { "label", "measured", "leading", "tested", "place", "found", "median", "low", "high", "runs", "seed",
-  "value", "parameters", "commit" }, rwkv.summary(rows, { by = { "label", "measured", "leading", "tested", "place" }, part = "final",
-  value = "drawn", also = { "found" }, each = true }), note)
+local by = { "label", "measured", "begin", "leading", "tested", "place" }
+rwkv.experiment.figure(path, { "label", "measured", "begin", "leading", "tested", "place", "found", "median", "low", "high", "runs",
+  "seed", "value", "parameters", "commit" }, rwkv.summary(rows, { by = by, part = "final", value = "drawn", also = { "found" },
+  each = true }), note)

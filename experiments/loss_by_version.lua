@@ -49,6 +49,6 @@ local rows, path = rwkv.experiment.run { name = "loss_by_version", options = o, 
 
 local best = rwkv.best(rows, { over = "lr", by = { "label" }, value = "test_loss", lowest = true })
 local shown = rwkv.summary(best, { by = { "label", "examples" }, value = "test_loss", keep = { "lr", "dim_ffn", "seq" }, each = true })
-for _, row in ipairs(shown) do row.bytes = row.examples * row.seq end
-rwkv.experiment.figure(path, { "label", "bytes", "median", "low", "high", "runs", "seed", "value", "lr", "dim_ffn", "parameters",
+for _, row in ipairs(shown) do row.megabytes = row.examples * row.seq / 1e6 end
+rwkv.experiment.figure(path, { "label", "megabytes", "median", "low", "high", "runs", "seed", "value", "lr", "dim_ffn", "parameters",
   "state_bytes", "commit" }, shown, note)
