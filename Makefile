@@ -399,7 +399,7 @@ $(BUILD)/bible.txt:
 # The figures of the papers, one experiment each, each with a plots/NAME.gp. With SCALE they are computed first; then all
 # that have data are drawn, where it lies: below runs/, or else in plots/, which holds the data of the small scale.
 FIGURES := mqar_versions mqar_state mqar_decay mqar_gating mqar_init longctx_loss longctx_recall hybrids parity state_tracking \
-           expressivity decay_spectrum state_norm wkv_stability
+           expressivity decay_spectrum state_norm wkv_stability small_init loss_by_version first_token parameter_stats
 
 figures: all $(if $(SCALE),text)
 	@cd $(WORK) && for f in $(if $(SCALE),$(FIGURES)); do echo "== $$f"; \

@@ -1,7 +1,7 @@
 # Loss against what a model has seen: seeds as points, their median as a line. What small_init.gp and loss_by_version.gp have in
 # common: they load it in place of common.gp, say what curve k is, and draw by
 #   plot for [k = 1:n] @seeds, for [k = 1:n] @medians
-# where of(k): the row belongs to curve k; across: the column on the x axis; hue(k), broken(k), called(k): colour, dash and name of the curve.
+# where of(k): the row belongs to curve k; across: the column on the x axis; hue(k), broken(k), called(k): colour, dash and name.
 load ARG0[1:strlen(ARG0) - strlen("loss_curves.gp")]."common.gp"
 file = out.".figure.tsv"
 eval read("$data")
