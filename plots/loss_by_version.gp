@@ -7,6 +7,7 @@ eval read("$published")
 eval cells("models", "$data", "label")
 eval largest("last", "megabytes", 1e-6)
 n = words(models)
+count = n
 across = "megabytes"
 of(k) = strcol("label") eq word(models, k)
 hue(k) = colour(word(models, k))
@@ -36,7 +37,7 @@ do for [format in kinds("png svg pdf")] {
   set xlabel "megabytes read" offset 0,0.4
   set ylabel "loss on held-out text, nats a byte"
   set key top right Left reverse samplen 3 spacing 1.1
-  plot for [k = 1:n] @seeds, for [k = 1:n] @medians
+  eval curves
   unset label
   set lmargin at screen 0.545; set rmargin at screen 0.985
   set title "At the end: seeds, and a stroke at their median" offset 0,-0.6

@@ -5,12 +5,17 @@ load ARG0[1:strlen(ARG0) - strlen("small_init.gp")]."loss_curves.gp"
 eval cells("models", "$data", "label")
 eval cells("starts", "$data", "start")
 eval largest("last", "step", 1)
-# One range of distances for all models.
-eval largest_where("most", "median", 0.01, "strcol('drawn') eq 'behind'")
+# One range for all models, of losses and of distances.
+of_all(what) = strcol("drawn") eq what
+eval largest_where("high", "median", 0.1, "of_all('test_loss')")
+eval largest_where("most", "median", 0.01, "of_all('behind')")
+low = high
 least = 0
-stats $data using (strcol('drawn') eq 'behind' ? (least = -larger(-least, -column("median")), 0) : 0) nooutput
+stats $data using (of_all("test_loss") ? (low = -larger(-low, -column("median")), 0) : 0) nooutput
+stats $data using (of_all("behind") ? (least = -larger(-least, -column("median")), 0) : 0) nooutput
 n = words(models)
 across = "step"
+count = words(starts)
 of(k) = strcol("label") eq v && strcol("drawn") eq what && strcol("start") eq word(starts, k)
 hue(k) = k == 1 ? colour(v) : k == 2 ? "#505050" : "#a08050"
 broken(k) = k == 1 ? 1 : k == 2 ? 2 : 3
@@ -34,10 +39,10 @@ do for [format in kinds("png svg pdf")] {
     set title drawn(v) noenhanced offset 0,-0.6
     set xlabel ""
     set ylabel i == 1 ? "loss, nats a token" : ""
-    set yrange [*:*]
+    set yrange [low - 0.1 * (high - low) : high + 0.1]
     set format y "%.1f"
     set key top right Left reverse samplen 3
-    plot for [k = 1:words(starts)] @seeds, for [k = 1:words(starts)] @medians
+    eval curves
     unset label
     named = 0
     what = "behind"
@@ -46,7 +51,7 @@ do for [format in kinds("png svg pdf")] {
     set ylabel i == 1 ? "behind the official start, same seed" : ""
     set yrange [1.15 * least - 0.02 * most : 1.15 * most]
     set format y "%.2f"
-    plot for [k = 1:words(starts)] @seeds, for [k = 1:words(starts)] @medians
+    eval curves
   }
   unset multiplot
 }
