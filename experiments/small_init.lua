@@ -1,8 +1,9 @@
 -- Does it help to start from tiny embeddings and a norm after them? Loss against step, word by word: the official start, uniform within
 -- ±1e-4 and then a layer norm, against N(0, .02), with that norm and without it. Figures 8 and 9 of arXiv:2305.13048.
 --   make text; aviary experiments/small_init.lua [--scale quick|small|paper] [--text FILE] [--models "v4 v7 mine"]
--- Writes below runs/small_init: small_init.tsv, all curves, and small_init.figure.tsv, each run and the medians, which
--- plots/small_init.gp draws. Predicted: the official start is ahead from the first hundreds of steps on, and stays there.
+-- Writes below runs/small_init: small_init.tsv, all curves, and small_init.figure.tsv, which plots/small_init.gp draws: each run and
+-- the medians, of losses and of how far they are behind the official start. Predicted: the official start is ahead from the first
+-- hundreds of steps on.
 local rwkv = require "rwkv"
 local models = require "experiments.models"
 local text = require "experiments.tasks.text"
@@ -38,7 +39,17 @@ local rows, path = rwkv.experiment.run { name = "small_init", options = o, keep_
   title = function(c) return c.label .. ", " .. c.start end,
   note = note }
 
-local shown = rwkv.summary(rows, { by = { "label", "start", "examples" }, value = "test_loss", keep = { "batch" }, each = true })
-for _, row in ipairs(shown) do row.step = row.examples // row.batch end
-rwkv.experiment.figure(path, { "label", "start", "step", "median", "low", "high", "runs", "seed", "value", "parameters", "commit" },
-  shown, note)
+-- Of each run also how far it is behind the official start with the same seed.
+local official = {}
+local function of(row) return ("%s %d %d"):format(row.label, row.seed, row.examples) end
+for _, row in ipairs(rows) do if row.start == starts[1].start then official[of(row)] = row.test_loss end end
+for _, row in ipairs(rows) do row.behind = row.test_loss - official[of(row)] end
+local shown = {}
+for _, value in ipairs { "test_loss", "behind" } do
+  for _, row in ipairs(rwkv.summary(rows, { by = { "label", "start", "examples" }, value = value, keep = { "batch" }, each = true })) do
+    row.step, row.drawn = row.examples // row.batch, value
+    shown[#shown + 1] = row
+  end
+end
+rwkv.experiment.figure(path, { "label", "start", "drawn", "step", "median", "low", "high", "runs", "seed", "value", "parameters",
+  "commit" }, shown, note)

@@ -1,5 +1,6 @@
--- How well a model recalls, by the position of the question, far beyond the length it was trained at.
+-- How well a model recalls: by the position of the question, far beyond the length it was trained at, and by the pair asked for.
 local rwkv = require "rwkv"
+local leading = require "experiments.tasks.leading"
 local positions = require "experiments.measure.positions"
 
 local recall = {}
@@ -35,6 +36,34 @@ function recall.by_position(model, task, count, at_once, bins)
     first = last + 1
   end
   return rows
+end
+
+-- The part of right answers for the 1st, 2nd, .. pair that was shown, over examples 1 .. count of a task (mqar) with the tokens of
+-- `lead` in front, at_once of them at a time.
+function recall.by_pair(model, task, lead, count, at_once)
+  local right = {}
+  for pair = 1, task.pairs do right[pair] = 0 end
+  for first = 1, count, at_once do
+    local inputs, targets = {}, {}
+    for i = first, math.min(first + at_once - 1, count) do
+      local row
+      row, targets[#targets + 1] = task:example(i)
+      inputs[#inputs + 1] = leading.row(lead, row)
+    end
+    local answers = rwkv.no_grad(function() return (model:forward(inputs)):argmax() end)
+    for b, row in ipairs(inputs) do
+      local pair_of = {}
+      for pair = 1, task.pairs do pair_of[row[#lead + 2 * pair - 1]] = pair end
+      for t, target in ipairs(targets[b]) do
+        if target >= 0 and answers[(b - 1) * #row + #lead + t] == target then
+          local pair = pair_of[row[#lead + t]]
+          right[pair] = right[pair] + 1
+        end
+      end
+    end
+  end
+  for pair = 1, task.pairs do right[pair] = right[pair] / count end
+  return right
 end
 
 return recall

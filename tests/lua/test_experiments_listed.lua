@@ -13,8 +13,11 @@ for i = 1, 60000 do words[i] = ("%x"):format(i * 2654435761 % 65536) end
 rwkv.write_file(text, table.concat(words, " "))
 
 local options = {}
-for _, name in ipairs { "longctx_loss", "ddlerp", "v7_ablation", "init_ablation", "port_gap" } do options[name] = "--text " .. text end
-for _, name in ipairs { "decay_spectrum", "state_norm" } do
+for _, name in ipairs { "ddlerp", "first_token", "init_ablation", "longctx_loss", "longctx_rise", "loss_by_version", "port_gap",
+  "small_init", "v7_ablation" } do
+  options[name] = "--text " .. text
+end
+for _, name in ipairs { "decay_spectrum", "parameter_stats", "state_norm" } do
   options[name] = ("--text %s --trained %s/trained"):format(text, home)
 end
 
