@@ -28,9 +28,9 @@ local function contents_of(groups)
   return "<nav>\n" .. table.concat(parts, "\n") .. "\n</nav>"
 end
 
--- "3 shown, 1 shown in part, 2 not shown, 1 without a published counterpart"
+-- "3 shown, 1 shown in part, 2 not shown or refuted, 4 that no paper has"
 local function count(groups)
-  local n = { shown = 0, partly = 0, ["not"] = 0, none = 0 }
+  local n = { shown = 0, partly = 0, ["not"] = 0, ours = 0, none = 0 }
   for _, group in ipairs(groups) do
     for _, card in ipairs(group.cards) do
       local _, kind = judged(card.Message)
@@ -38,7 +38,7 @@ local function count(groups)
     end
   end
   return ('<span class="shown">%d shown</span>, <span class="partly">%d shown in part</span>, <span class="not">%d not shown or '
-    .. "refuted</span>, %d with nothing published to hold them against"):format(n.shown, n.partly, n["not"], n.none)
+    .. "refuted</span>, %d that no paper has%s"):format(n.shown, n.partly, n["not"], n.ours, n.none > 0 and (", %d others"):format(n.none) or "")
 end
 
 -- ---- cards ----

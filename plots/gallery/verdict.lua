@@ -1,5 +1,13 @@
--- What a message says in a hurry: its first sentence, and in that what stands before a colon, "Shown", "Not shown", "Refuted".
-local kinds = { { "^Shown$", "shown" }, { "^Shown ", "partly" }, { "^Not shown", "not" }, { "^Refuted", "not" } }
+-- What a message says in a hurry: its first sentence, and in that what stands before a colon ("Shown: ..", "Not shown: ..") or
+-- after one at its end (".. : shown.").
+local kinds = { { "^shown$", "shown" }, { "^shown ", "partly" }, { "^not shown", "not" }, { "^refuted", "not" },
+  { "^no paper has this$", "ours" }, { "^a benchmark of ours$", "ours" } }
+
+local function kind_of(word)
+  for _, kind in ipairs(kinds) do
+    if word:lower():find(kind[1]) then return kind[2] end
+  end
+end
 
 local function first_sentence(text)
   local at = 1
@@ -12,13 +20,14 @@ local function first_sentence(text)
   end
 end
 
--- word: nil if the sentence has none; kind: "shown", "partly", "not" or "none"; text: what follows.
+-- word: nil if the sentence has none; kind: "shown", "partly", "not", "ours" (nothing is published) or "none"; text: what follows.
 return function(message)
   local sentence = first_sentence(message)
   local word, rest = sentence:match "^([^:`(]+): (.*)$"
-  if not word or #word > 60 then return { kind = "none", text = sentence, sentence = sentence } end
-  for _, kind in ipairs(kinds) do
-    if word:find(kind[1]) then return { word = word, kind = kind[2], text = rest, sentence = sentence } end
+  if word and #word <= 60 then return { word = word, kind = kind_of(word) or "none", text = rest, sentence = sentence } end
+  rest, word = sentence:match "^(.*): ([^:]-)%.?$"
+  if word and kind_of(word) then
+    return { word = word:sub(1, 1):upper() .. word:sub(2), kind = kind_of(word), text = rest .. ".", sentence = sentence }
   end
-  return { word = word, kind = "none", text = rest, sentence = sentence }
+  return { kind = "none", text = sentence, sentence = sentence }
 end

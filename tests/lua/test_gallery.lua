@@ -58,7 +58,10 @@ test("a verdict is the first sentence, and what stands before its colon", functi
   equal(verdict("Shown in part: a").kind, "partly")
   equal(verdict("Not shown for v4: a").kind, "not")
   equal(verdict("Refuted: a").kind, "not")
-  equal(verdict("No paper has this: a").kind, "none")
+  equal(verdict("No paper has this: a").kind, "ours")
+  equal(verdict("In short: a").kind, "none")
+  v = verdict "As T (Figures 6, 7): not shown here. More."
+  equal({ v.word, v.kind, v.text, v.sentence }, { "Not shown here", "not", "As T (Figures 6, 7).", "As T (Figures 6, 7): not shown here." })
   equal({ verdict("Only this").text, verdict("Only this").kind }, { "Only this", "none" })
 end)
 
