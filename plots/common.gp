@@ -20,10 +20,10 @@ set key top left Left reverse samplen 2 spacing 1.2 noopaque noenhanced
 set style fill solid 0.9 noborder
 
 # One colour, dash and point a model, the same in every figure.
-style_versions = "v1 v2 v3 v4 v5.0 v5.1 v5.2 v6 v6a v6b v7 v7-doubled v7-no-bonus attention linear_attention retnet gla deltanet deltanet_negative gated_deltanet mamba"
-style_colours = "#999999 #bbbbbb #777777 #0072B2 #56B4E9 #56B4E9 #56B4E9 #009E73 #009E73 #009E73 #D55E00 #E69F00 #8c3d00 #303030 #808080 #808080 #b0b0b0 #CC79A7 #CC79A7 #882255 #6a5acd"
-style_points = "1 2 3 5 6 8 7 9 10 11 13 12 13 4 1 2 3 5 4 6 8"
-style_dashes = "3 4 2 1 3 4 1 1 3 4 1 1 2 1 3 4 2 1 4 1 2"
+style_versions = "v1 v2 v3 v4 v5.0 v5.1 v5.2 v6 v6a v6b v7 v7-doubled v7-no-bonus attention linear_attention retnet gla deltanet deltanet_negative gated_deltanet deltaproduct mamba"
+style_colours = "#999999 #bbbbbb #777777 #0072B2 #56B4E9 #56B4E9 #56B4E9 #009E73 #009E73 #009E73 #D55E00 #E69F00 #8c3d00 #303030 #808080 #808080 #b0b0b0 #CC79A7 #CC79A7 #882255 #7a1fa2 #6a5acd"
+style_points = "1 2 3 5 6 8 7 9 10 11 13 12 13 4 1 2 3 5 4 6 9 8"
+style_dashes = "3 4 2 1 3 4 1 1 3 4 1 1 2 1 3 4 2 1 4 1 1 2"
 style_index(v) = sum [i = 1:words(style_versions)] (word(style_versions, i) eq v ? i : 0)
 # Others, as models of one's own, in the order in which a figure first asks for them: no two look alike.
 own_colours = "#AA3377 #B8860B #332288 #44AA99 #EE3377 #661100 #999933 #0000CC"
