@@ -13,7 +13,7 @@ seat_of(task, step) = task.":".step
 stats $data using (strcol("measured") eq "eigenvalue" ? (seats = with(seats, seat_of(strcol("task"), strcol("step"))), 0) : 0) nooutput
 eval numbers("depths", "$data", "layers")
 eval numbers("seeds", "$data", "seed")
-eval largest("longest", "value", 100)
+eval largest("longest", "value", 192)
 n = words(tasks)
 panels = n + (words(seats) > 0)
 lines = (panels + 2) / 3
@@ -22,8 +22,8 @@ lines = (panels + 2) / 3
 title_of(t) = t eq "S5-swaps" ? "S5, swaps: a token is one reflection" : \
   t eq "A5-three-cycles-filler" ? "A5, three-cycles and fillers: two reflections in two tokens" : \
   t eq "A5-three-cycles" ? "A5, three-cycles: a token is two reflections" : \
-  t eq "Z3" ? "counting modulo 3: a token is a rotation" : \
-  t eq "Z3-filler" ? "counting modulo 3 with fillers: two reflections in two tokens" : \
+  t eq "Z3" ? "modulo 3: a token is a rotation, two reflections" : \
+  t eq "Z3-filler" ? "modulo 3 with fillers: two reflections in two tokens" : \
   t eq "A5" ? "A5, all 60 elements (published): a token is two reflections" : drawn(t)
 name_of(seat) = seat eq "S5-swaps:1" ? "S5 swap" : seat eq "A5-three-cycles-filler:1" ? "A5 three-cycle" : \
   seat eq "A5-three-cycles-filler:2" ? "its filler" : seat eq "Z3-filler:1" ? "Z3, filled" : seat eq "Z3-filler:2" ? "its filler" : \
