@@ -32,6 +32,8 @@ for _, mixer in ipairs { "attention", "linear_attention", "retnet", "gla", "delt
   add(mixer, "v7", { time_mix = mixer, ffn_shift = "none" })
 end
 
+add("deltaproduct", "v7", { time_mix = require "experiments.mixers.deltaproduct", ffn_shift = "none" })
+
 -- Hybrids: RWKV-7, and attention in one layer of it.
 local function in_one(mixer, layer_of)
   return function(layers)

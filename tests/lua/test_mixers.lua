@@ -6,14 +6,16 @@ local naive = require "tests.lua.lib.naive"
 rwkv.need_double()
 
 local names = { "attention", "linear_attention", "retnet", "gla", "deltanet", "deltanet_negative", "gated_deltanet",
-  "mamba" }
+  "mamba", "deltaproduct" }
+local mixers = { deltaproduct = require "experiments.mixers.deltaproduct" }
+for name, mixer in pairs(rwkv.mixers) do mixers[name] = mixer end
 
 local function each(what, f)
   for _, name in ipairs(names) do
     check.test(name .. " " .. what, function()
       for _, backend in ipairs { "fast", "reference" } do
         rwkv.backend(backend)
-        f(rwkv.mixers[name], name)
+        f(mixers[name], name)
         rwkv.end_step()
       end
     end)
@@ -23,12 +25,12 @@ end
 check.test("every mixer is tested", function()
   local known = {}
   for _, name in ipairs(names) do known[name] = true end
-  for name, mixer in pairs(rwkv.mixers) do
+  for name, mixer in pairs(mixers) do
     assert(known[name] and naive[name], name .. " has no test")
     check.equal(mixer.name, name)
     check.equal(mixer.kind, "time_mix")
   end
-  for name in pairs(known) do assert(rwkv.mixers[name], name) end
+  for name in pairs(known) do assert(mixers[name], name) end
 end)
 
 -- ---- a mixer alone ----
@@ -136,23 +138,25 @@ local function everything(mixer, x, s, p, d)
   return rwkv.concat(parts, 1)
 end
 
+local within = { tolerance = 2e-6 } -- the best that differences give for what deltaproduct keeps of values
+
 each("has the right gradients", function(mixer)
   local d, x = sizes(T), input(T)
   local p, s = parameters(mixer, d), start(mixer, d, 5)
-  rwkv.gradcheck(function(y) return everything(mixer, y, s, p, d) end, x)
+  rwkv.gradcheck(function(y) return everything(mixer, y, s, p, d) end, x, within)
   for name, t in pairs(p) do
     rwkv.gradcheck(function(other)
       local moved = copy(p)
       moved[name] = other
       return everything(mixer, x, s, moved, d)
-    end, t)
+    end, t, within)
   end
   for name, t in pairs(s) do
     rwkv.gradcheck(function(other)
       local moved = copy(s)
       moved[name] = other
       return everything(mixer, x, moved, p, d)
-    end, t)
+    end, t, within)
   end
 end)
 
@@ -166,6 +170,9 @@ local by_hand = {
   gla = function(d) return 5 * d.A * d.C + 16 * (d.A + d.C) + 2 * d.A, function() return d.H * d.N ^ 2 end end,
   deltanet = function(d)
     return 4 * d.A * d.C + 3 * 4 * d.A + d.H * d.C + d.A, function() return d.H * d.N ^ 2 + 3 * 3 * d.A end
+  end,
+  deltaproduct = function(d) -- two keys, values and betas
+    return 6 * d.A * d.C + 5 * 4 * d.A + 2 * d.H * d.C + d.A, function() return d.H * d.N ^ 2 + 5 * 3 * d.A end
   end,
   gated_deltanet = function(d)
     return 5 * d.A * d.C + 3 * 4 * d.A + 2 * d.H * d.C + d.A + 2 * d.H,

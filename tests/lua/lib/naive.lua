@@ -222,25 +222,27 @@ local function product(a, b)
   end)
 end
 
--- S_t = alpha_t S_{t-1} (I - beta_t k_t k_t') + beta_t v_t k_t', y_t = S_t q_t, S [N value][N key]. beta(row) and
--- alpha(row): a number for each head.
+-- S <- alpha S (I - beta k k') + beta v k', y_t = S_t q_t, S [N value][N key]; so often a token as there are keys. beta(row)
+-- and alpha(row): a number for each head, of beta first those of the first key, then those of the second.
 local function delta_rule(x, p, s, d, beta, alpha)
   local after, streams = {}, {}
   for _, name in ipairs { "query", "key", "value" } do
     local rows
     rows, after[name] = convolved(linear(p[name .. ".weight"], x), s[name], p[name .. "_conv"])
-    streams[name] = heads_of(rows, d)
+    streams[name] = rows
   end
   after.S = { table.unpack(s.S) }
   local y = {}
   for t = 1, #x do
     local out, b, a = {}, beta(x[t]), alpha and alpha(x[t])
     for h = 1, d.H do
-      local q, k, v = unit(streams.query[t][h]), unit(streams.key[t][h]), streams.value[t][h]
-      local transition = matrix(d.N, d.N, function(i, j) return (i == j and 1 or 0) - b[h] * k[i] * k[j] end)
-      local kept = product(after.S[h], transition)
-      after.S[h] = matrix(d.N, d.N, function(i, j) return (a and a[h] or 1) * kept[i][j] + b[h] * v[i] * k[j] end)
-      out[h] = times(after.S[h], q)
+      for i = h, #b, d.H do -- the heads of the first key, then of the second
+        local k, v = unit(part(streams.key[t], i, d)), part(streams.value[t], i, d)
+        local transition = matrix(d.N, d.N, function(m, n) return (m == n and 1 or 0) - b[i] * k[m] * k[n] end)
+        local kept = product(after.S[h], transition)
+        after.S[h] = matrix(d.N, d.N, function(m, n) return (a and a[h] or 1) * kept[m][n] + b[i] * v[m] * k[n] end)
+      end
+      out[h] = times(after.S[h], unit(part(streams.query[t], h, d)))
     end
     y[t] = out
   end
@@ -253,6 +255,7 @@ end
 
 function naive.deltanet(x, p, s, d) return delta_rule(x, p, s, d, rates(p, 1)) end
 function naive.deltanet_negative(x, p, s, d) return delta_rule(x, p, s, d, rates(p, 2)) end
+function naive.deltaproduct(x, p, s, d) return delta_rule(x, p, s, d, rates(p, 2)) end
 
 function naive.gated_deltanet(x, p, s, d) -- Yang et al. 2024, eq. 10; alpha as in Mamba-2
   return delta_rule(x, p, s, d, rates(p, 1), function(row)
