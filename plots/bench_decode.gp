@@ -6,8 +6,9 @@ file = out.".tsv"
 eval read("$decode")
 eval cells("decoded", "$decode", "label")
 eval largest_of("threads", "$decode", "threads", 1, "1")
-made = made_by($decode[1], $decode[2]).said("Above the bars: which part of the memory's read bandwidth (left) and of the machine's rate of matrix products ".\
-  "in float32 (right) that is. One measurement each, of one machine, on as many threads as the title says; random weights.")
+made = made_by($decode[1], $decode[2]). \
+  said("Above the bars: which part of the memory's read bandwidth (left) and of the machine's rate of matrix products in float32 ". \
+  "(right) that is. One measurement each, of one machine, on as many threads as the title says; random weights.")
 file = folder(out)."bench_prefill.tsv"
 eval read("$prefill")
 eval cells("prefilled", "$prefill", "label")
@@ -15,7 +16,8 @@ eval cells("prefilled", "$prefill", "label")
 do for [format in kinds("png svg")] {
   eval picture(format, 1200, 520)
   set output out.".".format
-  set multiplot layout 1,2 title sprintf("Models of 0.1B parameters on %s", threads == 1 ? "one thread" : sprintf("%d threads", threads)) font ",16" offset 0,-0.3 \
+  on = threads == 1 ? "one thread" : sprintf("%d threads", threads)
+  set multiplot layout 1,2 title "Models of 0.1B parameters on ".on font ",16" offset 0,-0.3 \
     margins 0.07,0.985,0.24,0.8 spacing 0.09
   eval "set label 1 made at screen 0.02,0.1 ".small_print
   set yrange [0:*]

@@ -7,9 +7,10 @@ eval read("$data")
 eval cells("versions", "$data", "label")
 n = words(versions)
 eval largest("rounds", "rounds", 1)
-made = shortened(comment($data[1]))."\n".shortened(comment($data[2])).said("As it is: PyTorch and its environment as installed. Tuned: ".\
-  "kernels and threads of its BLAS chosen, heap in huge pages, fused AdamW. Each the faster of a loop over time and chunks. ".\
-  "Medians of ".sprintf("%g", rounds)." rounds, one machine: how fast two programs are there, not what a GPU or a compiled kernel does.")
+made = shortened(comment($data[1]))."\n".shortened(comment($data[2])). \
+  said("As it is: PyTorch and its environment as installed. Tuned: kernels and threads of its BLAS chosen, heap in huge pages, fused ". \
+  "AdamW. Each the faster of a loop over time and chunks. Medians of ".sprintf("%g", rounds)." rounds, one machine: how fast two ". \
+  "programs are there, not what a GPU or a compiled kernel does.")
 # The sizes, "64/256" for d=64, T=256; the peers, "torch 1.13|tuned".
 size(row) = strcol("dim")."/".strcol("seq")
 peer(row) = strcol("peer")."|".strcol("setting")

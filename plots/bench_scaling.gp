@@ -5,7 +5,8 @@ load ARG0[1:strlen(ARG0) - strlen("bench_scaling.gp")]."common.gp"
 file = out.".tsv"
 eval read("$data")
 eval cells("versions", "$data", "label")
-made = made_by($data[1], $data[2]).said("Not repeated, of one machine. It shows how time and memory grow with the text; attention is softmax attention with its cache, ".\
+made = made_by($data[1], $data[2]). \
+  said("Not repeated, of one machine. It shows how time and memory grow with the text; attention is softmax attention with its cache, ". \
   "in the place of RWKV-7's time mixing; faster forms of it are not measured.")
 eval largest("longest", "T", 256)
 row(v, m, what) = strcol("label") eq v && strcol("mode") eq m ? column(what) : NaN

@@ -4,8 +4,10 @@ if (!exists("out")) out = "runs/bench/bench_train"
 load ARG0[1:strlen(ARG0) - strlen("bench_train.gp")]."common.gp"
 file = out.".tsv"
 eval read("$data")
-made = made_by($data[1], $data[2]).said("Medians over the steps of one measurement, of one machine. Of the sgemm rate: arithmetic that the mathematics needs, of what a product ".\
-  "of two large matrices does on the same threads (aviary help bench.md). It shows this program's speed, not what the versions cost elsewhere.")
+made = made_by($data[1], $data[2]). \
+  said("Medians over the steps of one measurement, of one machine. Of the sgemm rate: arithmetic that the mathematics needs, of what a ". \
+  "product of two large matrices does on the same threads (aviary help bench.md). It shows this program's speed, not what the versions ". \
+  "cost elsewhere.")
 eval largest("widest", "dim", 64)
 eval numbers("lengths", "$data", "seq")
 n = words(lengths)

@@ -7,9 +7,10 @@ eval read("$data")
 eval cells("versions", "$data", "label")
 n = words(versions)
 eval cells_where("tried", "$data", "seed", "strcol('part') eq 'trained'")
-made = made_by($data[1], $data[2]).said("Circles: part below .1, median and part above .9 of layers 0, 6 and 11, computed from the official code of RWKV-4. ". \
-  "Grey line: RWKV-7's lower bound exp(-e^{-1/2}), from its paper. Below: each line one seed of ".sprintf("%d", words(tried)).\
-  ". It proves the initial values; so short a training says little of large models.")
+made = made_by($data[1], $data[2]). \
+  said("Circles: part below .1, median and part above .9 of layers 0, 6 and 11, computed from the official code of RWKV-4. Grey line: ". \
+  "RWKV-7's lower bound exp(-e^{-1/2}), from its paper. Below: each line one seed of ".sprintf("%d", words(tried)). ". It proves the ". \
+  "initial values; so short a training says little of large models.")
 # What stands in the second line between the first "d=" and the ";" after it
 width = comment($data[2])
 width = strstrt(width, "d=") ? width[strstrt(width, "d=") + 2:*] : ""

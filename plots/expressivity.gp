@@ -4,8 +4,9 @@ if (!exists("out")) out = "runs/expressivity/expressivity"
 load ARG0[1:strlen(ARG0) - strlen("expressivity.gp")]."common.gp"
 file = out.".figure.tsv"
 eval read("$data")
-made = made_by($data[1], $data[2]).said("Nothing is trained. c: the largest in-context learning rate; exact: keys e_i - e_j at half the rate. It proves what one head can do with ".\
-  "given weights, not what training finds; eigenvalues are those of random transitions.")
+made = made_by($data[1], $data[2]). \
+  said("Nothing is trained. c: the largest in-context learning rate; exact: keys e_i - e_j at half the rate. It proves what one head ". \
+  "can do with given weights, not what training finds; eigenvalues are those of random transitions.")
 eval cells_where("swaps", "$data", "label", "strcol('part') eq 'swaps'")
 eval cells_where("eigenvalues", "$data", "label", "strcol('part') eq 'eigenvalues'")
 is(part, v) = strcol("part") eq part && strcol("label") eq v

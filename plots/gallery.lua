@@ -39,13 +39,17 @@ local function complete(section)
     for _, link in ipairs(html.links(section[item])) do
       local path = link.to:match "^([^#]*)"
       if not link.to:find "^https://" then
-        if is_outside(path) then fail("%s: section '%s': expected https:// or a path in here, found a link to '%s'", o.notes, section.name, path) end
+        if is_outside(path) then
+          fail("%s: section '%s': expected https:// or a path in here, found a link to '%s'", o.notes, section.name, path)
+        end
         take(section, path)
         if path:find "^plots/[^/]+%.tsv$" then table.insert(section.tables, { path = path, head = head_of(path) }) end
       end
     end
   end
-  if #section.tables == 0 then fail("%s: section '%s': expected a link to its table, plots/%s...tsv, found none", o.notes, section.name, section.name) end
+  if #section.tables == 0 then
+    fail("%s: section '%s': expected a link to its table, plots/%s...tsv, found none", o.notes, section.name, section.name)
+  end
   return section
 end
 

@@ -5,8 +5,10 @@ load ARG0[1:strlen(ARG0) - strlen("hybrids.gp")]."common.gp"
 file = out.".figure.tsv"
 eval read("$data")
 eval largest("runs", "runs", 1)
-made = made_by($data[1], $data[2]).said("Lines: mean of ".seeds(runs).(runs == 1 ? "" : runs == 2 ? "; left points, right dots: the two, far apart where one did not learn" : \
-  "; left points, right dots: lowest and highest").". It shows what was learned with this budget; of who stays low it does not show how well it could recall.")
+made = made_by($data[1], $data[2]). \
+  said("Lines: mean of ".seeds(runs).(runs == 1 ? "" : runs == 2 ? "; left points, right dots: the two, far apart where one did not ". \
+  "learn" : "; left points, right dots: lowest and highest").". It shows what was learned with this budget; of who stays low it does ". \
+  "not show how well it could recall.")
 eval cells("models", "$data", "label")
 eval largest("trained", "seq", 1)
 eval largest("widest", "dim", 1)

@@ -5,8 +5,10 @@ load ARG0[1:strlen(ARG0) - strlen("longctx_recall.gp")]."common.gp"
 file = out.".figure.tsv"
 eval read("$data")
 eval largest("runs", "runs", 1)
-made = made_by($data[1], $data[2]).said("Cells: answers right in percent, mean of ".seeds(runs).". It shows how far small models keep what they were asked ".\
-  "for in training; not how far large ones do, trained on text. Who did not learn the task at the length of training says nothing of longer texts.")
+made = made_by($data[1], $data[2]). \
+  said("Cells: answers right in percent, mean of ".seeds(runs).". It shows how far small models keep what they were asked for in ". \
+  "training; not how far large ones do, trained on text. Who did not learn the task at the length of training says nothing of longer ". \
+  "texts.")
 eval cells("models", "$data", "label")
 eval numbers("lengths", "$data", "length")
 eval numbers("depths", "$data", "depth")
@@ -54,7 +56,8 @@ do for [format in kinds("png svg pdf")] {
     if (i == n) { set colorbox user origin 0.915,0.3/rows size 0.012,1 - 0.47/rows; set cblabel "answers right" offset 0.5,0 } \
     else { unset colorbox }
     if (learned[i] < 0.05) {
-      set label 2 sprintf("did not learn\nthe task at %d tokens", trained) at graph 0.5, 0.55 center front font ",12" textcolor rgb "#a3261c"
+      set label 2 sprintf("did not learn\nthe task at %d tokens", trained) at graph 0.5, 0.55 center front \
+        font ",12" textcolor rgb "#a3261c"
     }
     plot $data using (of(v, which(column("length")))):(column("depth")):(column("accuracy")) with image notitle, \
       $data using (of(v, which(column("length")))):(column("depth")):(learned[i] < 0.05 ? "" : sprintf("%.0f", 100 * column("accuracy"))): \

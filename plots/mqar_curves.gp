@@ -5,8 +5,9 @@ file = out.".figure.tsv"
 eval read("$data")
 eval largest("runs", "runs", 1)
 eval largest("seen", "examples", 1)
-made = made_by($data[1], $data[2]).said("Line: mean of ".seeds(runs).(runs == 1 ? "" : runs == 2 ? "; dots: the two" : "; dots: lowest and highest").\
-  ". At one learning rate and so few examples this shows who learns first, not who can learn it and who cannot.")
+made = made_by($data[1], $data[2]). \
+  said("Line: mean of ".seeds(runs).(runs == 1 ? "" : runs == 2 ? "; dots: the two" : "; dots: lowest and highest"). ". At one ". \
+  "learning rate and so few examples this shows who learns first, not who can learn it and who cannot.")
 subject = comment($data[2])
 stop = strstrt(subject, ". ")
 eval cells("models", "$data", "label")

@@ -7,8 +7,9 @@ eval read("$data")
 eval cells("versions", "$data", "label")
 eval cells("tried", "$data", "seed")
 eval cells("rates", "$data", "lr")
-made = made_by($data[1], $data[2]).said("One run a version (seed ".drawn(word(tried, 1)).", learning rate ".drawn(word(rates, 1)).\
-  "): it shows who is ahead after so many examples, not who can learn it; seeds change the order.")
+made = made_by($data[1], $data[2]). \
+  said("One run a version (seed ".drawn(word(tried, 1)).", learning rate ".drawn(word(rates, 1)). "): it shows who is ahead after so ". \
+  "many examples, not who can learn it; seeds change the order.")
 array state[words(versions)]
 array reached[words(versions)]
 do for [i = 1:words(versions)] {

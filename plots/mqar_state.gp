@@ -5,8 +5,9 @@ load ARG0[1:strlen(ARG0) - strlen("mqar_state.gp")]."common.gp"
 file = out.".figure.tsv"
 eval read("$data")
 eval largest("runs", "runs", 1)
-made = made_by($data[1], $data[2]).said("Points: ".(runs > 2 ? "the lowest, the highest and the mean of " : "").seeds(runs).", a stroke between. ".\
-  "It shows which states suffice for so many pairs with this budget; a seed at 0 did not learn; its state may suffice.")
+made = made_by($data[1], $data[2]). \
+  said("Points: ".(runs > 2 ? "the lowest, the highest and the mean of " : "").seeds(runs).", a stroke between. It shows which states ". \
+  "suffice for so many pairs with this budget; a seed at 0 did not learn; its state may suffice.")
 eval cells("models", "$data", "label")
 is(v) = strcol("label") eq v
 aside(i) = 2 ** (0.05 * (i - (words(models) + 1) / 2.0)) # models of one size stand side by side
@@ -26,7 +27,7 @@ do for [format in kinds("png svg pdf")] {
   set ylabel "accuracy on held-out examples"
   plot for [i = 1:words(models)] v = word(models, i) $data using (column("state_bytes") * aside(i)):(is(v) ? column("low") : NaN): \
       (0):(column("high") - column("low")) with vectors nohead lw 1 lc rgb colour(v) notitle, \
-    for [bound in (runs > 2 ? "low high mean" : "low high")] for [i = 1:words(models)] v = word(models, i) $data using (column("state_bytes") * aside(i)): \
-      (is(v) ? column(bound) : NaN) with points lc rgb colour(v) pt point(v) ps 1.3 lw 1.4 \
+    for [bound in (runs > 2 ? "low high mean" : "low high")] for [i = 1:words(models)] v = word(models, i) $data \
+      using (column("state_bytes") * aside(i)):(is(v) ? column(bound) : NaN) with points lc rgb colour(v) pt point(v) ps 1.3 lw 1.4 \
       title (bound eq "low" ? drawn(v) : "")
 }

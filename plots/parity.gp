@@ -7,8 +7,10 @@ eval read("$data")
 file = here."published/parity.tsv"
 eval read("$published")
 eval largest("runs", "runs", 1)
-made = made_by($data[1], $data[2]).said("Thick lines and bars: the best of ".seeds(runs).", as published. Thin and dots: their mean; strokes: from the worst to the best. ".\
-  "A best seed at 1 proves that training can find such weights, not that it finds them each time. Published: recalled from arXiv:2411.12537.")
+made = made_by($data[1], $data[2]). \
+  said("Thick lines and bars: the best of ".seeds(runs).", as published. Thin and dots: their mean; strokes: from the worst to the ". \
+  "best. A best seed at 1 proves that training can find such weights, not that it finds them each time. Published: recalled from ". \
+  "arXiv:2411.12537.")
 eval cells("models", "$data", "label")
 eval cells_where("wide", "$data", "label", "strcol('start') eq 'wide'")
 eval cells_where("official", "$data", "label", "strcol('start') eq 'official'")

@@ -4,7 +4,8 @@ if (!exists("out")) out = "runs/state_norm/state_norm"
 load ARG0[1:strlen(ARG0) - strlen("state_norm.gp")]."common.gp"
 file = out.".figure.tsv"
 eval read("$data")
-made = made_by($data[1], $data[2]).said("Thick: median over heads, streams and seeds; bands: 10 to 90 %; thin: single layers. Grey: what arXiv:2503.14456 (section 4.1) ".\
+made = made_by($data[1], $data[2]). \
+  said("Thick: median over heads, streams and seeds; bands: 10 to 90 %; thin: single layers. Grey: what arXiv:2503.14456 (section 4.1) ". \
   "says of large models. It shows the ratio of the versions; sizes grow with models and training, and are those of small ones.")
 eval cells("versions", "$data", "label")
 eval cells_where("layers", "$data", "layer", "strcol('layer') ne 'all'")

@@ -44,7 +44,7 @@ comment(s) = s[1:2] eq "#\004" ? shown(s[3:*]) : ""
 shortened(s) = strlen(s) <= 150 ? s : s[1:147 - strlen(tail(s))]." … ".tail(s)
 tail(s) = (end = strstrt(s, "(commit "), end > strlen(s) - 120 ? s[end:*] : s[strlen(s) - 61:*])
 wrapped(s, n) = n == 1 && strlen(s) > 150 ? s[1:149]."…" : strlen(s) <= 150 ? s : s[1:width_of(s)]."\n".wrapped(s[width_of(s) + 1:*], n - 1)
+width_of(s) = (end = 150, sum [i = 1:150] (s[i:i] eq " " ? (end = i) : 0), end)
 # What follows in the small print: how many seeds, what the picture proves and what not. Two lines.
 said(s) = "\n".wrapped(s, 2)
 seeds(n) = n == 1 ? "one seed" : sprintf("%g seeds", n)
-width_of(s) = (end = 150, sum [i = 1:150] (s[i:i] eq " " ? (end = i) : 0), end)

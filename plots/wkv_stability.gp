@@ -4,8 +4,10 @@ if (!exists("out")) out = "runs/wkv_stability/wkv_stability"
 load ARG0[1:strlen(ARG0) - strlen("wkv_stability.gp")]."common.gp"
 file = out.".figure.tsv"
 eval read("$data")
-made = made_by($data[1], $data[2]).said("Grey lines: where the official code of RWKV-2 and RWKV-3 cuts keys (60), where its ε is as large as e^k (ln ε), and where e^k leaves ".\
-  "float32. Mean over the seeds; band: lowest to highest. It proves which form is exact, not that trained models have such keys.")
+made = made_by($data[1], $data[2]). \
+  said("Grey lines: where the official code of RWKV-2 and RWKV-3 cuts keys (60), where its ε is as large as e^k (ln ε), and where e^k ". \
+  "leaves float32. Mean over the seeds; band: lowest to highest. It proves which form is exact, not that trained models have such ". \
+  "keys.")
 forms = "v2 v3 naive v4"
 titles = "'v2: at most e^{60}, + 10^{-16}' 'v3: at most e^{60}, + 10^{-8}' 'as it is written' 'v4: running maximum'"
 hue(f) = colour(f)

@@ -13,8 +13,8 @@ end
 -- ---- contents ----
 
 local function line_of(card)
-  return ('<li><span><a href="#%s">%s</a> <span class="name">%s</span></span> <span>%s</span></li>'):format(card.name, html.escape(card.title), card.name,
-    (judged(card.Message)))
+  return ('<li><span><a href="#%s">%s</a> <span class="name">%s</span></span> <span>%s</span></li>'):format(card.name,
+    html.escape(card.title), card.name, (judged(card.Message)))
 end
 
 local function contents_of(groups)
@@ -38,7 +38,8 @@ local function count(groups)
     end
   end
   return ('<span class="shown">%d shown</span>, <span class="partly">%d shown in part</span>, <span class="not">%d not shown or '
-    .. "refuted</span>, %d that no paper has%s"):format(n.shown, n.partly, n["not"], n.ours, n.none > 0 and (", %d others"):format(n.none) or "")
+    .. "refuted</span>, %d that no paper has%s"):format(n.shown, n.partly, n["not"], n.ours,
+    n.none > 0 and (", %d others"):format(n.none) or "")
 end
 
 -- ---- cards ----

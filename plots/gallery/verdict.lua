@@ -12,7 +12,7 @@ end
 local function first_sentence(text)
   local at = 1
   while true do
-    local stop, after = text:match("()[.!?]%s+()%u", at)
+    local stop, after = text:match("()[.!?]%s+()[\"`(]?%u", at)
     if not stop then return text end
     local word = text:sub(1, stop - 1):match "(%S+)$" or ""
     if not (" Fig App vs cf al "):find(" " .. word:gsub("^%(", "") .. " ", 1, true) then return text:sub(1, stop) end

@@ -46,7 +46,8 @@ end)
 
 test("text is text", function()
   equal(html.text [[<script>alert("1 & 'x'")</script>]], "&lt;script&gt;alert(&quot;1 &amp; &#39;x&#39;&quot;)&lt;/script&gt;")
-  equal(html.text "`<b>` and **<i>** and [<u>](a\"b)", '<code>&lt;b&gt;</code> and <strong>&lt;i&gt;</strong> and <a href="a&quot;b">&lt;u&gt;</a>')
+  equal(html.text "`<b>` and **<i>** and [<u>](a\"b)",
+    '<code>&lt;b&gt;</code> and <strong>&lt;i&gt;</strong> and <a href="a&quot;b">&lt;u&gt;</a>')
   equal(html.text "`[a](b) **c**` [C] 2**3 *", "<code>[a](b) **c**</code> [C] 2**3 *")
   equal(html.text "arXiv:2404.05892.", '<a href="https://arxiv.org/abs/2404.05892">arXiv:2404.05892</a>.')
   equal(html.text "", "")
@@ -60,7 +61,7 @@ test("a verdict is the first sentence, and what stands before its colon", functi
   equal(verdict("Refuted: a").kind, "not")
   equal(verdict("No paper has this: a").kind, "ours")
   equal(verdict("In short: a").kind, "none")
-  v = verdict "As T (Figures 6, 7): not shown here. More."
+  v = verdict "As T (Figures 6, 7): not shown here. \"More: shown.\""
   equal({ v.word, v.kind, v.text, v.sentence }, { "Not shown here", "not", "As T (Figures 6, 7).", "As T (Figures 6, 7): not shown here." })
   equal({ verdict("Only this").text, verdict("Only this").kind }, { "Only this", "none" })
 end)
@@ -143,7 +144,8 @@ test("a head is read; a table without one is named", function()
     rwkv.write_file(path, text)
     return head_of(path)
   end
-  local h = head "# ./aviary experiments/x.lua --scale quick (commit 0123abc+, fast kernels)\n# a note (commit 9)\nlabel\tseed\tcommit\nv4\t0\ta\nv4\t1\tb\n"
+  local h = head("# ./aviary experiments/x.lua --scale quick (commit 0123abc+, fast kernels)\n# a note (commit 9)\n"
+    .. "label\tseed\tcommit\nv4\t0\ta\nv4\t1\tb\n")
   equal({ h.made[1].command, h.made[1].commit, h.made[1].scale }, { "./aviary experiments/x.lua --scale quick", "0123abc+", "quick" })
   equal({ h.seeds, h.commits }, { 2, { "a", "b" } })
   equal(head("# ./aviary experiments/x.lua (commit a)\nruns\n3\n").made[1].scale, "small")

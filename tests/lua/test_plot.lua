@@ -111,7 +111,9 @@ test("the look is that of plots/common.gp", function()
   local n = 0
   for v, colour, point, dash in common:match 'looks = "(.-)"':gmatch "(%S+) +(#%x+) +(%d+) +(%d+)" do
     script = script_of { series = { { y = { 1, 2 }, label = v } }, kind = "linespoints", file = directory .. "/a.png" }
-    for _, part in ipairs { colour, "pt " .. point .. " ", "dt " .. dash .. " " } do assert(script:find(part, 1, true), v .. ": " .. part) end
+    for _, part in ipairs { colour, "pt " .. point .. " ", "dt " .. dash .. " " } do
+      assert(script:find(part, 1, true), v .. ": " .. part)
+    end
     n = n + 1
   end
   assert(n >= 20)
