@@ -23,9 +23,9 @@ do for [format in kinds("png svg pdf")] {
     margins 0.06,0.985,0.25,0.85 spacing 0.055
   eval "set label 1 made at screen 0.02,0.125 ".small_print
   eval "set label 2 seeds_said.\" Left: a token of its own in front of every example, in training and in the test. Middle: a model ".\
-    "that was trained without gets ends of lines,\\nwhich it knows, before windows that begin a line. Below 0 is better. This shows ".\
-    "small models after short training.\\nPublished (arXiv:2503.14456, appendix M, a summary, no values): the scores of released ".\
-    "models depend on what is put first, more leading tokens are better.\" at screen 0.02,0.062 ".small_print
+    "that was trained without gets ends of lines,\\nwhich it knows, before windows that begin a line: they also tell it that one begins. ".\
+    "Below 0 is better. This shows small models after short training.\\nPublished (arXiv:2503.14456, appendix M, a summary, no values): ".\
+    "the scores of released models depend on what is put first, more leading tokens are better.\" at screen 0.02,0.062 ".small_print
   set logscale x 2
   set xtics (1, 2, 4, 8, 16)
   set xrange [0.9:18]
