@@ -21,6 +21,7 @@ NVCC    ?= $(or $(shell command -v nvcc),/usr/local/cuda/bin/nvcc)
 BUILD   ?= build
 PREFIX  ?= /usr/local
 SCALE   ?= # of `make demo` and of the benchmarks; each has its own without it
+CHECK   ?= # of `make figures`: 1, or names of figures
 SECONDS ?= 60
 TEST_TREES ?= f32 f64
 PYTHON  ?= python3
@@ -115,6 +116,7 @@ help:
 	@echo 'make demo       train RWKV versions on MQAR and draw the result (SCALE=smoke: in seconds)'
 	@echo 'make text       the King James Bible as build/bible.txt, which experiments on text read'
 	@echo 'make figures    draw every figure that has data (SCALE=quick, small, paper: compute them first)'
+	@echo 'make figures CHECK=1  make a part of the data in plots/ again and compare (CHECK="parity hybrids": of these figures)'
 	@echo 'make bench      training, decoding, every operation, scaling: tables and plots in runs/bench (SCALE=quick, full)'
 	@echo 'make bench-peers  the same training in turn with PyTorch (PYTHON=python3:/other/python3), decoding with'
 	@echo '                rwkv.cpp (RWKV_CPP=its library) and llama.cpp (LLAMA_BENCH=its program llama-bench)'
@@ -401,11 +403,18 @@ $(BUILD)/bible.txt:
 FIGURES := mqar_versions mqar_state mqar_decay mqar_gating mqar_init longctx_loss longctx_recall hybrids parity state_tracking \
            expressivity decay_spectrum state_norm wkv_stability
 
+ifeq ($(CHECK),)
 figures: all $(if $(SCALE),text)
 	@cd $(WORK) && for f in $(if $(SCALE),$(FIGURES)); do echo "== $$f"; \
 	  ./aviary experiments/$$f.lua --scale $(SCALE) --jobs $(shell nproc) || exit 1; done
 	@cd $(WORK) && for f in $(FIGURES); do for out in runs/$$f/$$f$(CHOSEN) plots/$$f; do if [ -f $$out.figure.tsv ]; then \
 	  gnuplot -e "out='$$out'" plots/$$f.gp || exit 1; echo "$(abspath $(WORK))/$$out.png"; break; fi; done; done
+else
+# Whether the data in plots/ is what the scripts make now: of all of them, or of those that CHECK names.
+figures: all text
+	@$(if $(SCALE),echo 'make figures: SCALE=$(SCALE) and CHECK=$(CHECK): one makes data, the other compares what is there' >&2; exit 1)
+	@cd $(WORK) && sh plots/check.sh $(shell nproc) $(if $(filter 1,$(CHECK)),mqar_demo $(FIGURES),$(CHECK))
+endif
 
 PACKS := v1 v2 v3 v4 v5.0 v5.1 v5.2 v6 v7
 # The standard pack of each version; small/: the same to be read; deep/: eight small layers.
