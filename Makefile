@@ -21,6 +21,7 @@ NVCC    ?= $(or $(shell command -v nvcc),/usr/local/cuda/bin/nvcc)
 BUILD   ?= build
 PREFIX  ?= /usr/local
 SCALE   ?= # of `make demo` and of the benchmarks; each has its own without it
+CHECK   ?= # of `make figures`: 1, or names of figures
 SECONDS ?= 60
 TEST_TREES ?= f32 f64
 PYTHON  ?= python3
@@ -116,6 +117,7 @@ help:
 	@echo 'make text       the King James Bible as build/bible.txt, which experiments on text read'
 	@echo 'make figures    draw every figure that has data (SCALE=quick, small, paper: compute them first)'
 	@echo 'make gallery    one page with all figures, their verdicts and their data: build/gallery/index.html'
+	@echo 'make figures CHECK=1  make a part of the data in plots/ again and compare (CHECK="parity hybrids": of these figures)'
 	@echo 'make bench      training, decoding, every operation, scaling: tables and plots in runs/bench (SCALE=quick, full)'
 	@echo 'make bench-peers  the same training in turn with PyTorch (PYTHON=python3:/other/python3), decoding with'
 	@echo '                rwkv.cpp (RWKV_CPP=its library) and llama.cpp (LLAMA_BENCH=its program llama-bench)'
@@ -405,11 +407,18 @@ FIGURES := mqar_versions mqar_state mqar_goose mqar_decay mqar_gating mqar_init 
            loss_by_version small_init init_ablation ddlerp v7_ablation port_gap first_token \
            decay_spectrum parameter_stats state_norm wkv_stability speed_memory generation_cost
 
+ifeq ($(CHECK),)
 figures: all $(if $(SCALE),text)
 	@cd $(WORK) && for f in $(if $(SCALE),$(FIGURES)); do echo "== $$f"; \
 	  ./aviary experiments/$$f.lua --scale $(SCALE) --jobs $(shell nproc) || exit 1; done
 	@cd $(WORK) && for f in $(FIGURES); do for out in runs/$$f/$$f$(CHOSEN) plots/$$f; do if [ -f $$out.figure.tsv ]; then \
 	  gnuplot -e "out='$$out'" plots/$$f.gp || exit 1; echo "$(abspath $(WORK))/$$out.png"; break; fi; done; done
+else
+# Whether the data in plots/ is what the scripts make now: of all of them, or of those that CHECK names.
+figures: all text
+	@$(if $(SCALE),echo 'make figures: SCALE=$(SCALE) and CHECK=$(CHECK): one makes data, the other compares what is there' >&2; exit 1)
+	@cd $(WORK) && sh plots/check.sh $(shell nproc) $(if $(filter 1,$(CHECK)),mqar_demo $(FIGURES),$(CHECK))
+endif
 
 # One page with all of them, and beside it what it links to.
 gallery: $(WORK)/aviary

@@ -158,10 +158,11 @@ end
 
 -- ---- options ----
 
-check.common = { scale = "small", set = "", jobs = 0, devices = "", list = false, collect = false, fresh = false, run = "", out = "" }
+check.common = { scale = "small", set = "", jobs = 0, devices = "", list = false, collect = false, fresh = false, run = "", out = "",
+  check = "" }
 
 -- Of these the ones that say how to go through the list and where, and decide no number, with how many words follow each.
-check.errands = { jobs = 1, devices = 1, list = 0, collect = 0, fresh = 0, run = 1, out = 1 }
+check.errands = { jobs = 1, devices = 1, list = 0, collect = 0, fresh = 0, run = 1, out = 1, check = 1 }
 
 -- The options that every experiment has.
 function check.options(o)
@@ -173,6 +174,11 @@ function check.options(o)
   if not whole(0, 64).holds(o.jobs) then fail("--jobs %s: expected 1 to 64", check.shown(o.jobs)) end
   devices.check(o.devices, o.jobs)
   if o.fresh and o.collect then fail "--fresh and --collect: one forgets what is finished, the other puts it together" end
+  for _, name in ipairs(o.check ~= "" and sorted(check.errands) or {}) do
+    if name ~= "check" and o[name] ~= check.common[name] then
+      fail("--check and --%s: a check makes a part of a table again, here, and writes nothing", name)
+    end
+  end
   if o.run ~= "" and not o.run:find "^[^/]+/[^/]+$" then
     fail("--run %s: expected NAME/KEY, as --list prints it", visible.line(o.run))
   end

@@ -1,6 +1,7 @@
 -- Experiments: many models, each trained from its configuration, one result file each, a table of all. What is finished
 -- is not run again, what was stopped goes on, several can run at a time, here or on other machines. See
 -- lua/pages/experiments.md.
+local answer = require "rwkv.experiment.answer"
 local at_a_time = require "rwkv.experiment.at_a_time"
 local at_caller = require "rwkv.at_caller"
 local check = require "rwkv.experiment.check"
@@ -13,6 +14,7 @@ local estimate = require "rwkv.experiment.estimate"
 local files = require "rwkv.experiment.files"
 local progress = require "rwkv.progress"
 local provenance = require "rwkv.provenance"
+local reproduce = require "rwkv.experiment.reproduce"
 local settings = require "rwkv.experiment.settings"
 local tables = require "rwkv.experiment.tables"
 local trial = require "rwkv.experiment.trial"
@@ -40,11 +42,20 @@ local function new_run(q, c, out, title)
   return run
 end
 
-local function list_runs(q, out)
-  local runs, keys, titles = {}, {}, configs.titles(q.configs)
+-- Its configurations with the usual values where they have none, and what messages call them.
+local function complete(q)
+  local list, titles = {}, configs.titles(q.configs)
   for i, given in ipairs(q.configs) do
-    local c = check.complete(given, trial.defaults)
-    local run = new_run(q, c, out, check.title(q.title, c) or titles[i])
+    list[i] = check.complete(given, trial.defaults)
+    titles[i] = check.title(q.title, list[i]) or titles[i]
+  end
+  return list, titles
+end
+
+local function list_runs(q, out)
+  local runs, keys, list, titles = {}, {}, complete(q)
+  for i, c in ipairs(list) do
+    local run = new_run(q, c, out, titles[i])
     if not keys[run.key] then -- the same twice is one run
       keys[run.key] = true
       runs[#runs + 1] = run
@@ -148,16 +159,11 @@ local function rows_before(q, out, runs, stop)
   return all, path
 end
 
-local lines -- the standard output of --list
-
 local function list(q, out, runs)
   say_uncovered(q.name, runs)
-  lines = lines or core.private.reserve_output()
   local commands = {}
   for i, run in ipairs(runs) do commands[i] = command.line(q.name, run) .. "\n" end
-  local ok, why = lines:write(table.concat(commands))
-  if ok then ok, why = lines:flush() end
-  if not ok then command.refuse("the output could not be written: %s", why) end
+  answer.write(table.concat(commands))
   return rows_before(q, out, runs, function()
     say("%s is not finished: runs that depend on its rows are listed when it is", q.name)
     os.exit(0, true)
@@ -179,6 +185,14 @@ local function run_one(q, out, runs, wanted)
     end
   end
   command.refuse("--run %s: there is no such run; the list (--list) has changed since", wanted)
+end
+
+-- --check TABLE: the script ends here, if it is a table of this experiment.
+local function compare(q, o, out)
+  local all, titles = complete(q)
+  local rows = reproduce.runs(q.name, all, titles, function(i) return new_run(q, all[i], out, titles[i]) end)
+  local function stop() command.refuse("--check %s: expected a table of %s, whose rows the script needs", o.check, q.name) end
+  return rows or unfinished(stop), path_of(q, out)
 end
 
 -- Whether rows are of this program, as it is, and of these files.
@@ -243,6 +257,7 @@ local function run(q)
   check.question(q, trial.defaults)
   local o = q.options or check.common
   local out = q.out or (o.out ~= "" and o.out) or "runs/" .. q.name
+  if o.check ~= "" then return compare(q, o, out) end
   local runs = list_runs(q, out)
   if o.list then return list(q, out, runs) end
   if o.run ~= "" then return run_one(q, out, runs, o.run) end

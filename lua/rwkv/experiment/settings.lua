@@ -4,6 +4,7 @@ local check = require "rwkv.experiment.check"
 local core = require "rwkv.core"
 local nearest = require "rwkv.nearest"
 local options = require "rwkv.options"
+local reproduce = require "rwkv.experiment.reproduce"
 local sorted = require "rwkv.sorted"
 
 local settings = {}
@@ -15,7 +16,7 @@ local function fail(...) error("experiment: " .. string.format(...), 0) end
 local without = setmetatable({}, { __mode = "k" }) -- options -> what they are without a command line
 
 -- options(arg, { models = "v4 v7", .. }) -> the script's options and those that every experiment has: --scale quick, small or
--- paper; --jobs N; --list; --collect; --fresh; --out DIR.
+-- paper; --jobs N; --list; --collect; --fresh; --out DIR; --check TABLE.
 function settings.options(arguments, mine)
   local all = {}
   for name, value in pairs(check.common) do all[name] = value end
@@ -26,6 +27,7 @@ function settings.options(arguments, mine)
   check.options(o)
   o.jobs = math.tointeger(o.jobs)
   without[o] = all
+  if o.check ~= "" then reproduce.ask(o.check) end
   return o
 end
 

@@ -6,6 +6,7 @@ local command = require "rwkv.experiment.command"
 local core = require "rwkv.core"
 local files = require "rwkv.experiment.files"
 local provenance = require "rwkv.provenance"
+local reproduce = require "rwkv.experiment.reproduce"
 local trial = require "rwkv.experiment.trial"
 local tsv = require "rwkv.tsv"
 local say = require "rwkv.visible".say
@@ -44,6 +45,7 @@ function tables.figure(path, columns, rows, note)
     error(("experiment: figure: path is %s, expected text; run{...} returns none where --run asks for a run of another experiment")
       :format(check.shown(path)), 0)
   end
+  if reproduce.is_asked() then return reproduce.figure(path, columns, rows) end
   core.mkdir(path:match "^(.*)/" or ".")
   write((path:gsub("%.tsv$", ".figure.tsv")), columns, rows, note)
 end

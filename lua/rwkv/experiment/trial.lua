@@ -93,7 +93,7 @@ end
 local function begin(run)
   local c = run.config
   local model, opt, rows, state
-  if #run.uncovered == 0 then model, opt, rows, state = files.resume(run, optimizer) end
+  if run.path and #run.uncovered == 0 then model, opt, rows, state = files.resume(run, optimizer) end
   if model then
     say("%s goes on after %d of %d examples", c.label, rows[#rows].examples, c.examples)
     return model, opt, rows, state
@@ -126,8 +126,8 @@ local function step(run, model, opt, seen, state)
   return value, state
 end
 
--- Trains on; returns the rows of the whole run and the model.
-local function train(run, bar)
+-- Trains on; returns the rows of the whole run and the model. most: so many rows, and then no more.
+local function train(run, bar, most)
   local c = run.config
   local model, opt, rows, state = begin(run)
   local seen, seconds = opt:steps() * c.batch, #rows > 0 and rows[#rows].seconds or 0
@@ -142,7 +142,7 @@ local function train(run, bar)
   if #rows == 0 then record(math.log(c.vocab)) end
   local function ends()
     place(run, "stop", opt:steps())
-    return seen >= c.examples or (run.stop and run.stop(rows[#rows], c))
+    return seen >= c.examples or #rows >= (most or math.huge) or (run.stop and run.stop(rows[#rows], c))
   end
   local done = #rows > 1 and ends()
   while not done do
@@ -156,7 +156,7 @@ local function train(run, bar)
     if seen // c.every > (seen - c.batch) // c.every or seen >= c.examples then
       record(sum / steps)
       sum, steps, done = 0, 0, ends()
-      if #reasons_of(run) == 0 then files.keep(run, model, opt, trial.columns(rows), rows, state) end
+      if run.path and #reasons_of(run) == 0 then files.keep(run, model, opt, trial.columns(rows), rows, state) end
     end
   end
   place(run, "final", opt:steps())
@@ -209,6 +209,16 @@ local function measured(run, bar)
     rows[#rows + 1] = with(row, check.measured(row, more, "final"))
   end
   return rows, model
+end
+
+-- The first rows of a run, at most so many: it begins at its start, and writes nothing.
+function trial.first(run, bar, most)
+  run.path = nil
+  return draws.keep(run.generators, function(starts)
+    run.starts = starts
+    count_labels(run)
+    return (train(run, bar, most))
+  end)
 end
 
 -- run: see list_runs in init.lua. bar: see rwkv.progress. Returns its rows.
