@@ -122,7 +122,12 @@ for _, row in ipairs(rows) do
   if row.part == "final" and row.leading == 0 and row.tested == 0 then bare[of(row)] = row.found end
 end
 for _, row in ipairs(rows) do
-  if row.part == "final" then row.drawn = row.measured == "loss" and row.found - bare[of(row)] or row.found end
+  if row.measured == "recall" then
+    row.drawn = row.found
+  elseif row.part == "final" then
+    local without = bare[of(row)] -- not there while that run is missing
+    row.drawn = without and row.found - without
+  end
 end
 local by = { "label", "measured", "begin", "leading", "tested", "place" }
 rwkv.experiment.figure(path, { "label", "measured", "begin", "leading", "tested", "place", "found", "median", "low", "high", "runs",

@@ -43,7 +43,10 @@ local rows, path = rwkv.experiment.run { name = "small_init", options = o, keep_
 local official = {}
 local function of(row) return ("%s %d %d"):format(row.label, row.seed, row.examples) end
 for _, row in ipairs(rows) do if row.start == starts[1].start then official[of(row)] = row.test_loss end end
-for _, row in ipairs(rows) do row.behind = row.test_loss - official[of(row)] end
+for _, row in ipairs(rows) do
+  local ahead = official[of(row)] -- not there while that run is missing
+  row.behind = ahead and row.test_loss - ahead
+end
 local shown = {}
 for _, value in ipairs { "test_loss", "behind" } do
   for _, row in ipairs(rwkv.summary(rows, { by = { "label", "start", "examples" }, value = value, keep = { "batch" }, each = true })) do
