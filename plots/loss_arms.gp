@@ -4,13 +4,14 @@
 #   heading   the title
 #   proves    lines of the small print: what the figure proves, what was published
 #   limits    for each panel how far its axis goes at most, in parts of the first arm's median; what is beyond stands at the edge
-#   table     (may be missing) a table of published losses by label: hollow diamonds in the first panel, as far from our first
-#             arm's median, in parts of it, as they are from theirs
+#   table     (may be missing) a table of published losses by label: hollow diamonds, as far from our first arm's median, in
+#             parts of it, as they are from theirs; beside: in which panel, 1 if that is not said
 # Reads out.figure.tsv, writes out.png, .svg, .pdf.
 load ARG0[1:strlen(ARG0) - strlen("loss_arms.gp")]."common.gp"
 file = out.".figure.tsv"
 eval read("$data")
 published = exists("table")
+if (!exists("beside")) beside = 1
 if (published) file = here."published/".table
 eval read("$published") # without a table our own once more, of which nothing is drawn
 made = made_by($data[1], $data[2])
@@ -59,7 +60,7 @@ do for [format in kinds("png svg pdf")] {
     stats $data using (of(p) ? (low = smaller(low, column("value")), \
       high = larger(high, column("value")), what = strcol("measured"), version = strcol("version"), 0) : 0) nooutput
     stats $data using (first(p) && finite(column("median")) == column("median") ? (base = column("median"), 0) : 0) nooutput
-    if (published && i == 1) {
+    if (published && i == beside) {
       stats $published using (place(labels, strcol("label")) ? (low = smaller(low, there(column("loss"))), \
         high = larger(high, there(column("loss"))), 0) : 0) nooutput
     }
@@ -85,7 +86,7 @@ do for [format in kinds("png svg pdf")] {
         with vectors nohead lw 3 lc rgb "#404040" notitle, \
       $data using (of(p) && column("value") <= high ? finite(column("value")) : NaN):(row(strcol("label"))) \
         with points pt 7 ps 0.9 lc rgb colour(version) notitle, \
-      $published using (published && i == 1 ? edge(there(column("loss"))) : NaN):(row(strcol("label"))) \
+      $published using (published && i == beside ? edge(there(column("loss"))) : NaN):(row(strcol("label"))) \
         with points pt 12 ps 1.6 lw 1.4 lc rgb "#9090c0" notitle, \
       $data using (arm(p) ? right : NaN):(row(strcol("label"))):(cost(p)) \
         with labels left offset 0.7,0 font ",10" noenhanced notitle
