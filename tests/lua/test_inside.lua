@@ -228,9 +228,9 @@ test("the invented language is always the same; what is held out is the last ten
   os.execute("rm -r " .. folder)
 end)
 
-test("the three scripts, and their pictures", function()
+test("the scripts, and their pictures", function()
   local directory = "runs/test_inside_" .. rwkv.precision
-  for _, name in ipairs { "wkv_stability", "decay_spectrum", "state_norm" } do
+  for _, name in ipairs { "wkv_stability", "decay_spectrum", "state_norm", "parameter_stats" } do
     local trained = name ~= "wkv_stability" and (" --text none --trained %s/models"):format(directory) or ""
     local out, status = check.shell(("%s --threads 1 experiments/%s.lua --scale smoke --out %s%s"):format(check.program, name,
       directory, trained))
