@@ -14,8 +14,8 @@ local initial = require "experiments.measure.initial"
 local o = rwkv.experiment.options(arg, { text = "" })
 local s = rwkv.experiment.scale(o, arms.scales {
   quick = { examples = 800, words_examples = 300, words_lr = 1e-3, words_vocab = 4096 }, -- too short for recall
-  small = { words_examples = 2400, words_lr = 1e-3, words_vocab = 4096, mqar_examples = 20000, mqar_lr = 3e-3 },
-  paper = { words_examples = 96000, words_lr = 6e-4, words_vocab = 32768, mqar_examples = 200000, mqar_lr = 3e-3 },
+  small = { examples = 4800, words_examples = 2400, words_lr = 1e-3, words_vocab = 4096, mqar_examples = 16000, mqar_lr = 3e-3 },
+  paper = { words_examples = 96000, words_lr = 6e-4, words_vocab = 32768, mqar_examples = 160000, mqar_lr = 3e-3 },
 })
 
 -- ---- the differences ----
@@ -44,37 +44,34 @@ local starts = {
   ["no removal"] = function(model) initial.no_removal(model) end,
 }
 
-local by_head = "eps of the group norm 1e-5 × head size" -- with heads of 64 it is the official one
-local single_rate = "w0 at the single rate"
-local list = {
+local of_all = {
   { label = "official" },
   { label = "embedding N(0, 1), PyTorch's head", start = "constructors" },
   { label = "all matrices N(0, 0.02²), mixes 1/2", start = "naive" },
   { label = "fla's start until April 2025", start = "fla 2025" },
   { label = "removal key starts at 0 (k_k = 0)", start = "no removal" },
-  { label = single_rate, hooks = { decay = decay("single-rate", 1, official) } },
-  { label = "weight decay on everything", decay_all = true },
-  { label = "eps of Adam 1e-8", eps = 1e-8 },
-  { label = "low ranks as in fla: 64 64 16 128", decay_rank = 64, iclr_rank = 64, value_rank = 16, gate_rank = 128 },
-  { label = by_head, hooks = { norm = norm("eps-by-head", function(d) return 1e-5 * d.N end) } },
-  { label = "eps of the group norm 1e-5", hooks = { norm = norm("eps-1e-5", function() return 1e-5 end) } },
+  { label = "w0 at the single rate", hooks = { decay = decay("single-rate", 1, official) } },
   { label = "decay without a bound", hooks = { decay = decay("unbounded", 2, unbounded) } },
   { label = "decay clamped hard", hooks = { decay = decay("clamped", 2, clamped) } },
   { label = "no value residual", hooks = { value_residual = "none" } },
   { label = "no norm of the embedding (ln0)", hooks = { embed_norm = "none" } },
+  { label = "eps of the group norm 1e-5", hooks = { norm = norm("eps-1e-5", function() return 1e-5 end) } },
+}
+-- On recall mqar_init has the first two of these, and with heads of 64 the third is the official one.
+local of_bytes = {
+  { label = "weight decay on everything", decay_all = true },
+  { label = "eps of Adam 1e-8", eps = 1e-8 },
+  { label = "eps of the group norm 1e-5 × head size", hooks = { norm = norm("eps-by-head", function(d) return 1e-5 * d.N end) } },
+  { label = "low ranks as in fla: 64 64 16 128", decay_rank = 64, iclr_rank = 64, value_rank = 16, gate_rank = 128 },
 }
 
-local on_recall, with_words = {}, {}
-for _, arm in ipairs(list) do
-  if arm.label ~= by_head then on_recall[#on_recall + 1] = arm end
-  if arm.label == "official" or arm.start or arm.label == single_rate then with_words[#with_words + 1] = arm end
+local function panel(title, task, first, more)
+  return { panel = title, task = task, version = "v7", settings = { eps = 1e-18 },
+    arms = table.move(more, 1, #more, #first + 1, { table.unpack(first) }) }
 end
-
-local function panel(title, task, arms_of)
-  return { panel = title, task = task, version = "v7", arms = arms_of, settings = { eps = 1e-18 } }
-end
-local panels = { panel("text: bytes", "text", list), panel(("text: %d words"):format(s.words_vocab), "words", with_words) }
-if s.mqar_examples then panels[3] = panel("recall (MQAR)", "mqar", on_recall) end
+local panels = { panel("text: bytes", "text", of_all, of_bytes),
+  panel(("text: %d words"):format(s.words_vocab), "words", { table.unpack(of_all, 1, 6) }, {}) }
+if s.mqar_examples then panels[3] = panel("recall (MQAR)", "mqar", of_all, {}) end
 
 arms.run { name = "port_gap", options = o, scale = s, starts = starts, panels = panels,
   note = "RWKV-7, one difference of public ports in each arm; eps of Adam 1e-18" }
