@@ -7,7 +7,11 @@ file = out.".figure.tsv"
 eval read("$data")
 file = here."published/mqar_goose.tsv"
 eval read("$published")
-made = made_by($data[1], $data[2])
+eval largest("runs", "runs", 1)
+made = made_by($data[1], $data[2]). \
+  said("Points: ".seeds(runs)."; lines: their median. A pair is worth 2 log2(V/2) bits. Published: 64 epochs, arXiv:2503.14456 (the ". \
+    "lowest a summary, the others recalled)."). \
+  said("It shows what states recall after so many examples: a lower bound of what they can hold, not the bound itself.")
 eval cells("sizes", "$data", "wkv_entries")
 hue(i) = one_of("#E69F00 #D55E00 #8c3d00 #333333", i)
 is(i) = strcol("wkv_entries") eq word(sizes, i)
@@ -17,8 +21,7 @@ do for [format in kinds("png svg pdf")] {
   set output out.".".format
   set title "What a state of RWKV-7 holds: recall of key-value pairs, in bits" font ",16" offset 0,0.4
   set lmargin at screen 0.09; set rmargin at screen 0.975; set bmargin at screen 0.225
-  eval "set label 1 made at screen 0.02,0.1 ".small_print
-  eval "set label 2 'Points: seeds; lines: their median. A pair is worth 2 log_2(V/2) bits. Published: arXiv:2503.14456 (T=2048, d=64: a summary; the others recalled), 64 epochs.\nShows what small states recall at this budget: a lower bound of what they can hold, not the bound itself.' at screen 0.02,0.035 ".small_print
+  eval "set label 1 made at screen 0.02,0.11 ".small_print
   set logscale xy 2
   set xrange [0.025:0.8]
   set yrange [0.005:0.8]

@@ -6,7 +6,11 @@ file = out.".figure.tsv"
 eval read("$data")
 file = here."published/mqar_versions.tsv"
 eval read("$published")
-made = made_by($data[1], $data[2])
+eval largest("runs", "runs", 1)
+made = made_by($data[1], $data[2]). \
+  said("Points: ".seeds(runs)."; lines: their median. Light and dashed: published after 64 epochs, one seed (digitised from ". \
+    "arXiv:2404.05892 Figure 4; attention: arXiv:2312.04927 Figure 2; v7: recalled)."). \
+  said("It shows who recalls after equally many examples, not what a version reaches in the published 64 epochs.")
 eval cells("models", "$data", "label")
 eval numbers("lengths", "$data", "seq")
 is(v, T) = strcol("label") eq v && column("seq") == T
@@ -16,10 +20,8 @@ do for [format in kinds("png svg pdf")] {
   eval picture(format, words(lengths) == 1 ? 1100 : 300 + 420 * words(lengths), 640)
   set output out.".".format
   set multiplot layout 1,words(lengths) title "Multi-query associative recall: which version, at which width" font ",16" \
-    offset 0,-0.3 margins 0.075,0.985,0.245,0.86 spacing 0.06
-  eval "set label 1 made at screen 0.02,0.105 ".small_print
-  eval "set label 2 'Points: seeds; lines: their median. Light and dashed: published after 64 epochs, one seed (v4, v5.2, v6, mamba: digitised from arXiv:2404.05892 Figure 4;\nattention: arXiv:2312.04927 Figure 2; ".\
-    "v7: recalled). Shows who recalls at equal examples; not what a version reaches in the published 64 epochs.' at screen 0.02,0.035 ".small_print
+    offset 0,-0.3 margins 0.075,0.985,0.255,0.86 spacing 0.06
+  eval "set label 1 made at screen 0.02,0.13 ".small_print
   set logscale x 2
   set xrange [54:620]
   set xtics (64, 128, 256, 512)
