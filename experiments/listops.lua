@@ -6,6 +6,7 @@
 -- number of lists, and the guesses, which plots/listops.gp draws.
 local rwkv = require "rwkv"
 local models = require "experiments.models"
+local rates = require "experiments.rates"
 local listops = require "experiments.tasks.listops"
 
 local o = models.options(arg, { models = "", seeds = 0 })
@@ -27,9 +28,10 @@ local function by_lists(model, task, count)
   for first = 1, count, 50 do
     local inputs, targets = task:batch(first, math.min(50, count - first + 1))
     local best = rwkv.no_grad(function() return (model:forward(inputs)):argmax() end)
-    for b, row in ipairs(inputs:tolist()) do
+    inputs, targets = inputs:tolist(), targets:tolist()
+    for b, row in ipairs(inputs) do
       local n = math.min(listops.lists(row), most)
-      for t, target in ipairs(targets:tolist()[b]) do
+      for t, target in ipairs(targets[b]) do
         if target >= 0 then
           asked[n] = (asked[n] or 0) + 1
           right[n] = (right[n] or 0) + (best[(b - 1) * #row + t] == target and 1 or 0)
@@ -44,13 +46,9 @@ local function by_lists(model, task, count)
   return rows
 end
 
--- The versions before v5 keep a vector a layer, the others a matrix a head, attention all tokens: each kind has rates of its own.
-local function rates_of(label)
-  return label:find "^v[1-4]$" and s.lr_of_vectors or label == "attention" and s.lr_of_attention or s.lr
-end
 local compared = {}
 for _, m in ipairs(models.pick(o.models ~= "" and o.models or s.models)) do
-  for _, lr in ipairs(rates_of(m.label)) do
+  for _, lr in ipairs(rates(m.label, s)) do
     compared[#compared + 1] = { label = m.label, version = m.version, hooks = m.hooks, lr = lr }
   end
 end

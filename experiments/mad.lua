@@ -6,12 +6,13 @@
 -- (highest mean over seeds), which plots/mad.gp draws.
 local rwkv = require "rwkv"
 local models = require "experiments.models"
+local rates = require "experiments.rates"
 local mad = require "experiments.tasks.mad"
 local readout = require "experiments.tasks.mad.readout"
 
 local o = models.options(arg, { models = "", tasks = "", seeds = 0 })
 local all, six = "v4 v5.2 v6 v7 attention mamba deltanet", table.concat(mad.tasks, " ")
-local rates = { 1e-4, 5e-4, 1e-3 } -- MAD's, of which the best counts
+local published = { 1e-4, 5e-4, 1e-3 } -- MAD's, of which the best counts
 -- seq and examples: of each task; one number holds for all of them. facts: the vocabulary of memorization. tested: how often.
 local s = rwkv.experiment.scale(o, {
   quick = { models = "v4 v7 attention", tasks = "recall selective_copying memorization", seq = { 32, 32, 16 }, copies = 4, motif = 2,
@@ -21,7 +22,7 @@ local s = rwkv.experiment.scale(o, {
     facts = 2048, layers = 2, dim = 64, head_size = 32, lr = { 5e-3 }, lr_of_vectors = { 1e-2 }, lr_of_attention = { 1e-3, 5e-3 },
     weight_decay = { 0.1 }, seeds = 2, batch = 16, examples = { 12800 }, tested = 4, tests = 500 },
   paper = { models = all, tasks = six, seq = { 128, 128, 128, 256, 63, 32 }, copies = 16, motif = 3,
-    facts = 256, layers = 2, dim = 128, head_size = 64, lr = rates, lr_of_vectors = rates, lr_of_attention = rates,
+    facts = 256, layers = 2, dim = 128, head_size = 64, lr = published, lr_of_vectors = published, lr_of_attention = published,
     weight_decay = { 0, 0.1 }, seeds = 3, batch = 128, examples = { 2560000, 2560000, 2560000, 2560000, 2560000, 51200 },
     tested = 20, tests = 1280 },
 })
@@ -42,14 +43,9 @@ local function settings(name)
   local examples = of_task("examples", name)
   local c = { task = name, set = name == "memorization" and 256 or 12800, seq = of_task("seq", name), examples = examples,
     every = math.max(1, examples // s.tested), warmup = examples // s.batch // 20 }
-  for option, published in pairs(mad.published[name]) do c[option] = c[option] or s[option] or published end
+  for option, value in pairs(mad.published[name]) do c[option] = c[option] or s[option] or value end
   if name == "memorization" then c.vocab = s.facts end
   return c
-end
-
--- The versions before v5 keep a vector a layer, the others a matrix a head, attention all tokens: each kind has rates of its own.
-local function rates_of(label)
-  return label:find "^v[1-4]$" and s.lr_of_vectors or label == "attention" and s.lr_of_attention or s.lr
 end
 
 local configs = {}
@@ -57,7 +53,7 @@ for name in (o.tasks ~= "" and o.tasks or s.tasks):gmatch "%S+" do
   for _, m in ipairs(models.pick(o.models ~= "" and o.models or s.models)) do
     local model = { label = m.label, version = m.version, layers = s.layers, hooks = m.hooks }
     if name == "compression" then model.layers, model.hooks = s.layers + 1, readout(m, s.layers) end
-    for _, c in ipairs(rwkv.product({ { "task", { settings(name) } }, { "model", { model } }, { "lr", rates_of(m.label) },
+    for _, c in ipairs(rwkv.product({ { "task", { settings(name) } }, { "model", { model } }, { "lr", rates(m.label, s) },
       { "weight_decay", s.weight_decay }, { "seed", rwkv.seeds(o.seeds > 0 and o.seeds or s.seeds) } },
       { dim = s.dim, head_size = s.head_size, beta2 = 0.999, clip = 1, schedule = "cosine", batch = s.batch, tests = s.tests })) do
       configs[#configs + 1] = c

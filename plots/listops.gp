@@ -49,7 +49,7 @@ do for [format in kinds("png svg pdf")] {
   set xlabel "lists in the expression" offset 0,0.4
   set ylabel ""
   set xrange [0.5:most + 0.5]
-  set xtics 1
+  set xtics 1 add ("6 or more" 6)
   plot for [i = 1:words(models)] v = word(models, i) $data using (x(v, "lists", "lists") + aside(i)):(column("value")) \
       with points pt 6 ps 0.7 lc rgb colour(v) notitle, \
     for [i = 1:words(models)] v = word(models, i) $data using (x(v, "lists", "lists") + aside(i)):(column("median")) \
