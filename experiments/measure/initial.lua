@@ -27,8 +27,7 @@ function initial.naive(model, rng)
   end
 end
 
--- The square and wide matrices that officially start at 0 from N(0, 1 / inputs); of the low-rank maps, whose first matrices
--- start at 0, none.
+-- The matrices called weight that officially start at 0 from N(0, 1 / inputs). Those of low-rank maps have other names and stay.
 function initial.no_zeros(model, rng)
   for name, t in model:parameters() do
     local shape = t:shape()
