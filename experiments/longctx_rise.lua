@@ -8,8 +8,8 @@
 -- after the last T/2 to T bytes alone, which is what training was like: `gain` is the second loss less the first, in nats a byte.
 -- Above 0 the longer context helps, below 0 it does harm.
 -- Predicted: RWKV-4 with slow channels does harm to itself, as its sums are then averages over more than it ever saw.
--- Writes below runs/longctx_rise: longctx_rise.tsv, with a row a position (part = final), and longctx_rise.figure.tsv, which
--- plots/longctx_rise.gp draws.
+-- Writes below runs/longctx_rise: longctx_rise.tsv and, of what is trained on, longctx_rise_on.tsv, with a row a position (part =
+-- final), and longctx_rise.figure.tsv, which plots/longctx_rise.gp draws.
 local rwkv = require "rwkv"
 local models = require "experiments.models"
 local positions = require "experiments.measure.positions"
@@ -101,7 +101,7 @@ end
 local note = ("d=%d, %.2g of the %.1f MB of text once, T=%d, %d bytes a batch, lr %g; gain of %d documents of %d bytes, standard "
   .. "error over documents and seeds; trained on: as much again at T=%d"):format(s.dim, s.passes, text.default(o.text).test_from / 1e6,
   s.seq, s.tokens, s.lr, s.documents, s.length, s.longer)
-local rows = rwkv.experiment.run { name = "longctx_rise", options = o, configs = configs, task = text.of, final = final, note = note,
+local rows, path = rwkv.experiment.run { name = "longctx_rise", options = o, configs = configs, task = text.of, final = final, note = note,
   prepare = function(model, c) if c.slow == 1 then slow_down(model, c) end end }
 
 -- The remedy: what has been trained goes on at a longer length.
@@ -115,7 +115,7 @@ for _, row in ipairs(rows) do
     end
   end
 end
-local more, path = rwkv.experiment.run { name = "longctx_rise_on", options = o, configs = longer, task = text.of, prepare = go_on,
+local more = rwkv.experiment.run { name = "longctx_rise_on", options = o, configs = longer, task = text.of, prepare = go_on,
   final = final, note = note }
 table.move(more, 1, #more, #rows + 1, rows)
 
