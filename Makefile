@@ -416,7 +416,7 @@ figures: all $(if $(SCALE),text)
 else
 # Whether the data in plots/ is what the scripts make now: of all of them, or of those that CHECK names.
 figures: all text
-	@$(if $(SCALE),echo 'make figures: SCALE=$(SCALE) and CHECK=$(CHECK): one makes data, the other compares what is there' >&2; exit 1)
+	@$(if $(SCALE),echo 'make figures: SCALE=$(SCALE) makes data and CHECK=$(CHECK) compares what is there: give one of them' >&2; exit 1)
 	@cd $(WORK) && sh plots/check.sh $(shell nproc) $(if $(filter 1,$(CHECK)),mqar_demo $(FIGURES),$(CHECK))
 endif
 
