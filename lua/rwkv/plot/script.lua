@@ -24,7 +24,7 @@ local versions = {
   ["v7-doubled"] = { "#E69F00", 12, 1 }, ["v7-no-bonus"] = { "#8c3d00", 13, 2 },
   attention = { "#303030", 4, 1 }, linear_attention = { "#808080", 1, 3 }, retnet = { "#808080", 2, 4 },
   gla = { "#b0b0b0", 3, 2 }, deltanet = { "#CC79A7", 5, 1 }, deltanet_negative = { "#CC79A7", 4, 4 },
-  gated_deltanet = { "#882255", 6, 1 }, mamba = { "#6a5acd", 8, 2 },
+  gated_deltanet = { "#882255", 6, 1 }, deltaproduct = { "#7a1fa2", 9, 1 }, mamba = { "#6a5acd", 8, 2 },
 }
 -- Heat maps: from light to dark; for values of both signs blue and orange away from white at 0.
 local one_sided = "set palette defined (0 '#f5f7f2', 0.3 '#a8d5ec', 0.65 '#0072B2', 1 '#00263d')"
