@@ -54,8 +54,9 @@ do for [format in kinds("png svg pdf")] {
   set multiplot layout lines,3 title "State tracking: the longest words that a model follows" font ",16" offset 0,-0.3 \
     margins 0.062,0.99,220 / high,1 - 90 / high spacing 0.045,150 / high
   eval "set label 1 made at screen 0.02,".sprintf("%.4f ", 96 / high).small_print
-  eval "set label 2 'Points: ".words(seeds).(words(seeds) == 1 ? " seed" : " seeds")."; bars: their median; dashed: the trained length. ".\
-    "A token of RWKV-7 or DeltaNet is at most one reflection a head, with an eigenvalue near -1; of deltaproduct two.\n".\
+  eval "set label 2 'Points: ".words(seeds).(words(seeds) == 1 ? " seed" : " seeds, fewer where there are fewer points").\
+    "; bars: their median. Dashed: the trained length. A token of RWKV-7 or DeltaNet is at most one reflection a head, with an ".\
+    "eigenvalue near -1; of deltaproduct two.\n".\
     "Eigenvalues: all seeds, the median of a word; crosses: the identity; dashed: -1, a reflection, and -.455, below which v7 as ".\
     "shipped cannot go. Without points: not trained. This shows what is\nlearned in so few examples, not what is possible. Published: ".\
     "layers needed for words of all 60 elements, d=512, a million words a length (arXiv:2404.08819 Figure 3; arXiv:2503.14456).' ".\
@@ -86,8 +87,8 @@ do for [format in kinds("png svg pdf")] {
   if (panels > n) {
     unset logscale
     set title "smallest eigenvalue of the trained transition, one layer" font ",12" offset 0,-0.5
-    set yrange [-1.08:1.05]
-    set ytics -1, 0.5
+    set yrange [-1.08:1.45]
+    set ytics -1, 0.5, 1
     set ylabel ""
     set xrange [0.4:words(seats) + 0.6]
     do for [y in "-1 -0.455"] { set arrow from graph 0, first real(y) to graph 1, first real(y) nohead back lc rgb "#909090" dt 2 }

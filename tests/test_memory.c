@@ -10,6 +10,7 @@
 #include "check.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static int no_limit(void **state)
 {
@@ -34,6 +35,23 @@ static void alloc_counts(void **state)
   rwkv_release(q);
   rwkv_release(NULL);
   assert_int_equal(memory_used(), before);
+}
+
+/* As the keys of attention do with every token. */
+static void what_grows_a_little_finds_zeros_where_it_was(void **state)
+{
+  (void)state;
+  size_t before = memory_used();
+  for (size_t bytes = 900 << 10; bytes < 20 << 20; bytes += bytes / 50 + 1) {
+    unsigned char *p = memory_host.alloc(bytes);
+    assert_non_null(p);
+    assert_in_range(memory_used() - before, bytes, bytes + 64);
+    for (size_t i = 0; i < bytes; i++)
+      if (p[i]) fail_msg("%zu bytes: the one at %zu is not 0", bytes, i);
+    memset(p, 255, bytes);
+    memory_host.free(p, bytes);
+    assert_int_equal(memory_used(), before);
+  }
 }
 
 static void ask_for_too_much(void *arg)
@@ -107,6 +125,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(alloc_counts),
+      cmocka_unit_test(what_grows_a_little_finds_zeros_where_it_was),
       cmocka_unit_test(alloc_gives_zeros_or_fails),
       cmocka_unit_test_teardown(the_limit_is_named, no_limit),
       cmocka_unit_test(sizes_as_text),

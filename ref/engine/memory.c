@@ -86,10 +86,20 @@ static struct {
   size_t bytes;
 } kept[KEPT];
 
+/* What is mapped for so many bytes: of what may be kept an eighth more at most, so that what grows by a little each time, as the
+   keys of attention do with every token, finds the pages that it gave back. */
+static size_t mapped(size_t bytes)
+{
+  if (bytes > KEPT_BYTES) return bytes;
+  size_t step = LARGE / 8;
+  while (16 * step <= bytes) step *= 2;
+  return (bytes + step - 1) / step * step;
+}
+
 static void *take_kept(size_t bytes)
 {
   for (int i = 0; i < KEPT; i++)
-    if (kept[i].p && kept[i].bytes == bytes) {
+    if (kept[i].p && kept[i].bytes == mapped(bytes)) {
       void *p = kept[i].p;
       kept[i].p = NULL;
       return memset(p, 0, bytes);
@@ -103,9 +113,9 @@ static bool keep(void *p, size_t bytes)
   return (void)p, (void)bytes, false; /* what is used after it is given back shows */
 #endif
   static int oldest;
-  if (bytes > KEPT_BYTES) return false;
+  if (mapped(bytes) > KEPT_BYTES) return false;
   if (kept[oldest].p) munmap(kept[oldest].p, kept[oldest].bytes);
-  kept[oldest].p = p, kept[oldest].bytes = bytes;
+  kept[oldest].p = p, kept[oldest].bytes = mapped(bytes);
   oldest = (oldest + 1) % KEPT;
   return true;
 }
@@ -116,7 +126,7 @@ static void *host_alloc(size_t bytes)
   if (!memory_take(bytes)) return NULL;
   void *again = take_kept(bytes);
   if (again) return again;
-  void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void *p = mmap(NULL, mapped(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) return memory_give(bytes), NULL;
 #ifdef MADV_HUGEPAGE
   madvise(p, bytes, MADV_HUGEPAGE); /* large pages, or most of a small step's time would go into page faults */
@@ -129,7 +139,7 @@ static void host_free(void *p, size_t bytes)
   if (bytes < LARGE) {
     rwkv_release(p);
   } else if (p) {
-    if (!keep(p, bytes)) munmap(p, bytes);
+    if (!keep(p, bytes)) munmap(p, mapped(bytes));
     memory_give(bytes);
   }
 }
