@@ -129,6 +129,19 @@ test("a trainer with another learning rate than it is told is found", function()
   has(text, "toy differs: ", " after 128 examples: loss ")
 end)
 
+test("a run in which roundings decide says nothing", function()
+  local wild = planted(trained, "lr = 3e-3", "lr = 1")
+  made("toy", wild)
+  local check_wild = copy("wild", function(row)
+    if row.examples > 0 then row.loss = row.loss * 1.0001 end
+    return true
+  end)
+  made("toy", trained, "--fresh")
+  local text, status = asked(wild, "toy", check_wild)
+  if status ~= 0 then error(text) end
+  has(text, "toy not checked: ", "roundings decide too much of it; made by ")
+end)
+
 test("a setting that is another now: the script no longer has the run", function()
   local text, status = asked(planted(trained, "lr = 3e-3", "lr = 4e-3"), "toy", check_toy)
   equal(status, 1)
