@@ -25,7 +25,7 @@ do for [format in kinds("png svg pdf")] {
   eval picture(format, n == 1 ? 1100 : 240 + 400 * n, 900)
   set output out.".".format
   set multiplot layout 2,n columnsfirst title "Small embeddings at the start: loss on held-out text, word by word" font ",16" \
-    offset 0,-0.3 margins 0.065,0.985,0.2,0.885 spacing 0.055,0.1
+    offset 0,-0.3 margins 0.085,0.985,0.2,0.885 spacing 0.06,0.1
   eval "set label 1 made at screen 0.02,0.118 ".small_print
   eval "set label 2 seeds_said.\" Embeddings start uniform within ±1e-4 and are normalised (official), or from N(0, .02), with that ".\
     "norm or without it.\\nPublished (arXiv:2305.13048, Figures 8 and 9, no values): the small start is ahead of N(0, .02) from the ".\
@@ -48,7 +48,7 @@ do for [format in kinds("png svg pdf")] {
     what = "behind"
     set title ""
     set xlabel "steps of training" offset 0,0.4
-    set ylabel i == 1 ? "behind the official start, same seed" : ""
+    set ylabel i == 1 ? "behind the official start" : ""
     set yrange [1.15 * least - 0.02 * most : 1.15 * most]
     set format y "%.2f"
     eval curves
