@@ -86,8 +86,8 @@ static struct {
   size_t bytes;
 } kept[KEPT];
 
-/* What is mapped for so many bytes: of what may be kept an eighth more at most, so that what grows by a little each time,
-   as the keys of attention do with every token, finds the pages that it gave back. */
+/* What is mapped for so many bytes: of what may be kept an eighth more at most, so that what grows by a little each
+   time, as the keys of attention do with every token, finds the pages that it gave back. */
 static size_t mapped(size_t bytes)
 {
   if (bytes > KEPT_BYTES) return bytes;
