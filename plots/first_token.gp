@@ -20,7 +20,7 @@ do for [format in kinds("png svg pdf")] {
   eval picture(format, 1500, 690)
   set output out.".".format
   set multiplot layout 1,3 title "The first token: what stands in front of it" font ",16" offset 0,-0.3 \
-    margins 0.06,0.985,0.25,0.85 spacing 0.055
+    margins 0.075,0.985,0.25,0.85 spacing 0.06
   eval "set label 1 made at screen 0.02,0.125 ".small_print
   eval "set label 2 seeds_said.\" Left: a token of its own in front of every example, in training and in the test. Middle: a model ".\
     "that was trained without gets ends of lines,\\nwhich it knows, before windows that begin a line: they also tell it that one begins. ".\
@@ -31,11 +31,11 @@ do for [format in kinds("png svg pdf")] {
   set xrange [0.9:18]
   set format y "%.3f"
   set xlabel "bytes known before the one that is predicted" offset 0,0.4
-  set key top right Left reverse samplen 3 spacing 1.2
+  set key bottom right Left reverse samplen 3 spacing 1.2
   do for [i = 1:2] {
     begin = i == 1 ? "anywhere" : "line"
     set title i == 1 ? "Trained and tested with them" : "Trained without: ends of lines before a line" offset 0,-0.6
-    set ylabel i == 1 ? "loss, nats a byte, against none in front (same seed, same windows)" : ""
+    set ylabel i == 1 ? "change of loss against none in front, nats a byte" : ""
     plot 0 with lines lc rgb "#b0b0b0" lw 1.2 notitle, \
       for [m = 1:2] for [v in models] $data using (x(of(v, begin, i == 1 ? m : 0, m), beside(v))):(column("value")) \
         with points pt point(v) ps (m == 1 ? 0.8 : 0.5) lc rgb colour(v) notitle, \
