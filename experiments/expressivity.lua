@@ -4,7 +4,7 @@
 --   aviary experiments/expressivity.lua [--scale quick|small|paper] [--out DIR]
 -- Writes OUT/expressivity.figure.tsv; plots/expressivity.gp draws it. `aviary --double` does it in float64.
 local rwkv = require "rwkv"
-local matrix = require "experiments.measure.matrix"
+local transition = require "experiments.measure.transition"
 
 local o = rwkv.experiment.options(arg, { seed = 0 })
 local s = rwkv.experiment.scale(o, { quick = { steps = 10000, words = 4, matrices = 2000, size = 16 },
@@ -77,8 +77,6 @@ swap_words("c = 1 (as shipped)", 1)
 
 -- ---- eigenvalues ----
 
--- With D = diag(w) and u = sqrt(a) k (elementwise) the transition D - c k (a k)' is similar to the symmetric D - c u u': its
--- eigenvalues are real, at most 1, and 1 minus the smallest is the norm of 1 - D + c u u'.
 local floor = math.exp(-math.exp(-0.5)) -- of w in RWKV-7
 local function lowest(name, rates, bound)
   local rng, n, size = rwkv.rng(o.seed, "transitions"), s.matrices, s.size
@@ -89,10 +87,7 @@ local function lowest(name, rates, bound)
       local w = rng:tensor("uniform", count, size) ^ 2 * (1 - floor) + floor -- many near the floor, where it is worst
       local few = (rng:tensor("uniform", count, size):lt(0.2) + 0.05) * rng:tensor("normal", count, size)
       local k = few / few:norm(2, true)
-      local u = rates(w, rng:tensor("uniform", count, size) ^ 0.25):sqrt() * k
-      local M = rwkv.eye(size):reshape(1, size, size) * (1 - w):reshape(count, size, 1)
-        + u:reshape(count, size, 1):bmm(u:reshape(count, 1, size))
-      return 1 - matrix.spectral(M)
+      return transition.lowest(w, k, rates(w, rng:tensor("uniform", count, size) ^ 0.25))
     end)
     for _, x in ipairs(values:tolist()) do
       local bin = math.floor(x * 50)

@@ -46,13 +46,7 @@ local function by_lists(model, task, count)
   return rows
 end
 
-local compared = {}
-for _, m in ipairs(models.pick(o.models ~= "" and o.models or s.models)) do
-  for _, lr in ipairs(rates(m.label, s)) do
-    compared[#compared + 1] = { label = m.label, version = m.version, hooks = m.hooks, lr = lr }
-  end
-end
-
+local compared = rates.each(models.pick(o.models ~= "" and o.models or s.models), s)
 local note = ("ListOps: %d to %d tokens, lists up to %d deep with up to %d arguments; %d layers, d=%d, heads of %d, batch %d, %d "
   .. "examples, lr %s, of v1 to v4 %s, of attention %s"):format(s.low, s.high, s.depth, s.arguments, s.layers,
   s.dim, s.head_size, s.batch, s.examples, table.concat(s.lr, ", "),

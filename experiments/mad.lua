@@ -53,7 +53,7 @@ for name in (o.tasks ~= "" and o.tasks or s.tasks):gmatch "%S+" do
   for _, m in ipairs(models.pick(o.models ~= "" and o.models or s.models)) do
     local model = { label = m.label, version = m.version, layers = s.layers, hooks = m.hooks }
     if name == "compression" then model.layers, model.hooks = s.layers + 1, readout(m, s.layers) end
-    for _, c in ipairs(rwkv.product({ { "task", { settings(name) } }, { "model", { model } }, { "lr", rates(m.label, s) },
+    for _, c in ipairs(rwkv.product({ { "task", { settings(name) } }, { "model", { model } }, { "lr", rates.of(m.label, s) },
       { "weight_decay", s.weight_decay }, { "seed", rwkv.seeds(o.seeds > 0 and o.seeds or s.seeds) } },
       { dim = s.dim, head_size = s.head_size, beta2 = 0.999, clip = 1, schedule = "cosine", batch = s.batch, tests = s.tests })) do
       configs[#configs + 1] = c

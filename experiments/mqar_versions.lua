@@ -5,6 +5,7 @@
 local rwkv = require "rwkv"
 local models = require "experiments.models"
 local mqar = require "experiments.tasks.mqar"
+local rates = require "experiments.rates"
 
 local o = models.options(arg, { models = "", seeds = 0 })
 local published = { 1e-4, 4.6e-4, 2.2e-3, 1e-2 } -- Zoology's learning rates, of which the best counts
@@ -26,16 +27,7 @@ if o.scale == "paper" then -- smaller batches where the sequences are longer
   for _, t in ipairs(tasks) do t.batch = ({ [256] = 256, [512] = 128 })[t.seq] end
 end
 
--- The versions before v5 keep a vector a layer, the others a matrix a head: each kind has rates of its own.
-local function rates(label) return label:find "^v[1-4]$" and s.lr_of_vectors or s.lr end
-
-local compared = {}
-for _, m in ipairs(models.pick(o.models ~= "" and o.models or s.models, { channel_mix = "none" })) do
-  for _, lr in ipairs(rates(m.label)) do
-    compared[#compared + 1] = { label = m.label, version = m.version, hooks = m.hooks, lr = lr }
-  end
-end
-
+local compared = rates.each(models.pick(o.models ~= "" and o.models or s.models, { channel_mix = "none" }), s)
 local note = ("MQAR as in Zoology's Figure 2: V=8192, filler 0, 2 layers without channel mixing, tied embedding; batch %d, "
   .. "%d examples at most (published: 64 epochs of 100000), lr %s, of v1 to v4 %s"):format(s.batch, s.examples,
   table.concat(s.lr, ", "), table.concat(s.lr_of_vectors, ", "))
