@@ -130,16 +130,24 @@ test("a trainer with another learning rate than it is told is found", function()
 end)
 
 test("a run in which roundings decide says nothing", function()
-  local wild = planted(trained, "lr = 3e-3", "lr = 1")
+  local wild = planted(planted(trained, "* -0.1 + x * 0", "* 0 + (x * 1e6):sin() * 4 - 4.1"), '("head.weight") * 1', '("head.weight") * 30')
   made("toy", wild)
   local check_wild = copy("wild", function(row)
     if row.examples > 0 then row.loss = row.loss * 1.0001 end
-    return true
+    return is_slow(row)
   end)
   made("toy", trained, "--fresh")
   local text, status = asked(wild, "toy", check_wild)
   if status ~= 0 then error(text) end
-  has(text, "toy not checked: ", "roundings decide too much of it; made by ")
+  has(text, "toy not checked: ", "roundings decide too much of it;", "made by ")
+end)
+
+test("a table of another experiment is left out, and that is said", function()
+  local path = home .. "/then/other.tsv"
+  rwkv.write_file(path, rwkv.read_file(table_of_toy))
+  local text, status = shell(("%s --trust --threads 1 %s/now/toy.lua --check %s 2>&1"):format(check.program, home, path))
+  equal(status, 0)
+  has(text, "other.tsv is not a table of toy, which is left out")
 end)
 
 test("a setting that is another now: the script no longer has the run", function()

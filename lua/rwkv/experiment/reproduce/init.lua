@@ -38,7 +38,7 @@ function reproduce.runs(name, list, titles, run_of)
     untrained = true
     return {}
   end
-  if not made_before.is_called(asked, name) then return nil end
+  if not made_before.is_called(asked, name) then return visible.say("%s is not a table of %s, which is left out", asked.path, name) end
   local found = made_before.match(asked, list)
   local was = found.run.tests
   local commit, more = tostring(was[1].commit or asked.commit), ""
@@ -59,7 +59,7 @@ reproduce.figure = at_caller(function(path, columns, rows)
     command.refuse("--check %s: here no model is trained; expected %s.figure.tsv", visible.line(asked.path), visible.line(name))
   end
   if not made_before.is_called(asked, name:match "^[^.]*") then
-    return visible.say("%s.figure.tsv is another table than %s, and left out", name, asked.path)
+    return visible.say("%s is not %s.figure.tsv, which is left out", asked.path, name)
   end
   local result, text = rows_again(columns, rows, asked, untrained)
   finish(result, text, asked.commit)
