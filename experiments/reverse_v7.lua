@@ -3,13 +3,15 @@
 --   its embedding is not normalised                                embed_norm = "none"
 --   a constant is added to the stream after each time mixing       a hook in time_out
 --   its head has a bias b                                          W (y + d) = W y + b: d, where W d = b, joins ln_out.bias
---   aviary experiments/reverse_v7.lua [--data ../shared/data/reverse_v7] [PROMPT ..]
--- Without prompts those of the data, whose logits are compared. The last line: reversed=R/N, worst=the largest difference.
+--   aviary experiments/reverse_v7.lua --data FOLDER [PROMPT ..]
+-- The folder has the weights, reverse_v7.weights.safetensors, and its prompts and logits, reverse_v7.jsonl and
+-- reverse_v7.golden.safetensors. Without prompts those of the folder are taken, and the logits compared. The last line: reversed=R/N, worst=the largest difference.
 local rwkv = require "rwkv"
 rwkv.need_double()
 rwkv.backend "reference"
 
-local o = rwkv.options(arg, { data = "../shared/data/reverse_v7" })
+local o = rwkv.options(arg, { data = "" })
+if o.data == "" then error("--data: expected the folder with reverse_v7.weights.safetensors", 0) end
 local vocab = "0123456789,#"
 for _, prompt in ipairs(o) do
   if not prompt:find "^%d+,$" then error(("prompt '%s': expected digits and a comma, as in 1000,"):format(prompt), 0) end

@@ -15,16 +15,17 @@ end
 -- ---- reverse_v7 ----
 
 if is_there "reverse_v7/reverse_v7.jsonl" then
+  local reverse = ("%s experiments/reverse_v7.lua --data %sreverse_v7 "):format(check.program, data)
   test("a model that reverses digits: all prompts, and the official logits to 1e-9", function()
-    local out, status = shell(check.program .. " experiments/reverse_v7.lua --data " .. data .. "reverse_v7")
+    local out, status = shell(reverse)
     assert(status == 0, out)
     local right, all, worst = out:match "reversed=(%d+)/(%d+) worst=(%S+)\n$"
     assert(right == "14" and all == "14" and tonumber(worst) <= 1e-9, out)
   end)
   test("it reverses other numbers too, and what is no number is refused", function()
-    local out = shell(check.program .. " experiments/reverse_v7.lua 123456789, 0,")
+    local out = shell(reverse .. "123456789, 0,")
     assert(out:find("123456789, 987654321#\n0, 0#\nreversed=2/2", 1, true), out)
-    local refused, status = shell(check.program .. " experiments/reverse_v7.lua 12x,")
+    local refused, status = shell(reverse .. "12x,")
     assert(status == 1 and refused:find("prompt '12x,': expected digits", 1, true), refused)
   end)
 end
