@@ -401,11 +401,11 @@ $(BUILD)/bible.txt:
 
 # The figures of the papers, one experiment each, each with a plots/NAME.gp. With SCALE they are computed first; then all
 # that have data are drawn, where it lies: below runs/, or else in plots/, which holds the data of the small scale.
-FIGURES := mqar_versions mqar_state mqar_goose mqar_decay mqar_gating mqar_init mad \
+FIGURES := mqar_versions mqar_state mqar_goose mqar_decay mqar_gating mqar_init causal_trace mad \
            state_tracking parity expressivity listops hybrids \
            longctx_loss longctx_rise longctx_recall \
            loss_by_version small_init init_ablation ddlerp v7_ablation port_gap first_token \
-           decay_spectrum parameter_stats state_norm wkv_stability speed_memory generation_cost
+           decay_spectrum position_curves parameter_stats state_norm wkv_stability speed_memory generation_cost
 
 ifeq ($(CHECK),)
 figures: all $(if $(SCALE),text)
