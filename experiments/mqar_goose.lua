@@ -16,7 +16,7 @@ local s = rwkv.experiment.scale(o, {
     lengths = { { seq = 32, pairs = 4 }, { seq = 32, pairs = 8 } }, vocab = 64, multiples = { 1 }, seeds = 1, batch = 32,
     examples = 24000, every = 4000, tests = 200 },
   small = { sizes = { { dim = 64, head_size = 8 }, { dim = 64, head_size = 16 }, { dim = 64, head_size = 32 } },
-    lengths = { { seq = 32, pairs = 8 }, { seq = 64, pairs = 16 }, { seq = 128, pairs = 32 } }, vocab = 512, multiples = { 2 },
+    lengths = { { seq = 32, pairs = 8 }, { seq = 64, pairs = 16 }, { seq = 128, pairs = 32 } }, vocab = 512, multiples = { 1, 2 },
     seeds = 2, batch = 64, examples = 80000, every = 8000, tests = 500 },
   paper = { sizes = { { dim = 64, head_size = 64 }, { dim = 128, head_size = 64 }, { dim = 256, head_size = 64 },
     { dim = 512, head_size = 64 } }, lengths = { { seq = 64, pairs = 4, batch = 512 }, { seq = 128, pairs = 8, batch = 512 },
