@@ -33,7 +33,8 @@ end
 
 -- The probabilities of the targets of the tokens from `first` on, of which each sequence has one; state: after the tokens before.
 local function answered(model, tokens, targets, first, state)
-  local list = model:log_likelihood(columns(tokens, first, #tokens[1]), columns(targets, first, #tokens[1]), { state = state })
+  local list = rwkv.no_grad(model.log_likelihood, model, columns(tokens, first, #tokens[1]), columns(targets, first, #tokens[1]),
+    { state = state })
   for i, x in ipairs(list) do list[i] = math.exp(x) end
   return list
 end
@@ -65,23 +66,23 @@ end
 -- pair's key, to the last token before questions. And { clean =, wrong = } of whole runs.
 return function(model, task, pair, count)
   local value, last = 2 * pair, 2 * task.pairs
-  return rwkv.no_grad(function()
-    local tokens, targets, wrong = questions(task, pair, 1, count)
-    local whole = { clean = mean(answered(model, tokens, targets, 1)), wrong = mean(answered(model, wrong, targets, 1)) }
-    local right_state, wrong_state, rows = model:state(count), model:state(count), {}
-    for t = 1, last do
+  local tokens, targets, wrong = questions(task, pair, 1, count)
+  local whole = { clean = mean(answered(model, tokens, targets, 1)), wrong = mean(answered(model, wrong, targets, 1)) }
+  local right_state, wrong_state, rows = model:state(count), model:state(count), {}
+  for t = 1, last do
+    rwkv.no_grad(function()
       model:forward(columns(tokens, t, t), right_state)
       model:forward(columns(wrong, t, t), wrong_state)
-      for layer = 1, t >= value - 1 and model:config().layers or 0 do
-        for _, part in ipairs(parts) do
-          local state = restored(wrong_state, right_state, layer, part)
-          if state then
-            rows[#rows + 1] = { layer = layer, restored = part, after = t - value,
-              probability = mean(answered(model, wrong, targets, t + 1, state)) }
-          end
+    end)
+    for layer = 1, t >= value - 1 and model:config().layers or 0 do
+      for _, part in ipairs(parts) do
+        local state = restored(wrong_state, right_state, layer, part)
+        if state then
+          rows[#rows + 1] = { layer = layer, restored = part, after = t - value,
+            probability = mean(answered(model, wrong, targets, t + 1, state)) }
         end
       end
     end
-    return rows, whole
-  end)
+  end
+  return rows, whole
 end

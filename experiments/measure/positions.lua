@@ -54,7 +54,7 @@ function positions.ragged(model, rows)
   for b, row in ipairs(rows) do
     inputs[b], targets[b] = table.move(row, 1, #row - 1, 1, {}), table.move(row, 2, #row, 1, {})
   end
-  local at, found = 0, model:log_likelihood(inputs, targets)
+  local at, found = 0, rwkv.no_grad(model.log_likelihood, model, inputs, targets)
   for b, row in ipairs(rows) do
     losses[b] = {}
     for p = 1, #row - 1 do losses[b][p] = -found[at + p] end

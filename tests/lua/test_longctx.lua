@@ -145,6 +145,21 @@ test("the loss after the last tokens alone is that of a text that begins there",
   end
 end)
 
+test("the memory for the last tokens does not grow with the text", function()
+  local script = "runs/tests/within.lua"
+  rwkv.mkdir "runs/tests"
+  rwkv.write_file(script, [[
+local rwkv = require "rwkv"
+local positions = require "experiments.measure.positions"
+local model = rwkv.model { version = "v4", layers = 2, dim = 32, vocab = 256, head_size = 16 }
+local text = {}
+for i = 1, 30001 do text[i] = i * i % 251 end
+rwkv.no_grad(function() positions.within(model, { text }, 64) end)]])
+  local out, status = check.shell(("%s --max-memory 200M %s"):format(check.program, script))
+  assert(status == 0, out)
+  os.remove(script)
+end)
+
 test("intervals: every position once, their mean the mean, the error that of independent texts", function()
   local edges = positions.edges(24576, 24)
   equal({ edges[1], edges[#edges] }, { 1, 24576 })
