@@ -40,9 +40,10 @@ do for [format in kinds("png svg pdf")] {
     task = word(tasks, k)
     set title named(task) noenhanced offset 0,-0.6
     set ylabel (k - 1) % columns == 0 ? "accuracy, held out" : ""
+    eval cells_where("told", "$published", "label", "strcol('task') eq task && place(models, strcol('label'))")
     plot for [i = 1:n] "+" using (i - 1):(-9):xtic(drawn(word(models, i))) every ::0::0 with dots, \
       for [i = 1:n] $data using (is(word(models, i), task) ? i - 1.21 : NaN):(column("median")) with boxes lc rgb colour(word(models, i)), \
-      for [i = 1:n] $published using (is(word(models, i), task) ? i - 0.79 : NaN):(column("accuracy")) with boxes lc rgb light(word(models, i)), \
+      for [m in told] $published using (is(m, task) ? place(models, m) - 0.79 : NaN):(column("accuracy")) with boxes lc rgb light(m), \
       for [i = 1:n] $data using (is(word(models, i), task) ? i - 1.21 : NaN):(column("value")) with points pt 6 ps 0.9 lw 1.4 lc rgb "#202020"
     unset label
   }
