@@ -144,7 +144,7 @@ static void open_lua(lua_State *L)
   lua_pushcfunction(L, luaopen_rwkv_core);
   lua_call(L, 0, 1);
   open_workers(L);
-  open_uninterrupted(L);
+  open_watch(L);
   source_open(L);
 }
 

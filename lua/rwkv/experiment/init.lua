@@ -12,6 +12,7 @@ local devices = require "rwkv.experiment.devices"
 local draws = require "rwkv.experiment.draws"
 local estimate = require "rwkv.experiment.estimate"
 local files = require "rwkv.experiment.files"
+local notice = require "rwkv.experiment.notice"
 local progress = require "rwkv.progress"
 local provenance = require "rwkv.provenance"
 local reproduce = require "rwkv.experiment.reproduce"
@@ -170,6 +171,19 @@ local function list(q, out, runs)
   end)
 end
 
+-- Calls f, in which runs are made. What ends it on the way, Ctrl-C or a notice, is said.
+local function while_noticing(q, f)
+  local ok, message = notice.call(f)
+  if ok then return end
+  local noticed = notice.is(message)
+  if noticed or type(message) == "string" and message:find "interrupted$" then
+    if core.is_terminal() then io.stderr:write "\r\27[K" end
+    say("%s: stopped%s; the same command goes on from here:\n  %s", q.name, noticed and " by " .. notice.heard() or "", command.again())
+  end
+  if noticed then os.exit(notice.status, true) end
+  error(message, 0)
+end
+
 -- --run NAME/KEY: this one run, if it is of this experiment. Of others the rows are there, if the script asks for them.
 local function run_one(q, out, runs, wanted)
   if wanted:match "^[^/]*" ~= q.name then
@@ -179,7 +193,7 @@ local function run_one(q, out, runs, wanted)
   for _, run in ipairs(runs) do
     if q.name .. "/" .. run.key == wanted then
       local rows, reasons = files.read(run)
-      if not rows or reasons then trial.run(run, workers.reporter(run.path)) end
+      if not rows or reasons then while_noticing(q, function() trial.run(run, workers.reporter(run.path)) end) end
       os.remove(run.path .. ".progress")
       os.exit(0, true)
     end
@@ -240,17 +254,11 @@ local function jobs_of(q, o, todo)
 end
 
 local function train(q, o, todo, finished)
-  local ok, message = pcall(function()
+  while_noticing(q, function()
     local jobs = jobs_of(q, o, todo)
     if jobs == 1 then return run_here(todo, finished) end
     run_apart(todo, finished, q.name, command.words(arg), jobs, devices.list(o.devices))
   end)
-  if ok then return end
-  if type(message) == "string" and message:find "interrupted$" then
-    if core.is_terminal() then io.stderr:write "\r\27[K" end
-    say("%s: stopped; the same command goes on from here:\n  %s", q.name, command.again())
-  end
-  error(message, 0)
 end
 
 local function run(q)
