@@ -6,7 +6,7 @@
 local rwkv = require "rwkv"
 local transition = require "experiments.measure.transition"
 
-local o = rwkv.experiment.options(arg, { seed = 0 })
+local o = rwkv.experiment.options(arg, { seed = 0 }, true)
 local s = rwkv.experiment.scale(o, { quick = { steps = 10000, words = 4, matrices = 2000, size = 16 },
   small = { steps = 10000, words = 20, matrices = 20000, size = 64 },
   paper = { steps = 1000000, words = 20, matrices = 200000, size = 64 } })

@@ -16,7 +16,7 @@ local models = require "experiments.models"
 local costs = require "experiments.measure.costs"
 local generation = require "experiments.measure.generation"
 
-local o = models.options(arg, { models = "v4 v7 attention mamba" })
+local o = models.options(arg, { models = "v4 v7 attention mamba" }, true)
 local s = rwkv.experiment.scale(o, {
   smoke = { layers = 1, dim = 16, head_size = 8, vocab = 32, tokens = 32, whole = 16, every = 8, tries = 2 },
   quick = { layers = 2, dim = 128, head_size = 64, vocab = 256, tokens = 1024, whole = 256, every = 32, tries = 3 },

@@ -64,18 +64,20 @@ add("hybrid-nope", "v7", { time_mix = in_one(unplaced, middle) })
 
 -- ---- for experiments ----
 
--- The options of an experiment, its own and those of all, and --models-file FILE, a file of Lua that adds models.
-local function options(arguments, mine)
+-- The options of an experiment, its own and those of all, and --models-file FILE, a file of Lua that adds models. without_runs: as of
+-- rwkv.experiment.options.
+local function options(arguments, mine, without_runs)
   local all = { models_file = "" }
   for name, value in pairs(mine or {}) do all[name] = value end
-  local o = rwkv.experiment.options(arguments, all)
+  local o = rwkv.experiment.options(arguments, all, without_runs)
   if o.seeds and not (o.seeds >= 0 and math.tointeger(o.seeds)) then
     error(("--seeds %s: expected a whole number, 0 or more"):format(o.seeds), 0)
   end
   if o.models_file ~= "" then
     local chunk, problem = loadfile(o.models_file)
     if not chunk then error(("--models-file %s: %s"):format(o.models_file, problem), 0) end
-    chunk()
+    local ok, wrong = pcall(chunk)
+    if not ok then error(("--models-file %s: %s"):format(o.models_file, tostring(wrong)), 0) end
   end
   return o
 end

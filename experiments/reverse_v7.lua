@@ -4,7 +4,7 @@
 --   a constant is added to the stream after each time mixing       a hook in time_out
 --   its head has a bias b                                          W (y + d) = W y + b: d, where W d = b, joins ln_out.bias
 --   aviary experiments/reverse_v7.lua --data FOLDER [PROMPT ..]
--- The folder has the weights, reverse_v7.weights.safetensors, and its prompts and logits, reverse_v7.jsonl and
+-- The folder has the tensors of that file under its names, reverse_v7.weights.safetensors, and its prompts and logits, reverse_v7.jsonl and
 -- reverse_v7.golden.safetensors. Without prompts those of the folder are taken, and the logits compared. The last line: reversed=R/N, worst=the largest difference.
 local rwkv = require "rwkv"
 rwkv.need_double()

@@ -16,7 +16,7 @@ local median = require "rwkv.statistics".median
 local costs = require "experiments.measure.costs"
 local ops = require "experiments.measure.sequence_ops"
 
-local o = rwkv.experiment.options(arg)
+local o = rwkv.experiment.options(arg, {}, true)
 local s = rwkv.experiment.scale(o, {
   smoke = { batch = 1, dim = 32, head_size = 16, from = 16, to = 128, tries = 2, limit = 1., memory = 1. },
   quick = { batch = 1, dim = 256, head_size = 64, from = 64, to = 8192, tries = 3, limit = 0.5, memory = 4. },

@@ -10,7 +10,7 @@ local rwkv = require "rwkv"
 local wkv = require "experiments.measure.wkv"
 local inputs = require "experiments.measure.wkv_inputs"
 
-local o = rwkv.experiment.options(arg)
+local o = rwkv.experiment.options(arg, {}, true)
 local s = rwkv.experiment.scale(o, {
   smoke = { tokens = 16, step = 40, longest = 64, seeds = 2 },
   quick = { tokens = 128, step = 4, longest = 16384, seeds = 1 },

@@ -1,4 +1,4 @@
-# Writing and reading text with a model of 0.1B parameters: tokens a second, for every version and number type.
+# Writing and reading text with a model of the released size 0.1B: tokens a second, for every version and number type.
 #   gnuplot -e "out='runs/bench/bench_decode'" plots/bench_decode.gp      reads out.tsv and bench_prefill.tsv beside it, writes out.png, .svg
 if (!exists("out")) out = "runs/bench/bench_decode"
 load ARG0[1:strlen(ARG0) - strlen("bench_decode.gp")]."common.gp"
@@ -17,7 +17,7 @@ do for [format in kinds("png svg")] {
   eval picture(format, 1200, 520)
   set output out.".".format
   on = threads == 1 ? "one thread" : sprintf("%d threads", threads)
-  set multiplot layout 1,2 title "Models of 0.1B parameters on ".on font ",16" offset 0,-0.3 \
+  set multiplot layout 1,2 title "Models of the released size 0.1B on ".on font ",16" offset 0,-0.3 \
     margins 0.07,0.985,0.24,0.8 spacing 0.09
   eval "set label 1 made at screen 0.02,0.1 ".small_print
   set yrange [0:*]

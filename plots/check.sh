@@ -14,7 +14,11 @@ fi
 
 name=$2 log=runs/check/$2.log table=plots/$2.tsv
 [ -f "$table" ] || table=plots/$2.figure.tsv
-if [ -f "experiments/$name.lua" ] && [ ! -f "$table" ]; then
+if [ ! -f "experiments/$name.lua" ]; then
+  echo "$name failed: there is no experiments/$name.lua"
+  exit 1
+fi
+if [ ! -f "$table" ]; then
   echo "$name not checked: there is no data of it in plots/"
   exit 0
 fi

@@ -7,8 +7,8 @@ eval read("$data")
 eval largest("runs", "runs", 1)
 made = made_by($data[1], $data[2]). \
   said("Lines: mean of ".seeds(runs).(runs == 1 ? "" : runs == 2 ? "; left points, right dots: the two, far apart where one did not ". \
-  "learn" : "; left points, right dots: lowest and highest").". It shows what was learned with this budget; of who stays low it does ". \
-  "not show how well it could recall.")
+  "learn" : "; left points, right dots: lowest and highest").". hybrid-first, -middle, -last: where the one layer of attention is; -nope: in ". \
+  "the middle, without positions. Who stays low has not learned within this budget, which says little of what it could recall.")
 eval cells("models", "$data", "label")
 eval largest("trained", "seq", 1)
 eval largest("widest", "dim", 1)

@@ -25,7 +25,7 @@ finite(x) = x - x == 0 ? x : NaN
 of(p) = strcol("panel") eq p
 row(cell) = -place(labels, cell)
 first(p) = of(p) && strcol("label") eq word(labels, 1)
-number(x) = abs(x) >= 100 ? sprintf("%+.0f", x) : abs(x) < 0.0005 ? "0.000" : sprintf("%+.3f", x)
+number(x) = base >= 100 ? (x == 0 ? "0" : sprintf("%+.0f", x)) : abs(x) < 0.0005 ? "0.000" : sprintf("%+.3f", x)
 absolute(x) = abs(x) >= 100 ? sprintf("%.0f", x) : sprintf("%.3f", x)
 step(x) = (m10 = 10 ** floor(log10(x)), x < 1.5 * m10 ? m10 : x < 3.5 * m10 ? 2 * m10 : x < 7.5 * m10 ? 5 * m10 : 10 * m10)
 # What stands at the right of an arm.
@@ -56,7 +56,9 @@ do for [format in kinds("png svg pdf")] {
     set lmargin at screen (375 + (i - 1) * (wide + gap)) / whole
     set rmargin at screen (375 + (i - 1) * (wide + gap) + wide) / whole
     set autoscale
-    base = 0; low = 1e300; high = -1e300; what = ""; version = ""
+    base = 0; low = 1e300; high = -1e300; what = ""; version = ""; there_are = ""
+    eval largest_where("runs", "runs", 1, "of(p)")
+    stats $data using (arm(p) ? (there_are = with(there_are, strcol("label")), 0) : 0) nooutput
     stats $data using (of(p) ? (low = smaller(low, column("value")), \
       high = larger(high, column("value")), what = strcol("measured"), version = strcol("version"), 0) : 0) nooutput
     stats $data using (first(p) && finite(column("median")) == column("median") ? (base = column("median"), 0) : 0) nooutput
@@ -73,13 +75,17 @@ do for [format in kinds("png svg pdf")] {
     set xrange [low - 0.06 * (high - low):right]
     set yrange [-m - 0.6:-0.4]
     edge(x) = finite(x > high ? high + 0.04 * (high - low) : x)
-    set title drawn(p) noenhanced offset 0,-0.4
+    set title drawn(p).", ".seeds(runs) noenhanced offset 0,-0.4
+    set label 3 runs > 1 ? "less the first, by seed: median (range)" : "less the first" at graph 1, graph 1 \
+      offset 0.5,0.5 font ",8" textcolor rgb "#707070"
     set xlabel drawn(what) noenhanced offset 0,0.3
     set ytics () nomirror scale 0 noenhanced
     if (i > 1) { set format y "" }
     named(k) = i == 1 ? drawn(word(labels, k)) : ""
     set arrow 1 from base, graph 0 to base, graph 1 nohead lc rgb "#b0b0b0" dt 2
     plot for [k = 1:m] "+" using (low - 1e9):(-k):ytic(named(k)) every ::0::0 with dots notitle, \
+      for [k = 1:m] "+" using (right):(-k):(place(there_are, word(labels, k)) ? "" : "not tried") every ::0::0 \
+        with labels left offset 0.7,0 font ",10" textcolor rgb "#a0a0a0" notitle, \
       $data using (of(p) ? edge(column("value")) : NaN):(row(strcol("label"))):(column("value") > high ? "▸" : "") \
         with labels textcolor rgb colour(version) notitle, \
       $data using (summary(p) && column("median") <= high ? column("median") : NaN):(row(strcol("label")) - 0.33):(0):(0.66) \

@@ -10,7 +10,7 @@ eval read("$published")
 eval largest("runs", "runs", 1)
 made = made_by($data[1], $data[2]). \
   said("Points: ".seeds(runs)."; lines: their median. A pair is worth 2 log2(V/2) bits. Published: 64 epochs, arXiv:2503.14456 (the ". \
-    "lowest a summary, the others recalled)."). \
+    "highest point a summary, the others recalled)."). \
   said("It shows what states recall after so many examples: a lower bound of what they can hold, not the bound itself.")
 eval cells("sizes", "$data", "wkv_entries")
 hue(i) = one_of("#E69F00 #D55E00 #8c3d00 #333333", i)
@@ -20,7 +20,7 @@ do for [format in kinds("png svg pdf")] {
   eval picture(format, 1000, 760)
   set output out.".".format
   set title "What a state of RWKV-7 holds: recall of key-value pairs, in bits" font ",16" offset 0,0.4
-  set lmargin at screen 0.09; set rmargin at screen 0.975; set bmargin at screen 0.225
+  set lmargin at screen 0.115; set rmargin at screen 0.975; set bmargin at screen 0.225
   eval "set label 1 made at screen 0.02,0.11 ".small_print
   set logscale xy 2
   set xrange [0.025:0.8]

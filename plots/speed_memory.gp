@@ -76,7 +76,7 @@ do for [format in kinds("png svg pdf")] {
     keyentry with boxes lc rgb "#c0c0c0" title "forward alone", \
     keyentry with boxes lc rgb "#606060" title "forward and backward", \
     $published using (place(models, strcol("label")) - 0.8):(column("seq") == 16384 ? column("memory_gb") * in_tensors : NaN) \
-      with points pt 4 ps 1.4 lw 1.6 lc rgb "#909090" title "published memory, arXiv:2404.05892 Figures 6, 7", \
+      with points pt 4 ps 1.4 lw 1.6 lc rgb "#909090" title "published memory in tensors of that size, arXiv:2404.05892 Figures 6, 7", \
     $published using (place(models, strcol("label")) - 0.8):(column("tensors")) \
       with points pt 2 ps 1.4 lw 1.6 lc rgb "#909090" title "published live tensors, arXiv:2503.14456"
   unset multiplot

@@ -6,6 +6,7 @@
 local rwkv = require "rwkv"
 local command = require "rwkv.command"
 local devices = require "rwkv.devices"
+local nearest = require "rwkv.nearest"
 local published = require "rwkv.published"
 local published_sizes = require "rwkv.sizes"
 local sorted = require "rwkv.sorted"
@@ -40,6 +41,13 @@ end
 
 local function is_version(name)
   for _, v in ipairs(rwkv.versions()) do if v == name then return true end end
+end
+
+-- What looks like a version and is none is no file, unless there is one.
+local function refuse_version(name)
+  local file = io.open(name)
+  if file then return file:close() end
+  error(("there is no version and no file '%s'%s"):format(visible.line(name), nearest.listed(name, rwkv.versions())), 0)
 end
 
 -- ---- released models ----
@@ -158,6 +166,7 @@ command.run("info", function(arguments)
       print(("  %-34s [%s]"):format(name, table.concat(t:shape(), ",")))
     end
   else
+    if o[1]:find "^[vV]?[%d.]+%a?$" then refuse_version(o[1]) end
     print_file(o[1])
   end
 end)

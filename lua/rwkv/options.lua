@@ -24,8 +24,9 @@ local function known(defaults)
   return list
 end
 
--- --help: the comment at the head of the script, and its options with their defaults; of a command the comment has them.
-local function print_help(defaults)
+-- --help: the comment at the head of the script, and its options with their defaults and what `about` says of them; of a command the
+-- comment has them.
+local function print_help(defaults, about)
   local name = arg and arg[0] or ""
   io.write(visible.text(head_comment(name) or ""))
   if name:find "[./]" or name == "" then
@@ -33,7 +34,8 @@ local function print_help(defaults)
     for _, option in ipairs(sorted(defaults)) do
       local value = defaults[option]
       if type(value) == "table" then value = "(may be given several times)" elseif value == false then value = "" end
-      io.write("  ", spelt(option), value ~= "" and " " or "", visible.line(value), "\n")
+      local text = ("  %s %s"):format(spelt(option), visible.line(value))
+      io.write(about[option] and ("%-24s %s"):format(text, about[option]) or text:gsub(" $", ""), "\n")
     end
   end
   os.exit(0, true)
@@ -54,14 +56,15 @@ end
 -- reads --scale X --seed N --fast --stop A --stop B over the defaults. A number stays a number, a table is a list of all
 -- that are given; an unknown option or a missing value is an error; -h or --help prints what there is, and ends the program.
 -- What is left over stands in o[1], o[2], ...
-return function(arguments, defaults)
+-- about: a table of what --help says of options, or nil.
+return function(arguments, defaults, about)
   check(arguments, defaults)
   local o, i = {}, 1
   for name, value in pairs(defaults) do o[name] = value end
   while arguments[i] do
     local word = arguments[i]
     local name = word:match "^%-%-(.+)$"
-    if word == "-h" or word == "--help" and defaults.help == nil then print_help(defaults) end
+    if word == "-h" or word == "--help" and defaults.help == nil then print_help(defaults, about or {}) end
     if not name then
       if word:find "^%-%a" then unknown(word, defaults) end
       o[#o + 1] = word

@@ -52,6 +52,11 @@ local function made(tables)
       local text = ("<code>%s</code>, commit %s%s%s%s"):format(html.escape(m.command), m.commit:gsub("%+$", ""),
         m.commit:find "%+" and " with changes that are committed nowhere" or "", m.scale and ", scale " .. html.escape(m.scale) or "",
         t.head.seeds and ", " .. plural(t.head.seeds, "seed") or "")
+      local others = {}
+      for _, commit in ipairs(t.head.commits) do
+        if commit ~= m.commit then others[#others + 1] = commit end
+      end
+      if #others > 0 and #t.head.made == 1 then text = text .. "; rows of " .. html.escape(table.concat(others, ", ")) end
       if not seen[text] then lines[#lines + 1], seen[text] = text, true end
     end
   end
@@ -94,6 +99,10 @@ local head = [[<!DOCTYPE html>
 <p>What papers on RWKV say, in numbers of our own: every RWKV from v1 to v7, small models on two cores. Each figure is made by one
 script, and drawn from the table beside it. A verdict says whether the published message is seen at this scale.</p>
 <p>%s: %s.</p>
+<p class="soft">Of published values: <i>text</i> stands in the paper, <i>code</i> in its code, <i>digitised</i> was read off its figure,
+<i>summary</i> is what others write of it, <i>recalled</i> is from memory and could not be looked up. MQAR is multi-query associative
+recall: K pairs of keys and values in a sequence of T tokens, then questions for the keys; V is the vocabulary, d the width of a
+model. A number of ours without its spread is the median or mean of as many seeds as are said; (lowest, highest) follow it.</p>
 </header>]]
 
 local foot = [[<footer>Made by <code>make gallery</code> from PAPER_NOTES.md and the tables in plots/. Scripts, tables and pictures lie

@@ -160,7 +160,7 @@ test("two experiments by hand: the second is listed when the first is finished",
   local first = list()
   equal(#first, 4)
   equal(list "--jobs 2", first)
-  has(run("noisy", "listed", noisy .. " --list"), "first is not finished: runs that depend on its rows are listed when it is")
+  has(run("noisy", "listed", noisy .. " --list"), "first is not finished; if other runs depend on its rows, they are listed when it is")
   for i = #first, 1, -1 do equal(select(2, shell(first[i])), 0) end
   local all = list()
   equal(#all, 7)

@@ -164,6 +164,20 @@ check.common = { scale = "small", set = "", jobs = 0, devices = "", list = false
 -- Of these the ones that say how to go through the list and where, and decide no number, with how many words follow each.
 check.errands = { jobs = 1, devices = 1, list = 0, collect = 0, fresh = 0, run = 1, out = 1, check = 1 }
 
+-- What --help says of them.
+check.about = {
+  scale = "quick (minutes), small (an hour or few on two cores), paper (as published)",
+  set = "NAME=VALUE ..: other values for numbers of the scale, in one word: \"lr=1e-3 seeds=5\"",
+  jobs = "runs at a time, each a process; 0: as suits the machine",
+  devices = "with --backend cuda: the devices that share the runs, 0,1",
+  list = "print one command a run, and make none",
+  collect = "put the table together of what is finished",
+  fresh = "forget what is finished",
+  run = "make this run alone, as --list prints it",
+  out = "folder of results instead of runs/NAME",
+  check = "is this table what the script makes now?",
+}
+
 -- The options that every experiment has.
 function check.options(o)
   for name, like in pairs(check.common) do
@@ -171,7 +185,7 @@ function check.options(o)
       fail("options: %s is %s, expected what rwkv.experiment.options returns", name, check.shown(o[name]))
     end
   end
-  if not whole(0, 64).holds(o.jobs) then fail("--jobs %s: expected 1 to 64", check.shown(o.jobs)) end
+  if not whole(0, 64).holds(o.jobs) then fail("--jobs %s: expected a whole number, 1 to 64, or 0 for what suits the machine", check.shown(o.jobs)) end
   devices.check(o.devices, o.jobs)
   if o.fresh and o.collect then fail "--fresh and --collect: one forgets what is finished, the other puts it together" end
   for _, name in ipairs(o.check ~= "" and sorted(check.errands) or {}) do

@@ -166,7 +166,7 @@ local function list(q, out, runs)
   for i, run in ipairs(runs) do commands[i] = command.line(q.name, run) .. "\n" end
   answer.write(table.concat(commands))
   return rows_before(q, out, runs, function()
-    say("%s is not finished: runs that depend on its rows are listed when it is", q.name)
+    say("%s is not finished; if other runs depend on its rows, they are listed when it is", q.name)
     os.exit(0, true)
   end)
 end

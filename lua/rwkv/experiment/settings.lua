@@ -16,16 +16,20 @@ local function fail(...) error("experiment: " .. string.format(...), 0) end
 local without = setmetatable({}, { __mode = "k" }) -- options -> what they are without a command line
 
 -- options(arg, { models = "v4 v7", .. }) -> the script's options and those that every experiment has: --scale quick, small or
--- paper; --jobs N; --list; --collect; --fresh; --out DIR; --check TABLE.
-function settings.options(arguments, mine)
+-- paper; --jobs N; --list; --collect; --fresh; --out DIR; --check TABLE. without_runs: true of a script that has no runs, so that there
+-- is nothing to list.
+function settings.options(arguments, mine, without_runs)
   local all = {}
   for name, value in pairs(check.common) do all[name] = value end
   if mine ~= nil and type(mine) ~= "table" then fail("options: the script's are %s, expected a table", check.shown(mine)) end
   for name, value in pairs(mine or {}) do all[name] = value end
-  local o = options(arguments, all)
+  local o = options(arguments, all, check.about)
   if o[1] then fail("'%s' is no option; an option begins with --", o[1]) end
   check.options(o)
   o.jobs = math.tointeger(o.jobs)
+  for _, name in ipairs(without_runs and { "list", "collect", "fresh", "run", "devices" } or {}) do
+    if o[name] ~= check.common[name] then fail("--%s: this script has no runs; it computes all of its figure at once", name) end
+  end
   without[o] = all
   if o.check ~= "" then reproduce.ask(o.check) end
   return o
