@@ -159,10 +159,10 @@ end
 -- ---- options ----
 
 check.common = { scale = "small", set = "", jobs = 0, devices = "", list = false, collect = false, fresh = false, run = "", out = "",
-  check = "" }
+  check = "", status = false }
 
 -- Of these the ones that say how to go through the list and where, and decide no number, with how many words follow each.
-check.errands = { jobs = 1, devices = 1, list = 0, collect = 0, fresh = 0, run = 1, out = 1, check = 1 }
+check.errands = { jobs = 1, devices = 1, list = 0, collect = 0, fresh = 0, run = 1, out = 1, check = 1, status = 0 }
 
 -- What --help says of them.
 check.about = {
@@ -176,6 +176,7 @@ check.about = {
   run = "make this run alone, as --list prints it",
   out = "folder of results instead of runs/NAME",
   check = "is this table what the script makes now?",
+  status = "say how far the runs are, wherever they are made",
 }
 
 -- The options that every experiment has.

@@ -1,6 +1,7 @@
 -- What is kept of a run: its rows, when it is finished, and a checkpoint, while it is not. Both say whose they are, and the
 -- rows end with a line that proves them whole. What is damaged or another run's is set aside, and said.
 --   PATH.tsv    PATH.checkpoint: model, optimizer, rows so far, a carried state    PATH.safetensors: the trained model
+--   PATH.failed: with what error the last process ended that made it
 local core = require "rwkv.core"
 local models = require "rwkv.models"
 local tsv = require "rwkv.tsv"
@@ -132,6 +133,13 @@ function files.resume(run, optimizer)
   end
 end
 
+function files.has_checkpoint(run) return is_taken(run.path .. ".checkpoint") and true or false end
+
+-- ---- failures ----
+
+function files.fail(run, message) core.write_file(run.path .. ".failed", message) end
+function files.failure(run) return contents(run.path .. ".failed") end
+
 -- ---- what is in the way, what is left over ----
 
 -- Where the model is going to stand may be something that it cannot replace.
@@ -143,7 +151,7 @@ end
 
 -- Takes away what a finished run does not need; all: the result and the model as well.
 function files.clear(run, all)
-  for _, ending in ipairs { ".checkpoint", ".progress", ".log", all and ".tsv" or nil } do os.remove(run.path .. ending) end
+  for _, ending in ipairs { ".checkpoint", ".progress", ".log", ".failed", all and ".tsv" or nil } do os.remove(run.path .. ending) end
 end
 
 return files

@@ -6,6 +6,7 @@ local check = require "rwkv.experiment.check"
 local configs = require "rwkv.experiment.configs"
 local draws = require "rwkv.experiment.draws"
 local files = require "rwkv.experiment.files"
+local lock = require "rwkv.experiment.lock"
 local models = require "rwkv.models"
 local notice = require "rwkv.experiment.notice"
 local provenance = require "rwkv.provenance"
@@ -179,6 +180,7 @@ local function train(run, bar, most)
     end
     state, seen, since.loss, since.steps = after, seen + c.batch, since.loss + loss, since.steps + 1
     bar:update(seen, ("loss %.3f"):format(since.loss / since.steps))
+    if run.path then lock.beat(run.path, seen) end
     if core.time() - kept > checkpoint_seconds and not due() then keep() end
   end
   run.keep = nil
@@ -256,7 +258,10 @@ function trial.run(run, bar)
     local done, found, trained = pcall(measured, run, bar)
     if done then return found, trained end
     notice.attend(false)
-    if not notice.is(found) then error(found, 0) end
+    if not notice.is(found) then
+      if not tostring(found):find "interrupted$" then files.fail(run, tostring(found)) end
+      error(found, 0)
+    end
     if run.keep then run.keep() end
     return notice.stop()
   end)
