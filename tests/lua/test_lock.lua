@@ -135,7 +135,7 @@ test("--status: finished, running, failed, lost and waiting runs", function()
   rwkv.write_file(("%s/%s.lock"):format(out, keys[4]), lock_text { host = host, boot = boot, process = 4194304, start = 1 })
   local text = status_of()
   has(text, ("%d runs, 1 finished, 1 running, 1 failed, 1 lost"):format(count), " left with 1 at a time\n",
-    "512 of 1024 examples, process 77 on elsewhere, since 5 min", "out of luck", "it has no checkpoint, process 4194304 on " .. host .. " is gone")
+    "512 of 1024 examples, process 77 on elsewhere, since 5 min", "out of luck", "process 4194304 on " .. host .. " is gone; there is no checkpoint")
   os.remove(("%s/%s.lock"):format(out, keys[2]))
   local said, status = shell(command("status", "--jobs 2"))
   if status ~= 0 then error(said) end

@@ -198,10 +198,12 @@ local function rows_before(q, out, runs, stop)
   return all, path
 end
 
-local function list(q, out, runs)
+local function list(q, o, out, runs)
   say_uncovered(q.name, runs)
   local commands = {}
-  for i, run in ipairs(runs) do commands[i] = command.line(q.name, run) .. "\n" end
+  for _, run in ipairs(runs) do
+    if not o.unfinished or not files.read(run) then commands[#commands + 1] = command.line(q.name, run) .. "\n" end
+  end
   answer.write(table.concat(commands))
   return rows_before(q, out, runs, function()
     say("%s is not finished; if other runs depend on its rows, they are listed when it is", q.name)
@@ -312,7 +314,7 @@ local function run(q)
   if o.check ~= "" then return compare(q, o, out) end
   local runs = list_runs(q, out)
   if o.list or o.status then tables.only_asked() end
-  if o.list then return list(q, out, runs) end
+  if o.list then return list(q, o, out, runs) end
   if o.status then
     answer.write(status(q.name, runs))
     return rows_before(q, out, runs, function() os.exit(0, true) end)

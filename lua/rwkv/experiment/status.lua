@@ -2,14 +2,15 @@
 --   finished   its result is there
 --   running    a process holds its lock
 --   failed     the last process that made it ended with an error, which is said
---   lost       it was begun, and nobody makes it: the next one who does goes on from its checkpoint
+--   stopped    it has a checkpoint, and nobody makes it: the next one who does goes on from there
+--   lost       the process that made it is gone, and could not say why
 --   waiting    nobody has begun it
 local estimate = require "rwkv.experiment.estimate"
 local files = require "rwkv.experiment.files"
 local lock = require "rwkv.experiment.lock"
 local visible = require "rwkv.visible"
 
-local kinds = { "finished", "running", "failed", "lost", "waiting" }
+local kinds = { "finished", "running", "failed", "lost", "stopped", "waiting" }
 
 -- "95 s", "12 min", "3.4 h"
 local function time_text(seconds)
@@ -29,9 +30,8 @@ local function state_of(run)
   local failure = files.failure(run)
   if failure then return "failed", failure end
   local begun = files.has_checkpoint(run)
-  if not holder and not begun then return "waiting" end
-  return "lost", ("%s%s"):format(begun and "it has a checkpoint" or "it has no checkpoint",
-    holder and (", process %s on %s is gone"):format(holder.process, holder.host) or "")
+  if not holder then return begun and "stopped" or "waiting" end
+  return "lost", ("process %s on %s is gone; there is %s checkpoint"):format(holder.process, holder.host, begun and "a" or "no")
 end
 
 -- The text of all: a line of numbers, and a line for each run that is running, failed or lost.
