@@ -1,5 +1,5 @@
-/* What ends a program that would go on: Ctrl-C, --max-seconds, --max-instructions; and the notice that it is going to be
-   taken down: SIGTERM, SIGUSR1, SIGUSR2, as schedulers send them.
+/* What ends a program that would go on: Ctrl-C, --max-seconds, --max-instructions; and the notice that it is going to
+   be taken down: SIGTERM, SIGUSR1, SIGUSR2, as schedulers send them.
 
    A signal may only set a hook, and only on the coroutine that runs: Lua calls it at the next instruction. So
    coroutine.resume, wrap and close note which one that is. Counting instructions needs a hook from the start,
@@ -214,8 +214,11 @@ static int attend(lua_State *L)
 
 void open_watch(lua_State *L)
 {
-  add_private(L, (luaL_Reg[]){{"uninterrupted", uninterrupted}, {"heed", heed}, {"noticed", notice}, {"attend", attend},
-                              {NULL, NULL}});
+  add_private(L, (luaL_Reg[]){{"heed", heed}, {"noticed", notice}, {"attend", attend}, {NULL, NULL}});
+  luaL_getsubtable(L, -1, "private");
+  lua_pushcfunction(L, uninterrupted); /* not as what computes: it calls what does */
+  lua_setfield(L, -2, "uninterrupted");
+  lua_pop(L, 1);
 }
 
 /* ---- from outside ---- */
