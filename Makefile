@@ -107,7 +107,7 @@ export LC_ALL := C.UTF-8
 
 MAKEFLAGS += -j$(shell nproc) # as many at a time as there are processors
 
-.PHONY: all cuda test-cuda cuda-faults demo text figures gallery golden bench bench-peers bench-threads test asan coverage fuzz fuzz-all lint format install uninstall \
+.PHONY: all cuda test-cuda cuda-faults test-cluster demo text figures gallery golden bench bench-peers bench-threads test asan coverage fuzz fuzz-all lint format install uninstall \
         dist dist-test clean help deps
 all: $(WORK)/aviary $(BUILD)/f64/aviary $(BUILD)/f32/rwkv/core.so $(BUILD)/f64/rwkv/core.so $(WORK)/compile_commands.json
 
@@ -129,6 +129,7 @@ help:
 	@echo 'make asan       the same under the address, undefined and leak sanitizers'
 	@echo 'make cuda-faults  plants faults in its kernels, which tests must find (T="a word of one")'
 	@echo 'make test-cuda  what is tried on a real device: every op, training, official numbers, sanitizers; eight minutes'
+	@echo 'make test-cluster  a sweep under a Slurm of its own on this machine (as root, with slurmctld, slurmd and munge); three minutes'
 	@echo 'make coverage   the same in float32, counting the lines of C that ran'
 	@echo 'make fuzz       random programs and damaged files against the bindings, under the same (SECONDS=60 SEED=)'
 	@echo 'make fuzz-NAME  one target of libFuzzer: $(FUZZ_TARGETS) (SECONDS=60)'
@@ -342,6 +343,11 @@ cuda-faults: $(BUILD)/f32/tests/test_cuda
 test-cuda: all $(foreach t,f32 f64,$(BUILD)/$(t)/tests/test_cuda $(BUILD)/$(t)/tests/test_cuda_train \
                 $(if $(filter test-cuda,$(MAKECMDGOALS)),$(if $(shell command -v $(NVCC)),$(BUILD)/$(t)/cuda.so)))
 	@cd $(WORK) && sh tests/test-cuda.sh build
+
+# With a Slurm of its own on this machine; where there can be none, it says why.
+test-cluster: $(WORK)/aviary
+	@cd $(WORK) && sh tests/cluster/with_slurm.sh build/slurm ./aviary --trust tests/cluster/test_slurm.lua; status=$$?; \
+	  [ $$status != 77 ] || { echo 'SKIPPED: tests/cluster/test_slurm.lua'; exit 0; }; exit $$status
 
 fuzz: $(BUILD)/asan32/aviary $(BUILD)/asan64/aviary | $(LINKS)
 	@cd $(WORK) && sh tests/fuzz.sh $(SECONDS) $(SEED) build/asan32 build/asan64

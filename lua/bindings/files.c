@@ -86,6 +86,23 @@ static int write_file(lua_State *L)
   return 0;
 }
 
+/* claim(path, text) -> whether this made the file, which was not there */
+static int claim(lua_State *L)
+{
+  size_t n;
+  const char *path = luaL_checkstring(L, 1), *text = luaL_checklstring(L, 2, &n);
+  int fd, error = output_open(path, O_WRONLY | O_CREAT | O_EXCL, &fd);
+  if (error == EEXIST) return lua_pushboolean(L, 0), 1;
+  check(L, "claim", path, error);
+  ssize_t written = write(fd, text, n);
+  error = written == (ssize_t)n ? 0 : written < 0 ? errno : ENOSPC;
+  if (close(fd) && !error) error = errno;
+  if (error) output_remove(path);
+  check(L, "claim", path, error);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
 /* sweep(directory): removes what killed programs left there of files in the making */
 static int sweep(lua_State *L)
 {
@@ -108,7 +125,7 @@ void open_files(lua_State *L)
   add_functions(
       L, (luaL_Reg[]){
              {"mkdir", make_directory}, {"write_file", write_file}, {"check_writable", try_to_write}, {NULL, NULL}});
-  add_private(L, (luaL_Reg[]){{"sweep", sweep}, {"reserve_output", reserve_output}, {NULL, NULL}});
+  add_private(L, (luaL_Reg[]){{"claim", claim}, {"sweep", sweep}, {"reserve_output", reserve_output}, {NULL, NULL}});
 }
 
 /* ---- what stands in the place of Lua's own functions ---- */

@@ -1,6 +1,7 @@
 /* The machine and the build: clock, terminal, precision; the classes there are. */
 #include "bind.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -13,6 +14,14 @@ static int now(lua_State *L) /* time() -> seconds, for differences */
   clock_gettime(CLOCK_MONOTONIC, &t);
   lua_pushnumber(L, (double)t.tv_sec + 1e-9 * (double)t.tv_nsec);
   return 1;
+}
+
+/* pause(seconds): a signal ends it */
+static int take_a_pause(lua_State *L)
+{
+  double s = luaL_checknumber(L, 1), whole = floor(s);
+  nanosleep(&(struct timespec){(time_t)whole, (long)((s - whole) * 1e9)}, NULL);
+  return 0;
 }
 
 /* is_terminal("errors" or "output") -> whether a person watches it; without an argument the error output */
@@ -81,7 +90,7 @@ void open_system(lua_State *L)
   add_functions(L, (luaL_Reg[]){{"time", now}, {"is_terminal", is_terminal}, {"terminal_size", terminal_size},
                                 {"classes", classes}, {"need_double", need_double}, {NULL, NULL}});
   /* clang-format on */
-  add_private(L, (luaL_Reg[]){{"add_method", add_method}, {NULL, NULL}});
+  add_private(L, (luaL_Reg[]){{"add_method", add_method}, {"pause", take_a_pause}, {NULL, NULL}});
   lua_pushliteral(L, REAL_NAME);
   lua_setfield(L, -2, "precision");
 }

@@ -67,21 +67,30 @@ static int load_named(lua_State *L, const char *name)
   return LUA_ERRFILE;
 }
 
+/* Whether a script is to be handed to Slurm: the command of that name does it, which may start other programs. */
+static bool is_for_slurm(lua_State *L, int argc, char **argv, int i)
+{
+  if (i >= argc || strcmp(argv[i], "-e") == 0 || strcmp(argv[i], "-") == 0 || command_path(L, argv[i])) return false;
+  for (int n = i + 1; n < argc; n++)
+    if (strcmp(argv[n], "--slurm") == 0) return true;
+  return false;
+}
+
 /* Returns the exit status. */
 static int run(lua_State *L, int argc, char **argv, int i)
 {
   if (i >= argc) return repl(L) || isatty(0) ? 0 : 1;
-  bool line = strcmp(argv[i], "-e") == 0;
+  bool line = strcmp(argv[i], "-e") == 0, for_slurm = is_for_slurm(L, argc, argv, i);
   int script = line ? i + 1 : i, status;
   if (script >= argc) return luaL_error(L, "-e: a line of Lua is missing");
   if (strcmp(argv[i], "-")) call.begin = i, call.script = script; /* workers cannot read the standard input again */
-  set_arguments(L, argv, script, argc);
+  set_arguments(L, argv, for_slurm ? script - 1 : script, argc);
   library_arguments(L);
   if (line) {
     library_name(L);
     status = luaL_loadbufferx(L, argv[script], strlen(argv[script]), "=(command line)", "t");
   } else {
-    const char *command = command_path(L, argv[i]);
+    const char *command = command_path(L, for_slurm ? "slurm" : argv[i]);
     status = command ? load_library(L, command) : load_named(L, argv[i]);
   }
   status = run_loaded(L, status);
@@ -144,7 +153,7 @@ static void open_lua(lua_State *L)
   lua_pushcfunction(L, luaopen_rwkv_core);
   lua_call(L, 0, 1);
   open_workers(L);
-  open_uninterrupted(L);
+  open_watch(L);
   source_open(L);
 }
 
@@ -182,7 +191,7 @@ static int start(lua_State *L) /* (argc, argv): everything, protected */
     return lua_pushinteger(L, 0), 1;
   }
   if (o.memory > 0) memory_limit((size_t)o.memory, "--max-memory");
-  bool trusted = o.trust || (i < argc && command_path(L, argv[i]));
+  bool trusted = o.trust || (i < argc && command_path(L, argv[i])) || is_for_slurm(L, argc, argv, i);
   lua_settop(L, core);
   choose_backend(L, &o, trusted);
   watch_open(L, o.seconds, o.instructions);

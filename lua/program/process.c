@@ -43,6 +43,7 @@ bool process_open(void)
   signal(SIGCHLD, SIG_DFL); /* ignored, children would end unseen */
   sigemptyset(&ours);       /* whoever started us may have blocked what we wait for */
   sigaddset(&ours, SIGINT), sigaddset(&ours, SIGALRM), sigaddset(&ours, SIGCHLD), sigaddset(&ours, SIGTERM);
+  sigaddset(&ours, SIGUSR1), sigaddset(&ours, SIGUSR2);
   sigprocmask(SIG_UNBLOCK, &ours, NULL);
   return true;
 }

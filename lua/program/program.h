@@ -71,8 +71,8 @@ void print_visible(FILE *to, const char *text);
 /* From here on; a limit of 0 is none. */
 void watch_open(lua_State *L, double max_seconds, double max_instructions);
 void watch_close(void); /* before lua_close */
-/* Adds uninterrupted, private, to rwkv.core on top of the stack. */
-void open_uninterrupted(lua_State *L);
+/* Adds uninterrupted, heed, noticed and attend, private, to rwkv.core on top of the stack. */
+void open_watch(lua_State *L);
 /* Calls the function under its arguments with a traceback for errors and Ctrl-C raising one. An error is text. */
 int call_interruptible(lua_State *L, int arguments, int results);
 

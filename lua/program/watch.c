@@ -1,8 +1,12 @@
-/* What ends a program that would go on: Ctrl-C, --max-seconds, --max-instructions.
+/* What ends a program that would go on: Ctrl-C, --max-seconds, --max-instructions; and the notice that it is going to
+   be taken down: SIGTERM, SIGUSR1, SIGUSR2, as schedulers send them.
 
    A signal may only set a hook, and only on the coroutine that runs: Lua calls it at the next instruction. So
    coroutine.resume, wrap and close note which one that is. Counting instructions needs a hook from the start,
    which makes Lua itself half as fast: it is there only when a budget is given.
+
+   A notice is heard by who has asked for notices, at a moment of its own; during what it has called by `attend` it is
+   an error as Ctrl-C is. Without anyone who has asked these signals end the program as they do any other.
 
    Ctrl-C is an error like others. Time and instructions that are used up are not: the program ends where it stands,
    so that no script can catch it and go on. A call into C goes on to its end, unless it is of the library and asks by
@@ -22,6 +26,8 @@ enum { COUNT = 1000, GRACE = 5 };
 
 static lua_State *volatile current; /* the coroutine that runs */
 static volatile sig_atomic_t interrupted, late;
+static volatile sig_atomic_t noticed; /* the signal of the first notice */
+static volatile sig_atomic_t attentive;
 static int put_off;                  /* calls of uninterrupted at work */
 static double seconds, budget, left; /* the limits, 0 where there is none; instructions left */
 static pthread_t main_thread;
@@ -107,6 +113,10 @@ static void on_signal(int number)
   if (number == SIGINT) {
     signal(SIGINT, SIG_DFL); /* a second Ctrl-C kills */
     interrupted = 1;
+  } else if (number != SIGALRM) {
+    if (!noticed) noticed = number;
+    if (!attentive) return;
+    interrupted = 1;
   } else if (late) {
     if (write(2, by_force, sizeof by_force - 1) < 0) _exit(2);
     _exit(1);
@@ -166,10 +176,47 @@ static int uninterrupted(lua_State *L)
   return status == LUA_OK ? lua_gettop(L) : lua_error(L);
 }
 
-void open_uninterrupted(lua_State *L)
+/* ---- notices ---- */
+
+static const struct {
+  int number;
+  const char *name;
+} notices[] = {{SIGTERM, "SIGTERM"}, {SIGUSR1, "SIGUSR1"}, {SIGUSR2, "SIGUSR2"}};
+enum { NOTICES = sizeof notices / sizeof *notices };
+
+/* heed(whether): from here on notices are heard, or end the program again. */
+static int heed(lua_State *L)
 {
+  luaL_checktype(L, 1, LUA_TBOOLEAN);
+  for (int i = 0; i < NOTICES; i++) signal(notices[i].number, lua_toboolean(L, 1) ? on_signal : SIG_DFL);
+  attentive = 0;
+  return 0;
+}
+
+/* noticed() -> the name of the signal of the first notice, or nothing */
+static int notice(lua_State *L)
+{
+  for (int i = 0; i < NOTICES; i++)
+    if (noticed == notices[i].number) return lua_pushstring(L, notices[i].name), 1;
+  return 0;
+}
+
+/* attend(whether): from here on a notice, also one that came before, is an error as Ctrl-C is, or waits again. */
+static int attend(lua_State *L)
+{
+  luaL_checktype(L, 1, LUA_TBOOLEAN);
+  attentive = lua_toboolean(L, 1);
+  if (!noticed) return 0;
+  interrupted = attentive;
+  if (attentive) arm(L);
+  return 0;
+}
+
+void open_watch(lua_State *L)
+{
+  add_private(L, (luaL_Reg[]){{"heed", heed}, {"noticed", notice}, {"attend", attend}, {NULL, NULL}});
   luaL_getsubtable(L, -1, "private");
-  lua_pushcfunction(L, uninterrupted);
+  lua_pushcfunction(L, uninterrupted); /* not as what computes: it calls what does */
   lua_setfield(L, -2, "uninterrupted");
   lua_pop(L, 1);
 }

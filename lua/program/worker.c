@@ -1,5 +1,8 @@
 /* Workers: this program again, in a process of its own, with the same options and the same script. A script in the
-   sandbox may start them, since they may do no more than itself; a worker may not start others. */
+   sandbox may start them, since they may do no more than itself; a worker may not start others.
+
+   They are told to end by a pipe, as a script may send no signals: when its other end is closed the kernel sends them
+   SIGTERM. */
 #include "bindings/bind.h"
 #include "program.h"
 
@@ -15,10 +18,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_WORKERS = 64, MAX_ARGUMENTS = 1000 };
+enum { MAX_WORKERS = 64, MAX_ARGUMENTS = 1000, LINE = 3 /* the descriptor of the pipe in a worker */ };
 static const char mark[] = "AVIARY_WORKER"; /* in the environment of a worker */
 static pid_t worker[MAX_WORKERS];           /* those at work */
 static int at_work;
+static int line[2] = {-1, -1}; /* the pipe to the workers that are not told yet */
 
 bool program_is_worker(void) { return getenv(mark) != NULL; }
 
@@ -29,6 +33,7 @@ _Noreturn static void become(char **argv, int log, pid_t parent)
   if (getppid() != parent) _exit(1);
   int nothing = open("/dev/null", O_RDONLY);
   if (nothing < 0 || dup2(nothing, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0) _exit(1);
+  if (line[0] == LINE ? fcntl(LINE, F_SETFD, 0) : dup2(line[0], LINE) < 0) _exit(1);
   execv(program_file(), argv);
   _exit(127);
 }
@@ -77,6 +82,11 @@ static int spawn(lua_State *L)
 
   int log, error = output_open(path, O_WRONLY | O_CREAT | O_TRUNC, &log);
   if (error) return luaL_error(L, "%s: %s", path, output_problem(error));
+  if (line[1] < 0 && pipe2(line, O_CLOEXEC)) {
+    error = errno;
+    close(log);
+    return luaL_error(L, "a worker cannot be started: %s", strerror(error));
+  }
   fflush(NULL);
   signal(SIGCHLD, SIG_DFL); /* ignored, children would end unseen */
   setenv(mark, "1", 1);
@@ -114,7 +124,25 @@ static int wait_worker(lua_State *L)
   return 0;
 }
 
+/* tell_workers(): those at work get SIGTERM. */
+static int tell_workers(lua_State *L)
+{
+  (void)L;
+  for (int i = 0; i < 2; i++)
+    if (line[i] >= 0) close(line[i]), line[i] = -1;
+  return 0;
+}
+
 void open_workers(lua_State *L)
 {
-  add_private(L, (luaL_Reg[]){{"may_spawn", may_spawn}, {"spawn", spawn}, {"wait_worker", wait_worker}, {NULL, NULL}});
+  if (program_is_worker()) { /* what is not open, or no pipe, is told nothing */
+    fcntl(LINE, F_SETFD, FD_CLOEXEC);
+    fcntl(LINE, F_SETOWN, getpid());
+    fcntl(LINE, F_SETSIG, SIGTERM);
+    fcntl(LINE, F_SETFL, O_ASYNC);
+  }
+  /* clang-format off */
+  add_private(L, (luaL_Reg[]){{"may_spawn", may_spawn}, {"spawn", spawn}, {"wait_worker", wait_worker},
+                              {"tell_workers", tell_workers}, {NULL, NULL}});
+  /* clang-format on */
 }

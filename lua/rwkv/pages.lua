@@ -4,7 +4,7 @@
 local path_of_this_file = select(2, ...)
 
 local pages = { names = { "tensor.md", "model.md", "training.md", "sequences.md", "files.md", "text.md", "evaluation.md", "hooks.md", "mixers.md", "ablation.md",
-  "random.md", "tasks.md", "plot.md", "repl.md", "sandbox.md", "bench.md", "devices.md", "experiments.md", "golden.md",
+  "random.md", "tasks.md", "plot.md", "repl.md", "sandbox.md", "bench.md", "devices.md", "experiments.md", "cluster.md", "golden.md",
   "ci.md", "ports.md" } }
 
 -- What the pages call an object, by class; every other name is a tensor's.

@@ -73,6 +73,83 @@ test("the same with other models and tasks", function()
   same("grid", "grid_killed")
 end)
 
+-- Tells it again and again that it will be taken down, until it has ended.
+local function tell_until_ended(out, options, signals)
+  local go = command("noisy", out, options)
+  for i = 1, 200 do
+    local signal = signals[i % #signals + 1]
+    local text, status = runs.told(go, signal, seconds * (0.1 + 0.4 * math.random()))
+    if status == 0 then return end
+    if status < 128 then -- the others: nothing was trained yet, or no longer
+      equal(status, 75)
+      has(text, ("stopped by SIG%s; the same command goes on from here:"):format(signal))
+    else
+      equal(status, 128 + ({ USR1 = 10, USR2 = 12, TERM = 15 })[signal])
+    end
+  end
+  error "it never ended"
+end
+
+test("told again and again that it will be taken down: it ends with the status 75, and goes on to the same bits", function()
+  for i, options in ipairs { noisy, noisy .. " --jobs 2" } do
+    tell_until_ended("told" .. i, options, { "TERM", "USR1", "USR2" })
+    same("whole", "told" .. i)
+  end
+end)
+
+test("a worker that is told alone is started again; told while nothing is trained a program just ends", function()
+  local go = command("noisy", "alone", noisy .. " --jobs 2")
+  local text, status = shell(("%s & pid=$!; for i in 1 2 3 4 5; do sleep %.3f; pkill -TERM -P $pid; done; wait $pid"):format(go,
+    seconds * 0.1))
+  if status ~= 0 then error(text) end
+  same("whole", "alone")
+  equal(select(2, runs.told(check.program .. " -e 'while true do end'", "TERM", 0.3)), 128 + 15)
+end)
+
+test("told between two tests, in a test, in the last measurement: no step is lost, the same bits", function()
+  local script = home .. "/slow.lua"
+  rwkv.write_file(script, [[
+local rwkv = require "rwkv"
+local mqar = require "experiments.tasks.mqar"
+local function pause(where)
+  io.stderr:write("in ", where, "\n")
+  local x = 0
+  for i = 1, 2e7 do x = x + i end
+end
+local function measured(model, task, where)
+  pause(where)
+  return { accuracy = model:loss(task:batch(1, 10)):item() }
+end
+local o = rwkv.experiment.options(arg)
+rwkv.experiment.run { name = "slow", options = o,
+  task = function(c)
+    local train, test = mqar.of(c)
+    local batch = train.batch
+    function train.batch(...)
+      pause "steps"
+      return batch(...)
+    end
+    return train, test
+  end,
+  evaluate = function(model, test) return measured(model, test, "test") end,
+  final = function(model, test) return { measured(model, test, "final") } end,
+  configs = { { label = "v7", version = "v7", dim = 16, head_size = 8, vocab = 32, seq = 16, pairs = 2, filler = "zero", lr = 3e-3, batch = 8,
+    examples = 80, every = 80, tests = 10 } } }]])
+  local function go(out) return ("%s --trust --threads 1 %s --out %s/%s"):format(check.program, script, home, out) end
+  local all, status = shell(go "all")
+  if status ~= 0 then error(all) end
+  for where, after in pairs { steps = "[1-9]%d?", test = false, final = "80" } do
+    local text
+    text, status = runs.told_at(go(where), "USR1", where, where == "steps" and 4 or 1) -- of steps some are looked at before
+    equal(status, 75)
+    has(text, "stopped by SIGUSR1")
+    text, status = shell(go(where))
+    if status ~= 0 then error(text) end
+    assert(not after or text:find(("goes on after %s of 80"):format(after)), text)
+    same("all", where)
+  end
+end)
+
 test("two experiments by hand: the second is listed when the first is finished", function()
   local function list(options)
     local text = run("noisy", "listed", noisy .. " --list " .. (options or "") .. " 2>/dev/null")

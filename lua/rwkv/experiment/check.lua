@@ -159,10 +159,10 @@ end
 -- ---- options ----
 
 check.common = { scale = "small", set = "", jobs = 0, devices = "", list = false, collect = false, fresh = false, run = "", out = "",
-  check = "" }
+  check = "", status = false, unfinished = false }
 
 -- Of these the ones that say how to go through the list and where, and decide no number, with how many words follow each.
-check.errands = { jobs = 1, devices = 1, list = 0, collect = 0, fresh = 0, run = 1, out = 1, check = 1 }
+check.errands = { jobs = 1, devices = 1, list = 0, collect = 0, fresh = 0, run = 1, out = 1, check = 1, status = 0, unfinished = 0 }
 
 -- What --help says of them.
 check.about = {
@@ -176,6 +176,8 @@ check.about = {
   run = "make this run alone, as --list prints it",
   out = "folder of results instead of runs/NAME",
   check = "is this table what the script makes now?",
+  status = "say how far the runs are, wherever they are made",
+  unfinished = "with --list: leave out what is finished",
 }
 
 -- The options that every experiment has.
@@ -187,6 +189,7 @@ function check.options(o)
   end
   if not whole(0, 64).holds(o.jobs) then fail("--jobs %s: expected a whole number, 1 to 64, or 0 for what suits the machine", check.shown(o.jobs)) end
   devices.check(o.devices, o.jobs)
+  if o.unfinished and not o.list then fail "--unfinished goes with --list" end
   if o.fresh and o.collect then fail "--fresh and --collect: one forgets what is finished, the other puts it together" end
   for _, name in ipairs(o.check ~= "" and sorted(check.errands) or {}) do
     if name ~= "check" and o[name] ~= check.common[name] then

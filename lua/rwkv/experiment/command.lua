@@ -1,12 +1,9 @@
 -- The command line of a script with experiments: what workers are given, what stands at the head of tables, what keys cover.
 local check = require "rwkv.experiment.check"
 local known = require "rwkv.experiment.known"
+local quoted = require "rwkv.quoted"
 
 local command = {}
-
-local function quoted(text)
-  return text:match "^[%w%._/=:,+-]+$" and text or "'" .. text:gsub("'", "'\\''") .. "'"
-end
 
 -- What a script is given, without the options that say how to go through the list. `--out` stays, unless `nowhere`.
 function command.words(list, nowhere)

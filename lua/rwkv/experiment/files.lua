@@ -1,6 +1,7 @@
 -- What is kept of a run: its rows, when it is finished, and a checkpoint, while it is not. Both say whose they are, and the
 -- rows end with a line that proves them whole. What is damaged or another run's is set aside, and said.
 --   PATH.tsv    PATH.checkpoint: model, optimizer, rows so far, a carried state    PATH.safetensors: the trained model
+--   PATH.failed: with what error the last process ended that made it
 local core = require "rwkv.core"
 local models = require "rwkv.models"
 local tsv = require "rwkv.tsv"
@@ -81,29 +82,40 @@ end
 
 -- ---- checkpoints ----
 
--- state: a carried one, or nil.
-function files.keep(run, model, opt, columns, rows, state)
+-- since: what has come since the last row, { loss = sum, steps =, seconds = of the whole run }; state: a carried one, or nil.
+function files.keep(run, model, opt, columns, rows, since, state)
   local carried = {}
   for i, name in ipairs(state and state:names() or {}) do carried[i] = { name = name, value = state:get(name) } end
-  model:save(run.path .. ".checkpoint", { optimizer = opt, carried = carried,
-    meta = { ["run.digest"] = run.digest, ["run.rows"] = tsv.text(columns, rows) } })
+  model:save(run.path .. ".checkpoint", { optimizer = opt, carried = carried, meta = { ["run.digest"] = run.digest,
+    ["run.rows"] = tsv.text(columns, rows), ["run.since"] = ("%a %d %a"):format(since.loss, since.steps, since.seconds) } })
+end
+
+-- Of a checkpoint of before, which was written at a row, there is nothing since.
+local function since_of(meta, last)
+  local loss, steps, seconds = (meta["run.since"] or ("0 0 %a"):format(last.seconds)):match "^(%S+) (%d+) (%S+)$"
+  if not loss then error("its meta 'run.since' is not what was written", 0) end
+  return { loss = tonumber(loss), steps = math.tointeger(steps), seconds = tonumber(seconds) }
 end
 
 local function resume(run, optimizer, path)
   local tensors, meta = core.load_tensors(path, "carried.")
   if meta["run.digest"] ~= run.digest then error("it is of another run", 0) end
   local rows, model = tsv.parse(meta["run.rows"], path), models.load(path)
-  local opt, state = optimizer(model, run.config), nil
+  if #rows == 0 then error("it has no rows", 0) end
+  local opt, since, state = optimizer(model, run.config), since_of(meta, rows[#rows]), nil
   opt:restore(path)
-  if #rows == 0 or rows[#rows].examples ~= opt:steps() * run.config.batch then error("its rows do not fit its steps", 0) end
+  if rows[#rows].examples + since.steps * run.config.batch ~= opt:steps() * run.config.batch then
+    error("its rows do not fit its steps", 0)
+  end
   if next(tensors) then
     state = model:state(run.config.batch)
     for _, name in ipairs(state:names()) do state:set(name, tensors["carried." .. name].value) end
   end
-  return model, opt, rows, state
+  return model, opt, rows, since, state
 end
 
--- Model, optimizer, rows so far and the carried state of a run that was stopped; nothing if there is no use in its checkpoint.
+-- Model, optimizer, rows so far, what has come since, and the carried state of a run that was stopped; nothing if there is no use in its
+-- checkpoint.
 -- It is read in several goes, and another process may replace it or take it away between them: then it counts as it is now.
 function files.resume(run, optimizer)
   local path = run.path .. ".checkpoint"
@@ -121,6 +133,13 @@ function files.resume(run, optimizer)
   end
 end
 
+function files.has_checkpoint(run) return is_taken(run.path .. ".checkpoint") and true or false end
+
+-- ---- failures ----
+
+function files.fail(run, message) core.write_file(run.path .. ".failed", message) end
+function files.failure(run) return contents(run.path .. ".failed") end
+
 -- ---- what is in the way, what is left over ----
 
 -- Where the model is going to stand may be something that it cannot replace.
@@ -132,7 +151,7 @@ end
 
 -- Takes away what a finished run does not need; all: the result and the model as well.
 function files.clear(run, all)
-  for _, ending in ipairs { ".checkpoint", ".progress", ".log", all and ".tsv" or nil } do os.remove(run.path .. ending) end
+  for _, ending in ipairs { ".checkpoint", ".progress", ".log", ".failed", all and ".tsv" or nil } do os.remove(run.path .. ending) end
 end
 
 return files

@@ -12,10 +12,13 @@ local devices = require "rwkv.experiment.devices"
 local draws = require "rwkv.experiment.draws"
 local estimate = require "rwkv.experiment.estimate"
 local files = require "rwkv.experiment.files"
+local notice = require "rwkv.experiment.notice"
+local lock = require "rwkv.experiment.lock"
 local progress = require "rwkv.progress"
 local provenance = require "rwkv.provenance"
 local reproduce = require "rwkv.experiment.reproduce"
 local settings = require "rwkv.experiment.settings"
+local status = require "rwkv.experiment.status"
 local tables = require "rwkv.experiment.tables"
 local trial = require "rwkv.experiment.trial"
 local say = require "rwkv.visible".say
@@ -79,20 +82,56 @@ local function time_left(seconds)
   return ("; all runs: %s left"):format(seconds < 100 and ("%.0f s"):format(seconds) or ("%.0f min"):format(seconds / 60))
 end
 
+-- What make(run) returns, where this process may make the run, or the rows that another has made meanwhile; nil and who makes it
+-- else. Rows that cannot be used another time are everybody's own.
+local function make_or_take(run, make)
+  if #run.uncovered > 0 then return make(run) end
+  local mine, holder = lock.take(run.path)
+  if not mine then return nil, holder end
+  local rows, reasons = files.read(run)
+  if not rows or reasons then rows = make(run) end
+  lock.release(run.path)
+  return rows
+end
+
+-- Makes the runs, in their order but for those that others make; waits for these.
+local function make_all(todo, make)
+  local said
+  while #todo > 0 do
+    local others, holder = {}, nil
+    for _, run in ipairs(todo) do
+      local by
+      run.rows, by = make_or_take(run, make)
+      if not run.rows then others[#others + 1], holder = run, by end
+    end
+    if #others == #todo then
+      local text = ("%d %s made by others, the last one by process %s on %s; waiting"):format(#others, #others == 1 and "run is" or "runs are",
+        holder.process, holder.host)
+      if text ~= said then say("%s", text) end
+      said = text
+      core.private.pause(1)
+      if notice.heard() then notice.stop() end
+    end
+    todo = others
+  end
+end
+
 local function run_here(todo, finished)
-  local expected = estimate(todo, finished)
-  for i, run in ipairs(todo) do
-    local c = run.config
+  local expected, made = estimate(todo, finished), 0
+  make_all(todo, function(run)
+    local c, i = run.config, made + 1
+    made = i
     local bar = progress(#todo > 1 and ("%d/%d %s"):format(i, #todo, run.title) or run.title, c.examples, "examples")
     local within = { update = function(_, seen, note) -- the bar of this run, with the time left of all
       expected:moved(run, seen)
       bar:update(seen, #todo > 1 and note .. time_left(expected:left()) or note)
     end }
-    run.rows = trial.run(run, within)
+    local rows = trial.run(run, within)
     expected:ended(run)
-    local last = run.rows[#run.rows]
-    bar:finish(("%s, %d parameters, state %d floats"):format(summary(run.rows), last.parameters, last.state_floats))
-  end
+    local last = rows[#rows]
+    bar:finish(("%s, %d parameters, state %d floats"):format(summary(rows), last.parameters, last.state_floats))
+    return rows
+  end)
 end
 
 local function run_apart(todo, finished, name, arguments, jobs, on_devices)
@@ -159,15 +198,31 @@ local function rows_before(q, out, runs, stop)
   return all, path
 end
 
-local function list(q, out, runs)
+local function list(q, o, out, runs)
   say_uncovered(q.name, runs)
   local commands = {}
-  for i, run in ipairs(runs) do commands[i] = command.line(q.name, run) .. "\n" end
+  for _, run in ipairs(runs) do
+    if not o.unfinished or not files.read(run) then commands[#commands + 1] = command.line(q.name, run) .. "\n" end
+  end
   answer.write(table.concat(commands))
   return rows_before(q, out, runs, function()
     say("%s is not finished; if other runs depend on its rows, they are listed when it is", q.name)
     os.exit(0, true)
   end)
+end
+
+-- Calls f, in which runs are made. What ends it on the way, Ctrl-C or a notice, is said.
+local function while_noticing(q, f)
+  local ok, message = notice.call(f)
+  lock.release_all()
+  if ok then return end
+  local noticed = notice.is(message)
+  if noticed or type(message) == "string" and message:find "interrupted$" then
+    if core.is_terminal() then io.stderr:write "\r\27[K" end
+    say("%s: stopped%s; the same command goes on from here:\n  %s", q.name, noticed and " by " .. notice.heard() or "", command.again())
+  end
+  if noticed then os.exit(notice.status, true) end
+  error(message, 0)
 end
 
 -- --run NAME/KEY: this one run, if it is of this experiment. Of others the rows are there, if the script asks for them.
@@ -179,7 +234,11 @@ local function run_one(q, out, runs, wanted)
   for _, run in ipairs(runs) do
     if q.name .. "/" .. run.key == wanted then
       local rows, reasons = files.read(run)
-      if not rows or reasons then trial.run(run, workers.reporter(run.path)) end
+      if not rows or reasons then
+        while_noticing(q, function()
+          make_all({ run }, function() return trial.run(run, workers.reporter(run.path)) end)
+        end)
+      end
       os.remove(run.path .. ".progress")
       os.exit(0, true)
     end
@@ -216,6 +275,7 @@ local function sort_out(q, o, out, runs)
       todo[#todo + 1] = run
     else
       files.clear(run)
+      lock.clear(run.path)
       finished[#finished + 1] = run
       if not is_of_now(rows[1]) then older = older + 1 end
     end
@@ -240,17 +300,11 @@ local function jobs_of(q, o, todo)
 end
 
 local function train(q, o, todo, finished)
-  local ok, message = pcall(function()
+  while_noticing(q, function()
     local jobs = jobs_of(q, o, todo)
     if jobs == 1 then return run_here(todo, finished) end
     run_apart(todo, finished, q.name, command.words(arg), jobs, devices.list(o.devices))
   end)
-  if ok then return end
-  if type(message) == "string" and message:find "interrupted$" then
-    if core.is_terminal() then io.stderr:write "\r\27[K" end
-    say("%s: stopped; the same command goes on from here:\n  %s", q.name, command.again())
-  end
-  error(message, 0)
 end
 
 local function run(q)
@@ -259,7 +313,12 @@ local function run(q)
   local out = q.out or (o.out ~= "" and o.out) or "runs/" .. q.name
   if o.check ~= "" then return compare(q, o, out) end
   local runs = list_runs(q, out)
-  if o.list then return list(q, out, runs) end
+  if o.list or o.status then tables.only_asked() end
+  if o.list then return list(q, o, out, runs) end
+  if o.status then
+    answer.write(status(q.name, runs))
+    return rows_before(q, out, runs, function() os.exit(0, true) end)
+  end
   if o.run ~= "" then return run_one(q, out, runs, o.run) end
   if not o.collect then core.mkdir(out) end
   local todo, finished = sort_out(q, o, out, runs)

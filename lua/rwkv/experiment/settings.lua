@@ -27,7 +27,7 @@ function settings.options(arguments, mine, without_runs)
   if o[1] then fail("'%s' is no option; an option begins with --", o[1]) end
   check.options(o)
   o.jobs = math.tointeger(o.jobs)
-  for _, name in ipairs(without_runs and { "list", "collect", "fresh", "run", "devices" } or {}) do
+  for _, name in ipairs(without_runs and { "list", "collect", "status", "fresh", "run", "devices" } or {}) do
     if o[name] ~= check.common[name] then fail("--%s: this script has no runs; it computes all of its figure at once", name) end
   end
   without[o] = all

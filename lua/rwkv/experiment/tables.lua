@@ -39,6 +39,11 @@ function tables.merge(path, runs, note)
   return all, missing
 end
 
+local asked = false
+
+-- From now on the script is only asked about its runs: no table of a figure is written.
+function tables.only_asked() asked = true end
+
 -- figure(path, columns, rows, note): beside the table of all rows, NAME.tsv, the few that a figure shows, NAME.figure.tsv.
 function tables.figure(path, columns, rows, note)
   if type(path) ~= "string" then
@@ -46,6 +51,7 @@ function tables.figure(path, columns, rows, note)
       :format(check.shown(path)), 0)
   end
   if reproduce.is_asked() then return reproduce.figure(path, columns, rows) end
+  if asked then return end
   core.mkdir(path:match "^(.*)/" or ".")
   write((path:gsub("%.tsv$", ".figure.tsv")), columns, rows, note)
 end

@@ -1,16 +1,21 @@
 -- One run of an experiment: a model of a configuration is trained, tested on the way, and measured at the end. It stops
--- at any moment and goes on from its last test with the same numbers.
+-- at any moment and goes on from its last checkpoint with the same numbers: there is one after each test, every few minutes, and when a
+-- notice says that the program is going to be taken down.
 local core = require "rwkv.core"
 local check = require "rwkv.experiment.check"
 local configs = require "rwkv.experiment.configs"
 local draws = require "rwkv.experiment.draws"
 local files = require "rwkv.experiment.files"
+local lock = require "rwkv.experiment.lock"
 local models = require "rwkv.models"
+local notice = require "rwkv.experiment.notice"
 local provenance = require "rwkv.provenance"
 local sorted = require "rwkv.sorted"
 local say = require "rwkv.visible".say
 
 local trial = {}
+
+local checkpoint_seconds = 300 -- at most so many are lost where a machine dies
 
 trial.defaults = { layers = 2, beta1 = 0.9, beta2 = 0.99, eps = 1e-8, weight_decay = 0.1, decay_all = false, clip = 0,
   warmup = 0, schedule = "constant", final_lr = 0, seed = 0 }
@@ -89,21 +94,22 @@ local function reasons_of(run)
   return reasons
 end
 
--- The model, its optimizer, the rows so far and the carried state: from a checkpoint, or new.
+-- The model, its optimizer, the rows so far, what has come since the last of them, and the carried state: from a checkpoint, or new.
 local function begin(run)
   local c = run.config
-  local model, opt, rows, state
-  if run.path and #run.uncovered == 0 then model, opt, rows, state = files.resume(run, optimizer) end
-  if model then
-    say("%s goes on after %d of %d examples", c.label, rows[#rows].examples, c.examples)
-    return model, opt, rows, state
+  if run.path and #run.uncovered == 0 then
+    local model, opt, rows, since, state = files.resume(run, optimizer)
+    if model then
+      say("%s goes on after %d of %d examples", c.label, opt:steps() * c.batch, c.examples)
+      return model, opt, rows, since, state
+    end
   end
   local d = check.design(c)
   d.seed = c.seed
   place(run, "prepare", 0)
-  model = models.model(d)
+  local model = models.model(d)
   if run.prepare then core.no_grad(run.prepare, model, c) end
-  return model, optimizer(model, c), {}, nil
+  return model, optimizer(model, c), {}, { loss = 0, steps = 0, seconds = 0 }, nil
 end
 
 -- One step. Returns the loss and the state after it, or nothing if the gradient is not finite: the run has diverged.
@@ -129,36 +135,55 @@ end
 -- Trains on; returns the rows of the whole run and the model. most: so many rows, and then no more.
 local function train(run, bar, most)
   local c = run.config
-  local model, opt, rows, state = begin(run)
-  local seen, seconds = opt:steps() * c.batch, #rows > 0 and rows[#rows].seconds or 0
-  local start, sum, steps = core.time() - seconds, 0, 0
-  local function record(loss, more)
+  local model, opt, rows, since, state = begin(run)
+  local seen, start, kept = opt:steps() * c.batch, core.time() - since.seconds, core.time()
+
+  local function record(more)
     place(run, "test", opt:steps())
     local row = row_of(run, model, seen)
+    notice.attend(true)
     with(row, check.measured(row, run.evaluate(model, run.test, c), "evaluate"))
+    notice.attend(false)
+    local loss = #rows == 0 and math.log(c.vocab) or since.steps > 0 and since.loss / since.steps or nil
     row.loss, row.seconds = row.loss or loss, core.time() - start
     rows[#rows + 1] = with(row, more or {})
+    since.loss, since.steps = 0, 0
   end
-  if #rows == 0 then record(math.log(c.vocab)) end
+  local function keep()
+    kept = core.time()
+    if not run.path or #rows == 0 or #reasons_of(run) > 0 then return end
+    since.seconds = kept - start
+    files.keep(run, model, opt, trial.columns(rows), rows, since, state)
+  end
+  run.keep = keep
+  local function due() return seen // c.every > (seen - c.batch) // c.every or seen >= c.examples end
+  local function tested() return #rows > 0 and rows[#rows].examples == seen end
   local function ends()
     place(run, "stop", opt:steps())
     return seen >= c.examples or #rows >= (most or math.huge) or (run.stop and run.stop(rows[#rows], c))
   end
-  local done = #rows > 1 and ends()
-  while not done do
+
+  while true do
+    if due() and not tested() then
+      record()
+      if seen > 0 then keep() end
+    end
+    if #rows > 1 and tested() and ends() then break end
+    if notice.heard() then
+      keep()
+      notice.stop()
+    end
     local loss, after = step(run, model, opt, seen, state)
     if not loss then
-      record(steps > 0 and sum / steps or nil, { diverged = 1 })
+      record { diverged = 1 }
       break
     end
-    state, seen, sum, steps = after, seen + c.batch, sum + loss, steps + 1
-    bar:update(seen, ("loss %.3f"):format(sum / steps))
-    if seen // c.every > (seen - c.batch) // c.every or seen >= c.examples then
-      record(sum / steps)
-      sum, steps, done = 0, 0, ends()
-      if run.path and #reasons_of(run) == 0 then files.keep(run, model, opt, trial.columns(rows), rows, state) end
-    end
+    state, seen, since.loss, since.steps = after, seen + c.batch, since.loss + loss, since.steps + 1
+    bar:update(seen, ("loss %.3f"):format(since.loss / since.steps))
+    if run.path then lock.beat(run.path, seen) end
+    if core.time() - kept > checkpoint_seconds and not due() then keep() end
   end
+  run.keep = nil
   place(run, "final", opt:steps())
   return rows, model
 end
@@ -203,7 +228,10 @@ local function measured(run, bar)
   count_labels(run)
   local rows, model = train(run, bar)
   local last = rows[#rows]
-  for _, more in ipairs(check.rows(run.final and core.no_grad(run.final, model, run.test, run.config), "final")) do
+  notice.attend(true)
+  local found = run.final and core.no_grad(run.final, model, run.test, run.config)
+  notice.attend(false)
+  for _, more in ipairs(check.rows(found, "final")) do
     local row = row_of(run, model, last.examples)
     row.part, row.seconds = "final", last.seconds
     rows[#rows + 1] = with(row, check.measured(row, more, "final"))
@@ -221,13 +249,21 @@ function trial.first(run, bar, most)
   end)
 end
 
--- run: see list_runs in init.lua. bar: see rwkv.progress. Returns its rows.
+-- run: see list_runs in init.lua. bar: see rwkv.progress. Returns its rows; after a notice it raises the error of notice.stop.
 function trial.run(run, bar)
   if run.keep_model then files.make_room(run) end
   local backend, threads = core.backend(), core.threads()
   local rows, model = draws.keep(run.generators, function(starts)
     run.starts = starts
-    return measured(run, bar)
+    local done, found, trained = pcall(measured, run, bar)
+    if done then return found, trained end
+    notice.attend(false)
+    if not notice.is(found) then
+      if not tostring(found):find "interrupted$" then files.fail(run, tostring(found)) end
+      error(found, 0)
+    end
+    if run.keep then run.keep() end
+    return notice.stop()
   end)
   local reasons = reasons_of(run)
   if core.backend() ~= backend or core.threads() ~= threads then -- the next run begins as this one

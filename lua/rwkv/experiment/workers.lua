@@ -1,8 +1,9 @@
 -- Runs of a list, several at a time, each in a process of its own: this program again, with the same options and script,
 -- and `--run NAME/KEY`. A worker writes how far it is to PATH.progress, what it says to PATH.log, its result as any run.
 local core = require "rwkv.core"
+local notice = require "rwkv.experiment.notice"
 
-local spawn, wait, may_spawn = core.private.spawn, core.private.wait_worker, core.private.may_spawn
+local spawn, wait, may_spawn, tell = core.private.spawn, core.private.wait_worker, core.private.may_spawn, core.private.tell_workers
 
 local workers = {}
 
@@ -36,13 +37,21 @@ local function last_lines(path)
 end
 
 -- Runs them `jobs` at a time, place by place: one on the first of the devices, one on the second, .., one on the first again; devices:
--- a list, empty for the program's own. moved(runs at work, seen), ended(run, message or nil) are told what happens.
+-- a list, empty for the program's own. moved(runs at work, seen), ended(run, message or nil) are told what happens. A worker that had a
+-- notice of its own is started again; a notice of this program is handed on, and raised when all have ended.
 function workers.run_all(runs, name, arguments, jobs, devices, on)
   if not spawn then error("--jobs: only the program aviary can start workers; use --jobs 1 in another Lua", 0) end
   local active, place_of, free, next_run, threads = {}, {}, {}, 1, math.max(1, core.threads() // jobs)
+  local told = false
+  runs = { table.unpack(runs) }
   for place = jobs, 1, -1 do free[#free + 1] = place end
   while next_run <= #runs or next(active) do
-    while #free > 0 and next_run <= #runs do
+    if notice.heard() and not told then
+      told = true
+      tell()
+    end
+    if told and not next(active) then notice.stop() end
+    while #free > 0 and next_run <= #runs and not told do
       local run, list, place = runs[next_run], { table.unpack(arguments) }, table.remove(free)
       list[#list + 1], list[#list + 2] = "--run", name .. "/" .. run.key
       local pid = spawn(list, run.path .. ".log", threads, devices[(place - 1) % math.max(#devices, 1) + 1])
@@ -52,10 +61,11 @@ function workers.run_all(runs, name, arguments, jobs, devices, on)
     if pid and active[pid] then
       local run = active[pid]
       active[pid], free[#free + 1] = nil, place_of[pid]
-      local failed = status ~= 0 and ("exit status %d: %s"):format(status, last_lines(run.path .. ".log"))
+      local stopped = notice.ended(status) or told and status ~= 0
+      local failed = not stopped and status ~= 0 and ("exit status %d: %s"):format(status, last_lines(run.path .. ".log"))
       os.remove(run.path .. ".progress")
       if not failed then os.remove(run.path .. ".log") end
-      on.ended(run, failed or nil)
+      if stopped then runs[#runs + 1] = run else on.ended(run, failed or nil) end
     end
     local seen = {}
     for _, run in pairs(active) do seen[run] = progress_of(run) end

@@ -42,6 +42,18 @@ function runs.stopped(command, signal, seconds)
   return shell(("timeout --foreground -s %s %.3f %s"):format(signal, seconds, command))
 end
 
+-- The same, with the status of the command itself.
+function runs.told(command, signal, seconds)
+  return shell(("%s & pid=$!; sleep %.3f; kill -s %s $pid 2>/dev/null; wait $pid"):format(command, seconds, signal))
+end
+
+-- The same as soon as it has said "in WORD" in so many lines.
+function runs.told_at(command, signal, word, lines)
+  return shell(([[said=$(mktemp); (exec %s) >$said 2>&1 & pid=$!
+    until [ "$(grep -cx "in %s" $said)" -ge %d ] || ! kill -0 $pid 2>/dev/null; do sleep 0.01; done
+    kill -s %s $pid 2>/dev/null; wait $pid; status=$?; cat $said; rm $said; exit $status]]):format(command, word, lines, signal))
+end
+
 -- The same as soon as there is a checkpoint in the folder.
 function runs.stopped_at_checkpoint(command, signal, folder)
   return shell(([[%s & pid=$!

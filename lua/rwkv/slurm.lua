@@ -1,0 +1,188 @@
+-- Slurm: the runs of an experiment as a job array. A row of a list is a run, a task some rows; the list, the job's script and its id stay in
+-- runs/slurm. See lua/pages/cluster.md.
+local core = require "rwkv.core"
+local quoted = require "rwkv.quoted"
+local visible = require "rwkv.visible"
+
+local slurm = {}
+
+local folder, most_tasks = "runs/slurm", 1000 -- MaxArraySize is 1001 where nobody has set it
+
+-- ---- the command line ----
+
+local own = { ["--slurm"] = 0, ["--sbatch"] = 1, ["--runs-a-task"] = 1 } -- how many words follow
+
+-- The words after `aviary`: the script, the words that are for this command, and all others, which are the script's.
+function slurm.take_apart(words)
+  local script, mine, theirs, i = nil, {}, {}, 1
+  while words[i] do
+    local follow = own[words[i]]
+    if not follow then
+      if not script then script = words[i] else theirs[#theirs + 1] = words[i] end
+    elseif words[i] ~= "--slurm" then
+      table.move(words, i, i + follow, #mine + 1, mine)
+    end
+    i = i + 1 + (follow or 0)
+  end
+  return script, mine, theirs
+end
+
+-- This program with its options, as words for the shell.
+local function program()
+  local words, first, last = {}, 0, arg[0] == "slurm" and -1 or 0
+  while arg[first - 1] do first = first - 1 end
+  for i = first, last do words[#words + 1] = quoted(arg[i]) end
+  return table.concat(words, " ")
+end
+
+-- ---- other programs ----
+
+-- What a command prints, its status and what it says of errors.
+local function output_of(line)
+  local errors = os.tmpname()
+  local pipe = io.popen(("%s 2>%s"):format(line, quoted(errors)))
+  local text = pipe:read "a"
+  local _, _, status = pipe:close()
+  local file = io.open(errors)
+  local said = file and file:read "a" or ""
+  if file then file:close() end
+  os.remove(errors)
+  return text, status, said
+end
+
+local function is_there(name) return select(2, output_of("command -v " .. name)) == 0 end
+
+-- ---- what is to be done ----
+
+local function lines_of(text)
+  local list = {}
+  for line in text:gmatch "[^\n]+" do list[#list + 1] = line end
+  return list
+end
+
+-- The commands of the runs that are not finished.
+local function unfinished(script, words)
+  local line = { program(), quoted(script) }
+  for _, word in ipairs(words) do line[#line + 1] = quoted(word) end
+  local text, status, said = output_of(table.concat(line, " ") .. " --list --unfinished")
+  io.stderr:write(visible.text(said))
+  if status ~= 0 then os.exit(status, true) end
+  return lines_of(text)
+end
+
+local function read(path)
+  local file = io.open(path, "rb")
+  local text = file and file:read "a"
+  if file then file:close() end
+  return text
+end
+
+-- Which of the commands wait or run as tasks of jobs that were submitted before: [command] = job.
+local function queued(name)
+  local found = {}
+  if not is_there "squeue" then return found end
+  local files = output_of(("ls %s/%s-*.job 2>/dev/null"):format(folder, quoted(name)))
+  for _, path in ipairs(lines_of(files)) do
+    local job, each = (read(path) or ""):match "^(%d+) (%d+)\n"
+    local list = lines_of(read((path:gsub("job$", "list"))) or "")
+    for _, task in ipairs(job and lines_of((output_of(("squeue --noheader --array --format=%%K --jobs=%s"):format(job)))) or {}) do
+      local last = tonumber(task) and tonumber(task) * each or 0
+      for i = last - each + 1, last do
+        if list[i] then found[list[i]] = job end
+      end
+    end
+  end
+  return found
+end
+
+-- ---- the job ----
+
+-- Of each task: the signal comes two minutes ahead of the limit; a run that heard it ends with 75, and the task is queued again. A run that
+-- was killed otherwise is begun once more, from its checkpoint.
+local script_text = [[#!/bin/bash
+#SBATCH --job-name=aviary-%s
+#SBATCH --array=1-%d
+#SBATCH --signal=B:USR1@120
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --output="%s"
+cd %s || exit 1
+list=%s each=%d
+export OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-1}
+pid= told= failed=0
+tell() { told=1; [ -z "$pid" ] || kill -USR1 "$pid" 2>/dev/null; }
+trap tell USR1 TERM
+
+# Runs a command, and returns its status; signals come through.
+run() {
+  bash -c "exec $1" & pid=$!
+  wait "$pid"; status=$?
+  while kill -0 "$pid" 2>/dev/null; do wait "$pid"; status=$?; done
+  pid=
+  return "$status"
+}
+
+# Puts this task into the queue again; it ends here.
+again() {
+  echo "task $SLURM_ARRAY_TASK_ID: queued again, run $1"
+  scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID" || exit 75
+  sleep 60
+  exit 75
+}
+
+first=$(((SLURM_ARRAY_TASK_ID - 1) * each + 1))
+for ((i = first; i < first + each; i++)); do
+  line=$(sed -n "${i}p" "$list")
+  [ -n "$line" ] || break
+  [ -z "$told" ] || again "$i"
+  for try in 1 2; do
+    run "$line"; status=$?
+    case $status in 75 | 138 | 140 | 143) again "$i" ;; esac
+    [ "$status" -gt 128 ] || break
+  done
+  [ "$status" = 0 ] || { failed=1; echo "run $i: exit status $status: $line"; }
+done
+exit "$failed"
+]]
+
+local function here()
+  local path = output_of "pwd"
+  return path:gsub("\n$", "")
+end
+
+-- Submits what is missing, and says what it did. Returns the exit status.
+function slurm.submit(script, words, o)
+  local name = script:match "([^/]*)$":gsub("%.lua$", ""):gsub("[^%w_.-]", "_")
+  local busy, list, waiting = queued(name), {}, 0
+  for _, line in ipairs(unfinished(script, words)) do
+    if busy[line] then waiting = waiting + 1 else list[#list + 1] = line end
+  end
+  local others = waiting > 0 and (", %d %s in the queue"):format(waiting, waiting == 1 and "run is" or "runs are") or ""
+  if #list == 0 then
+    print(("%s: nothing to submit%s"):format(name, others))
+    return 0
+  end
+  local each = o.runs_a_task > 0 and math.tointeger(o.runs_a_task) or (#list + most_tasks - 1) // most_tasks
+  local tasks, path = (#list + each - 1) // each, ("%s/%s-%s"):format(folder, name, os.date "%Y%m%d-%H%M%S")
+  local number = 0
+  while read(path .. ".list") do
+    number = number + 1
+    path = ("%s/%s-%s.%d"):format(folder, name, os.date "%Y%m%d-%H%M%S", number)
+  end
+  core.mkdir(folder)
+  core.write_file(path .. ".list", table.concat(list, "\n") .. "\n")
+  local place = here()
+  core.write_file(path .. ".sh", script_text:format(name, tasks, (place .. "/" .. path):gsub("%%", "%%%%") .. ".%a.log", quoted(place),
+    quoted(path .. ".list"), each))
+  if not is_there "sbatch" then
+    error(("sbatch is not there: this is no machine from which Slurm takes jobs. The job's script is %s.sh"):format(path), 0)
+  end
+  local text, status, said = output_of(("sbatch %s %s"):format(o.sbatch, quoted(path .. ".sh")))
+  local job = text:match "Submitted batch job (%d+)"
+  if status ~= 0 or not job then error(("sbatch: %s"):format((said .. text):gsub("%s+$", "")), 0) end
+  core.write_file(path .. ".job", ("%s %d\n"):format(job, each))
+  print(("%s: job %s, %d runs in %d tasks%s\n  script %s.sh, logs %s.TASK.log"):format(name, job, #list, tasks, others, path, path))
+  return 0
+end
+
+return slurm
