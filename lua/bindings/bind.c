@@ -222,6 +222,7 @@ int luaopen_rwkv_core(lua_State *L)
   open_state(L);
   open_hook(L);
   open_optim(L);
+  open_gradients(L);
   open_session(L);
   open_rng(L);
   open_sampler(L);

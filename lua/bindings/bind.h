@@ -221,6 +221,7 @@ void open_model_file(lua_State *L);
 void open_state(lua_State *L);
 void open_hook(lua_State *L);
 void open_optim(lua_State *L);
+void open_gradients(lua_State *L);
 void open_session(lua_State *L);
 void open_rng(lua_State *L);
 void open_sampler(lua_State *L);

@@ -46,6 +46,7 @@ static int report(lua_State *L, int status)
 {
   make_text(L);
   fflush(stdout);
+  ranks_speak();
   bool memory = status == LUA_ERRMEM;
   fputs("aviary: ", stderr);
   const char *message = lua_tostring(L, -1);
@@ -130,6 +131,7 @@ static int leave(lua_State *L)
   bindings_close();
   watch_close();
   if (!process_close()) lua_pushinteger(L, 1), lua_replace(L, 1);
+  ranks_close(lua_isboolean(L, 1) ? !lua_toboolean(L, 1) : (int)lua_tointeger(L, 1));
   return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
@@ -154,6 +156,7 @@ static void open_lua(lua_State *L)
   lua_call(L, 0, 1);
   open_workers(L);
   open_watch(L);
+  open_ranks(L);
   source_open(L);
 }
 
@@ -189,6 +192,11 @@ static int start(lua_State *L) /* (argc, argv): everything, protected */
     if (o.help) print_usage(stdout);
     else print_version(stdout);
     return lua_pushinteger(L, 0), 1;
+  }
+  if (ranks_wanted()) {
+    if (!o.trust)
+      return luaL_error(L, "mpirun: the walls around a script cut programs off from each other; start aviary with --trust");
+    ranks_open(L);
   }
   if (o.memory > 0) memory_limit((size_t)o.memory, "--max-memory");
   bool trusted = o.trust || (i < argc && command_path(L, argv[i])) || is_for_slurm(L, argc, argv, i);
@@ -235,5 +243,7 @@ int main(int argc, char **argv)
   bindings_close();
   watch_close();
   lua_close(L);
-  return process_close() ? result : 1;
+  if (!process_close()) result = 1;
+  ranks_close(result);
+  return result;
 }

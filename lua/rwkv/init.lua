@@ -31,6 +31,7 @@ end
 rwkv.experiment = require "rwkv.experiment"
 local configs, results = require "rwkv.experiment.configs", require "rwkv.experiment.results"
 rwkv.product, rwkv.seeds, rwkv.best, rwkv.summary = configs.product, configs.seeds, results.best, results.summary
+rwkv.gradients = require "rwkv.ranks".public
 rwkv.mixers = require "rwkv.mixers"
 rwkv.learn = require "rwkv.experiment.learn"
 rwkv.curves = require "rwkv.experiment.curves"

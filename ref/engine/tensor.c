@@ -197,6 +197,13 @@ void tensor_read_grad(const Tensor *t, size_t from, size_t n, real *out)
   else if (n) memset(out, 0, n * sizeof *out);
 }
 
+void tensor_write_grad(Tensor *t, size_t from, size_t n, const real *in)
+{
+  check_range("write", t, from, n);
+  real *grad = root(t)->grad;
+  if (n && grad) backend_write(grad + from, in, n * sizeof *in);
+}
+
 /* ---- shapes ---- */
 
 bool tensor_same_shape(const Tensor *a, const Tensor *b)

@@ -1,0 +1,158 @@
+/* Programs that compute one thing together, started by mpirun: who this one is, and numbers that go from one to another.
+   MPI is opened when there is something to do, by the names of Open MPI; the program is not linked with it.
+
+   Only rank 0 speaks and writes. What is wrong on another is said by that one, and ends all. */
+#include "bindings/bind.h"
+#include "bindings/gradients.h"
+#include "program.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { TAG = 7, PIECE = 1 << 28 }; /* bytes at a time, whose number is an int */
+
+static struct {
+  void *world, *byte;
+  int (*init)(int *, char ***), (*rank)(void *, int *), (*size)(void *, int *), (*finalize)(void), (*abort)(void *, int);
+  int (*send)(const void *, int, void *, int, int, void *), (*receive)(void *, int, void *, int, int, void *, void *);
+  int (*broadcast)(void *, int, void *, int, void *), (*barrier)(void *);
+} mpi;
+static int rank, ranks; /* 0 of them: this program is alone */
+static int errors = -1; /* where a rank that does not speak can say what is wrong */
+
+bool ranks_wanted(void) { return getenv("OMPI_COMM_WORLD_SIZE") != NULL; }
+
+static void *symbol(lua_State *L, void *library, const char *name)
+{
+  void *found = dlsym(library, name);
+  if (!found) luaL_error(L, "mpirun: libmpi has no %s; expected Open MPI", name);
+  return found;
+}
+
+/* What is neither said nor written by this rank. */
+static void fall_silent(void)
+{
+  int nothing = open("/dev/null", O_WRONLY | O_CLOEXEC);
+  errors = fcntl(2, F_DUPFD_CLOEXEC, 3);
+  if (nothing < 0) return;
+  dup2(nothing, 1), dup2(nothing, 2);
+  close(nothing);
+}
+
+void ranks_open(lua_State *L)
+{
+  void *library = dlopen("libmpi.so.40", RTLD_NOW | RTLD_GLOBAL);
+  if (!library) library = dlopen("libmpi.so", RTLD_NOW | RTLD_GLOBAL);
+  if (!library) luaL_error(L, "mpirun: %s", dlerror());
+  *(void **)&mpi.init = symbol(L, library, "MPI_Init");
+  *(void **)&mpi.rank = symbol(L, library, "MPI_Comm_rank");
+  *(void **)&mpi.size = symbol(L, library, "MPI_Comm_size");
+  *(void **)&mpi.send = symbol(L, library, "MPI_Send");
+  *(void **)&mpi.receive = symbol(L, library, "MPI_Recv");
+  *(void **)&mpi.broadcast = symbol(L, library, "MPI_Bcast");
+  *(void **)&mpi.barrier = symbol(L, library, "MPI_Barrier");
+  *(void **)&mpi.finalize = symbol(L, library, "MPI_Finalize");
+  *(void **)&mpi.abort = symbol(L, library, "MPI_Abort");
+  mpi.world = symbol(L, library, "ompi_mpi_comm_world");
+  mpi.byte = symbol(L, library, "ompi_mpi_byte");
+  if (mpi.init(NULL, NULL) || mpi.rank(mpi.world, &rank) || mpi.size(mpi.world, &ranks))
+    luaL_error(L, "mpirun: MPI does not start");
+  if (rank > 0) fall_silent();
+}
+
+void ranks_speak(void)
+{
+  if (errors < 0) return;
+  fflush(NULL);
+  dup2(errors, 2);
+  fprintf(stderr, "rank %d of %d: ", rank, ranks);
+}
+
+void ranks_close(int status)
+{
+  enum { AGAIN = 75 }; /* all ranks end so together (lua/rwkv/experiment/notice.lua) */
+  if (ranks == 0) return;
+  fflush(NULL);
+  if (status != 0 && status != AGAIN) mpi.abort(mpi.world, status);
+  mpi.finalize();
+  ranks = 0;
+}
+
+/* ---- for the library ---- */
+
+/* ranks() -> this program's rank, how many there are; nothing if mpirun has not started it */
+static int get_ranks(lua_State *L)
+{
+  if (ranks == 0) return 0;
+  lua_pushinteger(L, rank);
+  lua_pushinteger(L, ranks);
+  return 2;
+}
+
+static int other(lua_State *L, int index) { return int_argument(L, index, 0, ranks - 1, "rank"); }
+
+static void check(lua_State *L, int failed)
+{
+  if (failed) luaL_error(L, "mpirun: numbers did not come through");
+}
+
+/* A piece at a time: f(where it is, bytes). */
+#define EACH_PIECE(of, bytes, call)                                          \
+  for (size_t at = 0, all = (bytes), n; at < all; at += n) {                 \
+    n = all - at < PIECE ? all - at : PIECE;                                 \
+    char *piece = (char *)(of) + at;                                         \
+    check(L, call);                                                          \
+  }
+
+static size_t bytes_of(const Gradients *g) { return g->n * sizeof g->of[0]; }
+
+/* send(gradients, rank), receive(gradients, rank): into those of as many numbers */
+static int send_gradients(lua_State *L)
+{
+  Gradients *g = check_gradients(L, 1);
+  int to = other(L, 2);
+  check(L, mpi.send(g->beside, sizeof g->beside, mpi.byte, to, TAG, mpi.world));
+  EACH_PIECE(g->of, bytes_of(g), mpi.send(piece, (int)n, mpi.byte, to, TAG, mpi.world))
+  return 0;
+}
+
+static int receive_gradients(lua_State *L)
+{
+  Gradients *g = check_gradients(L, 1);
+  int from = other(L, 2);
+  check(L, mpi.receive(g->beside, sizeof g->beside, mpi.byte, from, TAG, mpi.world, NULL));
+  EACH_PIECE(g->of, bytes_of(g), mpi.receive(piece, (int)n, mpi.byte, from, TAG, mpi.world, NULL))
+  return 0;
+}
+
+/* broadcast(gradients): those of rank 0 to all */
+static int broadcast_gradients(lua_State *L)
+{
+  Gradients *g = check_gradients(L, 1);
+  check(L, mpi.broadcast(g->beside, sizeof g->beside, mpi.byte, 0, mpi.world));
+  EACH_PIECE(g->of, bytes_of(g), mpi.broadcast(piece, (int)n, mpi.byte, 0, mpi.world))
+  return 0;
+}
+
+/* agree(number) -> that of rank 0; all wait for each other */
+static int agree(lua_State *L)
+{
+  double x = luaL_checknumber(L, 1);
+  check(L, mpi.broadcast(&x, sizeof x, mpi.byte, 0, mpi.world) || mpi.barrier(mpi.world));
+  lua_pushnumber(L, x);
+  return 1;
+}
+
+void open_ranks(lua_State *L)
+{
+  add_private(L, (luaL_Reg[]){{"ranks", get_ranks},
+                              {"send", send_gradients},
+                              {"receive", receive_gradients},
+                              {"broadcast", broadcast_gradients},
+                              {"agree", agree},
+                              {NULL, NULL}});
+}

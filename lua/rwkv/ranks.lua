@@ -1,0 +1,125 @@
+-- Data-parallel training: the gradient of a batch as the sum over its shards, added in a fixed tree. How many programs share the work,
+-- started by mpirun, does not change a bit of it: each makes an equal part of the shards, which is a branch of the tree.
+local at_caller = require "rwkv.at_caller"
+local core = require "rwkv.core"
+
+local private = core.private
+
+local ranks = {}
+
+local rank, count = 0, 1
+if private.ranks then
+  local own, all = private.ranks()
+  if own then rank, count, ranks.apart = own, all, true end
+end
+
+-- This program's rank, from 0, and how many there are; 0 and 1 without mpirun. ranks.apart: whether mpirun has started it.
+function ranks.which() return rank, count end
+
+-- Whether this program writes what all have made.
+function ranks.writes() return rank == 0 end
+
+-- The number that rank 0 has; all wait for each other.
+function ranks.agree(x) return ranks.apart and private.agree(x) or x end
+
+-- Why a batch cannot be cut into so many shards for these programs, or nothing.
+function ranks.problem(batch, shards)
+  if shards & (shards - 1) ~= 0 then return ("%d shards, expected a power of two"):format(shards) end
+  if batch % shards ~= 0 then return ("%d shards of a batch of %d, expected equal ones"):format(shards, batch) end
+  if shards % count ~= 0 then
+    return ("%d programs share %d shards, expected as many for each: start 1, 2, 4 .. up to %d"):format(count, shards, shards)
+  end
+end
+
+-- How many shards a batch has where nobody says: 8, or as many equal ones as there can be.
+function ranks.usual(batch)
+  local shards = 8
+  while batch % shards ~= 0 do shards = shards // 2 end
+  return shards
+end
+
+-- The sum of make(first), .., make(first + n - 1), added as a tree; n: a power of two.
+local function tree(make, first, n)
+  if n == 1 then return make(first) end
+  local sum = tree(make, first, n // 2)
+  sum:add(tree(make, first + n // 2, n // 2))
+  return sum
+end
+
+-- The branches of all programs, added as the tree goes on; all have the sum.
+local function across(sum)
+  local apart = 1
+  while apart < count do
+    if rank % (2 * apart) ~= 0 then
+      private.send(sum, rank - apart)
+      break
+    end
+    local theirs = sum:copy()
+    private.receive(theirs, rank + apart)
+    sum:add(theirs)
+    apart = 2 * apart
+  end
+  private.broadcast(sum)
+end
+
+local function scored(targets)
+  local n = 0
+  for _, row in ipairs(targets:tolist()) do
+    for _, target in ipairs(row) do if target >= 0 then n = n + 1 end end
+  end
+  return n
+end
+
+-- The gradients of a model for a batch, in their place, as if model:loss(..):backward() had been called after zero_grad. shards: how many;
+-- said: a number beside, which is added up over the programs. Returns the mean loss, { scored =, correct = }, and the sum of what was said.
+function ranks.gradients(model, tokens, targets, options, shards, said)
+  local batch = tokens:shape()[1]
+  local problem = ranks.problem(batch, shards)
+  if problem then error(problem, 0) end
+  local total, each = scored(targets), batch // shards
+  if total == 0 then error("no position of the batch is scored", 0) end
+  local function make(shard)
+    local first, last = shard * each + 1, (shard + 1) * each
+    local own = targets:rows(first, last)
+    model:zero_grad()
+    if scored(own) == 0 then
+      local none = private.gradients(model, { 0, 0, 0, 0 })
+      return none
+    end
+    local settings = { total = total }
+    for name, value in pairs(options or {}) do settings[name] = value end
+    local loss, score = model:loss(tokens:rows(first, last), own, settings)
+    loss:backward()
+    local found = private.gradients(model, { loss:item(), score.scored, score.correct, 0 })
+    core.end_step()
+    return found
+  end
+  local mine = shards // count
+  local sum = tree(make, rank * mine, mine)
+  sum:say(said or 0)
+  if ranks.apart then across(sum) end
+  sum:put(model)
+  local loss, n, correct, heard = sum:beside()
+  return loss, { scored = math.tointeger(n), correct = math.tointeger(correct) }, heard
+end
+
+-- rwkv.gradients(model, tokens, targets, { shards =, l2wrap = }) -> mean loss (a number), { scored =, correct = }
+ranks.public = at_caller(function(model, tokens, targets, options)
+  local settings, shards = {}, nil
+  for name, value in pairs(options or {}) do
+    if name == "shards" then shards = value
+    elseif name == "l2wrap" then settings[name] = value
+    else error(("gradients: there is no option '%s'; there are: l2wrap, shards"):format(tostring(name)), 0) end
+  end
+  if shards ~= nil and (math.type(shards) ~= "integer" or shards < 1) then
+    error(("gradients: shards is %s, expected a power of two"):format(tostring(shards)), 0)
+  end
+  local batch = tokens:shape()[1]
+  shards = shards or ranks.usual(batch)
+  local problem = ranks.problem(batch, shards)
+  if problem then error("gradients: " .. problem, 0) end
+  local loss, score = ranks.gradients(model, tokens, targets, settings, shards)
+  return loss, score
+end)
+
+return ranks
