@@ -129,7 +129,7 @@ help:
 	@echo 'make asan       the same under the address, undefined and leak sanitizers'
 	@echo 'make cuda-faults  plants faults in its kernels, which tests must find (T="a word of one")'
 	@echo 'make test-cuda  what is tried on a real device: every op, training, official numbers, sanitizers; eight minutes'
-	@echo 'make test-cluster  a sweep under a Slurm of its own on this machine (as root, with slurmctld, slurmd and munge); three minutes'
+	@echo 'make test-cluster  programs under mpirun; a sweep under a Slurm of its own on this machine (as root, with slurmctld, slurmd, munge)'
 	@echo 'make coverage   the same in float32, counting the lines of C that ran'
 	@echo 'make fuzz       random programs and damaged files against the bindings, under the same (SECONDS=60 SEED=)'
 	@echo 'make fuzz-NAME  one target of libFuzzer: $(FUZZ_TARGETS) (SECONDS=60)'
@@ -344,8 +344,9 @@ test-cuda: all $(foreach t,f32 f64,$(BUILD)/$(t)/tests/test_cuda $(BUILD)/$(t)/t
                 $(if $(filter test-cuda,$(MAKECMDGOALS)),$(if $(shell command -v $(NVCC)),$(BUILD)/$(t)/cuda.so)))
 	@cd $(WORK) && sh tests/test-cuda.sh build
 
-# With a Slurm of its own on this machine; where there can be none, it says why.
-test-cluster: $(WORK)/aviary
+# Under MPI, and with a Slurm of its own on this machine; where there can be none, it says why.
+test-cluster: $(WORK)/aviary $(BUILD)/f64/aviary
+	@cd $(WORK) && ./aviary --trust tests/cluster/test_mpi.lua && build/f64/aviary --trust tests/cluster/test_mpi.lua
 	@cd $(WORK) && sh tests/cluster/with_slurm.sh build/slurm ./aviary --trust tests/cluster/test_slurm.lua; status=$$?; \
 	  [ $$status != 77 ] || { echo 'SKIPPED: tests/cluster/test_slurm.lua'; exit 0; }; exit $$status
 

@@ -195,7 +195,8 @@ static int start(lua_State *L) /* (argc, argv): everything, protected */
   }
   if (ranks_wanted()) {
     if (!o.trust)
-      return luaL_error(L, "mpirun: the walls around a script cut programs off from each other; start aviary with --trust");
+      return luaL_error(
+          L, "mpirun: the walls around a script cut programs off from each other; start aviary with --trust");
     ranks_open(L);
   }
   if (o.memory > 0) memory_limit((size_t)o.memory, "--max-memory");

@@ -52,11 +52,12 @@ bool repl(lua_State *L);
 
 /* ---- programs that compute together (ranks.c) ---- */
 
-bool ranks_wanted(void);        /* whether mpirun has started this program */
-void ranks_open(lua_State *L);  /* raises where there is no MPI; before any wall stands */
-void open_ranks(lua_State *L);  /* adds ranks, send, receive, broadcast and agree, private, to rwkv.core on top of the stack */
-void ranks_speak(void);         /* what is said from here on is heard, whoever says it */
-void ranks_close(int status);   /* the end of all, unless it is a good one */
+bool ranks_wanted(void);       /* whether mpirun has started this program */
+void ranks_open(lua_State *L); /* raises where there is no MPI; before any wall stands */
+void open_ranks(
+    lua_State *L);      /* adds ranks, send, receive, broadcast and agree, private, to rwkv.core on top of the stack */
+void ranks_speak(void); /* what is said from here on is heard, whoever says it */
+void ranks_close(int status); /* the end of all, unless it is a good one */
 
 /* ---- words that it knows, and others (usage.c) ---- */
 

@@ -1,10 +1,12 @@
-/* Programs that compute one thing together, started by mpirun: who this one is, and numbers that go from one to another.
-   MPI is opened when there is something to do, by the names of Open MPI; the program is not linked with it.
+/* Programs that compute one thing together, started by mpirun: who this one is, and numbers that go from one to
+   another. MPI is opened when there is something to do, by the names of Open MPI; the program is not linked with it.
 
    Only rank 0 speaks and writes. What is wrong on another is said by that one, and ends all. */
 #include "bindings/bind.h"
 #include "bindings/gradients.h"
 #include "program.h"
+
+#include "io/output.h"
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -17,7 +19,8 @@ enum { TAG = 7, PIECE = 1 << 28 }; /* bytes at a time, whose number is an int */
 
 static struct {
   void *world, *byte;
-  int (*init)(int *, char ***), (*rank)(void *, int *), (*size)(void *, int *), (*finalize)(void), (*abort)(void *, int);
+  int (*init)(int *, char ***), (*rank)(void *, int *), (*size)(void *, int *), (*finalize)(void),
+      (*abort)(void *, int);
   int (*send)(const void *, int, void *, int, int, void *), (*receive)(void *, int, void *, int, int, void *, void *);
   int (*broadcast)(void *, int, void *, int, void *), (*barrier)(void *);
 } mpi;
@@ -36,6 +39,7 @@ static void *symbol(lua_State *L, void *library, const char *name)
 /* What is neither said nor written by this rank. */
 static void fall_silent(void)
 {
+  output_discard();
   int nothing = open("/dev/null", O_WRONLY | O_CLOEXEC);
   errors = fcntl(2, F_DUPFD_CLOEXEC, 3);
   if (nothing < 0) return;
@@ -95,54 +99,44 @@ static int get_ranks(lua_State *L)
 
 static int other(lua_State *L, int index) { return int_argument(L, index, 0, ranks - 1, "rank"); }
 
-static void check(lua_State *L, int failed)
+typedef enum { SEND, RECEIVE, BROADCAST } Way;
+
+static int transfer(Way way, void *bytes, int n, int whom)
 {
-  if (failed) luaL_error(L, "mpirun: numbers did not come through");
+  if (way == SEND) return mpi.send(bytes, n, mpi.byte, whom, TAG, mpi.world);
+  if (way == RECEIVE) return mpi.receive(bytes, n, mpi.byte, whom, TAG, mpi.world, NULL);
+  return mpi.broadcast(bytes, n, mpi.byte, whom, mpi.world);
 }
 
-/* A piece at a time: f(where it is, bytes). */
-#define EACH_PIECE(of, bytes, call)                                          \
-  for (size_t at = 0, all = (bytes), n; at < all; at += n) {                 \
-    n = all - at < PIECE ? all - at : PIECE;                                 \
-    char *piece = (char *)(of) + at;                                         \
-    check(L, call);                                                          \
+/* What stands beside gradients, and then all of them, a piece at a time. */
+static int transfer_gradients(lua_State *L, Way way, int whom)
+{
+  Gradients *g = check_gradients(L, 1);
+  char *all = (char *)g->of;
+  size_t bytes = gradients_bytes(g);
+  int failed = transfer(way, g->beside, sizeof g->beside, whom);
+  for (size_t at = 0, n; at < bytes && !failed; at += n) {
+    n = bytes - at < PIECE ? bytes - at : PIECE;
+    failed = transfer(way, all + at, (int)n, whom);
   }
-
-static size_t bytes_of(const Gradients *g) { return g->n * sizeof g->of[0]; }
-
-/* send(gradients, rank), receive(gradients, rank): into those of as many numbers */
-static int send_gradients(lua_State *L)
-{
-  Gradients *g = check_gradients(L, 1);
-  int to = other(L, 2);
-  check(L, mpi.send(g->beside, sizeof g->beside, mpi.byte, to, TAG, mpi.world));
-  EACH_PIECE(g->of, bytes_of(g), mpi.send(piece, (int)n, mpi.byte, to, TAG, mpi.world))
-  return 0;
+  return failed ? luaL_error(L, "mpirun: numbers did not come through") : 0;
 }
 
-static int receive_gradients(lua_State *L)
-{
-  Gradients *g = check_gradients(L, 1);
-  int from = other(L, 2);
-  check(L, mpi.receive(g->beside, sizeof g->beside, mpi.byte, from, TAG, mpi.world, NULL));
-  EACH_PIECE(g->of, bytes_of(g), mpi.receive(piece, (int)n, mpi.byte, from, TAG, mpi.world, NULL))
-  return 0;
-}
+/* send(gradients, rank) */
+static int send_gradients(lua_State *L) { return transfer_gradients(L, SEND, other(L, 2)); }
+
+/* receive(gradients, rank): in the place of as many numbers */
+static int receive_gradients(lua_State *L) { return transfer_gradients(L, RECEIVE, other(L, 2)); }
 
 /* broadcast(gradients): those of rank 0 to all */
-static int broadcast_gradients(lua_State *L)
-{
-  Gradients *g = check_gradients(L, 1);
-  check(L, mpi.broadcast(g->beside, sizeof g->beside, mpi.byte, 0, mpi.world));
-  EACH_PIECE(g->of, bytes_of(g), mpi.broadcast(piece, (int)n, mpi.byte, 0, mpi.world))
-  return 0;
-}
+static int broadcast_gradients(lua_State *L) { return transfer_gradients(L, BROADCAST, 0); }
 
 /* agree(number) -> that of rank 0; all wait for each other */
 static int agree(lua_State *L)
 {
   double x = luaL_checknumber(L, 1);
-  check(L, mpi.broadcast(&x, sizeof x, mpi.byte, 0, mpi.world) || mpi.barrier(mpi.world));
+  if (transfer(BROADCAST, &x, sizeof x, 0) || mpi.barrier(mpi.world))
+    return luaL_error(L, "mpirun: a number did not come through");
   lua_pushnumber(L, x);
   return 1;
 }

@@ -42,7 +42,7 @@ end
 local function tree(make, first, n)
   if n == 1 then return make(first) end
   local sum = tree(make, first, n // 2)
-  sum:add(tree(make, first + n // 2, n // 2))
+  private.gradients_add(sum, tree(make, first + n // 2, n // 2))
   return sum
 end
 
@@ -54,9 +54,9 @@ local function across(sum)
       private.send(sum, rank - apart)
       break
     end
-    local theirs = sum:copy()
+    local theirs = private.gradients_copy(sum)
     private.receive(theirs, rank + apart)
-    sum:add(theirs)
+    private.gradients_add(sum, theirs)
     apart = 2 * apart
   end
   private.broadcast(sum)
@@ -81,11 +81,8 @@ function ranks.gradients(model, tokens, targets, options, shards, said)
   local function make(shard)
     local first, last = shard * each + 1, (shard + 1) * each
     local own = targets:rows(first, last)
+    if scored(own) == 0 then return private.gradients(model) end
     model:zero_grad()
-    if scored(own) == 0 then
-      local none = private.gradients(model, { 0, 0, 0, 0 })
-      return none
-    end
     local settings = { total = total }
     for name, value in pairs(options or {}) do settings[name] = value end
     local loss, score = model:loss(tokens:rows(first, last), own, settings)
@@ -96,14 +93,15 @@ function ranks.gradients(model, tokens, targets, options, shards, said)
   end
   local mine = shards // count
   local sum = tree(make, rank * mine, mine)
-  sum:say(said or 0)
+  private.gradients_say(sum, said or 0)
   if ranks.apart then across(sum) end
-  sum:put(model)
-  local loss, n, correct, heard = sum:beside()
+  private.gradients_put(sum, model)
+  local loss, n, correct, heard = private.gradients_beside(sum)
   return loss, { scored = math.tointeger(n), correct = math.tointeger(correct) }, heard
 end
 
--- rwkv.gradients(model, tokens, targets, { shards =, l2wrap = }) -> mean loss (a number), { scored =, correct = }
+-- rwkv.gradients(model, tokens, targets, { shards =, l2wrap = }) -> mean loss (a number), { scored =, correct = }. tokens, targets: [B,T],
+-- as model:loss takes them, B a multiple of the shards.
 ranks.public = at_caller(function(model, tokens, targets, options)
   local settings, shards = {}, nil
   for name, value in pairs(options or {}) do
@@ -114,6 +112,8 @@ ranks.public = at_caller(function(model, tokens, targets, options)
   if shards ~= nil and (math.type(shards) ~= "integer" or shards < 1) then
     error(("gradients: shards is %s, expected a power of two"):format(tostring(shards)), 0)
   end
+  if type(tokens) == "table" then tokens = core.tokens(tokens) end
+  if type(targets) == "table" then targets = core.tokens(targets) end
   local batch = tokens:shape()[1]
   shards = shards or ranks.usual(batch)
   local problem = ranks.problem(batch, shards)

@@ -197,11 +197,11 @@ void tensor_read_grad(const Tensor *t, size_t from, size_t n, real *out)
   else if (n) memset(out, 0, n * sizeof *out);
 }
 
-void tensor_write_grad(Tensor *t, size_t from, size_t n, const real *in)
+void tensor_write_grad(Tensor *t, const real *in, bool reached)
 {
-  check_range("write", t, from, n);
-  real *grad = root(t)->grad;
-  if (n && grad) backend_write(grad + from, in, n * sizeof *in);
+  tensor_need_grad(t);
+  if (t->n) backend_write(t->grad, in, t->n * sizeof *in);
+  t->reached = reached;
 }
 
 /* ---- shapes ---- */

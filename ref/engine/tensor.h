@@ -59,7 +59,8 @@ void tensor_need_no_grad(Tensor *t); /* from now on; the one that is there is gi
 void tensor_free_grad(Tensor *t);
 void tensor_clear_grad(Tensor *t); /* to 0, if there is one; none has reached it then */
 void tensor_read_grad(const Tensor *t, size_t from, size_t n, real *out); /* zeros if there is none */
-void tensor_write_grad(Tensor *t, size_t from, size_t n, const real *in); /* nothing if there is none */
+/* One that was computed elsewhere in the place of the tensor's, and whether anything flowed into it there. */
+void tensor_write_grad(Tensor *t, const real *in, bool reached);
 
 size_t shape_count(int axes, const int *shape); /* product; fails when it is negative or too large */
 bool tensor_same_shape(const Tensor *a, const Tensor *b);

@@ -286,8 +286,13 @@ void output_abandon(Output *o)
   close(o->directory);
 }
 
+static bool discards;
+
+void output_discard(void) { discards = true; }
+
 int output_commit(Output *o)
 {
+  if (discards) return output_abandon(o), 0;
   errno = EIO; /* of a write that failed before */
   bool ok = !ferror(o->file) && fflush(o->file) == 0 && fsync(fileno(o->file)) == 0;
   int error = ok ? check_replaceable(o->directory, o->name) : errno;

@@ -39,6 +39,7 @@ typedef struct {
 int output_begin(Output *o, const char *path);
 int output_commit(Output *o); /* the path now names the whole file; on failure it is abandoned */
 void output_abandon(Output *o);
+void output_discard(void); /* from here on what is committed is abandoned: another program writes it */
 /* Removes what killed programs left in a directory of files in the making; not what somebody is still writing. */
 void output_sweep(const char *directory);
 

@@ -4,6 +4,7 @@ local core = require "rwkv.core"
 local devices = require "rwkv.experiment.devices"
 local models = require "rwkv.models"
 local nearest = require "rwkv.nearest"
+local ranks = require "rwkv.ranks"
 local sorted = require "rwkv.sorted"
 local visible = require "rwkv.visible"
 
@@ -80,7 +81,7 @@ local known = {
   tied = { words = "true or false", holds = function(x) return type(x) == "boolean" or x == 0 or x == 1 end },
   lr = positive, beta1 = share, beta2 = share, eps = positive, weight_decay = not_negative, decay_all = boolean,
   clip = not_negative, warmup = optional_size, schedule = one_of { "constant", "cosine" }, final_lr = not_negative,
-  batch = size, examples = count, every = count, tests = count, test_batch = size, seq = size,
+  batch = size, shards = whole(1, 1 << 20), examples = count, every = count, tests = count, test_batch = size, seq = size,
 }
 local needed = { "label", "version", "dim", "vocab", "lr", "batch", "examples", "every", "tests" }
 local sizes = { "version", "hooks", "layers", "dim", "dim_att", "dim_ffn", "head_size", "vocab", "ctx", "decay_rank", "iclr_rank",
@@ -128,6 +129,7 @@ function check.complete(given, defaults)
   for _, from in ipairs { defaults, given } do
     for name, value in pairs(from) do c[name] = value end
   end
+  if ranks.apart and c.shards == nil and size.holds(c.batch) then c.shards = ranks.usual(math.tointeger(c.batch)) end
   if type(c.hooks) == "table" and size.holds(c.layers) then c.hooks = check.by_layer(c.hooks, c.layers) end
   return c
 end
@@ -152,6 +154,8 @@ local function check_config(given, i, defaults)
     local fits, problem = check.field(name, c[name])
     if not fits then fail("%s: %s is %s", where, visible.line(name), problem) end
   end
+  local unequal = c.shards and ranks.problem(math.tointeger(c.batch), math.tointeger(c.shards))
+  if unequal then fail("%s: %s", where, unequal) end
   local ok, message = pcall(models.describe, check.design(c))
   if not ok then fail("%s: %s", where, tostring(message)) end
 end

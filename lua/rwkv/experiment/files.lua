@@ -4,6 +4,7 @@
 --   PATH.failed: with what error the last process ended that made it
 local core = require "rwkv.core"
 local models = require "rwkv.models"
+local ranks = require "rwkv.ranks"
 local tsv = require "rwkv.tsv"
 local say = require "rwkv.visible".say
 
@@ -34,6 +35,7 @@ end
 
 -- It gets a name that nothing has: what was set aside before stays.
 local function set_aside(path, why)
+  if not ranks.writes() then return end
   local aside, n = path .. ".aside", 1
   while is_taken(aside) and n < 1000 do
     n = n + 1
@@ -151,6 +153,7 @@ end
 
 -- Takes away what a finished run does not need; all: the result and the model as well.
 function files.clear(run, all)
+  if not ranks.writes() then return end
   for _, ending in ipairs { ".checkpoint", ".progress", ".log", ".failed", all and ".tsv" or nil } do os.remove(run.path .. ending) end
 end
 

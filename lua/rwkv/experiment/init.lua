@@ -16,6 +16,7 @@ local notice = require "rwkv.experiment.notice"
 local lock = require "rwkv.experiment.lock"
 local progress = require "rwkv.progress"
 local provenance = require "rwkv.provenance"
+local ranks = require "rwkv.ranks"
 local reproduce = require "rwkv.experiment.reproduce"
 local settings = require "rwkv.experiment.settings"
 local status = require "rwkv.experiment.status"
@@ -89,7 +90,8 @@ local function make_or_take(run, make)
   local mine, holder = lock.take(run.path)
   if not mine then return nil, holder end
   local rows, reasons = files.read(run)
-  if not rows or reasons then rows = make(run) end
+  if ranks.agree(rows and not reasons and 1 or 0) == 0 then rows = make(run)
+  elseif not rows then rows = files.read(run) end
   lock.release(run.path)
   return rows
 end
@@ -105,12 +107,12 @@ local function make_all(todo, make)
       if not run.rows then others[#others + 1], holder = run, by end
     end
     if #others == #todo then
-      local text = ("%d %s made by others, the last one by process %s on %s; waiting"):format(#others, #others == 1 and "run is" or "runs are",
+      local text = holder and ("%d %s made by others, the last one by process %s on %s; waiting"):format(#others, #others == 1 and "run is" or "runs are",
         holder.process, holder.host)
-      if text ~= said then say("%s", text) end
+      if text and text ~= said then say("%s", text) end
       said = text
       core.private.pause(1)
-      if notice.heard() then notice.stop() end
+      if ranks.agree(notice.heard() and 1 or 0) == 1 then notice.stop() end
     end
     todo = others
   end
@@ -289,6 +291,7 @@ end
 
 -- How many runs are made at a time; said if it is not what was asked for.
 local function jobs_of(q, o, todo)
+  if ranks.apart then return 1 end
   if o.jobs > 0 then return o.jobs end
   if core.device() or not workers.may_begin() then return 1 end
   local jobs = at_a_time.choose(q, todo, core.threads(), os.clock())
@@ -321,7 +324,10 @@ local function run(q)
   end
   if o.run ~= "" then return run_one(q, out, runs, o.run) end
   if not o.collect then core.mkdir(out) end
-  local todo, finished = sort_out(q, o, out, runs)
+  local todo, finished
+  if ranks.writes() then todo, finished = sort_out(q, o, out, runs) end
+  ranks.agree(0) -- what was to be forgotten is
+  if not todo then todo, finished = sort_out(q, o, out, runs) end
   local path = path_of(q, out)
   if o.collect and #todo == #runs then
     command.refuse("--collect: none of the %d runs of %s is finished in %s; without --collect they are made", #runs, q.name, out)

@@ -4,6 +4,7 @@
 --   Nothing depends on locks but time: results are whole files with the same numbers whoever makes them. So a file system whose
 -- exclusive files are none, or clocks that disagree, cost work and no more.
 local core = require "rwkv.core"
+local ranks = require "rwkv.ranks"
 
 local lock = {}
 
@@ -95,8 +96,7 @@ end
 
 local held = {} -- path -> true
 
--- Whether the run is this process's to make, from here on until release; else who makes it.
-function lock.take(path)
+local function take(path)
   local file, now = path .. ".lock", os.time()
   local own = { begun = now, beat = now, examples = 0 }
   for name, value in pairs(me()) do own[name] = value end
@@ -114,6 +114,14 @@ function lock.take(path)
   return false, parse(contents(file)) or { host = "?", process = "?", begun = now, beat = now, examples = 0 }
 end
 
+-- Whether the run is this process's to make, from here on until release; else who makes it. Of programs that compute together rank 0
+-- takes it for all.
+function lock.take(path)
+  local taken, holder
+  if ranks.writes() then taken, holder = take(path) end
+  return ranks.agree(taken and 1 or 0) == 1, holder
+end
+
 local beaten = {} -- path -> time
 
 -- Says now and then that the process lives, and how far it is.
@@ -129,6 +137,7 @@ end
 
 -- Takes a stale lock away, of a run that is finished.
 function lock.clear(path)
+  if not ranks.writes() then return end
   local holder = lock.holder(path)
   if holder and holder.stale then os.remove(path .. ".lock") end
 end

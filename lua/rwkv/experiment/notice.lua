@@ -1,6 +1,7 @@
 -- The notice that a process is going to be taken down: SIGTERM, SIGUSR1 or SIGUSR2. A run that hears it writes a checkpoint, and the
 -- program ends with the status 75, which says: the same command goes on from here.
 local core = require "rwkv.core"
+local ranks = require "rwkv.ranks"
 
 local private = core.private
 local function nothing() end
@@ -8,8 +9,9 @@ local function nothing() end
 local notice = { status = 75 } -- EX_TEMPFAIL of sysexits.h: try again
 
 notice.heard = private.noticed or nothing -- () -> the name of the first signal, or nothing
--- attend(true): from here on a notice is an error as Ctrl-C is; attend(false): it waits until somebody looks.
-notice.attend = private.attend or nothing
+-- attend(true): from here on a notice is an error as Ctrl-C is; attend(false): it waits until somebody looks. Programs that compute
+-- together end together, after a step.
+notice.attend = not ranks.apart and private.attend or nothing
 
 -- Whether a process that ended with this status had a notice: it heard it, or was not listening yet.
 local unheard = { [128 + 10] = true, [128 + 12] = true, [128 + 15] = true } -- SIGUSR1, SIGUSR2, SIGTERM

@@ -9,6 +9,7 @@ local files = require "rwkv.experiment.files"
 local lock = require "rwkv.experiment.lock"
 local models = require "rwkv.models"
 local notice = require "rwkv.experiment.notice"
+local ranks = require "rwkv.ranks"
 local provenance = require "rwkv.provenance"
 local sorted = require "rwkv.sorted"
 local say = require "rwkv.visible".say
@@ -98,8 +99,11 @@ end
 local function begin(run)
   local c = run.config
   if run.path and #run.uncovered == 0 then
-    local model, opt, rows, since, state = files.resume(run, optimizer)
-    if model then
+    local model, opt, rows, since, state
+    if ranks.writes() then model, opt, rows, since, state = files.resume(run, optimizer) end
+    local is_there = ranks.agree(model and 1 or 0) == 1
+    if is_there and not model then model, opt, rows, since, state = files.resume(run, optimizer) end
+    if is_there then
       say("%s goes on after %d of %d examples", c.label, opt:steps() * c.batch, c.examples)
       return model, opt, rows, since, state
     end
@@ -112,24 +116,35 @@ local function begin(run)
   return model, optimizer(model, c), {}, { loss = 0, steps = 0, seconds = 0 }, nil
 end
 
--- One step. Returns the loss and the state after it, or nothing if the gradient is not finite: the run has diverged.
-local function step(run, model, opt, seen, state)
+-- The loss of a batch, with its gradients in place; the state after it; whether one of the programs that share it had a notice.
+local function gradients(run, model, opt, seen, state)
   local c, train = run.config, run.train
-  place(run, "step", opt:steps())
   local tokens, targets = train:batch(seen + 1, c.batch)
+  if c.shards then
+    if train.carry then error("experiment: a state that is carried on, and shards of a batch: expected one of them", 0) end
+    local loss, _, heard = ranks.gradients(model, tokens, targets, nil, c.shards, notice.heard() and 1 or 0)
+    return loss, nil, heard > 0
+  end
   if train.carry then state = not train:restarts(seen + 1) and state or model:state(c.batch) end
   local loss = model:loss(tokens, targets, state and { state = state })
   opt:zero_grad()
   loss:backward()
-  local value = loss:item()
+  return loss:item(), state, notice.heard() ~= nil
+end
+
+-- One step. Returns the loss, the state after it and whether there was a notice, or nothing if the gradient is not finite: the run has
+-- diverged.
+local function step(run, model, opt, seen, state)
+  place(run, "step", opt:steps())
+  local value, after, heard = gradients(run, model, opt, seen, state)
   local finite, message = pcall(opt.step, opt)
   if not finite then
     if not tostring(message):find "gradient is not finite" then error(message, 0) end
     core.end_step()
     return nil
   end
-  if state then state:detach() end
-  return value, state
+  if after then after:detach() end
+  return value, after, heard
 end
 
 -- Trains on; returns the rows of the whole run and the model. most: so many rows, and then no more.
@@ -163,17 +178,19 @@ local function train(run, bar, most)
     return seen >= c.examples or #rows >= (most or math.huge) or (run.stop and run.stop(rows[#rows], c))
   end
 
+  local heard = not ranks.apart and notice.heard() ~= nil
   while true do
     if due() and not tested() then
       record()
       if seen > 0 then keep() end
     end
     if #rows > 1 and tested() and ends() then break end
-    if notice.heard() then
+    if heard then
       keep()
       notice.stop()
     end
-    local loss, after = step(run, model, opt, seen, state)
+    local loss, after
+    loss, after, heard = step(run, model, opt, seen, state)
     if not loss then
       record { diverged = 1 }
       break
@@ -277,6 +294,7 @@ function trial.run(run, bar)
   if run.keep_model then model:save(run.path .. ".safetensors") end
   files.write(run, trial.columns(rows), rows, reasons)
   files.clear(run)
+  ranks.agree(0) -- it is written
   return (files.read(run))
 end
 

@@ -1,0 +1,119 @@
+-- Programs that share the work of one training, started by mpirun: the same bits for any number of them, stopped, killed, resumed; an error
+-- of one is the end of all.
+local rwkv = require "rwkv"
+local check = require "tests.lua.lib.check"
+local runs = require "tests.lua.lib.runs"
+local test, equal, has, shell = check.test, check.equal, check.has, check.shell
+
+if select(2, shell "command -v mpirun") ~= 0 then
+  print "SKIPPED: mpirun is not installed"
+  return
+end
+
+local home = "runs/tests/mpi"
+shell("rm -rf " .. home)
+rwkv.mkdir(home)
+local script = home .. "/train.lua"
+local source = [[
+local rwkv = require "rwkv"
+local mqar = require "experiments.tasks.mqar"
+local o = rwkv.experiment.options(arg)
+rwkv.experiment.run { name = "train", options = o,
+  task = mqar.of,
+  final = function(model) return { { sum = model:param("emb.weight"):sum():item() } } end,
+  configs = rwkv.product({ { "version", { "v4", "v6", "v7" } } }, { label = "m", dim = 32, head_size = 16, vocab = 64, seq = 32, pairs = 4,
+    lr = 3e-3, batch = 16, shards = 8, examples = 3200, every = 1600, tests = 50, filler = "zero", clip = 1, schedule = "cosine" }) }]]
+rwkv.write_file(script, source)
+
+local root = "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 "
+local function mpirun(n) return n == 0 and "" or ("%smpirun --oversubscribe -n %d "):format(root, n) end
+local function command(n, out, options)
+  return ("%s%s --trust --threads 1 %s --out %s/%s %s"):format(mpirun(n), check.program, script, home, out, options or "")
+end
+
+local function run(n, out)
+  local text, status = shell(command(n, out))
+  if status ~= 0 then error(text) end
+  return text
+end
+
+test("v4, v6 and v7, 200 steps: the same bits of one, two and four programs as without mpirun", function()
+  run(0, "alone")
+  for _, n in ipairs { 1, 2, 4 } do
+    local text = run(n, "of" .. n)
+    local _, said = text:gsub("parameters, state", "")
+    equal(said, 3) -- rank 0 alone speaks
+    runs.same_folder(home .. "/alone", home .. "/of" .. n)
+  end
+end)
+
+test("told by SIGUSR1: all end after the same step with the status 75, and another number of them goes on", function()
+  local text, status = runs.told(command(4, "told"), "USR1", 2.5)
+  has(text, "stopped by SIGUSR1; the same command goes on from here")
+  equal(status, 75)
+  run(2, "told")
+  runs.same_folder(home .. "/alone", home .. "/told")
+end)
+
+test("one that is killed is the end of all, soon; they go on from the checkpoint", function()
+  local start = rwkv.time()
+  local text, status = shell(("(%s) 2>&1 & until ls %s/killed/*.checkpoint >/dev/null 2>&1; do sleep 0.05; done; " ..
+    "kill -9 $(pgrep -f '^[^ ]*aviary .*out %s/killed' | tail -n 1); date +%%s; wait $!; status=$?; date +%%s; exit $status"):format(
+    command(2, "killed"), home, home))
+  assert(status ~= 0, text)
+  local killed, ended = text:match "(%d%d%d%d%d%d%d+)\n.-(%d%d%d%d%d%d%d+)\n"
+  assert(killed and tonumber(ended) - tonumber(killed) <= 10, text)
+  assert(rwkv.time() - start < 120)
+  run(2, "killed")
+  runs.same_folder(home .. "/alone", home .. "/killed")
+end)
+
+test("an error of one is said by it, and ends all", function()
+  local fails = home .. "/fails.lua"
+  rwkv.write_file(fails, "local step = 0\n" .. source:gsub("task = mqar%.of", [[task = function(c)
+    local train, test = mqar.of(c)
+    local batch = train.batch
+    function train.batch(...)
+      step = step + 1
+      if step > 20 and os.getenv "OMPI_COMM_WORLD_RANK" == "1" then error "no luck today" end
+      return batch(...)
+    end
+    return train, test
+  end]]))
+  local text, status = shell(command(2, "fails"):gsub("train%.lua", "fails.lua"))
+  equal(status, 1)
+  has(text, "rank 1 of 2: aviary: ", "no luck today")
+end)
+
+test("as many programs as cannot share a batch; walls", function()
+  local text, status = shell(command(3, "three"))
+  assert(status ~= 0, text)
+  has(text, "3 programs share 8 shards, expected as many for each: start 1, 2, 4 .. up to 8")
+  text, status = shell(("%s%s %s"):format(mpirun(2), check.program, script))
+  assert(status ~= 0, text)
+  has(text, "mpirun: the walls around a script cut programs off from each other; start aviary with --trust")
+end)
+
+test("a script of its own: rwkv.gradients", function()
+  local own = home .. "/own.lua"
+  rwkv.write_file(own, [[
+local rwkv = require "rwkv"
+local model = rwkv.model { version = "v7", layers = 1, dim = 16, head_size = 8, vocab = 32, seed = 1 }
+local opt, rng = rwkv.adamw(model, { lr = 1e-2 }), rwkv.rng(1, "tokens")
+for step = 1, 20 do
+  local x = {}
+  for b = 1, 8 do
+    x[b] = {}
+    for t = 1, 9 do x[b][t] = rng:integer(0, 31) end
+  end
+  local loss = rwkv.gradients(model, x, x)
+  opt:step()
+  print(("%.17g"):format(loss))
+end]])
+  local function of(n) return (shell(("%s%s --trust --threads 1 %s"):format(mpirun(n), check.program, own))) end
+  local alone = of(0)
+  equal(select(2, alone:gsub("\n", "")), 20)
+  for _, n in ipairs { 1, 2, 4, 8 } do equal(of(n), alone) end
+end)
+
+shell("rm -rf " .. home)
