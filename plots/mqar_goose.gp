@@ -12,9 +12,9 @@ made = made_by($data[1], $data[2]). \
   said("Points: ".seeds(runs)."; lines: their median. A pair is worth 2 log2(V/2) bits. Published: 64 epochs, arXiv:2503.14456 (the ". \
     "highest point a summary, the others recalled)."). \
   said("It shows what states recall after so many examples: a lower bound of what they can hold, not the bound itself.")
-eval cells("sizes", "$data", "wkv_entries")
+eval numbers("sizes", "$data", "wkv_entries")
 hue(i) = one_of("#E69F00 #D55E00 #8c3d00 #333333", i)
-is(i) = strcol("wkv_entries") eq word(sizes, i)
+is(i) = column("wkv_entries") == real(word(sizes, i))
 
 do for [format in kinds("png svg pdf")] {
   eval picture(format, 1000, 760)

@@ -109,6 +109,9 @@ local function picture_of(figure, text)
   return assert(contents(path .. ".svg")), out
 end
 
+-- Figures of one model, or of none, in which no label is drawn.
+local unnamed = { wkv_stability = true, mqar_goose = true, position_curves = true }
+
 -- Copies of the rows of the first label, under other labels; and in each other column of text.
 local function with_hostile_rows(names, rows)
   local label, copies = place(names, "label"), {}
@@ -118,7 +121,7 @@ local function with_hostile_rows(names, rows)
     copies[#copies + 1] = row
   end
   for _, cell in ipairs(hostile) do
-    for k = 1, math.min(40, #rows) do
+    for k = 1, label and math.min(40, #rows) or 0 do
       if rows[k][label] == rows[1][label] then add(rows[k], label, cell[1]) end
     end
     for i in ipairs(names) do
@@ -138,7 +141,7 @@ test("any text is drawn as it is", function()
     assert(picture:find(escaped(head[1]:sub(3)), 1, true), figure.name .. ": the first line of the table is not drawn")
     for _, cell in ipairs(hostile) do
       local text = escaped(cell[2] or cell[1])
-      if figure.name ~= "wkv_stability" and not picture:find(text, 1, true) then
+      if not unnamed[figure.name] and not picture:find(text, 1, true) then
         error(("%s: expected the label '%s' in the picture"):format(figure.name, text))
       end
     end
