@@ -20,20 +20,22 @@
 
 enum { MAX_WORKERS = 64, MAX_ARGUMENTS = 1000, LINE = 3 /* the descriptor of the pipe in a worker */ };
 static const char mark[] = "AVIARY_WORKER"; /* in the environment of a worker */
-static pid_t worker[MAX_WORKERS];           /* those at work */
+static struct {
+  pid_t pid;
+  int line;            /* the end of its pipe that is ours; -1: it was told */
+} worker[MAX_WORKERS]; /* those at work */
 static int at_work;
-static int line[2] = {-1, -1}; /* the pipe to the workers that are not told yet */
 
 bool program_is_worker(void) { return getenv(mark) != NULL; }
 
 /* In the child, between fork and exec: nothing but system calls. */
-_Noreturn static void become(char **argv, int log, pid_t parent)
+_Noreturn static void become(char **argv, int log, int line, pid_t parent)
 {
   prctl(PR_SET_PDEATHSIG, SIGKILL); /* none outlives who started it */
   if (getppid() != parent) _exit(1);
   int nothing = open("/dev/null", O_RDONLY);
   if (nothing < 0 || dup2(nothing, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0) _exit(1);
-  if (line[0] == LINE ? fcntl(LINE, F_SETFD, 0) : dup2(line[0], LINE) < 0) _exit(1);
+  if (line == LINE ? fcntl(LINE, F_SETFD, 0) : dup2(line, LINE) < 0) _exit(1);
   execv(program_file(), argv);
   _exit(127);
 }
@@ -82,7 +84,8 @@ static int spawn(lua_State *L)
 
   int log, error = output_open(path, O_WRONLY | O_CREAT | O_TRUNC, &log);
   if (error) return luaL_error(L, "%s: %s", path, output_problem(error));
-  if (line[1] < 0 && pipe2(line, O_CLOEXEC)) {
+  int line[2]; /* one for each: the kernel signals one process a pipe */
+  if (pipe2(line, O_CLOEXEC)) {
     error = errno;
     close(log);
     return luaL_error(L, "a worker cannot be started: %s", strerror(error));
@@ -93,16 +96,24 @@ static int spawn(lua_State *L)
   const char *bind = lua_pushstring(L, getenv("OMP_PROC_BIND")); /* a copy, or NULL */
   setenv("OMP_PROC_BIND", "false", 1);                           /* workers would all take the same places */
   pid_t parent = getpid(), child = fork();
-  if (child == 0) become(argv, log, parent);
+  if (child == 0) become(argv, log, line[0], parent);
   error = errno;
   unsetenv(mark);
   if (bind) setenv("OMP_PROC_BIND", bind, 1);
   else unsetenv("OMP_PROC_BIND");
-  close(log);
+  close(log), close(line[0]);
+  if (child < 0) close(line[1]);
   if (child < 0) return luaL_error(L, "a worker cannot be started: %s", strerror(error));
-  worker[at_work++] = child;
+  worker[at_work].pid = child, worker[at_work].line = line[1];
+  at_work++;
   lua_pushinteger(L, child);
   return 1;
+}
+
+static void hang_up(int i)
+{
+  if (worker[i].line >= 0) close(worker[i].line);
+  worker[i].line = -1;
 }
 
 /* wait_worker(seconds) -> process id and exit status of one that ended, within this time; nothing if none has. A status
@@ -112,8 +123,9 @@ static int wait_worker(lua_State *L)
   for (double left = luaL_checknumber(L, 1); at_work > 0; left -= 0.02) {
     for (int i = 0; i < at_work; i++) {
       int status = 0;
-      pid_t pid = worker[i];
+      pid_t pid = worker[i].pid;
       if (waitpid(pid, &status, WNOHANG) != pid) continue;
+      hang_up(i);
       worker[i] = worker[--at_work];
       lua_pushinteger(L, pid);
       lua_pushinteger(L, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
@@ -128,8 +140,7 @@ static int wait_worker(lua_State *L)
 static int tell_workers(lua_State *L)
 {
   (void)L;
-  for (int i = 0; i < 2; i++)
-    if (line[i] >= 0) close(line[i]), line[i] = -1;
+  for (int i = 0; i < at_work; i++) hang_up(i);
   return 0;
 }
 

@@ -62,12 +62,27 @@ local function across(sum)
   private.broadcast(sum)
 end
 
+-- How many targets are scored, and a number that other targets hardly have.
 local function scored(targets)
-  local n = 0
+  local n, sum = 0, 1
   for _, row in ipairs(targets:tolist()) do
-    for _, target in ipairs(row) do if target >= 0 then n = n + 1 end end
+    for _, target in ipairs(row) do
+      if target >= 0 then n = n + 1 end
+      sum = (sum * 31 + target + 101) % 9007199254740881 -- a prime below 2^53
+    end
   end
-  return n
+  return n, sum
+end
+
+-- Fails unless all programs have the same batch and equally large models.
+local function check_same(model, tokens, sum, shards)
+  local shape = tokens:shape()
+  for _, same in ipairs { { "batch", sum }, { "size of a batch", (shape[1] * 65537 + shape[2]) * 65537 + shards },
+    { "model", model:param_count() } } do
+    if ranks.agree(same[2]) ~= same[2] then
+      error(("rank %d has another %s than rank 0: all programs must make the same examples and models"):format(rank, same[1]), 0)
+    end
+  end
 end
 
 -- The gradients of a model for a batch, in their place, as if model:loss(..):backward() had been called after zero_grad. shards: how many;
@@ -76,7 +91,9 @@ function ranks.gradients(model, tokens, targets, options, shards, said)
   local batch = tokens:shape()[1]
   local problem = ranks.problem(batch, shards)
   if problem then error(problem, 0) end
-  local total, each = scored(targets), batch // shards
+  local total, sum_of_targets = scored(targets)
+  local each = batch // shards
+  if ranks.apart then check_same(model, tokens, sum_of_targets, shards) end
   if total == 0 then error("no position of the batch is scored", 0) end
   local function make(shard)
     local first, last = shard * each + 1, (shard + 1) * each

@@ -44,6 +44,7 @@ test("locks of the dead are taken over: no such process, another process of that
     { host = host, boot = boot, process = 1, start = 999999999999, begun = now, beat = now },
     { host = host, boot = "another", process = 1, start = 1, begun = now - 700, beat = now - 700 },
     { host = "elsewhere", boot = "another", process = 1, start = 1, begun = now - 700, beat = now - 700 },
+    { host = "elsewhere", boot = "another", process = 1, start = 1, begun = now, beat = now + 86400 }, -- by a clock that was wrong
   } do
     rwkv.write_file(path .. ".lock", lock_text(dead))
     equal(lock.holder(path).stale, true)

@@ -150,6 +150,36 @@ rwkv.experiment.run { name = "slow", options = o,
   end
 end)
 
+test("told in a measurement that catches all errors: it is made again, and all workers hear", function()
+  local script = home .. "/catches.lua"
+  rwkv.write_file(script, [[
+local rwkv = require "rwkv"
+local mqar = require "experiments.tasks.mqar"
+local o = rwkv.experiment.options(arg)
+rwkv.experiment.run { name = "catches", options = o, task = mqar.of,
+  final = function()
+    io.stderr:write "in final\n"
+    local n = 0
+    for _ = 1, 100 do pcall(function() for i = 1, 1e6 do n = n + i % 3 end end) end
+    return { { n = n } }
+  end,
+  configs = rwkv.product({ { "seed", { 0, 1 } } }, { label = "v7", version = "v7", dim = 16, head_size = 8, vocab = 32, seq = 16, pairs = 2,
+    filler = "zero", lr = 3e-3, batch = 8, examples = 16, every = 8, tests = 10 }) }]])
+  local function go(out, options) return ("%s --trust --threads 1 %s --out %s/%s %s"):format(check.program, script, home, out, options or "") end
+  local text, status = shell(go "catches_all")
+  if status ~= 0 then error(text) end
+  status = select(2, runs.told_at(go "catches", "TERM", "final", 1))
+  equal(status, 75)
+  status = select(2, shell(("%s & pid=$!; until [ $(cat %s/catches_jobs/*.log 2>/dev/null | grep -c 'in final') = 2 ]; do sleep 0.02; done; " ..
+    "kill -USR1 $pid; wait $pid"):format(go("catches_jobs", "--jobs 2"), home)))
+  equal(status, 75)
+  for _, out in ipairs { "catches", "catches_jobs" } do
+    text, status = shell(go(out))
+    if status ~= 0 then error(text) end
+    same("catches_all", out)
+  end
+end)
+
 test("two experiments by hand: the second is listed when the first is finished", function()
   local function list(options)
     local text = run("noisy", "listed", noisy .. " --list " .. (options or "") .. " 2>/dev/null")

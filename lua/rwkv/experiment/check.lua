@@ -193,6 +193,9 @@ function check.options(o)
   end
   if not whole(0, 64).holds(o.jobs) then fail("--jobs %s: expected a whole number, 1 to 64, or 0 for what suits the machine", check.shown(o.jobs)) end
   devices.check(o.devices, o.jobs)
+  for _, name in ipairs(o.status and { "list", "collect", "fresh", "run" } or {}) do
+    if o[name] ~= check.common[name] then fail("--status and --%s: expected one of them", name) end
+  end
   if o.unfinished and not o.list then fail "--unfinished goes with --list" end
   if o.fresh and o.collect then fail "--fresh and --collect: one forgets what is finished, the other puts it together" end
   for _, name in ipairs(o.check ~= "" and sorted(check.errands) or {}) do

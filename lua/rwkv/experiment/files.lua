@@ -68,12 +68,14 @@ local function parse(run, text, path)
   return rows, body:match "^[^\n]*\n# not to be used again: ([^\n]*)\n"
 end
 
--- The rows of a finished run, and why they must not be used another time; nil if it is not finished.
-function files.read(run)
+-- The rows of a finished run, and why they must not be used another time; nil if it is not finished. only_look: what is damaged stays
+-- where it is.
+function files.read(run, only_look)
   local path = run.path .. ".tsv"
   local read, text = pcall(contents, path)
   if read and not text then return nil end
   local ok, rows, reasons = pcall(parse, run, text, path)
+  if (not read or not ok) and only_look then return nil end
   if not read or not ok then return set_aside(path, read and rows or text) end
   local model = run.path .. ".safetensors"
   if is_taken(model) then

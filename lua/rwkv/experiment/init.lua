@@ -204,7 +204,7 @@ local function list(q, o, out, runs)
   say_uncovered(q.name, runs)
   local commands = {}
   for _, run in ipairs(runs) do
-    if not o.unfinished or not files.read(run) then commands[#commands + 1] = command.line(q.name, run) .. "\n" end
+    if not o.unfinished or not files.read(run, true) then commands[#commands + 1] = command.line(q.name, run) .. "\n" end
   end
   answer.write(table.concat(commands))
   return rows_before(q, out, runs, function()
@@ -221,7 +221,7 @@ local function while_noticing(q, f)
   local noticed = notice.is(message)
   if noticed or type(message) == "string" and message:find "interrupted$" then
     if core.is_terminal() then io.stderr:write "\r\27[K" end
-    say("%s: stopped%s; the same command goes on from here:\n  %s", q.name, noticed and " by " .. notice.heard() or "", command.again())
+    say("%s: stopped%s; the same command goes on from here:\n  %s", q.name, noticed and " by " .. (notice.heard() or "a notice to another rank") or "", command.again())
   end
   if noticed then os.exit(notice.status, true) end
   error(message, 0)

@@ -72,7 +72,7 @@ local function is_stale(t)
     local _, start = process(t.process)
     return start ~= t.start
   end
-  return os.time() - t.beat > stale_seconds
+  return math.abs(os.time() - t.beat) > stale_seconds
 end
 
 -- ---- locks ----

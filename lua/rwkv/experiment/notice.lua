@@ -23,6 +23,15 @@ local ended = setmetatable({}, { __tostring = function() return "taken down" end
 -- Raised where a run has written what it has.
 function notice.stop() error(ended, 0) end
 
+-- What f(...) returns, a measurement that a notice ends: by an error, or, where the script has caught that one, afterwards.
+function notice.during(f, ...)
+  notice.attend(true)
+  local result = table.pack(f(...))
+  notice.attend(false)
+  if not ranks.apart and notice.heard() then notice.stop() end
+  return table.unpack(result, 1, result.n)
+end
+
 -- Whether an error is that of a notice.
 function notice.is(problem)
   return problem == ended or type(problem) == "string" and problem:find "interrupted$" ~= nil and notice.heard() ~= nil

@@ -20,7 +20,7 @@ end
 
 -- The kind of a run, and what is said of it.
 local function state_of(run)
-  run.rows = files.read(run)
+  run.rows = files.read(run, true)
   if run.rows then return "finished" end
   local holder = lock.holder(run.path)
   if holder and not holder.stale then

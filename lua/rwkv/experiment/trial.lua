@@ -156,9 +156,7 @@ local function train(run, bar, most)
   local function record(more)
     place(run, "test", opt:steps())
     local row = row_of(run, model, seen)
-    notice.attend(true)
-    with(row, check.measured(row, run.evaluate(model, run.test, c), "evaluate"))
-    notice.attend(false)
+    with(row, check.measured(row, notice.during(run.evaluate, model, run.test, c), "evaluate"))
     local loss = #rows == 0 and math.log(c.vocab) or since.steps > 0 and since.loss / since.steps or nil
     row.loss, row.seconds = row.loss or loss, core.time() - start
     rows[#rows + 1] = with(row, more or {})
@@ -245,9 +243,7 @@ local function measured(run, bar)
   count_labels(run)
   local rows, model = train(run, bar)
   local last = rows[#rows]
-  notice.attend(true)
-  local found = run.final and core.no_grad(run.final, model, run.test, run.config)
-  notice.attend(false)
+  local found = run.final and notice.during(core.no_grad, run.final, model, run.test, run.config)
   for _, more in ipairs(check.rows(found, "final")) do
     local row = row_of(run, model, last.examples)
     row.part, row.seconds = "final", last.seconds
@@ -276,7 +272,7 @@ function trial.run(run, bar)
     if done then return found, trained end
     notice.attend(false)
     if not notice.is(found) then
-      if not tostring(found):find "interrupted$" then files.fail(run, tostring(found)) end
+      if not tostring(found):find "interrupted$" and #reasons_of(run) == 0 then files.fail(run, tostring(found)) end
       error(found, 0)
     end
     if run.keep then run.keep() end

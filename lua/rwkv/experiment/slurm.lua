@@ -1,6 +1,7 @@
 -- Slurm: the runs of an experiment as a job array. A row of a list is a run, a task some rows; the list, the job's script and its id stay in
 -- runs/slurm. See lua/pages/cluster.md.
 local core = require "rwkv.core"
+local experiment_command = require "rwkv.experiment.command"
 local quoted = require "rwkv.quoted"
 local visible = require "rwkv.visible"
 
@@ -60,14 +61,41 @@ local function lines_of(text)
   return list
 end
 
--- The commands of the runs that are not finished.
-local function unfinished(script, words)
+local function line_of(script, words)
   local line = { program(), quoted(script) }
   for _, word in ipairs(words) do line[#line + 1] = quoted(word) end
-  local text, status, said = output_of(table.concat(line, " ") .. " --list --unfinished")
+  return table.concat(line, " ")
+end
+
+-- The commands of the runs that are not finished. A script prints what it likes: only what runs one of its runs, as it was called, is taken.
+local function unfinished(script, words)
+  local text, status, said = output_of(line_of(script, words) .. " --list --unfinished")
   io.stderr:write(visible.text(said))
   if status ~= 0 then os.exit(status, true) end
-  return lines_of(text)
+  local begin = line_of(script, experiment_command.words(words)) .. " --run "
+  local list = lines_of(text)
+  for _, line in ipairs(list) do
+    local run = line:sub(1, #begin) == begin and line:sub(#begin + 1) or ""
+    if not run:find "^[%w._/=:,+-]+$" and not run:find "^'[^']+'$" then
+      error(("%s --list: expected lines '%s..', found '%s'"):format(script, begin, visible.line(line:sub(1, 200))), 0)
+    end
+  end
+  return list
+end
+
+-- What cannot be asked for together.
+local function check_options(words, o)
+  for _, word in ipairs(words) do
+    local name = word:match "^%-%-(%l+)$"
+    if name == "list" or name == "status" or name == "collect" or name == "run" or name == "check" or name == "fresh" or name == "unfinished" then
+      error(("--slurm and %s: expected one of them"):format(word), 0)
+    end
+  end
+  for word in o.sbatch:gmatch "%S+" do
+    if word:find "^%-%-array" or word:find "^%-a" or word:find "^%-%-parsable" then
+      error(("--sbatch: %s is decided here; use --runs-a-task for the size of the array"):format(word), 0)
+    end
+  end
 end
 
 local function read(path)
@@ -152,6 +180,7 @@ end
 
 -- Submits what is missing, and says what it did. Returns the exit status.
 function slurm.submit(script, words, o)
+  check_options(words, o)
   local name = script:match "([^/]*)$":gsub("%.lua$", ""):gsub("[^%w_.-]", "_")
   local busy, list, waiting = queued(name), {}, 0
   for _, line in ipairs(unfinished(script, words)) do
