@@ -48,7 +48,8 @@ test("v4, v6 and v7, 200 steps: the same bits of one, two and four programs as w
 end)
 
 test("told by SIGUSR1: all end after the same step with the status 75, and another number of them goes on", function()
-  local text, status = runs.told(command(4, "told"), "USR1", 2.5)
+  rwkv.mkdir(home .. "/told")
+  local text, status = runs.stopped_at_checkpoint(command(4, "told"), "USR1", home .. "/told")
   has(text, "stopped by SIGUSR1; the same command goes on from here")
   equal(status, 75)
   run(2, "told")

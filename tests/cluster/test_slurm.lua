@@ -48,7 +48,7 @@ end
 
 local job
 test("one array, submitted once", function()
-  local text = run("slurm", '--slurm --sbatch "--time=1 --signal=B:USR1@45"')
+  local text = run("slurm", '--slurm --sbatch "--time=1 --signal=B:USR1@53"')
   job = text:match "sweep: job (%d+), 4 runs in 4 tasks\n"
   assert(job, text)
   has(run("slurm", "--slurm"), "sweep: nothing to submit, 4 runs are in the queue")
