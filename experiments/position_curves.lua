@@ -1,7 +1,8 @@
 -- What RWKV-1 learns to weigh: its time_w, a weight for each distance and head, at the start and after training on text. The picture of
 -- learned curves in the repository of RWKV v1 (2021).
 --   make text; aviary experiments/position_curves.lua [--scale quick|small|paper] [--text FILE] [--seeds 1] [--jobs 2]
--- Writes below runs/position_curves: position_curves.tsv, and position_curves.figure.tsv, which plots/position_curves.gp draws. Predicted: the nearest tokens weigh most, and heads come to differ.
+-- Writes below runs/position_curves: position_curves.tsv, and position_curves.figure.tsv, which plots/position_curves.gp draws.
+-- Predicted: the nearest tokens weigh most, and heads come to differ.
 local rwkv = require "rwkv"
 local text = require "experiments.tasks.text"
 

@@ -1,6 +1,7 @@
 -- Where does a model keep a pair that it was shown? Causal tracing, after figure 9 of arXiv:2305.13048: a run in which the pair has another
 -- value is given one part of the state of the right run, after one token, and goes on from there. Does it answer with the right value?
 local rwkv = require "rwkv"
+local mean = require("rwkv.statistics").mean
 
 local parts = { "shift", "memory", "ffn_shift" }
 
@@ -39,12 +40,12 @@ local function answered(model, tokens, targets, first, state)
   return list
 end
 
--- Examples first .. first+count-1 of a task (mqar), of which only one pair is asked: tokens, targets, and the tokens in which that pair
+-- Examples 1 .. count of a task (mqar), of which only one pair is asked: tokens, targets, and the tokens in which that pair
 -- has a value that the example does not have.
-local function questions(task, pair, first, count)
+local function questions(task, pair, count)
   local tokens, targets, wrong = {}, {}, {}
   for i = 1, count do
-    local row, asked = task:example(first + i - 1)
+    local row, asked = task:example(i)
     local taken, other = {}, task.vocab // 2
     for p = 1, task.pairs do taken[row[2 * p]] = true end
     while taken[other] do other = other + 1 end
@@ -55,18 +56,12 @@ local function questions(task, pair, first, count)
   return tokens, targets, wrong
 end
 
-local function mean(list)
-  local sum = 0
-  for _, x in ipairs(list) do sum = sum + x end
-  return sum / #list
-end
-
 -- model, task (mqar), the pair (1 for the first) and how many examples are asked -> rows { layer =, restored = a name of `parts`, after =
 -- how many tokens after the pair's value, probability = of the right value, the mean }: from one token before the value, which is the
 -- pair's key, to the last token before questions. And { clean =, wrong = } of whole runs.
 return function(model, task, pair, count)
   local value, last = 2 * pair, 2 * task.pairs
-  local tokens, targets, wrong = questions(task, pair, 1, count)
+  local tokens, targets, wrong = questions(task, pair, count)
   local whole = { clean = mean(answered(model, tokens, targets, 1)), wrong = mean(answered(model, wrong, targets, 1)) }
   local right_state, wrong_state, rows = model:state(count), model:state(count), {}
   for t = 1, last do

@@ -13,14 +13,14 @@ if private.ranks then
   if own then rank, count, ranks.apart = own, all, true end
 end
 
--- This program's rank, from 0, and how many there are; 0 and 1 without mpirun. ranks.apart: whether mpirun has started it.
-function ranks.which() return rank, count end
-
--- Whether this program writes what all have made.
+-- Whether this program writes what all have made. ranks.apart: whether mpirun has started it.
 function ranks.writes() return rank == 0 end
 
 -- The number that rank 0 has; all wait for each other.
 function ranks.agree(x) return ranks.apart and private.agree(x) or x end
+
+-- Whether rank 0 has something; all wait for each other.
+function ranks.decided(has) return ranks.agree(has and 1 or 0) == 1 end
 
 -- Why a batch cannot be cut into so many shards for these programs, or nothing.
 function ranks.problem(batch, shards)
@@ -62,16 +62,18 @@ local function across(sum)
   private.broadcast(sum)
 end
 
--- How many targets are scored, and a number that other targets hardly have.
-local function scored(targets)
-  local n, sum = 0, 1
-  for _, row in ipairs(targets:tolist()) do
+-- How many targets are scored, in all and by shard, a list; and a number that other targets hardly have. each: sequences of a shard.
+local function scored(targets, each)
+  local total, by_shard, sum = 0, {}, 1
+  for b, row in ipairs(targets:tolist()) do
+    local n, shard = 0, (b - 1) // each + 1
     for _, target in ipairs(row) do
       if target >= 0 then n = n + 1 end
       sum = (sum * 31 + target + 101) % 9007199254740881 -- a prime below 2^53
     end
+    total, by_shard[shard] = total + n, (by_shard[shard] or 0) + n
   end
-  return n, sum
+  return total, by_shard, sum
 end
 
 -- Fails unless all programs have the same batch and equally large models.
@@ -86,23 +88,20 @@ local function check_same(model, tokens, sum, shards)
 end
 
 -- The gradients of a model for a batch, in their place, as if model:loss(..):backward() had been called after zero_grad. shards: how many;
--- said: a number beside, which is added up over the programs. Returns the mean loss, { scored =, correct = }, and the sum of what was said.
+-- ranks.problem has none with them; said: a number beside, which is added up over the programs. Returns the mean loss, { scored =, correct = }, and the sum of what was said.
 function ranks.gradients(model, tokens, targets, options, shards, said)
   local batch = tokens:shape()[1]
-  local problem = ranks.problem(batch, shards)
-  if problem then error(problem, 0) end
-  local total, sum_of_targets = scored(targets)
   local each = batch // shards
+  local total, by_shard, sum_of_targets = scored(targets, each)
   if ranks.apart then check_same(model, tokens, sum_of_targets, shards) end
   if total == 0 then error("no position of the batch is scored", 0) end
   local function make(shard)
     local first, last = shard * each + 1, (shard + 1) * each
-    local own = targets:rows(first, last)
-    if scored(own) == 0 then return private.gradients(model) end
+    if by_shard[shard + 1] == 0 then return private.gradients(model) end
     model:zero_grad()
     local settings = { total = total }
     for name, value in pairs(options or {}) do settings[name] = value end
-    local loss, score = model:loss(tokens:rows(first, last), own, settings)
+    local loss, score = model:loss(tokens:rows(first, last), targets:rows(first, last), settings)
     loss:backward()
     local found = private.gradients(model, { loss:item(), score.scored, score.correct, 0 })
     core.end_step()

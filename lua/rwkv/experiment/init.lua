@@ -90,7 +90,7 @@ local function make_or_take(run, make)
   local mine, holder = lock.take(run.path)
   if not mine then return nil, holder end
   local rows, reasons = files.read(run)
-  if ranks.agree(rows and not reasons and 1 or 0) == 0 then rows = make(run)
+  if not ranks.decided(rows and not reasons) then rows = make(run)
   elseif not rows then rows = files.read(run) end
   lock.release(run.path)
   return rows
@@ -112,7 +112,7 @@ local function make_all(todo, make)
       if text and text ~= said then say("%s", text) end
       said = text
       core.private.pause(1)
-      if ranks.agree(notice.heard() and 1 or 0) == 1 then notice.stop() end
+      if ranks.decided(notice.heard()) then notice.stop() end
     end
     todo = others
   end

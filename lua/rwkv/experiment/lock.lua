@@ -3,6 +3,7 @@
 -- host that has not been written for ten minutes; it is taken over.
 --   Nothing depends on locks but time: results are whole files with the same numbers whoever makes them. So a file system whose
 -- exclusive files are none, or clocks that disagree, cost work and no more.
+local contents = require "rwkv.contents"
 local core = require "rwkv.core"
 local ranks = require "rwkv.ranks"
 
@@ -11,13 +12,6 @@ local lock = {}
 local beat_seconds, stale_seconds = 10, 600
 
 -- ---- processes ----
-
-local function contents(path)
-  local file = io.open(path, "rb")
-  local text = file and file:read "a"
-  if file then file:close() end
-  return text
-end
 
 local function first_line(path) return (contents(path) or ""):match "^[^\n]*" end
 
@@ -81,8 +75,10 @@ end
 function lock.holder(path)
   local text = contents(path .. ".lock")
   if not text then return nil end
-  local t = parse(text) or { host = "?", process = "?", begun = 0, beat = 0, examples = 0 }
-  t.stale = is_stale(parse(text))
+  local t = parse(text)
+  local stale = is_stale(t)
+  t = t or { host = "?", process = "?", begun = 0, beat = 0, examples = 0 }
+  t.stale = stale
   return t
 end
 
@@ -119,7 +115,7 @@ end
 function lock.take(path)
   local taken, holder
   if ranks.writes() then taken, holder = take(path) end
-  return ranks.agree(taken and 1 or 0) == 1, holder
+  return ranks.decided(taken), holder
 end
 
 local beaten = {} -- path -> time

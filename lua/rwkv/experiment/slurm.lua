@@ -1,5 +1,6 @@
 -- Slurm: the runs of an experiment as a job array. A row of a list is a run, a task some rows; the list, the job's script and its id stay in
 -- runs/slurm. See lua/pages/cluster.md.
+local contents = require "rwkv.contents"
 local core = require "rwkv.core"
 local experiment_command = require "rwkv.experiment.command"
 local quoted = require "rwkv.quoted"
@@ -44,9 +45,7 @@ local function output_of(line)
   local pipe = io.popen(("%s 2>%s"):format(line, quoted(errors)))
   local text = pipe:read "a"
   local _, _, status = pipe:close()
-  local file = io.open(errors)
-  local said = file and file:read "a" or ""
-  if file then file:close() end
+  local said = contents(errors) or ""
   os.remove(errors)
   return text, status, said
 end
@@ -83,11 +82,12 @@ local function unfinished(script, words)
   return list
 end
 
+local others = { list = true, status = true, collect = true, run = true, check = true, fresh = true, unfinished = true }
+
 -- What cannot be asked for together.
 local function check_options(words, o)
   for _, word in ipairs(words) do
-    local name = word:match "^%-%-(%l+)$"
-    if name == "list" or name == "status" or name == "collect" or name == "run" or name == "check" or name == "fresh" or name == "unfinished" then
+    if others[word:match "^%-%-(%l+)$" or ""] then
       error(("--slurm and %s: expected one of them"):format(word), 0)
     end
   end
@@ -98,21 +98,14 @@ local function check_options(words, o)
   end
 end
 
-local function read(path)
-  local file = io.open(path, "rb")
-  local text = file and file:read "a"
-  if file then file:close() end
-  return text
-end
-
 -- Which of the commands wait or run as tasks of jobs that were submitted before: [command] = job.
 local function queued(name)
   local found = {}
   if not is_there "squeue" then return found end
   local files = output_of(("ls %s/%s-*.job 2>/dev/null"):format(folder, quoted(name)))
   for _, path in ipairs(lines_of(files)) do
-    local job, each = (read(path) or ""):match "^(%d+) (%d+)\n"
-    local list = lines_of(read((path:gsub("job$", "list"))) or "")
+    local job, each = (contents(path) or ""):match "^(%d+) (%d+)\n"
+    local list = lines_of(contents((path:gsub("job$", "list"))) or "")
     for _, task in ipairs(job and lines_of((output_of(("squeue --noheader --array --format=%%K --jobs=%s"):format(job)))) or {}) do
       local last = tonumber(task) and tonumber(task) * each or 0
       for i = last - each + 1, last do
@@ -186,15 +179,15 @@ function slurm.submit(script, words, o)
   for _, line in ipairs(unfinished(script, words)) do
     if busy[line] then waiting = waiting + 1 else list[#list + 1] = line end
   end
-  local others = waiting > 0 and (", %d %s in the queue"):format(waiting, waiting == 1 and "run is" or "runs are") or ""
+  local in_queue = waiting > 0 and (", %d %s in the queue"):format(waiting, waiting == 1 and "run is" or "runs are") or ""
   if #list == 0 then
-    print(("%s: nothing to submit%s"):format(name, others))
+    print(("%s: nothing to submit%s"):format(name, in_queue))
     return 0
   end
   local each = o.runs_a_task > 0 and math.tointeger(o.runs_a_task) or (#list + most_tasks - 1) // most_tasks
   local tasks, path = (#list + each - 1) // each, ("%s/%s-%s"):format(folder, name, os.date "%Y%m%d-%H%M%S")
   local number = 0
-  while read(path .. ".list") do
+  while contents(path .. ".list") do
     number = number + 1
     path = ("%s/%s-%s.%d"):format(folder, name, os.date "%Y%m%d-%H%M%S", number)
   end
@@ -210,7 +203,7 @@ function slurm.submit(script, words, o)
   local job = text:match "Submitted batch job (%d+)"
   if status ~= 0 or not job then error(("sbatch: %s"):format((said .. text):gsub("%s+$", "")), 0) end
   core.write_file(path .. ".job", ("%s %d\n"):format(job, each))
-  print(("%s: job %s, %d runs in %d tasks%s\n  script %s.sh, logs %s.TASK.log"):format(name, job, #list, tasks, others, path, path))
+  print(("%s: job %s, %d runs in %d tasks%s\n  script %s.sh, logs %s.TASK.log"):format(name, job, #list, tasks, in_queue, path, path))
   return 0
 end
 

@@ -101,7 +101,7 @@ local function begin(run)
   if run.path and #run.uncovered == 0 then
     local model, opt, rows, since, state
     if ranks.writes() then model, opt, rows, since, state = files.resume(run, optimizer) end
-    local is_there = ranks.agree(model and 1 or 0) == 1
+    local is_there = ranks.decided(model)
     if is_there and not model then model, opt, rows, since, state = files.resume(run, optimizer) end
     if is_there then
       say("%s goes on after %d of %d examples", c.label, opt:steps() * c.batch, c.examples)

@@ -1,5 +1,6 @@
 -- Runs of a list, several at a time, each in a process of its own: this program again, with the same options and script,
 -- and `--run NAME/KEY`. A worker writes how far it is to PATH.progress, what it says to PATH.log, its result as any run.
+local contents = require "rwkv.contents"
 local core = require "rwkv.core"
 local notice = require "rwkv.experiment.notice"
 
@@ -30,10 +31,7 @@ local function progress_of(run)
 end
 
 local function last_lines(path)
-  local file = io.open(path)
-  local text = file and file:read "a" or ""
-  if file then file:close() end
-  return text:sub(-600)
+  return (contents(path) or ""):sub(-600)
 end
 
 -- Runs them `jobs` at a time, place by place: one on the first of the devices, one on the second, .., one on the first again; devices:
