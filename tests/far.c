@@ -128,4 +128,4 @@ static void nothing_waits(void) {}
 static void any_batch(size_t B, size_t T, size_t C) { (void)B, (void)T, (void)C; }
 static bool never(const void *p) { return (void)p, false; }
 
-const Backend backend_far = {"far", &far_memory, far_run, nothing_waits, any_batch, never, NULL, NULL, NULL};
+const Backend backend_far = {"far", &far_memory, far_run, nothing_waits, any_batch, never, NULL, NULL, NULL, NULL};

@@ -3,6 +3,8 @@
 #include "bind.h"
 #include "gradients.h"
 
+#include "engine/backend.h"
+
 static const char class[] = "aviary.gradients"; /* the library's alone */
 
 Gradients *check_gradients(lua_State *L, int index) { return luaL_checkudata(L, index, class); }
@@ -27,6 +29,17 @@ static Gradients *push_gradients(lua_State *L, size_t n, size_t params)
   return g;
 }
 
+/* From a list on the stack. */
+static void take_beside(lua_State *L, int list, Gradients *g)
+{
+  luaL_checktype(L, list, LUA_TTABLE);
+  for (int i = 0; i < BESIDE; i++) {
+    lua_rawgeti(L, list, i + 1);
+    g->beside[i] = lua_tonumber(L, -1);
+    lua_pop(L, 1);
+  }
+}
+
 /* gradients(model, list of numbers beside them, or nil) -> a copy of all of them; without a list zeros */
 static int take(lua_State *L)
 {
@@ -34,12 +47,7 @@ static int take(lua_State *L)
   bool zeros = lua_isnoneornil(L, 2);
   Gradients *g = push_gradients(L, count_numbers(m), (size_t)m->count);
   if (zeros) return 1;
-  luaL_checktype(L, 2, LUA_TTABLE);
-  for (int i = 0; i < BESIDE; i++) {
-    lua_rawgeti(L, 2, i + 1);
-    g->beside[i] = lua_tonumber(L, -1);
-    lua_pop(L, 1);
-  }
+  take_beside(L, 2, g);
   real *to = g->of;
   for (int i = 0; i < m->count; i++) {
     Tensor *t = m->params[i].t;
@@ -49,6 +57,41 @@ static int take(lua_State *L)
     to += t->n;
   }
   return 1;
+}
+
+/* gradients_outline(model, list of numbers beside them) -> without the gradients, which stay where they are: through
+   which parameters they have flowed, and the numbers */
+static int outline(lua_State *L)
+{
+  Model *m = check_model(L, 1);
+  Gradients *g = push_gradients(L, 0, (size_t)m->count);
+  take_beside(L, 2, g);
+  for (int i = 0; i < m->count; i++) gradients_reached(g)[i] = learns(&m->params[i]) && m->params[i].t->reached;
+  return 1;
+}
+
+typedef struct {
+  const Model *model;
+  const bool *reached;
+} Reached;
+
+static void sum_reached(void *what)
+{
+  const Reached *r = what;
+  backend_now()->ranks->begin();
+  for (int i = 0; i < r->model->count; i++)
+    if (r->reached[i]) tensor_sum_grad(r->model->params[i].t);
+  backend_now()->ranks->end();
+}
+
+/* gradients_sum(outline of all programs, model): those of all devices, in the place of the model's own */
+static int sum(lua_State *L)
+{
+  Gradients *g = check_gradients(L, 1);
+  Model *m = check_model(L, 2);
+  if (g->n || g->params != (size_t)m->count) return luaL_error(L, "this is no outline of this model");
+  const char *error = rwkv_protect(sum_reached, &(Reached){m, gradients_reached(g)});
+  return error ? luaL_error(L, "%s", error) : 0;
 }
 
 /* gradients_add(gradients, other): element by element */
@@ -107,6 +150,8 @@ void open_gradients(lua_State *L)
   luaL_newmetatable(L, class);
   lua_pop(L, 1);
   add_private(L, (luaL_Reg[]){{"gradients", take},
+                              {"gradients_outline", outline},
+                              {"gradients_sum", sum},
                               {"gradients_add", add},
                               {"gradients_put", put},
                               {"gradients_copy", copy},

@@ -102,6 +102,8 @@ static bool restrict_files(void)
   permit_program(ruleset, program_double());
   dl_iterate_phdr(permit_loader, &ruleset);
   permit_gnuplot(ruleset);
+  if (ranks_folder()) /* what MPI shares, and removes at the end */
+    permit(ruleset, ranks_folder(), LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR);
   long failed = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_landlock_restrict_self, ruleset, 0);
   close(ruleset);
   return !failed;

@@ -173,7 +173,6 @@ static bool is_link(const char *directory)
 /* The walls around a script: what it finds, and what the kernel lets it do. */
 static void shut_in(lua_State *L, const Options *o)
 {
-  process_close_inherited();
   if (output_limit(o->output)) luaL_error(L, "--output %s: there can be no such directory", o->output);
   if (o->output == default_output && is_link(default_output) && !program_is_worker())
     fprintf(stderr, "aviary: %s is a link: this script may write below %s\n", default_output, output_root());
@@ -193,16 +192,13 @@ static int start(lua_State *L) /* (argc, argv): everything, protected */
     else print_version(stdout);
     return lua_pushinteger(L, 0), 1;
   }
-  if (ranks_wanted()) {
-    if (!o.trust)
-      return luaL_error(
-          L, "mpirun: the walls around a script cut programs off from each other; start aviary with --trust");
-    ranks_open(L);
-  }
-  if (o.memory > 0) memory_limit((size_t)o.memory, "--max-memory");
   bool trusted = o.trust || (i < argc && command_path(L, argv[i])) || is_for_slurm(L, argc, argv, i);
+  if (!trusted) process_close_inherited();
+  if (ranks_wanted()) ranks_open(L, !trusted);
+  if (o.memory > 0) memory_limit((size_t)o.memory, "--max-memory");
   lua_settop(L, core);
   choose_backend(L, &o, trusted);
+  ranks_join_devices(L);
   watch_open(L, o.seconds, o.instructions);
   if (!trusted) shut_in(L, &o);
   library_open(L, core);

@@ -67,7 +67,7 @@ void choose_backend(lua_State *L, const Options *o, bool trusted)
     if (name) call_core(L, "--backend", name);
     return;
   }
-  const char *error = open_backend_module(name, o->device ? read_device(L, o->device) : 0, o->matmul);
+  const char *error = open_backend_module(name, o->device ? read_device(L, o->device) : ranks_device(), o->matmul);
   if (error) luaL_error(L, "%s", error);
   if (computes_on_device() && !trusted)
     luaL_error(L,

@@ -52,11 +52,16 @@ bool repl(lua_State *L);
 
 /* ---- programs that compute together (ranks.c) ---- */
 
-bool ranks_wanted(void);       /* whether mpirun has started this program */
-void ranks_open(lua_State *L); /* raises where there is no MPI; before any wall stands */
-void open_ranks(
-    lua_State *L);      /* adds ranks, send, receive, broadcast and agree, private, to rwkv.core on top of the stack */
-void ranks_speak(void); /* what is said from here on is heard, whoever says it */
+bool ranks_wanted(void);        /* whether mpirun has started this program */
+const char *ranks_folder(void); /* what MPI makes of its own, it makes there; NULL if that is nowhere */
+int ranks_device(void);         /* which of the machine's devices is this one's, if nobody says */
+/* Raises where there is no MPI. Before the walls stand, if there shall be some. */
+void ranks_open(lua_State *L, bool walls);
+/* With devices that add up by themselves, if they can: after the backend is chosen. */
+void ranks_join_devices(lua_State *L);
+/* Adds ranks, send, receive, broadcast and agree, private, to rwkv.core on top of the stack. */
+void open_ranks(lua_State *L);
+void ranks_speak(void);       /* what is said from here on is heard, whoever says it */
 void ranks_close(int status); /* the end of all, unless it is a good one */
 
 /* ---- words that it knows, and others (usage.c) ---- */

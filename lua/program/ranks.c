@@ -1,11 +1,15 @@
 /* Programs that compute one thing together, started by mpirun: who this one is, and numbers that go from one to
    another. MPI is opened when there is something to do, by the names of Open MPI; the program is not linked with it.
 
+   Behind the walls around a script (confine.c) nothing can be connected any more. So all meet each other before they
+   stand, and read each other's memory through what they share, not by asking the kernel for it.
+
    Only rank 0 speaks and writes. What is wrong on another is said by that one, and ends all. */
 #include "bindings/bind.h"
 #include "bindings/gradients.h"
 #include "program.h"
 
+#include "engine/backend.h"
 #include "io/output.h"
 
 #include <dlfcn.h>
@@ -22,9 +26,11 @@ static struct {
   int (*init)(int *, char ***), (*rank)(void *, int *), (*size)(void *, int *), (*finalize)(void),
       (*abort)(void *, int);
   int (*send)(const void *, int, void *, int, int, void *), (*receive)(void *, int, void *, int, int, void *, void *);
+  int (*exchange)(const void *, int, void *, int, int, void *, int, void *, int, int, void *, void *);
   int (*broadcast)(void *, int, void *, int, void *), (*barrier)(void *);
 } mpi;
 static int rank, ranks; /* 0 of them: this program is alone */
+static bool on_devices; /* which add up by themselves */
 static int errors = -1; /* where a rank that does not speak can say what is wrong */
 
 bool ranks_wanted(void) { return getenv("OMPI_COMM_WORLD_SIZE") != NULL; }
@@ -47,7 +53,29 @@ static void fall_silent(void)
   close(nothing);
 }
 
-void ranks_open(lua_State *L)
+const char *ranks_folder(void) { return ranks_wanted() ? getenv("PMIX_SERVER_TMPDIR") : NULL; }
+
+/* What Open MPI shall do, and not do, when walls are going to stand. */
+static void prepare_for_walls(void)
+{
+  setenv("OMPI_MCA_btl_vader_single_copy_mechanism", "none", 1);
+  if (ranks_folder()) setenv("OMPI_MCA_btl_vader_backing_directory", ranks_folder(), 1);
+}
+
+/* Every two exchange a message, long enough to take all ways that there are between them. */
+static bool meet(void)
+{
+  enum { LONG = 1 << 20 };
+  char *bytes = calloc(2, LONG);
+  bool failed = !bytes;
+  for (int apart = 1; apart < ranks && !failed; apart++)
+    failed = mpi.exchange(bytes, LONG, mpi.byte, (rank + apart) % ranks, TAG, bytes + LONG, LONG, mpi.byte,
+                          (rank + ranks - apart) % ranks, TAG, mpi.world, NULL);
+  free(bytes);
+  return !failed;
+}
+
+void ranks_open(lua_State *L, bool walls)
 {
   void *library = dlopen("libmpi.so.40", RTLD_NOW | RTLD_GLOBAL);
   if (!library) library = dlopen("libmpi.so", RTLD_NOW | RTLD_GLOBAL);
@@ -57,15 +85,40 @@ void ranks_open(lua_State *L)
   *(void **)&mpi.size = symbol(L, library, "MPI_Comm_size");
   *(void **)&mpi.send = symbol(L, library, "MPI_Send");
   *(void **)&mpi.receive = symbol(L, library, "MPI_Recv");
+  *(void **)&mpi.exchange = symbol(L, library, "MPI_Sendrecv");
   *(void **)&mpi.broadcast = symbol(L, library, "MPI_Bcast");
   *(void **)&mpi.barrier = symbol(L, library, "MPI_Barrier");
   *(void **)&mpi.finalize = symbol(L, library, "MPI_Finalize");
   *(void **)&mpi.abort = symbol(L, library, "MPI_Abort");
   mpi.world = symbol(L, library, "ompi_mpi_comm_world");
   mpi.byte = symbol(L, library, "ompi_mpi_byte");
+  if (walls) prepare_for_walls();
   if (mpi.init(NULL, NULL) || mpi.rank(mpi.world, &rank) || mpi.size(mpi.world, &ranks))
     luaL_error(L, "mpirun: MPI does not start");
+  if (walls && !meet()) luaL_error(L, "mpirun: rank %d does not reach all others", rank);
   if (rank > 0) fall_silent();
+}
+
+int ranks_device(void)
+{
+  const char *own = ranks_wanted() ? getenv("OMPI_COMM_WORLD_LOCAL_RANK") : NULL;
+  return own ? atoi(own) : 0;
+}
+
+/* Rank 0 finds out whether devices can; then all must. */
+void ranks_join_devices(lua_State *L)
+{
+  const BackendRanks *b = ranks ? backend_now()->ranks : NULL;
+  char why[400] = "";
+  if (!b) return;
+  char *id = lua_newuserdatauv(L, b->id_bytes + 1, 0);
+  id[b->id_bytes] = rank == 0 && b->id(id, why, sizeof why);
+  if (rank == 0 && !id[b->id_bytes]) fprintf(stderr, "aviary: mpirun: gradients go over the host: %s\n", why);
+  if (mpi.broadcast(id, (int)b->id_bytes + 1, mpi.byte, 0, mpi.world))
+    luaL_error(L, "mpirun: numbers did not come through");
+  on_devices = id[b->id_bytes];
+  if (on_devices && !b->join(id, rank, ranks, why, sizeof why)) luaL_error(L, "mpirun: %s", why);
+  lua_pop(L, 1);
 }
 
 void ranks_speak(void)
@@ -73,6 +126,7 @@ void ranks_speak(void)
   if (errors < 0) return;
   fflush(NULL);
   dup2(errors, 2);
+  setvbuf(stderr, NULL, _IOFBF, BUFSIZ); /* others speak, too: a message goes out as a whole */
   fprintf(stderr, "rank %d of %d: ", rank, ranks);
 }
 
@@ -88,13 +142,15 @@ void ranks_close(int status)
 
 /* ---- for the library ---- */
 
-/* ranks() -> this program's rank, how many there are; nothing if mpirun has not started it */
+/* ranks() -> this program's rank, how many there are, whether their devices add up; nothing if mpirun has not started
+   it */
 static int get_ranks(lua_State *L)
 {
   if (ranks == 0) return 0;
   lua_pushinteger(L, rank);
   lua_pushinteger(L, ranks);
-  return 2;
+  lua_pushboolean(L, on_devices);
+  return 3;
 }
 
 static int other(lua_State *L, int index) { return int_argument(L, index, 0, ranks - 1, "rank"); }

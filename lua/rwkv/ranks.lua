@@ -1,5 +1,6 @@
 -- Data-parallel training: the gradient of a batch as the sum over its shards, added in a fixed tree. How many programs share the work,
--- started by mpirun, does not change a bit of it: each makes an equal part of the shards, which is a branch of the tree.
+-- started by mpirun, does not change a bit of it: each makes an equal part of the shards, which is a branch of the tree. But where the
+-- programs' devices add up by themselves, it is for them in what order.
 local at_caller = require "rwkv.at_caller"
 local core = require "rwkv.core"
 
@@ -9,11 +10,15 @@ local ranks = {}
 
 local rank, count = 0, 1
 if private.ranks then
-  local own, all = private.ranks()
+  local own, all, on_devices = private.ranks()
   if own then rank, count, ranks.apart = own, all, true end
+  if on_devices then ranks.devices = all end
 end
 
--- Whether this program writes what all have made. ranks.apart: whether mpirun has started it.
+-- ranks.apart: whether mpirun has started this program. ranks.devices: of how many programs the devices add up the gradients, nil if they
+-- do not.
+
+-- Whether this program writes what all have made.
 function ranks.writes() return rank == 0 end
 
 -- The number that rank 0 has; all wait for each other.
@@ -38,7 +43,10 @@ function ranks.usual(batch)
   return shards
 end
 
--- The sum of make(first), .., make(first + n - 1), added as a tree; n: a power of two.
+-- What follows puts the sum of the gradients of all shards in their place. backward(shard) adds that of one to what is there; this program
+-- makes first, .., first + n - 1, n a power of two. Returns what stands beside the sum.
+
+-- The sum of make(first), .., make(first + n - 1), added as a tree.
 local function tree(make, first, n)
   if n == 1 then return make(first) end
   local sum = tree(make, first, n // 2)
@@ -60,6 +68,31 @@ local function across(sum)
     apart = 2 * apart
   end
   private.broadcast(sum)
+end
+
+local function add_in_tree(model, backward, first, n, said)
+  local sum = tree(function(shard)
+    model:zero_grad()
+    local loss, scored, correct = backward(shard)
+    return private.gradients(model, { loss, scored, correct, 0 })
+  end, first, n)
+  private.gradients_say(sum, said)
+  if ranks.apart then across(sum) end
+  private.gradients_put(sum, model)
+  return sum
+end
+
+-- One after the other where they are made, and then by the devices.
+local function add_on_devices(model, backward, first, n, said)
+  local beside = { 0, 0, 0, said }
+  model:zero_grad()
+  for shard = first, first + n - 1 do
+    for i, x in ipairs { backward(shard) } do beside[i] = beside[i] + x end
+  end
+  local outline = private.gradients_outline(model, beside)
+  across(outline)
+  private.gradients_sum(outline, model)
+  return outline
 end
 
 -- How many targets are scored, in all and by shard, a list; and a number that other targets hardly have. each: sequences of a shard.
@@ -95,24 +128,21 @@ function ranks.gradients(model, tokens, targets, options, shards, said)
   local total, by_shard, sum_of_targets = scored(targets, each)
   if ranks.apart then check_same(model, tokens, sum_of_targets, shards) end
   if total == 0 then error("no position of the batch is scored", 0) end
-  local function make(shard)
+  local settings = { total = total }
+  for name, value in pairs(options or {}) do settings[name] = value end
+  -- Adds the gradient of a shard to what is there. Returns its part of the mean loss, how many are scored and correct.
+  local function backward(shard)
+    if by_shard[shard + 1] == 0 then return 0, 0, 0 end
     local first, last = shard * each + 1, (shard + 1) * each
-    if by_shard[shard + 1] == 0 then return private.gradients(model) end
-    model:zero_grad()
-    local settings = { total = total }
-    for name, value in pairs(options or {}) do settings[name] = value end
     local loss, score = model:loss(tokens:rows(first, last), targets:rows(first, last), settings)
     loss:backward()
-    local found = private.gradients(model, { loss:item(), score.scored, score.correct, 0 })
+    local value = loss:item()
     core.end_step()
-    return found
+    return value, score.scored, score.correct
   end
   local mine = shards // count
-  local sum = tree(make, rank * mine, mine)
-  private.gradients_say(sum, said or 0)
-  if ranks.apart then across(sum) end
-  private.gradients_put(sum, model)
-  local loss, n, correct, heard = private.gradients_beside(sum)
+  local add = ranks.devices and add_on_devices or add_in_tree
+  local loss, n, correct, heard = private.gradients_beside(add(model, backward, rank * mine, mine, said or 0))
   return loss, { scored = math.tointeger(n), correct = math.tointeger(correct) }, heard
 end
 

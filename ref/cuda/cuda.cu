@@ -43,8 +43,8 @@ static void run(OpId id, const void *op)
 static void any_batch(size_t B, size_t T, size_t C) { (void)B, (void)T, (void)C; }
 static bool never(const void *p) { return (void)p, false; }
 
-const Backend backend_cuda = {"cuda", &device_memory, run,        device_flush, any_batch, never,
-                              NULL,   &device_counts, device_name};
+const Backend backend_cuda = {"cuda", &device_memory, run,         device_flush, any_batch, never,
+                              NULL,   &device_counts, device_name, &device_ranks};
 
 static const Backend *open_cuda(const BackendChoice *choice, char *why, size_t size)
 {

@@ -17,6 +17,8 @@ void device_now(void);
 void device_flush(void);
 extern const Memory device_memory;
 
+extern const BackendRanks device_ranks; /* ranks.cu */
+
 extern const Backend backend_cuda;
 
 #endif

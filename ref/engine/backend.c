@@ -11,7 +11,7 @@ static void any_batch(size_t B, size_t T, size_t C) { (void)B, (void)T, (void)C;
 static bool never(const void *p) { return (void)p, false; }
 
 const Backend backend_reference = {"reference", &memory_host, reference_run, nothing_waits, any_batch,
-                                   never,       NULL,         NULL,          NULL};
+                                   never,       NULL,         NULL,          NULL,          NULL};
 
 /* ---- how linear maps multiply ---- */
 

@@ -14,6 +14,16 @@ typedef struct { /* what a device has done so far */
   double seconds;
 } BackendCounts;
 
+typedef struct { /* programs that compute together, each on a device of its own, whose devices add up */
+  size_t id_bytes;
+  bool (*id)(void *to, char *why,
+             size_t size); /* which one makes for all; false, and why: there is no library for it */
+  bool (*join)(const void *id, int rank, int ranks, char *why, size_t size); /* all at once; false, and why */
+  /* Between the two: of numbers, as many in every program, the sums over all of them in their place. The order in which
+     they are added depends on how many programs there are. */
+  void (*begin)(void), (*sum)(real *numbers, size_t n), (*end)(void);
+} BackendRanks;
+
 typedef struct {
   const char *name;
   const Memory *memory;
@@ -24,8 +34,9 @@ typedef struct {
   bool (*read_later)(const void *p); /* whether work that waits will read p as a whole, after most else is done */
   /* Threads for the host's own loops, as rwkv_share has it; NULL: none. */
   void (*share)(size_t count, ShareWork *work, const void *arg);
-  BackendCounts *counts; /* NULL: it keeps none */
-  const char *device;    /* the name of what it computes on, NULL: on the CPU */
+  BackendCounts *counts;     /* NULL: it keeps none */
+  const char *device;        /* the name of what it computes on, NULL: on the CPU */
+  const BackendRanks *ranks; /* NULL: numbers go from program to program over the host */
 } Backend;
 
 extern const Backend backend_reference; /* the kernels k_*, at once */

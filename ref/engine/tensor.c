@@ -204,6 +204,13 @@ void tensor_write_grad(Tensor *t, const real *in, bool reached)
   t->reached = reached;
 }
 
+void tensor_sum_grad(Tensor *t)
+{
+  tensor_need_grad(t);
+  backend_now()->ranks->sum(t->grad, t->n);
+  t->reached = true;
+}
+
 /* ---- shapes ---- */
 
 bool tensor_same_shape(const Tensor *a, const Tensor *b)

@@ -61,6 +61,8 @@ void tensor_clear_grad(Tensor *t); /* to 0, if there is one; none has reached it
 void tensor_read_grad(const Tensor *t, size_t from, size_t n, real *out); /* zeros if there is none */
 /* One that was computed elsewhere in the place of the tensor's, and whether anything flowed into it there. */
 void tensor_write_grad(Tensor *t, const real *in, bool reached);
+/* Its sum over the programs whose devices add up, in its place: between `begin` and `end` of BackendRanks. */
+void tensor_sum_grad(Tensor *t);
 
 size_t shape_count(int axes, const int *shape); /* product; fails when it is negative or too large */
 bool tensor_same_shape(const Tensor *a, const Tensor *b);

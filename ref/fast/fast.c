@@ -48,7 +48,7 @@ static void fast_run(OpId id, const void *op)
 static void fast_share(size_t count, ShareWork *work, const void *arg) { pool_run(fast_threads(), count, work, arg); }
 
 const Backend backend_fast = {"fast",          &memory_host, fast_run, fast_flush, fast_batch,
-                              fast_read_later, fast_share,   NULL,     NULL};
+                              fast_read_later, fast_share,   NULL,     NULL,       NULL};
 
 /* ---- threads ---- */
 

@@ -157,7 +157,8 @@ static bool never(const void *p) { return (void)p, false; }
 
 static void run_fast(OpId id, const void *op) { run_pair(&backend_fast, id, op); }
 static void fast_batch(size_t B, size_t T, size_t C) { backend_fast.batch(B, T, C); }
-const Backend backend_shadow = {"shadow", &memory_host, run_fast, nothing_waits, fast_batch, never, NULL, NULL, NULL};
+const Backend backend_shadow = {"shadow", &memory_host, run_fast, nothing_waits, fast_batch,
+                                never,    NULL,         NULL,     NULL,          NULL};
 
 static const Backend *device;
 static void run_device(OpId id, const void *op) { run_pair(device, id, op); }
@@ -167,6 +168,6 @@ const Backend *shadow_of(const Backend *b)
 {
   static Backend shadow;
   device = b;
-  shadow = (Backend){"shadow", b->memory, run_device, b->flush, any_batch, never, NULL, b->counts, b->device};
+  shadow = (Backend){"shadow", b->memory, run_device, b->flush, any_batch, never, NULL, b->counts, b->device, b->ranks};
   return &shadow;
 }

@@ -3,6 +3,7 @@
 local rwkv = require "rwkv"
 local check = require "tests.lua.lib.check"
 local runs = require "tests.lua.lib.runs"
+local tsv = require "rwkv.tsv"
 local test, equal, has, shell = check.test, check.equal, check.has, check.shell
 
 if select(2, shell "command -v mpirun") ~= 0 then
@@ -28,7 +29,7 @@ rwkv.write_file(script, source)
 local root = "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 "
 local function mpirun(n) return n == 0 and "" or ("%smpirun --oversubscribe -n %d "):format(root, n) end
 local function command(n, out, options)
-  return ("%s%s --trust --threads 1 %s --out %s/%s %s"):format(mpirun(n), check.program, script, home, out, options or "")
+  return ("%s%s --threads 1 %s --out %s/%s %s"):format(mpirun(n), check.program, script, home, out, options or "")
 end
 
 local function run(n, out)
@@ -86,13 +87,17 @@ test("an error of one is said by it, and ends all", function()
   has(text, "rank 1 of 2: aviary: ", "no luck today")
 end)
 
-test("as many programs as cannot share a batch; walls", function()
+test("as many programs as cannot share a batch", function()
   local text, status = shell(command(3, "three"))
   assert(status ~= 0, text)
   has(text, "3 programs share 8 shards, expected as many for each: start 1, 2, 4 .. up to 8")
-  text, status = shell(("%s%s %s"):format(mpirun(2), check.program, script))
-  assert(status ~= 0, text)
-  has(text, "mpirun: the walls around a script cut programs off from each other; start aviary with --trust")
+end)
+
+test("walls stand around each of them, and they leave nothing behind", function()
+  local attacks = home .. "/attacks.lua"
+  rwkv.write_file(attacks, [[print((pcall(os.execute, "true")), (pcall(io.open, "/tmp/aviary-attack", "w")))]])
+  equal((shell(("%s%s %s"):format(mpirun(2), check.program, attacks))), "false\tfalse\n")
+  equal(select(2, shell "ls /dev/shm/vader_segment* 2>/dev/null"), 2)
 end)
 
 test("a script of its own: rwkv.gradients", function()
@@ -111,10 +116,58 @@ for step = 1, 20 do
   opt:step()
   print(("%.17g"):format(loss))
 end]])
-  local function of(n) return (shell(("%s%s --trust --threads 1 %s"):format(mpirun(n), check.program, own))) end
+  local function of(n, before)
+    return (shell(("%s%s%s --threads 1 %s"):format(mpirun(n), check.program, before or "", own)))
+  end
   local alone = of(0)
   equal(select(2, alone:gsub("\n", "")), 20)
   for _, n in ipairs { 1, 2, 4, 8 } do equal(of(n), alone) end
+  equal(of(2, " --trust"), alone)
 end)
+
+-- ---- devices, as this processor plays them (tests/cuda) ----
+
+local folder = check.program == "./aviary" and "build/f32" or check.program:match "^(.*)/"
+local device = (" --trust --backend ./%s/tests/on_host.so"):format(folder)
+local nccl = "LD_LIBRARY_PATH=build/nccl "
+if not rwkv.read_file(device:match "%./(.*)") then
+  print("SKIPPED: " .. device:match "%./(.*)" .. " is not there (`make test-cluster` builds it)")
+else
+  local function on_devices(n, environment, what)
+    return (shell(("ON_HOST_DEVICES=%d %s%s%s%s --threads 1 %s"):format(n, environment, mpirun(n), check.program, device, what)))
+  end
+
+  test("devices add up gradients: the same bits for the same number, the same numbers but for rounding for any", function()
+    local short = home .. "/short.lua"
+    rwkv.write_file(short, (rwkv.read_file(home .. "/own.lua"):gsub("step = 1, 20", "step = 1, 6")))
+    local few = shell(("%s --threads 1 %s"):format(check.program, short))
+    local within = rwkv.precision == "float64" and 1e-12 or 1e-4
+    for _, n in ipairs { 1, 2, 4 } do
+      local text = on_devices(n, nccl, short)
+      equal(on_devices(n, nccl, short), text)
+      local next_line = text:gmatch "[^\n]+"
+      for line in few:gmatch "[^\n]+" do
+        local found, expected = tonumber(next_line()), tonumber(line)
+        assert(found and math.abs(found - expected) <= within * expected, text)
+      end
+    end
+    local text = on_devices(2, "ON_HOST_NO_NCCL=1 " .. nccl, short)
+    has(text, "mpirun: gradients go over the host: NCCL: an id: the system")
+  end)
+
+  test("a run of devices says how many there are, and goes on with as many alone", function()
+    rwkv.write_file(home .. "/on_devices.lua", (source:gsub('{ "v4", "v6", "v7" }', '{ "v7" }'):gsub("examples = 3200, every = 1600",
+      "examples = 64, every = 32"):gsub("dim = 32, head_size = 16", "dim = 16, head_size = 8")))
+    local words = ("%s/on_devices.lua --out %s/on_devices "):format(home, home)
+    on_devices(2, nccl, words)
+    local rows = tsv.read(home .. "/on_devices/train.tsv")
+    for _, row in ipairs(rows) do equal(row.ranks, 2) end
+    has(on_devices(4, nccl, words .. "--status"), "1 waiting")
+    rwkv.write_file(home .. "/alone.lua", (source:gsub("shards = 8", "ranks = 2")))
+    local text, status = shell(("%s %s/alone.lua"):format(check.program, home))
+    equal(status, 1)
+    has(text, "ranks is 2, and there are 0 programs whose devices add up gradients")
+  end)
+end
 
 shell("rm -rf " .. home)

@@ -81,7 +81,7 @@ local known = {
   tied = { words = "true or false", holds = function(x) return type(x) == "boolean" or x == 0 or x == 1 end },
   lr = positive, beta1 = share, beta2 = share, eps = positive, weight_decay = not_negative, decay_all = boolean,
   clip = not_negative, warmup = optional_size, schedule = one_of { "constant", "cosine" }, final_lr = not_negative,
-  batch = size, shards = whole(1, 1 << 20), examples = count, every = count, tests = count, test_batch = size, seq = size,
+  batch = size, shards = whole(1, 1 << 20), ranks = whole(1, 1 << 20), examples = count, every = count, tests = count, test_batch = size, seq = size,
 }
 local needed = { "label", "version", "dim", "vocab", "lr", "batch", "examples", "every", "tests" }
 local sizes = { "version", "hooks", "layers", "dim", "dim_att", "dim_ffn", "head_size", "vocab", "ctx", "decay_rank", "iclr_rank",
@@ -130,6 +130,7 @@ function check.complete(given, defaults)
     for name, value in pairs(from) do c[name] = value end
   end
   if ranks.apart and c.shards == nil and size.holds(c.batch) then c.shards = ranks.usual(math.tointeger(c.batch)) end
+  if c.ranks == nil then c.ranks = ranks.devices end
   if type(c.hooks) == "table" and size.holds(c.layers) then c.hooks = check.by_layer(c.hooks, c.layers) end
   return c
 end
@@ -156,6 +157,9 @@ local function check_config(given, i, defaults)
   end
   local unequal = c.shards and ranks.problem(math.tointeger(c.batch), math.tointeger(c.shards))
   if unequal then fail("%s: %s", where, unequal) end
+  if c.ranks and c.ranks ~= ranks.devices then
+    fail("%s: ranks is %d, and there are %d programs whose devices add up gradients", where, c.ranks, ranks.devices or 0)
+  end
   local ok, message = pcall(models.describe, check.design(c))
   if not ok then fail("%s: %s", where, tostring(message)) end
 end
