@@ -43,7 +43,7 @@ do for [format in kinds("png svg pdf")] {
   do for [j = 1:m] { do for [i = 1:n] {
     v = word(models, i)
     k = n * (j - 1) + i
-    set title sprintf("%s%s: %.2f and %.2f", drawn(v), m == 1 ? "" : ", seed ".word(seeds, j), clean[k], wrong[k]) noenhanced \
+    set title sprintf("%s%s: %.0f and %.0f %%", drawn(v), m == 1 ? "" : ", seed ".word(seeds, j), 100 * clean[k], 100 * wrong[k]) noenhanced \
       offset 0,-0.7 font ",11"
     if (i == 1) { set ytics () scale 0; do for [l = 1:layers] { do for [p = 1:3] {
       set ytics add (sprintf("layer %d: %s", l, word(part_names, p)) 3 * (l - 1) + p)
