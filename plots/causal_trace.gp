@@ -17,9 +17,12 @@ parts = "shift memory ffn_shift"
 part_names = "'token shift' 'memory' 'channel mixing'"
 row(layer, part) = 3 * (layer - 1) + place(parts, part)
 of(v, s) = strcol("label") eq v && column("seed") == real(s) ? 1 : NaN
+percent(x) = abs(x) < 1e3 ? sprintf("%.0f", 100 * x) : "?"
 array clean[n * m]
 array wrong[n * m]
 do for [i = 1:n] { do for [j = 1:m] {
+  clean[n * (j - 1) + i] = NaN
+  wrong[n * (j - 1) + i] = NaN
   stats $data using (of(word(models, i), word(seeds, j)) == 1 ? \
     (clean[n * (j - 1) + i] = column("clean"), wrong[n * (j - 1) + i] = column("wrong"), 0) : 0) nooutput
 } }
@@ -43,7 +46,7 @@ do for [format in kinds("png svg pdf")] {
   do for [j = 1:m] { do for [i = 1:n] {
     v = word(models, i)
     k = n * (j - 1) + i
-    set title sprintf("%s%s: %.0f and %.0f %%", drawn(v), m == 1 ? "" : ", seed ".word(seeds, j), 100 * clean[k], 100 * wrong[k]) noenhanced \
+    set title sprintf("%s%s: %s and %s %%", drawn(v), m == 1 ? "" : ", seed ".word(seeds, j), percent(clean[k]), percent(wrong[k])) noenhanced \
       offset 0,-0.7 font ",11"
     if (i == 1) { set ytics () scale 0; do for [l = 1:layers] { do for [p = 1:3] {
       set ytics add (sprintf("layer %d: %s", l, word(part_names, p)) 3 * (l - 1) + p)
@@ -54,7 +57,7 @@ do for [format in kinds("png svg pdf")] {
     plot $data using (column("after") * of(v, word(seeds, j))):(row(column("layer"), strcol("restored"))):(column("mean")) \
         with image notitle, \
       $data using (column("after") * of(v, word(seeds, j))):(row(column("layer"), strcol("restored"))): \
-        (sprintf("%.0f", 100 * column("mean"))):(column("mean") > 0.6 ? 0xffffff : 0x404040) with labels font ",8" tc rgb variable notitle
+        (percent(column("mean"))):(column("mean") > 0.6 ? 0xffffff : 0x404040) with labels font ",8" tc rgb variable notitle
     unset label
   } }
   unset multiplot
