@@ -144,6 +144,37 @@ test("--status: finished, running, failed, lost and waiting runs", function()
   equal(shell(command("status", "--status 2>/dev/null")), ("grid: %d runs, %d finished\n"):format(count, count))
 end)
 
+test("a directory in the place of a lock is named; runs are collected where only the table can be written", function()
+  local out = home .. "/in_the_way"
+  local key = shell(command("in_the_way", "--list 2>/dev/null")):match "%-%-run %S+/(%S+)"
+  rwkv.mkdir(("%s/%s.lock"):format(out, key))
+  local text, status = shell(command("in_the_way", "--run grid/" .. key .. " 2>&1"))
+  equal(status, 1)
+  has(text, key .. ".lock: expected a file that says who makes the run", "remove it")
+  shell(("rmdir %s/%s.lock"):format(out, key))
+  shell(command("in_the_way", "--run grid/" .. key))
+  rwkv.write_file(("%s/%s.checkpoint"):format(out, key), "left over")
+  has(shell(command("in_the_way", "--collect 2>&1")), "grid: 1 of ")
+  equal(rwkv.read_file(("%s/%s.checkpoint"):format(out, key)), "left over")
+end)
+
+test("--sbatch without --slurm", function()
+  local text, status = shell(command("in_the_way", "--sbatch --time=3 2>&1"))
+  equal(status, 1)
+  has(text, "--sbatch goes with --slurm")
+end)
+
+test("Ctrl-C ends workers after a step: nothing is lost, a log of none is left", function()
+  local out = home .. "/ctrl_c"
+  runs.stopped_at_checkpoint(command("ctrl_c", "--jobs 2"), "INT", out)
+  for name in shell(("ls %s"):format(out)):gmatch "%S+" do
+    assert(name:find "%.checkpoint$" or name:find "%.tsv$", name)
+  end
+  assert(not shell(command("ctrl_c", "--status 2>/dev/null")):find " lost")
+  shell(command("ctrl_c", "--jobs 2"))
+  runs.same_folder(whole, out)
+end)
+
 test("an error stays to be read, until the run is made", function()
   local script = home .. "/fails.lua"
   rwkv.write_file(script, [[

@@ -261,10 +261,10 @@ local function is_of_now(row)
   return tostring(row.commit) == provenance.commit() and row.sources == provenance.digest() and not core.commit:find "%+$"
 end
 
--- Reads what is finished; returns what is to be done, and the others.
+-- Reads what is finished; returns what is to be done, and the others. Tidies up, unless the runs are only collected.
 local function sort_out(q, o, out, runs)
   local todo, finished, older = {}, {}, 0
-  core.private.sweep(out)
+  if not o.collect then core.private.sweep(out) end
   say_uncovered(q.name, runs)
   for _, run in ipairs(runs) do
     local rows, reasons = files.read(run)
@@ -276,8 +276,10 @@ local function sort_out(q, o, out, runs)
     if not rows then
       todo[#todo + 1] = run
     else
-      files.clear(run)
-      lock.clear(run.path)
+      if not o.collect then
+        files.clear(run)
+        lock.clear(run.path)
+      end
       finished[#finished + 1] = run
       if not is_of_now(rows[1]) then older = older + 1 end
     end

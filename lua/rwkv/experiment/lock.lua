@@ -90,6 +90,14 @@ local function take_away(path, text)
   os.remove(aside)
 end
 
+-- Whether there is something that is no file of ours: a directory, say.
+local function is_in_the_way(path)
+  local no_such_file = 2
+  local file, _, code = io.open(path)
+  if file then file:close() end
+  return code ~= no_such_file
+end
+
 local held = {} -- path -> true
 
 local function take(path)
@@ -107,7 +115,11 @@ local function take(path)
     if text and not is_stale(t) then return false, t end
     if text then take_away(file, text) end
   end
-  return false, parse(contents(file)) or { host = "?", process = "?", begun = now, beat = now, examples = 0 }
+  local text = contents(file)
+  if not text and is_in_the_way(file) then
+    error(("%s: expected a file that says who makes the run, found what cannot be read as one; remove it"):format(file), 0)
+  end
+  return false, parse(text) or { host = "?", process = "?", begun = now, beat = now, examples = 0 }
 end
 
 -- Whether the run is this process's to make, from here on until release; else who makes it. Of programs that compute together rank 0

@@ -23,6 +23,9 @@ function settings.options(arguments, mine, without_runs)
   for name, value in pairs(check.common) do all[name] = value end
   if mine ~= nil and type(mine) ~= "table" then fail("options: the script's are %s, expected a table", check.shown(mine)) end
   for name, value in pairs(mine or {}) do all[name] = value end
+  for _, word in ipairs(type(arguments) == "table" and arguments or {}) do
+    if word == "--sbatch" or word == "--runs-a-task" then fail("%s goes with --slurm", word) end
+  end
   local o = options(arguments, all, check.about)
   if o[1] then fail("'%s' is no option; an option begins with --", o[1]) end
   check.options(o)

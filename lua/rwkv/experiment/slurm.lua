@@ -98,7 +98,12 @@ local function check_options(words, o)
   end
 end
 
--- Which of the commands wait or run as tasks of jobs that were submitted before: [command] = job.
+-- Which run a command makes, and into which folder: however many threads it has, and whatever else does not change the run.
+local function run_of(line)
+  return ("%s %s"):format(line:match " %-%-out ('[^']*')" or line:match " %-%-out (%S+)" or "", line:match " %-%-run (.*)$")
+end
+
+-- Which runs wait, or are made, as tasks of jobs that were submitted before: [run_of a command] = job.
 local function queued(name)
   local found = {}
   if not is_there "squeue" then return found end
@@ -109,7 +114,7 @@ local function queued(name)
     for _, task in ipairs(job and lines_of((output_of(("squeue --noheader --array --format=%%K --jobs=%s"):format(job)))) or {}) do
       local last = tonumber(task) and tonumber(task) * each or 0
       for i = last - each + 1, last do
-        if list[i] then found[list[i]] = job end
+        if list[i] then found[run_of(list[i])] = job end
       end
     end
   end
@@ -177,7 +182,7 @@ function slurm.submit(script, words, o)
   local name = script:match "([^/]*)$":gsub("%.lua$", ""):gsub("[^%w_.-]", "_")
   local busy, list, waiting = queued(name), {}, 0
   for _, line in ipairs(unfinished(script, words)) do
-    if busy[line] then waiting = waiting + 1 else list[#list + 1] = line end
+    if busy[run_of(line)] then waiting = waiting + 1 else list[#list + 1] = line end
   end
   local in_queue = waiting > 0 and (", %d %s in the queue"):format(waiting, waiting == 1 and "run is" or "runs are") or ""
   if #list == 0 then

@@ -34,12 +34,29 @@ local function last_lines(path)
   return (contents(path) or ""):sub(-600)
 end
 
--- Runs them `jobs` at a time, place by place: one on the first of the devices, one on the second, .., one on the first again; devices:
--- a list, empty for the program's own. moved(runs at work, seen), ended(run, message or nil) are told what happens. A worker that had a
--- notice of its own is started again; a notice of this program is handed on, and raised when all have ended.
-function workers.run_all(runs, name, arguments, jobs, devices, on)
-  if not spawn then error("--jobs: only the program aviary can start workers; use --jobs 1 in another Lua", 0) end
-  local active, place_of, free, next_run, threads = {}, {}, {}, 1, math.max(1, core.threads() // jobs)
+-- What a worker leaves beside its result when it has ended: its log, if it failed.
+local function tidy(run, failed)
+  os.remove(run.path .. ".progress")
+  if not failed then os.remove(run.path .. ".log") end
+end
+
+local patience = 20 -- seconds that workers have for a step and a checkpoint before they are killed, which happens as this program ends
+
+-- Tells workers to end, and waits for them. active: the runs by process.
+local function dismiss(active)
+  tell()
+  local last = core.time() + patience
+  while next(active) and core.time() < last do
+    local pid = wait(0.5)
+    if pid and active[pid] then
+      tidy(active[pid])
+      active[pid] = nil
+    end
+  end
+end
+
+local function run_all(runs, name, arguments, jobs, devices, on, active)
+  local place_of, free, next_run, threads = {}, {}, 1, math.max(1, core.threads() // jobs)
   local told = false
   runs = { table.unpack(runs) }
   for place = jobs, 1, -1 do free[#free + 1] = place end
@@ -61,14 +78,26 @@ function workers.run_all(runs, name, arguments, jobs, devices, on)
       active[pid], free[#free + 1] = nil, place_of[pid]
       local stopped = notice.ended(status) or told and status ~= 0
       local failed = not stopped and status ~= 0 and ("exit status %d: %s"):format(status, last_lines(run.path .. ".log"))
-      os.remove(run.path .. ".progress")
-      if not failed then os.remove(run.path .. ".log") end
+      tidy(run, failed)
       if stopped then runs[#runs + 1] = run else on.ended(run, failed or nil) end
     end
     local seen = {}
     for _, run in pairs(active) do seen[run] = progress_of(run) end
     on.moved(seen)
   end
+end
+
+-- Runs them `jobs` at a time, place by place: one on the first of the devices, one on the second, .., one on the first again; devices:
+-- a list, empty for the program's own. moved(runs at work, seen), ended(run, message or nil) are told what happens. A worker that had a
+-- notice of its own is started again; a notice of this program is handed on, and raised when all have ended. Of an error, Ctrl-C among them,
+-- they are told as of a notice.
+function workers.run_all(runs, name, arguments, jobs, devices, on)
+  if not spawn then error("--jobs: only the program aviary can start workers; use --jobs 1 in another Lua", 0) end
+  local active = {}
+  local ok, message = pcall(run_all, runs, name, arguments, jobs, devices, on, active)
+  if ok then return end
+  dismiss(active)
+  error(message, 0)
 end
 
 return workers
