@@ -10,12 +10,14 @@ shown(s) = (letters = "", sum [i = 1:strlen(s)] (letters = letters.show(s[i:i]),
 drawn(cell) = cell[1:1] eq "\001" ? shown(cell[2:strlen(cell) - 1]) : shown(cell)
 
 # eval read("$data") puts the table whose path is in file into $data. Only as bytes does gnuplot read a text as it is.
-read(block) = "text = ''; page = ''; line = ''; set table $none; ". \
+# A table without rows ends the script.
+read(block) = "text = ''; page = ''; line = ''; lines = 0; set table $none; ". \
   "plot file binary format='%uchar' using (gather($1)) with table if (0); unset table; ". \
+  "if (lines + (line ne '') < 2) { exit error file.': expected a table with rows, found none' }; ". \
   "set print ".block."; print text.page.line; unset print"
 gather(c) = (line = line.hide(c), c == 10 ? turn(line) : 0)
 # A long text grows slowly: so by pages.
-turn(s) = (page = page.s, line = "", strlen(page) > 5000 ? (text = text.page, page = "") : "", 0)
+turn(s) = (lines = lines + (s[1:1] ne "#"), page = page.s, line = "", strlen(page) > 5000 ? (text = text.page, page = "") : "", 0)
 
 # eval cells("models", "$data", "label") makes a list of the cells of a column, each once, in the order of the table; of
 # some of its rows: eval cells_where("models", "$data", "label", "column('carry') == 0"). numbers(): of those that are one.

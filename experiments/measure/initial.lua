@@ -18,7 +18,7 @@ function initial.mixes(model, value)
   end
 end
 
--- What many a port starts from: every matrix N(0, 0.02), every mix one half, everything else as it is (norms 1 and 0).
+-- What many a port starts from: every matrix N(0, 0.02²), every mix one half, everything else as it is (norms 1 and 0).
 function initial.naive(model, rng)
   for name, t in model:parameters() do
     local shape = t:shape()
@@ -56,7 +56,7 @@ function initial.no_removal(model)
 end
 
 -- flash-linear-attention until April 2025 (before its PR 365), and the RWKV-7 of zoology: all vectors of time mixing and all mixes
--- 0, its matrices uniform by Xavier Glorot's rule with gain 2^-2.5, the other matrices N(0, 0.02), all norms 1 and 0.
+-- 0, its matrices uniform by Xavier Glorot's rule with gain 2^-2.5, the other matrices N(0, 0.02²), all norms 1 and 0.
 function initial.fla_early(model, rng)
   for name, t in model:parameters() do
     local shape = t:shape()

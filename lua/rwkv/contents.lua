@@ -1,7 +1,8 @@
--- contents(path) -> the bytes of a file, or nil where it cannot be read
+-- contents(path) -> the bytes of a file, or nil and why where it cannot be read
 return function(path)
-  local file = io.open(path, "rb")
-  local text = file and file:read "a"
-  if file then file:close() end
-  return text
+  local file, problem = io.open(path, "rb")
+  if not file then return nil, problem end
+  local text = file:read "a"
+  file:close()
+  return text, not text and path .. ": cannot be read" or nil
 end

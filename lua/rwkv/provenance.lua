@@ -1,5 +1,6 @@
 -- Of which commit numbers are: that of the program, with a "+" if something that is run is not the commit's: its C when it was
 -- built, or a file of Lua when it was loaded. A script of one's own is none of the commit's.
+local contents = require "rwkv.contents"
 local core = require "rwkv.core"
 local sorted = require "rwkv.sorted"
 
@@ -13,9 +14,7 @@ local function loaded_files()
     if type(name) == "string" then paths[#paths + 1] = package.searchpath(name, package.path) end
   end
   for _, path in ipairs(paths) do
-    local file = io.open(path, "rb")
-    local text = file and file:read "a"
-    if file then file:close() end
+    local text = contents(path)
     if text then digests[path] = private.sha256(text) end
   end
   return digests

@@ -1,18 +1,12 @@
 -- plots/*.gp draw any table: no text of it is a command, a format or markup, and no number stops a figure.
 local rwkv = require "rwkv"
+local contents = require "rwkv.contents"
 local check = require "tests.lua.lib.check"
 local test = check.test
 
 local directory = "runs/test_figures_" .. rwkv.precision
 check.shell("rm -rf " .. directory)
 rwkv.mkdir(directory)
-
-local function contents(path)
-  local file = io.open(path, "rb")
-  local text = file and file:read "a"
-  if file then file:close() end
-  return text
-end
 
 local function write(path, text)
   local file = assert(io.open(path, "wb"))
@@ -162,6 +156,17 @@ test("no number stops a figure, nor a cell that is empty", function()
     local picture = picture_of(figure, table_of(head, names, rows))
     assert(#picture > 0.8 * whole, figure.name)
     assert(not picture:find "[ ',=]%-?nan[ ',]" and not picture:find "[ ',=]%-?inf[ ',]", figure.name)
+  end
+end)
+
+test("a table without rows is an error of one line", function()
+  for _, figure in ipairs(figures) do
+    local head, names = read(figure)
+    local path = ("%s/%s"):format(directory, figure.name)
+    write(path .. figure.ending, table_of(head, names, {}))
+    local out, status = draw(path, figure.name)
+    check.equal(status, 1)
+    check.has(out, path .. figure.ending .. ": expected a table with rows, found none")
   end
 end)
 

@@ -1,6 +1,7 @@
 -- What the benchmarks share: their options, the facts of the machine, running another program.
 local rwkv = require "rwkv"
 local arithmetic = require "rwkv.arithmetic"
+local contents = require "rwkv.contents"
 local provenance = require "rwkv.provenance"
 local nearest = require "rwkv.nearest"
 local others = require "rwkv.bench.others"
@@ -110,9 +111,7 @@ end
 
 -- Memory of this program in bytes; 0 where the system does not say.
 local function memory(name)
-  local file = io.open "/proc/self/status"
-  local text = file and file:read "a" or ""
-  if file then file:close() end
+  local text = contents "/proc/self/status" or ""
   return 1024 * (tonumber(text:match(name .. ":%s*(%d+)")) or 0)
 end
 function common.memory_now() return memory "VmRSS" end

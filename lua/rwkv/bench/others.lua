@@ -1,6 +1,7 @@
 -- What else the machine does while something is measured: the share of the processors' time that other programs took, which the
 -- row says as `others`. Where it was too much it is measured again, `tries` times in all at most, and the quietest try counts.
 -- Ours is the time of this process and of all that it started; time that the host of a virtual machine took away is others'.
+local contents = require "rwkv.contents"
 local core = require "rwkv.core"
 
 local others = { most = 3 } -- tries, where --tries does not say
@@ -11,12 +12,7 @@ local least = 0.1 -- seconds that are looked at, also where what is measured tak
 
 -- ---- the counters: hundredths of a second of processors, since the machine and this program began ----
 
-local function read(...)
-  local file = io.open(string.format(...))
-  local text = file and file:read "a"
-  if file then file:close() end
-  return text
-end
+local function read(...) return contents(string.format(...)) end
 
 -- Of a process, of those that it started, and of those of them that ended.
 local function time_of(process)

@@ -2,15 +2,14 @@
 -- vocabulary the Rust crate behind pyrwkv-tokenizer, for BPE Hugging Face's tokenizers. The ids have to be equal.
 local rwkv = require "rwkv"
 local common = require "rwkv.bench.common"
+local contents = require "rwkv.contents"
 local others = require "rwkv.bench.others"
 local peer = require "rwkv.bench.peer"
 local median = require "rwkv.statistics".median
 
 local function read(path)
-  local file, problem = io.open(path, "rb")
-  local text = file and file:read "a"
-  if file then file:close() end
-  return text or common.fail("option --text: %s", problem or path .. ": cannot be read")
+  local text, problem = contents(path)
+  return text or common.fail("option --text: %s", problem)
 end
 
 local function open(path)

@@ -23,11 +23,7 @@ end
 
 -- The examples that a worker has seen.
 local function progress_of(run)
-  local file = io.open(run.path .. ".progress")
-  if not file then return 0 end
-  local done = tonumber(file:read "a") or 0
-  file:close()
-  return done
+  return tonumber(contents(run.path .. ".progress") or "") or 0
 end
 
 local function last_lines(path)
