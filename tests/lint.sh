@@ -135,13 +135,14 @@ luac=$(command -v luac5.4 || command -v luac) || breach 'luac5.4 is missing (Deb
 done >$BUILD/lint.txt
 [ -s $BUILD/lint.txt ] && { cat $BUILD/lint.txt; breach "what the library's world does not have (above)"; }
 
-# The library requires itself alone. A file requires what stands in lua/rwkv itself, and what is in its own room; all rooms
-# together, as `rwkv`, are for commands, benchmarks and help.
+# The library requires itself alone. A file requires what stands in lua/rwkv itself, what is in its own room, and what a version is; all
+# rooms together, as `rwkv`, are for commands, benchmarks and help.
 find lua/rwkv lua/commands -name '*.lua' | LC_ALL=C sort | while read -r f; do
   own=$(expr "$f" : 'lua/rwkv/\([^/]*\)/')
   grep -oE "\\brequire *\(?[\"'][^\"']*" "$f" | sed "s/.*[\"']//" | while read -r module; do
     room=$(expr "$module" : 'rwkv\.\([^.]*\)')
     [ -n "$room" ] && [ -d "lua/rwkv/$room" ] || room=
+    [ "$module" != rwkv.versions ] || room=
     case "$f $module" in
       *' rwkv' | *' rwkv.'*) ;;
       *) echo "$f requires $module: it is no part of the library" ;;
@@ -152,6 +153,10 @@ find lua/rwkv lua/commands -name '*.lua' | LC_ALL=C sort | while read -r f; do
   done
 done >$BUILD/lint.txt
 [ -s $BUILD/lint.txt ] && { cat $BUILD/lint.txt; breach 'a require goes the wrong way (above)'; }
+
+# What a version has of its own is said in lua/rwkv/versions, not asked for by its name.
+grep -nE "version[^=]{0,12}(==|~=) *[\"']v[0-9]|version:(find|match) *\(?[\"']\^?v[0-9[]" $(find lua -name '*.lua') | grep -v '^lua/rwkv/versions/' >$BUILD/lint.txt
+[ -s $BUILD/lint.txt ] && { cat $BUILD/lint.txt; breach 'a branch on the name of a version (above): lua/rwkv/versions has a place for it'; }
 
 # What .luacheckrc says.
 if command -v luacheck >/dev/null; then

@@ -7,10 +7,10 @@ local rwkv = require "rwkv"
 local command = require "rwkv.command"
 local devices = require "rwkv.devices"
 local nearest = require "rwkv.nearest"
-local published = require "rwkv.published"
 local published_sizes = require "rwkv.sizes"
 local sorted = require "rwkv.sorted"
 local visible = require "rwkv.visible"
+local versions = require "rwkv.versions"
 
 local defaults = { layers = 12, dim = 768, vocab = 65536, tokens = 1024, head_size = 0, dim_att = 0,
   dim_ffn = 0, decay_rank = 0, iclr_rank = 0, value_rank = 0, gate_rank = 0, mix_rank = 0, head_qk = 0, ctx = 0, devices = false }
@@ -30,9 +30,9 @@ local function describe(version, sizes)
 end
 
 local row = "%-6s %-15s %15s %12s %14s %16s"
-local function print_table(versions)
+local function print_table(names)
   print(row:format("", "", "parameters", "unused", "state floats", "FLOPs per token"))
-  for _, v in ipairs(versions) do
+  for _, v in ipairs(names) do
     local d = describe(v, o)
     print(row:format(v, d.title, grouped(d.parameters), grouped(d.unused), grouped(d.state_floats),
       grouped(d.flops_per_token)))
@@ -151,7 +151,8 @@ command.run("info", function(arguments)
     local v = o[1]
     print(("%d layers, dim %d, vocab %d; state after %d tokens"):format(o.layers, o.dim, o.vocab, o.tokens))
     print_table { v }
-    if published[v] then print_published(v, published[v]) end
+    local published = versions.of(v).published
+    if published then print_published(v, published) end
     print "\nhook slots (aviary help hooks.md): what a hook is given -> what it returns; * the version's own, then the built-in ones"
     for _, s in ipairs(rwkv.hook_slots(v)) do
       local names = { "*" .. s.own }

@@ -3,6 +3,7 @@ local at_caller = require "rwkv.at_caller"
 local core = require "rwkv.core"
 local models = require "rwkv.models"
 local sorted = require "rwkv.sorted"
+local versions = require "rwkv.versions"
 
 -- By the size of the vocabulary of released models.
 local tokenizers = { [65536] = "World (rwkv_vocab_v20230424.txt)", [50277] = "GPT-NeoX 20B (20B_tokenizer.json)",
@@ -19,8 +20,9 @@ local function unusual_of(found)
     note("heads of %d, released models have 64", c.head_size)
     if found.family == "fla" then note("fla's group norm has an eps of %g then, official code (and Aviary) 64e-5", c.head_size * 1e-5) end
   end
-  if found.family == "fla" and c.version == "v6" then
-    note("fla's group norm has the eps of its config (norm_eps %s), official code (and Aviary) 64e-5", meta["config.norm_eps"] or "1e-5")
+  local name_of_eps = found.family == "fla" and versions.of(c.version).fla_norm_eps
+  if name_of_eps then
+    note("fla's group norm has the eps of its config (%s %s), official code (and Aviary) 64e-5", name_of_eps, meta["config." .. name_of_eps] or "1e-5")
   end
   if found.unused > 0 then note("the value residual of block 0 is there, which nothing uses") end
   if c.tied == 1 then note "the embedding is the head" end

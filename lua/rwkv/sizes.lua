@@ -1,4 +1,4 @@
--- What is counted of released models, to be held against what was published of them (published.lua).
+-- What is counted of released models, to be held against what was published of them (versions/published.lua).
 local describe = require "rwkv.models".describe
 
 local sizes = {}

@@ -102,7 +102,7 @@ for _, case in ipairs {
   { "v7 --layers 0", "--layers: expected a whole number from 1, found '0'" }, { "v7 --dim 2.5", "--dim", "'2.5'" },
   { "v7 --len x", "--len", "'x'" }, { "v7 --batch -1", "--batch", "'-1'" }, { "v7 --vocab 1", "--vocab", "from 2" },
   { "v7 --vocab 1e99", "--vocab" }, { "v7 --heads 5", "--dim 24 --heads 5" }, { "v4 --heads 2", "--heads 2: v4 has no such size" },
-  { "v1 --heads 1", "--heads 1: v1 has at least two" }, { "v7 --mix-rank 2", "--mix-rank 2: v7" }, { "v6 --gate-rank 2", "--gate-rank 2: v6" }, { "v5.2 --decay-rank 2", "v5.2" },
+  { "v1 --heads 1", "--heads 1: v1 has at least 2" }, { "v7 --mix-rank 2", "--mix-rank 2: v7" }, { "v6 --gate-rank 2", "--gate-rank 2: v6" }, { "v5.2 --decay-rank 2", "v5.2" },
   { "v7 --ctx 30", "--ctx 30: v7" }, { "v1 --ctx 3", "--ctx 3: there are 24 tokens" }, { "v7 --head-qk 3", "--head-qk 3: v7" },
   { "v7 --head-size 8", "--head-size" }, { "v7 --seed 1.5", "--seed" }, { "v7 --seed -1", "--seed" }, { "v7 --dtype f8", "f8" },
   { "v6 --no-unused", "--no-unused: every parameter of v6 has an effect" }, { "v8 --heads 2", "v8" },

@@ -2,6 +2,7 @@
 local rwkv = require "rwkv"
 local common = require "rwkv.bench.common"
 local others = require "rwkv.bench.others"
+local versions = require "rwkv.versions"
 local visible = require "rwkv.visible"
 
 local infer = {}
@@ -34,8 +35,7 @@ end
 -- Bytes of weights that a token needs: all of them, but one row of the embedding.
 function infer.bytes_a_token(model)
   local config = model:config()
-  local embedding = config.version == "v1" and "tok_emb.weight" or "emb.weight"
-  local table_bytes = model:weight_bytes(embedding)
+  local table_bytes = model:weight_bytes(versions.of(config.version).embedding)
   return model:weight_bytes() - table_bytes + table_bytes // config.vocab
 end
 

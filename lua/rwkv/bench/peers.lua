@@ -6,6 +6,7 @@ local decode_peers = require "rwkv.bench.decode_peers"
 local others = require "rwkv.bench.others"
 local peer = require "rwkv.bench.peer"
 local trainer = require "rwkv.bench.trainer"
+local versions = require "rwkv.versions"
 
 -- A size takes half a minute for each Python, those of large T longer.
 local scales = {
@@ -33,10 +34,11 @@ end
 -- Of the two forms the faster, alive: each takes a few steps first.
 local function faster(python, q, tuned)
   local best, best_seconds, why
-  for _, form in ipairs(q.version == "v4" and { "loop" } or { "chunk", "loop" }) do
+  local chunks = versions.of(q.version).chunks
+  for _, form in ipairs(chunks and { "chunk", "loop" } or { "loop" }) do
     local p, problem = peer.start(torch_command(python, q, form, tuned))
     why = why or problem
-    local seconds = p and (q.version == "v4" and 0 or p:steps(3))
+    local seconds = p and (chunks and p:steps(3) or 0)
     if seconds and (not best or seconds < best_seconds) then
       if best then best:close() end
       best, best_seconds = p, seconds

@@ -7,6 +7,7 @@ local models = require "rwkv.models"
 local nearest = require "rwkv.nearest"
 local options_of = require "rwkv.options"
 local provenance = require "rwkv.provenance"
+local versions = require "rwkv.versions"
 
 local eval = { names = { "text", "lambada", "choices" } }
 
@@ -53,10 +54,10 @@ local function load_model(path, o)
   return models.load(path, { head_size = head_size }):pack(o.dtype)
 end
 
--- The tokens in front of every text. Official scripts: token 0 (RWKV-LM RWKV-v7/rwkv_v7_demo.py), before v7 "\n" (ChatRWKV
--- v2/benchmark.py and run_lm_eval.py).
+-- The tokens in front of every text. Without a name those of official scripts: RWKV-LM RWKV-v7/rwkv_v7_demo.py; ChatRWKV
+-- v2/benchmark.py and run_lm_eval.py.
 local function prefix_of(name, version, tokenizer)
-  if name == "" then name = version == "v7" and "zero" or "newline" end
+  if name == "" then name = versions.of(version).begins_with end
   return name == "none" and {} or name == "zero" and { 0 } or tokenizer:encode "\n", name
 end
 

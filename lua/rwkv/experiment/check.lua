@@ -6,6 +6,7 @@ local models = require "rwkv.models"
 local nearest = require "rwkv.nearest"
 local ranks = require "rwkv.ranks"
 local sorted = require "rwkv.sorted"
+local versions = require "rwkv.versions"
 local visible = require "rwkv.visible"
 
 local check = {}
@@ -112,7 +113,7 @@ function check.design(c)
   local d = {}
   for _, name in ipairs(sizes) do d[name] = c[name] end
   if c.tied ~= nil then d.tied = (c.tied == true or c.tied == 1) and 1 or 0 end
-  if c.version == "v1" then d.ctx = c.ctx or c.seq end
+  if versions.of(c.version).context then d.ctx = c.ctx or c.seq end
   return d
 end
 

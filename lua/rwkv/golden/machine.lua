@@ -3,6 +3,7 @@
 --   machine("f64"): rounds nowhere (exact); "f32", "bf16", "fp16"; stays(name) -> whether a parameter stays in float32 there
 -- "bf16-weights", "fp16-weights": the weights alone are rounded, the arithmetic is float32 (as ggml computes).
 local core = require "rwkv.core"
+local versions = require "rwkv.versions"
 
 local function same(x) return x end
 
@@ -13,14 +14,15 @@ return function(format)
   local h = m.exact and same or function(x) return x:round(dtype) end
   m.h = h
   m.f = m.exact and same or function(x) return x:round "f32" end
-  -- A parameter as this arithmetic holds it. Up to v6 some stay in float32 (of v7 none: RWKV-LM's demo keeps w0, the pip
-  -- package does not), and so does what is folded into the embedding when it is loaded.
+  -- A parameter as this arithmetic holds it. Of most versions some stay in float32, and so does what is folded into the embedding when
+  -- it is loaded.
   local held = weights and (weights == "fp16" and "f16" or weights) or dtype
   function m.weight(name, p, version)
     if m.exact then return p end
-    local stays = version ~= "v7" and (name:find "time_decay$" or name:find "time_first$" or name:find "time_faaaa$"
-      or name:find "ln_x" or name:find "ln0" or name == "emb.weight")
-    return p:round(stays and "f32" or held)
+    for _, pattern in ipairs(versions.of(version).stays_float32) do
+      if name:find(pattern) then return p:round "f32" end
+    end
+    return p:round(held)
   end
   function m.mul(a, b) return h(a * b) end
   function m.add(a, b) return h(a + b) end

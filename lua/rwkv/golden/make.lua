@@ -11,8 +11,8 @@ local progress = require "rwkv.progress"
 local run = require "rwkv.golden.run"
 local sensitivity = require "rwkv.golden.sensitivity"
 local sizes = require "rwkv.golden.sizes"
-local unused = require "rwkv.golden.unused"
 local fill = require "rwkv.golden.weights"
+local versions = require "rwkv.versions"
 local visible = require "rwkv.visible"
 local weights_file = require "rwkv.golden.weights_file"
 
@@ -166,7 +166,7 @@ function make.pack(version, options, path)
   if o.tokens ~= "" then tokens, targets = tokens_of(o.tokens, vocab) end
   if not given then fill(model, tokens, o.seed, o.dtype) end
   port.write(o, model, not given and o.dtype or nil, tokens, targets)
-  if o.no_unused and model:config().version ~= "v7" then
+  if o.no_unused and not versions.of(model:config().version).unused then
     error(("--no-unused: every parameter of %s has an effect"):format(model:config().version), 0)
   end
   local extra, list, blind = origin(o, out), nil, sizes.blind(model:config(), tokens, not given)
@@ -187,7 +187,7 @@ function make.pack(version, options, path)
   bar:clear()
   add_profiles(model, tokens, result, o.profile, extra)
   local dtype = not out.weights and (given and dtype_of(model) or o.dtype) or nil
-  pack.write(path, model, dtype, tokens, targets, result, extra, o.no_unused and unused)
+  pack.write(path, model, dtype, tokens, targets, result, extra, o.no_unused and versions.is_unused)
   return list, extra.left_out, blind
 end
 

@@ -5,6 +5,7 @@ local core = require "rwkv.core"
 local formulas = require "rwkv.golden.formulas"
 local machine = require "rwkv.golden.machine"
 local progress = require "rwkv.progress"
+local versions = require "rwkv.versions"
 
 local profile = {}
 
@@ -12,7 +13,7 @@ local profile = {}
 function profile.of(model)
   local c = model:config()
   if not formulas.of(c) then return {} end
-  return c.version:find "^v[123]$" and { "f32" } or { "f32", "bf16", "fp16" }
+  return versions.of(c.version).half and { "f32", "bf16", "fp16" } or { "f32" }
 end
 
 function profile.has(model, format)

@@ -6,7 +6,7 @@
 -- the end, "logits" [B,T,V], "loss" [], "grad.NAME".
 local core = require "rwkv.core"
 local names_of = require "rwkv.golden.names"
-local unused = require "rwkv.golden.unused"
+local versions = require "rwkv.versions"
 
 -- [B,1,..] of each token -> [B,T,n]
 local function over_time(parts)
@@ -105,7 +105,7 @@ local function gradients(model, tokens, targets, add)
   add("loss", loss:keep(), {})
   local version = model:config().version
   for name, p in model:parameters() do
-    if not unused(version, name) then add("grad." .. name, core.no_grad(function() return p:grad() end), p:shape()) end
+    if not versions.is_unused(version, name) then add("grad." .. name, core.no_grad(function() return p:grad() end), p:shape()) end
   end
   model:zero_grad()
   core.end_step()

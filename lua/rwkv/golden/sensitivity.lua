@@ -3,12 +3,9 @@
 -- first 24 tokens of the first sequence.
 local core = require "rwkv.core"
 local progress = require "rwkv.progress"
-local unused = require "rwkv.golden.unused"
+local versions = require "rwkv.versions"
 
 local sensitivity = { least = 1e-4, len = 24 }
-
--- RWKV-7 divides by the length of k * k_k: its size is without effect, by design; only its direction counts.
-local function scale_free(version, name) return version == "v7" and name:find "%.k_k$" ~= nil end
 
 -- -> list of { name =, scaled =, stirred =, ok = }
 function sensitivity.measure(model, tokens)
@@ -16,6 +13,7 @@ function sensitivity.measure(model, tokens)
   local function logits() return core.no_grad(function() return (model:forward(tokens)) end) end
   local function size(t) return core.no_grad(function() return t:abs():max():item() end) end
   local version, before, list = model:config().version, logits(), {}
+  local scale_free = versions.of(version).scale_free or "^$"
   local largest = size(before)
   local function change(p, factor)
     local kept = p:keep()
@@ -30,12 +28,12 @@ function sensitivity.measure(model, tokens)
   for i, parameter in ipairs(parameters) do
     local name, p = table.unpack(parameter)
     bar:update(i - 1, name)
-    if not unused(version, name) then
+    if not versions.is_unused(version, name) then
       local signs = core.no_grad(function()
         return core.rng(1, name):tensor("uniform", p:shape()):lt(0.5) * 0.02 + 0.99
       end)
       local e = { name = name, scaled = change(p, 1.01), stirred = change(p, signs) }
-      e.ok = e.stirred >= sensitivity.least and (e.scaled >= sensitivity.least or scale_free(version, name))
+      e.ok = e.stirred >= sensitivity.least and (e.scaled >= sensitivity.least or name:find(scale_free) ~= nil)
       list[#list + 1] = e
     end
   end

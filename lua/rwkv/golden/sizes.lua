@@ -1,4 +1,6 @@
 -- Sizes of a pack: what options say, else what its kind says; and what a pack of such sizes cannot show.
+local versions = require "rwkv.versions"
+
 local sizes = {}
 
 -- Small packs are to be read. The standard pack is for the tests of other projects: a head size that every implementation has,
@@ -10,15 +12,11 @@ local kinds = {
 }
 local function kind_of(o) return kinds[o.standard and "standard" or "small"] end
 
--- Ranks of low-rank maps for each 16 channels, all different: one in the place of another is noticed.
-local ranks = { v6 = { decay_rank = 5, mix_rank = 4 }, v6a = { decay_rank = 5, mix_rank = 4, gate_rank = 6 },
-  v6b = { decay_rank = 5, mix_rank = 4 }, v7 = { decay_rank = 5, iclr_rank = 4, value_rank = 3, gate_rank = 6 } }
-
--- Options, the least that each may be, and the versions that have it; of ranks the table above says it.
+-- Options, the least that each may be, and the fact of a version without which it has none (../versions); of ranks those that it has.
 local options = {
-  { "layers", 1, "" }, { "dim", 4, "" }, { "heads", 1, "^v[1567]" }, { "vocab", 2, "" }, { "len", 1, "" }, { "batch", 1, "" },
-  { "dim_ffn", 1, "" }, { "decay_rank", 1 }, { "iclr_rank", 1 }, { "value_rank", 1 }, { "gate_rank", 1 }, { "mix_rank", 1 },
-  { "ctx", 1, "^v1$" }, { "head_qk", 1, "^v[1234]$" },
+  { "layers", 1 }, { "dim", 4 }, { "heads", 1, "heads" }, { "vocab", 2 }, { "len", 1 }, { "batch", 1 }, { "dim_ffn", 1 },
+  { "decay_rank", 1, "ranks" }, { "iclr_rank", 1, "ranks" }, { "value_rank", 1, "ranks" }, { "gate_rank", 1, "ranks" },
+  { "mix_rank", 1, "ranks" }, { "ctx", 1, "context" }, { "head_qk", 1, "copy_head" },
 }
 
 -- What options are on a command line: "" where nothing is said.
@@ -27,9 +25,10 @@ for _, option in ipairs(options) do sizes.defaults[option[1]] = "" end
 
 local function spelt(name) return "--" .. name:gsub("_", "-") end
 
-local function has(version, name, of)
-  if of then return version:find(of) ~= nil end
-  return ranks[version] ~= nil and ranks[version][name] ~= nil
+local function has(version, name, fact)
+  local facts = versions.of(version)
+  if fact == "ranks" then return facts.ranks[name] ~= nil end
+  return not fact or facts[fact] and true or false
 end
 
 -- The options that are given, as numbers. version: nil if a file has the model.
@@ -61,18 +60,18 @@ function sizes.trace(o) return (o.trace ~= "" or o.no_trace) and o.trace or kind
 -- The sizes of a model, as core.model takes them.
 function sizes.model(version, o, given, len)
   local function size(name) return given[name] or kind_of(o)[name] end
-  local dim, heads = size "dim", size "heads"
-  if version == "v1" and heads < 2 then error("--heads 1: v1 has at least two", 0) end
+  local dim, heads, facts = size "dim", size "heads", versions.of(version)
+  if heads < facts.least_heads then error(("--heads %d: %s has at least %d"):format(heads, version, facts.least_heads), 0) end
   if dim % heads ~= 0 then error(("--dim %d --heads %d: the channels cannot be split into heads of one size"):format(dim, heads), 0) end
   local q = { version = version, layers = size "layers", dim = dim, vocab = size "vocab", head_size = dim // heads,
     dim_ffn = given.dim_ffn }
-  for name, rank in pairs(ranks[version] or {}) do q[name] = given[name] or rank * math.max(1, dim // 16) end
-  if version == "v1" then
+  for name, rank in pairs(facts.ranks) do q[name] = given[name] or rank * math.max(1, dim // 16) end
+  if facts.context then
     q.ctx = given.ctx or len + 3
     if q.ctx < len then error(("--ctx %d: there are %d tokens"):format(q.ctx, len), 0) end
   end
-  q.head_qk = given.head_qk or version:find "^v[123]$" and 12 or nil
-  if version:find "^v[234]$" then q.head_size = nil end
+  q.head_qk = given.head_qk or facts.copy_head == "usual" and 12 or nil
+  if not facts.heads then q.head_size = nil end
   return q
 end
 
@@ -90,9 +89,9 @@ local blind = {
   { "heads interleaved, and a norm over all heads", "one head", "^v[567]", function(_, H) return H == 1 end },
   { "the eps of the removal keys' norm", "one head", "^v7", function(_, H, _, _, random) return random and H == 1 end },
   { "a group-norm eps of 1e-5 times the head size", "a head size of 64, where it is right", "^v[567]",
-    function(c) return c.version ~= "v6b" and c.head_size == 64 end },
+    function(c) return not versions.of(c.version).one_norm and c.head_size == 64 end },
   { "a group-norm eps of 1e-5 times the square of the head size", "a head size of 8, where it is right", "^v[567]",
-    function(c) return c.version ~= "v6b" and c.head_size == 8 end },
+    function(c) return not versions.of(c.version).one_norm and c.head_size == 8 end },
 }
 
 -- c: the model's sizes; random: whether its weights are -> list of texts

@@ -1,6 +1,7 @@
 -- Of which version a file of somebody else's is, as far as its metadata or the names of its weights tell.
 local core = require "rwkv.core"
 local models = require "rwkv.models"
+local versions = require "rwkv.versions"
 
 local tiny = { layers = 2, dim = 8, head_size = 4, vocab = 4, ctx = 4 }
 
@@ -9,9 +10,10 @@ local function anywhere(name) return (name:gsub("^blocks%.[1-9]%d*%.", "blocks.N
 
 -- The names of a version's parameters as a set.
 local function parameters(version)
-  local q, set = { version = version }, {}
-  for name, value in pairs(tiny) do if name ~= "ctx" or version == "v1" then q[name] = value end end
-  if version == "v4" then q.head_size = nil end
+  local q, set, facts = { version = version }, {}, versions.of(version)
+  for name, value in pairs(tiny) do q[name] = value end
+  if not facts.context then q.ctx = nil end
+  if not facts.heads then q.head_size = nil end
   for name in models.model(q):parameters() do set[anywhere(name)] = true end
   return set
 end

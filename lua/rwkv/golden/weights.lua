@@ -3,70 +3,52 @@
 -- the max trick act. What a norm divides is small somewhere, so that its eps counts: the residual stream, the output of a head,
 -- the removal keys of another.
 local core = require "rwkv.core"
+local versions = require "rwkv.versions"
 
--- What stands under a name that ends so; the first that fits. (rng, shape) -> tensor. The last axis of a matrix ".weight"
--- is what is summed over, of a low-rank map the first.
-local function normal(deviation, mean)
-  return function(rng, shape)
-    return core.no_grad(function() return rng:tensor("normal", shape) * deviation + (mean or 0) end)
-  end
+-- ---- kinds of random numbers: (numbers of the rule) -> function(rng, shape) -> tensor ----
+
+local kinds = {}
+function kinds.normal(deviation)
+  return function(rng, shape) return core.no_grad(function() return rng:tensor("normal", shape) * deviation end) end
 end
-local function uniform(low, high)
+function kinds.uniform(low, high)
   return function(rng, shape)
     return core.no_grad(function() return rng:tensor("uniform", shape) * (high - low) + low end)
   end
 end
-local function matrix(gain, axis)
-  return function(rng, shape) return normal(gain / math.sqrt(shape[axis or #shape]))(rng, shape) end
+-- axis: what is summed over; without it the last one
+function kinds.matrix(gain, axis)
+  return function(rng, shape) return kinds.normal(gain / math.sqrt(shape[axis or #shape]))(rng, shape) end
 end
-
 -- What sets the decay: from slow to fast, and the last sixth of the channels (or heads) from slow on to slowest. Official
 -- initial values begin at -5 (v2 to v4), -6 (v5, v6) and -8 (v7), training goes further: a decay that is cut off on the way
 -- changes the numbers.
-local function decays(slowest, slow, fast)
+function kinds.decays(slowest, slow, fast)
   return function(rng, shape)
-    local list = uniform(slow, fast)(rng, shape):reshape(-1):tolist()
+    local list = kinds.uniform(slow, fast)(rng, shape):reshape(-1):tolist()
     local count = math.max(1, #list // 6)
     for i = 1, count do list[#list - count + i] = slow + (slowest - slow) * i / count end
     return core.no_grad(function() return core.tensor(list):reshape(shape) end)
   end
 end
 
-local rules = {
-  { "tok_emb%.weight$", normal(1) },
-  { "emb%.weight$", normal(0.01) },                   -- so small that the eps of the norm after it counts
-  { "^head%.weight$", matrix(2) },
-  { "head_[qk]%.weight$", matrix(1.5) },
-  { "ln[%w_]*%.weight$", uniform(0.5, 1.5) },
-  { "%.bias$", normal(0.3) },
-  { "x_%l$", uniform(-0.2, 1.2) },                    -- v7
-  { "time_maa_%l$", uniform(-0.2, 1.2) },             -- v6
-  { "time_mix[_%l]*$", uniform(-0.2, 1.2) },          -- v2 to v5
-  { "time_maa_[rkvw_]*w1$", matrix(1, 1) },
-  { "time_maa_[rkvw_]*w2$", function(rng, shape) return matrix(0.5, 2)(rng, shape) end },
-  { "time_decay_w1$", matrix(1, 1) },
-  { "time_decay_w2$", matrix(1.5, 1) },
-  { "time_decay$", decays(-9, -4, 1) },               -- e^w from .99988 to .07 a step
-  { "time_first$", normal(0.7) },
-  { "time_faaaa$", normal(1) },
-  { "gate_w[12]$", matrix(1.5, 1) },
-  { "att%.w0$", decays(-9, -5, 1) },                  -- e^w from .99993 to .64 a step
-  { "att%.[av]0$", normal(1) },
-  { "att%.[wavg]1$", matrix(1, 1) },
-  { "att%.[av]2$", matrix(1, 1) },
-  { "att%.w2$", matrix(3, 1) },
-  { "att%.g2$", matrix(3, 1) },
-  { "att%.k_k$", uniform(0.4, 1.6) },
-  { "att%.k_a$", uniform(0.3, 1.3) },
-  { "att%.r_k$", normal(0.5) },
-  { "time_w$", uniform(0.2, 1.2) },                   -- v1
-  { "time_%l+$", uniform(0.5, 1.5) },                 -- v1: alpha, beta, gamma, out
-  { "%.weight$", matrix(1) },
+-- ---- which kind a parameter has ----
+
+local rules_of_all = {
+  { "tok_emb%.weight$", "normal", 1 },
+  { "emb%.weight$", "normal", 0.01 }, -- so small that the eps of the norm after it counts
+  { "^head%.weight$", "matrix", 2 },
+  { "head_[qk]%.weight$", "matrix", 1.5 },
+  { "ln[%w_]*%.weight$", "uniform", 0.5, 1.5 },
+  { "%.bias$", "normal", 0.3 },
+  { "%.weight$", "matrix", 1 },
 }
 
-local function random(seed, name, shape)
-  for _, rule in ipairs(rules) do
-    if name:find(rule[1]) then return rule[2](core.rng(seed, "golden." .. name), shape) end
+local function random(facts, seed, name, shape)
+  for _, rules in ipairs { facts.weights, rules_of_all } do
+    for _, rule in ipairs(rules) do
+      if name:find(rule[1]) then return kinds[rule[2]](table.unpack(rule, 3))(core.rng(seed, "golden." .. name), shape) end
+    end
   end
   error("golden: no rule for the weights " .. name)
 end
@@ -107,20 +89,20 @@ end
 -- Keys up to 130 and down to -130 in one layer; in v2 and v3 also one of -28 at the first token: e^-28 stands between the eps of
 -- the one and that of the other. In v1 also, in every layer, keys about where they are cut off: there alone their bias is felt, for
 -- a shift of all keys of a channel divides out.
-local function extreme_keys(model, tokens, c)
-  local v1 = c.version == "v1"
+local function extreme_keys(model, tokens, c, facts)
+  local part = facts.parts.att
   for layer = 0, c.layers - 1 do
-    local key = model:param(("blocks.%d.%s.key.weight"):format(layer, v1 and "attn" or "att"))
+    local key = model:param(("blocks.%d.%s.key.weight"):format(layer, part))
     local found, rows = keys(model, tokens, layer, key), key:size(1)
-    if layer == (v1 and 0 or math.min(1, c.layers - 1)) then
+    if layer == (facts.key_bias and 0 or math.min(1, c.layers - 1)) then
       scale_rows(key, 1, 1, 130 / found[1].peak)
       scale_rows(key, 2, 2, -130 / found[2].peak)
-      local row = c.version:find "^v[23]$" and early(found, rows)
+      local row = facts.early_key and early(found, rows)
       if row then scale_rows(key, row, row, -28 / found[row].first) end
     end
-    if v1 then
+    if facts.key_bias then
       scale_rows(key, rows, rows, 8 / found[rows].peak)
-      local bias = model:param(("blocks.%d.attn.key.bias"):format(layer))
+      local bias = model:param(("blocks.%d.%s.key.bias"):format(layer, part))
       local list = bias:tolist()
       list[rows] = 28
       bias:set(list)
@@ -130,33 +112,26 @@ end
 
 -- The residual stream becomes so small that the eps of the layer norms counts: at first 1e-5 is as much as its variance. What
 -- writes to it is scaled down. A power of two rounds nothing.
-local small = 2 ^ -8
-local writers = { ["^tok_emb%."] = small, ["%.ln0%."] = small, ["%.attn?%.output%."] = small, ["%.ffn%.value%."] = small,
-  ["%.mlp%.weight%."] = small }
--- v2 normalises the stream itself, and reads it as it is: what it reads it with is scaled up.
-local writers_v2 = { ["%.ln[12]%."] = small, ["%.att%.output%."] = small, ["%.ffn%.value%."] = small, ["%.key%."] = 1 / small,
-  ["%.receptance%."] = 1 / small, ["%.att%.value%."] = 1 / small }
-
-local function small_stream(model, c)
+local function small_stream(model, facts)
   for name, p in model:parameters() do
-    for pattern, factor in pairs(c.version == "v2" and writers_v2 or writers) do
+    for pattern, factor in pairs(facts.writers) do
       if name:find(pattern) then p:set(core.no_grad(function() return p * factor end)) end
     end
   end
 end
 
--- The first head's output becomes so small that the norm's eps is a good part of its variance; v6b has one norm, with a
--- smaller eps, for all heads. A wide head sums over more keys.
-local function small_head(model, c)
+-- The first head's output becomes so small that the norm's eps is a good part of its variance; one norm for all heads has a smaller
+-- eps. A wide head sums over more keys.
+local function small_head(model, c, facts)
   local last, factor = c.head_size, 0.04
-  if c.version == "v6b" then last, factor = c.dim_att, 0.002 end
+  if facts.one_norm then last, factor = c.dim_att, 0.002 end
   factor = factor * math.sqrt(12 / c.head_size)
   for layer = 0, c.layers - 1 do
     scale_rows(model:param(("blocks.%d.att.receptance.weight"):format(layer)), 1, last, factor)
   end
 end
 
--- v7: the last head's removal keys become so short that an eps in their norm counts, about 2e-3, where 1e-6 inside the root is a
+-- The last head's removal keys become so short that an eps in their norm counts, about 2e-3, where 1e-6 inside the root is a
 -- tenth; in layer 1 about 5e-7, where a largest of 1e-6 acts. What is that short has few digits in fp16, so little is removed there.
 local function short_keys(model, c)
   local H, N = c.dim // c.head_size, c.head_size
@@ -176,13 +151,10 @@ end
 -- Fills a model that is to read the tokens; afterwards each number is one of dtype's ("f32", "bf16", "f16", "f64").
 return function(model, tokens, seed, dtype)
   local c = model:config()
-  for name, p in model:parameters() do p:set(random(seed, name, p:shape())) end
-  small_stream(model, c)
-  if c.version:find "^v[1-4]" then
-    extreme_keys(model, tokens, c)
-  else
-    small_head(model, c)
-  end
-  if c.version == "v7" then short_keys(model, c) end
+  local facts = versions.of(c.version)
+  for name, p in model:parameters() do p:set(random(facts, seed, name, p:shape())) end
+  small_stream(model, facts)
+  if facts.exponents then extreme_keys(model, tokens, c, facts) else small_head(model, c, facts) end
+  if facts.removal_keys then short_keys(model, c) end
   for _, p in model:parameters() do p:set(core.no_grad(function() return p:round(dtype) end)) end
 end

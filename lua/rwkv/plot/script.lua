@@ -1,6 +1,7 @@
 -- A figure (see data.lua) as a script for gnuplot. It holds numbers that are formatted here, and a script's texts only
 -- as `quote` writes them.
 local boxes = require "rwkv.plot.boxes"
+local versions = require "rwkv.versions"
 local of_bars, of_histogram = boxes.of_bars, boxes.of_histogram
 local byte, concat, format, gsub = string.byte, table.concat, string.format, string.gsub
 local floor, huge, log, max, min, utf8_length = math.floor, math.huge, math.log, math.max, math.min, utf8.len
@@ -17,16 +18,15 @@ set style fill solid 0.9 noborder
 local colours = { "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#777777", "#000000" }
 local points = { 7, 13, 9, 5, 6, 11, 12, 4 }
 -- A series named after a model looks as it does in the figures of plots/: colour, point, dash.
-local versions = {
-  v1 = { "#999999", 1, 3 }, v2 = { "#c9b18b", 2, 4 }, v3 = { "#7a6a4f", 3, 2 }, v4 = { "#0072B2", 5, 1 },
-  ["v5.0"] = { "#1b2a6b", 6, 3 }, ["v5.1"] = { "#a99bd6", 8, 4 }, ["v5.2"] = { "#56B4E9", 7, 1 }, v6 = { "#009E73", 9, 1 },
-  v6a = { "#7ccba2", 10, 3 }, v6b = { "#0b5d3b", 11, 4 }, v7 = { "#D55E00", 13, 1 }, ["v7-doubled"] = { "#E69F00", 12, 1 },
+local looks = {
+  ["v7-doubled"] = { "#E69F00", 12, 1 },
   ["v7-no-bonus"] = { "#8c3d00", 13, 2 }, attention = { "#303030", 4, 1 }, linear_attention = { "#808080", 1, 3 },
   retnet = { "#a6a14e", 2, 4 }, gla = { "#86b300", 3, 2 }, deltanet = { "#CC79A7", 5, 1 },
   deltanet_negative = { "#d81b60", 4, 4 }, gated_deltanet = { "#882255", 6, 1 }, deltaproduct = { "#7a1fa2", 9, 1 },
   mamba = { "#6a5acd", 8, 2 }, ["hybrid-first"] = { "#b83280", 7, 4 }, ["hybrid-middle"] = { "#8a6d00", 5, 2 },
   ["hybrid-last"] = { "#4338ca", 13, 3 }, ["hybrid-nope"] = { "#0f9d9d", 9, 2 },
 }
+local function look_of(name) return versions.of(name).look or looks[name] end
 -- Heat maps: from light to dark; for values of both signs blue and orange away from white at 0.
 local one_sided = "set palette defined (0 '#f5f7f2', 0.3 '#a8d5ec', 0.65 '#0072B2', 1 '#00263d')"
 local two_sided = "set palette defined (-1 '#003f63', -0.6 '#0072B2', 0 '#ffffff', 0.6 '#D55E00', 1 '#6b2f00')"
@@ -54,7 +54,7 @@ local function number(x) return x == x and format("%.12g", x) or "NaN" end
 local function give_styles(series, to_file)
   local taken, k = {}, 0
   for i = 1, #series do
-    local v = series[i].label and versions[series[i].label]
+    local v = series[i].label and look_of(series[i].label)
     if v then
       series[i].colour, series[i].point, series[i].dash = v[1], v[2], v[3]
       taken[v[1]] = true

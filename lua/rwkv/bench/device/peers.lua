@@ -5,6 +5,7 @@ local common = require "rwkv.bench.common"
 local others = require "rwkv.bench.others"
 local peer = require "rwkv.bench.peer"
 local trainer = require "rwkv.bench.trainer"
+local versions = require "rwkv.versions"
 
 local scales = {
   smoke = { sizes = { { "v7", 32, 32 } }, tokens = 64, vocab = 64, rounds = 1, turn = 0, wait = 60, device = "cpu" },
@@ -18,9 +19,10 @@ local scales = {
 local settings = { { name = "eager" }, { name = "compiled", option = "--compile" }, { name = "fla", option = "--form fla" } }
 
 local function begin(o, scale, q)
-  local peers, form = {}, q.version == "v4" and "loop" or "chunk"
+  local facts, peers = versions.of(q.version), {}
+  local form = facts.chunks and "chunk" or "loop"
   for _, setting in ipairs(settings) do
-    if not (setting.name == "fla" and q.version == "v4") then
+    if setting.name ~= "fla" or facts.in_fla then
       local words = { "--threads 1", "--device", scale.device, "--form", form, "--wait", scale.wait }
       for _, name in ipairs { "version", "dim", "layers", "vocab", "pairs", "seq", "batch" } do
         words[#words + 1] = ("--%s %s"):format(name, q[name])

@@ -21,45 +21,47 @@ local function add_copies(m, tokens, scores, logits)
   return m.h(logits + m.h((scores * core.ones(T, T):tril()):bmm(core.tensor(one_hot))))
 end
 
-return function(book, c, time_mix)
-  local v1, v2 = c.version == "v1", c.version == "v2"
+-- own: { time_mix =, channel_mix = } of the version's formulas; without the latter the one that most have
+return function(book, c, own)
+  local facts = c.facts
+  local parts, gain = facts.parts, facts.head_gain
   local tag = c.version:match "^v%d"
   local stream = "emb.x"
-  book:add("emb.x", { "#tokens", v1 and "@tok_emb.weight" or "@emb.weight" }, embed, "the row of the token")
-  if not v1 and not v2 then
+  book:add("emb.x", { "#tokens", "@" .. facts.embedding }, embed, "the row of the token")
+  if facts.embed_norm then
     book:add("blocks.0.ln0.x", { "emb.x", "@blocks.0.ln0.weight", "@blocks.0.ln0.bias" }, norm, "layer norm (ln0), eps 1e-5")
     stream = "blocks.0.ln0.x"
   end
   for layer = 0, c.layers - 1 do
     local b = ("blocks.%d."):format(layer)
     local function part(name, ln, stored, lines, sum)
-      local x, state = b .. name .. ".x", ("state.%d.%s_xx"):format(layer, v1 and name == "ffn" and "mlp" or name)
+      local x, state = b .. name .. ".x", ("state.%d.%s_xx"):format(layer, name == "ffn" and parts.ffn or name)
       book:add(x, { stream, "@" .. b .. ln .. ".weight", "@" .. b .. ln .. ".bias" }, norm,
         ("layer norm (%s) of the residual stream, eps 1e-5"):format(ln))
       book:add(state, { x }, last, "the part's input, for the next token")
       lines(book:part(layer, name, stored), c, layer)
-      local into = v2 and x or stream -- v2 adds to what was normed
+      local into = facts.adds_to_normed and x or stream
       book:add(b .. sum, { into, b .. name .. ".out" }, add, "x + out")
       stream = b .. sum
     end
-    part("att", "ln1", v1 and "attn", time_mix, "mid.x")
-    part("ffn", "ln2", v1 and "mlp", v1 and time_mix.mlp or channel_mix, "out.x")
+    part("att", "ln1", parts.att, own.time_mix, "mid.x")
+    part("ffn", "ln2", parts.ffn, own.channel_mix or channel_mix, "out.x")
   end
-  local ln = v1 and "ln_f" or "ln_out"
+  local ln = facts.final_norm
   book:add("ln_out.y", { stream, "@" .. ln .. ".weight", "@" .. ln .. ".bias" }, norm, "layer norm before the head, eps 1e-5")
-  local scaled = v1 and { "ln_out.y", "@time_out", "@head.weight" } or { "ln_out.y", "@head.weight" }
+  local scaled = gain and { "ln_out.y", "@" .. gain, "@head.weight" } or { "ln_out.y", "@head.weight" }
   local function head(m, _, y, a, b)
-    if not v1 then return m.linear(y, a) end
+    if not gain then return m.linear(y, a) end
     return m.linear(m.mul(y, a:slice(2, 1, y:size(2)):reshape(-1, 1)), b)
   end
   if not c.head_qk then
     book:add("logits", scaled, head, "the head's weight times y")
     return
   end
-  book:add("head.logits", scaled, head, v1 and "the head's weight times y time_out" or "the head's weight times y")
+  book:add("head.logits", scaled, head, "the head's weight times y" .. (gain and " " .. gain or ""))
   local function project(m, _, y, w, bias) return bias and m.linear_bias(y, w, bias) or m.linear(y, w) end
   for _, s in ipairs { "q", "k" } do
-    book:add("head." .. s, { "ln_out.y", "@head_" .. s .. ".weight", v1 and "@head_" .. s .. ".bias" or nil }, project,
+    book:add("head." .. s, { "ln_out.y", "@head_" .. s .. ".weight", facts.biases and "@head_" .. s .. ".bias" or nil }, project,
       ("W_%s y of the copy head"):format(s))
   end
   book:add("logits", { "#tokens", "head.q", "head.k", "head.logits" }, function(m, k, tokens, q, key, logits)

@@ -9,21 +9,18 @@
 -- same at all positions. c: the sizes, and what is the version's own in many lines (eps, how heads are cut).
 local core = require "rwkv.core"
 local frame = require "rwkv.golden.formulas.frame"
+local versions = require "rwkv.versions"
 
 local formulas = {}
-
-local parts = {
-  v1 = "v1", v2 = "exponential", v3 = "exponential", v4 = "exponential", ["v5.0"] = "v5_v6", ["v5.1"] = "v5_v6",
-  ["v5.2"] = "v5_v6", v6 = "v5_v6", v6a = "v5_v6", v6b = "v5_v6", v7 = "v7",
-}
 
 -- What several lines of a version have in common; a mistake may change it.
 local function conventions(config)
   local c = {}
   for name, value in pairs(config) do c[name] = value end
+  c.facts = versions.of(c.version)
   c.dim_att = c.dim_att or c.dim
   c.heads = c.head_size and c.dim_att // c.head_size or 1
-  c.eps = { layer = 1e-5, group = c.version == "v6b" and 1e-5 or 64e-5, key = 1e-12, sums = c.version == "v2" and 1e-16 or 1e-8 }
+  c.eps = { layer = 1e-5, group = c.facts.group_eps, key = 1e-12, sums = c.facts.sums_eps }
   function c.split(x) return x:reshape(x:size(1), x:size(2), c.heads, -1) end -- [B,T,A] -> [B,T,H,N]
   function c.join(x) return x:reshape(x:size(1), x:size(2), -1) end
   function c.carry(S) return S end -- (S, t): the state of token t - 1 as token t finds it; t from 2 on
@@ -67,12 +64,13 @@ local books = setmetatable({}, { __mode = "k" })
 
 function formulas.of(config)
   if books[config] then return books[config] end
+  local facts = versions.of(config.version)
   local other = config.hooks and "hooks" or config.pre_ffn and "a channel mixing in the place of a time mixing (ffnPre)"
-    or config.tiny_att_layer and "tiny attention" or config.version == "v4" and config.head_qk and "a copy head in RWKV-4"
-    or not parts[config.version] and config.version
+    or config.tiny_att_layer and "tiny attention" or facts.copy_head == "possible" and config.head_qk and "a copy head in this version"
+    or not facts.formulas and config.version
   if other then return nil, other end
   local book = setmetatable({ lines = {}, named = {}, first = {}, config = config }, Book)
-  frame(book, conventions(config), require("rwkv.golden.formulas." .. parts[config.version]))
+  frame(book, conventions(config), require("rwkv.golden.formulas." .. facts.formulas))
   books[config] = book
   return book
 end

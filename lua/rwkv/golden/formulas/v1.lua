@@ -2,8 +2,6 @@
 local core = require "rwkv.core"
 local shift = require "rwkv.golden.formulas.shift"
 
-local v1 = {}
-
 local function linear(m, _, x, w, b) return m.linear_bias(x, w, b) end
 local function sigmoid_linear(m, _, x, w, b) return m.sigmoid(m.linear_bias(x, w, b)) end
 
@@ -58,5 +56,4 @@ local function mlp(line, c)
   end, "r (W (k v) + b)", "v1.6")
 end
 
-v1.mlp = mlp
-return setmetatable(v1, { __call = function(_, line, c) time_mix(line, c) end })
+return { time_mix = time_mix, channel_mix = mlp }

@@ -28,7 +28,7 @@ end
 
 local function read(m, c, r, k, v, u, S)
   local f, R, K, V, y, N = m.f, c.split(r), c.split(k), c.split(v), {}, r:size(3) // c.heads
-  u = by_channel(c.version == "v5.0" and m.f(u:exp()) or u, c):reshape(1, c.heads, N, 1)
+  u = by_channel(c.facts.bonus_exponent and m.f(u:exp()) or u, c):reshape(1, c.heads, N, 1)
   for t = 1, r:size(2) do
     local bonus = f(u * f(column(at(K, t)) * row(at(V, t))))
     local now = t > 1 and f(bonus + c.carry(at(S, t - 1):reshape(r:size(1), c.heads, N, N), t)) or bonus
@@ -39,13 +39,13 @@ end
 
 -- The four or five mixes of v6, whose weights depend on the token.
 local function v6_mixes(line, c)
-  local b = c.version == "v6b"
-  local w1, w2 = b and "@time_maa_rkvw_w1" or "@time_maa_w1", b and "@time_maa_rkvw_w2" or "@time_maa_w2"
+  local mixes = c.facts.low_mixes
+  local w1, w2 = "@" .. mixes.w1, "@" .. mixes.w2
   shift.lines(line, c, "state.att_xx", {}, "v6.1")
   line("low", { "x", "prev", "@time_maa_x", w1 }, function(m, _, x, prev, mu, w)
     return m.h(m.matmul(m.lerp(x, m.sub(prev, x), mu:reshape(-1)), w):tanh())
   end, "tanh((x + (prev - x) mu_x) w1)", "v6.1")
-  for i, s in ipairs(b and { "r", "k", "v", "w" } or { "w", "k", "v", "r", "g" }) do
+  for i, s in ipairs(mixes.streams) do
     line("x" .. s, { "x", "prev", "low", "@time_maa_" .. s, w2 }, function(m, k, x, prev, low, mu, w)
       local n, rank = k.mix_order and k.mix_order[s] or i, w:size(2)
       local up = m.matmul(low:slice(3, (n - 1) * rank + 1, n * rank), w:slice(1, n, n):reshape(rank, -1))
@@ -60,30 +60,31 @@ local function v6_decay(m, _, x, w0, w1, w2)
 end
 
 local function gate(line, c)
-  if c.version == "v6a" then
+  local kind = c.facts.gate
+  if kind == "low rank" then
     line("g", { "xg", "@gate_w1", "@gate_w2" }, function(m, _, x, w1, w2)
       return m.matmul(m.h(m.matmul(x, w1):tanh()), w2)
     end, "tanh(xg w1) w2", "v6.4")
-  elseif c.version ~= "v5.0" and c.version ~= "v6b" then
+  elseif kind == "silu" then
     line("g", { "xg", "@gate.weight" }, function(m, _, x, w) return m.h(m.linear(x, w):silu()) end, "silu(W_g xg)",
-      c.version == "v6" and "v6.4" or "v5.7")
+      c.facts.low_mixes and "v6.4" or "v5.7")
   else return false end
   return true
 end
 
 local function norm(m, c, y, w, b)
-  if c.version == "v6b" then return m.h(y:layer_norm(w, b, c.eps.group)) end
+  if c.facts.one_norm then return m.h(y:layer_norm(w, b, c.eps.group)) end
   return m.h(m.group_norm(y, c.heads, w, b, c.eps.group))
 end
 
-return function(line, c)
-  local v6, u = c.version:find "^v6", c.version == "v5.0" and "@time_first" or "@time_faaaa"
+local function time_mix(line, c)
+  local v6, u = c.facts.low_mixes, "@" .. c.facts.bonus
   if v6 then
     v6_mixes(line, c)
     line("w", { "xw", "@time_decay", "@time_decay_w1", "@time_decay_w2" }, v6_decay, "-e^(time_decay + tanh(xw w1) w2)", "v6.3")
   else
     local mixes = { { "xk", "time_mix_k" }, { "xv", "time_mix_v" }, { "xr", "time_mix_r" } }
-    if c.version ~= "v5.0" then mixes[4] = { "xg", "time_mix_g" } end
+    if c.facts.gate then mixes[4] = { "xg", "time_mix_g" } end
     shift.lines(line, c, "state.att_xx", mixes, "v5.1")
     line("w", { "@time_decay" }, function(m, k, w) return by_channel(m.f(-m.f(w:exp())), k) end, "-e^time_decay", "v5.2")
   end
@@ -95,8 +96,10 @@ return function(line, c)
   line("state.att_kv", { "w", "k", "v" }, state, "e^w S + k v', S [key, value]", "v5.5")
   line("wkv", { "r", "k", "v", u, "state.att_kv" }, read, "r' (S + u k v'), of the S before", "v5.4")
   line("norm", { "wkv", "@ln_x.weight", "@ln_x.bias" }, norm,
-    c.version == "v6b" and "layer norm over all channels, eps 1e-5" or "group norm of each head, eps 64e-5", "v5.6")
+    c.facts.one_norm and "layer norm over all channels, eps 1e-5" or "group norm of each head, eps 64e-5", "v5.6")
   line("y", gated and { "norm", "g" } or { "norm" }, function(m, _, y, g) return g and m.mul(y, g) or y end,
     gated and "norm g" or "norm", "v5.7")
   line("out", { "y", "@output.weight" }, linear, "W_o y", "v5.7")
 end
+
+return { time_mix = time_mix }

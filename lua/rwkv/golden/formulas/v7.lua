@@ -55,7 +55,7 @@ local function with_bonus(m, c, y, r, k, v, r_k)
   return m.add(y, c.join(m.h(weight * c.split(v))))
 end
 
-return function(line, c, layer)
+local function time_mix(line, c, layer)
   local mixes = {}
   for i, s in ipairs { "r", "w", "k", "v", "a", "g" } do mixes[i] = { "x" .. s, "x_" .. s } end
   shift.lines(line, c, "state.att_xx", mixes, "v7.1")
@@ -86,3 +86,5 @@ return function(line, c, layer)
   line("y", { "ungated", "g" }, function(m, _, y, g) return m.mul(y, g) end, "ungated g", "v7.11")
   line("out", { "y", "@output.weight" }, linear, "W_o y", "v7.11")
 end
+
+return { time_mix = time_mix }

@@ -2,6 +2,7 @@
 -- init.lua.
 local core = require "rwkv.core"
 local formulas = require "rwkv.golden.formulas"
+local versions = require "rwkv.versions"
 
 local list = {}
 local function mistake(id, title, of, e)
@@ -13,7 +14,7 @@ local any = "^v"
 -- The line that goes into a layer, from 0.
 local function into(layer, c)
   if layer > 0 then return ("blocks.%d.out.x"):format(layer - 1) end
-  return c.version:find "^v[12]$" and "emb.x" or "blocks.0.ln0.x"
+  return versions.of(c.version).embed_norm and "blocks.0.ln0.x" or "emb.x"
 end
 
 -- ---- layers ----
@@ -27,9 +28,9 @@ local function first(_, c) return into(0, c) end
 local function second(layer) return layer == 1 end
 mistake("first-layer-missing", "the first layer is missing; in RWKV-7 v_first is that of the next one", any, { edits = {
   ["att.x"] = { only = second, operands = { first } },
-  ["mid.x"] = { only = second, operands = { function(_, c) return c.version ~= "v2" and into(0, c) or nil end } },
+  ["mid.x"] = { only = second, operands = { function(_, c) return not versions.of(c.version).adds_to_normed and into(0, c) or nil end } },
   ["att.v"] = {
-    only = function(layer, c) return c.version == "v7" and layer > 0 end,
+    only = function(layer, c) return versions.of(c.version).value_residual and layer > 0 end,
     operands = { [2] = function(layer) return layer > 1 and "/blocks.1.att.v" or nil end },
     around = function(f, m, c, v, ...) return c.layer == 1 and v or f(m, c, v, ...) end,
   },
@@ -173,7 +174,7 @@ local function mixes(version)
   end
   return found, count
 end
-for _, version in ipairs { "v2", "v3", "v4", "v5.0", "v5.1", "v5.2", "v6", "v6a", "v6b", "v7" } do
+for _, version in ipairs(core.versions()) do
   local found, count = mixes(version)
   for _, mix in ipairs(found) do
     if count[mix.part] > 1 then

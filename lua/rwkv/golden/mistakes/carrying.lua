@@ -1,6 +1,7 @@
 -- Mistakes in what is carried from token to token, and from one call or sequence to the next: states and token shifts. What an
 -- entry is: init.lua.
 local core = require "rwkv.core"
+local versions = require "rwkv.versions"
 
 local list = {}
 local function mistake(id, title, of, e)
@@ -94,7 +95,7 @@ mistake("begins-with-token-0", "a token 0 is read first, and what it gives is dr
     return longer
   end,
   view = function(value) return value:size(2) > 1 and value:slice(2, 2, -1) or value end,
-  sees = function(c) return c.version == "v1" and c.T >= c.ctx and "its sequences are as long as its context" or nil end,
+  sees = function(c) return versions.of(c.version).context and c.T >= c.ctx and "its sequences are as long as its context" or nil end,
 })
 
 -- ---- the state between tokens ----

@@ -1,4 +1,6 @@
 -- Mistakes in numbers: constants, norms, activations, and rounding in the wrong place. What an entry is: init.lua.
+local versions = require "rwkv.versions"
+
 local list = {}
 local function mistake(id, title, of, keys, edit)
   local edits = {}
@@ -40,7 +42,7 @@ local function rms(groups_of, which)
   end }
 end
 local function one() return 1 end
-local function groups(c) return c.version == "v6b" and 1 or c.heads end
+local function groups(c) return versions.of(c.version).one_norm and 1 or c.heads end
 
 mistake("variance-unbiased", "the layer norms divide by n - 1 in their variance instead of by n", any, layer_norms,
   unbiased(function(x) return x:size(-1) end))

@@ -2,6 +2,7 @@
 --   loss        function(logits, targets) -> what is differentiated, in the place of the mean cross-entropy
 --   gradients   function(g) -> { ["grad.NAME"] = tensor }: those that are others; g: the right ones
 local core = require "rwkv.core"
+local versions = require "rwkv.versions"
 
 local list = {}
 local function mistake(id, title, of, e)
@@ -114,13 +115,15 @@ local function every(n, id, title, with_shift)
     for i, s in ipairs(states) do states[i] = cut_at(s, n, 0) end
     return f(m, c, u, k, v, table.unpack(states))
   end }
+  local function reads(line)
+    return { only = function(_, c) return versions.of(c.version).sums_read == line end, around = read.around }
+  end
   local shift = with_shift and { after = function(prev) return cut_at(prev, n, 1) end } or nil
   mistake(("%s-every-%d"):format(id, n), title:format(n), "^v[2-7]", {
     change = function(c)
       function c.carry(S, t) return (t - 1) % n == 0 and S:detach() or S end
     end,
-    edits = { ["att.prev"] = shift, ["ffn.prev"] = shift, ["att.wkv"] = { only = function(_, c) return c.version == "v4" end,
-      around = read.around }, ["att.y"] = { only = function(_, c) return c.version:find "^v[23]$" end, around = read.around } },
+    edits = { ["att.prev"] = shift, ["ffn.prev"] = shift, ["att.wkv"] = reads("att.wkv"), ["att.y"] = reads("att.y") },
     sees = function(c) return c.T and c.T <= n and ("it has %d tokens"):format(c.T) or nil end,
   })
 end
@@ -145,7 +148,7 @@ local function layer_norm(of)
 end
 local function group_norm(of)
   return { f = function(_, c, x, w, b)
-    if c.version == "v6b" then return norm(x, c.eps.group, of) * w + b end
+    if versions.of(c.version).one_norm then return norm(x, c.eps.group, of) * w + b end
     return c.join(norm(c.split(x), c.eps.group, of)) * w + b
   end }
 end

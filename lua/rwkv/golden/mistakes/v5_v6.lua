@@ -1,6 +1,7 @@
 -- Mistakes in RWKV-5 and RWKV-6, whose state is a matrix S [key, value]. What an entry is: init.lua.
 local core = require "rwkv.core"
 local time = require "rwkv.golden.formulas.over_time"
+local versions = require "rwkv.versions"
 
 local list = {}
 local function mistake(id, title, of, e)
@@ -15,8 +16,8 @@ local both, by_channel = "^v[56]", "^v[56][^.]*%.?[^01]*$" -- where decay and bo
 
 -- A parameter of a head or a channel -> [A]; the bonus, and a parameter that means 1.
 local function per_channel(c, u) return (u:reshape(c.heads, -1) + core.zeros(c.heads, c.dim_att // c.heads)):reshape(-1) end
-local function bonus_of(m, c, u) return per_channel(c, c.version == "v5.0" and m.f(u:exp()) or u) end
-local function bonus_1(c, u) return c.version == "v5.0" and u * 0 or u * 0 + 1 end
+local function bonus_of(m, c, u) return per_channel(c, versions.of(c.version).bonus_exponent and m.f(u:exp()) or u) end
+local function bonus_1(c, u) return versions.of(c.version).bonus_exponent and u * 0 or u * 0 + 1 end
 
 local function decay_of(m, w) return m.f(w:exp()):reshape(w:dim() < 3 and { -1 } or w:shape()) end -- [A] or [B,T,A]
 
@@ -48,7 +49,7 @@ edited("read-after-update", "the state is read after the token is stored (1 + u)
     return m.f(f(m, c, r, k, v, u, S * 0) + c.join(time.stack(y)))
   end })
 edited("bonus-in-state", "the bonus u is stored too: S e^w + u k v", both, "state.att_kv",
-  { operands = { [4] = function(_, c) return c.version == "v5.0" and "@time_first" or "@time_faaaa" end },
+  { operands = { [4] = function(_, c) return "@" .. versions.of(c.version).bonus end },
     around = function(f, m, c, w, k, v, u) return f(m, c, w, m.f(k * bonus_of(m, c, u)), v) end })
 edited("read-transposed", "transposed state: read along the value axis", both, "att.wkv",
   { around = function(f, m, c, r, k, v, u, S)

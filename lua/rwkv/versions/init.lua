@@ -1,0 +1,84 @@
+-- What is a version's own in the library, beside its C (ref/vN.c): a file for each family, which gives a table for each of its versions.
+--   versions.of("v7") -> { .. }; what a version does not say is as in `usual`
+local versions = {}
+
+local small = 2 ^ -8
+
+local usual = {
+  -- ---- sizes ----
+  heads = true,            -- it has heads of their own size
+  least_heads = 1,
+  context = false,         -- it has parameters for every position: `ctx`
+  copy_head = nil,         -- it can have one: "usual", so that packs of golden have it, or "possible"
+  ranks = {},              -- of its low-rank maps in these packs, for each 16 channels: all different, so that an exchange is noticed
+
+  -- ---- names ----
+  embedding = "emb.weight",
+  parts = { att = "att", ffn = "ffn" }, -- how the parts of a block are called in names of parameters
+  final_norm = "ln_out",
+  head_gain = nil,         -- a parameter by which the output is multiplied before the head
+  biases = false,          -- linear maps have biases
+
+  -- ---- formulas (golden/formulas) ----
+  formulas = nil,          -- the file that has its time mixing, and its channel mixing if it is not:
+  channel_mix = { tag = "v4.9", mixes = { { "xk", "time_mix_k" }, { "xr", "time_mix_r" } }, receptance = true },
+  embed_norm = true,       -- a norm stands between the embedding and the first block
+  adds_to_normed = false,  -- what a part returns is added to its normed input
+  lerps_to_prev = false,   -- mixes weigh the token before: x + (prev - x) mu; else the token itself: mu x + (1 - mu) prev
+  value_residual = false,
+  one_mix = nil,           -- the parameter of the one mix that all take (v2)
+  sums_read = nil,         -- the line that reads the sums of keys and values (v2 to v4)
+  bonus = nil,             -- the parameter (v5, v6); bonus_exponent: what counts is e^ of it
+  bonus_exponent = false,
+  gate = nil,              -- (v5, v6) "silu" of a linear map, or "low rank": tanh within
+  low_mixes = nil,         -- mixes that depend on the token: { streams =, w1 =, w2 = names of the low-rank map }
+
+  -- ---- numbers ----
+  half = true,             -- official inference code computes it in bf16 and fp16, too
+  group_eps = 64e-5,       -- of the norm after the recurrence
+  sums_eps = 1e-8,         -- what stands in the denominator of sums (v2, v3)
+  one_norm = false,        -- that norm is over all channels
+  stays_float32 = { "time_decay$", "time_first$", "time_faaaa$", "ln_x", "ln0", "^emb%.weight$" }, -- what inference code keeps so
+  unused = nil,            -- a pattern of parameters without effect, by design
+  scale_free = nil,        -- a pattern of those whose size is without effect, by design
+
+  -- ---- random weights in which everything matters (golden/weights.lua) ----
+  weights = {},            -- rules of its own, which come before those of all: { pattern of a name's end, kind, numbers }
+  exponents = false,       -- keys are exponents: some are made extreme
+  early_key = false,       -- one of -28 at the first token, between the eps of this version and that of another
+  key_bias = false,        -- keys have a bias, which is felt where they are cut off
+  removal_keys = false,    -- keys are normalised: some are made short
+  -- What writes to the residual stream, scaled down so that the eps of the layer norms counts.
+  writers = { ["^tok_emb%."] = small, ["%.ln0%."] = small, ["%.attn?%.output%."] = small, ["%.ffn%.value%."] = small,
+    ["%.mlp%.weight%."] = small },
+
+  -- ---- other implementations ----
+  chunks = true,           -- PyTorch can compute it by chunks; else token by token
+  in_fla = true,           -- flash-linear-attention trains it
+  fla_norm_eps = nil,      -- the name in fla's config of the eps of its group norm, where that is not the official one
+
+  -- ---- texts ----
+  begins_with = "newline", -- what official scripts put in front of a text: "newline" or "zero", token 0
+}
+usual.__index = usual
+
+local families = { "v1", "v2", "v3", "v4", "v5", "v6", "v7" }
+local all
+local function load_all()
+  all = {}
+  for _, family in ipairs(families) do
+    for name, facts in pairs(require("rwkv.versions." .. family)) do all[name] = setmetatable(facts, usual) end
+  end
+  return all
+end
+
+-- What is known of a version; of one that has no file here, what is usual.
+function versions.of(name) return (all or load_all())[name] or usual end
+
+-- Whether a parameter is without effect, by design.
+function versions.is_unused(name, parameter)
+  local pattern = versions.of(name).unused
+  return pattern ~= nil and parameter:find(pattern) ~= nil
+end
+
+return versions
