@@ -166,7 +166,7 @@ else
 fi
 
 # Scripts see neither rwkv.core's private functions nor the files that hold them.
-keepers=' init counted method public hooks models trace recorded stand_in outside optimizer session nearest provenance
+keepers=' init contents counted method public hooks models trace recorded stand_in outside optimizer session nearest provenance
   devices golden/compare golden/part golden/pattern plot/init progress tensor digest text/ids text/run experiment/init experiment/answer experiment/configs experiment/draws
   experiment/files experiment/fingerprint experiment/known experiment/lock experiment/notice experiment/settings experiment/workers ranks '
 grep -rlE '^[^-]*\bprivate\b' lua/rwkv lua/commands | while read -r f; do

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <lualib.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Raises what an output function returned, if it is the sandbox that refuses. */
@@ -103,6 +104,21 @@ static int claim(lua_State *L)
   return 1;
 }
 
+/* kind_of_file(path) -> nil: nothing is there; "file": a file, or a link to one; else what is in its way, in words. Looking
+   waits for nobody, as opening a pipe does. */
+static int kind_of_file(lua_State *L)
+{
+  const char *path = luaL_checkstring(L, 1);
+  struct stat it;
+  if (stat(path, &it)) {
+    if (lstat(path, &it)) return 0;
+    lua_pushliteral(L, "Is a link to what cannot be reached");
+  } else if (S_ISREG(it.st_mode)) lua_pushliteral(L, "file");
+  else if (S_ISDIR(it.st_mode)) lua_pushliteral(L, "Is a directory");
+  else lua_pushliteral(L, "Is a pipe or a device");
+  return 1;
+}
+
 /* sweep(directory): removes what killed programs left there of files in the making */
 static int sweep(lua_State *L)
 {
@@ -125,7 +141,7 @@ void open_files(lua_State *L)
   add_functions(
       L, (luaL_Reg[]){
              {"mkdir", make_directory}, {"write_file", write_file}, {"check_writable", try_to_write}, {NULL, NULL}});
-  add_private(L, (luaL_Reg[]){{"claim", claim}, {"sweep", sweep}, {"reserve_output", reserve_output}, {NULL, NULL}});
+  add_private(L, (luaL_Reg[]){{"claim", claim}, {"kind_of_file", kind_of_file}, {"sweep", sweep}, {"reserve_output", reserve_output}, {NULL, NULL}});
 }
 
 /* ---- what stands in the place of Lua's own functions ---- */

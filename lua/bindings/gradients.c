@@ -130,10 +130,10 @@ static int copy(lua_State *L)
   return 1;
 }
 
-/* gradients_say(gradients, x): the last number beside them */
+/* gradients_say(gradients, x): the fourth number beside them */
 static int say(lua_State *L)
 {
-  check_gradients(L, 1)->beside[BESIDE - 1] = luaL_checknumber(L, 2);
+  check_gradients(L, 1)->beside[3] = luaL_checknumber(L, 2);
   return 0;
 }
 
@@ -143,6 +143,19 @@ static int beside(lua_State *L)
   const Gradients *g = check_gradients(L, 1);
   for (int i = 0; i < BESIDE; i++) lua_pushnumber(L, g->beside[i]);
   return BESIDE;
+}
+
+static int is_model(lua_State *L) /* is_model(x) -> boolean */
+{
+  lua_pushboolean(L, luaL_testudata(L, 1, "rwkv.model") != NULL);
+  return 1;
+}
+
+static int is_tokens(lua_State *L) /* is_tokens(x) -> boolean: [B,T], B and T not 0 */
+{
+  const Tokens *t = test_tokens(L, 1);
+  lua_pushboolean(L, t && t->B > 0 && t->T > 0);
+  return 1;
 }
 
 void open_gradients(lua_State *L)
@@ -157,5 +170,7 @@ void open_gradients(lua_State *L)
                               {"gradients_copy", copy},
                               {"gradients_say", say},
                               {"gradients_beside", beside},
+                              {"is_model", is_model},
+                              {"is_tokens", is_tokens},
                               {NULL, NULL}});
 }

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { BESIDE = 4 };
+enum { BESIDE = 5 };
 
 typedef struct {
   size_t n, params;

@@ -193,6 +193,7 @@ static int start(lua_State *L) /* (argc, argv): everything, protected */
     return lua_pushinteger(L, 0), 1;
   }
   bool trusted = o.trust || (i < argc && command_path(L, argv[i])) || is_for_slurm(L, argc, argv, i);
+  if (ranks_wanted() && is_for_slurm(L, argc, argv, i)) luaL_error(L, "--slurm under mpirun: expected one of them");
   if (!trusted) process_close_inherited();
   if (ranks_wanted()) ranks_open(L, !trusted);
   if (o.memory > 0) memory_limit((size_t)o.memory, "--max-memory");

@@ -18,6 +18,9 @@ end
 -- ranks.apart: whether mpirun has started this program. ranks.devices: of how many programs the devices add up the gradients, nil if they
 -- do not.
 
+-- The words that start so many programs, "" for one alone.
+function ranks.launcher() return ranks.apart and ("mpirun -n %d "):format(count) or "" end
+
 -- Whether this program writes what all have made.
 function ranks.writes() return rank == 0 end
 
@@ -70,63 +73,87 @@ local function across(sum)
   private.broadcast(sum)
 end
 
-local function add_in_tree(model, backward, first, n, said)
+local function in_tree(model, backward, first, n, said)
   local sum = tree(function(shard)
     model:zero_grad()
     local loss, scored, correct = backward(shard)
-    return private.gradients(model, { loss, scored, correct, 0 })
+    return private.gradients(model, { loss, scored, correct, 0, 0 })
   end, first, n)
   private.gradients_say(sum, said)
-  if ranks.apart then across(sum) end
-  private.gradients_put(sum, model)
   return sum
 end
 
--- One after the other where they are made, and then by the devices.
-local function add_on_devices(model, backward, first, n, said)
-  local beside = { 0, 0, 0, said }
+-- One after the other where they are made; the devices add them.
+local function on_devices(model, backward, first, n, said)
+  local beside = { 0, 0, 0, said, 0 }
   model:zero_grad()
   for shard = first, first + n - 1 do
     for i, x in ipairs { backward(shard) } do beside[i] = beside[i] + x end
   end
-  local outline = private.gradients_outline(model, beside)
-  across(outline)
-  private.gradients_sum(outline, model)
-  return outline
+  return private.gradients_outline(model, beside)
 end
 
--- How many targets are scored, in all and by shard, a list; and a number that other targets hardly have. each: sequences of a shard.
-local function scored(targets, each)
-  local total, by_shard, sum = 0, {}, 1
+-- problem: why this program has none, or nil. Returns the sum, and what is wrong in one of the programs.
+local function add_all(model, backward, first, n, said, problem)
+  local sum
+  if not problem then
+    local ok, made = pcall(ranks.devices and on_devices or in_tree, model, backward, first, n, said)
+    if ok then sum = made
+    else
+      problem = made
+      core.end_step()
+    end
+  end
+  if not ranks.apart and problem then return nil, problem end
+  if problem then sum = (ranks.devices and private.gradients_outline or private.gradients)(model, { 0, 0, 0, 0, 1 }) end
+  if ranks.apart then across(sum) end
+  if select(5, private.gradients_beside(sum)) > 0 then return nil, problem or "another of the programs has no gradients; it says why" end
+  if ranks.devices then private.gradients_sum(sum, model) else private.gradients_put(sum, model) end
+  return sum
+end
+
+-- ---- what all must have alike ----
+
+local modulus = 9007199254740881 -- a prime below 2^53: a sum is a number that goes from program to program as it is
+
+-- A number that other batches hardly have; how many targets are scored, in all and by shard, a list. each: sequences of a shard.
+local function summed(tokens, targets, each, l2wrap)
+  local total, by_shard, sum = 0, {}, math.tointeger((l2wrap or 0) * 2 ^ 20 // 1) or 0
+  local function add(x) sum = (sum * 31 + x + 101) % modulus end
+  for _, n in ipairs(tokens:shape()) do add(n) end
   for b, row in ipairs(targets:tolist()) do
     local n, shard = 0, (b - 1) // each + 1
     for _, target in ipairs(row) do
       if target >= 0 then n = n + 1 end
-      sum = (sum * 31 + target + 101) % 9007199254740881 -- a prime below 2^53
+      add(target)
     end
     total, by_shard[shard] = total + n, (by_shard[shard] or 0) + n
   end
-  return total, by_shard, sum
-end
-
--- Fails unless all programs have the same batch and equally large models.
-local function check_same(model, tokens, sum, shards)
-  local shape = tokens:shape()
-  for _, same in ipairs { { "batch", sum }, { "size of a batch", (shape[1] * 65537 + shape[2]) * 65537 + shards },
-    { "model", model:param_count() } } do
-    if ranks.agree(same[2]) ~= same[2] then
-      error(("rank %d has another %s than rank 0: all programs must make the same examples and models"):format(rank, same[1]), 0)
-    end
+  for _, row in ipairs(ranks.apart and tokens:tolist() or {}) do
+    for _, token in ipairs(row) do add(token) end
   end
+  return sum, total, by_shard
 end
 
--- The gradients of a model for a batch, in their place, as if model:loss(..):backward() had been called after zero_grad. shards: how many;
--- ranks.problem has none with them; said: a number beside, which is added up over the programs. Returns the mean loss, { scored =, correct = }, and the sum of what was said.
-function ranks.gradients(model, tokens, targets, options, shards, said)
-  local batch = tokens:shape()[1]
-  local each = batch // shards
-  local total, by_shard, sum_of_targets = scored(targets, each)
-  if ranks.apart then check_same(model, tokens, sum_of_targets, shards) end
+local seen = setmetatable({}, { __mode = "k" }) -- models whose weights were compared
+
+-- Of a model's weights, when it is first seen: later they are what the same gradients made of them.
+local function sum_of_weights(model)
+  if seen[model] then return 0 end
+  local digest = core.private.sha256(tostring(model:config().version))
+  for name, p in model:parameters() do digest = core.private.sha256(digest .. name .. core.private.contents(p)) end
+  seen[model] = true
+  return tonumber(digest:sub(1, 12), 16)
+end
+
+-- What this program has to do, or an error.
+local function prepared(model, tokens, targets, options, shards)
+  local batch, length, of_targets = tokens:shape()[1], tokens:shape()[2], targets:shape()
+  if batch ~= of_targets[1] or length ~= of_targets[2] then
+    error(("tokens [%d,%d] and targets [%d,%d] differ"):format(batch, length, of_targets[1], of_targets[2]), 0)
+  end
+  local each, l2wrap = batch // shards, options and options.l2wrap
+  local sum, total, by_shard = summed(tokens, targets, each, tonumber(l2wrap))
   if total == 0 then error("no position of the batch is scored", 0) end
   local settings = { total = total }
   for name, value in pairs(options or {}) do settings[name] = value end
@@ -140,26 +167,52 @@ function ranks.gradients(model, tokens, targets, options, shards, said)
     core.end_step()
     return value, score.scored, score.correct
   end
-  local mine = shards // count
-  local add = ranks.devices and add_on_devices or add_in_tree
-  local loss, n, correct, heard = private.gradients_beside(add(model, backward, rank * mine, mine, said or 0))
+  return backward, ranks.apart and (sum + sum_of_weights(model) + model:param_count() * 65537 + shards) % modulus
+end
+
+-- The gradients of a model for a batch, in their place, as if model:loss(..):backward() had been called after zero_grad. shards: how many;
+-- ranks.problem has none with them; said: a number beside, which is added up over the programs. Returns the mean loss, { scored =, correct = },
+-- and the sum of what was said. What is wrong in one program is an error in all, whoever catches it: all say how it went before they go on.
+function ranks.gradients(model, tokens, targets, options, shards, said)
+  local mine, ok, backward, sum = shards // count, pcall(prepared, model, tokens, targets, options, shards)
+  local problem = not ok and backward or nil
+  if ranks.apart then
+    local first = private.agree(ok and sum or -1)
+    if ok and first ~= sum and first >= 0 then
+      problem = ("rank %d has another batch or model than rank 0: all programs must make the same examples and models"):format(rank)
+    end
+  end
+  local beside, others = add_all(model, not problem and backward, rank * mine, mine, said or 0, problem)
+  if others then error(others, 0) end
+  local loss, n, correct, heard = private.gradients_beside(beside)
   return loss, { scored = math.tointeger(n), correct = math.tointeger(correct) }, heard
+end
+
+local function batch_of(name, given)
+  local ok, made = true, given
+  if type(given) == "table" then ok, made = pcall(core.tokens, given) end
+  if not ok or not private.is_tokens(made) then
+    error(("gradients: %s: expected [B,T], as rwkv.tokens or as lists, found %s"):format(name,
+      not ok and tostring(made) or given == nil and "nothing" or "a " .. type(given)), 0)
+  end
+  return made
 end
 
 -- rwkv.gradients(model, tokens, targets, { shards =, l2wrap = }) -> mean loss (a number), { scored =, correct = }. tokens, targets: [B,T],
 -- as model:loss takes them, B a multiple of the shards.
 ranks.public = at_caller(function(model, tokens, targets, options)
   local settings, shards = {}, nil
+  if not private.is_model(model) then error("gradients: expected a model, and then tokens and targets", 0) end
+  if options ~= nil and type(options) ~= "table" then error("gradients: options: expected a table, found a " .. type(options), 0) end
   for name, value in pairs(options or {}) do
     if name == "shards" then shards = value
     elseif name == "l2wrap" then settings[name] = value
     else error(("gradients: there is no option '%s'; there are: l2wrap, shards"):format(tostring(name)), 0) end
   end
   if shards ~= nil and (math.type(shards) ~= "integer" or shards < 1) then
-    error(("gradients: shards is %s, expected a power of two"):format(tostring(shards)), 0)
+    error(("gradients: shards is %s, expected an integer, a power of two"):format(type(shards) == "string" and '"' .. shards .. '"' or tostring(shards)), 0)
   end
-  if type(tokens) == "table" then tokens = core.tokens(tokens) end
-  if type(targets) == "table" then targets = core.tokens(targets) end
+  tokens, targets = batch_of("tokens", tokens), batch_of("targets", targets)
   local batch = tokens:shape()[1]
   shards = shards or ranks.usual(batch)
   local problem = ranks.problem(batch, shards)

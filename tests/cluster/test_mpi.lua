@@ -125,6 +125,32 @@ end]])
   equal(of(2, " --trust"), alone)
 end)
 
+test("other batches, weights or options in one of them: refused; what is wrong in one is an error in all", function()
+  local differs = home .. "/differs.lua"
+  rwkv.write_file(differs, [[
+local rwkv = require "rwkv"
+local case, first = arg[1], os.getenv "OMPI_COMM_WORLD_RANK" == "0"
+local model = rwkv.model { version = "v7", layers = 1, dim = 16, head_size = 8, vocab = 32, seed = case == "weights" and not first and 2 or 1 }
+local tokens, targets = { { 1, 2, 3 }, { 3, 4, case == "tokens" and first and 6 or 5 } }, { { 1, 2, 3 }, { 3, 4, 5 } }
+if case == "caught" then print(pcall(rwkv.gradients, model, { { 1, 2, 3 }, { 3, 4, first and 5 or 99 } }, targets)) end
+print(("%.6f"):format(rwkv.gradients(model, tokens, targets, { l2wrap = case == "options" and first and 1e-3 or 1e-4 })))]])
+  local function of(n, case) return shell(("%s timeout 60 %s%s --threads 1 %s %s"):format(root, mpirun(n):sub(#root + 1), check.program, differs, case)) end
+  local right = of(0, "right")
+  equal(of(2, "right"), right)
+  for _, case in ipairs { "weights", "tokens", "options" } do
+    local text, status = of(2, case)
+    equal(status, 1)
+    has(text, "rank 1 of 2: aviary: ", "rank 1 has another batch or model than rank 0")
+  end
+  equal(of(2, "caught"), "false\tanother of the programs has no gradients; it says why\n" .. right)
+end)
+
+test("what is said to be done again has mpirun; --slurm and --jobs have no place there", function()
+  has(shell(command(2, "list", "--list")), "mpirun -n 2 ")
+  has(shell(command(2, "list", "--slurm")), "--slurm under mpirun: expected one of them")
+  has(shell(command(2, "list", "--jobs 2")), "--jobs 2 under mpirun")
+end)
+
 -- ---- devices, as this processor plays them (tests/cuda) ----
 
 local folder = check.program == "./aviary" and "build/f32" or check.program:match "^(.*)/"

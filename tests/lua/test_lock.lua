@@ -152,10 +152,32 @@ test("a directory in the place of a lock is named; runs are collected where only
   equal(status, 1)
   has(text, key .. ".lock: expected a file that says who makes the run", "remove it")
   shell(("rmdir %s/%s.lock"):format(out, key))
+  for _, made in ipairs { "ln -s /nowhere/x", "mkfifo" } do -- neither is waited for
+    shell(("%s %s/%s.lock"):format(made, out, key))
+    text, status = shell("timeout 20 " .. command("in_the_way", "--run grid/" .. key .. " 2>&1"))
+    equal(status, 1)
+    has(text, key .. ".lock: expected a file that says who makes the run", "remove it")
+    shell(("rm %s/%s.lock"):format(out, key))
+  end
   shell(command("in_the_way", "--run grid/" .. key))
   rwkv.write_file(("%s/%s.checkpoint"):format(out, key), "left over")
   has(shell(command("in_the_way", "--collect 2>&1")), "grid: 1 of ")
   equal(rwkv.read_file(("%s/%s.checkpoint"):format(out, key)), "left over")
+end)
+
+test("pipes and directories in the place of other files: --status says what it can, runs set them aside", function()
+  local out = home .. "/pipes"
+  local key = shell(command("pipes", "--list 2>/dev/null")):match "%-%-run %S+/(%S+)"
+  rwkv.mkdir(("%s/%s.failed"):format(out, key))
+  has(shell("timeout 20 " .. command("pipes", "--status 2>&1")), "1 failed", key .. ".failed: Is a directory")
+  shell(("rmdir %s/%s.failed"):format(out, key))
+  for _, ending in ipairs { "checkpoint", "tsv", "failed" } do shell(("mkfifo %s/%s.%s"):format(out, key, ending)) end
+  local _, status = shell("timeout 20 " .. command("pipes", "--status 2>&1"))
+  equal(status, 0)
+  local text
+  text, status = shell("timeout 60 " .. command("pipes", "--run grid/" .. key .. " 2>&1"))
+  equal(status, 0)
+  has(text, key .. ".tsv: Is a pipe or a device; it is now ", key .. ".checkpoint: ")
 end)
 
 test("--sbatch without --slurm", function()

@@ -197,6 +197,7 @@ function check.options(o)
     end
   end
   if not whole(0, 64).holds(o.jobs) then fail("--jobs %s: expected a whole number, 1 to 64, or 0 for what suits the machine", check.shown(o.jobs)) end
+  if ranks.apart and o.jobs > 1 then fail("--jobs %d under mpirun: the programs train one model after the other together", o.jobs) end
   devices.check(o.devices, o.jobs)
   for _, name in ipairs(o.status and { "list", "collect", "fresh", "run" } or {}) do
     if o[name] ~= check.common[name] then fail("--status and --%s: expected one of them", name) end

@@ -2,6 +2,7 @@
 local check = require "rwkv.experiment.check"
 local known = require "rwkv.experiment.known"
 local quoted = require "rwkv.quoted"
+local ranks = require "rwkv.ranks"
 
 local command = {}
 
@@ -24,7 +25,7 @@ function command.line(name, run)
   for i = first, 0 do words[#words + 1] = quoted(arg and arg[i] or "aviary") end
   for _, word in ipairs(command.words(arg)) do words[#words + 1] = quoted(word) end
   if run then words[#words + 1] = "--run " .. quoted(name .. "/" .. run.key) end
-  return table.concat(words, " ")
+  return ranks.launcher() .. table.concat(words, " ")
 end
 
 -- The line that goes on with what was stopped: as the program was called, but it forgets nothing.
@@ -34,7 +35,7 @@ function command.again()
   for i = first, arg and #arg or -1 do
     if arg[i] ~= "--fresh" then words[#words + 1] = quoted(arg[i]) end
   end
-  return table.concat(words, " ")
+  return ranks.launcher() .. table.concat(words, " ")
 end
 
 -- What the command line asks for cannot be: an error without a place in the script (at_caller.lua).

@@ -10,12 +10,14 @@ local say = require "rwkv.visible".say
 
 local files = {}
 
-local no_such_file = 2 -- errno
+local kind_of_file = core.private.kind_of_file
 
 -- f(open file), or nil if there is none. Raises why it cannot be opened.
 local function with_file(path, f)
-  local file, message, code = io.open(path, "rb")
-  if not file and code == no_such_file then return nil end
+  local kind = kind_of_file(path)
+  if not kind then return nil end
+  if kind ~= "file" then error(kind, 0) end
+  local file, message = io.open(path, "rb")
   if not file then error(message, 0) end
   local result, problem = f(file)
   file:close()
@@ -27,11 +29,7 @@ local function contents(path)
   return with_file(path, function(file) return file:read "a" end)
 end
 
-local function is_taken(path)
-  local file, _, code = io.open(path)
-  if file then file:close() end
-  return file or code ~= no_such_file
-end
+local function is_taken(path) return kind_of_file(path) ~= nil end
 
 -- It gets a name that nothing has: what was set aside before stays.
 local function set_aside(path, why)
@@ -123,7 +121,10 @@ end
 -- It is read in several goes, and another process may replace it or take it away between them: then it counts as it is now.
 function files.resume(run, optimizer)
   local path = run.path .. ".checkpoint"
-  local function now() return select(2, pcall(with_file, path, function(file) return core.private.contents(file) or "no file" end)) end
+  local function now()
+    local read, text = pcall(with_file, path, core.private.contents)
+    return text and (read and text or "no file")
+  end
   local before = now()
   while before do
     local found, after = table.pack(pcall(resume, run, optimizer, path)), now()
@@ -137,12 +138,15 @@ function files.resume(run, optimizer)
   end
 end
 
-function files.has_checkpoint(run) return is_taken(run.path .. ".checkpoint") and true or false end
+function files.has_checkpoint(run) return is_taken(run.path .. ".checkpoint") end
 
 -- ---- failures ----
 
 function files.fail(run, message) core.write_file(run.path .. ".failed", message) end
-function files.failure(run) return contents(run.path .. ".failed") end
+function files.failure(run)
+  local read, text = pcall(contents, run.path .. ".failed")
+  return read and text or not read and ("%s.failed: %s"):format(run.path, text) or nil
+end
 
 -- ---- what is in the way, what is left over ----
 

@@ -193,7 +193,7 @@ end
 local function rows_before(q, out, runs, stop)
   local all, path = {}, path_of(q, out)
   for _, run in ipairs(runs) do
-    local rows = files.read(run)
+    local rows = files.read(run, true)
     if not rows then return unfinished(stop), path end
     for _, row in ipairs(rows) do all[#all + 1] = row end
   end

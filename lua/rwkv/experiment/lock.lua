@@ -90,14 +90,6 @@ local function take_away(path, text)
   os.remove(aside)
 end
 
--- Whether there is something that is no file of ours: a directory, say.
-local function is_in_the_way(path)
-  local no_such_file = 2
-  local file, _, code = io.open(path)
-  if file then file:close() end
-  return code ~= no_such_file
-end
-
 local held = {} -- path -> true
 
 local function take(path)
@@ -116,8 +108,9 @@ local function take(path)
     if text then take_away(file, text) end
   end
   local text = contents(file)
-  if not text and is_in_the_way(file) then
-    error(("%s: expected a file that says who makes the run, found what cannot be read as one; remove it"):format(file), 0)
+  local kind = core.private.kind_of_file(file)
+  if kind and (kind ~= "file" or not text or is_stale(parse(text))) then
+    error(("%s: expected a file that says who makes the run, and that can be taken away; remove it"):format(file), 0)
   end
   return false, parse(text) or { host = "?", process = "?", begun = now, beat = now, examples = 0 }
 end

@@ -206,7 +206,11 @@ function slurm.submit(script, words, o)
   end
   local text, status, said = output_of(("sbatch %s %s"):format(o.sbatch, quoted(path .. ".sh")))
   local job = text:match "Submitted batch job (%d+)"
-  if status ~= 0 or not job then error(("sbatch: %s"):format((said .. text):gsub("%s+$", "")), 0) end
+  if status ~= 0 or not job then
+    for _, ending in ipairs { ".list", ".sh" } do os.remove(path .. ending) end
+    local why = (said .. text):gsub("%s+$", "")
+    error(("sbatch: %s"):format(why ~= "" and why or ("exit status %d"):format(status)), 0)
+  end
   core.write_file(path .. ".job", ("%s %d\n"):format(job, each))
   print(("%s: job %s, %d runs in %d tasks%s\n  script %s.sh, logs %s.TASK.log"):format(name, job, #list, tasks, in_queue, path, path))
   return 0

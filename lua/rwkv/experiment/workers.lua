@@ -51,6 +51,10 @@ local function dismiss(active)
   end
 end
 
+local function how_it_ended(status)
+  return status > 128 and ("killed by signal %d"):format(status - 128) or ("exit status %d"):format(status)
+end
+
 local function run_all(runs, name, arguments, jobs, devices, on, active)
   local place_of, free, next_run, threads = {}, {}, 1, math.max(1, core.threads() // jobs)
   local told = false
@@ -73,7 +77,7 @@ local function run_all(runs, name, arguments, jobs, devices, on, active)
       local run = active[pid]
       active[pid], free[#free + 1] = nil, place_of[pid]
       local stopped = notice.ended(status) or told and status ~= 0
-      local failed = not stopped and status ~= 0 and ("exit status %d: %s"):format(status, last_lines(run.path .. ".log"))
+      local failed = not stopped and status ~= 0 and ("%s: %s"):format(how_it_ended(status), last_lines(run.path .. ".log"))
       tidy(run, failed)
       if stopped then runs[#runs + 1] = run else on.ended(run, failed or nil) end
     end
