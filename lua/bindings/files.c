@@ -141,7 +141,11 @@ void open_files(lua_State *L)
   add_functions(
       L, (luaL_Reg[]){
              {"mkdir", make_directory}, {"write_file", write_file}, {"check_writable", try_to_write}, {NULL, NULL}});
-  add_private(L, (luaL_Reg[]){{"claim", claim}, {"kind_of_file", kind_of_file}, {"sweep", sweep}, {"reserve_output", reserve_output}, {NULL, NULL}});
+  add_private(L, (luaL_Reg[]){{"claim", claim},
+                              {"kind_of_file", kind_of_file},
+                              {"sweep", sweep},
+                              {"reserve_output", reserve_output},
+                              {NULL, NULL}});
 }
 
 /* ---- what stands in the place of Lua's own functions ---- */
