@@ -104,8 +104,8 @@ static int claim(lua_State *L)
   return 1;
 }
 
-/* kind_of_file(path) -> nil: nothing is there; "file": a file, or a link to one; else what is in its way, in words. Looking
-   waits for nobody, as opening a pipe does. */
+/* kind_of_file(path) -> nil: nothing is there; "file": a file, or a link to one; else what is in its way, in words.
+   Looking waits for nobody, as opening a pipe does. */
 static int kind_of_file(lua_State *L)
 {
   const char *path = luaL_checkstring(L, 1);
