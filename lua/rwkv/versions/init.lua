@@ -59,6 +59,10 @@ local usual = {
 
   -- ---- texts ----
   begins_with = "newline", -- what official scripts put in front of a text: "newline" or "zero", token 0
+
+  -- ---- pictures and released sizes ----
+  look = nil,              -- colour, point, dash: as plots/common.gp has them
+  published = nil,         -- published.lua
 }
 usual.__index = usual
 

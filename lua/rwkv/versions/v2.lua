@@ -2,10 +2,13 @@
 local small = 2 ^ -8
 
 return {
-  v2 = { sums_read = "att.y", half = false, formulas = "v2_v3", embed_norm = false, adds_to_normed = true,
+  v2 = { heads = false, copy_head = "usual",
+    formulas = "v2_v3", embed_norm = false, adds_to_normed = true, one_mix = "time_mix", sums_read = "att.y",
     channel_mix = { tag = "v2.6", mixes = { { "xk", "time_mix" }, { "xr", "time_mix" } }, receptance = true },
-    heads = false, copy_head = "usual", exponents = true, early_key = true, sums_eps = 1e-16, one_mix = "time_mix", look = { "#c9b18b", 2, 4 },
+    half = false, sums_eps = 1e-16,
     weights = { { "time_mix[_%l]*$", "uniform", -0.2, 1.2 }, { "time_decay$", "decays", -9, -4, 1 }, { "time_first$", "normal", 0.7 } },
+    exponents = true, early_key = true,
     writers = { ["%.ln[12]%."] = small, ["%.att%.output%."] = small, ["%.ffn%.value%."] = small, ["%.key%."] = 1 / small,
-      ["%.receptance%."] = 1 / small, ["%.att%.value%."] = 1 / small } },
+      ["%.receptance%."] = 1 / small, ["%.att%.value%."] = 1 / small },
+    look = { "#c9b18b", 2, 4 } },
 }

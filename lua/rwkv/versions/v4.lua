@@ -2,8 +2,12 @@
 local published = require "rwkv.versions.published"
 
 return {
-  v4 = { sums_read = "att.wkv", chunks = false, in_fla = false, formulas = "v4", heads = false, copy_head = "possible", exponents = true, look = { "#0072B2", 5, 1 },
+  v4 = { heads = false, copy_head = "possible",
+    formulas = "v4", sums_read = "att.wkv",
     weights = { { "time_mix[_%l]*$", "uniform", -0.2, 1.2 }, { "time_decay$", "decays", -9, -4, 1 }, { "time_first$", "normal", 0.7 } },
+    exponents = true,
+    chunks = false, in_fla = false,
+    look = { "#0072B2", 5, 1 },
     published = { source = "text: Table 2 of arXiv:2305.13048; FLOPs of 430M to 7B recalled",
       sizes = published.sizes(50277, { { "169M", 12, 768, "1.693e8", "2.613e8" }, { "430M", 24, 1024, "4.304e8", "7.573e8" },
         { "1.5B", 24, 2048, "1.515e9", "2.823e9" }, { "3B", 32, 2560, "2.985e9", "5.710e9" },
