@@ -38,7 +38,7 @@ do for [format in kinds("png svg pdf")] {
   eval "set label 2 'Dots: each try; lines: their median. v4, v6, v7: their recurrences; mamba: selective scan. ".\
     "Exponents: least squares, upper half of the lengths.\n".\
     "Proves how the kernels here grow and where they cross; not what those of a GPU do, nor whole layers, whose linear maps cost as T.\n".\
-    "Published on an A100, 16384 tokens: attention about 800 ms, Mamba 250, Finch 185; crossing about 4000.' at screen 0.02,0.05 ".\
+    "Published on an A100, 16384 tokens: attention about 800 ms, Mamba 250, Finch 185; crossing about 4000 (memory: arXiv:2404.05892, Figures 6, 7; live tensors: arXiv:2503.14456).' at screen 0.02,0.05 ".\
     small_print
   set bmargin at screen 0.25; set tmargin at screen 0.86
   set logscale xy
@@ -76,9 +76,9 @@ do for [format in kinds("png svg pdf")] {
     keyentry with boxes lc rgb "#c0c0c0" title "forward alone", \
     keyentry with boxes lc rgb "#606060" title "forward and backward", \
     $published using (place(models, strcol("label")) - 0.8):(column("seq") == 16384 ? column("memory_gb") * in_tensors : NaN) \
-      with points pt 4 ps 1.4 lw 1.6 lc rgb "#909090" title "published memory in tensors of that size, arXiv:2404.05892 Figures 6, 7", \
+      with points pt 4 ps 1.4 lw 1.6 lc rgb "#909090" title "published memory in such tensors", \
     $published using (place(models, strcol("label")) - 0.8):(column("tensors")) \
-      with points pt 2 ps 1.4 lw 1.6 lc rgb "#909090" title "published live tensors, arXiv:2503.14456"
+      with points pt 2 ps 1.4 lw 1.6 lc rgb "#909090" title "published live tensors"
   unset multiplot
   set xtics norotate
 }
