@@ -344,12 +344,13 @@ test-cuda: all $(foreach t,f32 f64,$(BUILD)/$(t)/tests/test_cuda $(BUILD)/$(t)/t
                 $(if $(filter test-cuda,$(MAKECMDGOALS)),$(if $(shell command -v $(NVCC)),$(BUILD)/$(t)/cuda.so)))
 	@cd $(WORK) && sh tests/test-cuda.sh build
 
-# Under MPI, and with a Slurm of its own on this machine; where there can be none, it says why.
+# In the place of NCCL, where the processor plays the devices.
 $(BUILD)/nccl/libnccl.so.2: tests/cuda/nccl_on_host.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo "link $@"
 	@$(CC) -shared $(COMMON) $(FLAGS_test) $< -o $@
 
+# Under MPI, and with a Slurm of its own on this machine; where there can be none, it says why.
 test-cluster: $(WORK)/aviary $(BUILD)/f64/aviary $(BUILD)/f32/tests/on_host.so $(BUILD)/f64/tests/on_host.so $(BUILD)/nccl/libnccl.so.2
 	@cd $(WORK) && ./aviary --trust tests/cluster/test_mpi.lua && build/f64/aviary --trust tests/cluster/test_mpi.lua
 	@cd $(WORK) && sh tests/cluster/with_slurm.sh build/slurm ./aviary --trust tests/cluster/test_slurm.lua; status=$$?; \

@@ -192,8 +192,9 @@ static int start(lua_State *L) /* (argc, argv): everything, protected */
     else print_version(stdout);
     return lua_pushinteger(L, 0), 1;
   }
-  bool trusted = o.trust || (i < argc && command_path(L, argv[i])) || is_for_slurm(L, argc, argv, i);
-  if (ranks_wanted() && is_for_slurm(L, argc, argv, i)) luaL_error(L, "--slurm under mpirun: expected one of them");
+  bool for_slurm = is_for_slurm(L, argc, argv, i);
+  bool trusted = o.trust || (i < argc && command_path(L, argv[i])) || for_slurm;
+  if (ranks_wanted() && for_slurm) luaL_error(L, "--slurm under mpirun: expected one of them");
   if (!trusted) process_close_inherited();
   if (ranks_wanted()) ranks_open(L, !trusted);
   if (o.memory > 0) memory_limit((size_t)o.memory, "--max-memory");

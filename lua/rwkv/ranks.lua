@@ -118,8 +118,9 @@ local modulus = 9007199254740881 -- a prime below 2^53: a sum is a number that g
 
 -- A number that other batches hardly have; how many targets are scored, in all and by shard, a list. each: sequences of a shard.
 local function summed(tokens, targets, each, l2wrap)
-  local total, by_shard, sum = 0, {}, math.tointeger((l2wrap or 0) * 2 ^ 20 // 1) or 0
+  local total, by_shard, sum = 0, {}, 1
   local function add(x) sum = (sum * 31 + x + 101) % modulus end
+  for _, byte in ipairs { ("%a"):format(l2wrap or 0):byte(1, -1) } do add(byte) end
   for _, n in ipairs(tokens:shape()) do add(n) end
   for b, row in ipairs(targets:tolist()) do
     local n, shard = 0, (b - 1) // each + 1
@@ -135,14 +136,13 @@ local function summed(tokens, targets, each, l2wrap)
   return sum, total, by_shard
 end
 
-local seen = setmetatable({}, { __mode = "k" }) -- models whose weights were compared
+local compared = setmetatable({}, { __mode = "k" }) -- models of which all have had gradients together
 
--- Of a model's weights, when it is first seen: later they are what the same gradients made of them.
+-- Of a model's weights, until all have had gradients of it: later they are what the same gradients made of them.
 local function sum_of_weights(model)
-  if seen[model] then return 0 end
-  local digest = core.private.sha256(tostring(model:config().version))
-  for name, p in model:parameters() do digest = core.private.sha256(digest .. name .. core.private.contents(p)) end
-  seen[model] = true
+  if compared[model] then return 0 end
+  local digest = ""
+  for name, p in model:parameters() do digest = private.sha256(digest .. name .. private.contents(p)) end
   return tonumber(digest:sub(1, 12), 16)
 end
 
@@ -184,6 +184,7 @@ function ranks.gradients(model, tokens, targets, options, shards, said)
   end
   local beside, others = add_all(model, not problem and backward, rank * mine, mine, said or 0, problem)
   if others then error(others, 0) end
+  compared[model] = true
   local loss, n, correct, heard = private.gradients_beside(beside)
   return loss, { scored = math.tointeger(n), correct = math.tointeger(correct) }, heard
 end

@@ -133,6 +133,8 @@ local case, first = arg[1], os.getenv "OMPI_COMM_WORLD_RANK" == "0"
 local model = rwkv.model { version = "v7", layers = 1, dim = 16, head_size = 8, vocab = 32, seed = case == "weights" and not first and 2 or 1 }
 local tokens, targets = { { 1, 2, 3 }, { 3, 4, case == "tokens" and first and 6 or 5 } }, { { 1, 2, 3 }, { 3, 4, 5 } }
 if case == "caught" then print(pcall(rwkv.gradients, model, { { 1, 2, 3 }, { 3, 4, first and 5 or 99 } }, targets)) end
+if case == "shape" then print(pcall(rwkv.gradients, model, { { 1, 2, 3 }, { 3, 4, 5 } }, first and targets or { { 1, 2 }, { 3, 4 } })) end
+if case == "weights" then print(pcall(rwkv.gradients, model, tokens, targets)) end -- what is caught stays refused
 print(("%.6f"):format(rwkv.gradients(model, tokens, targets, { l2wrap = case == "options" and first and 1e-3 or 1e-4 })))]])
   local function of(n, case) return shell(("%s timeout 60 %s%s --threads 1 %s %s"):format(root, mpirun(n):sub(#root + 1), check.program, differs, case)) end
   local right = of(0, "right")
@@ -142,6 +144,7 @@ print(("%.6f"):format(rwkv.gradients(model, tokens, targets, { l2wrap = case == 
     equal(status, 1)
     has(text, "rank 1 of 2: aviary: ", "rank 1 has another batch or model than rank 0")
   end
+  equal(of(2, "shape"), of(2, "caught"))
   equal(of(2, "caught"), "false\tanother of the programs has no gradients; it says why\n" .. right)
 end)
 

@@ -43,7 +43,9 @@ local usual = {
   scale_free = nil,        -- a pattern of those whose size is without effect, by design
 
   -- ---- random weights in which everything matters (golden/weights.lua) ----
-  weights = {},            -- rules of its own, which come before those of all: { pattern of a name's end, kind, numbers }
+  -- Rules of its own, which come before those of all: { pattern of a name's end, kind, numbers }. These are of v2 to v5.
+  weights = { { "time_mix[_%l]*$", "uniform", -0.2, 1.2 }, { "time_first$", "normal", 0.7 }, { "time_faaaa$", "normal", 1 },
+    { "time_decay$", "decays", -9, -4, 1 } }, -- e^w from .99988 to .07 a step
   exponents = false,       -- keys are exponents: some are made extreme
   early_key = false,       -- one of -28 at the first token, between the eps of this version and that of another
   key_bias = false,        -- keys have a bias, which is felt where they are cut off

@@ -6,7 +6,6 @@ return {
     formulas = "v2_v3", embed_norm = false, adds_to_normed = true, one_mix = "time_mix", sums_read = "att.y",
     channel_mix = { tag = "v2.6", mixes = { { "xk", "time_mix" }, { "xr", "time_mix" } }, receptance = true },
     half = false, sums_eps = 1e-16,
-    weights = { { "time_mix[_%l]*$", "uniform", -0.2, 1.2 }, { "time_decay$", "decays", -9, -4, 1 }, { "time_first$", "normal", 0.7 } },
     exponents = true, early_key = true,
     writers = { ["%.ln[12]%."] = small, ["%.att%.output%."] = small, ["%.ffn%.value%."] = small, ["%.key%."] = 1 / small,
       ["%.receptance%."] = 1 / small, ["%.att%.value%."] = 1 / small },

@@ -4,7 +4,6 @@ local published = require "rwkv.versions.published"
 return {
   v4 = { heads = false, copy_head = "possible",
     formulas = "v4", sums_read = "att.wkv",
-    weights = { { "time_mix[_%l]*$", "uniform", -0.2, 1.2 }, { "time_decay$", "decays", -9, -4, 1 }, { "time_first$", "normal", 0.7 } },
     exponents = true,
     chunks = false, in_fla = false,
     look = { "#0072B2", 5, 1 },

@@ -1,18 +1,12 @@
 -- RWKV-5 Eagle, with the two versions before it: a matrix for each head.
 local published = require "rwkv.versions.published"
 
-local weights = { { "time_mix[_%l]*$", "uniform", -0.2, 1.2 }, { "time_decay$", "decays", -9, -4, 1 }, { "time_first$", "normal", 0.7 },
-  { "time_faaaa$", "normal", 1 } }
-
 return {
   ["v5.0"] = { formulas = "v5_v6", bonus = "time_first", bonus_exponent = true,
-    weights = weights,
     look = { "#1b2a6b", 6, 3 } },
   ["v5.1"] = { formulas = "v5_v6", bonus = "time_faaaa", gate = "silu",
-    weights = weights,
     look = { "#a99bd6", 8, 4 } },
   ["v5.2"] = { formulas = "v5_v6", bonus = "time_faaaa", gate = "silu",
-    weights = weights,
     look = { "#56B4E9", 7, 1 },
     published = { source = published.eagle,
       sizes = published.sizes(65536, { { "0.4B", 24, 1024 }, { "1.5B", 24, 2048 }, { "3B", 32, 2560 }, { "7B", 32, 4096 } }),
