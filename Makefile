@@ -417,7 +417,7 @@ $(BUILD)/bible.txt:
 FIGURES := mqar_versions mqar_state mqar_goose mqar_decay mqar_gating mqar_init causal_trace mad \
            state_tracking parity expressivity listops hybrids \
            longctx_loss longctx_rise longctx_recall \
-           loss_by_version small_init init_ablation ddlerp v7_ablation port_gap first_token \
+           loss_by_version small_init init_ablation ddlerp v7_ablation v7_history port_gap first_token \
            decay_spectrum position_curves parameter_stats state_norm wkv_stability speed_memory generation_cost
 
 ifeq ($(CHECK),)

@@ -28,7 +28,7 @@ add("v7-no-bonus", "v7", { bonus = "none" })
 
 -- Other ways to mix over time, inside the blocks of RWKV-7; channel mixing without its token shift, as theirs has none.
 for _, mixer in ipairs { "attention", "linear_attention", "retnet", "gla", "deltanet", "deltanet_negative",
-  "gated_deltanet", "mamba" } do
+  "gated_deltanet", "mamba", "rosa", "rosa_4bit" } do
   add(mixer, "v7", { time_mix = mixer, ffn_shift = "none" })
 end
 

@@ -30,7 +30,7 @@ local scalar_decay = rwkv.hook { kind = "decay", name = "v7-scalar",
   end }
 
 -- The removal key is the key itself, normalised; with k_a = 0 the replacement key is it, too.
-local plain_key = rwkv.hook { kind = "key_norm", name = "plain", apply = function(k, _, d) return k:l2norm(d.H) end }
+local plain_key = rwkv.hook { kind = "key_norm", name = "plain", apply = function(k, _, _, d) return k:l2norm(d.H) end }
 local function one_key(model)
   for name, t in model:parameters() do
     if name:find "att%.k_a$" then

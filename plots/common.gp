@@ -31,7 +31,17 @@ looks = "\
   v6                 #009E73  9  1 \
   v6a                #7ccba2 10  3 \
   v6b                #0b5d3b 11  4 \
+  rc2                #b7410e  6  3 \
+  rc3                #c97b4a  8  4 \
+  rc4                #e3a27a  9  2 \
+  rc4a               #f0c9a8 12  3 \
   v7                 #D55E00 13  1 \
+  v7a                #009B77  4  2 \
+  v7b                #1f6f8b  3  4 \
+  v8_rc00            #6a0dad  5  2 \
+  v8_rc00_hybrid     #b19cd9  7  3 \
+  rosa               #7f7f00  6  2 \
+  rosa_4bit          #b5b35c 11  4 \
   v7-doubled         #E69F00 12  1 \
   v7-no-bonus        #8c3d00 13  2 \
   attention          #303030  4  1 \

@@ -6,6 +6,13 @@
 
 int dims_lora_rank(double f) { return (int)fmax(32, 32 * nearbyint(f / 32)); }
 
+void dims_constants(Dims *d)
+{
+  d->one = 1, d->four = 4, d->five = 5, d->six = 6;
+  d->side = 32, d->square = d->side * d->side;
+  d->query = 256;
+}
+
 int dims_size(const Dims *d, size_t size)
 {
   if (size >= sizeof(Dims)) return (int)(size - sizeof(Dims));

@@ -9,18 +9,21 @@ typedef struct Hook Hook;
 /* The slots that a hook can be put into (hook.h). */
 /* clang-format off */
 typedef enum { HOOK_SHIFT, HOOK_FFN_SHIFT, HOOK_RECEPTANCE, HOOK_DECAY, HOOK_ICLR, HOOK_GATE, HOOK_BONUS, HOOK_KEY_NORM,
-               HOOK_VALUE_RESIDUAL, HOOK_RECURRENCE, HOOK_NORM, HOOK_TIME_MIX, HOOK_CHANNEL_MIX,
+               HOOK_KEY_SCALE, HOOK_VALUE_RESIDUAL, HOOK_RECURRENCE, HOOK_NORM, HOOK_TIME_MIX, HOOK_CHANNEL_MIX,
                HOOK_TIME_OUT, HOOK_CHANNEL_OUT, HOOK_EMBED_NORM, HOOK_SLOTS } HookSlot;
 /* clang-format on */
 
 /* A size that a version does not have is 0. */
 typedef struct {
-  int one, four, five;      /* constants, for shapes such as [1,1,C] */
+  int one, four, five, six; /* constants, for shapes such as [1,1,C]; dims_constants */
+  int side, square;         /* more of them: of v7a's gate, which is a matrix [side,side] for each token */
+  int query;                /* and the channels of the one attention head of v7b */
   int L, V, C;              /* layers, vocabulary, channels (n_embd) */
   int A, F;                 /* channels inside time mixing (dim_att) and channel mixing (dim_ffn) */
   int H, N;                 /* heads and their size: A = H N */
   int Dw, Da, Dv, Dg;       /* ranks of the LoRAs for decay (v6, v7), in-context learning rate, value (v7), gate */
   int Dm, Dx;               /* rank of each mixing LoRA (v6), and of all of them together */
+  int Dk, Dka, Dkw;         /* rc2 to rc4: of the removal key, and of what scales keys by iclr and by decay */
   int Q;                    /* width of the copy head (head_q, head_k) */
   int ctx;                  /* v1: the longest sequence; other versions have no limit */
   int pre_ffn;              /* 1: block 0 has a second channel mix instead of time mixing */
@@ -48,6 +51,7 @@ bool dims_hooked(const Dims *d, HookSlot slot);                 /* in some layer
 #define S3(a, b, c) {3, {offsetof(Dims, a), offsetof(Dims, b), offsetof(Dims, c)}}
 /* clang-format on */
 
+void dims_constants(Dims *d); /* sets them */
 int *dims_at(Dims *d, size_t offset);
 int dims_size(const Dims *d, size_t size); /* of a ShapeSpec */
 /* max(32, 32 round(f/32)): the official rule of RWKV-7 for the ranks of its low-rank maps */

@@ -2,10 +2,12 @@
    and some v4 models. */
 #include "version.h"
 
+Tensor *token_rows(Pass *ps, Tensor *table) { return t_rows(ps->tp, table, ps->tokens, 2, (int[]){ps->B, ps->T}); }
+
 Tensor *global_embed(Pass *ps)
 {
   const Global *p = ps->global;
-  Tensor *x = t_rows(ps->tp, p->emb, ps->tokens, 2, (int[]){ps->B, ps->T});
+  Tensor *x = token_rows(ps, p->emb);
   TRACE_GLOBAL(ps, "emb.x", x);
   return x;
 }

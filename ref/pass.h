@@ -23,7 +23,9 @@ typedef struct {
   int layer;                       /* the block that is at work, from 0 */
   Tensor **hook_param[HOOK_SLOTS]; /* the parameters of its hooks */
   Tensor **hook_state[HOOK_SLOTS]; /* and their state, before -> after */
-  Tensor *emb;                     /* v4: the raw embedding, [B,T,C] */
+  Tensor *emb;                     /* the embedding for later blocks: v4's raw, v7a's normalised; [B,T,C] */
+  Tensor *past_emb;                /* v7b: the same of all tokens up to here, [B,U,C] */
+  const struct Past *past;         /* the tokens up to here, where blocks look back at them (past.h) */
   Tensor *v_first;                 /* v7: the values of the first block with time mixing, [B,T,C] */
   bool rounded_decay;              /* v7: 0.606531 for e^{-1/2}, as the official inference code has it */
   const void *host;                /* of the model */

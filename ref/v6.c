@@ -3,7 +3,7 @@
      v6   the released one
      v6a  the gate is a low-rank map with tanh
      v6b  no gate, a plain layer norm, four mixes                                                    */
-#include "version.h"
+#include "v6.h"
 
 #include "engine/err.h"
 
@@ -11,7 +11,7 @@
 
 /* ---- parameters ---- */
 
-static void init_ffn_mix(const Init *in) /* 1 - (c/C)^((1 - layer/L)^3) */
+void v6_init_ffn_mix(const Init *in)
 {
   for (size_t c = 0; c < in->n; c++) in->out[c] = 1 - init_channel_power(in, c, pow(init_ratio_1_to_almost0(in), 3));
 }
@@ -38,8 +38,8 @@ static void init_ffn_mix(const Init *in) /* 1 - (c/C)^((1 - layer/L)^3) */
   P(output,         "att.output.weight",     S2(C, A),        has_time_mix,    init_fill,          0, 1)    \
   P(ln_x_w,         "att.ln_x.weight",       S1(A),           has_norm,        init_ln_x,          0, 1)    \
   P(ln_x_b,         "att.ln_x.bias",         S1(A),           has_norm,        init_fill,          0, 1)    \
-  P(ffn_maa_k,      "ffn.time_maa_k",        S3(one, one, C), has_ffn_shift,   init_ffn_mix,       0, 1)    \
-  P(ffn_maa_r,      "ffn.time_maa_r",        S3(one, one, C), has_ffn_shift,   init_ffn_mix,       0, 1)    \
+  P(ffn_maa_k,      "ffn.time_maa_k",        S3(one, one, C), has_ffn_shift,   v6_init_ffn_mix,    0, 1)    \
+  P(ffn_maa_r,      "ffn.time_maa_r",        S3(one, one, C), has_ffn_shift,   v6_init_ffn_mix,    0, 1)    \
   P(ffn_key,        "ffn.key.weight",        S2(F, C),        has_channel_mix, init_orthogonal,    1, 1)    \
   P(ffn_receptance, "ffn.receptance.weight", S2(C, C),        has_channel_mix, init_fill,          0, 1)    \
   P(ffn_value,      "ffn.value.weight",      S2(C, F),        has_channel_mix, init_fill,          0, 1)
@@ -92,30 +92,23 @@ static const StateSpec state[] = {
 
 /* ---- the computation ---- */
 
-/* A token and the one before, and what their mixes are made from. */
-typedef struct {
-  Tensor *x, *prev; /* [B,T,C] */
-  Tensor **hooked;  /* the mixes of a hook, one a stream; NULL: there is no hook */
-  Tensor *low;      /* [B,T,Dx] the inner part of the low-rank maps of all streams; NULL: there is a hook */
-} Shifted;
-
-static Shifted shift(Pass *ps, const V6Block *p, Tensor *x, Tensor **carry)
+V6Shifted v6_shift(Pass *ps, Tensor *x, Tensor *mu, Tensor *w1, Tensor *w2, Tensor **carry)
 {
   Tape *tp = ps->tp;
   Tensor *prev = t_shift(tp, x, carry);
   Tensor **hooked = hook_shift(ps, HOOK_SHIFT, x, prev);
-  Tensor *low = hooked ? NULL : t_tanh(tp, t_matmul(tp, t_lerp(tp, x, prev, p->maa_x), p->maa_w1)); /* [v6.1] */
-  return (Shifted){x, prev, hooked, low};
+  Tensor *low = hooked ? NULL : t_tanh(tp, t_matmul(tp, t_lerp(tp, x, prev, mu), w1)); /* [v6.1] */
+  return (V6Shifted){x, prev, w2, hooked, low};
 }
 
 /* [v6.2]  x + (prev - x)(mu + m), where m is made from the token itself: stream i of the low-rank map.
    Streams: w k v r g; in v6b r k v w. */
-static Tensor *ddlerp(Pass *ps, const V6Block *p, const Shifted *s, int i, Tensor *mu)
+Tensor *v6_ddlerp(Pass *ps, const V6Shifted *s, int i, Tensor *mu)
 {
   if (s->hooked) return s->hooked[i];
   Tape *tp = ps->tp;
   int D = ps->d->Dm, C = ps->d->C;
-  Tensor *up = t_reshape(tp, t_slice(tp, p->maa_w2, 0, i, 1), 2, (int[]){D, C});
+  Tensor *up = t_reshape(tp, t_slice(tp, s->w2, 0, i, 1), 2, (int[]){D, C});
   Tensor *m = t_matmul(tp, t_slice(tp, s->low, 2, i * D, D), up); /* [B,T,C] */
   return t_lerp(tp, s->x, s->prev, t_add(tp, m, mu));
 }
@@ -135,13 +128,13 @@ static Tensor *gate(Tape *tp, const V6Block *p, Tensor *xg)
 static Tensor *time_mix(Pass *ps, const V6Block *p, Tensor *x, Tensor **st)
 {
   Tape *tp = ps->tp;
-  Shifted s = shift(ps, p, x, &st[ATT_XX]);
+  V6Shifted s = v6_shift(ps, x, p->maa_x, p->maa_w1, p->maa_w2, &st[ATT_XX]);
   bool b = ps->d->streams == 4;                        /* v6b has another order */
-  Tensor *xw = ddlerp(ps, p, &s, b ? 3 : 0, p->maa_w); /* [B,T,C] */
-  Tensor *xk = ddlerp(ps, p, &s, 1, p->maa_k);
-  Tensor *xv = ddlerp(ps, p, &s, 2, p->maa_v);
-  Tensor *xr = ddlerp(ps, p, &s, b ? 0 : 3, p->maa_r);
-  Tensor *xg = b ? xr : ddlerp(ps, p, &s, 4, p->maa_g);
+  Tensor *xw = v6_ddlerp(ps, &s, b ? 3 : 0, p->maa_w); /* [B,T,C] */
+  Tensor *xk = v6_ddlerp(ps, &s, 1, p->maa_k);
+  Tensor *xv = v6_ddlerp(ps, &s, 2, p->maa_v);
+  Tensor *xr = v6_ddlerp(ps, &s, b ? 0 : 3, p->maa_r);
+  Tensor *xg = b ? xr : v6_ddlerp(ps, &s, 4, p->maa_g);
 
   Tensor *r = HOOK(ps, HOOK_RECEPTANCE, t_linear(tp, xr, p->receptance), xr); /* [B,T,A] */
   Tensor *k = t_linear(tp, xk, p->key);
@@ -166,18 +159,24 @@ static Tensor *time_mix(Pass *ps, const V6Block *p, Tensor *x, Tensor **st)
   return out;
 }
 
-static Tensor *mix_channels(Pass *ps, const V6Block *p, Tensor *x, Tensor **st)
+Tensor *v6_channel_mix(Pass *ps, const V6Channels *p, Tensor *x, Tensor **carry)
 {
   Tape *tp = ps->tp;
-  Tensor *prev = t_shift(tp, x, &st[FFN_XX]);
-  Tensor *mu[] = {p->ffn_maa_k, p->ffn_maa_r};
+  Tensor *prev = t_shift(tp, x, carry);
+  Tensor *mu[] = {p->mu_k, p->mu_r};
   Tensor **m = mixes_x_to_prev(ps, HOOK_FFN_SHIFT, x, prev, mu); /* the mix weighs the token before */
   Tensor *xk = m[0], *xr = m[1];
-  Tensor *k = t_relu2(tp, t_linear(tp, xk, p->ffn_key)); /* [v6.5] */
-  Tensor *r = t_sigmoid(tp, t_linear(tp, xr, p->ffn_receptance));
-  Tensor *out = t_mul(tp, r, t_linear(tp, k, p->ffn_value));
+  Tensor *k = t_relu2(tp, t_linear(tp, xk, p->key)); /* [v6.5] */
+  Tensor *r = t_sigmoid(tp, t_linear(tp, xr, p->receptance));
+  Tensor *out = t_mul(tp, r, t_linear(tp, k, p->value));
   TRACE(ps, "ffn", "x xk xr k r out", x, xk, xr, k, r, out);
   return out;
+}
+
+static Tensor *mix_channels(Pass *ps, const V6Block *p, Tensor *x, Tensor **st)
+{
+  const V6Channels channels = {p->ffn_maa_k, p->ffn_maa_r, p->ffn_key, p->ffn_receptance, p->ffn_value};
+  return v6_channel_mix(ps, &channels, x, &st[FFN_XX]);
 }
 
 static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
@@ -191,11 +190,16 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
   return block_add(ps, HOOK_CHANNEL_OUT, x, HOOK(ps, HOOK_CHANNEL_MIX, mix_channels(ps, p, h, st), h));
 }
 
+int v6_hidden_width(int C)
+{
+  int F = 7 * C / 2 / 32 * 32;
+  return F ? F : 4 * C;
+}
+
 static void complete_mixes(Dims *d, int mixes)
 {
   if (!d->A) d->A = d->C;
-  if (!d->F) d->F = 7 * d->C / 2 / 32 * 32; /* 3.5 C, down to a multiple of 32 */
-  if (!d->F) d->F = 4 * d->C;
+  if (!d->F) d->F = v6_hidden_width(d->C);
   if (!d->Dm) d->Dm = 32;
   if (!d->Dx) d->Dx = mixes * d->Dm;
   if (d->Dx != (int64_t)mixes * d->Dm) rwkv_fail("v6: %d mixes of rank %d do not make %d", mixes, d->Dm, d->Dx);

@@ -1,7 +1,7 @@
 /* RWKV-7 "Goose" (Peng et al. 2025, arXiv:2503.14456; official code RWKV-v5/src/model.py, class
    RWKV_Tmix_x070). The state of a head is a matrix S [N value, N key]; every token removes part of what
    is stored under one key before it writes under another. */
-#include "version.h"
+#include "v7.h"
 
 #include "engine/err.h"
 
@@ -9,52 +9,11 @@
 
 /* ---- parameters ---- */
 
-static void init_ffn_mix(const Init *in) /* 1 - (c/C)^((1 - layer/L)^4) */
+void v7_init_ffn_mix(const Init *in)
 {
   for (size_t c = 0; c < in->n; c++) in->out[c] = 1 - init_channel_power(in, c, pow(init_ratio_1_to_almost0(in), 4));
 }
 
-/* clang-format off */
-#define V7_GLOBAL(P)                                                                                            \
-  GLOBAL_BASE(P, init_emb_uniform, 1e-4)
-
-#define V7_BLOCK(P)                                                                                             \
-  BLOCK_NORMS(P)                                                                                                \
-  /* field      official name            shape            where               initial value         gain  lr */ \
-  P(x_r,        "att.x_r",               S3(one, one, C), has_shift,          init_prev_mix,         0.2, 1)    \
-  P(x_w,        "att.x_w",               S3(one, one, C), has_shift,          init_prev_mix,         0.9, 1)    \
-  P(x_k,        "att.x_k",               S3(one, one, C), has_shift,          init_prev_mix,         0.7, 1)    \
-  P(x_v,        "att.x_v",               S3(one, one, C), has_shift,          init_prev_mix,         0.7, 1)    \
-  P(x_a,        "att.x_a",               S3(one, one, C), has_shift,          init_prev_mix,         0.9, 1)    \
-  P(x_g,        "att.x_g",               S3(one, one, C), has_shift,          init_prev_mix,         0.2, 1)    \
-  P(w0,         "att.w0",                S3(one, one, C), has_decay,          init_decay_v7,           0, 2)    \
-  P(w1,         "att.w1",                S2(C, Dw),       has_decay,          init_fill,               0, 1)    \
-  P(w2,         "att.w2",                S2(Dw, C),       has_decay,          init_ortho_wide,       0.1, 1)    \
-  P(a0,         "att.a0",                S3(one, one, C), has_iclr,           init_iclr,               0, 1)    \
-  P(a1,         "att.a1",                S2(C, Da),       has_iclr,           init_fill,               0, 1)    \
-  P(a2,         "att.a2",                S2(Da, C),       has_iclr,           init_ortho_wide,       0.1, 1)    \
-  P(v0,         "att.v0",                S3(one, one, C), has_value_residual, init_value_residual,     0, 1)    \
-  P(v1,         "att.v1",                S2(C, Dv),       has_value_residual, init_fill,               0, 1)    \
-  P(v2,         "att.v2",                S2(Dv, C),       has_value_residual, init_ortho_wide,       0.1, 1)    \
-  P(g1,         "att.g1",                S2(C, Dg),       has_gate,           init_fill,               0, 1)    \
-  P(g2,         "att.g2",                S2(Dg, C),       has_gate,           init_ortho_wide,       0.1, 1)    \
-  P(k_k,        "att.k_k",               S3(one, one, C), has_key_norm,       init_key_norm,           0, 1)    \
-  P(k_a,        "att.k_a",               S3(one, one, C), has_time_mix,       init_fill,            1.02, 1)    \
-  P(r_k,        "att.r_k",               S2(H, N),        has_bonus,          init_fill,           -0.04, 1)    \
-  P(receptance, "att.receptance.weight", S2(C, C),        has_receptance,     init_orthogonal,         1, 1)    \
-  P(key,        "att.key.weight",        S2(C, C),        has_time_mix,       init_orthogonal,       0.1, 1)    \
-  P(value,      "att.value.weight",      S2(C, C),        has_time_mix,       init_orthogonal,         1, 1)    \
-  P(output,     "att.output.weight",     S2(C, C),        has_time_mix,       init_fill,               0, 1)    \
-  P(ln_x_w,     "att.ln_x.weight",       S1(C),           has_norm,           init_ln_x,               0, 1)    \
-  P(ln_x_b,     "att.ln_x.bias",         S1(C),           has_norm,           init_fill,               0, 1)    \
-  P(ffn_x_k,    "ffn.x_k",               S3(one, one, C), has_ffn_shift,      init_ffn_mix,            0, 1)    \
-  P(ffn_key,    "ffn.key.weight",        S2(F, C),        has_channel_mix,    init_orthogonal,         1, 1)    \
-  P(ffn_value,  "ffn.value.weight",      S2(C, F),        has_channel_mix,    init_fill,               0, 1)
-/* clang-format on */
-
-typedef struct {
-  V7_BLOCK(PARAM_FIELD)
-} V7Block;
 #define BLOCK V7Block
 static const ParamSpec params[] = {V7_BLOCK(PARAM_SPEC)};
 #undef BLOCK
@@ -62,15 +21,7 @@ static const ParamSpec params[] = {V7_BLOCK(PARAM_SPEC)};
 static const ParamSpec global_params[] = {V7_GLOBAL(PARAM_SPEC)};
 #undef BLOCK
 
-enum { ATT_XX, ATT_KV, FFN_XX };
-/* clang-format off */
-static const StateSpec state[] = {
-    /* part     name      shape        where            start */
-    [ATT_XX] = {"att_xx", S1(C),       has_shift_state, 0},
-    [ATT_KV] = {"att_kv", S3(H, N, N), has_recurrence,  0}, /* S [H, value, key]: the transpose of v5 and v6 */
-    [FFN_XX] = {"ffn_xx", S1(C),       has_channel_mix, 0},
-};
-/* clang-format on */
+static const StateSpec state[] = {V7_STATE};
 
 /* ---- the computation ---- */
 
@@ -79,15 +30,6 @@ Tensor *v7_decay(Tape *tp, Tensor *x, Tensor *w0, Tensor *w1, Tensor *w2, double
 {
   Tensor *d = t_add(tp, t_matmul(tp, t_tanh(tp, t_matmul(tp, x, w1)), w2), w0);
   return t_affine(tp, t_sigmoid(tp, d), -scale, 0);
-}
-
-/* [v7.4]  value residual: part of the values of block 0. *mix: that part, in (0,1) */
-static Tensor *value_residual(Tape *tp, Tensor *v, Tensor *v_first, Tensor *x, Tensor *v0, Tensor *v1, Tensor *v2,
-                              Tensor **mix)
-{
-  Tensor *m = t_matmul(tp, t_matmul(tp, x, v1), v2);
-  *mix = t_sigmoid(tp, t_add(tp, m, v0));
-  return t_lerp(tp, v, v_first, *mix);
 }
 
 /* [v7.5]  in-context learning rate in (0,1) */
@@ -118,11 +60,55 @@ Tensor *v7_bonus(Pass *ps, Tensor *r, Tensor *k, Tensor *v, Tensor *r_k)
   return t_reshape(tp, t_mul(tp, weight, t_reshape(tp, v, 4, heads)), 3, flat);
 }
 
-static Tensor *time_mix(Pass *ps, const V7Block *p, Tensor *x, Tensor **st)
+/* [v7.4]  value residual: part of the values of block 0, `mix` in (0,1) */
+static Tensor *value_residual(Tape *tp, Tensor *v, Tensor *v_first, Tensor *x, Tensor *v0, Tensor *v1, Tensor *v2,
+                              Tensor **mix)
+{
+  Tensor *m = t_matmul(tp, t_matmul(tp, x, v1), v2);
+  *mix = t_sigmoid(tp, t_add(tp, m, v0));
+  return t_lerp(tp, v, v_first, *mix);
+}
+
+Tensor *v7_value(Pass *ps, Tensor *v0, Tensor *xv, Tensor *bias, Tensor *w1, Tensor *w2, Tensor **mix)
+{
+  if (!ps->v_first) return ps->v_first = v0;
+  return HOOK(ps, HOOK_VALUE_RESIDUAL, value_residual(ps->tp, v0, ps->v_first, xv, bias, w1, w2, mix), v0, ps->v_first,
+              xv);
+}
+
+/* [v7.7]  the removal key, of unit length in each head */
+static Tensor *key_norm(Pass *ps, Tensor *k, Tensor *k_k)
+{
+  return t_l2norm(ps->tp, t_mul(ps->tp, k, k_k), ps->d->H, 1e-12);
+}
+
+/* [v7.7]  the key that is written: k (1 + (a - 1) k_a) */
+static Tensor *key_scale(Tape *tp, Tensor *k, Tensor *a, Tensor *k_a)
+{
+  return t_mul(tp, k, t_affine(tp, t_mul(tp, t_affine(tp, a, 1, -1), k_a), 1, 1));
+}
+
+Tensor *v7_read_state(Pass *ps, const V7Inputs *in, const V7Outputs *out, Tensor **S)
 {
   Tape *tp = ps->tp;
-  int H = ps->d->H;
-  Tensor *prev = t_shift(tp, x, &st[ATT_XX]); /* [B,T,C] */
+  Tensor *r = in->r, *k = in->k, *v = in->v, *w = every_token(ps, in->w);
+  Tensor *minus_kappa = t_neg(tp, in->kappa), *kappa_a = t_mul(tp, in->kappa, in->a);
+  Tensor *wkv = HOOK(ps, HOOK_RECURRENCE, t_wkv7(tp, r, w, k, v, minus_kappa, kappa_a, S), /* [v7.8] [v7.9] */
+                     r, w, k, v, minus_kappa, kappa_a);
+
+  Tensor *norm = HOOK(ps, HOOK_NORM, t_group_norm(tp, wkv, ps->d->H, out->ln_x_w, out->ln_x_b, 64e-5), wkv);
+  Tensor *now = HOOK(ps, HOOK_BONUS, v7_bonus(ps, r, k, v, out->r_k), r, k, v); /* [v7.10] */
+  Tensor *ungated = now ? t_add(tp, norm, now) : norm;
+  Tensor *y = in->g ? t_mul(tp, ungated, in->g) : ungated;
+  Tensor *o = t_linear(tp, y, out->output); /* [v7.11] */
+  TRACE(ps, "att", "wkv norm ungated y out", wkv, norm, ungated, y, o);
+  return o;
+}
+
+Tensor *v7_time_mix(Pass *ps, const V7Block *p, Tensor *x, Tensor **st)
+{
+  Tape *tp = ps->tp;
+  Tensor *prev = t_shift(tp, x, &st[V7_ATT_XX]); /* [B,T,C] */
   Tensor *mu[] = {p->x_r, p->x_w, p->x_k, p->x_v, p->x_a, p->x_g};
   Tensor **m = mixes_x_to_prev(ps, HOOK_SHIFT, x, prev, mu); /* [v7.1]  x + (prev - x) mu */
   Tensor *xr = m[0], *xw = m[1], *xk = m[2], *xv = m[3], *xa = m[4], *xg = m[5];
@@ -136,77 +122,83 @@ static Tensor *time_mix(Pass *ps, const V7Block *p, Tensor *x, Tensor **st)
   Tensor *a = HOOK(ps, HOOK_ICLR, v7_iclr(tp, xa, p->a0, p->a1, p->a2), xa, w);       /* [v7.5]  learning rate */
   Tensor *g = HOOK(ps, HOOK_GATE, v7_gate(tp, xg, p->g1, p->g2), xg);                 /* [v7.6] */
 
-  Tensor *v = v0, *mix = NULL; /* [v7.4]  value residual */
-  if (!ps->v_first) ps->v_first = v0;
-  else
-    v = HOOK(ps, HOOK_VALUE_RESIDUAL, value_residual(tp, v0, ps->v_first, xv, p->v0, p->v1, p->v2, &mix), v0,
-             ps->v_first, xv);
-
-  Tensor *kappa = HOOK(ps, HOOK_KEY_NORM, t_l2norm(tp, t_mul(tp, k0, p->k_k), H, 1e-12), k0); /* [v7.7]  unit length */
-  Tensor *k = t_mul(tp, k0, t_affine(tp, t_mul(tp, t_affine(tp, a, 1, -1), p->k_a), 1, 1));   /* k (1 + (a-1) k_a) */
-
-  w = every_token(ps, w);
-  Tensor *minus_kappa = t_neg(tp, kappa), *kappa_a = t_mul(tp, kappa, a);
-  Tensor *wkv = HOOK(ps, HOOK_RECURRENCE, t_wkv7(tp, r, w, k, v, minus_kappa, kappa_a, &st[ATT_KV]), /* [v7.8] [v7.9] */
-                     r, w, k, v, minus_kappa, kappa_a);
-
-  Tensor *norm = HOOK(ps, HOOK_NORM, t_group_norm(tp, wkv, H, p->ln_x_w, p->ln_x_b, 64e-5), wkv);
-  Tensor *now = HOOK(ps, HOOK_BONUS, v7_bonus(ps, r, k, v, p->r_k), r, k, v); /* [v7.10] */
-  Tensor *ungated = now ? t_add(tp, norm, now) : norm;
-  Tensor *y = g ? t_mul(tp, ungated, g) : ungated;
-  Tensor *out = t_linear(tp, y, p->output); /* [v7.11] */
-  TRACE(ps, "att", "x xr xw xk xv xa xg r k0 v0 w a g mix v kappa k wkv norm ungated y out", x, xr, xw, xk, xv, xa, xg,
-        r, k0, v0, w, a, g, mix, v, kappa, k, wkv, norm, ungated, y, out);
-  return out;
+  Tensor *mix = NULL, *v = v7_value(ps, v0, xv, p->v0, p->v1, p->v2, &mix); /* [v7.4] */
+  Tensor *kappa = HOOK(ps, HOOK_KEY_NORM, key_norm(ps, k0, p->k_k), k0, xk);
+  Tensor *k = HOOK(ps, HOOK_KEY_SCALE, key_scale(tp, k0, a, p->k_a), k0, a, w, xk, xa);
+  TRACE(ps, "att", "x xr xw xk xv xa xg r k0 v0 w a g mix v kappa k", x, xr, xw, xk, xv, xa, xg, r, k0, v0, w, a, g,
+        mix, v, kappa, k);
+  return v7_read_state(ps, &(V7Inputs){r, w, k, v, kappa, a, g}, &(V7Outputs){p->r_k, p->ln_x_w, p->ln_x_b, p->output},
+                       &st[V7_ATT_KV]);
 }
 
-static Tensor *mix_channels(Pass *ps, const V7Block *p, Tensor *x, Tensor **st)
+Tensor *v7_hidden(Pass *ps, Tensor *mu, Tensor *key, Tensor *x, Tensor **carry)
 {
   Tape *tp = ps->tp;
-  Tensor *prev = t_shift(tp, x, &st[FFN_XX]);
-  Tensor *xk = mixes_x_to_prev(ps, HOOK_FFN_SHIFT, x, prev, &p->ffn_x_k)[0];
-  Tensor *k = t_relu2(tp, t_linear(tp, xk, p->ffn_key));
-  Tensor *out = t_linear(tp, k, p->ffn_value); /* [v7.12] */
-  TRACE(ps, "ffn", "x xk k out", x, xk, k, out);
+  Tensor *prev = t_shift(tp, x, carry);
+  Tensor *xk = mixes_x_to_prev(ps, HOOK_FFN_SHIFT, x, prev, &mu)[0];
+  Tensor *k = t_relu2(tp, t_linear(tp, xk, key));
+  TRACE(ps, "ffn", "x xk k", x, xk, k);
+  return k;
+}
+
+Tensor *v7_channel_mix(Pass *ps, Tensor *mu, Tensor *key, Tensor *value, Tensor *x, Tensor **carry)
+{
+  Tensor *k = v7_hidden(ps, mu, key, x, carry);
+  Tensor *out = t_linear(ps->tp, k, value); /* [v7.12] */
+  TRACE(ps, "ffn", "out", out);
   return out;
 }
 
-static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
+Tensor *v7_run(Pass *ps, const V7Block *v7, V7ChannelMix *mix, const void *p, Tensor *x, Tensor **st)
+{
+  Tape *tp = ps->tp;
+  x = block_embed_norm(ps, x, v7->ln0_w, v7->ln0_b);
+  if (ps->layer == 0) ps->emb = x;
+  Tensor *h = t_layer_norm(tp, x, v7->ln1_w, v7->ln1_b, 1e-5);
+  x = block_add(ps, HOOK_TIME_OUT, x, HOOK(ps, HOOK_TIME_MIX, v7_time_mix(ps, v7, h, st), h));
+  h = t_layer_norm(tp, x, v7->ln2_w, v7->ln2_b, 1e-5);
+  return block_add(ps, HOOK_CHANNEL_OUT, x, HOOK(ps, HOOK_CHANNEL_MIX, mix(ps, p, h, st), h));
+}
+
+static Tensor *mix_channels(Pass *ps, const void *block, Tensor *h, Tensor **st)
 {
   const V7Block *p = block;
-  Tape *tp = ps->tp;
-  x = block_embed_norm(ps, x, p->ln0_w, p->ln0_b);
-  Tensor *h = t_layer_norm(tp, x, p->ln1_w, p->ln1_b, 1e-5);
-  x = block_add(ps, HOOK_TIME_OUT, x, HOOK(ps, HOOK_TIME_MIX, time_mix(ps, p, h, st), h));
-  h = t_layer_norm(tp, x, p->ln2_w, p->ln2_b, 1e-5);
-  return block_add(ps, HOOK_CHANNEL_OUT, x, HOOK(ps, HOOK_CHANNEL_MIX, mix_channels(ps, p, h, st), h));
+  return v7_channel_mix(ps, p->ffn_x_k, p->ffn_key, p->ffn_value, h, &st[V7_FFN_XX]);
 }
 
-static void complete(Dims *d)
+Tensor *v7_block(Pass *ps, const void *block, Tensor *x, Tensor **st)
+{
+  return v7_run(ps, block, mix_channels, block, x, st);
+}
+
+void v7_complete_widths(const char *version, Dims *d)
 {
   if (!d->A) d->A = d->C;
-  if (d->A != d->C) rwkv_fail("v7: dim_att %d must equal dim %d", d->A, d->C);
+  if (d->A != d->C) rwkv_fail("%s: dim_att %d must equal dim %d", version, d->A, d->C);
   if (!d->F) d->F = 4 * d->C;
+  dims_complete_heads(version, d, 64);
+}
+
+void v7_complete(const char *version, Dims *d)
+{
   if (!d->Dw) d->Dw = dims_lora_rank(1.8 * sqrt(d->C));
   if (!d->Da) d->Da = dims_lora_rank(1.8 * sqrt(d->C));
   if (!d->Dv) d->Dv = dims_lora_rank(1.3 * sqrt(d->C));
   if (!d->Dg) d->Dg = dims_lora_rank(0.6 * pow(d->C, 0.8));
-  dims_complete_heads("v7", d, 64);
+  v7_complete_widths(version, d);
 }
 
-static double mixing_flops(const Dims *d, int tokens) { return (void)tokens, 9.0 * d->C * d->N; }
+static void complete(Dims *d) { v7_complete("v7", d); }
+
+double v7_mixing_flops(const Dims *d, int tokens) { return (void)tokens, 9.0 * d->C * d->N; }
 
 /* clang-format off */
 const Version version_v7 = {
     .name = "v7", .title = "RWKV-7 Goose",
     .global = PARAM_LIST(global_params, Global), .block = PARAM_LIST(params, V7Block),
     .state = STATE_LIST(state),
-    .own = {[HOOK_SHIFT] = "lerp", [HOOK_FFN_SHIFT] = "lerp", [HOOK_RECEPTANCE] = "linear", [HOOK_DECAY] = "v7",
-            [HOOK_ICLR] = "full", [HOOK_GATE] = "sigmoid-lora", [HOOK_BONUS] = "v7", [HOOK_KEY_NORM] = "l2",
-            [HOOK_VALUE_RESIDUAL] = "lora", [HOOK_RECURRENCE] = "wkv7", [HOOK_NORM] = "group",
-            [HOOK_TIME_MIX] = "v7", [HOOK_CHANNEL_MIX] = "relu2",
-            [HOOK_TIME_OUT] = "none", [HOOK_CHANNEL_OUT] = "none", [HOOK_EMBED_NORM] = "layer"},
-    .streams = "r w k v a g", .ffn_streams = "k", .recurrence = "r w k v a b", .rounds_decay = true,
-    .complete = complete, .mixing_flops = mixing_flops, .embed = global_embed, .run = run, .head = global_head,
+    .own = {V7_OWN, [HOOK_CHANNEL_MIX] = "relu2", [HOOK_EMBED_NORM] = "layer"}, V7_STREAMS,
+    .rounds_decay = true, .complete = complete, .mixing_flops = v7_mixing_flops, .embed = global_embed,
+    .run = v7_block, .head = global_head,
 };
 /* clang-format on */

@@ -3,7 +3,7 @@
    with weight decay, as in the official trainer. */
 #include "variants.h"
 
-#include "version.h"
+#include "v7.h"
 
 #include <math.h>
 #include <string.h>
@@ -168,6 +168,8 @@ static void bonus(HookCall *c) { c->out[0] = v7_bonus(c->ps, c->in[0], c->in[1],
 static void key_plain(HookCall *c) { c->out[0] = t_mul(c->ps->tp, c->in[0], c->param[0]); }
 static void value_plain(HookCall *c) { c->out[0] = c->in[0]; }
 
+static void key_as_it_is(HookCall *c) { c->out[0] = c->in[0]; }
+
 static void value_scalar(HookCall *c) /* one mix of the layer */
 {
   Tape *tp = c->ps->tp;
@@ -265,6 +267,7 @@ static const Hook *const hooks[] = {
     HOOK_OF(HOOK_BONUS, "v6", bonus, heads, PARAM("u", S2(H, N), init_bonus, 0, 1)),
     HOOK_OF(HOOK_BONUS, "v7", bonus, heads, PARAM("u", S2(H, N), init_fill, -0.04, 1)),
     HOOK_OF(HOOK_KEY_NORM, "none", key_plain, NULL, PARAM("k_k", S1(C), init_key_norm, 0, 1)),
+    BARE_HOOK(HOOK_KEY_SCALE, "none", key_as_it_is),
     BARE_HOOK(HOOK_VALUE_RESIDUAL, "none", value_plain),
     HOOK_OF(HOOK_VALUE_RESIDUAL, "scalar", value_scalar, NULL, PARAM("v0", S1(one), init_fill, 0.73, 1)),
     HOOK_OF(HOOK_NORM, "group", norm_group, heads, PARAM("scale", S1(A), init_ln_x, 0, 1),

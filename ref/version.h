@@ -5,16 +5,17 @@
 
 #include "hook.h"
 
-/* The layer norms of a block; block 0 also normalises the embedding. */
+/* The layer norms of a block; block 0 also normalises the embedding, where `embed` says so. */
 /* clang-format off */
-#define BLOCK_NORMS(P)                                                                                           \
+#define BLOCK_NORMS_WHERE(P, embed)                                                                              \
   /* field          official name               shape            where          initial value        gain  lr */ \
-  P(ln0_w,          "ln0.weight",               S1(C),           has_ln0,       init_fill,              1, 1)    \
-  P(ln0_b,          "ln0.bias",                 S1(C),           has_ln0,       init_fill,              0, 1)    \
+  P(ln0_w,          "ln0.weight",               S1(C),           embed,         init_fill,              1, 1)    \
+  P(ln0_b,          "ln0.bias",                 S1(C),           embed,         init_fill,              0, 1)    \
   P(ln1_w,          "ln1.weight",               S1(C),           always,        init_fill,              1, 1)    \
   P(ln1_b,          "ln1.bias",                 S1(C),           always,        init_fill,              0, 1)    \
   P(ln2_w,          "ln2.weight",               S1(C),           always,        init_fill,              1, 1)    \
   P(ln2_b,          "ln2.bias",                 S1(C),           always,        init_fill,              0, 1)
+#define BLOCK_NORMS(P) BLOCK_NORMS_WHERE(P, has_ln0)
 /* clang-format on */
 
 /* A list of parameters, and the size of the struct that holds them. */
@@ -52,6 +53,7 @@ typedef struct {
   const char *recurrence;            /* what its recurrence is given: "r w k v a b" */
   /* Fills in what was left open with the official defaults; fails on sizes that cannot be. */
   void (*complete)(Dims *d);
+  bool reads_tokens;                                 /* its blocks look at tables of tokens */
   bool rounds_decay;                                 /* official inference code does: 0.606531 for e^{-1/2} */
   double (*mixing_flops)(const Dims *d, int tokens); /* of a layer's recurrence, for a token after so many */
   Tensor *(*embed)(Pass *ps);                        /* tokens -> [B,T,C] */
@@ -61,8 +63,16 @@ typedef struct {
   Head (*head)(Pass *ps, Tensor *x, const int *position, int count);
 } Version;
 
-extern const Version version_v1, version_v2, version_v3, version_v4, version_v5_0, version_v5_1, version_v5_2,
-    version_v6, version_v6a, version_v6b, version_v7;
+/* All versions, in the order in which people are told of them. */
+/* clang-format off */
+#define VERSIONS(V)                              \
+  V(v1) V(v2) V(v3) V(v4)                        \
+  V(v5_0) V(v5_1) V(v5_2) V(v6) V(v6a) V(v6b)    \
+  V(rc2) V(rc3) V(rc4) V(rc4a) V(v7)             \
+  V(v8_rc00) V(v8_rc00_hybrid)
+/* clang-format on */
+#define VERSION_DECLARED(id) extern const Version version_##id;
+VERSIONS(VERSION_DECLARED)
 
 /* ---- around the blocks, from v2 to v7 (global.c) ---- */
 
@@ -95,6 +105,8 @@ enum { COPY_KEYS, COPY_TOKENS };
 /* clang-format on */
 
 Tensor *global_embed(Pass *ps);
+/* The rows of a table [V,..] for the tokens of this run: [B,T,..]. */
+Tensor *token_rows(Pass *ps, Tensor *table);
 Head global_head(Pass *ps, Tensor *x, const int *position, int count);
 
 /* The copy head: gives a position, for each position u up to it, (q.k_u)/Q on token_u. q [count,Q] and k [B,T,Q] are
@@ -138,11 +150,7 @@ Tensor *channel_mix_pre_ffn(Pass *ps, Tensor *x, Tensor **carry, Tensor *mix_k, 
 
 /* ---- formulas that versions lend to the built-in hooks ---- */
 
-Tensor *v4_decay(Tape *tp, Tensor *w);                                                   /* [v4.3] */
-Tensor *v6_decay(Tape *tp, Tensor *x, Tensor *w0, Tensor *w1, Tensor *w2);               /* [v6.3] */
-Tensor *v7_decay(Tape *tp, Tensor *x, Tensor *w0, Tensor *w1, Tensor *w2, double scale); /* [v7.3] */
-Tensor *v7_iclr(Tape *tp, Tensor *x, Tensor *a0, Tensor *a1, Tensor *a2);                /* [v7.5] */
-Tensor *v7_gate(Tape *tp, Tensor *x, Tensor *g1, Tensor *g2);                            /* [v7.6] */
-Tensor *v7_bonus(Pass *ps, Tensor *r, Tensor *k, Tensor *v, Tensor *r_k);                /* [v7.10] */
+Tensor *v4_decay(Tape *tp, Tensor *w);                                     /* [v4.3] */
+Tensor *v6_decay(Tape *tp, Tensor *x, Tensor *w0, Tensor *w1, Tensor *w2); /* [v6.3] */
 
 #endif

@@ -2,6 +2,7 @@
 
 bool always(const Dims *d, int layer) { return (void)d, (void)layer, true; }
 bool has_ln0(const Dims *d, int layer) { return layer == 0 && !dims_hook(d, HOOK_EMBED_NORM, layer); }
+bool has_idle_ln0(const Dims *d, int layer) { return (void)d, (void)layer, false; }
 bool has_pre_ffn(const Dims *d, int layer) { return layer == 0 && d->pre_ffn; }
 bool has_time_mix(const Dims *d, int layer) { return !has_pre_ffn(d, layer) && !dims_hook(d, HOOK_TIME_MIX, layer); }
 bool has_channel_mix(const Dims *d, int layer) { return !dims_hook(d, HOOK_CHANNEL_MIX, layer); }
@@ -30,6 +31,7 @@ UNHOOKED(iclr, has_time_mix, HOOK_ICLR)
 UNHOOKED(gate, has_time_mix, HOOK_GATE)
 UNHOOKED(bonus, has_time_mix, HOOK_BONUS)
 UNHOOKED(key_norm, has_time_mix, HOOK_KEY_NORM)
+UNHOOKED(key_scale, has_time_mix, HOOK_KEY_SCALE)
 UNHOOKED(value_residual, has_two_values, HOOK_VALUE_RESIDUAL)
 UNHOOKED(recurrence, has_time_mix, HOOK_RECURRENCE)
 UNHOOKED(norm, has_time_mix, HOOK_NORM)

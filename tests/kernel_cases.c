@@ -79,6 +79,13 @@ static void set_wkv4(void *arg, int way) /* one decay for all tokens, or one for
   op->decay_rows = way < 2 ? 1 : op->B * op->T;
 }
 
+static void set_rosa(void *arg, int way) { ((Rosa *)arg)->none_low = way == 1; }
+
+static void set_rosa_backward(void *arg, int way) /* of q, k and v; of one in the place of all three */
+{
+  ((RosaBackward *)arg)->self = way == 1;
+}
+
 static void set_wkv6(void *arg, int way) /* v6 with a decay for every token; v5 with one for all */
 {
   Wkv6 *op = arg;
@@ -233,6 +240,9 @@ static void copy_scores_values(Call *c) /* the last row sees everything of the l
   ((int *)call_operand(c, "batch")->data)[op->rows - 1] = (int)op->B - 1;
   ((int *)call_operand(c, "limit")->data)[op->rows - 1] = (int)op->U;
 }
+
+/* Runs of whole numbers. */
+static void rosa_values(Call *c) { EACH_NUMBER(c, "before", n) *n = (real)floor(fmod(fabs(1e3 * (double)*n), 4)); }
 
 static void attention_values(Call *c)
 {
@@ -407,6 +417,9 @@ const KernelCase kernel_cases[OP_COUNT] = {
     [OP_linear_attention] = {SIZES(LinearAttention, B, linear_attentions), .shape = "B T C 64, D 8",
                              .bench = {64, 64, 64, 8, 64}},
     [OP_linear_attention_backward] = {.wide = 1},
+    [OP_rosa] = {SIZES(Rosa, B, rosas), .ways = 2, .set = set_rosa, .values = rosa_values, .wide = 1,
+                 .shape = "B 4, T 64, 16 symbols of 4 bits", .bench = {4, 64, 64, 16, 4}},
+    [OP_rosa_backward] = {.set = set_rosa_backward, .optional = "gq gk gv glow ghigh", .wide = 1},
     [OP_attention] = {SIZES(Attention, B, attentions), .values = attention_values, .optional = "log_sum", .wide = 10,
                       .loose = 4, .shape = "B T N 64, H 1", .bench = {64, 64, 64, 1, 64}},
     [OP_attention_backward] = {.wide = 10, .loose = 10},

@@ -41,7 +41,8 @@ layer() {
     */text/*) echo 10 ;;
     ref/dims.[ch] | ref/where.[ch] | ref/init.[ch] | ref/orthogonal.c | ref/spec.h) echo 11 ;;
     ref/pass.[ch] | ref/hook.[ch]) echo 12 ;;
-    ref/version.h | ref/variants.[ch] | ref/global.c | ref/block.c | ref/mixes.c | ref/channel_mix.c | ref/v[0-9]*.c) echo 13 ;;
+    ref/version.h | ref/variants.[ch] | ref/global.c | ref/block.c | ref/mixes.c | ref/channel_mix.c | ref/v[0-9]*.[ch] | \
+      ref/rc*.[ch] | ref/past.[ch]) echo 13 ;;
     ref/model/golden.[ch]) echo 15 ;;
     ref/model/*) echo 14 ;;
     ref/rwkv.h) echo 16 ;;
@@ -79,7 +80,7 @@ nm -A -P -g $(cut -d ' ' -f 2 $BUILD/lint_layers.txt) | awk '
 prefixes='m|nearest|onednn|packed|storage|arena|memory|rng|rwkv|shape|tensor|bounds|expect|k|op|host|backend|f|fast|machine|places|pool|shadow|t|tape|node|opt|
   file|format|mapping|archive|convert|compare|npy|pickle|torch|names|writer|output|regular|
   buffer|table|trie|double_array|ids|vocabulary|literal|utf8|nfc|words|bpe|world|chars|tokenizer|sampler|
-  dims|has|init|hook|trace|mixes|global|block|channel|v[1-7]|version|
+  dims|has|init|hook|trace|mixes|global|block|channel|v[1-8][ab]?|rc|past|token|version|
   layout|model|state|stretch|stretches|gather|recognise|metadata|golden'
 nm -P -g --defined-only $BUILD/f32/librwkv.a | awk 'NF > 2 {print $1}' | LC_ALL=C sort -u |
   grep -vE "^(always$|($(echo "$prefixes" | tr -d ' \n'))_)" >$BUILD/lint.txt
@@ -90,8 +91,8 @@ grep -nE '\b(malloc|calloc|realloc|free)\(' ref/*.c ref/text/*.c ref/model/*.c r
   breach 'ref/ takes memory by rwkv_alloc and gives it back by rwkv_release (above)'
 
 # Equation tags: every tag cited in the code stands in PAPER_NOTES.md, and every tag there is cited.
-grep -rohE '\[v[0-9]+(\.[0-9a-z]+)?\.[0-9]+\]' ref | sort -u >$BUILD/tags_code.txt
-grep -ohE '\[v[0-9]+(\.[0-9a-z]+)?\.[0-9]+\]' PAPER_NOTES.md | sort -u >$BUILD/tags_notes.txt
+grep -rohE '\[(v[0-9]+[a-z]?|rc|rosa)(\.[0-9a-z]+)?\.[0-9]+\]' ref | sort -u >$BUILD/tags_code.txt
+grep -ohE '\[(v[0-9]+[a-z]?|rc|rosa)(\.[0-9a-z]+)?\.[0-9]+\]' PAPER_NOTES.md | sort -u >$BUILD/tags_notes.txt
 for t in $(comm -23 $BUILD/tags_code.txt $BUILD/tags_notes.txt); do breach "tag $t is cited in ref/ but not in PAPER_NOTES.md"; done
 for t in $(comm -13 $BUILD/tags_code.txt $BUILD/tags_notes.txt); do breach "tag $t of PAPER_NOTES.md is cited nowhere in ref/"; done
 

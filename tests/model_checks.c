@@ -113,7 +113,7 @@ static double slope(const Problem *p, double h)
 #ifdef AVIARY_DOUBLE
 static const double steps[] = {2e-4, 2e-5, 2e-6, 2e-7}, slope_tol = 1e-6, rounding = 1e-15;
 #else
-static const double steps[] = {1e-2, 2e-3, 5e-4, 1e-4}, slope_tol = 4e-2, rounding = 2e-6;
+static const double steps[] = {1e-2, 2e-3, 5e-4, 1e-4, 3e-5}, slope_tol = 4e-2, rounding = 2e-6;
 #endif
 
 /* A step may carry a relu over its kink, so a smaller one is tried before the gradient is blamed. */
@@ -168,7 +168,8 @@ void check_counts(const char *what, Model *m)
     fail_msg("%s: %zu parameters counted, it has %zu", what, c.params, model_param_count(m, false));
   const Hook *const *hook = m->d.hook;
   bool spare = m->version->own[HOOK_VALUE_RESIDUAL] && !hook[HOOK_TIME_MIX] && !hook[HOOK_VALUE_RESIDUAL];
-  size_t unused = spare ? (size_t)(m->d.C + 2 * m->d.C * m->d.Dv) : 0; /* block 0's value residual */
+  size_t unused = spare ? (size_t)(m->d.C + 2 * m->d.C * m->d.Dv) : 0;               /* block 0's value residual */
+  if (strcmp(m->version->name, "v8_rc00_hybrid") == 0) unused += 2 * (size_t)m->d.C; /* and its ln0 */
   if (c.unused != unused) fail_msg("%s: %zu unused parameters counted, expected %zu", what, c.unused, unused);
   if (c.state != held) fail_msg("%s: %zu numbers of state counted, it has %zu", what, c.state, held);
 }

@@ -35,6 +35,9 @@ Dims small_dims(const Version *v, int variant)
   set_if_used(v, &d, offsetof(Dims, Dv), sizes[variant].Dv);
   set_if_used(v, &d, offsetof(Dims, Dg), sizes[variant].Dg);
   set_if_used(v, &d, offsetof(Dims, Dm), sizes[variant].Da);
+  set_if_used(v, &d, offsetof(Dims, Dk), sizes[variant].Dv + 1);
+  set_if_used(v, &d, offsetof(Dims, Dka), sizes[variant].Dg);
+  set_if_used(v, &d, offsetof(Dims, Dkw), sizes[variant].Da + 1);
   set_if_used(v, &d, offsetof(Dims, Q), 4 + variant);
   set_if_used(v, &d, offsetof(Dims, ctx), SMALL_LENGTH);
   if (variant == 3) d.pre_ffn = is(v, "v3") || is(v, "v4");

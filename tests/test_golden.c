@@ -34,11 +34,12 @@ static const struct {
     {"loss", 6e-7},               /* 6.0e-8 */
     {"grad", 1.4e-4},             /* 1.4e-5 */
     {"grad_l2wrap", 6e-5},        /* 6.0e-6 */
+    {"fd", 2e-3},                 /* 2e-4: differences of a loss in float32 where the gradient is off */
 };
 
 static double tolerance(const char *kind)
 {
-  if (double_build) return strcmp(kind, "logits_rnn_f32") == 0 ? 4e-5 : 1e-10;
+  if (double_build) return strcmp(kind, "logits_rnn_f32") == 0 ? 4e-5 : strcmp(kind, "fd") == 0 ? 1e-6 : 1e-10;
   for (size_t i = 0; i < sizeof float_tolerance / sizeof *float_tolerance; i++)
     if (strcmp(kind, float_tolerance[i].kind) == 0) return float_tolerance[i].tol;
   return 0;
@@ -60,8 +61,8 @@ static void check_lines(const char *path, const GoldenLine *lines, int count)
   }
 }
 
-/* The two files of numbers beside "<base>.weights.safetensors". */
-static void verify_beside(Model *m, const char *base)
+/* Of numbers with all gradients: every one of the model's, two files. */
+static void verify_two_files(Model *m, const char *base)
 {
   char path[400];
   GoldenLine lines[GOLDEN_MAX_LINES];
@@ -79,6 +80,19 @@ static void verify_beside(Model *m, const char *base)
   assert_non_null(line_of(lines, count, "grad"));
 }
 
+/* Of numbers by code that has no gradients: three elements of each, by finite differences. */
+static void verify_differences(Model *m, const char *base)
+{
+  char path[400];
+  GoldenLine lines[GOLDEN_MAX_LINES];
+  snprintf(path, sizeof path, "%s.golden.safetensors", base);
+  int count = verify_against(m, path, 1e-10, lines);
+  check_lines(path, lines, count);
+  assert_non_null(line_of(lines, count, "logits_gpt"));
+  assert_non_null(line_of(lines, count, "loss"));
+  assert_int_equal(line_of(lines, count, "fd")->tensors, m->count);
+}
+
 /* Whether the file says that it is of a version there is ("v5_0" is v5.0, "v6_0" is of v6). */
 static bool of_known_version(const TensorFile *f)
 {
@@ -94,7 +108,7 @@ static bool of_known_version(const TensorFile *f)
 }
 
 /* Returns how many versions were verified. must: a file of a version there is must not be skipped. */
-static int verify_all(const char *pattern, bool must)
+static int verify_all(const char *pattern, bool must, void (*verify)(Model *m, const char *base))
 {
   glob_t found;
   int verified = 0;
@@ -107,7 +121,7 @@ static int verify_all(const char *pattern, bool must)
     else {
       char base[300];
       snprintf(base, sizeof base, "%.*s", (int)(strlen(l.path) - strlen(".weights.safetensors")), l.path);
-      verify_beside(l.model, base);
+      verify(l.model, base);
       verified++;
     }
     model_free(l.model);
@@ -120,7 +134,14 @@ static int verify_all(const char *pattern, bool must)
 static void official_numbers(void **state)
 {
   (void)state;
-  assert_true(verify_all("tests/golden/*.weights.safetensors", true) >= 2);
+  assert_true(verify_all("tests/golden/*.weights.safetensors", true, verify_two_files) >= 2);
+}
+
+/* The release candidates of v7, v7a, v7b, v8. */
+static void numbers_without_gradients(void **state)
+{
+  (void)state;
+  assert_int_equal(verify_all("tests/golden/next/*.weights.safetensors", true, verify_differences), 6);
 }
 
 static void shared_numbers(void **state)
@@ -130,7 +151,7 @@ static void shared_numbers(void **state)
     printf("SKIPPED: ../shared/golden: the directory is not there\n");
     skip();
   }
-  assert_true(verify_all("../shared/golden/*.weights.safetensors", false) >= 2);
+  assert_true(verify_all("../shared/golden/*.weights.safetensors", false, verify_two_files) >= 2);
 }
 
 /* ---- gradients measured by their own size ---- */
@@ -294,7 +315,8 @@ static void trained_models(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      TEST(official_numbers), TEST(shared_numbers), TEST(gradients_by_their_size),
+      TEST(official_numbers), TEST(numbers_without_gradients),
+      TEST(shared_numbers),   TEST(gradients_by_their_size),
       TEST(half_precision),   TEST(trained_models),
   };
   return cmocka_run_group_tests(tests, files_setup, files_teardown);

@@ -64,6 +64,34 @@ static void matrices_stay_where_they_are(void **state)
   model_free(m);
 }
 
+/* Of what a token takes a row of, the rest of the table is never touched. */
+static void tables_of_tokens_stay_where_they_are(void **state)
+{
+  (void)state;
+  static const char *const versions[] = {"v8_rc00", "v8_rc00_hybrid"};
+  static const char *const tables[] = {"s_emb", "qkv.k_emb", "qkv.v_emb", "enn", "ennk", "emm"};
+  int there = 0;
+  for (size_t v = 0; v < sizeof versions / sizeof *versions; v++) {
+    Model *m = small_model(version_find(versions[v]), 0);
+    TensorFile *f = file_open(packed_file(m, STORED_BF16));
+    Model *mapped = model_load(f, &(LoadOptions){.packed = true});
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+      for (int k = 0; k < mapped->count; k++) {
+        char end[40];
+        const char *name = mapped->params[k].name;
+        snprintf(end, sizeof end, ".%s.weight", strrchr(tables[i], '.') ? strrchr(tables[i], '.') + 1 : tables[i]);
+        const char *at = strstr(name, end);
+        if (!at || at[strlen(end)]) continue;
+        assert_non_null(mapped->params[k].t->packed.bits);
+        there += inside(mapped->params[k].t->packed.bits, file_find(f, name));
+      }
+    }
+    file_close(f);
+    model_free(mapped), model_free(m);
+  }
+  assert_int_equal(there, 3 * (1 + 3)); /* in three layers */
+}
+
 typedef struct {
   Model *m;
   Tape *tp;
@@ -117,6 +145,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       TEST(matrices_stay_where_they_are),
+      TEST(tables_of_tokens_stay_where_they_are),
       TEST(notices_that_the_file_changed),
       TEST(another_file_of_that_name_does_no_harm),
   };

@@ -49,6 +49,8 @@ static void sizes_from_shapes(void **state)
       if (version_uses(v, offsetof(Dims, Da))) d.Da = 5;
       if (version_uses(v, offsetof(Dims, Dv))) d.Dv = 3;
       if (version_uses(v, offsetof(Dims, Dg))) d.Dg = 9;
+      if (version_uses(v, offsetof(Dims, Dk))) d.Dk = 4;
+      if (version_uses(v, offsetof(Dims, Dka))) d.Dka = 6, d.Dkw = 11;
       if (version_uses(v, offsetof(Dims, Q))) d.Q = 8;
       if (version_uses(v, offsetof(Dims, Dm))) d.Dm = 2;
       if (version_uses(v, offsetof(Dims, ctx))) d.ctx = 19;

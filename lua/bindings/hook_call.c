@@ -2,6 +2,7 @@
 #include "bind.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void set_size(lua_State *L, const char *name, int value)
 {
@@ -29,11 +30,8 @@ void push_hook_sizes(lua_State *L, const Version *v, const Dims *d, HookSlot slo
       N = d->N ? d->N : A; /* a version without heads has one, or those that head_size asks for */
   if (!d->H && A % N) luaL_error(L, "%s: %d channels cannot be split into heads of size %d", v->name, A, N);
   set_size(L, "A", A), set_size(L, "F", d->F), set_size(L, "H", d->H ? d->H : A / N), set_size(L, "N", N);
-  if (d->Dw) set_size(L, "decay_rank", d->Dw);
-  if (d->Da) set_size(L, "iclr_rank", d->Da);
-  if (d->Dv) set_size(L, "value_rank", d->Dv);
-  if (d->Dg) set_size(L, "gate_rank", d->Dg);
-  if (d->Dm) set_size(L, "mix_rank", d->Dm);
+  for (const SizeName *s = model_size_names; s->name; s++)
+    if (strstr(s->name, "_rank") && dims_size(d, s->at)) set_size(L, s->name, dims_size(d, s->at));
   lua_pushstring(L, v->name);
   lua_setfield(L, -2, "version");
   if (streams) push_words(L, streams), lua_setfield(L, -2, "streams");

@@ -255,6 +255,16 @@ static int versions(lua_State *L) /* versions() -> {"v4", ...} */
   return 1;
 }
 
+static int size_names(lua_State *L) /* size_names() -> {"layers", "vocab", ...} */
+{
+  lua_newtable(L);
+  for (int i = 0; model_size_names[i].name; i++) {
+    lua_pushstring(L, model_size_names[i].name);
+    lua_seti(L, -2, i + 1);
+  }
+  return 1;
+}
+
 void open_model(lua_State *L)
 {
   /* clang-format off */
@@ -265,6 +275,6 @@ void open_model(lua_State *L)
                          {NULL, NULL}},
             (luaL_Reg[]){{"__tostring", to_string}, {"__gc", collect}, {NULL, NULL}});
   /* clang-format on */
-  add_functions(L, (luaL_Reg[]){{"versions", versions}, {NULL, NULL}});
+  add_functions(L, (luaL_Reg[]){{"versions", versions}, {"size_names", size_names}, {NULL, NULL}});
   add_private(L, (luaL_Reg[]){{"model", make}, {"describe", describe}, {NULL, NULL}});
 }

@@ -2,6 +2,7 @@
 #include "bind.h"
 
 #include <limits.h>
+#include <stdio.h>
 
 static int op_shift(lua_State *L) /* x [B,T,C] :shift(carry [B,C]) -> rows before, new carry */
 {
@@ -92,11 +93,46 @@ static int op_attention(lua_State *L) /* attention(q, k, v, heads, keys or nil, 
   return push_step(L, values) + 2;
 }
 
+/* low, high, bits, none from argument `at` on */
+static RosaLevels rosa_levels(lua_State *L, int at, const char *what)
+{
+  static const char *const nones[] = {"zero", "low", NULL};
+  char name[40];
+  snprintf(name, sizeof name, "%s: bits", what);
+  return (RosaLevels){check_operand(L, at), check_operand(L, at + 1), opt_int_argument(L, at + 2, 1, 16, 1, name),
+                      luaL_checkoption(L, at + 3, "zero", nones) == 1};
+}
+
+/* rosa(q, k, v, low, high, bits, none, keys or nil, values or nil, runs or nil) -> y, keys, values, runs */
+static int op_rosa(lua_State *L)
+{
+  Tape *tp = step_tape(L);
+  Tensor *q = check_operand(L, 1), *k = check_operand(L, 2), *v = check_operand(L, 3);
+  const RosaLevels levels = rosa_levels(L, 4, "rosa");
+  Tensor *keys = history_argument(L, 8, tp), *values = history_argument(L, 9, tp), *runs = history_argument(L, 10, tp);
+  push_step(L, t_rosa(tp, q, k, v, &levels, &(RosaState){&keys, &values, &runs}));
+  push_step(L, keys), push_step(L, values);
+  return push_step(L, runs) + 3;
+}
+
+/* rosa_self(x, low, high, bits, none, symbols or nil, runs or nil) -> y, symbols, runs */
+static int op_rosa_self(lua_State *L)
+{
+  Tape *tp = step_tape(L);
+  Tensor *x = check_operand(L, 1);
+  const RosaLevels levels = rosa_levels(L, 2, "rosa_self");
+  Tensor *symbols = history_argument(L, 6, tp), *runs = history_argument(L, 7, tp);
+  push_step(L, t_rosa_self(tp, x, &levels, &(RosaState){&symbols, &symbols, &runs}));
+  push_step(L, symbols);
+  return push_step(L, runs) + 2;
+}
+
 void open_recurrence(lua_State *L)
 {
   add_methods(L, "rwkv.tensor", (luaL_Reg[]){{"shift", op_shift}, {"conv", op_conv}, {NULL, NULL}});
   /* clang-format off */
   add_functions(L, (luaL_Reg[]){{"wkv2", op_wkv2}, {"wkv4", op_wkv4}, {"wkv6", op_wkv6}, {"wkv7", op_wkv7},
-                                {"selective_scan", op_selective_scan}, {"attention", op_attention}, {NULL, NULL}});
+                                {"selective_scan", op_selective_scan}, {"attention", op_attention}, {"rosa", op_rosa},
+                                {"rosa_self", op_rosa_self}, {NULL, NULL}});
   /* clang-format on */
 }

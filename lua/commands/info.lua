@@ -5,6 +5,7 @@
 -- Options for the first two: --layers 12 --dim 768 --vocab 65536 --tokens 1024, and what rwkv.model takes
 local rwkv = require "rwkv"
 local command = require "rwkv.command"
+local core = require "rwkv.core"
 local devices = require "rwkv.devices"
 local nearest = require "rwkv.nearest"
 local published_sizes = require "rwkv.sizes"
@@ -12,8 +13,9 @@ local sorted = require "rwkv.sorted"
 local visible = require "rwkv.visible"
 local versions = require "rwkv.versions"
 
-local defaults = { layers = 12, dim = 768, vocab = 65536, tokens = 1024, head_size = 0, dim_att = 0,
-  dim_ffn = 0, decay_rank = 0, iclr_rank = 0, value_rank = 0, gate_rank = 0, mix_rank = 0, head_qk = 0, ctx = 0, devices = false }
+local defaults = { layers = 12, dim = 768, vocab = 65536, tokens = 1024, devices = false }
+local no_options = { pre_ffn = true, tiny_att_layer = true, tiny_att = true, tied = true }
+for _, name in ipairs(core.size_names()) do defaults[name] = defaults[name] or not no_options[name] and 0 or nil end
 local o
 
 local function grouped(n) -- 1234567 -> 1,234,567
@@ -29,7 +31,7 @@ local function describe(version, sizes)
   return rwkv.describe(q)
 end
 
-local row = "%-6s %-15s %15s %12s %14s %16s"
+local row = "%-14s %-18s %15s %12s %14s %16s"
 local function print_table(names)
   print(row:format("", "", "parameters", "unused", "state floats", "FLOPs per token"))
   for _, v in ipairs(names) do

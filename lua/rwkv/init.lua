@@ -33,6 +33,7 @@ local configs, results = require "rwkv.experiment.configs", require "rwkv.experi
 rwkv.product, rwkv.seeds, rwkv.best, rwkv.summary = configs.product, configs.seeds, results.best, results.summary
 rwkv.gradients = require "rwkv.ranks".public
 rwkv.mixers = require "rwkv.mixers"
+rwkv.rosa_models = require "rwkv.rosa_models"
 rwkv.learn = require "rwkv.experiment.learn"
 rwkv.curves = require "rwkv.experiment.curves"
 

@@ -3,7 +3,7 @@
 -- `rwkv.model{...}` defines rwkv.model, `x:linear(w, bias)` tensor:linear, `decay` at the head of a row the word decay.
 local path_of_this_file = select(2, ...)
 
-local pages = { names = { "tensor.md", "model.md", "training.md", "sequences.md", "files.md", "text.md", "evaluation.md", "hooks.md", "mixers.md", "ablation.md",
+local pages = { names = { "tensor.md", "model.md", "training.md", "sequences.md", "files.md", "text.md", "evaluation.md", "hooks.md", "mixers.md", "next.md", "ablation.md",
   "random.md", "tasks.md", "plot.md", "repl.md", "sandbox.md", "bench.md", "devices.md", "experiments.md", "cluster.md", "golden.md",
   "ci.md", "ports.md" } }
 

@@ -20,6 +20,7 @@
 #include "k_norm.h"
 #include "k_packed.h"
 #include "k_point.h"
+#include "k_rosa.h"
 #include "k_scan.h"
 #include "k_shape.h"
 #include "k_shift.h"

@@ -25,6 +25,10 @@
 #define F_BUHN   F.B * F.U * F.H * F.N
 #define BHNN   op->B * op->H * op->N * op->N
 #define F_BHNN   F.B * F.H * F.N * F.N
+#define BTGb   op->B * op->T * op->G * op->bits
+#define F_BTGb   F.B * F.T * F.G * F.bits
+#define BUGb   op->B * op->U * op->G * op->bits
+#define F_BUGb   F.B * F.U * F.G * F.bits
 #define HCTX   op->H * op->ctx
 #define F_HCTX   F.H * F.ctx
 #define BTC    op->B * op->T * op->C
@@ -172,6 +176,15 @@ OP(linear_attention, LinearAttention, op->B,
 OP(linear_attention_backward, LinearAttentionBackward, F.B,
    ADDS(gq, F.U * F.C, F_BTD) ADDS(gk, F.T * F.C, F.B * F.U * F.D) ADDS(gv, F.T * F.D, F.B * F.U * F.C)
    READS(g, F_BTC) READS(forward.q, F_BTD) READS(forward.k, F.B * F.U * F.D) READS(forward.v, F.B * F.U * F.C))
+OP(rosa, Rosa, op->B,
+   WRITES(y, BTGb) WRITES(runs, op->B * op->U * op->G)
+   READS(before, op->B * (op->U - op->T) * op->G) READS(q, BTGb) READS(k, BUGb) READS(v, BUGb)
+   READS_ALL(low, op->G * op->bits) READS_ALL(high, op->G * op->bits))
+OP(rosa_backward, RosaBackward, F.B,
+   ADDS(gq, F.T, F_BTGb) ADDS(gk, F.T, F_BUGb) ADDS(gv, F.T, F_BUGb) ADDS_ALL(glow, F.B * F.T, "", F.G * F.bits)
+   ADDS_ALL(ghigh, F.B * F.T, "", F.G * F.bits) SCRATCH(scratch, F.B * F.G * 2 * F.U) READS(g, F_BTGb)
+   READS(forward.before, F.B * (F.U - F.T) * F.G) READS(forward.q, F_BTGb) READS(forward.k, F_BUGb)
+   READS(forward.v, F_BUGb) READS_ALL(forward.low, F.G * F.bits) READS_ALL(forward.high, F.G * F.bits))
 OP(attention, Attention, op->B,
    SUMS(y, op->U * op->N, BTHN) WRITES(log_sum, op->B * op->T * op->H) SCRATCH(scratch, op->B * op->H * 2 * op->U)
    READS(q, BTHN) READS(k, BUHN) READS(v, BUHN))

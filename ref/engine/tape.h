@@ -147,6 +147,22 @@ StepInstruction t_steps_instruction(const char *name);
    [B,before,C] are those of the positions so far, and grow by k, v. Returns y [B,T,C]. */
 Tensor *t_attention(Tape *tp, Tensor *q, Tensor *k, Tensor *v, int H, Tensor **keys, Tensor **values);
 
+/* ---- ROSA (k_rosa.h) ---- */
+/* What was seen so far: of a sequence from its beginning on three tensors without numbers. */
+typedef struct {
+  Tensor **keys, **values; /* [B,before,C] */
+  Tensor **runs;           /* [B,before,C / bits] */
+} RosaState;
+typedef struct {
+  Tensor *low, *high; /* C numbers that stand for bits 0 and 1 */
+  int bits;           /* a symbol, 1 to 16: so many channels in a row */
+  bool none_low;      /* low where nothing was found; else 0 */
+} RosaLevels;
+/* q k v [B,T,C] -> y [B,T,C]; the state grows by the run's tokens. What was there before the run gets no gradient. */
+Tensor *t_rosa(Tape *tp, Tensor *q, Tensor *k, Tensor *v, const RosaLevels *l, RosaState *s);
+/* The same of one sequence x in the place of all three; its state has no values of its own. */
+Tensor *t_rosa_self(Tape *tp, Tensor *x, const RosaLevels *l, RosaState *s);
+
 /* ---- attention without a softmax ---- */
 /* q [rows,D] or [B,T,D]; k [B,U,D] and tokens [B,U] of all positions so far, of which the last T are this
    run's; `now` has these on the host, or is NULL: where there are no others, tokens is not read. row[i] (0 .. B T-1)

@@ -19,7 +19,7 @@ static int threads; /* 0: not chosen yet */
   X(copy_scores) X(copy_scores_backward) X(linear_attention) X(linear_attention_backward) X(attention)        \
   X(attention_backward) X(wkv1) X(wkv1_backward) X(wkv2) X(wkv2_backward) X(wkv4) X(wkv4_backward) X(wkv6)    \
   X(wkv6_backward) X(wkv7) X(wkv7_backward) X(selective_scan) X(selective_scan_backward) \
-  X(steps) X(steps_backward)
+  X(steps) X(steps_backward) X(rosa) X(rosa_backward)
 /* clang-format on */
 
 #define CALL(name) \

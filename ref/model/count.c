@@ -8,8 +8,15 @@ typedef struct {
   Counts n;
 } Counting;
 
-/* Whether a token is multiplied by it: a matrix with C or A rows or columns that is not the embedding, unless that is
-   the head too; of a hook from Lua, whose shapes are plain numbers, every matrix. */
+/* Of which a token takes a row. */
+static bool is_table(const ParamSpec *spec, const Version *v, const Dims *d)
+{
+  bool first = spec == &v->global.spec[0], around = spec >= v->global.spec && spec < v->global.spec + v->global.count;
+  return spec->shape.size[0] == offsetof(Dims, V) && (first ? !d->tied : !around);
+}
+
+/* Whether a token is multiplied by it: a matrix with C, A or one of the fixed sizes, but no table of tokens, unless
+   that is the head; of a hook from Lua, whose shapes are plain numbers, every matrix. */
 static bool is_linear_map(const ParamSpec *spec, const int *shape, const Version *v, const Dims *d)
 {
   int wide = 0;
@@ -18,14 +25,16 @@ static bool is_linear_map(const ParamSpec *spec, const int *shape, const Version
     wide += shape[i] > 1;
     size_t size = spec->shape.size[i];
     has_channels |= size == offsetof(Dims, C) || size == offsetof(Dims, A) || size >= sizeof(Dims);
+    has_channels |= size == offsetof(Dims, side) || size == offsetof(Dims, query);
   }
-  return wide >= 2 && has_channels && (spec != &v->global.spec[0] || d->tied);
+  return wide >= 2 && has_channels && !is_table(spec, v, d);
 }
 
 /* Other files hold it, and nothing depends on it. */
 static bool is_unused(const LayoutParam *p, const Dims *d)
 {
-  return layout_is_spare(p) && has_time_mix(d, 0) && !dims_hook(d, HOOK_VALUE_RESIDUAL, 0);
+  bool hooked = !has_time_mix(d, 0) || dims_hook(d, HOOK_VALUE_RESIDUAL, 0);
+  return layout_is_spare(p) && !(p->spec->where == has_value_residual && hooked);
 }
 
 static void count_param(void *ctx, const LayoutParam *p)

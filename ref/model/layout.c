@@ -20,7 +20,10 @@ bool layout_may_pack(const LayoutParam *p)
          ((dot && strcmp(dot, ".weight") == 0) || last == '1' || last == '2');
 }
 
-bool layout_is_spare(const LayoutParam *p) { return p->spec->where == has_value_residual && p->layer == 0; }
+bool layout_is_spare(const LayoutParam *p)
+{
+  return p->layer == 0 && (p->spec->where == has_value_residual || p->spec->where == has_idle_ln0);
+}
 
 static void each_of_layer(const Version *v, const Dims *d, int layer, EachParam *each, void *ctx)
 {

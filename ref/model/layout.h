@@ -20,7 +20,7 @@ typedef void EachParam(void *ctx, const LayoutParam *p);
 void layout_each_param(const Version *v, const Dims *d, EachParam *each, void *ctx);
 /* It is a matrix of the version's own that only t_linear, t_matmul or t_rows takes. */
 bool layout_may_pack(const LayoutParam *p);
-/* Some files hold v7's value residual for block 0 too, where nothing depends on it. */
+/* Some files hold it for block 0 too, where nothing depends on it: v7's value residual, v8_rc00_hybrid's ln0. */
 bool layout_is_spare(const LayoutParam *p);
 void layout_shape(const ShapeSpec *s, const Dims *d, int shape[MAX_AXES]);
 /* One tensor of a state: layer by layer the version's and then the hooks', slot by slot; then those around the

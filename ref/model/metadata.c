@@ -15,6 +15,8 @@ const SizeName model_size_names[] = {
     {"dim_ffn", offsetof(Dims, F)},     {"head_size", offsetof(Dims, N)},
     {"decay_rank", offsetof(Dims, Dw)}, {"iclr_rank", offsetof(Dims, Da)},
     {"value_rank", offsetof(Dims, Dv)}, {"gate_rank", offsetof(Dims, Dg)},
+    {"key_norm_rank", offsetof(Dims, Dk)},  {"key_iclr_rank", offsetof(Dims, Dka)},
+    {"key_decay_rank", offsetof(Dims, Dkw)},
     {"mix_rank", offsetof(Dims, Dm)},   {"head_qk", offsetof(Dims, Q)},
     {"ctx", offsetof(Dims, ctx)},       {"pre_ffn", offsetof(Dims, pre_ffn)},
     {"tiny_att_layer", offsetof(Dims, tiny_layer)}, {"tiny_att", offsetof(Dims, tiny)},

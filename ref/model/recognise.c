@@ -80,8 +80,9 @@ static void fit_param(void *ctx, const LayoutParam *p)
 /* What can be told from names alone: the number of blocks and the options. */
 static Dims options_of(TensorFile *f)
 {
-  Dims d = {.one = 1, .four = 4, .five = 5};
+  Dims d = {0};
   char name[80];
+  dims_constants(&d);
   for (int i = 0; i < file_count(f); i++) {
     int layer;
     if (sscanf(file_tensor(f, i)->name, "blocks.%d.", &layer) == 1 && layer >= d.L && layer < file_count(f))

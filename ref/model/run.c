@@ -35,6 +35,9 @@ static void check_vectors(const Model *m, const Batch *b)
   if (b->vectors->axes != 3 || memcmp(b->vectors->shape, shape, sizeof shape))
     rwkv_fail("vectors in place of tokens: %s, expected %s", tensor_shape(b->vectors), shape_text(3, shape));
   if (m->d.Q) rwkv_fail("vectors in place of tokens: this model copies tokens (head_qk), of which there are none");
+  if (m->version->reads_tokens)
+    rwkv_fail("vectors in place of tokens: the blocks of %s look at tables of tokens, of which there are none",
+              m->version->name);
 }
 
 static void check_batch(const Model *m, const Batch *b)

@@ -7,9 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const Version *const versions[] = {&version_v1,   &version_v2,   &version_v3,   &version_v4,
-                                          &version_v5_0, &version_v5_1, &version_v5_2, &version_v6,
-                                          &version_v6a,  &version_v6b,  &version_v7,   NULL};
+#define ADDRESS(id) &version_##id,
+static const Version *const versions[] = {VERSIONS(ADDRESS) NULL};
 
 const Version *const *version_list(void) { return versions; }
 
@@ -110,7 +109,8 @@ Dims version_complete(const Version *v, const Dims *d)
     if (*dims_at(&full, at) < 0 || *dims_at(&full, at) > 1 << 24)
       rwkv_fail("%s: a size of %d is not possible", v->name, *dims_at(&full, at));
   if (d->pre_ffn && !knows_pre_ffn(v)) rwkv_fail("%s has no second channel mix in block 0 (pre_ffn)", v->name);
-  full.one = 1, full.four = 4, full.five = 5, full.history = 0;
+  dims_constants(&full);
+  full.history = 0;
   full.streams = count_words(v->streams), full.ffn_streams = count_words(v->ffn_streams);
   v->complete(&full);
   check_hooks(v, &full);

@@ -17,7 +17,7 @@ rwkv.mkdir(dir)
 local path = dir .. "/theirs.safetensors"
 
 local packs = {}
-for _, version in ipairs(models.versions) do
+for _, version in ipairs(models.ported) do
   packs[version] = planted_diff.pack(dir, version, "--layers 3 --dim 12 --vocab 11 --len 10 --batch 2")
 end
 
@@ -60,7 +60,7 @@ local function check_alone(p, first, pattern)
   assert(#faults == 0, table.concat(faults, "\n"))
 end
 
-for n, version in ipairs(models.versions) do
+for n, version in ipairs(models.ported) do
   local p = packs[version]
   check.test(version .. ": a planted mistake is named, all intermediates there", function() check_alone(p, n % stride + 1, "") end)
   check.test(version .. ": a planted mistake is named, the logits alone there", function()
@@ -102,7 +102,7 @@ end
 local rng = rwkv.rng(19)
 local function random_pair()
   while true do
-    local p = packs[models.versions[rng:integer(1, #models.versions)]]
+    local p = packs[models.ported[rng:integer(1, #models.ported)]]
     local ids = ids_of(p)
     local a, b = ids[rng:integer(1, #ids)], ids[rng:integer(1, #ids)]
     if a ~= b and separate(p.version, a, b) and both_show(p, a, b) then return p, a, b end

@@ -95,8 +95,8 @@ test("the page lists the known mistakes", function()
       patterns["^" .. name:gsub("%-", "%%-"):gsub("%f[%w]%u+%f[%W]", places) .. "$"] = name
     end
   end
-  for id, title in section:gmatch "\n| `([%w_-]+)` | v[^|\n]+ | ([^\n]+) |" do titles[id .. title] = true end
-  for _, version in ipairs { "v1", "v2", "v3", "v4", "v5.0", "v5.1", "v5.2", "v6", "v6a", "v6b", "v7" } do
+  for id, title in section:gmatch "\n| `([%w_-]+)` | [rv][^|\n]+ | ([^\n]+) |" do titles[id .. title] = true end
+  for _, version in ipairs(rwkv.versions()) do
     for _, mistake in ipairs(mistakes.of(version)) do
       local found = mistake.family == "formula" and titles[mistake.id .. mistake.title]
       for pattern, name in pairs(patterns) do

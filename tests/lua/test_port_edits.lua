@@ -90,7 +90,7 @@ local function fault(m, right, id, entries)
   return not differs(out, right) and not unseen[id] and id .. ": the port does as without it" or nil
 end
 
-for _, version in ipairs(models.versions) do
+for _, version in ipairs(models.ported) do
   local m = models.of(version, { dim = 12, vocab = 11 })
   local right = port(m.lists, version, m.tokens)
   check.test(version .. ": without a mistake the port gives what the lines give", function()

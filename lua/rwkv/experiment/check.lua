@@ -75,18 +75,18 @@ end }
 local known = {
   label = label, version = one_of(core.versions()), seed = whole(0, 1 << 53),
   hooks = { words = "a table by slot", holds = function(x) return type(x) == "table" end },
-  layers = size, dim = size, vocab = size, head_size = optional_size, dim_att = optional_size, dim_ffn = optional_size,
-  ctx = optional_size, decay_rank = optional_size, iclr_rank = optional_size, value_rank = optional_size,
-  gate_rank = optional_size, mix_rank = optional_size, head_qk = optional_size, pre_ffn = optional_size,
-  tiny_att = optional_size, tiny_att_layer = optional_size,
+  layers = size, dim = size, vocab = size,
   tied = { words = "true or false", holds = function(x) return type(x) == "boolean" or x == 0 or x == 1 end },
   lr = positive, beta1 = share, beta2 = share, eps = positive, weight_decay = not_negative, decay_all = boolean,
   clip = not_negative, warmup = optional_size, schedule = one_of { "constant", "cosine" }, final_lr = not_negative,
   batch = size, shards = whole(1, 1 << 20), ranks = whole(1, 1 << 20), examples = count, every = count, tests = count, test_batch = size, seq = size,
 }
 local needed = { "label", "version", "dim", "vocab", "lr", "batch", "examples", "every", "tests" }
-local sizes = { "version", "hooks", "layers", "dim", "dim_att", "dim_ffn", "head_size", "vocab", "ctx", "decay_rank", "iclr_rank",
-  "value_rank", "gate_rank", "mix_rank", "head_qk", "pre_ffn", "tiny_att", "tiny_att_layer" }
+local sizes = { "version", "hooks" }
+for _, name in ipairs(core.size_names()) do
+  sizes[#sizes + 1] = name
+  known[name] = known[name] or optional_size
+end
 
 -- Any other field is the task's.
 local plain = { words = "text, a number or a boolean", holds = function(x)
@@ -111,7 +111,7 @@ for name in pairs(measurable) do check.owned[name] = true end
 -- What rwkv.model and rwkv.describe are told.
 function check.design(c)
   local d = {}
-  for _, name in ipairs(sizes) do d[name] = c[name] end
+  for _, name in ipairs(sizes) do if name ~= "tied" then d[name] = c[name] end end
   if c.tied ~= nil then d.tied = (c.tied == true or c.tied == 1) and 1 or 0 end
   if versions.of(c.version).context then d.ctx = c.ctx or c.seq end
   return d

@@ -24,8 +24,11 @@ local defaults = { seed = 0, dtype = "f32", weights = "", tokens = "", no_gradie
 for name, value in pairs(sizes.defaults) do defaults[name] = value end
 
 -- Options that say what a file has decided already.
-local decided = { weights = { "standard", "dtype", "layers", "dim", "heads", "vocab", "dim_ffn", "decay_rank", "iclr_rank",
-  "value_rank", "gate_rank", "mix_rank", "ctx", "head_qk" }, tokens = { "len", "batch" } }
+local decided = { weights = { "dtype" }, tokens = { "len", "batch" } }
+for name in pairs(sizes.defaults) do
+  if name ~= "len" and name ~= "batch" then table.insert(decided.weights, name) end
+end
+table.sort(decided.weights)
 
 local function contains(list, word)
   for _, e in ipairs(list) do if e == word then return true end end
@@ -166,7 +169,7 @@ function make.pack(version, options, path)
   if o.tokens ~= "" then tokens, targets = tokens_of(o.tokens, vocab) end
   if not given then fill(model, tokens, o.seed, o.dtype) end
   port.write(o, model, not given and o.dtype or nil, tokens, targets)
-  if o.no_unused and not versions.of(model:config().version).unused then
+  if o.no_unused and not versions.of(model:config().version).unused[1] then
     error(("--no-unused: every parameter of %s has an effect"):format(model:config().version), 0)
   end
   local extra, list, blind = origin(o, out), nil, sizes.blind(model:config(), tokens, not given)

@@ -13,7 +13,10 @@ function sensitivity.measure(model, tokens)
   local function logits() return core.no_grad(function() return (model:forward(tokens)) end) end
   local function size(t) return core.no_grad(function() return t:abs():max():item() end) end
   local version, before, list = model:config().version, logits(), {}
-  local scale_free = versions.of(version).scale_free or "^$"
+  local function scale_free(name)
+    for _, pattern in ipairs(versions.of(version).scale_free) do if name:find(pattern) then return true end end
+    return false
+  end
   local largest = size(before)
   local function change(p, factor)
     local kept = p:keep()
@@ -33,7 +36,7 @@ function sensitivity.measure(model, tokens)
         return core.rng(1, name):tensor("uniform", p:shape()):lt(0.5) * 0.02 + 0.99
       end)
       local e = { name = name, scaled = change(p, 1.01), stirred = change(p, signs) }
-      e.ok = e.stirred >= sensitivity.least and (e.scaled >= sensitivity.least or name:find(scale_free) ~= nil)
+      e.ok = e.stirred >= sensitivity.least and (e.scaled >= sensitivity.least or scale_free(name))
       list[#list + 1] = e
     end
   end

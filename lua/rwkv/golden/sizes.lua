@@ -1,4 +1,5 @@
 -- Sizes of a pack: what options say, else what its kind says; and what a pack of such sizes cannot show.
+local core = require "rwkv.core"
 local versions = require "rwkv.versions"
 
 local sizes = {}
@@ -15,9 +16,11 @@ local function kind_of(o) return kinds[o.standard and "standard" or "small"] end
 -- Options, the least that each may be, and the fact of a version without which it has none (../versions); of ranks those that it has.
 local options = {
   { "layers", 1 }, { "dim", 4 }, { "heads", 1, "heads" }, { "vocab", 2 }, { "len", 1 }, { "batch", 1 }, { "dim_ffn", 1 },
-  { "decay_rank", 1, "ranks" }, { "iclr_rank", 1, "ranks" }, { "value_rank", 1, "ranks" }, { "gate_rank", 1, "ranks" },
-  { "mix_rank", 1, "ranks" }, { "ctx", 1, "context" }, { "head_qk", 1, "copy_head" },
+  { "ctx", 1, "context" }, { "head_qk", 1, "copy_head" },
 }
+for _, name in ipairs(core.size_names()) do
+  if name:find "_rank$" then options[#options + 1] = { name, 1, "ranks" } end
+end
 
 -- What options are on a command line: "" where nothing is said.
 sizes.defaults = { standard = false }
@@ -99,7 +102,7 @@ function sizes.blind(c, tokens, random)
   local H, list = c.head_size and (c.dim_att or c.dim) // c.head_size, {}
   for _, e in ipairs(blind) do
     local what, why, of, when = table.unpack(e)
-    if c.version:find(of) and when(c, H, #tokens, #tokens[1], random) then list[#list + 1] = ("%s (%s)"):format(what, why) end
+    if versions.is(c.version, of) and when(c, H, #tokens, #tokens[1], random) then list[#list + 1] = ("%s (%s)"):format(what, why) end
   end
   return list
 end

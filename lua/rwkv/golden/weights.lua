@@ -133,18 +133,19 @@ end
 
 -- The last head's removal keys become so short that an eps in their norm counts, about 2e-3, where 1e-6 inside the root is a
 -- tenth; in layer 1 about 5e-7, where a largest of 1e-6 acts. What is that short has few digits in fp16, so little is removed there.
-local function short_keys(model, c)
+local function short_keys(model, c, names)
   local H, N = c.dim // c.head_size, c.head_size
   if H < 2 then return end
-  local function in_last_head(name, change)
+  local function in_last_head(layer, name, change)
+    name = ("blocks.%d.att.%s"):format(layer, names[name] or name)
     local list = model:param(name):reshape(-1):tolist()
     for i = #list - N + 1, #list do list[i] = change(list[i]) end
     model:param(name):set(core.tensor(list):reshape(model:param(name):shape()))
   end
   for layer = 0, c.layers - 1 do
     local length = (layer == 1 and 5e-7 or 2e-3) / math.sqrt(N)
-    in_last_head(("blocks.%d.att.k_k"):format(layer), function(x) return x * length end)
-    if layer == 1 then in_last_head("blocks.1.att.a0", function(x) return x - 8 end) end
+    in_last_head(layer, "k_k", function(x) return x * length end)
+    if layer == 1 then in_last_head(1, "a0", function(x) return x - 8 end) end
   end
 end
 
@@ -155,6 +156,6 @@ return function(model, tokens, seed, dtype)
   for name, p in model:parameters() do p:set(random(facts, seed, name, p:shape())) end
   small_stream(model, facts)
   if facts.exponents then extreme_keys(model, tokens, c, facts) else small_head(model, c, facts) end
-  if facts.removal_keys then short_keys(model, c) end
+  if facts.removal_keys then short_keys(model, c, facts.names) end
   for _, p in model:parameters() do p:set(core.no_grad(function() return p:round(dtype) end)) end
 end

@@ -16,5 +16,7 @@ add((require "rwkv.mixers.deltanet").deltanet)
 add((require "rwkv.mixers.deltanet").negative)
 add((require "rwkv.mixers.gated_deltanet"))
 add((require "rwkv.mixers.mamba"))
+add((require "rwkv.mixers.rosa").rosa)
+add((require "rwkv.mixers.rosa").rosa_4bit)
 
 return mixers

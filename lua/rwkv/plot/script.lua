@@ -23,7 +23,7 @@ local looks = {
   ["v7-no-bonus"] = { "#8c3d00", 13, 2 }, attention = { "#303030", 4, 1 }, linear_attention = { "#808080", 1, 3 },
   retnet = { "#a6a14e", 2, 4 }, gla = { "#86b300", 3, 2 }, deltanet = { "#CC79A7", 5, 1 },
   deltanet_negative = { "#d81b60", 4, 4 }, gated_deltanet = { "#882255", 6, 1 }, deltaproduct = { "#7a1fa2", 9, 1 },
-  mamba = { "#6a5acd", 8, 2 }, ["hybrid-first"] = { "#b83280", 7, 4 }, ["hybrid-middle"] = { "#8a6d00", 5, 2 },
+  mamba = { "#6a5acd", 8, 2 }, rosa = { "#7f7f00", 6, 2 }, rosa_4bit = { "#b5b35c", 11, 4 }, ["hybrid-first"] = { "#b83280", 7, 4 }, ["hybrid-middle"] = { "#8a6d00", 5, 2 },
   ["hybrid-last"] = { "#4338ca", 13, 3 }, ["hybrid-nope"] = { "#0f9d9d", 9, 2 },
 }
 local function look_of(name) return versions.of(name).look or looks[name] end

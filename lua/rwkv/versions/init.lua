@@ -5,6 +5,9 @@ local versions = {}
 local small = 2 ^ -8
 
 local usual = {
+  like = nil,              -- the version whose facts are its own where it says nothing itself
+  kin = nil,               -- the version whose known mistakes can be made in it, too
+
   -- ---- sizes ----
   heads = true,            -- it has heads of their own size
   least_heads = 1,
@@ -20,8 +23,12 @@ local usual = {
   biases = false,          -- linear maps have biases
 
   -- ---- formulas (golden/formulas) ----
-  formulas = nil,          -- the file that has its time mixing, and its channel mixing if it is not:
+  formulas = nil,          -- the file that has its time mixing, and its channel mixing if it is not `channel_mix`
+  lines = {},              -- in the place of the file's: { time_mix =, channel_mix =, beside = function(book, c, layer, x, mid) }
+  mistakes = {},           -- its own, beside those of golden/mistakes
+  names = {},              -- its names for parameters that the file's lines call otherwise
   channel_mix = { tag = "v4.9", mixes = { { "xk", "time_mix_k" }, { "xr", "time_mix_r" } }, receptance = true },
+                           -- rest: function(line, c) of the lines after k, in the place of those that most have
   embed_norm = true,       -- a norm stands between the embedding and the first block
   adds_to_normed = false,  -- what a part returns is added to its normed input
   lerps_to_prev = false,   -- mixes weigh the token before: x + (prev - x) mu; else the token itself: mu x + (1 - mu) prev
@@ -31,6 +38,11 @@ local usual = {
   bonus = nil,             -- the parameter (v5, v6); bonus_exponent: what counts is e^ of it
   bonus_exponent = false,
   gate = nil,              -- (v5, v6) "silu" of a linear map, or "low rank": tanh within
+  cap = nil,               -- of the scores of an attention head beside time mixing (attention.lua)
+  double_iclr = false,     -- (v7's kin) the learning rate is 2 sigmoid(..)
+  tanh_gate = false,       -- the gate has a tanh within, not a sigmoid
+  low_key_norm = nil,      -- the removal key is k + a low-rank map: "heads", each divided by its length, or "all" together
+  key_scale = nil,         -- what the key that is written is multiplied with: "decay" or "parts"; else 1 + (a - 1) k_a
   low_mixes = nil,         -- mixes that depend on the token: { streams =, w1 =, w2 = names of the low-rank map }
 
   -- ---- numbers ----
@@ -39,8 +51,8 @@ local usual = {
   sums_eps = 1e-8,         -- what stands in the denominator of sums (v2, v3)
   one_norm = false,        -- that norm is over all channels
   stays_float32 = { "time_decay$", "time_first$", "time_faaaa$", "ln_x", "ln0", "^emb%.weight$" }, -- what inference code keeps so
-  unused = nil,            -- a pattern of parameters without effect, by design
-  scale_free = nil,        -- a pattern of those whose size is without effect, by design
+  unused = {},             -- patterns of parameters without effect, by design
+  scale_free = {},         -- patterns of those whose size is without effect, by design
 
   -- ---- random weights in which everything matters (golden/weights.lua) ----
   -- Rules of its own, which come before those of all: { pattern of a name's end, kind, numbers }. These are of v2 to v5.
@@ -66,25 +78,39 @@ local usual = {
   look = nil,              -- colour, point, dash: as plots/common.gp has them
   published = nil,         -- published.lua
 }
-usual.__index = usual
-
-local families = { "v1", "v2", "v3", "v4", "v5", "v6", "v7" }
-local all
-local function load_all()
-  all = {}
-  for _, family in ipairs(families) do
-    for name, facts in pairs(require("rwkv.versions." .. family)) do all[name] = setmetatable(facts, usual) end
+-- The file is called as the version or as the longest beginning of its name that has one: v6a's facts stand in v6.lua.
+local function file_of(name)
+  for length = #name, 2, -1 do
+    local module = "rwkv.versions." .. name:sub(1, length)
+    local found, facts = pcall(require, module)
+    if found then return facts end
+    local missing = ("module '%s'"):format(module)
+    if not tostring(facts):find("no " .. missing, 1, true) and not tostring(facts):find(missing .. " not found", 1, true) then
+      error(facts, 0)
+    end
   end
-  return all
 end
 
 -- What is known of a version; of one that has no file here, what is usual.
-function versions.of(name) return (all or load_all())[name] or usual end
+local known = {}
+function versions.of(name)
+  if not known[name] then
+    local facts = (file_of(name) or {})[name] or {}
+    known[name] = setmetatable(facts, { __index = facts.like and versions.of(facts.like) or usual })
+  end
+  return known[name]
+end
+
+-- Whether a version, or the one that it calls kin, has a name like this pattern.
+function versions.is(name, pattern)
+  local kin = versions.of(name).kin
+  return name:find(pattern) ~= nil or kin ~= nil and kin:find(pattern) ~= nil
+end
 
 -- Whether a parameter is without effect, by design.
 function versions.is_unused(name, parameter)
-  local pattern = versions.of(name).unused
-  return pattern ~= nil and parameter:find(pattern) ~= nil
+  for _, pattern in ipairs(versions.of(name).unused) do if parameter:find(pattern) then return true end end
+  return false
 end
 
 return versions

@@ -11,7 +11,7 @@ return {
   v7 = { ranks = { decay_rank = 5, iclr_rank = 4, value_rank = 3, gate_rank = 6 },
     formulas = "v7", channel_mix = { tag = "v7.12", mixes = { { "xk", "x_k" } }, receptance = false }, lerps_to_prev = true,
     value_residual = true,
-    stays_float32 = {}, unused = "^blocks%.0%.att%.v[012]$", scale_free = "%.k_k$",
+    stays_float32 = {}, unused = { "^blocks%.0%.att%.v[012]$" }, scale_free = { "%.k_k$" },
     weights = weights, removal_keys = true,
     begins_with = "zero",
     look = { "#D55E00", 13, 1 },

@@ -9,7 +9,8 @@ local formulas = require "rwkv.golden.formulas"
 local machine = require "rwkv.golden.machine"
 
 local golden_models = {
-  versions = { "v1", "v2", "v3", "v4", "v5.0", "v5.1", "v5.2", "v6", "v6a", "v6b", "v7" },
+  versions = rwkv.versions(),
+  ported = { "v1", "v2", "v3", "v4", "v5.0", "v5.1", "v5.2", "v6", "v6a", "v6b", "v7" }, -- the independent port has them
 }
 
 function golden_models.of(version, o)

@@ -288,4 +288,41 @@ function naive.mamba(x, p, s, d)
   return y, { h = h, past = past }
 end
 
+-- ---- ROSA, RWKV-LM RWKV-v8/251105_reverse_run.py: of runs of symbols ----
+
+local function same_symbol(a, b, group, bits)
+  for c = (group - 1) * bits + 1, group * bits do if (a[c] > 0) ~= (b[c] > 0) then return false end end
+  return true
+end
+
+local function rosa(bits, none)
+  return function(x, p, s, d)
+    local keys, values, runs, y = { table.unpack(s.keys) }, { table.unpack(s.values) }, {}, {}
+    for e, row in ipairs(s.runs) do runs[e] = { table.unpack(row) } end
+    local shift = s.shift
+    for t = 1, #x do
+      local function of(which)
+        local mixed = map(function(now, before) return { now, before } end, x[t], shift)
+        mixed = map(function(two, mu) return two[1] + (two[2] - two[1]) * mu end, mixed, p["x_" .. which])
+        return plus(times(p[which .. ".weight"], mixed), p[which .. ".bias"])
+      end
+      local q, out = of "q", {}
+      keys[#keys + 1], values[#values + 1], runs[#keys + 1], shift = of "k", of "v", {}, x[t]
+      for group = 1, d.C // bits do
+        local longest, place = 0, nil
+        for e = #keys, 1, -1 do
+          runs[e][group] = same_symbol(q, keys[e], group, bits) and 1 + (e > 1 and runs[e - 1][group] or 0) or 0
+          if e < #keys and runs[e][group] > longest then longest, place = runs[e][group], e + 1 end
+        end
+        for c = (group - 1) * bits + 1, group * bits do
+          out[c] = place and (values[place][c] > 0 and p.emb[c] or -p.emb[c]) or none * p.emb[c]
+        end
+      end
+      y[t] = plus(times(p["o.weight"], out), p["o.bias"])
+    end
+    return y, { keys = keys, values = values, runs = runs, shift = shift }
+  end
+end
+naive.rosa, naive.rosa_4bit = rosa(1, -1), rosa(4, 0)
+
 return naive

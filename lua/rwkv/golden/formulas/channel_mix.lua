@@ -6,6 +6,7 @@ return function(line, c)
   local tag = is.tag
   shift.lines(line, c, "state.ffn_xx", is.mixes, tag)
   line("k", { "xk", "@key.weight" }, function(m, _, x, w) return m.relu2(m.linear(x, w)) end, "relu(W_k xk)^2", tag)
+  if is.rest then return is.rest(line, c) end
   if not is.receptance then
     line("out", { "k", "@value.weight" }, function(m, _, k, w) return m.linear(k, w) end, "W_v k", tag)
     return

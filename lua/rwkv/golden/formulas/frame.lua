@@ -21,7 +21,8 @@ local function add_copies(m, tokens, scores, logits)
   return m.h(logits + m.h((scores * core.ones(T, T):tril()):bmm(core.tensor(one_hot))))
 end
 
--- own: { time_mix =, channel_mix = } of the version's formulas; without the latter the one that most have
+-- own: { time_mix =, channel_mix =, beside = } of the version's formulas; without channel_mix the one that most have. beside: lines
+-- of what stands beside time mixing; gives the name of the stream after them
 return function(book, c, own)
   local facts = c.facts
   local parts, gain = facts.parts, facts.head_gain
@@ -44,7 +45,9 @@ return function(book, c, own)
       book:add(b .. sum, { into, b .. name .. ".out" }, add, "x + out")
       stream = b .. sum
     end
+    local into = stream
     part("att", "ln1", parts.att, own.time_mix, "mid.x")
+    if own.beside then stream = own.beside(book, c, layer, into, stream) end
     part("ffn", "ln2", parts.ffn, own.channel_mix or channel_mix, "out.x")
   end
   local ln = facts.final_norm

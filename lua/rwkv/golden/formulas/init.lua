@@ -45,10 +45,10 @@ end
 -- How a part of a layer ("att", "ffn") names lines and operands: "k" is of the part, "att.k" of the layer, "state.att_kv" one of
 -- its states, "first.v" of layer 0, "@k_k" a parameter of the part (stored under another name in v1), "/ln0.x" as it stands.
 function Book:part(layer, part, stored)
-  local block = ("blocks.%d."):format(layer)
+  local block, names = ("blocks.%d."):format(layer), versions.of(self.config.version).names
   local function full(name)
     if name:find "^[/#]" then return (name:gsub("^/", "")) end
-    if name:find "^@" then return "@" .. block .. (stored or part) .. "." .. name:sub(2) end
+    if name:find "^@" then return "@" .. block .. (stored or part) .. "." .. (names[name:sub(2)] or name:sub(2)) end
     if name:find "^state%." then return ("state.%d.%s"):format(layer, name:sub(7)) end
     if name:find "^first%." then return "blocks.0." .. part .. name:sub(6) end
     return block .. (name:find "%." and "" or part .. ".") .. name
@@ -70,7 +70,9 @@ function formulas.of(config)
     or not facts.formulas and config.version
   if other then return nil, other end
   local book = setmetatable({ lines = {}, named = {}, first = {}, config = config }, Book)
-  frame(book, conventions(config), require("rwkv.golden.formulas." .. facts.formulas))
+  frame(book, conventions(config), setmetatable({}, { __index = function(_, name)
+    return facts.lines[name] or require("rwkv.golden.formulas." .. facts.formulas)[name]
+  end }))
   books[config] = book
   return book
 end

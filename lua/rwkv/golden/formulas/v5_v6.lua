@@ -37,23 +37,6 @@ local function read(m, c, r, k, v, u, S)
   return c.join(time.stack(y))
 end
 
--- The four or five mixes of v6, whose weights depend on the token.
-local function v6_mixes(line, c)
-  local mixes = c.facts.low_mixes
-  local w1, w2 = "@" .. mixes.w1, "@" .. mixes.w2
-  shift.lines(line, c, "state.att_xx", {}, "v6.1")
-  line("low", { "x", "prev", "@time_maa_x", w1 }, function(m, _, x, prev, mu, w)
-    return m.h(m.matmul(m.lerp(x, m.sub(prev, x), mu:reshape(-1)), w):tanh())
-  end, "tanh((x + (prev - x) mu_x) w1)", "v6.1")
-  for i, s in ipairs(mixes.streams) do
-    line("x" .. s, { "x", "prev", "low", "@time_maa_" .. s, w2 }, function(m, k, x, prev, low, mu, w)
-      local n, rank = k.mix_order and k.mix_order[s] or i, w:size(2)
-      local up = m.matmul(low:slice(3, (n - 1) * rank + 1, n * rank), w:slice(1, n, n):reshape(rank, -1))
-      return m.lerp(x, m.sub(prev, x), m.add(mu:reshape(-1), up))
-    end, ("x + (prev - x) (mu_%s + low_%d w2[%d])"):format(s, i, i), "v6.2")
-  end
-end
-
 local function v6_decay(m, _, x, w0, w1, w2)
   local w = m.matmul(m.h(m.matmul(x, w1):tanh()), w2)
   return m.f(-m.f(m.f(w0:reshape(-1) + w):exp()))
@@ -80,7 +63,7 @@ end
 local function time_mix(line, c)
   local v6, u = c.facts.low_mixes, "@" .. c.facts.bonus
   if v6 then
-    v6_mixes(line, c)
+    shift.low_rank_lines(line, c)
     line("w", { "xw", "@time_decay", "@time_decay_w1", "@time_decay_w2" }, v6_decay, "-e^(time_decay + tanh(xw w1) w2)", "v6.3")
   else
     local mixes = { { "xk", "time_mix_k" }, { "xv", "time_mix_v" }, { "xr", "time_mix_r" } }

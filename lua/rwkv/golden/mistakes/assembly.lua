@@ -60,7 +60,7 @@ end)
 -- ---- norms, head ----
 
 mistake("ln0-missing", "ln0, the norm of the embedding, is missing", "^v[3-7]", {
-  edits = { ["ln0.x"] = { f = function(_, _, x) return x end } },
+  needs = "embed_norm", edits = { ["ln0.x"] = { f = function(_, _, x) return x end } },
 })
 mistake("norms-exchanged", "ln1 and ln2 are exchanged", any, {
   weight = function(name, of)
@@ -94,7 +94,7 @@ local function taken_for(k, v, of)
   } })
 end
 taken_for("k", "v", "^v[3-6]")
-taken_for("k0", "v0", "^v7$")
+taken_for("k0", "v0", "^v7")
 
 local function transposed(id, title, of, which)
   mistake("transposed-" .. id, title, of, {
@@ -186,6 +186,7 @@ end
 mistake("mixes-alphabetical", "the six mixes stand in the order a, g, k, r, v, w and are read as r, w, k, v, a, g", "^v7$", {
   weight = function(name, of)
     local block, mix = name:match "^(.*%.att%.x_)(%l)$"
+    if not block then block, mix = name:match "^(.*%.att%.time_maa_)(%l)$" end -- rc4a
     return mix and of(block .. ({ r = "a", w = "g", k = "k", v = "r", a = "v", g = "w" })[mix]) or nil
   end,
 })

@@ -1,15 +1,18 @@
 -- Mistakes around the layers: the norm of the embedding, the copy head. What an entry is: init.lua.
 local list = {}
 local function mistake(id, title, of, edits) list[#list + 1] = { id = id, title = title, of = of, family = "formula", edits = edits } end
+local function of_ln0(edits)
+  mistake("ln0-twice", "ln0 applied twice (to an embedding that it was folded into)", "^v[3-7]", edits)
+  list[#list].needs = "embed_norm"
+end
 
 -- ---- norm of the embedding ----
 
-local ln0 = "ln0 applied twice (to an embedding that it was folded into)"
-mistake("ln0-twice", ln0, "^v[3-7]", { ["ln0.x"] = { after = function(x, m, c, _, w, b) return m.layer_norm(x, w, b, c.eps.layer) end } })
-mistake("ln0-twice", ln0, "^v[3-7]", { ["emb.x"] = {
+of_ln0 { ["ln0.x"] = { after = function(x, m, c, _, w, b) return m.layer_norm(x, w, b, c.eps.layer) end } }
+of_ln0 { ["emb.x"] = {
   operands = { [3] = "@blocks.0.ln0.weight", [4] = "@blocks.0.ln0.bias" },
   after = function(x, m, c, _, _, w, b) return m.layer_norm(x, w, b, c.eps.layer) end,
-} })
+} }
 
 -- ---- copy head ----
 

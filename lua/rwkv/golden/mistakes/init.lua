@@ -1,7 +1,8 @@
 -- Known mistakes: what goes wrong in other implementations, each as an edit of the lines (../formulas). An entry:
 --   id       a short name, stable. Several entries may have it: the same mistake, made at another line
 --   title    what was done, and after "instead of" or in brackets what is right
---   of       a pattern of the versions it can be made in
+--   of       a pattern of the versions it can be made in, and of those that their facts call kin. A version's own stand in its facts
+--   needs    a fact without which a version cannot have it
 --   family   "formula", "assembly", "carrying", "handing over", "numbers" or "training"
 --   edits    { [key of a line] = edit }: an edit is made in every layer that has the line, or in those that only(layer, c) says;
 --              f(m, c, operands...)             in the place of the line's own
@@ -19,6 +20,7 @@
 --   names    a pattern of the tensors that a view is of
 --   sees     function(c) -> nil, or why a pack of these sizes cannot show it
 local formulas = require "rwkv.golden.formulas"
+local versions = require "rwkv.versions"
 
 local mistakes = {}
 
@@ -36,8 +38,11 @@ end
 -- Those that can be made in a version.
 function mistakes.of(version)
   local list = {}
-  for _, e in ipairs(all or load_all()) do if version:find(e.of) then list[#list + 1] = e end end
-  return list
+  local facts = versions.of(version)
+  for _, e in ipairs(all or load_all()) do
+    if versions.is(version, e.of) and (not e.needs or facts[e.needs]) then list[#list + 1] = e end
+  end
+  return table.move(facts.mistakes, 1, #facts.mistakes, #list + 1, list)
 end
 
 -- An environment (formulas.env) in which the mistakes of a list are made. fields: as formulas.env takes them.

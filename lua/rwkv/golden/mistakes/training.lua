@@ -68,7 +68,7 @@ edited("decay-gradient-inner", "the gradient of time_decay lacks the factor e^ti
   end })
 edited("decay-gradient-inner", "the gradient of the decay's exponent lacks the factor e^exponent", "^v6", "att.w",
   { after = function(w, _, _, x, w0, w1, w2) return straight(w, -(w0:reshape(-1) + x:matmul(w1):tanh():matmul(w2))) end })
-edited("decay-gradient-inner", "the gradient of the decay lacks the derivative of its sigmoid", "^v7$", "att.w",
+edited("decay-gradient-inner", "the gradient of the decay lacks the derivative of its sigmoid", "^v7", "att.w",
   { after = function(w, _, _, x, w0, w1, w2)
     return straight(w, -math.exp(-0.5) * (w0:reshape(-1) + x:matmul(w1):tanh():matmul(w2)))
   end })
@@ -83,11 +83,11 @@ mistake("bonus-no-gradient", "the bonus (time_first, time_faaaa, r_k) gets no gr
   return (name:find "time_first$" or name:find "time_faaaa$" or name:find "%.r_k$") and of(name):detach() or nil
 end })
 -- version, the line with the bonus, places of the operands in it; v2, v3: the keys are e
-for _, e in ipairs { { "^v[23]$", "att.y", 2, 3 }, { "^v4$", "att.wkv", 2, 3 }, { "^v[56]", "att.wkv", 2, 3 }, { "^v7$", "att.ungated", 3, 4 } } do
+for _, e in ipairs { { "^v[23]$", "att.y", 2, 3 }, { "^v4$", "att.wkv", 2, 3 }, { "^v[56]", "att.wkv", 2, 3 }, { "^v7", "att.ungated", 3, 4 } } do
   edited("bonus-key-gradient", "the bonus gives no gradient to the keys", e[1], e[2], { around = cut(e[3]) })
   edited("bonus-value-gradient", "the bonus gives no gradient to the values", e[1], e[2], { around = cut(e[4]) })
 end
-edited("bonus-receptance-gradient", "the bonus gives no gradient to the receptance", "^v7$", "att.ungated", { around = cut(2) })
+edited("bonus-receptance-gradient", "the bonus gives no gradient to the receptance", "^v7", "att.ungated", { around = cut(2) })
 
 -- ---- what goes from token to token ----
 

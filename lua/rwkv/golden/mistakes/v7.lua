@@ -3,14 +3,19 @@ local core = require "rwkv.core"
 local time = require "rwkv.golden.formulas.over_time"
 
 local list = {}
+-- Those of all kin, and of the release candidates; or of v7's lines alone.
+local kin, alone = "^v7", "^v7$"
+local of
 local function mistake(id, title, e)
-  e.id, e.title, e.of, e.family = id, title, "^v7$", "formula"
+  e.id, e.title, e.of, e.family = id, title, of, "formula"
   list[#list + 1] = e
 end
 local function edited(id, title, key, edit) mistake(id, title, { edits = { [key] = edit } }) end
 local at, row, column = time.at, time.row, time.column
 
 -- ---- decay, learning rate, gate ----
+
+of = kin
 
 local function tanh(x) return x:tanh() end
 
@@ -33,6 +38,7 @@ decay("decay-no-tanh", "the decay's low-rank map without its tanh",
   function(m, _, x, w0, w1, w2) return m.f(-half(m) * m.f(added(m, w0, low_rank(m, x, w1, w2)):sigmoid())) end)
 decay("decay-tanh-late", "low-rank order: the decay's tanh stands after both matrices instead of between them",
   function(m, _, x, w0, w1, w2) return m.f(-half(m) * m.f(added(m, w0, m.h(low_rank(m, x, w1, w2):tanh())):sigmoid())) end)
+of = alone
 edited("iclr-tanh", "a tanh inside the low-rank map of the learning rate a", "att.a",
   { f = function(m, _, x, a0, a1, a2) return m.sigmoid(added(m, a0, low_rank(m, x, a1, a2, tanh))) end })
 edited("iclr-doubled", "the learning rate a is 2 sigmoid(..) instead of sigmoid(..)", "att.a",
@@ -44,14 +50,18 @@ gate("gate-no-sigmoid", "the gate without the sigmoid between its matrices",
 gate("gate-sigmoid-late", "low-rank order: the gate's sigmoid stands after both matrices instead of between them",
   function(m, _, x, g1, g2) return m.sigmoid(low_rank(m, x, g1, g2)) end)
 gate("gate-tanh", "the gate with tanh instead of sigmoid", function(m, _, x, g1, g2) return low_rank(m, x, g1, g2, tanh) end)
+of = kin
 edited("gate-missing", "the gate is missing", "att.y", { f = function(_, _, y) return y end })
-mistake("lora-layout", "low-rank matrices read as [out, in]: they are stored [in, out]", { weight = function(name, of)
-  if not name:find "att%.[wavg][12]$" then return nil end
-  local w = of(name) -- the same numbers in a row, under the other shape
+mistake("lora-layout", "low-rank matrices read as [out, in]: they are stored [in, out]", { weight = function(name, get)
+  local w = (name:find "att%.[wavg][12]$" or name:find "att%.[%w_]+_w[12]$") and get(name)
+  if not w or w:dim() ~= 2 then return nil end
+  -- the same numbers in a row, under the other shape
   return w:reshape(w:size(2), w:size(1)):transpose(1, 2)
 end })
 
 -- ---- values ----
+
+of = alone
 
 local function later(layer) return layer > 0 end
 local function residual(id, title, layers, edit) -- edit.only: layer 0 has no value residual
@@ -83,6 +93,8 @@ key("key-after-rescale", "k used after its rescale: the removal key is made of k
   { operands = { [1] = "k" } })
 edited("key-no-rescale", "k is not rescaled by the learning rate (k_a = 0)", "att.k", { f = function(_, _, k) return k end })
 edited("key-rescale-full", "k times a, without k_a (k_a = 1)", "att.k", { f = function(m, _, k, a) return m.mul(k, a) end })
+
+of = kin
 
 -- ---- the recurrence: S <- S e^w - (S kappa)(kappa a)' + v k', S [value, key] ----
 
