@@ -1,0 +1,77 @@
+/* RWKV-7a (official code RWKV-v7/rwkv_v7a_demo.py, which is inference only): RWKV-7 with DeepEmbed, a gate on the
+   hidden layer of channel mixing that depends on the token, by way of a matrix for each token and layer. */
+#include "v7.h"
+
+/* No initial values are published. Here the gate starts as 1; of its factors s2 alone is 0: it is the first to move. */
+/* clang-format off */
+#define V7A_GATE(P)                                                                                             \
+  /* field      official name            shape            where               initial value         gain  lr */ \
+  P(s_emb,      "ffn.s_emb.weight",      S2(V, square),   has_channel_mix,    init_uniform,         0.01, 1)    \
+  P(s_emb_x,    "ffn.s_emb_x.weight",    S2(square, C),   has_channel_mix,    init_fill,               0, 1)    \
+  P(s1,         "ffn.s1",                S2(C, side),     has_channel_mix,    init_ortho_wide,       0.1, 1)    \
+  P(s2,         "ffn.s2",                S2(side, F),     has_channel_mix,    init_fill,               0, 1)    \
+  P(s0,         "ffn.s0",                S3(one, one, F), has_channel_mix,    init_fill,               1, 1)
+/* clang-format on */
+
+typedef struct {
+  V7Block v7;
+  V7A_GATE(PARAM_FIELD)
+} V7aBlock;
+
+/* clang-format off */
+static const ParamSpec params[] = {
+#define BLOCK V7Block
+    V7_BLOCK(PARAM_SPEC)
+#undef BLOCK
+#define BLOCK V7aBlock
+    V7A_GATE(PARAM_SPEC)
+#undef BLOCK
+};
+#define BLOCK Global
+static const ParamSpec global_params[] = {V7_GLOBAL(PARAM_SPEC)};
+#undef BLOCK
+static const StateSpec state[] = {V7_STATE};
+/* clang-format on */
+
+/* [v7a.2]  g = (h s1 M) s2 + s0 with M [side,side] of the token, and no function in between. h is not mixed with the
+   token before. -> [B,T,F] */
+static Tensor *gate(Pass *ps, const V7aBlock *p, Tensor *h)
+{
+  Tape *tp = ps->tp;
+  int B = ps->B, T = ps->T, D = ps->d->side;
+  Tensor *M = t_add(tp, token_rows(ps, p->s_emb), t_linear(tp, ps->emb, p->s_emb_x)); /* [v7a.1]  [B,T,square] */
+  Tensor *q = t_matmul(tp, h, p->s1);                                                 /* [B,T,side], a row: */
+  Tensor *row = t_reshape(tp, q, 4, (int[]){B, T, 1, D});
+  Tensor *qM = t_reshape(tp, t_bmm(tp, row, t_reshape(tp, M, 4, (int[]){B, T, D, D})), 3, (int[]){B, T, D});
+  Tensor *g = t_add(tp, t_matmul(tp, qM, p->s2), p->s0);
+  TRACE(ps, "ffn", "M q qM g", M, q, qM, g);
+  return g;
+}
+
+static Tensor *mix_channels(Pass *ps, const void *block, Tensor *h, Tensor **st)
+{
+  Tape *tp = ps->tp;
+  const V7aBlock *p = block;
+  Tensor *k = v7_hidden(ps, p->v7.ffn_x_k, p->v7.ffn_key, h, &st[V7_FFN_XX]);
+  Tensor *gated = t_mul(tp, k, gate(ps, p, h)); /* [v7a.3] */
+  Tensor *out = t_linear(tp, gated, p->v7.ffn_value);
+  TRACE(ps, "ffn", "gated out", gated, out);
+  return out;
+}
+
+static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
+{
+  return v7_run(ps, block, mix_channels, block, x, st);
+}
+
+static void complete(Dims *d) { v7_complete("v7a", d); }
+
+/* clang-format off */
+const Version version_v7a = {
+    .name = "v7a", .title = "RWKV-7a",
+    .global = PARAM_LIST(global_params, Global), .block = PARAM_LIST(params, V7aBlock), .state = STATE_LIST(state),
+    .own = {V7_OWN, [HOOK_CHANNEL_MIX] = "v7a", [HOOK_EMBED_NORM] = "layer"}, V7_STREAMS,
+    .reads_tokens = true, .rounds_decay = true,
+    .complete = complete, .mixing_flops = v7_mixing_flops, .embed = global_embed, .run = run, .head = global_head,
+};
+/* clang-format on */
