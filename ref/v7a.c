@@ -1,22 +1,6 @@
 /* RWKV-7a (official code RWKV-v7/rwkv_v7a_demo.py, which is inference only): RWKV-7 with DeepEmbed, a gate on the
    hidden layer of channel mixing that depends on the token, by way of a matrix for each token and layer. */
-#include "v7.h"
-
-/* No initial values are published. Here the gate starts as 1; of its factors s2 alone is 0: it is the first to move. */
-/* clang-format off */
-#define V7A_GATE(P)                                                                                             \
-  /* field      official name            shape            where               initial value         gain  lr */ \
-  P(s_emb,      "ffn.s_emb.weight",      S2(V, square),   has_channel_mix,    init_uniform,         0.01, 1)    \
-  P(s_emb_x,    "ffn.s_emb_x.weight",    S2(square, C),   has_channel_mix,    init_fill,               0, 1)    \
-  P(s1,         "ffn.s1",                S2(C, side),     has_channel_mix,    init_ortho_wide,       0.1, 1)    \
-  P(s2,         "ffn.s2",                S2(side, F),     has_channel_mix,    init_fill,               0, 1)    \
-  P(s0,         "ffn.s0",                S3(one, one, F), has_channel_mix,    init_fill,               1, 1)
-/* clang-format on */
-
-typedef struct {
-  V7Block v7;
-  V7A_GATE(PARAM_FIELD)
-} V7aBlock;
+#include "v7a.h"
 
 /* clang-format off */
 static const ParamSpec params[] = {
@@ -48,7 +32,7 @@ static Tensor *gate(Pass *ps, const V7aBlock *p, Tensor *h)
   return g;
 }
 
-static Tensor *mix_channels(Pass *ps, const void *block, Tensor *h, Tensor **st)
+Tensor *v7a_channel_mix(Pass *ps, const void *block, Tensor *h, Tensor **st)
 {
   Tape *tp = ps->tp;
   const V7aBlock *p = block;
@@ -61,7 +45,7 @@ static Tensor *mix_channels(Pass *ps, const void *block, Tensor *h, Tensor **st)
 
 static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
 {
-  return v7_run(ps, block, mix_channels, block, x, st);
+  return v7_run(ps, block, v7a_channel_mix, block, x, st);
 }
 
 static void complete(Dims *d) { v7_complete("v7a", d); }

@@ -70,7 +70,7 @@ typedef struct {
   V(v5_0) V(v5_1) V(v5_2) V(v6) V(v6a) V(v6b)    \
   V(rc2) V(rc3) V(rc4) V(rc4a) V(v7)             \
   V(v7a)                                         \
-  V(v8_rc00) V(v8_rc00_hybrid)
+  V(v7b) V(v8_rc00) V(v8_rc00_hybrid)
 /* clang-format on */
 #define VERSION_DECLARED(id) extern const Version version_##id;
 VERSIONS(VERSION_DECLARED)
