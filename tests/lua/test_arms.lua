@@ -163,10 +163,11 @@ local function arms_of(rows)
   return list
 end
 
-for name, count in pairs { ddlerp = 3, v7_ablation = 5, init_ablation = 14, port_gap = 32 } do
+for name, count in pairs { ddlerp = 3, v7_ablation = 5, init_ablation = 14, port_gap = 32, v7_history = 28 } do
   test(("experiments/%s.lua: every arm trains, the first of a panel costs nothing"):format(name), function()
     local set = "dim=32 head_size=16 examples=16 batch=8 tests=4 seq=16 seeds=1"
-    local list, panels = arms_of(figure_of(name, set .. (name == "port_gap" and " words_examples=16 words_vocab=100 mqar_examples=64" or ""))), {}
+    local more = { port_gap = " words_examples=16 words_vocab=100 mqar_examples=64", v7_history = " ranks=4 mqar_examples=64 mqar_lr=3e-3" }
+    local list, panels = arms_of(figure_of(name, set .. (more[name] or ""))), {}
     equal(#list, count)
     for _, row in ipairs(list) do
       assert(row.median > 0 and row.median < 1e4, row.label)

@@ -14,7 +14,7 @@ rwkv.write_file(text, table.concat(words, " "))
 
 local options = {}
 for _, name in ipairs { "ddlerp", "first_token", "init_ablation", "longctx_loss", "longctx_rise", "loss_by_version", "port_gap",
-  "position_curves", "small_init", "v7_ablation" } do
+  "position_curves", "small_init", "v7_ablation", "v7_history" } do
   options[name] = "--text " .. text
 end
 for _, name in ipairs { "decay_spectrum", "parameter_stats", "state_norm" } do
