@@ -149,15 +149,22 @@ Tensor *v7_channel_mix(Pass *ps, Tensor *mu, Tensor *key, Tensor *value, Tensor 
   return out;
 }
 
-Tensor *v7_run(Pass *ps, const V7Block *v7, V7ChannelMix *mix, const void *p, Tensor *x, Tensor **st)
+Tensor *v7_sums(Pass *ps, const V7Block *v7, Tensor *beside, V7ChannelMix *mix, const void *p, Tensor *x, Tensor **st)
 {
   Tape *tp = ps->tp;
-  x = block_embed_norm(ps, x, v7->ln0_w, v7->ln0_b);
-  if (ps->layer == 0) ps->emb = x;
   Tensor *h = t_layer_norm(tp, x, v7->ln1_w, v7->ln1_b, 1e-5);
   x = block_add(ps, HOOK_TIME_OUT, x, HOOK(ps, HOOK_TIME_MIX, v7_time_mix(ps, v7, h, st), h));
+  if (beside) x = t_add(tp, x, beside);
+  if (beside) TRACE(ps, "mid", "y", x);
   h = t_layer_norm(tp, x, v7->ln2_w, v7->ln2_b, 1e-5);
   return block_add(ps, HOOK_CHANNEL_OUT, x, HOOK(ps, HOOK_CHANNEL_MIX, mix(ps, p, h, st), h));
+}
+
+Tensor *v7_run(Pass *ps, const V7Block *v7, V7ChannelMix *mix, const void *p, Tensor *x, Tensor **st)
+{
+  x = block_embed_norm(ps, x, v7->ln0_w, v7->ln0_b);
+  if (ps->layer == 0) ps->emb = x;
+  return v7_sums(ps, v7, NULL, mix, p, x, st);
 }
 
 static Tensor *mix_channels(Pass *ps, const void *block, Tensor *h, Tensor **st)

@@ -86,8 +86,10 @@ Tensor *v7_value(Pass *ps, Tensor *v0, Tensor *xv, Tensor *bias, Tensor *w1, Ten
 Tensor *v7_hidden(Pass *ps, Tensor *mu, Tensor *key, Tensor *x, Tensor **carry);
 Tensor *v7_channel_mix(Pass *ps, Tensor *mu, Tensor *key, Tensor *value, Tensor *x, Tensor **carry);
 
-/* A block that has the time mixing and another channel mixing; `p` is what that is given. */
+/* A block that has the time mixing and another channel mixing; `p` is what that is given. v7_sums: without the norm of
+   the embedding, and with what is added beside time mixing [B,T,C], or NULL. */
 typedef Tensor *V7ChannelMix(Pass *ps, const void *p, Tensor *h, Tensor **st);
+Tensor *v7_sums(Pass *ps, const V7Block *v7, Tensor *beside, V7ChannelMix *mix, const void *p, Tensor *x, Tensor **st);
 Tensor *v7_run(Pass *ps, const V7Block *v7, V7ChannelMix *mix, const void *p, Tensor *x, Tensor **st);
 
 Tensor *v7_block(Pass *ps, const void *block, Tensor *x, Tensor **st); /* of v7 itself */

@@ -110,12 +110,7 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
     ps->emb = x = block_embed_norm(ps, x, v7->ln0_w, v7->ln0_b);
     ps->past_emb = t_layer_norm(tp, past_rows(ps, global->emb), v7->ln0_w, v7->ln0_b, 1e-5);
   }
-  Tensor *a = attend(ps, p, x, ps->past_emb, st), *h = t_layer_norm(tp, x, v7->ln1_w, v7->ln1_b, 1e-5);
-  x = block_add(ps, HOOK_TIME_OUT, x, HOOK(ps, HOOK_TIME_MIX, v7_time_mix(ps, v7, h, st), h));
-  x = t_add(tp, x, a);
-  TRACE(ps, "mid", "y", x);
-  h = t_layer_norm(tp, x, v7->ln2_w, v7->ln2_b, 1e-5);
-  return block_add(ps, HOOK_CHANNEL_OUT, x, HOOK(ps, HOOK_CHANNEL_MIX, v7a_channel_mix(ps, p, h, st), h));
+  return v7_sums(ps, v7, attend(ps, p, x, ps->past_emb, st), v7a_channel_mix, p, x, st);
 }
 
 static void complete(Dims *d) { v7_complete("v7b", d); }

@@ -111,14 +111,7 @@ static Tensor *attend(Pass *ps, const V8Block *p, Tensor *x, Tensor **st)
 static Tensor *run_hybrid(Pass *ps, const void *block, Tensor *x, Tensor **st)
 {
   const V8Block *p = block;
-  const V7Block *v7 = &p->v7;
-  Tape *tp = ps->tp;
-  Tensor *a = attend(ps, p, x, st), *h = t_layer_norm(tp, x, v7->ln1_w, v7->ln1_b, 1e-5);
-  x = block_add(ps, HOOK_TIME_OUT, x, HOOK(ps, HOOK_TIME_MIX, v7_time_mix(ps, v7, h, st), h));
-  x = t_add(tp, x, a);
-  TRACE(ps, "mid", "y", x);
-  h = t_layer_norm(tp, x, v7->ln2_w, v7->ln2_b, 1e-5);
-  return block_add(ps, HOOK_CHANNEL_OUT, x, HOOK(ps, HOOK_CHANNEL_MIX, mix_channels(ps, p, h, st), h));
+  return v7_sums(ps, &p->v7, attend(ps, p, x, st), mix_channels, p, x, st);
 }
 
 static void complete(Dims *d) { v7_complete("v8_rc00", d); }

@@ -61,36 +61,33 @@ static void check_lines(const char *path, const GoldenLine *lines, int count)
   }
 }
 
+/* The lines of "<base>.<what>.safetensors", which has logits, a loss and gradients of this kind, whose line is
+   returned. */
+static const GoldenLine *verify_file(Model *m, const char *base, const char *what, const char *kind)
+{
+  static GoldenLine lines[GOLDEN_MAX_LINES];
+  char path[400];
+  snprintf(path, sizeof path, "%s.%s.safetensors", base, what);
+  int count = verify_against(m, path, 1e-10, lines);
+  check_lines(path, lines, count);
+  assert_non_null(line_of(lines, count, "logits_gpt"));
+  assert_non_null(line_of(lines, count, "loss"));
+  const GoldenLine *line = line_of(lines, count, kind);
+  assert_non_null(line);
+  return line;
+}
+
 /* Of numbers with all gradients: every one of the model's, two files. */
 static void verify_two_files(Model *m, const char *base)
 {
-  char path[400];
-  GoldenLine lines[GOLDEN_MAX_LINES];
-  snprintf(path, sizeof path, "%s.golden.safetensors", base);
-  int count = verify_against(m, path, 1e-10, lines);
-  check_lines(path, lines, count);
-  const GoldenLine *grad = line_of(lines, count, "grad");
-  assert_non_null(grad);
-  assert_int_equal(grad->tensors, m->count);
-  assert_non_null(line_of(lines, count, "logits_gpt"));
-  assert_non_null(line_of(lines, count, "loss"));
-  snprintf(path, sizeof path, "%s.golden_b2.safetensors", base);
-  count = verify_against(m, path, 1e-10, lines);
-  check_lines(path, lines, count);
-  assert_non_null(line_of(lines, count, "grad"));
+  assert_int_equal(verify_file(m, base, "golden", "grad")->tensors, m->count);
+  verify_file(m, base, "golden_b2", "grad");
 }
 
 /* Of numbers by code that has no gradients: three elements of each, by finite differences. */
 static void verify_differences(Model *m, const char *base)
 {
-  char path[400];
-  GoldenLine lines[GOLDEN_MAX_LINES];
-  snprintf(path, sizeof path, "%s.golden.safetensors", base);
-  int count = verify_against(m, path, 1e-10, lines);
-  check_lines(path, lines, count);
-  assert_non_null(line_of(lines, count, "logits_gpt"));
-  assert_non_null(line_of(lines, count, "loss"));
-  assert_int_equal(line_of(lines, count, "fd")->tensors, m->count);
+  assert_int_equal(verify_file(m, base, "golden", "fd")->tensors, m->count);
 }
 
 /* Whether the file says that it is of a version there is ("v5_0" is v5.0, "v6_0" is of v6). */
