@@ -248,10 +248,10 @@ static Tensor *sum_of_ops(Tape *tp, Tensor *x, Tensor *A, Tensor *h)
   Tensor *chosen = t_where(tp, t_compare(tp, C_GT, x, tape_number(tp, -0.5)), running, x);
   Tensor *share = t_softmax(tp, chosen), *alike = t_bmm(tp, share, t_permute(tp, chosen, (int[]){0, 2, 1}));
   Tensor *S = t_reshape(tp, t_slice(tp, x, 1, 0, 1), 3, (int[]){B, 1, COLUMNS});
-  Tensor *none = tape_zeros(tp, 1, (int[]){0}), *rosa_keys = none, *rosa_values = none, *runs = none;
+  Tensor *none = tape_zeros(tp, 1, (int[]){0}), *asked = none, *rosa_keys = none, *rosa_values = none, *runs = none;
   Tensor *low = t_slice(tp, A, 1, 0, 1), *high = t_slice(tp, A, 1, 1, 1);
   Tensor *found = t_rosa(tp, t_affine(tp, x, 1, 0.5), t_affine(tp, running, 1, 0.7), chosen,
-                         &(RosaLevels){low, high, 2, true}, &(RosaState){&rosa_keys, &rosa_values, &runs});
+                         &(RosaLevels){low, high, 2, true}, &(RosaState){&asked, &rosa_keys, &rosa_values, &runs});
   Tensor *stepped = t_steps(tp, step_program(STEPS_SMALL, COLUMNS), &x, ROWS, &S);
   Tensor *sums[] = {t_sum_all(tp, t_max(tp, alike, 2, true)),
                     t_sum_all(tp, t_mul(tp, stepped, x)),

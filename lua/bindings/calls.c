@@ -21,7 +21,7 @@ static const char *const calls[] = {
     "rwkv.wkv2(w, u, e, v, a, b, eps)", "rwkv.wkv4(w, u, k, v, a, b, p)", "rwkv.wkv6(r, w, k, v, u, S)",
     "rwkv.wkv7(r, w, k, v, a, b, S)", "rwkv.selective_scan(x, delta, A, B, C, h)",
     "rwkv.attention(q, k, v, heads, keys, values)",
-    "rwkv.rosa(q, k, v, low, high, bits, none, keys, values, runs)",
+    "rwkv.rosa(q, k, v, low, high, bits, none, queries, keys, values, runs)",
     "rwkv.rosa_self(x, low, high, bits, none, symbols, runs)", "rwkv.sampler(options)", "rwkv.versions()",
     "rwkv.size_names()",
     "rwkv.end_step()",

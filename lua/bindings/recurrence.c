@@ -103,16 +103,16 @@ static RosaLevels rosa_levels(lua_State *L, int at, const char *what)
                       luaL_checkoption(L, at + 3, "zero", nones) == 1};
 }
 
-/* rosa(q, k, v, low, high, bits, none, keys or nil, values or nil, runs or nil) -> y, keys, values, runs */
+/* rosa(q, k, v, low, high, bits, none, and nil or queries, keys, values, runs) -> y, queries, keys, values, runs */
 static int op_rosa(lua_State *L)
 {
   Tape *tp = step_tape(L);
-  Tensor *q = check_operand(L, 1), *k = check_operand(L, 2), *v = check_operand(L, 3);
+  Tensor *q = check_operand(L, 1), *k = check_operand(L, 2), *v = check_operand(L, 3), *seen[4];
   const RosaLevels levels = rosa_levels(L, 4, "rosa");
-  Tensor *keys = history_argument(L, 8, tp), *values = history_argument(L, 9, tp), *runs = history_argument(L, 10, tp);
-  push_step(L, t_rosa(tp, q, k, v, &levels, &(RosaState){&keys, &values, &runs}));
-  push_step(L, keys), push_step(L, values);
-  return push_step(L, runs) + 3;
+  for (int i = 0; i < 4; i++) seen[i] = history_argument(L, 8 + i, tp);
+  push_step(L, t_rosa(tp, q, k, v, &levels, &(RosaState){&seen[0], &seen[1], &seen[2], &seen[3]}));
+  for (int i = 0; i < 4; i++) push_step(L, seen[i]);
+  return 5;
 }
 
 /* rosa_self(x, low, high, bits, none, symbols or nil, runs or nil) -> y, symbols, runs */
@@ -122,7 +122,7 @@ static int op_rosa_self(lua_State *L)
   Tensor *x = check_operand(L, 1);
   const RosaLevels levels = rosa_levels(L, 2, "rosa_self");
   Tensor *symbols = history_argument(L, 6, tp), *runs = history_argument(L, 7, tp);
-  push_step(L, t_rosa_self(tp, x, &levels, &(RosaState){&symbols, &symbols, &runs}));
+  push_step(L, t_rosa_self(tp, x, &levels, &(RosaState){NULL, &symbols, NULL, &runs}));
   push_step(L, symbols);
   return push_step(L, runs) + 2;
 }

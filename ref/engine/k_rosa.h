@@ -13,16 +13,15 @@ typedef struct {
   real *y;                /* [B,T,C] */
   real *runs;             /* [B,U,G] how long the run is that ends with the last token of q and with each of k */
   const real *before;     /* [B,U-T,G] the same for the token before this run's */
-  const real *q;          /* [B,T,C] */
-  const real *k, *v;      /* [B,U,C] */
+  const real *q, *k, *v;  /* [B,U,C], of which the last T are this run's */
   const real *low, *high; /* [C] */
   size_t B, T, U, G, bits;
   bool none_low; /* what there is none for is low, not 0 */
 } Rosa;
 /* y is piecewise constant. A number x gets the difference that its bit makes, (L(bit 1) - L(bit 0)) / 2 max(|x|, 1e-3),
-   where L is the sum of g y with the rest as it is. What was there before this run gets none. */
+   where L is the sum of g y with the rest as it is: those before this run by what they make of this run's y. */
 typedef struct {
-  real *gq, *gk, *gv; /* gk, gv: [B,U,C] */
+  real *gq, *gk, *gv; /* [B,U,C] */
   real *glow, *ghigh;
   real *scratch; /* [B,G,2,U] */
   const real *g;

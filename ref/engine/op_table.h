@@ -178,12 +178,12 @@ OP(linear_attention_backward, LinearAttentionBackward, F.B,
    READS(g, F_BTC) READS(forward.q, F_BTD) READS(forward.k, F.B * F.U * F.D) READS(forward.v, F.B * F.U * F.C))
 OP(rosa, Rosa, op->B,
    WRITES(y, BTGb) WRITES(runs, op->B * op->U * op->G)
-   READS(before, op->B * (op->U - op->T) * op->G) READS(q, BTGb) READS(k, BUGb) READS(v, BUGb)
+   READS(before, op->B * (op->U - op->T) * op->G) READS(q, BUGb) READS(k, BUGb) READS(v, BUGb)
    READS_ALL(low, op->G * op->bits) READS_ALL(high, op->G * op->bits))
 OP(rosa_backward, RosaBackward, F.B,
-   ADDS(gq, F.T, F_BTGb) ADDS(gk, F.T, F_BUGb) ADDS(gv, F.T, F_BUGb) ADDS_ALL(glow, F.B * F.T, "", F.G * F.bits)
+   ADDS(gq, F.T, F_BUGb) ADDS(gk, F.T, F_BUGb) ADDS(gv, F.T, F_BUGb) ADDS_ALL(glow, F.B * F.T, "", F.G * F.bits)
    ADDS_ALL(ghigh, F.B * F.T, "", F.G * F.bits) SCRATCH(scratch, F.B * F.G * 2 * F.U) READS(g, F_BTGb)
-   READS(forward.before, F.B * (F.U - F.T) * F.G) READS(forward.q, F_BTGb) READS(forward.k, F_BUGb)
+   READS(forward.q, F_BUGb) READS(forward.k, F_BUGb)
    READS(forward.v, F_BUGb) READS_ALL(forward.low, F.G * F.bits) READS_ALL(forward.high, F.G * F.bits))
 OP(attention, Attention, op->B,
    SUMS(y, op->U * op->N, BTHN) WRITES(log_sum, op->B * op->T * op->H) SCRATCH(scratch, op->B * op->H * 2 * op->U)

@@ -148,19 +148,19 @@ StepInstruction t_steps_instruction(const char *name);
 Tensor *t_attention(Tape *tp, Tensor *q, Tensor *k, Tensor *v, int H, Tensor **keys, Tensor **values);
 
 /* ---- ROSA (k_rosa.h) ---- */
-/* What was seen so far: of a sequence from its beginning on three tensors without numbers. */
+/* What was seen so far: of a sequence from its beginning on tensors without numbers. */
 typedef struct {
-  Tensor **keys, **values; /* [B,before,C] */
-  Tensor **runs;           /* [B,before,C / bits] */
+  Tensor **queries, **keys, **values; /* [B,before,C] */
+  Tensor **runs;                      /* [B,before,C / bits] */
 } RosaState;
 typedef struct {
   Tensor *low, *high; /* C numbers that stand for bits 0 and 1 */
   int bits;           /* a symbol, 1 to 16: so many channels in a row */
   bool none_low;      /* low where nothing was found; else 0 */
 } RosaLevels;
-/* q k v [B,T,C] -> y [B,T,C]; the state grows by the run's tokens. What was there before the run gets no gradient. */
+/* q k v [B,T,C] -> y [B,T,C]; the state grows by the run's tokens, and has a gradient but for the runs. */
 Tensor *t_rosa(Tape *tp, Tensor *q, Tensor *k, Tensor *v, const RosaLevels *l, RosaState *s);
-/* The same of one sequence x in the place of all three; its state has no values of its own. */
+/* The same of one sequence x in the place of all three; its state has keys and runs alone. */
 Tensor *t_rosa_self(Tape *tp, Tensor *x, const RosaLevels *l, RosaState *s);
 
 /* ---- attention without a softmax ---- */

@@ -104,14 +104,13 @@ static void by_automaton(const Rosa *op, size_t b, size_t group, int *memory)
 {
   const RosaFlip none = {0, 0, false, false, false};
   int U = (int)op->U, symbols = 1 << op->bits;
-  size_t C = op->G * op->bits, first = group * op->bits;
   int *q = memory, *k = q + U, *s = k + U, *z = s + 2 * U + 1;
   Automaton a = {(State *)(void *)(z + 2 * U + 1), NULL, 0, 0, symbols};
   a.next = (int *)(void *)(a.state + 2 * U + 1);
   add_state(&a, 0);
   Match m = {0, 0};
   for (int i = 0; i < U; i++) {
-    size_t at = (b * op->U + (size_t)i) * C + first;
+    size_t at = rosa_at((RosaGroup){op, b, group}, (size_t)i); /* of y, too: there is nothing before */
     q[i] = symbol(op->q + at, op->bits), k[i] = symbol(op->k + at, op->bits);
     m = follow(&a, settled(&a, m), q[i]);
     size_t read = m.length > 0 ? (size_t)a.state[m.state].end + 1 : 0;

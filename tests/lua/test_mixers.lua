@@ -190,7 +190,7 @@ local by_hand = {
 by_hand.deltanet_negative = by_hand.deltanet
 local function rosa(bits)
   return function(d)
-    return 4 * d.C ^ 2 + 8 * d.C, function(n) return d.C + n * (2 * d.C + d.C // bits) end
+    return 4 * d.C ^ 2 + 8 * d.C, function(n) return d.C + n * (3 * d.C + d.C // bits) end
   end
 end
 by_hand.rosa, by_hand.rosa_4bit = rosa(1), rosa(4)

@@ -18,13 +18,14 @@ local function layer(name, bits, none)
     end,
     state = function(d)
       if d.C % bits ~= 0 then error(("%s: %d channels are no multiple of %d bits"):format(name, d.C, bits), 0) end
-      return { shift = { d.C }, keys = { "tokens", d.C }, values = { "tokens", d.C }, runs = { "tokens", d.C // bits } }
+      return { shift = { d.C }, queries = { "tokens", d.C }, keys = { "tokens", d.C }, values = { "tokens", d.C }, runs = { "tokens", d.C // bits } }
     end,
     apply = function(x, s, p)
       local prev, y
       prev, s.shift = x:shift(s.shift)
       local function map(which) return x:lerp(prev, p["x_" .. which]):linear(p[which .. ".weight"], p[which .. ".bias"]) end
-      y, s.keys, s.values, s.runs = core.rosa(map "q", map "k", map "v", -p.emb, p.emb, bits, none, s.keys, s.values, s.runs)
+      y, s.queries, s.keys, s.values, s.runs = core.rosa(map "q", map "k", map "v", -p.emb, p.emb, bits, none, s.queries, s.keys,
+        s.values, s.runs)
       return y:linear(p["o.weight"], p["o.bias"])
     end,
   }

@@ -297,7 +297,7 @@ end
 
 local function rosa(bits, none)
   return function(x, p, s, d)
-    local keys, values, runs, y = { table.unpack(s.keys) }, { table.unpack(s.values) }, {}, {}
+    local queries, keys, values, runs, y = { table.unpack(s.queries) }, { table.unpack(s.keys) }, { table.unpack(s.values) }, {}, {}
     for e, row in ipairs(s.runs) do runs[e] = { table.unpack(row) } end
     local shift = s.shift
     for t = 1, #x do
@@ -307,6 +307,7 @@ local function rosa(bits, none)
         return plus(times(p[which .. ".weight"], mixed), p[which .. ".bias"])
       end
       local q, out = of "q", {}
+      queries[#queries + 1] = q
       keys[#keys + 1], values[#values + 1], runs[#keys + 1], shift = of "k", of "v", {}, x[t]
       for group = 1, d.C // bits do
         local longest, place = 0, nil
@@ -320,7 +321,7 @@ local function rosa(bits, none)
       end
       y[t] = plus(times(p["o.weight"], out), p["o.bias"])
     end
-    return y, { keys = keys, values = values, runs = runs, shift = shift }
+    return y, { queries = queries, keys = keys, values = values, runs = runs, shift = shift }
   end
 end
 naive.rosa, naive.rosa_4bit = rosa(1, -1), rosa(4, 0)
