@@ -312,8 +312,8 @@ static void refused(void **state)
     Wrong w;
     const char *says;
   } wrong[] = {{{tp, 5, 1, 6}, "rosa: k is [1,2,5], expected [1,2,6]"},
-               {{tp, 6, 4, 6}, "rosa: 4 bits a symbol, expected 1 to 16 of which 6 channels are a multiple"},
-               {{tp, 6, 0, 6}, "rosa: 0 bits a symbol"},
+               {{tp, 6, 4, 6}, "rosa: 6 channels in symbols of 4 bits, expected a divisor of 6 from 1 to 16"},
+               {{tp, 6, 0, 6}, "rosa: 6 channels in symbols of 0 bits"},
                {{tp, 6, 2, 5}, "rosa: low"}};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     Wrong w = wrong[i].w;

@@ -3,6 +3,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 static int op_shift(lua_State *L) /* x [B,T,C] :shift(carry [B,C]) -> rows before, new carry */
 {
@@ -96,11 +97,12 @@ static int op_attention(lua_State *L) /* attention(q, k, v, heads, keys or nil, 
 /* low, high, bits, none from argument `at` on */
 static RosaLevels rosa_levels(lua_State *L, int at, const char *what)
 {
-  static const char *const nones[] = {"zero", "low", NULL};
   char name[40];
+  const char *none = luaL_optstring(L, at + 3, "zero");
+  bool low = strcmp(none, "low") == 0;
+  if (!low && strcmp(none, "zero")) luaL_error(L, "%s: none '%s', expected \"zero\" or \"low\"", what, none);
   snprintf(name, sizeof name, "%s: bits", what);
-  return (RosaLevels){check_operand(L, at), check_operand(L, at + 1), opt_int_argument(L, at + 2, 1, 16, 1, name),
-                      luaL_checkoption(L, at + 3, "zero", nones) == 1};
+  return (RosaLevels){check_operand(L, at), check_operand(L, at + 1), opt_int_argument(L, at + 2, 1, 16, 1, name), low};
 }
 
 /* rosa(q, k, v, low, high, bits, none, and nil or queries, keys, values, runs) -> y, queries, keys, values, runs */

@@ -8,7 +8,7 @@ local page = "PAPER_NOTES.md"
 local function parse(text)
   local sections, section, equation = {}, nil, nil
   for line in text:gmatch "([^\n]*)\n" do
-    local heading, tag = line:match "^## (.*)", line:match "^%- %[(v[%w.]+)%]"
+    local heading, tag = line:match "^## (.*)", line:match "^%- %[(%l[%w.]+%.%d+)%]"
     if heading then
       section = { heading = heading, text = "", equations = {} }
       sections[#sections + 1] = section
@@ -32,17 +32,20 @@ local function all()
   return sections
 end
 
--- The section on a version: of "v5.2" that on v5.
+-- The section on a version: the first whose heading has its name; of "v5.2" and "v6b", which none has, that on v5 and v6.
 function notes.version(name)
-  local family = name:match "^v%d+%f[%W]" or name:match "^(v%d+)[ab]$"
-  for _, section in ipairs(family and all() or {}) do
-    if section.heading:match "^v%d+%f[%W]" == family then return section end
+  local function named(word)
+    local pattern = "%f[%w_]" .. word:gsub("%p", "%%%0") .. "%f[^%w_]"
+    for _, section in ipairs(all()) do if section.heading:find(pattern) then return section end end
+  end
+  if name:find "^v%d" or name:find "^rc%d" or name:lower() == "rosa" then
+    return named(name) or named(name:gsub("_", " ")) or named(name:match "^v%d+" or name:upper())
   end
 end
 
 -- The equation with a tag, "v7.3" or "[v7.3]", or those that have a word in them.
 function notes.equations(name)
-  local tag, found = name:match "^%[?(v%d[%w.]*)%]?$", {}
+  local tag, found = name:match "^%[?(v%d[%w.]*)%]?$" or name:match "^%[?(r%l+%.%d+)%]?$", {}
   local word = not tag and name:match "^[%a_][%w_-]*$" and name:lower():gsub("%p", "%%%0")
   for _, section in ipairs((tag or word) and all() or {}) do
     for _, equation in ipairs(section.equations) do

@@ -11,6 +11,11 @@ local rosa_models = {}
 
 -- What followed the last time that the tokens went on as they did just now, after each token; -1 where nothing did. list [T]
 function rosa_models.next_tokens(list)
+  for i, id in ipairs(list) do
+    if math.type(id) ~= "integer" or id < 0 then
+      error(("next_tokens: entry %d is %s, expected a whole number from 0"):format(i, tostring(id)), 2)
+    end
+  end
   local runs, next_ones = {}, {}
   for i = 1, #list do
     local longest, at = 0, nil
@@ -132,6 +137,7 @@ end
 function rosa_models.load(path, bits)
   local p = {}
   for name, e in pairs(core.load_tensors(path)) do p[name] = e.value end
+  if bits and not p["blocks.0.rosa.rosa_qkv.emb"] then error(visible.line(path) .. ": no language model, so no bits are to be said", 0) end
   if p["emb_rosa.emb.weight"] then return { kind = "counting", logits = counting(p) } end
   if p["rosa1.rosa_qkv.emb"] then return { kind = "reverse", logits = reverse(p) } end
   if not p["blocks.0.rosa.rosa_qkv.emb"] then

@@ -42,7 +42,7 @@ static Tensor *rosa(Tape *tp, Tensor *q, Tensor *k, Tensor *v, const RosaLevels 
   expect_same("rosa", "v", v, "q", q);
   int B = q->shape[0], T = q->shape[1], C = q->shape[2];
   if (l->bits < 1 || l->bits > 16 || C % l->bits)
-    rwkv_fail("rosa: %d bits a symbol, expected 1 to 16 of which %d channels are a multiple", l->bits, C);
+    rwkv_fail("rosa: %d channels in symbols of %d bits, expected a divisor of %d from 1 to 16", C, l->bits, C);
   expect_levels("low", l->low, C);
   expect_levels("high", l->high, C);
   check_state(q, s, C / l->bits);

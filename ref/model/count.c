@@ -8,13 +8,6 @@ typedef struct {
   Counts n;
 } Counting;
 
-/* Of which a token takes a row. */
-static bool is_table(const ParamSpec *spec, const Version *v, const Dims *d)
-{
-  bool first = spec == &v->global.spec[0], around = spec >= v->global.spec && spec < v->global.spec + v->global.count;
-  return spec->shape.size[0] == offsetof(Dims, V) && (first ? !d->tied : !around);
-}
-
 /* Whether a token is multiplied by it: a matrix with C, A or one of the fixed sizes, but no table of tokens, unless
    that is the head; of a hook from Lua, whose shapes are plain numbers, every matrix. */
 static bool is_linear_map(const ParamSpec *spec, const int *shape, const Version *v, const Dims *d)
@@ -27,7 +20,7 @@ static bool is_linear_map(const ParamSpec *spec, const int *shape, const Version
     has_channels |= size == offsetof(Dims, C) || size == offsetof(Dims, A) || size >= sizeof(Dims);
     has_channels |= size == offsetof(Dims, side) || size == offsetof(Dims, query);
   }
-  return wide >= 2 && has_channels && !is_table(spec, v, d);
+  return wide >= 2 && has_channels && !layout_is_table(v, d, spec);
 }
 
 /* Other files hold it, and nothing depends on it. */

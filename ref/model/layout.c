@@ -20,6 +20,12 @@ bool layout_may_pack(const LayoutParam *p)
          ((dot && strcmp(dot, ".weight") == 0) || last == '1' || last == '2');
 }
 
+bool layout_is_table(const Version *v, const Dims *d, const ParamSpec *spec)
+{
+  bool first = spec == &v->global.spec[0], around = spec >= v->global.spec && spec < v->global.spec + v->global.count;
+  return spec->shape.axes == 2 && spec->shape.size[0] == offsetof(Dims, V) && (first ? !d->tied : !around);
+}
+
 bool layout_is_spare(const LayoutParam *p)
 {
   return p->layer == 0 && (p->spec->where == has_value_residual || p->spec->where == has_idle_ln0);

@@ -20,6 +20,9 @@ typedef void EachParam(void *ctx, const LayoutParam *p);
 void layout_each_param(const Version *v, const Dims *d, EachParam *each, void *ctx);
 /* It is a matrix of the version's own that only t_linear, t_matmul or t_rows takes. */
 bool layout_may_pack(const LayoutParam *p);
+/* A token takes a row of it, and nothing is multiplied by it: the embedding, unless it is the head too, and tables of
+   blocks. */
+bool layout_is_table(const Version *v, const Dims *d, const ParamSpec *spec);
 /* Some files hold it for block 0 too, where nothing depends on it: v7's value residual, v8_rc00_hybrid's ln0. */
 bool layout_is_spare(const LayoutParam *p);
 void layout_shape(const ShapeSpec *s, const Dims *d, int shape[MAX_AXES]);

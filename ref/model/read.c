@@ -11,6 +11,13 @@ typedef struct {
   Model *result;
 } Load;
 
+/* A matrix in the numbers that are computed with is multiplied faster in memory; a table is left where it is. */
+static bool stays_there(const Model *m, const LayoutParam *p, Storage stored)
+{
+  bool as_computed = stored == STORED_F32 && sizeof(real) == sizeof(float);
+  return !as_computed || layout_is_table(m->version, &m->d, p->spec);
+}
+
 static void load_param(void *ctx, const LayoutParam *p)
 {
   Load *l = ctx;
@@ -20,7 +27,7 @@ static void load_param(void *ctx, const LayoutParam *p)
   if (!t || !(p->expected || layout_is_spare(p))) return;
   bool as_stored = l->options->packed && layout_may_pack(p) && file_storage(t->type, &there.storage);
   there.bits = as_stored && m->file ? file_bits(t, &there.storage) : NULL;
-  if (there.bits && !(there.storage == STORED_F32 && sizeof(real) == sizeof(float))) model_see_param(m, p, there);
+  if (there.bits && stays_there(m, p, there.storage)) model_see_param(m, p, there);
   else file_read_tensor(l->file, t, model_add_param(m, p, as_stored ? &there.storage : NULL));
 }
 

@@ -235,6 +235,9 @@ _Noreturn static void not_a_model(const Fit *fit)
   name = name ? name + 1 : file_path(fit->file);
   if (strstr(name, "-of-"))
     rwkv_fail("one of several files of a model: open their directory or index (alone, %s)", fit->problem);
+  if (file_find(fit->file, "emb_rosa.emb.weight") || file_find(fit->file, "rosa1.rosa_qkv.emb") ||
+      file_find(fit->file, "blocks.0.rosa.rosa_qkv.emb"))
+    rwkv_fail("a model with ROSA layers, which rwkv.rosa_models.load reads");
   if (fit->d.L < 1) {
     const char *first = file_count(fit->file) ? file_tensor(fit->file, 0)->given : NULL;
     rwkv_fail(

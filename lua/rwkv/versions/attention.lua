@@ -35,9 +35,28 @@ function attention.mistakes()
     { edits = { ["qkv.x"] = { operands = { [1] = "att.x" } } } })
   mistake("attention-no-cap", "the scores are not capped: q k / 16, without the tanh", { edits = { ["qkv.out"] = {
     f = function(m, _, q, k, v) return mean_of(m, m.h(q:bmm(k:transpose(2, 3)) / 16), v) end } } })
+  mistake("attention-after-time-mixing", "the attention reads the stream after time mixing instead of before it: one after the other",
+    { edits = { ["qkv.x"] = { operands = { [1] = function(layer) return ("/blocks.%d.mid.x"):format(layer) end } } } })
+  local function capped(id, title, cap, scale) -- each times that of the version
+    mistake(id, title, { edits = { ["qkv.out"] = { f = function(m, c, q, k, v)
+      return mean_of(m, m.h(m.h(q:bmm(k:transpose(2, 3)) / (16 * c.facts.cap * scale)):tanh() * (c.facts.cap * cap)), v)
+    end } } })
+  end
+  capped("attention-cap-half", "the scores are capped at half of what they should be, with the slope that is right (of v7b 32 and 512)", 0.5, 0.5)
+  capped("attention-cap-double", "the scores are capped at twice what they should be, with the slope that is right (of the hybrid 64 and 1024)", 2, 2)
+  capped("attention-scale-half", "the scores are divided by half of what they should be inside the tanh (of v7b 512)", 1, 0.5)
+  for _, s in ipairs { "q", "k", "v" } do
+    mistake("attention-no-norm-" .. s, ("the attention's %s is not normalised (ln%s)"):format(s, s), { edits = { ["qkv." .. s:upper()] = {
+      f = function(m, _, ...) return attention.unnormed(m, ...) end } } })
+  end
   mistake("attention-sees-all", "the attention sees the tokens after its own", { whole = true, edits = { ["qkv.out"] = {
     f = function(m, c, q, k, v) return m.h(scores(m, q, k, c.facts.cap):softmax():bmm(v)) end } } })
   return list
+end
+
+-- What a norm is taken of: q, k, v, or in v7b their mix with those of the token before.
+function attention.unnormed(m, y, mu, _, b)
+  return b and m.lerp(y, m.sub(m.before(y), y), mu:reshape(-1)) or y
 end
 
 local small = 2 ^ -8

@@ -60,16 +60,33 @@ local scales = {
   parts("key-scale-v7", "the key that is written is k0 (1 + (a - 1) ma), as v7's with ma for k_a",
     function(_, m, _, k, a, _, ma) return m.mul(k, m.add(1, m.mul(m.sub(a, 1), ma))) end),
 }
+scales[#scales + 1] = parts("key-scale-of-decay", "the key that is written is scaled by e^(w mk), w the log-decay, instead of e^(s mk), w = -e^s",
+  function(_, m, _, k, a, w, ma, mk)
+    return m.h(m.mul(k, m.add(ma, m.mul(a, m.sub(1, ma)))) * m.f((w * mk):exp()))
+  end)
+scales[#scales + 1] = edited("key-after-parts", "the removal key is made of k0 (ma + a (1 - ma)) instead of k0", "att.kappa",
+  { operands = { [5] = "a", [6] = "ma" }, around = function(f, m, c, k, x, w1, w2, a, ma)
+    return f(m, c, m.mul(k, m.add(ma, m.mul(a, m.sub(1, ma)))), x, w1, w2)
+  end })
 local mix_order = { id = "mix-order-rkvwag", title = "low-rank order: the six mixes read as r, k, v, w, a, g instead of r, w, k, v, a, g",
   of = "^rc", family = "formula", change = function(c) c.mix_order = { r = 1, k = 2, v = 3, w = 4, a = 5, g = 6 } end }
 local mix_constant = { id = "mix-constant", title = "the mixes do not depend on the token, as from rc4a on", of = "^rc", family = "formula",
   weight = function(name, of) return name:find "time_maa_w2$" and of(name) * 0 or nil end }
+local mix_order_v6 = { id = "mix-order-wkvrag", title = "low-rank order: the six mixes read as w, k, v, r, a, g instead of r, w, k, v, a, g",
+  of = "^rc", family = "formula", change = function(c) c.mix_order = { w = 1, k = 2, v = 3, r = 4, a = 5, g = 6 } end }
+local mix_direction = { id = "mix-direction-constant", of = "^rc", family = "formula",
+  title = "mix direction of the vectors alone: time_maa weighs the token itself, the low-rank maps the one before",
+  weight = function(name, of) return name:find "att%.time_maa_[rwkvag]$" and 1 - of(name) or nil end }
+local iclr_doubled = edited("iclr-doubled", "the learning rate a is 2 sigmoid(..), as in rc2, instead of sigmoid(..)", "att.a",
+  { after = function(a) return a * 2 end })
+local no_gate = edited("ffn-no-gate", "channel mixing without its receptance gate", "ffn.out", { f = function(m, _, _, k, w) return m.linear(k, w) end })
+local gate_linear = edited("ffn-gate-linear", "channel mixing gated without the sigmoid", "ffn.r", { f = function(m, _, x, w) return m.linear(x, w) end })
 local function later(layer) return layer > 0 end
 local no_residual = edited("value-residual-missing", "missing value residual: v of every layer is its own", "att.v",
   { only = later, f = function(_, _, v) return v end })
 
 local function mistakes(...)
-  local list = { key_no_map, key_no_tanh, key_not_normalised, key_after_rescale, mix_order, mix_constant }
+  local list = { key_no_map, key_no_tanh, key_not_normalised, key_after_rescale, mix_order, mix_constant, mix_order_v6, mix_direction }
   for _, e in ipairs { ... } do list[#list + 1] = e end
   return list
 end
@@ -92,14 +109,14 @@ end
 
 return {
   rc2 = candidate { ranks = ranks, unused = {}, channel_mix = v6_channels, value_residual = false, double_iclr = true, tanh_gate = true,
-    low_key_norm = "all", key_scale = "decay", mistakes = mistakes(gate_sigmoid, iclr_single, by_head, no_decay_scale),
+    low_key_norm = "all", key_scale = "decay", mistakes = mistakes(gate_sigmoid, iclr_single, by_head, no_decay_scale, no_gate, gate_linear),
     look = { "#b7410e", 6, 3 } },
   rc3 = candidate { ranks = with { key_iclr_rank = 2, key_decay_rank = 7 }, unused = {}, channel_mix = v6_channels, value_residual = false,
     tanh_gate = true, low_key_norm = "heads", key_scale = "parts",
-    mistakes = mistakes(gate_sigmoid, over_all, table.unpack(scales)), look = { "#c97b4a", 8, 4 } },
+    mistakes = mistakes(gate_sigmoid, over_all, iclr_doubled, no_gate, gate_linear, table.unpack(scales)), look = { "#c97b4a", 8, 4 } },
   rc4 = candidate { ranks = with { key_iclr_rank = 2, key_decay_rank = 7, value_rank = 8 }, channel_mix = v7_channels,
     low_key_norm = "heads", key_scale = "parts", unused = idle,
-    mistakes = mistakes(gate_tanh, over_all, no_residual, table.unpack(scales)), look = { "#e3a27a", 9, 2 } },
+    mistakes = mistakes(gate_tanh, over_all, no_residual, iclr_doubled, table.unpack(scales)), look = { "#e3a27a", 9, 2 } },
   rc4a = { like = "v7", kin = "v7", published = false, names = names, weights = weights, channel_mix = v7_channels, scale_free = { "%.time_misc_kkk$" },
     unused = idle, look = { "#f0c9a8", 12, 3 } },
 }

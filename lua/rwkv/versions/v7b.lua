@@ -1,5 +1,6 @@
 -- RWKV-7b: RWKV-7a with a head of softmax attention beside time mixing, whose keys and values are multiplied by vectors of tokens.
 local attention = require "rwkv.versions.attention"
+local core = require "rwkv.core"
 local v7a = require("rwkv.versions.v7a").v7a
 
 local function matmul(m, _, x, w) return m.matmul(x, w) end
@@ -39,6 +40,22 @@ for _, s in ipairs { "q", "k", "v" } do
   edited("attention-no-shift-" .. s, ("the attention's %s is not mixed with that of the token before"):format(s), "qkv." .. s:upper(),
     { around = function(f, m, c, y, mu, w, b) return f(m, c, y, mu * 0, w, b) end })
 end
+local function all_shifts(id, title, edit)
+  mistakes[#mistakes + 1] = { id = id, title = title, of = "^v7b$", family = "formula",
+    edits = { ["qkv.Q"] = edit, ["qkv.K"] = edit, ["qkv.V"] = edit } }
+end
+all_shifts("attention-no-shift", "the attention's q, k and v are not mixed with those of the token before",
+  { around = function(f, m, c, y, mu, w, b) return f(m, c, y, mu * 0, w, b) end })
+all_shifts("attention-mix-direction", "mix direction of the attention's q, k and v: x_q, x_k, x_v weigh the other token of the two",
+  { around = function(f, m, c, y, mu, w, b) return f(m, c, y, 1 - mu, w, b) end })
+all_shifts("attention-shift-first", "the attention's first q, k and v are mixed with themselves instead of with zeros",
+  { f = function(m, c, y, mu, w, b)
+    local prev = y:size(2) > 1 and core.concat({ y:slice(2, 1, 1), y:slice(2, 1, y:size(2) - 1) }, 2) or y
+    return m.layer_norm(m.lerp(y, m.sub(prev, y), mu:reshape(-1)), w, b, c.eps.layer)
+  end })
+mistakes[#mistakes + 1] = { id = "attention-factors-of-x", of = "^v7b$", family = "formula",
+  title = "the factors of the attention's keys and values are made of the stream x instead of the normalised embedding",
+  edits = { ["qkv.k"] = { operands = { [4] = "x" } }, ["qkv.v"] = { operands = { [4] = "x" } } } }
 edited("attention-v-no-tanh", "the attention's values without their tanh", "qkv.v",
   { f = function(m, _, vv, v2, ...) return m.mul(m.matmul(vv, v2), attention.factor(m, ...)) end })
 edited("attention-k-tanh", "a tanh on the attention's keys, which have none", "qkv.k",

@@ -42,6 +42,12 @@ local multiplied = {}
 edited(multiplied, "vector-missing", "channel mixing without the token's vector, as in RWKV-7", "ffn.out", { f = function(_, _, y) return y end })
 edited(multiplied, "vector-of-token-before", "the token's vector is that of the token before", "ffn.d",
   { after = function(d, m) return m.before(d) end })
+edited(multiplied, "vector-of-token-before-0", "the token's vector is that of the token before, of token 0 at the first", "ffn.d",
+  { f = function(_, _, tokens, rows)
+    local before = {}
+    for b, list in ipairs(tokens) do before[b] = table.move(list, 1, #list - 1, 2, { 0 }) end
+    return row(before, rows)
+  end })
 edited(multiplied, "vector-on-input", "the token's vector multiplies the input of channel mixing instead of its output", "ffn.k",
   { operands = { [3] = "d" }, around = function(f, m, c, x, w, d) return f(m, c, m.mul(x, d), w) end })
 multiplied[#multiplied].edits["ffn.out"] = { f = function(_, _, y) return y end }
@@ -55,10 +61,11 @@ edited(attended, "attention-v-no-tanh", "the attention's values without their ta
   { f = function(m, _, vv, up, tokens, rows) return m.mul(m.linear(vv, up), row(tokens, rows)) end })
 edited(attended, "attention-k-tanh", "a tanh on the attention's keys, which have none", "qkv.k",
   { f = function(m, _, kk, up, tokens, rows) return m.mul(m.h(m.linear(kk, up):tanh()), row(tokens, rows)) end })
-edited(attended, "embedding-normalised", "the embedding is normalised (ln0), as in the other versions", "emb.x", {
-  operands = { [3] = "@blocks.0.ln0.weight", [4] = "@blocks.0.ln0.bias" },
-  around = function(f, m, c, tokens, rows, w, b) return m.layer_norm(f(m, c, tokens, rows), w, b, c.eps.layer) end })
-table.remove(attended) -- packs have no ln0 to make it with
+edited(attended, "embedding-normalised", "the embedding is normalised, as in the other versions (here without weights, of which packs have none)",
+  "emb.x", { around = function(f, m, c, tokens, rows)
+    local x = f(m, c, tokens, rows)
+    return m.layer_norm(x, core.ones(x:size(3)), core.zeros(x:size(3)), c.eps.layer)
+  end })
 table.move(multiplied, 1, #multiplied, #attended + 1, attended)
 
 local function weights(...)
