@@ -183,10 +183,35 @@ static void compare_stepwise(Run *r, const FileTensor *e, const char *rounded)
     compare_values(r, run ? rounded : e->name, e, r->stepwise[run]);
 }
 
+typedef struct {
+  const char *name;
+  bool found;
+} IdleParam;
+
+static void look_for_spare(void *ctx, const LayoutParam *p)
+{
+  IdleParam *s = ctx;
+  s->found |= layout_is_spare(p) && strcmp(p->name, s->name) == 0;
+}
+
+/* What the model has not: no gradient, if nothing depends on it (some files hold it); else a problem. */
+static void compare_missing(Run *r, const char *kind, const FileTensor *e)
+{
+  IdleParam spare = {e->name + strlen(kind) + 1, false};
+  layout_each_param(r->m->version, &r->m->d, look_for_spare, &spare);
+  if (!spare.found) {
+    problem(r, e->name, "the model has no such parameter");
+    return;
+  }
+  double *zeros = arena_alloc(&r->tp->arena, e->n * sizeof *zeros);
+  for (size_t i = 0; i < e->n; i++) zeros[i] = 0;
+  compare_with(r, kind, e, compare_doubles(zeros));
+}
+
 static void compare_grad(Run *r, const char *kind, const FileTensor *e)
 {
   Param *p = model_param(r->m, e->name + strlen(kind) + 1);
-  if (!p) problem(r, e->name, "the model has no such parameter");
+  if (!p) compare_missing(r, kind, e);
   else compare_all(r, kind, e, compare_gradient(p->t), p->t);
 }
 
@@ -235,9 +260,13 @@ static void compare_differences(Run *r, const FileTensor *e)
   snprintf(name, sizeof name, "fd_index.%s", of);
   const FileTensor *index = file_find(r->file, name);
   Param *p = model_param(r->m, of);
-  if (!p || !index || index->n != e->n) {
+  if (!p) {
+    compare_missing(r, "fd", e);
+    return;
+  }
+  if (!index || index->n != e->n) {
     snprintf(name, sizeof name, "%s has no places fd_index.%s, one for each number", e->name, of);
-    problem(r, e->name, p ? name : "the model has no such parameter");
+    problem(r, e->name, name);
     return;
   }
   int *place = arena_alloc(&r->tp->arena, e->n * sizeof *place);
