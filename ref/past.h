@@ -13,10 +13,9 @@ typedef struct Past {
 } Past;
 
 /* The state around the blocks: the tokens so far. */
-#define PAST_STATE                   \
-  {                                  \
-    "tokens", S1(history), always, 0 \
-  }
+/* clang-format off */
+#define PAST_STATE {"tokens", S1(history), always, 0}
+/* clang-format on */
 
 Tensor *past_embed(Pass *ps);               /* as global_embed, and gives the pass its past */
 Tensor *past_rows(Pass *ps, Tensor *table); /* the rows of a table [V,..] for the tokens so far: [B,U,..] */

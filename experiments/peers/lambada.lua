@@ -4,6 +4,7 @@
 --   python3 experiments/peers/lambada.py runs/lambada.safetensors --vocab rwkv_vocab_v20230424.txt --data lambada_test.jsonl
 -- It is trained on the last words of the first passages until it has learnt a part of them by heart.
 local rwkv = require "rwkv"
+local versions = require "rwkv.versions"
 local lambada = require "rwkv.eval.lambada"
 local vocab = require "rwkv.text.vocab"
 
@@ -11,7 +12,7 @@ local o = rwkv.options(arg, { version = "v7", layers = 2, dim = 64, passages = 1
   out = "runs/lambada.safetensors" })
 if o.data == "" then error("usage: aviary experiments/peers/lambada.lua --data FILE [--vocab FILE] [--version v7] [--out FILE]", 0) end
 local tokenizer = vocab.find(o.vocab ~= "" and o.vocab or nil, o.data, 65536)
-local items = lambada.items(rwkv.read_file(o.data), o.data, tokenizer, o.version == "v7" and { 0 } or tokenizer:encode "\n",
+local items = lambada.items(rwkv.read_file(o.data), o.data, tokenizer, versions.of(o.version).begins_with == "zero" and { 0 } or tokenizer:encode "\n",
   o.passages)
 local model = rwkv.model { version = o.version, layers = o.layers, dim = o.dim, vocab = 65536, init = "uniform", seed = 1 }
 local opt = rwkv.adamw(model, { lr = 3e-3 })
