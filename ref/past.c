@@ -36,7 +36,7 @@ Tensor *past_embed(Pass *ps)
   *tokens = t_append(tp, *tokens, as_numbers(ps));
   int U = (*tokens)->shape[1];
   Past *past = arena_alloc(&tp->arena, sizeof *past);
-  *past = (Past){as_ids(tp, *tokens), U, ps->T > 1 ? mask(tp, ps->T, U) : NULL};
+  *past = (Past){U > ps->T ? as_ids(tp, *tokens) : ps->tokens, U, ps->T > 1 ? mask(tp, ps->T, U) : NULL};
   ps->past = past;
   return global_embed(ps);
 }

@@ -241,8 +241,18 @@ static void copy_scores_values(Call *c) /* the last row sees everything of the l
   ((int *)call_operand(c, "limit")->data)[op->rows - 1] = (int)op->U;
 }
 
-/* Runs of whole numbers. */
-static void rosa_values(Call *c) { EACH_NUMBER(c, "before", n) *n = (real)floor(fmod(fabs(1e3 * (double)*n), 4)); }
+/* Runs of whole numbers. The last sequence asks at every place for what k has there, or had at the one before: a long
+   run. */
+static void rosa_values(Call *c)
+{
+  const Rosa *op = (const void *)c->op;
+  const real *k = numbers(c, "k");
+  real *q = numbers(c, "q");
+  size_t C = op->G * op->bits, first = (op->B - 1) * op->U * C;
+  EACH_NUMBER(c, "before", n) *n = (real)floor(fmod(fabs(1e3 * (double)*n), 4));
+  size_t back = call_way(c) == 1 ? C : 0;
+  for (size_t i = back; i < op->U * C; i++) q[first + i] = k[first + i - back];
+}
 
 static void attention_values(Call *c)
 {

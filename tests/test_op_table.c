@@ -63,7 +63,8 @@ static bool last_is_read(Call *c, const Run *usual, const Operand *o)
 /* The last token goes into no other. */
 static bool has_unused_end(OpId id, const char *name)
 {
-  return (id == OP_shift && strcmp(name, "x") == 0) || (id == OP_shift_backward && strcmp(name, "gx") == 0);
+  return (id == OP_shift && strcmp(name, "x") == 0) || (id == OP_shift_backward && strcmp(name, "gx") == 0) ||
+         (id == OP_rosa_backward && (strcmp(name, "gk") == 0 || strcmp(name, "forward.k") == 0));
 }
 
 /* Notes which operands have their last number used: a count that is too large leaves one that is not. */

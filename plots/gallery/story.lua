@@ -9,7 +9,7 @@ return {
   { title = "Inside the models", about = "Decays, states and numbers while a model computes.",
     figures = { "decay_spectrum", "position_curves", "parameter_stats", "state_norm", "wkv_stability" } },
   { title = "Training", about = "What parts, starts and settings do to learning.",
-    figures = { "loss_by_version", "v7_ablation", "ddlerp", "mqar_decay", "mqar_gating", "small_init", "init_ablation", "mqar_init",
+    figures = { "loss_by_version", "v7_ablation", "v7_history", "ddlerp", "mqar_decay", "mqar_gating", "small_init", "init_ablation", "mqar_init",
       "port_gap" } },
   { title = "Cost", about = "Time and memory against the length of the text.",
     figures = { "speed_memory", "generation_cost", "bench_scaling" } },
