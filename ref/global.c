@@ -4,6 +4,15 @@
 
 Tensor *token_rows(Pass *ps, Tensor *table) { return t_rows(ps->tp, table, ps->tokens, 2, (int[]){ps->B, ps->T}); }
 
+Tensor *token_numbers(Pass *ps)
+{
+  Tensor *t = tape_tensor(ps->tp, 2, (int[]){ps->B, ps->T});
+  real *ids = arena_alloc(&ps->tp->arena, t->n * sizeof *ids);
+  for (size_t i = 0; i < t->n; i++) ids[i] = (real)ps->tokens[i];
+  tensor_write(t, 0, t->n, ids);
+  return t;
+}
+
 Tensor *global_embed(Pass *ps)
 {
   const Global *p = ps->global;
@@ -15,13 +24,9 @@ Tensor *global_embed(Pass *ps)
 Tensor *global_copies(Pass *ps, Tensor *q, Tensor *k, const int *position, int count)
 {
   Tape *tp = ps->tp;
-  Tensor *tokens = tape_tensor(tp, 2, (int[]){ps->B, ps->T});
-  real *ids = arena_alloc(&tp->arena, tokens->n * sizeof *ids);
-  for (size_t i = 0; i < tokens->n; i++) ids[i] = (real)ps->tokens[i];
-  tensor_write(tokens, 0, tokens->n, ids);
   Tensor **st = ps->global_state;
   st[COPY_KEYS] = t_append(tp, st[COPY_KEYS], k);
-  st[COPY_TOKENS] = t_append(tp, st[COPY_TOKENS], tokens);
+  st[COPY_TOKENS] = t_append(tp, st[COPY_TOKENS], token_numbers(ps));
   if (!position) count = ps->B * ps->T;
   return t_copy_scores(tp, q, st[COPY_KEYS], st[COPY_TOKENS], ps->tokens, ps->T, position, count, ps->d->V);
 }

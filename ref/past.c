@@ -1,14 +1,10 @@
 #include "past.h"
 
-/* Ids as numbers [B,T], and back. */
-static Tensor *as_numbers(Pass *ps)
-{
-  Tensor *t = tape_tensor(ps->tp, 2, (int[]){ps->B, ps->T});
-  real *ids = arena_alloc(&ps->tp->arena, t->n * sizeof *ids);
-  for (size_t i = 0; i < t->n; i++) ids[i] = (real)ps->tokens[i];
-  tensor_write(t, 0, t->n, ids);
-  return t;
-}
+/* clang-format off */
+const StateSpec past_state[] = {{"tokens", S1(history), always, 0}};
+/* clang-format on */
+
+double past_flops(const Dims *d, int tokens) { return 2.0 * (d->query + d->C) * (tokens + 1.0); }
 
 static const int *as_ids(Tape *tp, const Tensor *t)
 {
@@ -33,7 +29,7 @@ Tensor *past_embed(Pass *ps)
 {
   Tape *tp = ps->tp;
   Tensor **tokens = &ps->global_state[0];
-  *tokens = t_append(tp, *tokens, as_numbers(ps));
+  *tokens = t_append(tp, *tokens, token_numbers(ps));
   int U = (*tokens)->shape[1];
   Past *past = arena_alloc(&tp->arena, sizeof *past);
   *past = (Past){U > ps->T ? as_ids(tp, *tokens) : ps->tokens, U, ps->T > 1 ? mask(tp, ps->T, U) : NULL};

@@ -12,10 +12,19 @@ typedef struct Past {
   Tensor *mask; /* [T,U] 1 where a token of this run sees that one; NULL: it sees all, T = 1 */
 } Past;
 
-/* The state around the blocks: the tokens so far. */
+/* The norms of queries, keys and values. The attention gives 0 at first. */
 /* clang-format off */
-#define PAST_STATE {"tokens", S1(history), always, 0}
+#define PAST_NORMS(P)                                                                                           \
+  P(lnq_w,      "qkv.lnq.weight",        S1(query),       always,             init_fill,               1, 1)    \
+  P(lnq_b,      "qkv.lnq.bias",          S1(query),       always,             init_fill,               0, 1)    \
+  P(lnk_w,      "qkv.lnk.weight",        S1(query),       always,             init_fill,               1, 1)    \
+  P(lnk_b,      "qkv.lnk.bias",          S1(query),       always,             init_fill,               0, 1)    \
+  P(lnv_w,      "qkv.lnv.weight",        S1(C),           always,             init_fill,               0, 1)    \
+  P(lnv_b,      "qkv.lnv.bias",          S1(C),           always,             init_fill,               0, 1)
 /* clang-format on */
+
+extern const StateSpec past_state[1];         /* around the blocks: the tokens so far */
+double past_flops(const Dims *d, int tokens); /* of the attention, as Version.mixing_flops */
 
 Tensor *past_embed(Pass *ps);               /* as global_embed, and gives the pass its past */
 Tensor *past_rows(Pass *ps, Tensor *table); /* the rows of a table [V,..] for the tokens so far: [B,U,..] */

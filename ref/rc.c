@@ -131,11 +131,6 @@ static const ParamSpec params_2[] = {RC2_BLOCK(PARAM_SPEC)};
 static const ParamSpec params_3[] = {RC3_BLOCK(PARAM_SPEC)};
 static const ParamSpec params_4[] = {RC4_BLOCK(PARAM_SPEC)};
 #undef BLOCK
-#define BLOCK Global
-static const ParamSpec global_params[] = {V7_GLOBAL(PARAM_SPEC)};
-#undef BLOCK
-
-static const StateSpec state[] = {V7_STATE};
 
 /* ---- the computation ---- */
 
@@ -274,7 +269,8 @@ static void complete_4(Dims *d)
 /* clang-format off */
 #define RC(name_, params_, complete_, run_, channels_, value_, gate_, iclr_, ffn_streams_)                             \
   {.name = name_, .title = "RWKV-7 " name_,                                                                  \
-   .global = PARAM_LIST(global_params, Global), .block = PARAM_LIST(params_, RcBlock), .state = STATE_LIST(state),     \
+   .global = PARAM_LIST(v7_global_params, Global), .block = PARAM_LIST(params_, RcBlock),                              \
+   .state = STATE_LIST(v7_state),                                                                                      \
    .own = {[HOOK_SHIFT] = "ddlerp", [HOOK_FFN_SHIFT] = "lerp", [HOOK_RECEPTANCE] = "linear", [HOOK_DECAY] = "v7",      \
            [HOOK_ICLR] = iclr_, [HOOK_GATE] = gate_, [HOOK_BONUS] = "v7", [HOOK_KEY_NORM] = name_,                     \
            [HOOK_KEY_SCALE] = name_, [HOOK_VALUE_RESIDUAL] = value_, [HOOK_RECURRENCE] = "wkv7",                       \

@@ -41,11 +41,6 @@
 #define BLOCK V7Block
 static const ParamSpec params[] = {RC4A_BLOCK(PARAM_SPEC)};
 #undef BLOCK
-#define BLOCK Global
-static const ParamSpec global_params[] = {V7_GLOBAL(PARAM_SPEC)};
-#undef BLOCK
-
-static const StateSpec state[] = {V7_STATE};
 
 static void complete(Dims *d)
 {
@@ -59,7 +54,7 @@ static void complete(Dims *d)
 /* clang-format off */
 const Version version_rc4a = {
     .name = "rc4a", .title = "RWKV-7 rc4a",
-    .global = PARAM_LIST(global_params, Global), .block = PARAM_LIST(params, V7Block), .state = STATE_LIST(state),
+    .global = PARAM_LIST(v7_global_params, Global), .block = PARAM_LIST(params, V7Block), .state = STATE_LIST(v7_state),
     .own = {V7_OWN, [HOOK_CHANNEL_MIX] = "relu2", [HOOK_EMBED_NORM] = "layer"}, V7_STREAMS,
     .complete = complete, .mixing_flops = v7_mixing_flops, .embed = global_embed, .run = v7_block, .head = global_head,
 };

@@ -18,10 +18,10 @@ void v7_init_ffn_mix(const Init *in)
 static const ParamSpec params[] = {V7_BLOCK(PARAM_SPEC)};
 #undef BLOCK
 #define BLOCK Global
-static const ParamSpec global_params[] = {V7_GLOBAL(PARAM_SPEC)};
+const ParamSpec v7_global_params[] = {GLOBAL_BASE(PARAM_SPEC, init_emb_uniform, 1e-4)};
 #undef BLOCK
 
-static const StateSpec state[] = {V7_STATE};
+const StateSpec v7_state[] = {V7_STATE};
 
 /* ---- the computation ---- */
 
@@ -202,8 +202,8 @@ double v7_mixing_flops(const Dims *d, int tokens) { return (void)tokens, 9.0 * d
 /* clang-format off */
 const Version version_v7 = {
     .name = "v7", .title = "RWKV-7 Goose",
-    .global = PARAM_LIST(global_params, Global), .block = PARAM_LIST(params, V7Block),
-    .state = STATE_LIST(state),
+    .global = PARAM_LIST(v7_global_params, Global), .block = PARAM_LIST(params, V7Block),
+    .state = STATE_LIST(v7_state),
     .own = {V7_OWN, [HOOK_CHANNEL_MIX] = "relu2", [HOOK_EMBED_NORM] = "layer"}, V7_STREAMS,
     .rounds_decay = true, .complete = complete, .mixing_flops = v7_mixing_flops, .embed = global_embed,
     .run = v7_block, .head = global_head,

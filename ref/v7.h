@@ -7,9 +7,6 @@
 void v7_init_ffn_mix(const Init *in); /* 1 - (c/C)^((1 - layer/L)^4) */
 
 /* clang-format off */
-#define V7_GLOBAL(P)                                                                                            \
-  GLOBAL_BASE(P, init_emb_uniform, 1e-4)
-
 #define V7_PARTS(P)                                                                                               \
   /* field      official name            shape            where               initial value         gain  lr */ \
   P(x_r,        "att.x_r",               S3(one, one, C), has_shift,          init_prev_mix,         0.2, 1)    \
@@ -50,6 +47,7 @@ void v7_init_ffn_mix(const Init *in); /* 1 - (c/C)^((1 - layer/L)^4) */
 typedef struct {
   V7_BLOCK(PARAM_FIELD)
 } V7Block;
+extern const ParamSpec v7_global_params[4]; /* of a Global */
 
 /* What is remembered of a layer; a version's list of states begins with it. */
 enum { V7_ATT_XX, V7_ATT_KV, V7_FFN_XX, V7_STATES };
@@ -68,6 +66,8 @@ enum { V7_ATT_XX, V7_ATT_KV, V7_FFN_XX, V7_STATES };
   [HOOK_TIME_MIX] = "v7", [HOOK_TIME_OUT] = "none", [HOOK_CHANNEL_OUT] = "none"
 #define V7_STREAMS .streams = "r w k v a g", .ffn_streams = "k", .recurrence = "r w k v a b"
 /* clang-format on */
+
+extern const StateSpec v7_state[V7_STATES];
 
 /* Time mixing: x [B,T,C] -> [B,T,C]. */
 Tensor *v7_time_mix(Pass *ps, const V7Block *p, Tensor *x, Tensor **st);

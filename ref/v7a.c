@@ -11,10 +11,6 @@ static const ParamSpec params[] = {
     V7A_GATE(PARAM_SPEC)
 #undef BLOCK
 };
-#define BLOCK Global
-static const ParamSpec global_params[] = {V7_GLOBAL(PARAM_SPEC)};
-#undef BLOCK
-static const StateSpec state[] = {V7_STATE};
 /* clang-format on */
 
 /* [v7a.2]  g = (h s1 M) s2 + s0 with M [side,side] of the token, and no function in between. h is not mixed with the
@@ -53,7 +49,8 @@ static void complete(Dims *d) { v7_complete("v7a", d); }
 /* clang-format off */
 const Version version_v7a = {
     .name = "v7a", .title = "RWKV-7a",
-    .global = PARAM_LIST(global_params, Global), .block = PARAM_LIST(params, V7aBlock), .state = STATE_LIST(state),
+    .global = PARAM_LIST(v7_global_params, Global), .block = PARAM_LIST(params, V7aBlock),
+    .state = STATE_LIST(v7_state),
     .own = {V7_OWN, [HOOK_CHANNEL_MIX] = "v7a", [HOOK_EMBED_NORM] = "layer"}, V7_STREAMS,
     .reads_tokens = true, .rounds_decay = true,
     .complete = complete, .mixing_flops = v7_mixing_flops, .embed = global_embed, .run = run, .head = global_head,

@@ -22,12 +22,7 @@
   P(x_q,        "qkv.x_q",               S3(one, one, query), always,       init_fill,              0.5, 1)    \
   P(x_k,        "qkv.x_k",               S3(one, one, query), always,       init_fill,              0.5, 1)    \
   P(x_v,        "qkv.x_v",               S3(one, one, C),     always,       init_fill,              0.5, 1)    \
-  P(lnq_w,      "qkv.lnq.weight",        S1(query),           always,       init_fill,                1, 1)    \
-  P(lnq_b,      "qkv.lnq.bias",          S1(query),           always,       init_fill,                0, 1)    \
-  P(lnk_w,      "qkv.lnk.weight",        S1(query),           always,       init_fill,                1, 1)    \
-  P(lnk_b,      "qkv.lnk.bias",          S1(query),           always,       init_fill,                0, 1)    \
-  P(lnv_w,      "qkv.lnv.weight",        S1(C),               always,       init_fill,                0, 1)    \
-  P(lnv_b,      "qkv.lnv.bias",          S1(C),               always,       init_fill,                0, 1)
+  PAST_NORMS(P)
 /* clang-format on */
 
 typedef struct {
@@ -47,9 +42,6 @@ static const ParamSpec params[] = {
     V7B_ATTENTION(PARAM_SPEC)
 #undef BLOCK
 };
-#define BLOCK Global
-static const ParamSpec global_params[] = {V7_GLOBAL(PARAM_SPEC)};
-#undef BLOCK
 
 enum { QUERY = V7_STATES, KEYS, VALUES };
 static const StateSpec state[] = {
@@ -59,7 +51,6 @@ static const StateSpec state[] = {
     [KEYS]   = {"qkv_k",  S2(history, side), always, 0}, /* what keys and values of the attention are rebuilt from */
     [VALUES] = {"qkv_v",  S2(history, side), always, 0},
 };
-static const StateSpec past_state[] = {PAST_STATE};
 /* clang-format on */
 
 /* ---- the computation ---- */
@@ -115,15 +106,12 @@ static Tensor *run(Pass *ps, const void *block, Tensor *x, Tensor **st)
 
 static void complete(Dims *d) { v7_complete("v7b", d); }
 
-static double mixing_flops(const Dims *d, int tokens)
-{
-  return v7_mixing_flops(d, tokens) + 2.0 * (d->query + d->C) * (tokens + 1.0);
-}
+static double mixing_flops(const Dims *d, int tokens) { return v7_mixing_flops(d, tokens) + past_flops(d, tokens); }
 
 /* clang-format off */
 const Version version_v7b = {
     .name = "v7b", .title = "RWKV-7b",
-    .global = PARAM_LIST(global_params, Global), .block = PARAM_LIST(params, V7bBlock),
+    .global = PARAM_LIST(v7_global_params, Global), .block = PARAM_LIST(params, V7bBlock),
     .state = STATE_LIST(state), .global_state = STATE_LIST(past_state),
     .own = {V7_OWN, [HOOK_CHANNEL_MIX] = "v7a"}, V7_STREAMS, .reads_tokens = true,
     .complete = complete, .mixing_flops = mixing_flops, .embed = past_embed, .run = run, .head = global_head,

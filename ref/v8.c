@@ -22,12 +22,7 @@
   P(vvup,       "qkv.vvup.weight",       S2(C, side),     always,             init_orthogonal,         1, 1)    \
   P(ennk,       "qkv.ennk.weight",       S2(V, query),    always,             init_fill,               1, 1)    \
   P(emm,        "qkv.emm.weight",        S2(V, C),        always,             init_fill,               1, 1)    \
-  P(lnq_w,      "qkv.lnq.weight",        S1(query),       always,             init_fill,               1, 1)    \
-  P(lnq_b,      "qkv.lnq.bias",          S1(query),       always,             init_fill,               0, 1)    \
-  P(lnk_w,      "qkv.lnk.weight",        S1(query),       always,             init_fill,               1, 1)    \
-  P(lnk_b,      "qkv.lnk.bias",          S1(query),       always,             init_fill,               0, 1)    \
-  P(lnv_w,      "qkv.lnv.weight",        S1(C),           always,             init_fill,               0, 1)    \
-  P(lnv_b,      "qkv.lnv.bias",          S1(C),           always,             init_fill,               0, 1)
+  PAST_NORMS(P)
 
 #define V8_HYBRID_V7(P)                                                                                         \
   BLOCK_NORMS_WHERE(P, has_idle_ln0)                                                                            \
@@ -58,19 +53,14 @@ static const ParamSpec hybrid_params[] = {
     V8_ATTENTION(PARAM_SPEC)
 #undef BLOCK
 };
-#define BLOCK Global
-static const ParamSpec global_params[] = {V7_GLOBAL(PARAM_SPEC)};
-#undef BLOCK
 
 enum { KEYS = V7_STATES, VALUES };
-static const StateSpec state[] = {V7_STATE};
 static const StateSpec hybrid_state[] = {
     V7_STATE,
     /* part     name      shape              where   start */
     [KEYS]   = {"qkv_k",  S2(history, side), always, 0}, /* what keys and values of the attention are rebuilt from */
     [VALUES] = {"qkv_v",  S2(history, side), always, 0},
 };
-static const StateSpec past_state[] = {PAST_STATE};
 /* clang-format on */
 
 /* ---- the computation ---- */
@@ -117,22 +107,19 @@ static Tensor *run_hybrid(Pass *ps, const void *block, Tensor *x, Tensor **st)
 static void complete(Dims *d) { v7_complete("v8_rc00", d); }
 static void complete_hybrid(Dims *d) { v7_complete("v8_rc00_hybrid", d); }
 
-static double hybrid_flops(const Dims *d, int tokens)
-{
-  return v7_mixing_flops(d, tokens) + 2.0 * (d->query + d->C) * (tokens + 1.0);
-}
+static double hybrid_flops(const Dims *d, int tokens) { return v7_mixing_flops(d, tokens) + past_flops(d, tokens); }
 
 /* clang-format off */
 const Version version_v8_rc00 = {
     .name = "v8_rc00", .title = "RWKV-8 rc00",
-    .global = PARAM_LIST(global_params, Global), .block = PARAM_LIST(params, V8Block), .state = STATE_LIST(state),
+    .global = PARAM_LIST(v7_global_params, Global), .block = PARAM_LIST(params, V8Block), .state = STATE_LIST(v7_state),
     .own = {V7_OWN, [HOOK_CHANNEL_MIX] = "v8", [HOOK_EMBED_NORM] = "layer"}, V7_STREAMS,
     .reads_tokens = true, .rounds_decay = true,
     .complete = complete, .mixing_flops = v7_mixing_flops, .embed = global_embed, .run = run, .head = global_head,
 };
 const Version version_v8_rc00_hybrid = {
     .name = "v8_rc00_hybrid", .title = "RWKV-8 rc00 hybrid",
-    .global = PARAM_LIST(global_params, Global), .block = PARAM_LIST(hybrid_params, V8Block),
+    .global = PARAM_LIST(v7_global_params, Global), .block = PARAM_LIST(hybrid_params, V8Block),
     .state = STATE_LIST(hybrid_state), .global_state = STATE_LIST(past_state),
     .own = {V7_OWN, [HOOK_CHANNEL_MIX] = "v8"}, V7_STREAMS,
     .reads_tokens = true,

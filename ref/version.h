@@ -108,6 +108,7 @@ enum { COPY_KEYS, COPY_TOKENS };
 Tensor *global_embed(Pass *ps);
 /* The rows of a table [V,..] for the tokens of this run: [B,T,..]. */
 Tensor *token_rows(Pass *ps, Tensor *table);
+Tensor *token_numbers(Pass *ps); /* the tokens of this run as numbers, which a state can hold: [B,T] */
 Head global_head(Pass *ps, Tensor *x, const int *position, int count);
 
 /* The copy head: gives a position, for each position u up to it, (q.k_u)/Q on token_u. q [count,Q] and k [B,T,Q] are
